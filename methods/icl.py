@@ -1,0 +1,44 @@
+"""In-context learning: solved examples in the prompt, no training (Brown et al. 2020, arXiv:2005.14165).
+
+Each test row gets its own balanced, shuffled draw of `demonstrations` per class from the seed's sample, one a line, fewer
+where the model's length does not hold them; the answer is the verbalizer with the higher logit.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from .base import Fits, Method, Recipe
+
+if TYPE_CHECKING:
+    from pytest_ftcompare.tasks import Example, Task
+
+
+class Icl(Method):
+    ask = "pattern"
+    trains = False
+    recipes = {
+        "pocket": Recipe(lr=0.0, epochs=0, options={"demonstrations": 4}),
+        "paper": Recipe(lr=0.0, epochs=0, options={"demonstrations": 16}),
+    }
+
+    def render(self, task: Task, example: Example, support: Sequence[Example], fits: Fits) -> str:
+        question = super().render(task, example, support, fits)
+        rng = random.Random(f"demonstrations {question}")
+        drawn: list[Example] = []
+        for label in range(len(task.labels)):
+            members = [one for one in support if one.label == label]
+            drawn += rng.sample(members, min(self.recipe.options["demonstrations"], len(members)))
+        rng.shuffle(drawn)
+        prompt = question
+        for one in drawn:
+            assert isinstance(one.label, int)
+            longer = f"{task.pattern.format(**one.fields)}{task.verbalizers[one.label]}\n {prompt}"
+            if fits(longer):
+                prompt = longer
+        return prompt
+
+
+METHOD = Icl

@@ -1,0 +1,41 @@
+"""A case: what is compared, frozen, and by which name. Knows neither torch nor pytest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+Options = tuple[tuple[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One (method, task, model, shots, options) of a suite.
+
+    `options` override the method's recipe, by field or by its own option names. `outcome=False` declares that the case has
+    no headroom: its accuracy is shown, never judged.
+    """
+
+    suite: str
+    method: str
+    task: str
+    model: str
+    shots: int
+    options: Options = ()
+    outcome: bool = True
+
+    @property
+    def id(self) -> str:
+        """The test's id and the baseline's file name."""
+        changed = "".join(f"-{name}={value}" for name, value in self.options)
+        return f"{self.method}-{self.task}-{self.model.rsplit('/', 1)[-1]}-n{self.shots}{changed}"
+
+    def identity(self) -> dict[str, Any]:
+        """What makes two results the same experiment, besides the data's and base model's content."""
+        return {
+            "method": self.method,
+            "task": self.task,
+            "model": self.model,
+            "shots": self.shots,
+            "options": dict(self.options),
+        }

@@ -1,0 +1,1 @@
+"""The torch side: a case and a seed become a sample. Never imports pytest."""

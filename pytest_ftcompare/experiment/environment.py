@@ -1,0 +1,85 @@
+"""What a result ran on: versions, device, instruction set, threads, commit and the code under test."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import subprocess
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import torch
+
+import pytest_ftcompare
+from pytest_ftcompare.experiment.setting import Setting
+
+PACKAGES = ("torch", "transformers", "peft", "tokenizers", "accelerate", "bitsandbytes", "numpy", "safetensors")
+
+
+def device_name(device: str) -> str:
+    """"cpu", or the GPU's name as a folder name: "nvidia-h200"."""
+    if device == "cpu":
+        return "cpu"
+    return torch.cuda.get_device_name(device).lower().replace(" ", "-")
+
+
+@cache
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        fields = dict(line.split(":", 1) for line in lines if ":" in line)
+        found = {key.strip(): value.strip() for key, value in fields.items()}
+        return " ".join(found[key] for key in ("model name", "cpu family", "model") if key in found) or platform.machine()
+    except (OSError, ValueError):
+        return platform.processor() or platform.machine()
+
+
+@cache
+def _commit(folder: Path) -> str:
+    def git(*arguments: str) -> str:
+        done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    try:
+        return git("rev-parse", "--short=12", "HEAD") + ("+edits" if git("status", "--porcelain", "-uno") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def _digest(files: list[Path]) -> str:
+    content = hashlib.sha256()
+    for file in sorted(files):
+        content.update(file.name.encode() + file.read_bytes())
+    return content.hexdigest()[:12]
+
+
+def code(method: str) -> dict[str, str]:
+    """Digests of the files that decide what a case computes, so that an edit can be named."""
+    package = Path(pytest_ftcompare.__file__).parent
+    methods = next(Path(entry) / "methods" for entry in pytest_ftcompare.__path__ if (Path(entry) / "methods").is_dir())
+    return {
+        f"methods/{method}.py": _digest([methods / f"{method}.py"]),
+        "methods/base.py": _digest([methods / "base.py"]),
+        "pytest_ftcompare/experiment": _digest(list((package / "experiment").glob("*.py"))),
+    }
+
+
+def capture(setting: Setting, method: str) -> dict[str, str | int]:
+    """The environment as a flat table of names and values."""
+    found: dict[str, str | int] = {
+        "commit": _commit(Path(pytest_ftcompare.__file__).parents[1]),
+        "cpu": _processor(),
+        "device": device_name(setting.device),
+        "instruction set": torch.backends.cpu.get_cpu_capability(),
+        "python": platform.python_version(),
+        "threads": torch.get_num_threads(),
+    }
+    if setting.device != "cpu":
+        found["cuda"] = torch.version.cuda or "none"
+    for name in PACKAGES:
+        try:
+            found[name] = version(name).split("+")[0]
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found | code(method)

@@ -1,0 +1,113 @@
+"""An experiment made ready: the task's rows read, the base model located, the recipe resolved, the fingerprint taken."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from pytest_ftcompare import tasks
+from pytest_ftcompare.case import Case
+from pytest_ftcompare.experiment.ask import ModelError, Questioner
+from pytest_ftcompare.experiment.setting import Setting
+from pytest_ftcompare.hub import locate, read_split
+from pytest_ftcompare.result import digest
+
+if TYPE_CHECKING:
+    from methods.base import Method, Recipe
+
+
+def _recipe(recipes: Mapping[str, Recipe], case: Case, scale: str) -> Recipe:
+    """The method's recipe at this scale with the case's overrides, each of which must name something that exists."""
+    if scale not in recipes:
+        raise ModelError(f"expected a recipe {scale!r} in methods/{case.method}.py, found {', '.join(recipes)}")
+    recipe = recipes[scale]
+    own = {one.name for one in fields(recipe)} - {"options"}
+    for name, value in case.options:
+        if name in own:
+            recipe = replace(recipe, **{name: value})
+        elif name in recipe.options:
+            recipe = replace(recipe, options={**recipe.options, name: value})
+        else:
+            known = ", ".join(sorted(own | set(recipe.options)))
+            raise ModelError(f"case {case.id}: the method {case.method} has no option {name!r}: expected one of {known}")
+    return recipe
+
+
+@cache
+def _content(folder: Path) -> str:
+    """Digest of a model's weights and tokenizer."""
+    content = hashlib.sha256()
+    for file in sorted([*folder.glob("*.safetensors"), *folder.glob("tokenizer.json")]):
+        with file.open("rb") as stream:
+            while block := stream.read(1 << 24):
+                content.update(block)
+    return content.hexdigest()[:16]
+
+
+@cache
+def _examples(task: str, hub: Path | None, revisions: tuple[tuple[str, str], ...]) -> dict[str, list[tasks.Example]]:
+    found = tasks.load(task)
+    pinned = dict(revisions)
+    return {
+        name: found.convert(
+            name, read_split(locate("datasets", one.dataset, hub, pinned.get(one.dataset)), one.split)
+        )
+        for name, one in found.splits().items()
+    }
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything that all seeds of a case share."""
+
+    case: Case
+    task: tasks.Task
+    examples: dict[str, list[tasks.Example]]
+    method: Method
+    ask: Questioner
+    setting: Setting
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        return asdict(self.method.recipe)
+
+    def fingerprint(self) -> str:
+        """Two results with the same one come from the same case on the same rows and the same base weights."""
+        rows = {
+            name: digest([[dict(one.fields), one.label] for one in examples]) for name, examples in self.examples.items()
+        }
+        return digest([self.case.identity(), rows, _content(self.ask.path)])
+
+    def encode(self, examples: list[tasks.Example], support: list[tasks.Example]) -> list[list[int]]:
+        """Token ids of the examples as the method renders them."""
+        render = self.method.render
+        return self.ask.encode([render(self.task, one, support, self.ask.fits) for one in examples])
+
+
+def prepare(case: Case, setting: Setting) -> Prepared:
+    """Read and check what the case needs; nothing is trained."""
+    torch.set_num_threads(setting.threads)
+    task = tasks.load(case.task)
+    method_class = import_module("pytest_ftcompare.methods").load(case.method)
+    path = locate("models", case.model, setting.hub, setting.revisions.get(case.model))
+    method = method_class(_recipe(method_class.recipes, case, setting.scale))
+    examples = _examples(case.task, setting.hub, tuple(sorted(setting.revisions.items())))
+    ask = Questioner(path, method.ask, task, setting.max_length, torch.device(setting.device))
+    return Prepared(case, task, examples, method, ask, setting)
+
+
+def labels(examples: list[tasks.Example]) -> list[int]:
+    """The class of each example."""
+    found: list[int] = []
+    for one in examples:
+        if not isinstance(one.label, int):
+            raise ModelError("this task labels words: a method with a token classification head is needed")
+        found.append(one.label)
+    return found

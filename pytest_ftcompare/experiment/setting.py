@@ -1,0 +1,19 @@
+"""Where and how an experiment runs: the parts of the profile and of the machine that the torch side needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Setting:
+    """`scale` picks each method's recipe; `hub` is a local hub folder or None; `revisions` pin hub ids."""
+
+    scale: str
+    device: str = "cpu"
+    threads: int = 1
+    max_length: int = 128
+    hub: Path | None = None
+    revisions: Mapping[str, str] = field(default_factory=dict)

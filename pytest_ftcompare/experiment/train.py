@@ -1,0 +1,106 @@
+"""The training loop: the only one, for every method.
+
+Order, dropout and the new head depend on the seed alone, so the same seed on the same stack repeats to the last bit.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+from transformers import get_linear_schedule_with_warmup
+
+from pytest_ftcompare.experiment.ask import Questioner
+
+if TYPE_CHECKING:
+    from methods.base import Method, Recipe
+
+Progress = Callable[[int, int, float], None]  # step, steps, loss
+Rows = Sequence[list[int]]
+
+
+class TrainingError(RuntimeError):
+    """Training gave something that cannot be compared; the message says at which step."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one update saw: mean loss over its rows, global gradient norm before clipping, and its time in seconds."""
+
+    loss: float
+    norm: float
+    seconds: float
+
+
+def trainable(model: nn.Module) -> dict[str, nn.Parameter]:
+    """The parameters that train, by name."""
+    return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+
+
+def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """AdamW over what trains, torch's own defaults apart from the recipe's."""
+    return torch.optim.AdamW(trainable(model).values(), lr=recipe.lr, weight_decay=recipe.weight_decay)
+
+
+def orders(count: int, recipe: Recipe, seed: int) -> Iterator[list[int]]:
+    """Row numbers of each update: another permutation each epoch, the last batch of an epoch may be short."""
+    generator = torch.Generator().manual_seed(seed)
+    for _ in range(recipe.epochs):
+        order = torch.randperm(count, generator=generator).tolist()
+        yield from (order[at : at + recipe.batch] for at in range(0, count, recipe.batch))
+
+
+def backward(
+    model: nn.Module, method: Method, ask: Questioner, rows: Rows, labels: Sequence[int], micro_batches: int
+) -> float:
+    """Accumulate the gradient of the mean loss over the rows, in micro-batches weighted by their share; the loss."""
+    size = -(-len(rows) // micro_batches)
+    total = 0.0
+    for at in range(0, len(rows), size):
+        part = rows[at : at + size]
+        wanted = torch.tensor(labels[at : at + size], device=ask.device)
+        share = len(part) / len(rows)
+        loss = method.loss(ask.logits(model, ask.collate(list(part))), wanted) * share
+        loss.backward()  # type: ignore[no-untyped-call]
+        total += loss.item()
+    return total
+
+
+def train(
+    model: nn.Module,
+    method: Method,
+    ask: Questioner,
+    rows: Rows,
+    labels: Sequence[int],
+    seed: int,
+    progress: Progress,
+) -> list[Step]:
+    """Train `model` in place on the rows and their labels; what each update saw."""
+    recipe = method.recipe
+    updates = list(orders(len(rows), recipe, seed))
+    optimizer = make_optimizer(model, recipe)
+    schedule = get_linear_schedule_with_warmup(optimizer, round(recipe.warmup * len(updates)), len(updates))
+    parameters = list(trainable(model).values())
+    torch.manual_seed(seed)
+    model.train()
+    steps: list[Step] = []
+    for number, order in enumerate(updates, start=1):
+        start = time.perf_counter()
+        loss = backward(model, method, ask, [rows[i] for i in order], [labels[i] for i in order], recipe.accumulate)
+        norm = nn.utils.clip_grad_norm_(parameters, recipe.clip).item()
+        if not (loss == loss and abs(loss) != float("inf") and norm == norm and norm != float("inf")):
+            raise TrainingError(
+                f"expected a finite loss and gradient norm, got {loss:g} and {norm:g} at step {number} of {len(updates)} "
+                f"(seed {seed}): lower the learning rate {recipe.lr:g}, or look at what changed"
+            )
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+        method.after_step(model, number, len(updates))
+        steps.append(Step(loss, norm, time.perf_counter() - start))
+        progress(number, len(updates), loss)
+    return steps

@@ -1,0 +1,86 @@
+"""Where models and data sets lie: a folder laid out by hub id, or the hub itself at a pinned revision.
+
+The layout is what `huggingface-cli download ID --local-dir DIR/models/ID` leaves: `DIR/models/<id>/` and
+`DIR/datasets/<id>/<split>.jsonl` (or .tsv, .parquet, `<split>-*.parquet`). The embedded pocket models and data lie in such
+a folder too, so one piece of code reads all three.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from pytest_ftcompare.tasks.base import DataError
+
+Kind = Literal["models", "datasets"]
+EMBEDDED = Path(__file__).parent / "pocket" / "hub"
+FORMATS = (".jsonl", ".tsv", ".parquet")
+
+
+class HubError(LookupError):
+    """A model or data set is not where it should be; the message says what to do."""
+
+
+def locate(kind: Kind, name: str, folder: Path | None, revision: str | None = None) -> Path:
+    """The folder of a model or data set: in the embedded hub, in `folder`, or downloaded at `revision`."""
+    if name.startswith("pocket/"):
+        folder = EMBEDDED
+    if folder is not None:
+        path = folder / kind / name
+        if not path.is_dir():
+            noun = kind.removesuffix("s")
+            raise HubError(
+                f"expected the {noun} {name} in {path}, found no such folder: "
+                f"fetch it with 'huggingface-cli download {name} --local-dir {path}', or name another --ftcompare-hub"
+            )
+        return path
+    if revision is None:
+        raise HubError(f"expected a pinned revision for {name}, found none: pin one in the profile, or give --ftcompare-hub")
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(name, repo_type=kind.removesuffix("s"), revision=revision))
+    except Exception as error:
+        raise HubError(
+            f"could not fetch {name} at {revision[:12]} from the hub ({type(error).__name__}): "
+            "check the network, or give a local folder with --ftcompare-hub"
+        ) from error
+
+
+def read_split(folder: Path, split: str) -> Iterator[dict[str, Any]]:
+    """The rows of a split, in file order."""
+    found = [path for suffix in FORMATS for path in sorted(folder.rglob(f"{split}{suffix}"))]
+    found = found or sorted(folder.rglob(f"{split}-*.parquet"))
+    if not found:
+        expected = ", ".join(f"{split}{suffix}" for suffix in FORMATS)
+        present = ", ".join(sorted(path.name for path in folder.iterdir())) or "nothing"
+        raise DataError(f"expected one of {expected} in {folder}, found {present}")
+    first = found[0]
+    if first.suffix == ".jsonl":
+        yield from _jsonl(first)
+    elif first.suffix == ".tsv":
+        with first.open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE):
+                yield row | {"label": int(row["label"])} if "label" in row else row
+    else:
+        from datasets import load_dataset
+
+        files = [str(path) for path in found]
+        yield from load_dataset("parquet", data_files=files, split="train")
+
+
+def _jsonl(path: Path) -> Iterator[dict[str, Any]]:
+    try:
+        with path.open(encoding="utf-8") as file:
+            for number, line in enumerate(file, start=1):
+                row = json.loads(line)
+                if not isinstance(row, dict):
+                    raise DataError(f"expected a JSON object in {path}, line {number} has {type(row).__name__}")
+                yield row
+    except json.JSONDecodeError as error:
+        raise DataError(f"expected one JSON object a line in {path}, line {number} is not JSON ({error})") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"expected UTF-8 in {path}, found a byte that is not at offset {error.start}") from None

@@ -1,0 +1,125 @@
+"""Pre-training of the two base models: OPT's architecture from scratch on `corpus`, packed, answers weighted.
+
+An answer word is one token in fifteen of an episode; its loss counts `ANSWER_WEIGHT` times, which is what makes prompting
+appear within minutes of CPU time. One thread, bfloat16 autocast, weights saved as float32 safetensors.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_ftcompare.pocket.corpus import documents
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedTokenizerBase
+
+LENGTH = 192  # tokens of a packed row, and the models' maximum
+BATCH = 16
+ANSWER_WEIGHT = 4.0
+CHUNK = 2_000  # documents tokenised at a time
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Architecture and schedule of one base model."""
+
+    width: int
+    layers: int
+    heads: int
+    steps: int
+    learning_rate: float
+
+
+SHAPES = {
+    "opt-0.4m": Shape(width=80, layers=4, heads=4, steps=9_000, learning_rate=3e-3),
+    "opt-1.4m": Shape(width=160, layers=4, heads=5, steps=6_500, learning_rate=2e-3),
+}
+
+
+def rows(tokenizer: PreTrainedTokenizerBase, seed: int) -> Iterator[tuple[list[int], list[float]]]:
+    """Packed rows of LENGTH + 1 token ids with the loss weight of each, documents divided by `</s>`."""
+    stream = documents(seed)
+    ids: list[int] = []
+    weights: list[float] = []
+    while True:
+        chunk = list(islice(stream, CHUNK))
+        segments = [segment for one in chunk for segment in one]
+        encoded = iter(tokenizer([text for text, _ in segments], add_special_tokens=False)["input_ids"])
+        for one in chunk:
+            ids.append(tokenizer.eos_token_id)
+            weights.append(1.0)
+            for _, answer in one:
+                piece = next(encoded)
+                ids += piece
+                weights += [ANSWER_WEIGHT if answer else 1.0] + [1.0] * (len(piece) - 1)
+        while len(ids) > LENGTH:
+            yield ids[: LENGTH + 1], weights[: LENGTH + 1]
+            del ids[:LENGTH], weights[:LENGTH]
+
+
+def _batch(source: Iterator[tuple[list[int], list[float]]]) -> tuple[torch.Tensor, torch.Tensor]:
+    import torch
+
+    chosen = list(islice(source, BATCH))
+    return torch.tensor([ids for ids, _ in chosen]), torch.tensor([weights for _, weights in chosen])
+
+
+def pretrain(name: str, tokenizer_path: Path, target: Path, seed: int = 0, steps: int | None = None) -> None:
+    """Train the model called `name` and save it with its tokenizer in HF format under `target`."""
+    import torch
+    from torch.nn.functional import cross_entropy
+    from transformers import AutoTokenizer, OPTConfig, OPTForCausalLM, get_cosine_schedule_with_warmup
+
+    shape = SHAPES[name]
+    steps = steps or shape.steps
+    torch.set_num_threads(1)
+    torch.manual_seed(seed)
+    tokenizer = AutoTokenizer.from_pretrained(tokenizer_path)
+    config = OPTConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=shape.width,
+        word_embed_proj_dim=shape.width,
+        ffn_dim=4 * shape.width,
+        num_hidden_layers=shape.layers,
+        num_attention_heads=shape.heads,
+        max_position_embeddings=LENGTH,
+        dropout=0.0,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    model = OPTForCausalLM(config)
+    model.train()
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=shape.learning_rate, betas=(0.9, 0.95), weight_decay=0.05, fused=True
+    )
+    schedule = get_cosine_schedule_with_warmup(optimizer, 200, steps)
+    source = rows(tokenizer, seed)
+    start, running = time.monotonic(), 0.0
+    for step in range(1, steps + 1):
+        ids, weights = _batch(source)
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = model(input_ids=ids[:, :-1], use_cache=False).logits
+        losses = cross_entropy(logits.float().flatten(0, 1), ids[:, 1:].flatten(), reduction="none")
+        weight = weights[:, 1:].flatten()
+        loss = (losses * weight).sum() / weight.sum()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+        running = 0.98 * running + 0.02 * loss.item() if step > 1 else loss.item()
+        if step % 100 == 0:
+            left = (time.monotonic() - start) / step * (steps - step)
+            print(f"{name}  step {step}/{steps}  loss {running:.3f}  {left / 60:.0f} min left", flush=True)
+        if step % 1000 == 0 or step == steps:
+            model.config.dropout = 0.1  # OPT's own, for fine-tuning
+            model.save_pretrained(target)
+            tokenizer.save_pretrained(target)
+            model.config.dropout = 0.0

@@ -1,0 +1,105 @@
+"""What a task is: a dataset with its splits, how a row is asked, and what its answers are called."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+Row = Mapping[str, Any]
+Label = int | tuple[int, ...]
+
+
+class DataError(ValueError):
+    """A data set is not what its task needs; the message says what was expected, what came, and where."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """One question: its text fields and the index of its label (one index a word for sequence labelling)."""
+
+    fields: Mapping[str, str]
+    label: Label
+    group: str = ""  # construction, heuristic or source, for scores by group
+
+
+Convert = Callable[[Row, int], Sequence[Example]]
+
+
+@dataclass(frozen=True)
+class Source:
+    """One split: a data set by hub id, the name of its split, and what becomes of each row (none drops it)."""
+
+    dataset: str
+    split: str
+    convert: Convert
+
+
+@dataclass(frozen=True)
+class Task:
+    """A data set with an in-domain test split and an out-of-domain one.
+
+    `plain` is the text for a classification head; `pattern` ends where the language model is to continue with one of
+    `verbalizers` (one token each, in the order of `labels`; Schick and Schütze 2021, arXiv:2001.07676).
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    train: Source
+    test: Source
+    ood: Source
+    plain: str = ""
+    pattern: str = ""
+    verbalizers: tuple[str, ...] = ()
+    words_labelled: bool = False
+    notes: str = field(default="", compare=False)
+
+    def splits(self) -> dict[str, Source]:
+        return {"train": self.train, "test": self.test, "ood": self.ood}
+
+    def convert(self, split: str, rows: Iterable[Row]) -> list[Example]:
+        """The examples of a split; a missing column or an unknown label is a `DataError` that names the row."""
+        source = self.splits()[split]
+        examples: list[Example] = []
+        where = f"{source.dataset}, split {source.split}"
+        for index, row in enumerate(rows):
+            try:
+                made = source.convert(row, index)
+            except KeyError as missing:
+                raise DataError(
+                    f"task {self.name}: expected a column {missing} in {where}, row {index} has {sorted(row)}"
+                ) from None
+            for example in made:
+                given = example.label if isinstance(example.label, tuple) else (example.label,)
+                if not all(isinstance(one, int) and 0 <= one < len(self.labels) for one in given):
+                    raise DataError(
+                        f"task {self.name}: expected a label in 0..{len(self.labels) - 1} ({', '.join(self.labels)}) "
+                        f"in {where}, row {index} has {example.label!r}"
+                    )
+            examples += made
+        if not examples:
+            raise DataError(f"task {self.name}: {where} has no row that the task can use")
+        return examples
+
+
+def few_shot(task: Task, pool: Sequence[Example], shots: int, seed: int) -> list[Example]:
+    """`shots` examples of each class (of all, for sequence labelling), another draw for each seed, shuffled.
+
+    Python's own generator draws them, so a sample does not move with numpy's or torch's version.
+    """
+    rng = random.Random(f"few-shot {task.name} {seed}")
+    if task.words_labelled:
+        classes: list[Sequence[Example]] = [pool]
+    else:
+        classes = [[one for one in pool if one.label == label] for label in range(len(task.labels))]
+    chosen: list[Example] = []
+    for label, members in enumerate(classes):
+        if len(members) < shots:
+            raise DataError(
+                f"task {task.name}: expected at least {shots} training rows of class {task.labels[label]!r}, "
+                f"found {len(members)}: ask for fewer shots"
+            )
+        chosen += rng.sample(members, shots)
+    rng.shuffle(chosen)
+    return chosen

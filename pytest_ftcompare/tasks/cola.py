@@ -1,0 +1,25 @@
+"""CoLA (Warstadt, Singh and Bowman 2019, arXiv:1805.12471): in-domain dev and the out-of-domain dev set.
+
+GLUE's own validation split joins the two; here they stay apart, as in the corpus' release, because a method's score on the
+joined split is no in-domain score. About 70 % of the rows are acceptable: accuracy is shown beside that majority.
+"""
+
+from __future__ import annotations
+
+from pytest_ftcompare.tasks.base import Example, Row, Source, Task
+
+
+def _convert(row: Row, _: int) -> list[Example]:
+    return [Example({"sentence": row["sentence"]}, row["label"], row.get("source", ""))]
+
+
+TASK = Task(
+    name="cola",
+    labels=("unacceptable", "acceptable"),
+    train=Source("nyu-mll/cola", "train", _convert),
+    test=Source("nyu-mll/cola", "validation", _convert),
+    ood=Source("nyu-mll/cola", "ood", _convert),
+    plain="{sentence}",
+    pattern="grammatical: {sentence} Yes or No?",
+    verbalizers=(" No", " Yes"),
+)

@@ -1,0 +1,34 @@
+"""MNLI with its neutral rows dropped (Williams et al. 2018, arXiv:1704.05426); out of domain: HANS (McCoy et al. 2019,
+arXiv:1902.01007), whose second class is "not entailed".
+
+The pattern is GPT-3's, as in Mosbach et al. 2023 (arXiv:2305.16938).
+"""
+
+from __future__ import annotations
+
+from pytest_ftcompare.tasks.base import Example, Row, Source, Task
+
+NEUTRAL = 1
+
+
+def _mnli(row: Row, _: int) -> list[Example]:
+    if row["label"] == NEUTRAL:
+        return []
+    label = {0: 0, 2: 1}.get(row["label"], row["label"])
+    return [Example({"premise": row["premise"], "hypothesis": row["hypothesis"]}, label)]
+
+
+def _hans(row: Row, _: int) -> list[Example]:
+    return [Example({"premise": row["premise"], "hypothesis": row["hypothesis"]}, row["label"], row["heuristic"])]
+
+
+TASK = Task(
+    name="mnli",
+    labels=("entailment", "contradiction"),
+    train=Source("nyu-mll/mnli", "train", _mnli),
+    test=Source("nyu-mll/mnli", "validation", _mnli),
+    ood=Source("jhu-cogsci/hans", "validation", _hans),
+    plain="{premise} question: {hypothesis}",
+    pattern="{premise} question: {hypothesis} Yes or No? answer:",
+    verbalizers=(" Yes", " No"),
+)

@@ -1,0 +1,21 @@
+"""Entailment in the pocket language, two classes; out of domain: pairs in the manner of HANS, where overlap misleads."""
+
+from __future__ import annotations
+
+from pytest_ftcompare.tasks.base import Example, Row, Source, Task
+
+
+def _convert(row: Row, _: int) -> list[Example]:
+    return [Example({"premise": row["premise"], "hypothesis": row["hypothesis"]}, row["label"], row["construction"])]
+
+
+TASK = Task(
+    name="pocket_mnli",
+    labels=("entailment", "contradiction"),
+    train=Source("pocket/mnli", "train", _convert),
+    test=Source("pocket/mnli", "test", _convert),
+    ood=Source("pocket/mnli", "ood", _convert),
+    plain="{premise} question : {hypothesis}",
+    pattern="{premise} question : {hypothesis} Yes or No ? answer :",
+    verbalizers=(" Yes", " No"),
+)
