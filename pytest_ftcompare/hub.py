@@ -28,21 +28,20 @@ def locate(kind: Kind, name: str, folder: Path | None, revision: str | None = No
     """The folder of a model or data set: in the embedded hub, in `folder`, or downloaded at `revision`."""
     if name.startswith("pocket/"):
         folder = EMBEDDED
-    if folder is not None:
-        path = folder / kind / name
-        if not path.is_dir():
-            noun = kind.removesuffix("s")
-            raise HubError(
-                f"expected the {noun} {name} in {path}, found no such folder: "
-                f"fetch it with 'huggingface-cli download {name} --local-dir {path}', or name another --ftcompare-hub"
-            )
+    noun = kind.removesuffix("s")
+    path = folder / kind / name if folder is not None else None
+    if path is not None and path.is_dir():
         return path
     if revision is None:
-        raise HubError(f"expected a pinned revision for {name}, found none: pin one in the profile, or give --ftcompare-hub")
+        where = path or f"a folder --ftcompare-hub ({kind}/{name} in it)"
+        raise HubError(
+            f"expected the {noun} {name} in {where}, found none: fetch it with "
+            f"'huggingface-cli download {name} --local-dir DIR/{kind}/{name}' and run with --ftcompare-hub=DIR"
+        )
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(name, repo_type=kind.removesuffix("s"), revision=revision))
+        return Path(snapshot_download(name, repo_type=noun, revision=revision))
     except Exception as error:
         raise HubError(
             f"could not fetch {name} at {revision[:12]} from the hub ({type(error).__name__}): "

@@ -44,7 +44,8 @@ def _recipe(recipes: Mapping[str, Recipe], case: Case, scale: str) -> Recipe:
 def _content(folder: Path) -> str:
     """Digest of a model's weights and tokenizer."""
     content = hashlib.sha256()
-    for file in sorted([*folder.glob("*.safetensors"), *folder.glob("tokenizer.json")]):
+    weights = [*folder.glob("*.safetensors")] or [*folder.glob("*.bin")]
+    for file in sorted([*weights, *folder.glob("tokenizer.json")]):
         with file.open("rb") as stream:
             while block := stream.read(1 << 24):
                 content.update(block)

@@ -1,0 +1,101 @@
+"""Baselines on disk: `<folder>/<device>/<suite>/<case>.json`, read with one clear sentence, written all or none.
+
+An update first writes every new file into a staging folder, then renames that folder: this is the moment at which it
+happens. Only then do the files move to their places. A process killed before the rename leaves every baseline as it was;
+one killed after it leaves a folder that the next session finishes moving.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from pytest_ftcompare.result import Result, ResultError
+
+STAGING = ".staging-"
+ACCEPTED = ".accepted"
+FALLBACK = "cpu"  # the device whose baselines are shipped
+
+
+class BaselineError(ValueError):
+    """A baseline or its folder can't be used; the message says what, where, and what to do."""
+
+
+def path_of(folder: Path, device: str, suite: str, case: str) -> Path:
+    return folder / device / suite / f"{case}.json"
+
+
+def has_device(folder: Path, device: str) -> bool:
+    """Whether any baseline was made on this device."""
+    return any((folder / device).glob("*/*.json"))
+
+
+def read(path: Path, case: str) -> Result | None:
+    """The baseline of a case, None where there is none."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise BaselineError(f"the baseline {path} cannot be read ({error}): restore it with git checkout") from None
+    try:
+        result = Result.from_json(text)
+    except ResultError as error:
+        raise BaselineError(
+            f"expected a baseline in {path}, but {error}. Restore it with git checkout, "
+            "or make it again with --update-baselines"
+        ) from None
+    if result.id != case:
+        raise BaselineError(
+            f"expected the baseline of {case} in {path}, found that of {result.id}: "
+            "restore it with git checkout, or make it again with --update-baselines"
+        )
+    return result
+
+
+def check_writable(folder: Path) -> None:
+    """Fail before hours of training, not after, where baselines could not be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise BaselineError(
+            f"--update-baselines writes into {folder}, which cannot be written ({error.strerror}): "
+            "make it writable, or name another folder with --ftcompare-baselines"
+        ) from None
+
+
+def recover(folder: Path) -> int:
+    """Finish an update that was killed while its files moved, drop one killed before; how many files moved."""
+    for left in folder.glob(f"{STAGING}*"):
+        shutil.rmtree(left, ignore_errors=True)
+    return _move(folder) if (folder / ACCEPTED).is_dir() else 0
+
+
+def _move(folder: Path) -> int:
+    accepted = folder / ACCEPTED
+    files = sorted(accepted.rglob("*.json"))
+    for file in files:
+        target = folder / file.relative_to(accepted)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(file, target)
+    shutil.rmtree(accepted)
+    return len(files)
+
+
+def write(folder: Path, device: str, results: Iterable[Result]) -> None:
+    """Write the baselines of all `results`, or, killed at any moment, of none."""
+    staging = Path(tempfile.mkdtemp(prefix=STAGING, dir=folder))
+    for result in results:
+        target = path_of(staging, device, result.suite, result.id)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("w", encoding="utf-8") as file:
+            file.write(result.to_json())
+            file.flush()
+            os.fsync(file.fileno())
+    os.replace(staging, folder / ACCEPTED)
+    _move(folder)

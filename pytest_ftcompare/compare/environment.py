@@ -1,0 +1,41 @@
+"""What changed between the environment of a baseline and that of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One entry of the environment that is not what it was."""
+
+    name: str
+    base: str
+    new: str
+
+    @property
+    def is_code(self) -> bool:
+        """The project's own code: the subject of the comparison, so it never excuses a changed result."""
+        return self.name == "commit" or "/" in self.name
+
+    def __str__(self) -> str:
+        if "/" in self.name:
+            return f"{self.name} edited"
+        return f"{self.name} {self.base} -> {self.new}"
+
+
+def differences(base: Mapping[str, object], new: Mapping[str, object]) -> list[Difference]:
+    """Entries that differ: packages and machine first, then code, the commit last."""
+    names = sorted(set(base) | set(new))
+    found = [
+        Difference(name, str(base.get(name, "absent")), str(new.get(name, "absent")))
+        for name in names
+        if base.get(name, "absent") != new.get(name, "absent")
+    ]
+    return sorted(found, key=lambda one: (one.name == "commit", one.is_code, one.name))
+
+
+def excused(found: list[Difference]) -> bool:
+    """Whether something other than the project's own code changed: another library, machine or thread count."""
+    return any(not one.is_code for one in found)

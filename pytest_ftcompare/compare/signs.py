@@ -1,0 +1,101 @@
+"""What a run computes against what its baseline computed: structure, probe and trace, each difference a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
+
+from pytest_ftcompare.result import Result, Trace
+
+Relation = Literal["identical", "equivalent", "changed"]
+
+# Relative tolerances of a deterministic float32 computation on another machine: instruction sets and thread counts were
+# seen to move the probe's loss by under 1e-6 and its gradient norms by under 1e-4 (docs/statistics.md).
+LOSS = 1e-4
+GRADIENT = 1e-3  # of the global gradient norm: a tensor's own may be nearly zero
+UPDATE = 1e-2  # compared only where the gradient is above the floor: Adam turns rounding noise into full steps
+TRACE = 2e-3  # of the first steps' losses and norms, with dropout on
+
+
+def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _leaves(inner, f"{path}.{key}" if path else str(key))
+    elif isinstance(value, list) and any(isinstance(one, Mapping) for one in value):
+        for number, inner in enumerate(value):
+            yield from _leaves(inner, f"{path}.{number}" if len(value) > 1 else path)
+    else:
+        yield path, value
+
+
+def structure(base: Result, new: Result) -> list[str]:
+    """Differences of the structural signature, which is exact on every machine."""
+    before = dict(_leaves(base.signature["structure"]))
+    after = dict(_leaves(new.signature["structure"]))
+    found = []
+    for name in sorted(set(before) | set(after)):
+        if before.get(name) != after.get(name):
+            short = name.removeprefix("optimizer.groups.")
+            if name.startswith("trains."):
+                what = name.removeprefix("trains.")
+                found.append(f"trains {what}: {before.get(name, 0)} -> {after.get(name, 0)} tensors")
+            else:
+                found.append(f"{short} {before.get(name, 'absent')} -> {after.get(name, 'absent')}")
+    return found
+
+
+def _far(base: float, new: float, tolerance: float, scale: float) -> bool:
+    return not abs(new - base) <= tolerance * scale
+
+
+def probe(base: Result, new: Result) -> list[str]:
+    """Differences of the probe beyond rounding."""
+    before, after = base.probe, new.probe
+    found = []
+    flat_before = [one for row in before["outputs"] for one in row]
+    flat_after = [one for row in after["outputs"] for one in row]
+    scale = max(1.0, *(abs(one) for one in flat_before))
+    if len(flat_before) != len(flat_after) or any(
+        _far(b, a, LOSS, scale) for b, a in zip(flat_before, flat_after, strict=False)
+    ):
+        found.append("outputs of the probe batch differ before any update")
+    if "loss" in before and "loss" in after:
+        for name, tolerance in (("loss", LOSS), ("norm", GRADIENT)):
+            if _far(before[name], after[name], tolerance, abs(before[name])):
+                word = "loss" if name == "loss" else "gradient norm"
+                found.append(f"{word} at step 0 {before[name]:.5g} -> {after[name]:.5g}")
+        found += _tensors(before["tensors"], after["tensors"], before["norm"])
+    return found
+
+
+def _tensors(before: Mapping[str, list[float]], after: Mapping[str, list[float]], norm: float) -> list[str]:
+    gradients, updates = [], []
+    for name in before.keys() & after.keys():
+        (gradient, update), (new_gradient, new_update) = before[name], after[name]
+        if _far(gradient, new_gradient, GRADIENT, norm):
+            gradients.append(f"gradient of {name} {gradient:.4g} -> {new_gradient:.4g}")
+        elif gradient > GRADIENT * norm and _far(update, new_update, UPDATE, update):
+            updates.append(f"first update of {name} {update:.4g} -> {new_update:.4g}")
+    more = [f"{len(one) - 2} more tensors alike" for one in (gradients, updates) if len(one) > 2]
+    return sorted(gradients)[:2] + sorted(updates)[:2] + more
+
+
+def trace(base: Trace, new: Trace) -> Relation:
+    """Bit for bit the same training, the same to rounding in its first steps, or another one."""
+    if base.digest == new.digest:
+        return "identical"
+    if len(base.first) != len(new.first):
+        return "changed"
+    for before, after in zip(base.first, new.first, strict=True):
+        if any(_far(b, a, TRACE, abs(b)) for b, a in zip(before, after, strict=True)):
+            return "changed"
+    return "equivalent"
+
+
+def where(base: Trace, new: Trace) -> str:
+    """The first step at which two traces part beyond rounding."""
+    for number, (before, after) in enumerate(zip(base.first, new.first, strict=False), start=1):
+        for name, b, a in zip(("loss", "gradient norm"), before, after, strict=True):
+            if _far(b, a, TRACE, abs(b)):
+                return f"{name} at step {number} of seed 0 {b:.5g} -> {a:.5g}"
+    return "the loss curve of seed 0"

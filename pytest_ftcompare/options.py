@@ -1,0 +1,99 @@
+"""Command-line options and ini keys, and the frozen Settings made of them once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from pytest_ftcompare.profiles import PROFILES, Profile
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the options say, checked; plain values, so that workers see what the controller sees."""
+
+    profile: Profile
+    hub: Path | None
+    baselines: Path
+    update: bool
+    seeds: int
+    threads: int
+    device: str
+
+
+def add_options(parser: pytest.Parser) -> None:
+    group = parser.getgroup("ftcompare", "regression gate for fine-tuning (pytest-ftcompare)")
+    group.addoption(
+        "--update-baselines",
+        action="store_true",
+        help="Train all seeds of the cases that run and accept the results as their baselines; review the diff in git.",
+    )
+    names = ", ".join(f"{name} ({one.summary})" for name, one in PROFILES.items())
+    group.addoption("--ftcompare-profile", metavar="NAME", default=None, help=f"What to compare on: {names}. Default: pocket.")
+    group.addoption(
+        "--ftcompare-hub",
+        metavar="DIR",
+        default=None,
+        help="Folder with models/<id>/ and datasets/<id>/, as 'huggingface-cli download --local-dir' leaves them.",
+    )
+    group.addoption(
+        "--ftcompare-baselines", metavar="DIR", default=None, help="Folder of the baselines. Default: baselines."
+    )
+    group.addoption(
+        "--ftcompare-seeds",
+        metavar="N",
+        type=int,
+        default=None,
+        help="Most seeds that a case may train. Default: the profile's.",
+    )
+    group.addoption(
+        "--ftcompare-threads",
+        metavar="N",
+        type=int,
+        default=None,
+        help="Threads of torch in each worker; another number than the baseline's ends bit-identity. Default: the profile's.",
+    )
+    group.addoption(
+        "--ftcompare-device", metavar="NAME", default=None, help="cpu, cuda, or auto (cuda where there is one). Default: auto."
+    )
+    parser.addini("ftcompare_profile", "Default of --ftcompare-profile.", default="pocket")
+    parser.addini("ftcompare_hub", "Default of --ftcompare-hub.", default="")
+    parser.addini("ftcompare_baselines", "Default of --ftcompare-baselines, relative to the root.", default="baselines")
+    parser.addini("ftcompare_device", "Default of --ftcompare-device.", default="auto")
+
+
+def make_settings(config: pytest.Config) -> Settings:
+    """Read the options; what cannot be is a UsageError of one sentence."""
+
+    def given(name: str) -> str:
+        value = config.getoption(f"ftcompare_{name}")
+        return str(config.getini(f"ftcompare_{name}") if value is None else value)
+
+    name = given("profile")
+    if name not in PROFILES:
+        raise pytest.UsageError(f"--ftcompare-profile: no profile is called {name!r}: expected one of {', '.join(PROFILES)}")
+    profile = PROFILES[name]
+    hub = Path(given("hub")).expanduser() if given("hub") else None
+    if profile.needs_hub and hub is None:
+        raise pytest.UsageError(f"the profile {name} reads models and data from a folder: name it with --ftcompare-hub=DIR")
+    if hub is not None and not (hub / "models").is_dir():
+        raise pytest.UsageError(f"--ftcompare-hub: expected a folder with models/ and datasets/, found none at {hub}")
+    device = given("device")
+    if device not in ("cpu", "cuda", "auto"):
+        raise pytest.UsageError(f"--ftcompare-device: expected cpu, cuda or auto, got {device!r}")
+    seeds = config.getoption("ftcompare_seeds")
+    threads = config.getoption("ftcompare_threads")
+    for option, value, least in (("seeds", seeds, 1), ("threads", threads, 0)):
+        if value is not None and value < least:
+            raise pytest.UsageError(f"--ftcompare-{option}: expected a number of at least {least}, got {value}")
+    return Settings(
+        profile=profile,
+        hub=hub.resolve() if hub else None,
+        baselines=(config.rootpath / given("baselines")).resolve(),
+        update=config.getoption("update_baselines"),
+        seeds=profile.seeds if seeds is None else seeds,
+        threads=profile.threads if threads is None else threads,
+        device=device,
+    )

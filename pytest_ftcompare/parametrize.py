@@ -1,0 +1,64 @@
+"""From a suite's table (a marker) to its cases, checked at collection. Imports neither torch nor a method."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator
+
+import pytest
+
+from pytest_ftcompare import tasks
+from pytest_ftcompare.case import Case
+from pytest_ftcompare.profiles import Profile
+
+MARKER = (
+    "ftcompare(methods, tasks, shots, models=None, options=None, outcome=True): the table of a suite; its test runs once for "
+    "each combination. tasks are names of the profile's or of task files; models default to the profile's; options override "
+    "the method's recipe; outcome=False shows accuracy without judging it."
+)
+
+
+def _known(kind: str, name: str, names: Iterable[str]) -> None:
+    if name not in names:
+        near = difflib.get_close_matches(name, names, 1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise pytest.Collector.CollectError(f"no {kind} is called {name!r}: expected one of {', '.join(names)}.{hint}")
+
+
+def _of_marker(marker: pytest.Mark, suite: str, profile: Profile) -> Iterator[Case]:
+    from pytest_ftcompare import methods  # type: ignore[attr-defined]
+
+    known = {"methods", "tasks", "shots", "models", "options", "outcome"}
+    wrong = sorted(set(marker.kwargs) - known)
+    missing = sorted({"methods", "tasks", "shots"} - set(marker.kwargs))
+    if wrong or missing or marker.args:
+        what = f"has no {', '.join(missing)}" if missing else f"does not know {', '.join(wrong) or 'positional values'}"
+        raise pytest.Collector.CollectError(f"the marker ftcompare {what}: expected {MARKER.split(':')[0]}")
+    options = tuple(sorted((marker.kwargs.get("options") or {}).items()))
+    for shots in marker.kwargs["shots"]:
+        if not isinstance(shots, int) or shots < 1:
+            raise pytest.Collector.CollectError(f"shots: expected a number of at least 1, got {shots!r}")
+    for task in marker.kwargs["tasks"]:
+        name = profile.tasks.get(task, task)
+        _known("task", name, (*profile.tasks, *tasks.NAMES))
+        for model in marker.kwargs.get("models") or profile.models:
+            for shots in marker.kwargs["shots"]:
+                for method in marker.kwargs["methods"]:
+                    _known("method", method, methods.NAMES)
+                    yield Case(suite, method, name, model, shots, options, marker.kwargs.get("outcome", True))
+
+
+def cases(metafunc: pytest.Metafunc, profile: Profile) -> list[Case]:
+    """The cases of a test function, in the order of its tables; the suite is its file's name without `test_`."""
+    suite = metafunc.definition.path.stem.removeprefix("test_")
+    markers = list(metafunc.definition.iter_markers("ftcompare"))
+    if not markers:
+        raise pytest.Collector.CollectError(
+            f"{metafunc.definition.nodeid} uses the fixture gate: expected a table, @pytest.mark.ftcompare(methods=..., ...)"
+        )
+    found: dict[str, Case] = {}
+    for marker in markers:
+        for case in _of_marker(marker, suite, profile):
+            if found.setdefault(case.id, case) != case:
+                raise pytest.Collector.CollectError(f"two cases of {metafunc.definition.nodeid} are called {case.id}")
+    return list(found.values())

@@ -1,0 +1,189 @@
+"""The pytest plugin: hooks of a few lines that delegate, and the `gate` fixture that a suite's test calls."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_ftcompare import options, parametrize
+from pytest_ftcompare.case import Case
+from pytest_ftcompare.compare import baseline
+from pytest_ftcompare.compare.verdict import FAILING, Judgement
+from pytest_ftcompare.live import Live, Told, make_live, make_told
+from pytest_ftcompare.options import Settings
+from pytest_ftcompare.report.failure import explain
+from pytest_ftcompare.report.terminal import lines
+from pytest_ftcompare.session import Session, to_text
+
+SETTINGS = pytest.StashKey[Settings]()
+SESSION = pytest.StashKey[Session]()
+LIVE = pytest.StashKey[Live]()
+TOLD = pytest.StashKey[Told]()
+REPORT = pytest.StashKey[str]()
+
+
+def _is_worker(config: pytest.Config) -> bool:
+    return hasattr(config, "workerinput")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    options.add_options(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", parametrize.MARKER)
+    settings = config.stash[SETTINGS] = options.make_settings(config)
+    if not _is_worker(config) and not config.option.collectonly:
+        if settings.update:
+            try:
+                baseline.check_writable(settings.baselines)
+            except baseline.BaselineError as error:
+                raise pytest.UsageError(str(error)) from None
+        if settings.baselines.is_dir():
+            baseline.recover(settings.baselines)
+    if not _is_worker(config):
+        config.stash[SESSION] = Session(settings.baselines, settings.update)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "gate" in metafunc.fixturenames:
+        cases = parametrize.cases(metafunc, metafunc.config.stash[SETTINGS].profile)
+        metafunc.parametrize("gate", cases, ids=[one.id for one in cases], indirect=True)
+
+
+@pytest.fixture
+def gate(request: pytest.FixtureRequest) -> Callable[[], Judgement]:
+    """Call it to train the case and hold it against its baseline; the test fails where the verdict does."""
+    case: Case = request.param
+    settings = request.config.stash[SETTINGS]
+
+    def check() -> Judgement:
+        from pytest_ftcompare.gate import CaseError, run_case
+
+        told = request.config.stash[TOLD]
+        try:
+            judgement, result, device = run_case(case, settings, told.about(case.id))
+        except Exception as error:
+            # The traceback is for whoever wrote the code that raised; a CaseError's sentence says it all.
+            plain = isinstance(error, CaseError)
+            sentence = str(error) if plain else f"{case.id} raised {type(error).__name__}: {error}"
+            judgement = Judgement(case.id, case.suite, "invalid", 0, signs=[sentence], outcome=case.outcome)
+            request.node.stash[REPORT] = to_text(judgement, None, "")
+            if plain:
+                pytest.fail(sentence, pytrace=False)
+            raise
+        finally:
+            told.done()
+        request.node.stash[REPORT] = to_text(judgement, result if settings.update else None, device)
+        failing = judgement.verdict == "invalid" if settings.update else judgement.verdict in FAILING
+        if failing:
+            pytest.fail("\n".join(explain(judgement, request.node.nodeid)), pytrace=False)
+        return judgement
+
+    return check
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if call.when == "call" and (text := item.stash.get(REPORT, None)) is not None:
+        report.ftcompare = text
+        report.user_properties.append(("verdict", json.loads(text)["judgement"]["verdict"]))
+    return report
+
+
+def pytest_report_teststatus(report: pytest.TestReport, config: pytest.Config) -> tuple[str, str, Any] | None:
+    """The verdict as the word of a case; its letter is left to pytest, or to the live display where there is one."""
+    text = getattr(report, "ftcompare", None)
+    if text is None or report.when != "call":
+        return None
+    verdict = json.loads(text)["judgement"]["verdict"].upper()
+    letter = "" if LIVE in config.stash else "." if report.passed else "F"
+    return report.outcome, letter, (verdict, {"green": report.passed, "red": report.failed})
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_logreport(report: pytest.TestReport) -> Generator[None]:
+    """Replaced on the controller by `Collector`, which knows the config; here for reports without one."""
+    return (yield)
+
+
+class Collector:
+    """Controller side: takes in what reports carry, keeps the live lines out of pytest's way."""
+
+    def __init__(self, config: pytest.Config, session: Session) -> None:
+        self.config, self.session = config, session
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None]:
+        text = getattr(report, "ftcompare", None)
+        live = self.config.stash.get(LIVE, None)
+        if text is not None and report.when == "call":
+            judgement = self.session.add(text)
+            if live is not None:
+                live.finished(judgement, report.duration)
+        if live is None:
+            return (yield)
+        with live.paused():
+            return (yield)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_logstart(self) -> Generator[None]:
+        live = self.config.stash.get(LIVE, None)
+        if live is None:
+            return (yield)
+        with live.paused():
+            return (yield)
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        # -x under xdist stops with the same exception type that Ctrl-C raises; only the latter abandons an update.
+        self.session.interrupted |= not isinstance(excinfo.value, pytest.Session.Interrupted)
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    config = session.config
+    config.stash[TOLD] = make_told(config)
+    if SESSION in config.stash:
+        config.pluginmanager.register(Collector(config, config.stash[SESSION]), "ftcompare-collector")
+        live = make_live(config, config.stash[TOLD].folder)
+        if live is not None:
+            config.stash[LIVE] = live
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Under xdist: tell each worker where to report its progress."""
+    node.workerinput["ftcompare_folder"] = str(node.config.stash[TOLD].folder)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    config = session.config
+    if (live := config.stash.get(LIVE, None)) is not None:
+        live.stop()
+    if TOLD in config.stash:
+        config.stash[TOLD].close()
+    if SESSION not in config.stash:
+        return
+    run = config.stash[SESSION]
+    run.write()
+    if run.blind and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if SESSION in config.stash and config.stash[SESSION].judgements:
+        terminalreporter.section("ftcompare", "=")
+        for text, markup in lines(config.stash[SESSION], config.stash[SETTINGS], Path(config.invocation_params.dir)):
+            terminalreporter.write_line(text, **markup)
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    settings = config.stash[SETTINGS]
+    return f"ftcompare: profile {settings.profile.name}, up to {settings.seeds} seeds, baselines {settings.baselines}"

@@ -1,0 +1,1 @@
+"""Judgements made readable: generators of lines that decide nothing."""

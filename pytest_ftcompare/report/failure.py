@@ -1,0 +1,50 @@
+"""A failed case's section: what moved, by how much against which noise, where it began, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pytest_ftcompare.compare.statistics import Comparison
+from pytest_ftcompare.compare.verdict import Judgement
+
+MEANING = {
+    "worse": "its outcome got worse",
+    "changed": "it computes something else than its baseline did; its outcome is not worse",
+    "new": "it has no baseline yet",
+    "invalid": "it cannot be judged",
+}
+NAMES = {"accuracy": "accuracy", "accuracy_ood": "accuracy out of domain"}
+
+
+def change(one: Comparison) -> str:
+    """"accuracy 91.2% -> 88.9%: -2.3 pt (p=0.002, 6 seeds; margin 1.0 pt)"."""
+    return (
+        f"{NAMES[one.metric]} {one.base:.1%} -> {one.new:.1%}: {100 * one.delta:+.1f} pt "
+        f"(p={one.p:.2g}, {one.seeds} seed{'s' * (one.seeds != 1)}; margin {100 * one.margin:.1f} pt)"
+    )
+
+
+def explain(judgement: Judgement, nodeid: str) -> Iterator[str]:
+    """The lines of a case that failed, ending in the remedy."""
+    yield f"{judgement.id}: {judgement.verdict}, {MEANING.get(judgement.verdict, '')}."
+    for one in judgement.comparisons:
+        yield f"  {change(one)}"
+    if not judgement.comparisons and judgement.scores:
+        yield f"  accuracy {judgement.scores['accuracy']:.1%}, out of domain {judgement.scores['accuracy_ood']:.1%}"
+    if judgement.signs:
+        yield f"  First sign: {judgement.signs[0]}."
+        for sign in judgement.signs[1:6]:
+            yield f"  Then: {sign}."
+        if len(judgement.signs) > 6:
+            yield f"  And {len(judgement.signs) - 6} more."
+    for note in judgement.notes:
+        yield f"  Note: {note}."
+    if judgement.changes:
+        yield f"  Changed since the baseline: {'; '.join(map(str, judgement.changes))}."
+    elif judgement.comparisons:
+        yield "  Nothing changed in the environment since the baseline."
+    yield f"  Run it again: pytest '{nodeid}'"
+    if judgement.verdict == "new":
+        yield f"  Make its baseline: pytest '{nodeid}' --update-baselines"
+    elif judgement.verdict != "invalid":
+        yield f"  If it is meant: pytest '{nodeid}' --update-baselines, and review the diff in git"

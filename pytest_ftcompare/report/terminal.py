@@ -1,0 +1,117 @@
+"""The summary at the end of a session: tables of accuracy, worst first within, footnotes, and what to do next.
+
+A generator of (line, markup); readable without colour and within 80 columns.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+
+from pytest_ftcompare.compare.verdict import FAILING, WORST_FIRST, Judgement
+from pytest_ftcompare.options import Settings
+from pytest_ftcompare.report.failure import change
+from pytest_ftcompare.session import Session
+
+Line = tuple[str, dict[str, bool]]
+PLAIN: dict[str, bool] = {}
+
+
+def _rank(one: Judgement) -> tuple[int, str]:
+    return WORST_FIRST.index(one.verdict), one.id
+
+
+def _setting(one: Judgement) -> str:
+    """What the cases of one table share: everything in the id but the method."""
+    return one.id.split("-", 1)[1]
+
+
+def _score(mean: float, sd: float) -> str:
+    return f"{100 * mean:5.1f}% ± {100 * sd:3.1f}"
+
+
+def _row(one: Judgement) -> str:
+    """A case's row: baseline, new, difference or a word, verdict."""
+    method = one.id.split("-", 1)[0]
+    seeds = f"({one.seeds} seed{'s' * (one.seeds != 1)})"
+    if not one.comparisons:
+        score = f"{100 * one.scores['accuracy']:5.1f}%" if one.scores else ""
+        return f"{method:14}{'':>14}{score:>10}{'':4}  {seeds if one.seeds else '':14}{one.verdict:>12}"
+    first = one.comparisons[0]
+    if "identical" in one.notes:
+        base, new, versus = f"{100 * first.base:5.1f}%{'':6}", "identical", f"=  {seeds}"
+    else:
+        base, new = _score(first.base, first.base_sd), _score(first.new, first.new_sd)
+        shift = f"{100 * first.delta:+.1f} pt" if first.outcome in ("worse", "better") else "~"
+        versus = f"{shift}  {seeds}"
+    if not one.outcome:
+        versus = f"not judged  {seeds}"
+    return f"{method:14}{base:>14}{new:>14}  {versus:<21}{one.verdict:>12}"
+
+
+def _moved(judgements: list[Judgement]) -> Iterator[Line]:
+    """One line per case that moved, with its first sign."""
+    for one in sorted(judgements, key=_rank):
+        if one.verdict in ("same", "new"):
+            continue
+        yield f"{one.verdict}: {one.id}", {"bold": True}
+        moved = [item for item in one.comparisons if item.outcome in ("worse", "better")]
+        for comparison in moved:
+            yield f"  {change(comparison)}", PLAIN
+        for sign in (one.signs or one.notes)[:1]:
+            yield f"  first sign: {sign}", PLAIN
+
+
+def _changes(judgements: list[Judgement]) -> Iterator[Line]:
+    """What changed in the environment, each difference once."""
+    counted = Counter(str(change) for one in judgements for change in one.changes if change.name != "commit")
+    if counted:
+        yield "Changed since the baselines:", PLAIN
+        for text, count in sorted(counted.items()):
+            yield f"  {text}" + (f"  ({count} of {len(judgements)} cases)" if count < len(judgements) else ""), PLAIN
+    elif any(one.comparisons for one in judgements):
+        yield "Nothing changed in the environment since the baselines.", PLAIN
+
+
+def _counts(judgements: list[Judgement]) -> str:
+    counted = Counter(one.verdict for one in judgements)
+    words = ", ".join(f"{counted[verdict]} {verdict}" for verdict in reversed(WORST_FIRST) if counted[verdict])
+    return f"{len(judgements)} case{'s' * (len(judgements) != 1)}: {words}."
+
+
+def _remedy(session: Session, settings: Settings) -> Iterator[Line]:
+    judgements = session.judgements
+    bad = [one for one in judgements if one.verdict in FAILING]
+    if session.update:
+        if session.interrupted:
+            yield "Interrupted: no baseline was written.", {"yellow": True}
+        else:
+            yield f"{session.written} baselines written to {settings.baselines}: review git diff.", {"green": True}
+        if refused := [one for one in judgements if one.verdict == "invalid"]:
+            yield f"{len(refused)} refused: their baselines stay as they were.", {"red": True}
+        return
+    if session.blind:
+        yield (
+            f"{len(session.blind)} of {len(judgements)} cases could not be compared: a gate that can't see is not green.",
+            {"red": True},
+        )
+    if bad:
+        yield "Run only these again with --lf; accept what is meant with --lf --update-baselines.", PLAIN
+
+
+def lines(session: Session, settings: Settings, where: Path) -> Iterator[Line]:
+    """The whole summary."""
+    by_suite = sorted(session.judgements, key=lambda one: (one.suite, _setting(one)))
+    for (suite, setting), group in groupby(by_suite, key=lambda one: (one.suite, _setting(one))):
+        title = f"{suite}: {setting}"
+        yield f"{title:<28}", PLAIN
+        yield f"{'  accuracy':14}{'baseline':>14}{'new':>14}  {'vs baseline':<21}{'verdict':>12}", PLAIN
+        for one in sorted(group, key=_rank):
+            yield _row(one), {"red": True} if one.verdict in FAILING and not session.update else PLAIN
+        yield "", PLAIN
+    yield from _moved(session.judgements)
+    yield from _changes(session.judgements)
+    yield _counts(session.judgements), {"bold": True}
+    yield from _remedy(session, settings)

@@ -1,0 +1,91 @@
+"""Baselines on disk: clear errors, and an update that happens wholly or not at all."""
+
+import os
+
+import pytest
+from results import make_result
+
+from pytest_ftcompare.compare import baseline
+
+RESULT = make_result([0.8, 0.79])
+
+
+@pytest.fixture
+def path(tmp_path):
+    baseline.write(tmp_path, "cpu", [RESULT])
+    return baseline.path_of(tmp_path, "cpu", RESULT.suite, RESULT.id)
+
+
+def test_what_is_written_reads_back_equal_and_leaves_nothing_else(path, tmp_path):
+    assert baseline.read(path, RESULT.id) == RESULT
+    assert [one.relative_to(tmp_path) for one in tmp_path.rglob("*.json")] == [path.relative_to(tmp_path)]
+    assert [one.name for one in tmp_path.iterdir()] == ["cpu"]
+
+
+def test_no_file_is_no_baseline(tmp_path):
+    assert baseline.read(tmp_path / "none.json", "none") is None
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (lambda text: text[: len(text) // 2], "not JSON"),
+        (lambda text: "", "not JSON"),
+        (lambda text: f"<<<<<<< ours\n{text}=======\n{text}>>>>>>> theirs\n", "merge-conflict markers"),
+        (lambda text: text.replace('"schema": 1', '"schema": 99'), "newer schema than 1"),
+        (lambda text: text.replace('"schema"', '"scheme"'), "no schema number"),
+        (lambda text: text.replace('"samples"', '"simples"'), "not those of a result"),
+        (lambda text: "[]", "no schema number"),
+        (lambda text: text.replace(RESULT.id, "another-case"), "found that of another-case"),
+    ],
+)
+def test_a_spoilt_baseline_is_one_sentence_with_the_remedy(path, spoil, sentence):
+    path.write_text(spoil(path.read_text()))
+    with pytest.raises(baseline.BaselineError) as raised:
+        baseline.read(path, RESULT.id)
+    assert sentence in str(raised.value)
+    assert str(path) in str(raised.value)
+    assert "git checkout" in str(raised.value)
+
+
+def test_a_baseline_that_is_not_text_is_one_sentence(path):
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(baseline.BaselineError, match="cannot be read"):
+        baseline.read(path, RESULT.id)
+
+
+def test_an_update_killed_while_it_stages_changes_nothing(path, tmp_path, monkeypatch):
+    before = path.read_bytes()
+    monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        baseline.write(tmp_path, "cpu", [make_result([0.1])])
+    monkeypatch.undo()
+    assert path.read_bytes() == before
+    baseline.recover(tmp_path)
+    assert path.read_bytes() == before
+    assert [one.name for one in tmp_path.iterdir()] == ["cpu"]
+
+
+def test_an_update_killed_while_its_files_move_is_finished_by_the_next_session(path, tmp_path, monkeypatch):
+    others = [make_result([0.1], id=name) for name in ("a", "b", "c")]
+    real, calls = os.replace, []
+
+    def killed_at_the_third(source, target):
+        calls.append(target)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", killed_at_the_third)
+    with pytest.raises(KeyboardInterrupt):
+        baseline.write(tmp_path, "cpu", others)
+    monkeypatch.undo()
+    assert baseline.recover(tmp_path) == 2
+    for one in others:
+        assert baseline.read(baseline.path_of(tmp_path, "cpu", one.suite, one.id), one.id) == one
+
+
+def test_a_folder_that_cannot_be_written_is_said_before_training(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(baseline.BaselineError, match="cannot be written"):
+        baseline.check_writable(tmp_path / "file" / "baselines")

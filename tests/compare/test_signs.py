@@ -1,0 +1,85 @@
+"""Differences of structure, probe and trace: each fault gives its sentence, rounding gives none."""
+
+import copy
+from dataclasses import replace
+
+import pytest
+from results import make_result
+
+from pytest_ftcompare.compare import signs
+from pytest_ftcompare.result import Trace
+
+BASE = make_result([0.8])
+
+
+def with_probe(**changes):
+    return replace(BASE, probe={**copy.deepcopy(BASE.probe), **changes})
+
+
+def test_equal_results_have_no_signs():
+    assert signs.structure(BASE, BASE) == []
+    assert signs.probe(BASE, BASE) == []
+
+
+def test_a_learning_rate_is_named_with_both_values():
+    other = copy.deepcopy(BASE.signature)
+    other["structure"]["optimizer"]["groups"][0]["lr"] = 0.01
+    assert signs.structure(BASE, replace(BASE, signature=other)) == ["optimizer.groups.lr 0.001 -> 0.01"]
+
+
+def test_a_tensor_that_trains_no_more_is_named_with_counts():
+    other = copy.deepcopy(BASE.signature)
+    other["structure"]["trains"] = {"layers.*.weight [2, 2]": 1}
+    assert signs.structure(BASE, replace(BASE, signature=other)) == [
+        "trains layers.*.weight [2, 2]: 2 -> 1 tensors"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"outputs": [[0.1, 0.2], [0.3, -0.41]]}, "outputs"),
+        ({"loss": 0.701}, "loss at step 0 0.7 -> 0.701"),
+        ({"norm": 2.01}, "gradient norm at step 0 2 -> 2.01"),
+        ({"tensors": {"layers.0.weight": [1.01, 0.1], "layers.1.weight": [1.7, 0.1]}}, "gradient of layers.0.weight"),
+        ({"tensors": {"layers.0.weight": [1.0, 0.0], "layers.1.weight": [1.7, 0.1]}}, "first update of layers.0.weight"),
+    ],
+)
+def test_each_part_of_the_probe_gives_its_own_sentence(changes, expected):
+    found = signs.probe(BASE, with_probe(**changes))
+    assert len(found) == 1
+    assert found[0].startswith(expected)
+
+
+def test_rounding_of_another_machine_gives_no_sign():
+    moved = with_probe(
+        outputs=[[0.100001, 0.2], [0.3, -0.400002]],
+        loss=0.7000002,
+        norm=2.0001,
+        tensors={"layers.0.weight": [1.0001, 0.1001], "layers.1.weight": [1.7, 0.1]},
+    )
+    assert signs.probe(BASE, moved) == []
+
+
+def test_the_update_of_a_tensor_without_gradient_is_not_compared():
+    quiet = with_probe(tensors={"key.bias": [1e-9, 0.1], "layers.1.weight": [2.0, 0.1]})
+    other = with_probe(tensors={"key.bias": [1e-9, 0.4], "layers.1.weight": [2.0, 0.1]})
+    assert signs.probe(quiet, other) == []
+
+
+def test_a_loss_that_is_not_a_number_is_a_sign():
+    assert signs.probe(BASE, with_probe(loss=float("nan")))
+
+
+@pytest.mark.parametrize(
+    ("digest", "loss", "expected"),
+    [("a", 0.7, "identical"), ("b", 0.70001, "equivalent"), ("b", 0.71, "changed")],
+)
+def test_a_trace_is_identical_equivalent_or_changed(digest, loss, expected):
+    base = Trace("a", [[0.7, 1.0]], [0.7])
+    assert signs.trace(base, Trace(digest, [[loss, 1.0]], [0.7])) == expected
+
+
+def test_the_first_step_that_parts_is_named():
+    base = Trace("a", [[0.7, 1.0], [0.6, 1.0]], [])
+    assert signs.where(base, Trace("b", [[0.7, 1.0], [0.6, 2.0]], [])) == "gradient norm at step 2 of seed 0 1 -> 2"

@@ -1,0 +1,78 @@
+"""The test of an outcome: what it finds, what it leaves alone, and how often it errs on noise."""
+
+import random
+
+import pytest
+
+from pytest_ftcompare.compare.statistics import LOOKS, MARGIN, compare, noise, sd
+
+BASE = [0.80, 0.82, 0.78, 0.81, 0.79, 0.80, 0.83, 0.77]
+
+
+def pairs(shift, count=8, jitter=0.0, seed=1):
+    rng = random.Random(seed)
+    return [(base, base + shift + rng.gauss(0, jitter)) for base in BASE[:count]]
+
+
+def test_a_drop_of_three_times_the_noise_is_worse():
+    found = compare("accuracy", BASE, pairs(-3.2 * noise(BASE), jitter=0.005), alike=False)
+    assert found.outcome == "worse"
+    assert found.delta == pytest.approx(-3.2 * noise(BASE), abs=0.01)
+
+
+def test_a_gain_of_three_times_the_noise_is_better():
+    assert compare("accuracy", BASE, pairs(3.2 * noise(BASE), jitter=0.005), alike=False).outcome == "better"
+
+
+def test_equal_scores_are_held():
+    assert compare("accuracy", BASE, pairs(0.0), alike=False).outcome == "held"
+
+
+def test_a_drop_within_the_margin_is_never_worse_however_significant():
+    found = compare("accuracy", BASE, pairs(-MARGIN / 2), alike=False)
+    assert found.outcome != "worse"
+
+
+def test_one_seed_never_calls_anything_worse():
+    assert compare("accuracy", BASE, pairs(-0.3, count=1), alike=True).outcome == "open"
+
+
+def test_a_changed_computation_with_noisy_seeds_stays_open_where_an_equivalent_one_is_held():
+    noisy = pairs(0.0, count=3, jitter=0.09, seed=4)
+    assert compare("accuracy", BASE, noisy, alike=False).outcome == "open"
+    drop = [(base, base) for base, _ in noisy]
+    assert compare("accuracy", BASE, drop, alike=True).outcome == "held"
+
+
+def test_noise_of_few_identical_scores_is_not_zero():
+    assert noise([0.8, 0.8]) > 0
+    assert sd([0.8]) == 0
+
+
+@pytest.mark.parametrize("alike", [True, False])
+def test_noise_alone_is_called_worse_in_under_one_percent_of_cases(alike):
+    rng = random.Random(7)
+    wrong = 0
+    for _ in range(400):
+        base = [rng.gauss(0.8, 0.03) for _ in range(8)]
+        new = [rng.gauss(0.8, 0.03) for _ in range(8)]
+        for count in LOOKS:
+            found = compare("accuracy", base, list(zip(base, new, strict=True))[:count], alike=alike)
+            if found.outcome != "open":
+                break
+        wrong += found.outcome == "worse"
+    assert wrong <= 4
+
+
+def test_a_drop_of_three_times_the_noise_is_found_in_nineteen_of_twenty_cases_without_any_pairing():
+    rng = random.Random(8)
+    found = 0
+    for _ in range(300):
+        base = [rng.gauss(0.8, 0.03) for _ in range(8)]
+        new = [rng.gauss(0.8 - 0.09, 0.03) for _ in range(8)]
+        for count in LOOKS:
+            outcome = compare("accuracy", base, list(zip(base, new, strict=True))[:count], alike=False).outcome
+            if outcome in ("worse", "held"):
+                break
+        found += outcome == "worse"
+    assert found >= 0.90 * 300

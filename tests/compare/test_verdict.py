@@ -1,0 +1,120 @@
+"""Verdicts: every word has a way to be reached, and seeds are asked for only while the question is open."""
+
+from dataclasses import replace
+
+import pytest
+from results import make_result, make_sample
+
+from pytest_ftcompare.compare.verdict import Judgement, More, incomparable, judge, without_baseline
+
+SCORES = [0.80, 0.82, 0.78, 0.81, 0.79, 0.80, 0.83, 0.77]
+BASE = make_result(SCORES)
+UPGRADED = {**BASE.environment, "torch": "2.14.0"}
+
+
+def other(scores, trace="other", first=0.7, **changes):
+    """A candidate whose training was not bit-identical; `first` is its first loss."""
+    samples = [make_sample(seed, score, trace=trace) for seed, score in enumerate(scores)]
+    samples = [replace(one, trace=replace(one.trace, first=[[first, 1.0], [0.65, 1.1]])) for one in samples]
+    return make_result(scores, samples=samples, **changes)
+
+
+def settle(candidate_of, **environment):
+    """Give the judge the seeds that it asks for."""
+    count = 1
+    while isinstance(step := judge(BASE, candidate_of(count), 8), More):
+        assert step.seeds > count
+        count = step.seeds
+    return step
+
+
+def test_identical_training_and_predictions_are_the_same_after_one_seed():
+    found = judge(BASE, make_result(SCORES[:1]), 8)
+    assert (found.verdict, found.seeds, found.notes) == ("same", 1, ["identical"])
+
+
+def test_an_equivalent_trace_with_like_scores_is_the_same_after_three_seeds():
+    found = settle(lambda n: other([one + 0.005 for one in SCORES[:n]]))
+    assert (found.verdict, found.seeds) == ("same", 3)
+
+
+def test_lower_scores_are_worse():
+    found = settle(lambda n: other([one - 0.15 for one in SCORES[:n]]))
+    assert found.verdict == "worse"
+    assert found.comparisons[0].delta == pytest.approx(-0.15)
+
+
+def test_higher_scores_under_another_version_are_better():
+    found = settle(lambda n: other([one + 0.12 for one in SCORES[:n]], first=0.9, environment=UPGRADED))
+    assert found.verdict == "better"
+
+
+def test_another_learning_rate_with_like_scores_is_changed_and_named():
+    signature = {"structure": {**BASE.signature["structure"], "trainable": 11}}
+    found = settle(lambda n: other(SCORES[:n], signature=signature))
+    assert found.verdict == "changed"
+    assert found.signs[0] == "trainable 10 -> 11"
+
+
+def test_a_changed_trace_under_an_unchanged_environment_is_changed():
+    found = settle(lambda n: other(SCORES[:n], first=0.9))
+    assert found.verdict == "changed"
+    assert "loss at step 1" in found.signs[0]
+
+
+def test_a_changed_trace_under_another_version_is_a_note():
+    found = settle(lambda n: other(SCORES[:n], first=0.9, environment=UPGRADED))
+    assert found.verdict == "same"
+    assert "loss at step 1" in found.notes[0]
+    assert [str(one) for one in found.changes] == ["torch 2.13.0 -> 2.14.0"]
+
+
+def test_edited_code_does_not_excuse_a_changed_trace():
+    environment = {**BASE.environment, "methods/full.py": "b", "commit": "2"}
+    found = settle(lambda n: other(SCORES[:n], first=0.9, environment=environment))
+    assert found.verdict == "changed"
+    assert str(found.changes[0]) == "methods/full.py edited"
+
+
+def test_scores_too_noisy_to_tell_are_undecided_when_the_budget_is_spent():
+    noisy = [one + shift for one, shift in zip(SCORES, [0.15, -0.17, 0.1, -0.15, -0.16, 0.05, 0.1, -0.2], strict=True)]
+    found = settle(lambda n: other(noisy[:n], first=0.9, environment=UPGRADED))
+    assert (found.verdict, found.seeds) == ("undecided", 8)
+
+
+def test_the_budget_bounds_the_seeds():
+    assert judge(BASE, other(SCORES[:1], first=0.9), 2) == More(2)
+    assert isinstance(judge(BASE, other(SCORES[:2], first=0.9), 2), Judgement)
+
+
+def test_a_broken_invariant_is_invalid_at_once():
+    found = judge(BASE, make_result(SCORES[:1], broken=["merged differs"]), 8)
+    assert (found.verdict, found.signs[0]) == ("invalid", "invariant: merged differs")
+
+
+def test_predictions_that_differ_after_identical_training_are_changed():
+    sample = replace(make_sample(0, SCORES[0]), predictions="else")
+    found = judge(BASE, make_result(SCORES[:1], samples=[sample]), 1)
+    assert found.verdict == "changed"
+
+
+def test_an_outcome_that_is_not_judged_is_never_worse():
+    found = settle(lambda n: other([0.1] * n, outcome=False))
+    assert found.verdict == "same"
+
+
+def test_on_another_device_structure_and_outcomes_are_judged_and_the_probe_is_not():
+    candidate = other(SCORES, first=0.9, probe={**BASE.probe, "loss": 9.0}, environment=UPGRADED)
+    assert judge(BASE, candidate, 8, same_device=False).verdict == "same"
+    signature = {"structure": {"trainable": 1}}
+    assert judge(BASE, replace(candidate, signature=signature), 8, same_device=False).verdict == "changed"
+
+
+def test_without_a_baseline_a_case_is_new_and_with_another_experiments_incomparable():
+    assert without_baseline(make_result([0.8])).verdict == "new"
+    assert incomparable(make_result([0.8]), "other rows").verdict == "incomparable"
+
+
+def test_a_judgement_survives_its_json():
+    found = settle(lambda n: other([one - 0.15 for one in SCORES[:n]], environment=UPGRADED))
+    assert Judgement.from_dict(found.to_dict()) == found

@@ -1,0 +1,22 @@
+"""Shared by all tests. torch and numpy are imported here: pytester restores `sys.modules`, and a C extension that was first
+imported inside one of its runs fails on its second import."""
+
+import os
+
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+import numpy  # noqa: F401
+import peft  # noqa: F401
+import pytest
+import scipy.stats  # noqa: F401
+import torch
+import transformers  # noqa: F401
+
+pytest_plugins = ["pytester"]
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Every test trains on one thread, whatever ran before it in this process."""
+    torch.set_num_threads(1)
