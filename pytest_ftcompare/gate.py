@@ -5,6 +5,7 @@ This is where the torch side and the comparison meet; it knows neither pytest no
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import Counter
 from collections.abc import Callable
@@ -34,11 +35,12 @@ def _device(name: str) -> str:
 
 
 def _quiet() -> None:
-    """No network unless the profile needs it, no progress bars within pytest's output."""
-    from transformers.utils import logging
+    """No progress bars and no advice of libraries within pytest's output."""
+    from transformers.utils import logging as transformers_logging
 
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # says that it would like another package
 
 
 def run_case(case: Case, settings: Settings, say: Say) -> tuple[Judgement, Result, str]:
@@ -46,10 +48,9 @@ def run_case(case: Case, settings: Settings, say: Say) -> tuple[Judgement, Resul
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     if not settings.profile.revisions:
         os.environ["HF_HUB_OFFLINE"] = "1"
-    import_error = (HubError, DataError, LookupError, baseline.BaselineError)
     try:
         return _run(case, settings, say)
-    except import_error as error:
+    except (HubError, DataError, baseline.BaselineError) as error:
         raise CaseError(str(error)) from error
 
 

@@ -17,6 +17,7 @@ from pytest_ftcompare.live import Live, Told, make_live, make_told
 from pytest_ftcompare.options import Settings
 from pytest_ftcompare.report.failure import explain
 from pytest_ftcompare.report.terminal import lines
+from pytest_ftcompare.result import Result
 from pytest_ftcompare.session import Session, to_text
 
 SETTINGS = pytest.StashKey[Settings]()
@@ -61,6 +62,10 @@ def gate(request: pytest.FixtureRequest) -> Callable[[], Judgement]:
     case: Case = request.param
     settings = request.config.stash[SETTINGS]
 
+    def record(judgement: Judgement, result: Result | None, device: str) -> None:
+        request.node.stash[REPORT] = to_text(judgement, result, device)
+        request.node.user_properties.append(("verdict", judgement.verdict))
+
     def check() -> Judgement:
         from pytest_ftcompare.gate import CaseError, run_case
 
@@ -72,13 +77,13 @@ def gate(request: pytest.FixtureRequest) -> Callable[[], Judgement]:
             plain = isinstance(error, CaseError)
             sentence = str(error) if plain else f"{case.id} raised {type(error).__name__}: {error}"
             judgement = Judgement(case.id, case.suite, "invalid", 0, signs=[sentence], outcome=case.outcome)
-            request.node.stash[REPORT] = to_text(judgement, None, "")
+            record(judgement, None, "")
             if plain:
                 pytest.fail(sentence, pytrace=False)
             raise
         finally:
             told.done()
-        request.node.stash[REPORT] = to_text(judgement, result if settings.update else None, device)
+        record(judgement, result if settings.update else None, device)
         failing = judgement.verdict == "invalid" if settings.update else judgement.verdict in FAILING
         if failing:
             pytest.fail("\n".join(explain(judgement, request.node.nodeid)), pytrace=False)
@@ -94,7 +99,6 @@ def pytest_runtest_makereport(
     report = yield
     if call.when == "call" and (text := item.stash.get(REPORT, None)) is not None:
         report.ftcompare = text
-        report.user_properties.append(("verdict", json.loads(text)["judgement"]["verdict"]))
     return report
 
 
@@ -106,12 +110,6 @@ def pytest_report_teststatus(report: pytest.TestReport, config: pytest.Config) -
     verdict = json.loads(text)["judgement"]["verdict"].upper()
     letter = "" if LIVE in config.stash else "." if report.passed else "F"
     return report.outcome, letter, (verdict, {"green": report.passed, "red": report.failed})
-
-
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_logreport(report: pytest.TestReport) -> Generator[None]:
-    """Replaced on the controller by `Collector`, which knows the config; here for reports without one."""
-    return (yield)
 
 
 class Collector:

@@ -35,7 +35,7 @@ def structure(base: Result, new: Result) -> list[str]:
     found = []
     for name in sorted(set(before) | set(after)):
         if before.get(name) != after.get(name):
-            short = name.removeprefix("optimizer.groups.")
+            short = name.replace("optimizer.groups.", "optimizer ").replace("optimizer.", "optimizer ")
             if name.startswith("trains."):
                 what = name.removeprefix("trains.")
                 found.append(f"trains {what}: {before.get(name, 0)} -> {after.get(name, 0)} tensors")

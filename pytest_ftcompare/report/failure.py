@@ -43,8 +43,12 @@ def explain(judgement: Judgement, nodeid: str) -> Iterator[str]:
         yield f"  Changed since the baseline: {'; '.join(map(str, judgement.changes))}."
     elif judgement.comparisons:
         yield "  Nothing changed in the environment since the baseline."
-    yield f"  Run it again: pytest '{nodeid}'"
+    yield "  Run it again:"
+    yield f"    pytest '{nodeid}'"
+    if judgement.verdict == "invalid":
+        return
     if judgement.verdict == "new":
-        yield f"  Make its baseline: pytest '{nodeid}' --update-baselines"
-    elif judgement.verdict != "invalid":
-        yield f"  If it is meant: pytest '{nodeid}' --update-baselines, and review the diff in git"
+        yield "  Make its baseline:"
+    else:
+        yield "  If it is meant, accept it and review the diff in git:"
+    yield f"    pytest --update-baselines '{nodeid}'"

@@ -37,11 +37,10 @@ def test_one_seed_never_calls_anything_worse():
     assert compare("accuracy", BASE, pairs(-0.3, count=1), alike=True).outcome == "open"
 
 
-def test_a_changed_computation_with_noisy_seeds_stays_open_where_an_equivalent_one_is_held():
-    noisy = pairs(0.0, count=3, jitter=0.09, seed=4)
-    assert compare("accuracy", BASE, noisy, alike=False).outcome == "open"
-    drop = [(base, base) for base, _ in noisy]
-    assert compare("accuracy", BASE, drop, alike=True).outcome == "held"
+def test_a_computation_that_differs_must_show_that_it_is_no_worse_an_equivalent_one_need_not():
+    scattered = [(0.80, 0.87), (0.82, 0.70), (0.78, 0.82)]
+    assert compare("accuracy", BASE, scattered, alike=False).outcome == "open"
+    assert compare("accuracy", BASE, scattered, alike=True).outcome == "held"
 
 
 def test_noise_of_few_identical_scores_is_not_zero():

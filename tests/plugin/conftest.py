@@ -1,0 +1,58 @@
+"""A folder with one small suite, and a runner that plays a stranger at a shell."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+QUICK = 'options={"epochs": 2}'
+PLUGIN = ("-p", "pytest_ftcompare.plugin", "-p", "no:cacheprovider")
+
+
+class Shell:
+    """Writes suites and runs pytest in a folder of its own, in this process unless workers are asked for."""
+
+    def __init__(self, pytester: pytest.Pytester) -> None:
+        self.pytester = pytester
+        self.baselines = pytester.path / "baselines"
+        self.suite(methods=("full",))
+
+    def suite(self, methods=("full",), tasks=("pocket_sst",), shots=(2,), extra=f"{QUICK}, outcome=False") -> None:
+        self.pytester.makepyfile(
+            test_quick=f"""
+            import pytest
+
+            @pytest.mark.ftcompare(
+                methods={tuple(methods)}, tasks={tuple(tasks)}, shots={tuple(shots)}, models=("pocket/opt-0.4m",), {extra}
+            )
+            def test_quick(gate):
+                gate()
+            """
+        )
+
+    def run(self, *arguments: str) -> pytest.RunResult:
+        if any(one.startswith("-n") for one in arguments):
+            return self.pytester.runpytest_subprocess(*PLUGIN, *arguments)
+        return self.pytester.runpytest_inprocess(*PLUGIN, *arguments)
+
+    def update(self, *arguments: str, seeds: int = 3) -> pytest.RunResult:
+        result = self.run("--update-baselines", f"--ftcompare-seeds={seeds}", *arguments)
+        assert result.ret == 0, result.stdout.str()
+        return result
+
+    def files(self) -> list[Path]:
+        return sorted(self.baselines.rglob("*.json"))
+
+    def edit(self, pattern: str, replacement: str) -> None:
+        """Edit every baseline; the pattern must occur."""
+        for file in self.files():
+            text, count = re.subn(pattern, replacement, file.read_text())
+            assert count, f"{pattern} does not occur in {file}"
+            file.write_text(text)
+
+
+@pytest.fixture
+def shell(pytester: pytest.Pytester) -> Shell:
+    return Shell(pytester)

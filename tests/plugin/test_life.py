@@ -1,0 +1,114 @@
+"""A baseline's whole life: missing, written, held, changed, updated; alone and under workers."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+WORKERS = [(), ("-n0",), ("-n2",)]
+
+
+@pytest.mark.parametrize("workers", WORKERS, ids=["without xdist", "n0", "n2"])
+def test_missing_then_written_then_the_same_then_changed_then_updated(shell, workers):
+    shell.suite(methods=("full", "icl"))
+    result = shell.run(*workers)
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["*Make its baseline:*", "*pytest --update-baselines*", "*2 cases: 2 new.*"])
+    assert shell.files() == []
+
+    shell.update(*workers).stdout.fnmatch_lines(["*2 baselines written to*review git diff*"])
+    assert [one.name for one in shell.files()] == [
+        "full-pocket_sst-opt-0.4m-n2-epochs=2.json",
+        "icl-pocket_sst-opt-0.4m-n2-epochs=2.json",
+    ]
+    assert shell.files()[0].parts[-3:-1] == ("cpu", "quick")
+
+    result = shell.run(*workers)
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["*identical*(1 seed)*same*", "*Nothing changed in the environment*", "*2 cases: 2 same.*"])
+
+    shell.edit(r'"checkpoint bytes": \d+', '"checkpoint bytes": 7')
+    result = shell.run(*workers)
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["*First sign: checkpoint bytes 7 -> *", "*If it is meant*", "*pytest --update-baselines*"])
+
+    shell.update(*workers)
+    assert shell.run(*workers).ret == 0
+
+
+def test_an_update_writes_the_same_bytes_with_and_without_workers(shell):
+    shell.update()
+    (file,) = shell.files()
+    alone = json.loads(file.read_text())
+    shell.update("-n2")
+    together = json.loads(file.read_text())
+    for one in (alone, together):
+        for sample in one["samples"]:
+            del sample["seconds"]
+    assert alone == together
+
+
+def test_an_update_touches_only_the_cases_that_run(shell):
+    shell.suite(methods=("full", "icl"))
+    shell.update()
+    before = {one.name: one.read_bytes() for one in shell.files()}
+    shell.edit(r'"checkpoint bytes": \d+', '"checkpoint bytes": 7')
+    spoilt = {one.name: one.read_bytes() for one in shell.files()}
+    shell.update("-k", "full")
+    after = {one.name: one.read_bytes() for one in shell.files()}
+    full, icl = sorted(before)
+    assert after[icl] == spoilt[icl]
+    assert b'"checkpoint bytes": 7' not in after[full]
+
+
+def test_an_update_with_collect_only_writes_nothing(shell):
+    result = shell.run("--update-baselines", "--collect-only", "-q")
+    assert result.ret == 0
+    assert shell.files() == []
+
+
+def test_an_update_with_x_keeps_what_was_accepted_before_the_stop(shell):
+    shell.suite(methods=("full", "icl"), extra="")  # at two shots neither is clearly above chance
+    result = shell.run("--update-baselines", "--ftcompare-seeds=2", "-x")
+    assert result.ret == 1
+    assert shell.files() == []
+    result.stdout.fnmatch_lines(["*no headroom*", "*1 refused: their baselines stay as they were.*"])
+
+
+def test_last_failed_runs_the_case_that_failed(shell):
+    shell.suite(methods=("full", "icl"))
+    shell.update("-k", "icl")
+    shell.pytester.runpytest_inprocess("-p", "pytest_ftcompare.plugin")
+    result = shell.pytester.runpytest_inprocess("-p", "pytest_ftcompare.plugin", "--lf")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*1 case: 1 new.*"])
+
+
+def test_junit_carries_the_verdict(shell):
+    shell.run("--junit-xml=out.xml")
+    assert '<property name="verdict" value="new"' in (shell.pytester.path / "out.xml").read_text()
+
+
+def test_a_worse_outcome_fails_with_what_moved(shell, monkeypatch):
+    from pytest_ftcompare.methods import full
+
+    shell.suite(shots=(16,), extra="")
+    shell.update(seeds=5)
+    monkeypatch.setitem(full.Full.recipes, "pocket", replace(full.Full.recipes["pocket"], lr=1e-6))
+    result = shell.run()
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(
+        [
+            "*full-pocket_sst-opt-0.4m-n16: worse, its outcome got worse.*",
+            "*accuracy *% -> *%: -* pt (p=*, * seeds; margin * pt)*",
+            "*First sign: optimizer lr 0.0005 -> 1e-06.*",
+            "*pytest --update-baselines 'test_quick.py::test_quick[[]full-pocket_sst-opt-0.4m-n16[]]'",
+        ]
+    )
+
+
+def test_a_suite_without_cases_is_left_alone(pytester):
+    pytester.makepyfile("def test_nothing(): pass")
+    result = pytester.runpytest_inprocess("-p", "pytest_ftcompare.plugin")
+    assert result.ret == 0
+    result.stdout.no_fnmatch_line("*= ftcompare =*")
