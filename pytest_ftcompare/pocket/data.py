@@ -99,7 +99,7 @@ def _distinct(make: Callable[[Rng], Row], rng: Rng, count: int, seen: set[str]) 
         if (tries := tries + 1) > 400 * count:
             raise RuntimeError(f"{make} gives fewer than {count} distinct rows: make its grammar richer")
         row = make(rng)
-        key = json.dumps({name: value for name, value in row.items() if name not in ("label", "tags")})
+        key = json.dumps({name: value for name, value in row.items() if name not in ("label", "tags", "construction")})
         if key in seen or wanted.get(row.get("label", 0), 1) == 0:
             continue
         if "label" in row:

@@ -1,0 +1,173 @@
+"""Bad input: one clear sentence, exit status 1 (or 4 for usage), nothing lost."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from pytest_ftcompare import methods
+
+
+def says(result, *patterns):
+    result.stdout.fnmatch_lines([f"*{one}*" for one in patterns])
+    result.stdout.no_fnmatch_line("*Traceback (most recent call last)*")
+    result.stdout.no_fnmatch_line("*INTERNALERROR*")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "replacement", "sentence"),
+    [
+        (r"(?s)\A(.{300}).*", r"\1", "is not JSON*may be half a file*"),
+        (r"(?s)\A(.*)", r"<<<<<<< ours\n\1>>>>>>> theirs\n", "merge-conflict markers*"),
+        (r'"schema": 1', '"schema": 2', "newer schema than 1*"),
+        (r'"id": "full', '"id": "else', "found that of else-pocket_sst*"),
+    ],
+    ids=["half a file", "merge conflict", "newer schema", "another case"],
+)
+def test_a_spoilt_baseline_fails_its_case_and_is_mended_by_an_update(shell, pattern, replacement, sentence):
+    shell.update()
+    shell.edit(pattern, replacement)
+    result = shell.run()
+    assert result.ret == 1
+    says(result, f"*{sentence}*", "*1 case: 1 invalid.*")
+    shell.update()
+    assert shell.run().ret == 0
+
+
+@pytest.mark.parametrize(("outcome", "status"), [(True, 1), (False, 0)])
+def test_a_baseline_of_another_experiment_is_incomparable_and_fails_a_session_that_sees_too_little(shell, outcome, status):
+    shell.suite(shots=(16,), extra="outcome=False")
+    shell.update()
+    shell.suite(shots=(16,), extra=f"outcome={outcome}")
+    shell.edit(r'"fingerprint": "\w+"', '"fingerprint": "0"')
+    result = shell.run()
+    says(result, "*1 case: 1 incomparable.*")
+    assert result.ret == status
+    if status:
+        says(result, "*1 of 1 cases could not be compared: a gate that can't see is not green.*")
+
+
+def test_a_spoilt_baseline_leaves_the_other_cases_alone(shell):
+    shell.suite(methods=("full", "icl"))
+    shell.update()
+    shell.files()[0].write_text("{")
+    result = shell.run()
+    result.assert_outcomes(failed=1, passed=1)
+    says(result, "*2 cases: 1 same, 1 invalid.*")
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"methods": ("lorra",)}, "no method is called 'lorra': expected one of full, *Did you mean 'lora'?"),
+        ({"tasks": ("pocket_kola",)}, "no task is called 'pocket_kola': *Did you mean 'pocket_cola'?"),
+        ({"shots": (0,)}, "shots: expected a number of at least 1, got 0"),
+        ({"extra": "epochs=3"}, "the marker ftcompare does not know epochs"),
+    ],
+)
+def test_a_table_with_a_wrong_name_is_an_error_at_collection(shell, change, sentence):
+    shell.suite(**change)
+    result = shell.run()
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    says(result, sentence)
+
+
+def test_a_test_without_a_table_is_an_error_at_collection(shell):
+    shell.pytester.makepyfile(test_quick="def test_quick(gate): gate()")
+    says(shell.run(), "*uses the fixture gate: expected a table*")
+
+
+def test_an_option_that_a_method_lacks_is_named(shell):
+    shell.suite(extra="options={'rank': 3}")
+    says(shell.run(), "*the method full has no option 'rank': expected one of accumulate, batch, *")
+
+
+def test_more_shots_than_rows_is_one_sentence(shell):
+    shell.suite(shots=(5000,))
+    says(shell.run(), "*expected at least 5000 training rows of class 'negative', found *ask for fewer shots*")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--ftcompare-profile=pockt",), "no profile is called 'pockt': expected one of pocket, local, nightly"),
+        (("--ftcompare-profile=local",), "the profile local reads models and data from a folder*--ftcompare-hub=DIR"),
+        (("--ftcompare-profile=local", "--ftcompare-hub=/nowhere"), "expected a folder with models/ and datasets/*"),
+        (("--ftcompare-seeds=0",), "--ftcompare-seeds: expected a number of at least 1, got 0"),
+        (("--ftcompare-device=tpu",), "--ftcompare-device: expected cpu, cuda or auto, got 'tpu'"),
+    ],
+)
+def test_a_wrong_option_is_a_usage_error_before_anything_runs(shell, arguments, sentence):
+    result = shell.run(*arguments)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"*{sentence}*"])
+
+
+def test_a_hub_folder_without_the_model_names_it_and_how_to_fetch_it(shell):
+    (shell.pytester.path / "hub" / "models").mkdir(parents=True)
+    shell.pytester.makepyfile(
+        test_quick="""
+        import pytest
+
+        @pytest.mark.ftcompare(methods=("full",), tasks=("cola",), shots=(2,))
+        def test_quick(gate):
+            gate()
+        """
+    )
+    result = shell.run("--ftcompare-profile=local", f"--ftcompare-hub={shell.pytester.path / 'hub'}")
+    assert result.ret == 1
+    says(result, "*expected the model HuggingFaceTB/SmolLM2-135M-Instruct in*huggingface-cli download*")
+
+
+def test_a_method_file_that_raises_is_one_sentence(shell, monkeypatch):
+    def broken(name):
+        raise methods.MethodError(f"methods/{name}.py could not be loaded: ValueError: no such layer")
+
+    monkeypatch.setattr(methods, "load", broken)
+    says(shell.run(), "*methods/full.py could not be loaded: ValueError: no such layer*")
+
+
+def test_a_method_that_raises_while_it_trains_keeps_its_traceback_and_counts_as_invalid(shell, monkeypatch):
+    def broken(*_):
+        raise ValueError("no such layer")
+
+    monkeypatch.setattr(methods.load("full"), "apply", broken)
+    result = shell.run()
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["E * ValueError: no such layer", "*1 case: 1 invalid.*"])
+
+
+def test_a_loss_that_is_not_finite_names_step_and_seed(shell):
+    shell.suite(shots=(8,), extra="options={'lr': 1e30, 'clip': 1e30}")
+    says(shell.run(), "*expected a finite loss and gradient norm, got * at step * (seed 0): lower the learning rate*")
+
+
+def test_a_folder_that_cannot_be_written_is_said_before_training(shell):
+    shell.baselines.write_text("a file where the folder should be")
+    result = shell.run("--update-baselines")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*--update-baselines writes into *, which cannot be written*"])
+
+
+@pytest.mark.parametrize("signal_", [signal.SIGINT, signal.SIGKILL])
+def test_an_update_that_is_stopped_leaves_every_baseline_as_it_was(shell, signal_):
+    shell.suite(methods=("full", "icl"))
+    shell.update(seeds=2)
+    before = {one.name: one.read_bytes() for one in shell.files()}
+    command = [sys.executable, "-m", "pytest", "-p", "pytest_ftcompare.plugin", "--update-baselines", "-v"]
+    running = subprocess.Popen(
+        command, cwd=shell.pytester.path, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"}
+    )
+    for line in running.stdout:
+        if "full" in line and "NEW" in line or "SAME" in line:  # the first case is done, the second runs
+            break
+    time.sleep(0.3)
+    running.send_signal(signal_)
+    rest = running.communicate(timeout=60)[0]
+    assert {one.name: one.read_bytes() for one in shell.files()} == before
+    if signal_ == signal.SIGINT:
+        assert running.returncode == pytest.ExitCode.INTERRUPTED
+        assert "Interrupted: no baseline was written." in rest

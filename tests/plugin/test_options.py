@@ -1,0 +1,49 @@
+"""What a stranger reads first: help, markers, header, collection."""
+
+import subprocess
+import sys
+
+
+def test_help_explains_every_option(shell):
+    text = shell.run("--help").stdout.str()
+    for option in ("update-baselines", *(f"ftcompare-{one}" for one in ("profile", "hub", "baselines", "seeds", "threads", "device"))):
+        assert f"--{option}" in text
+    for key in ("profile", "hub", "baselines", "device"):
+        assert f"ftcompare_{key}" in text
+
+
+def test_markers_explains_the_table(shell):
+    shell.run("--markers").stdout.fnmatch_lines(["@pytest.mark.ftcompare(methods, tasks, shots, *"])
+
+
+def test_the_header_says_what_a_run_is_held_against(shell):
+    shell.run("--collect-only").stdout.fnmatch_lines(["ftcompare: profile pocket, up to 8 seeds, baselines *"])
+
+
+def test_ini_keys_are_the_options_defaults(shell):
+    shell.pytester.makeini("[pytest]\nftcompare_baselines = accepted\n")
+    shell.run("--collect-only").stdout.fnmatch_lines(["*baselines */accepted"])
+
+
+def test_collecting_imports_neither_torch_nor_scipy(shell):
+    code = (
+        "import sys, pytest; status = pytest.main(['-p', 'pytest_ftcompare.plugin', '--collect-only', '-q']); "
+        "print(int(status), sorted({'torch', 'transformers', 'peft', 'scipy', 'datasets'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=shell.pytester.path, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "0 []"
+
+
+def test_seeds_that_repeat_are_bit_identical_whatever_ran_before(shell):
+    """Under another order of cases each still meets its own baseline bit for bit."""
+    shell.suite(methods=("full", "icl", "lora"))
+    shell.update()
+    shell.suite(methods=("lora", "full", "icl"))
+    shell.run().stdout.fnmatch_lines(["*3 cases: 3 same.*"])
+
+
+def test_another_thread_count_is_the_same_experiment(shell):
+    shell.update()
+    result = shell.run("--ftcompare-threads=2")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["*threads 1 -> 2*", "*1 case: 1 same.*"])

@@ -1,0 +1,48 @@
+"""What the terminal shows: within 80 columns, words of verdicts, silent where there is nothing to say."""
+
+import os
+import pty
+import re
+import subprocess
+import sys
+
+import pytest
+
+
+def test_the_summary_fits_eighty_columns(shell):
+    shell.suite(methods=("full", "icl", "lora"))
+    shell.update()
+    lines = shell.run().stdout.lines
+    start = next(number for number, line in enumerate(lines) if "= ftcompare =" in line)
+    assert max(map(len, lines[start:])) <= 80
+
+
+def test_verbose_shows_the_verdict_as_the_tests_word(shell):
+    shell.update()
+    shell.run("-v").stdout.fnmatch_lines(["*test_quick*SAME*"])
+
+
+@pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["without xdist", "n2"])
+def test_on_a_terminal_each_case_has_a_line_while_it_trains_and_one_that_stays(shell, workers):
+    shell.suite(shots=(16,), extra="options={'epochs': 10}, outcome=False")
+    master, slave = pty.openpty()
+    command = [sys.executable, "-m", "pytest", "-p", "pytest_ftcompare.plugin", *workers]
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "80"}
+    running = subprocess.Popen(command, cwd=shell.pytester.path, stdin=slave, stdout=slave, stderr=slave, env=environment)
+    os.close(slave)
+    screen = b""
+    while True:
+        try:
+            screen += (part := os.read(master, 4096))
+        except OSError:
+            break
+        if not part:
+            break
+    running.wait()
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.decode())
+    assert re.search(r"full-pocket_sst-opt-0\.4m-n16-epochs=10  (loading|seed 0  step \d+/\d+  loss)", text)
+    assert re.search(r"  new +full-pocket_sst-opt-0\.4m-n16-epochs=10  \(1 seed, [\d.]+ s\)", text)
+
+
+def test_without_a_terminal_there_are_only_pytests_own_characters(shell):
+    assert "\x1b" not in shell.run().stdout.str()

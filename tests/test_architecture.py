@@ -1,0 +1,83 @@
+"""The import rules of the layout, read from the sources."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+TORCH = {"torch", "transformers", "peft", "datasets", "bitsandbytes", "safetensors"}
+# Folder or file -> packages that it must not import at all, not even inside a function.
+FORBIDDEN = {
+    "methods": {"pytest", "_pytest", "pytest_ftcompare.plugin", "pytest_ftcompare.compare"},
+    "pytest_ftcompare/compare": {*TORCH, "pytest", "_pytest", "pytest_ftcompare.experiment", "methods"},
+    "pytest_ftcompare/experiment": {"pytest", "_pytest", "pytest_ftcompare.plugin", "pytest_ftcompare.compare"},
+    "pytest_ftcompare/tasks": {*TORCH, "pytest", "_pytest", "methods", "pytest_ftcompare.experiment"},
+    "pytest_ftcompare/report": {*TORCH, "pytest", "_pytest", "methods", "pytest_ftcompare.experiment"},
+    "pytest_ftcompare/result.py": {*TORCH, "pytest", "_pytest"},
+    "pytest_ftcompare/gate.py": {"pytest", "_pytest"},
+}
+# What may not be imported while options are parsed or cases are collected.
+LAZY = ("plugin.py", "options.py", "parametrize.py", "profiles.py", "case.py", "gate.py", "session.py", "hub.py", "live.py")
+
+
+def imports(file, *, top_only=False):
+    tree = ast.parse(file.read_text())
+    typing_only = {id(one) for node in ast.walk(tree) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test) for one in ast.walk(node)}
+    for node in tree.body if top_only else ast.walk(tree):
+        if id(node) in typing_only:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (one.name for one in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module
+            yield from (f"{node.module}.{one.name}" for one in node.names)
+
+
+def files(place):
+    path = ROOT / place
+    return [path] if path.suffix else sorted(path.rglob("*.py"))
+
+
+def breaks(name, forbidden):
+    return any(name == one or name.startswith(f"{one}.") for one in forbidden)
+
+
+@pytest.mark.parametrize("place", FORBIDDEN)
+def test_no_file_imports_what_its_side_must_not_know(place):
+    found = [
+        f"{file.relative_to(ROOT)} imports {name}"
+        for file in files(place)
+        for name in imports(file)
+        if breaks(name, FORBIDDEN[place])
+    ]
+    assert not found
+
+
+def test_nobody_imports_the_plugin():
+    everywhere = [*files("pytest_ftcompare"), *files("methods"), *files("suites")]
+    assert not [file for file in everywhere if "pytest_ftcompare.plugin" in set(imports(file))]
+
+
+@pytest.mark.parametrize("name", LAZY)
+def test_what_runs_before_a_case_imports_no_torch_at_its_top(name):
+    assert not [one for one in imports(ROOT / "pytest_ftcompare" / name, top_only=True) if breaks(one, TORCH)]
+
+
+def test_every_module_says_what_it_is_for_and_is_called_for_it():
+    everywhere = [*files("pytest_ftcompare"), *files("methods"), *files("suites")]
+    assert not [file for file in everywhere if not ast.get_docstring(ast.parse(file.read_text()))]
+    assert not [file for file in everywhere if file.stem in {"utils", "helpers", "common", "misc"}]
+
+
+def test_a_rule_that_is_broken_is_seen(tmp_path):
+    file = tmp_path / "bad.py"
+    file.write_text("def f():\n    from torch import nn\n")
+    assert any(breaks(name, TORCH) for name in imports(file))
+
+
+def test_every_method_file_is_named_and_every_name_has_a_file():
+    from pytest_ftcompare import methods
+
+    present = {file.stem for file in files("methods")} - {"__init__", "base"}
+    assert present == set(methods.NAMES)
