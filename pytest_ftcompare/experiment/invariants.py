@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from pytest_ftcompare.experiment.evaluate import class_logits
 from pytest_ftcompare.experiment.prepare import Prepared
@@ -67,17 +68,26 @@ def _after_update(prepared: Prepared, probed: Probed, frozen: dict[str, torch.Te
             yield f"{name} has a gradient, the first update left it as it was"
             break
     outputs = class_logits(model, prepared.ask, probed.rows)
-    with tempfile.TemporaryDirectory() as folder:
-        method.save(model, Path(folder))
-        torch.manual_seed(1)
-        reloaded = method.apply(prepared.ask.load().model)
-        method.restore(reloaded, Path(folder))
-    if (apart := _apart(outputs, class_logits(reloaded, prepared.ask, probed.rows))) > 0:
-        yield f"saved and loaded again, the outputs must be the same, they differ by {apart:.2g}"
+    yield from _reloaded(prepared, model, outputs, probed.rows)
     if method.mergeable:
         merged = class_logits(method.merge(copy.deepcopy(model)), prepared.ask, probed.rows)
         if (apart := _apart(outputs, merged)) > TOLERANCE:
             yield f"merged, the outputs must be the unmerged ones, they differ by {apart:.2g}"
+
+
+def _reloaded(prepared: Prepared, model: nn.Module, outputs: torch.Tensor, rows: list[list[int]]) -> Iterator[str]:
+    """What `save` wrote, read into another model made from the same base with another fresh head."""
+    with tempfile.TemporaryDirectory() as folder:
+        prepared.method.save(model, Path(folder))
+        torch.manual_seed(1)
+        reloaded = prepared.method.apply(prepared.ask.load().model)
+        try:
+            prepared.method.restore(reloaded, Path(folder))
+        except Exception as error:
+            yield f"what was saved must load again, it raised {type(error).__name__}: {error}"
+            return
+    if (apart := _apart(outputs, class_logits(reloaded, prepared.ask, rows))) > 0:
+        yield f"saved and loaded again, the outputs must be the same, they differ by {apart:.2g}"
 
 
 def inspect(prepared: Prepared) -> tuple[Json, Json, list[str]]:

@@ -1,0 +1,73 @@
+"""Real pre-trained models and real data, where a folder holds them: not OPT only, not embedded only.
+
+`FTCOMPARE_HUB=DIR` names the folder, laid out by hub id. CoLA with its out-of-domain set, BLiMP pairs as acceptability and
+MNLI with HANS, on a LLaMA-style decoder and a BERT encoder, each through the whole life of a baseline.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+
+HUB = os.environ.get("FTCOMPARE_HUB", "")
+SMOL = "HuggingFaceTB/SmolLM2-135M-Instruct"
+MINILM = "sentence-transformers/all-MiniLM-L6-v2"
+STORIES = "raincandy-u/TinyStories-656K"
+
+# method, task, model, shots, options: small enough that all of them take minutes on two cores
+CASES = [
+    ("full", "cola", STORIES, 16, {"epochs": 2, "lr": 5e-4}),
+    ("full", "mnli", MINILM, 16, {"epochs": 4, "lr": 5e-5}),
+    ("full", "blimp", MINILM, 64, {"epochs": 4, "lr": 5e-5}),
+    ("lora", "cola", MINILM, 16, {"epochs": 4, "lr": 2e-3}),
+    ("lora", "mnli", STORIES, 16, {"epochs": 2, "lr": 5e-3}),
+    ("pbft", "blimp", STORIES, 16, {"epochs": 2, "lr": 3e-4}),
+    ("icl", "mnli", STORIES, 16, {"demonstrations": 1}),
+    ("lora", "blimp", SMOL, 4, {"epochs": 1, "lr": 1e-3}),
+]
+
+
+def present(model):
+    return (Path(HUB) / "models" / model).is_dir()
+
+
+@pytest.mark.skipif(not HUB, reason="FTCOMPARE_HUB names no folder with real models and data: see docs/hub.md")
+@pytest.mark.parametrize(("method", "task", "model", "shots", "options"), CASES, ids=lambda one: str(one).rsplit("/")[-1])
+def test_a_real_case_lives_through_update_and_gate(pytester, method, task, model, shots, options):
+    if not present(model):
+        pytest.skip(f"{HUB} has no models/{model}")
+    pytester.makepyfile(
+        test_real=f"""
+        import pytest
+
+        @pytest.mark.ftcompare(
+            methods=({method!r},), tasks=({task!r},), models=({model!r},), shots=({shots},), options={options}, outcome=False
+        )
+        def test_real(gate):
+            gate()
+        """
+    )
+    arguments = ("-p", "pytest_ftcompare.plugin", "--ftcompare-profile=local", f"--ftcompare-hub={HUB}", "--ftcompare-seeds=1")
+    written = pytester.runpytest_inprocess(*arguments, "--update-baselines")
+    assert written.ret == 0, written.stdout.str()
+    held = pytester.runpytest_inprocess(*arguments)
+    assert held.ret == 0
+    held.stdout.fnmatch_lines(["*identical*(1 seed)*same*"])
+
+
+@pytest.mark.skipif(not (HUB and present(MINILM)), reason="FTCOMPARE_HUB names no folder with an encoder")
+def test_an_encoder_cannot_be_asked_by_pattern(pytester):
+    pytester.makepyfile(
+        test_real=f"""
+        import pytest
+
+        @pytest.mark.ftcompare(methods=("pbft",), tasks=("cola",), models=({MINILM!r},), shots=(2,))
+        def test_real(gate):
+            gate()
+        """
+    )
+    result = pytester.runpytest_inprocess(
+        "-p", "pytest_ftcompare.plugin", "--ftcompare-profile=local", f"--ftcompare-hub={HUB}"
+    )
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["*expected a causal language model to ask by pattern, all-MiniLM-L6-v2 is bert*"])
