@@ -67,7 +67,15 @@ def _run(case: Case, settings: Settings, say: Say) -> tuple[Judgement, Result, s
 
     device = _device(settings.device)
     profile = settings.profile
-    setting = Setting(profile.scale, device, settings.threads, profile.max_length, settings.hub, profile.revisions)
+    setting = Setting(
+        scale=profile.scale,
+        device=device,
+        threads=settings.threads,
+        max_length=profile.max_length,
+        test_rows=profile.test_rows,
+        hub=settings.hub,
+        revisions=profile.revisions,
+    )
     name = device_name(device)
     accepted = _baseline(case, settings, name)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,6 +65,12 @@ def add_options(parser: pytest.Parser) -> None:
     parser.addini("ftcompare_device", "Default of --ftcompare-device.", default="auto")
 
 
+def _share(config: pytest.Config) -> int:
+    """Threads for each worker such that together they use the machine once."""
+    workers = getattr(config, "workerinput", {}).get("workercount", 1)
+    return max(1, (os.cpu_count() or 1) // workers)
+
+
 def make_settings(config: pytest.Config) -> Settings:
     """Read the options; what cannot be is a UsageError of one sentence."""
 
@@ -94,6 +101,6 @@ def make_settings(config: pytest.Config) -> Settings:
         baselines=(config.rootpath / given("baselines")).resolve(),
         update=config.getoption("update_baselines"),
         seeds=profile.seeds if seeds is None else seeds,
-        threads=profile.threads if threads is None else threads,
+        threads=(profile.threads if threads is None else threads) or _share(config),
         device=device,
     )

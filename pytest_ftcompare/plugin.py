@@ -56,6 +56,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("gate", cases, ids=[one.id for one in cases], indirect=True)
 
 
+def _refusal(case: Case, sentence: str) -> Judgement:
+    return Judgement(case.id, case.suite, "invalid", 0, signs=[sentence], outcome=case.outcome)
+
+
 @pytest.fixture
 def gate(request: pytest.FixtureRequest) -> Callable[[], Judgement]:
     """Call it to train the case and hold it against its baseline; the test fails where the verdict does."""
@@ -70,19 +74,19 @@ def gate(request: pytest.FixtureRequest) -> Callable[[], Judgement]:
         from pytest_ftcompare.gate import CaseError, run_case
 
         told = request.config.stash[TOLD]
+        refused: str | None = None
         try:
             judgement, result, device = run_case(case, settings, told.about(case.id))
+        except CaseError as error:
+            refused = str(error)
         except Exception as error:
-            # The traceback is for whoever wrote the code that raised; a CaseError's sentence says it all.
-            plain = isinstance(error, CaseError)
-            sentence = str(error) if plain else f"{case.id} raised {type(error).__name__}: {error}"
-            judgement = Judgement(case.id, case.suite, "invalid", 0, signs=[sentence], outcome=case.outcome)
-            record(judgement, None, "")
-            if plain:
-                pytest.fail(sentence, pytrace=False)
-            raise
+            record(_refusal(case, f"{case.id} raised {type(error).__name__}: {error}"), None, "")
+            raise  # the traceback is for whoever wrote the code that raised
         finally:
             told.done()
+        if refused is not None:  # outside the handler, or pytest would show the exceptions behind it
+            record(_refusal(case, refused), None, "")
+            pytest.fail(refused, pytrace=False)
         record(judgement, result if settings.update else None, device)
         failing = judgement.verdict == "invalid" if settings.update else judgement.verdict in FAILING
         if failing:

@@ -11,7 +11,8 @@ class Profile:
     """A named choice of what a suite's tasks and models are.
 
     `tasks` maps the names that suites use to the tasks of this profile; `scale` picks each method's recipe; `seeds` is the
-    most that a case may train, and what a baseline holds; `threads` is torch's count in each worker, 0 for torch's default.
+    most that a case may train, and what a baseline holds; `threads` is torch's count in each worker, 0 for the worker's share
+    of the machine; `test_rows` bounds each test split by a fixed draw, 0 for all rows.
     """
 
     name: str
@@ -22,6 +23,7 @@ class Profile:
     seeds: int
     threads: int
     max_length: int
+    test_rows: int = 0
     needs_hub: bool = False
     revisions: Mapping[str, str] = field(default_factory=dict)
 
@@ -48,6 +50,7 @@ PROFILES = {
             seeds=5,
             threads=0,
             max_length=128,
+            test_rows=500,
             needs_hub=True,
         ),
         Profile(

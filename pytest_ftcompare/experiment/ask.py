@@ -79,9 +79,17 @@ class Questioner:
             model, info = AutoModelForSequenceClassification.from_pretrained(
                 self.path, dtype=torch.float32, num_labels=labels, output_loading_info=True
             )
+        new = frozenset(info["missing_keys"])
+        lost = sorted(name for name in new if name.startswith(f"{model.base_model_prefix}.") and ".pooler." not in name)
+        if lost:
+            # Seen with tied embeddings saved as lm_head only: without that head they load as random numbers.
+            raise ModelError(
+                f"expected the files of {self.path.name} to hold the whole of its {type(model).__name__} but the head, they "
+                f"lack {lost[0]}: save it again with save_pretrained, or ask it by pattern"
+            )
         model.config.pad_token_id = self.tokenizer.pad_token_id
         self.parameters = frozenset(inspect.signature(model.forward).parameters)
-        return Loaded(model.to(self.device), frozenset(info["missing_keys"]))
+        return Loaded(model.to(self.device), new)
 
     def fits(self, text: str) -> bool:
         """Whether the model can read the whole text."""

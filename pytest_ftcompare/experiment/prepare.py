@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import random
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cache
@@ -53,15 +54,21 @@ def _content(folder: Path) -> str:
 
 
 @cache
-def _examples(task: str, hub: Path | None, revisions: tuple[tuple[str, str], ...]) -> dict[str, list[tasks.Example]]:
+def _examples(
+    task: str, hub: Path | None, revisions: tuple[tuple[str, str], ...], test_rows: int
+) -> dict[str, list[tasks.Example]]:
+    """All splits; test splits bounded by a draw that is the same everywhere, in the rows' own order."""
     found = tasks.load(task)
     pinned = dict(revisions)
-    return {
-        name: found.convert(
-            name, read_split(locate("datasets", one.dataset, hub, pinned.get(one.dataset)), one.split)
-        )
-        for name, one in found.splits().items()
-    }
+    splits = {}
+    for name, one in found.splits().items():
+        folder = locate("datasets", one.dataset, hub, pinned.get(one.dataset))
+        examples = found.convert(name, read_split(folder, one.split))
+        if name != "train" and 0 < test_rows < len(examples):
+            chosen = random.Random(f"{task} {name}").sample(range(len(examples)), test_rows)
+            examples = [examples[at] for at in sorted(chosen)]
+        splits[name] = examples
+    return splits
 
 
 @dataclass(frozen=True)
@@ -99,7 +106,7 @@ def prepare(case: Case, setting: Setting) -> Prepared:
     method_class = import_module("pytest_ftcompare.methods").load(case.method)
     path = locate("models", case.model, setting.hub, setting.revisions.get(case.model))
     method = method_class(_recipe(method_class.recipes, case, setting.scale))
-    examples = _examples(case.task, setting.hub, tuple(sorted(setting.revisions.items())))
+    examples = _examples(case.task, setting.hub, tuple(sorted(setting.revisions.items())), setting.test_rows)
     ask = Questioner(path, method.ask, task, setting.max_length, torch.device(setting.device))
     return Prepared(case, task, examples, method, ask, setting)
 

@@ -9,11 +9,13 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Setting:
-    """`scale` picks each method's recipe; `hub` is a local hub folder or None; `revisions` pin hub ids."""
+    """`scale` picks each method's recipe; `hub` is a local hub folder or None; `revisions` pin hub ids;
+    `test_rows` bounds each test split, 0 for all rows."""
 
     scale: str
     device: str = "cpu"
     threads: int = 1
     max_length: int = 128
+    test_rows: int = 0
     hub: Path | None = None
     revisions: Mapping[str, str] = field(default_factory=dict)
