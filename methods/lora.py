@@ -36,10 +36,16 @@ class Lora(Method):
         return get_peft_model(model, config)
 
     def merge(self, model: nn.Module) -> nn.Module:
+        from peft import PeftModel
+
+        assert isinstance(model, PeftModel)
         merged: nn.Module = model.merge_and_unload()
         return merged
 
     def save(self, model: nn.Module, folder: Path) -> None:
+        from peft import PeftModel
+
+        assert isinstance(model, PeftModel)
         model.save_pretrained(str(folder))
 
     def restore(self, model: nn.Module, folder: Path) -> None:

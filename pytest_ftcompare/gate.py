@@ -10,6 +10,7 @@ import os
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from pytest_ftcompare.case import Case
 from pytest_ftcompare.compare import audit, baseline
@@ -63,7 +64,7 @@ def _run(case: Case, settings: Settings, say: Say) -> tuple[Judgement, Result, s
     from pytest_ftcompare.experiment.run import run_seed
     from pytest_ftcompare.experiment.setting import Setting
     from pytest_ftcompare.experiment.train import TrainingError
-    from pytest_ftcompare.methods import MethodError  # type: ignore[import-not-found]
+    from pytest_ftcompare.methods import MethodError
 
     device = _device(settings.device)
     profile = settings.profile
@@ -81,7 +82,7 @@ def _run(case: Case, settings: Settings, say: Say) -> tuple[Judgement, Result, s
 
     def add_until(prepared: Prepared, result: Result, count: int) -> None:
         for seed in range(len(result.samples), count):
-            result.samples.append(run_seed(prepared, seed, lambda *told: say(seed, *told)))
+            result.samples.append(run_seed(prepared, seed, partial(say, seed)))
 
     try:
         prepared = prepare(case, setting)
@@ -144,5 +145,3 @@ def _accept(accepted: Result | None, candidate: Result) -> Judgement:
         assert isinstance(step, Judgement)
         found = step
     return replace(found, verdict="invalid", signs=refused) if refused else found
-
-

@@ -95,7 +95,13 @@ class Live:
                 if self._live is None:
                     if self.reporter._tw.width_of_current_line:
                         self.reporter.ensure_newline()
-                    self._live = RichLive(console=self.console, transient=True, auto_refresh=False, redirect_stdout=False, redirect_stderr=False)
+                    self._live = RichLive(
+                        console=self.console,
+                        transient=True,
+                        auto_refresh=False,
+                        redirect_stdout=False,
+                        redirect_stderr=False,
+                    )
                     self._live.start()
                 self._live.update(self._lines(), refresh=True)
 

@@ -39,9 +39,7 @@ def add_options(parser: pytest.Parser) -> None:
         default=None,
         help="Folder with models/<id>/ and datasets/<id>/, as 'huggingface-cli download --local-dir' leaves them.",
     )
-    group.addoption(
-        "--ftcompare-baselines", metavar="DIR", default=None, help="Folder of the baselines. Default: baselines."
-    )
+    group.addoption("--ftcompare-baselines", metavar="DIR", default=None, help="Folder of the baselines. Default: baselines.")
     group.addoption(
         "--ftcompare-seeds",
         metavar="N",
@@ -57,7 +55,10 @@ def add_options(parser: pytest.Parser) -> None:
         help="Threads of torch in each worker; another number than the baseline's ends bit-identity. Default: the profile's.",
     )
     group.addoption(
-        "--ftcompare-device", metavar="NAME", default=None, help="cpu, cuda, or auto (cuda where there is one). Default: auto."
+        "--ftcompare-device",
+        metavar="NAME",
+        default=None,
+        help="cpu, cuda, or auto (cuda where there is one). Default: auto.",
     )
     parser.addini("ftcompare_profile", "Default of --ftcompare-profile.", default="pocket")
     parser.addini("ftcompare_hub", "Default of --ftcompare-hub.", default="")
@@ -67,7 +68,7 @@ def add_options(parser: pytest.Parser) -> None:
 
 def _share(config: pytest.Config) -> int:
     """Threads for each worker such that together they use the machine once."""
-    workers = getattr(config, "workerinput", {}).get("workercount", 1)
+    workers: int = getattr(config, "workerinput", {}).get("workercount", 1)
     return max(1, (os.cpu_count() or 1) // workers)
 
 

@@ -26,7 +26,7 @@ def _known(kind: str, name: str, names: Iterable[str]) -> None:
 
 
 def _of_marker(marker: pytest.Mark, suite: str, profile: Profile) -> Iterator[Case]:
-    from pytest_ftcompare import methods  # type: ignore[attr-defined]
+    from pytest_ftcompare import methods
 
     known = {"methods", "tasks", "shots", "models", "options", "outcome"}
     wrong = sorted(set(marker.kwargs) - known)

@@ -102,7 +102,7 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
     if call.when == "call" and (text := item.stash.get(REPORT, None)) is not None:
-        report.ftcompare = text
+        vars(report)["ftcompare"] = text  # what xdist sends to the controller
     return report
 
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 class Profile:
     """A named choice of what a suite's tasks and models are.
 
-    `tasks` maps the names that suites use to the tasks of this profile; `scale` picks each method's recipe; `seeds` is the
-    most that a case may train, and what a baseline holds; `threads` is torch's count in each worker, 0 for the worker's share
-    of the machine; `test_rows` bounds each test split by a fixed draw, 0 for all rows.
+    `tasks` maps the names that suites use to the tasks of this profile; `scale` picks each method's recipe; `seeds` is
+    the most that a case may train, and what a baseline holds; `threads` is torch's count in each worker, 0 for the
+    worker's share of the machine; `test_rows` bounds each test split by a fixed draw, 0 for all rows.
     """
 
     name: str

@@ -23,7 +23,12 @@ LAZY = ("plugin.py", "options.py", "parametrize.py", "profiles.py", "case.py", "
 
 def imports(file, *, top_only=False):
     tree = ast.parse(file.read_text())
-    typing_only = {id(one) for node in ast.walk(tree) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test) for one in ast.walk(node)}
+    typing_only = {
+        id(one)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+        for one in ast.walk(node)
+    }
     for node in tree.body if top_only else ast.walk(tree):
         if id(node) in typing_only:
             continue

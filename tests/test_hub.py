@@ -75,7 +75,10 @@ def test_the_library_datasets_reads_the_embedded_rows_as_we_do():
 def test_every_embedded_task_reads_and_its_splits_share_no_row(name):
     task = tasks.load(name)
     seen = [
-        {json.dumps(dict(one.fields)) for one in task.convert(split, read_split(locate("datasets", source.dataset, None), source.split))}
+        {
+            json.dumps(dict(one.fields))
+            for one in task.convert(split, read_split(locate("datasets", source.dataset, None), source.split))
+        }
         for split, source in task.splits().items()
     ]
     assert all(len(one) >= 200 for one in seen)

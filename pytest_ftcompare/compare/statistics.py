@@ -19,7 +19,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-
 LOOKS = (3, 5, 8)  # numbers of seeds at which the question is asked again
 ALPHA = 0.01  # of calling a metric of a case worse (or better) that is not, over all looks
 CONFIDENCE = 0.95  # of the bound that must clear the margin

@@ -73,12 +73,12 @@ class Questioner:
     def load(self) -> Loaded:
         """The base model in float32 on the device; a classification head is new and drawn from torch's generator."""
         if self.ask == "pattern":
-            model, info = AutoModelForCausalLM.from_pretrained(self.path, dtype=torch.float32, output_loading_info=True)
+            kind: Any = AutoModelForCausalLM
+            wanted = {}
         else:
-            labels = len(self.task.labels)
-            model, info = AutoModelForSequenceClassification.from_pretrained(
-                self.path, dtype=torch.float32, num_labels=labels, output_loading_info=True
-            )
+            kind = AutoModelForSequenceClassification
+            wanted = {"num_labels": len(self.task.labels)}
+        model, info = kind.from_pretrained(self.path, dtype=torch.float32, output_loading_info=True, **wanted)
         new = frozenset(info["missing_keys"])
         lost = sorted(name for name in new if name.startswith(f"{model.base_model_prefix}.") and ".pooler." not in name)
         if lost:

@@ -18,7 +18,7 @@ PACKAGES = ("torch", "transformers", "peft", "tokenizers", "accelerate", "bitsan
 
 
 def device_name(device: str) -> str:
-    """"cpu", or the GPU's name as a folder name: "nvidia-h200"."""
+    """ "cpu", or the GPU's name as a folder name: "nvidia-h200"."""
     if device == "cpu":
         return "cpu"
     return torch.cuda.get_device_name(device).lower().replace(" ", "-")

@@ -88,9 +88,7 @@ class Prepared:
 
     def fingerprint(self) -> str:
         """Two results with the same one come from the same case on the same rows and the same base weights."""
-        rows = {
-            name: digest([[dict(one.fields), one.label] for one in examples]) for name, examples in self.examples.items()
-        }
+        rows = {name: digest([[dict(one.fields), one.label] for one in examples]) for name, examples in self.examples.items()}
         return digest([self.case.identity(), rows, _content(self.ask.path)])
 
     def encode(self, examples: list[tasks.Example], support: list[tasks.Example]) -> list[list[int]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from itertools import pairwise
 
 import torch
 from torch.nn.functional import cross_entropy
@@ -22,9 +23,7 @@ def trace_of(steps: list[Step]) -> Trace:
     """The digest of all steps, the first ones, and the loss curve as means over equal blocks."""
     blocks = min(BLOCKS, len(steps))
     edges = [len(steps) * at // blocks for at in range(blocks + 1)] if blocks else [0]
-    curve = [
-        rounded(sum(one.loss for one in steps[a:b]) / (b - a), 5) for a, b in zip(edges, edges[1:], strict=False)
-    ]
+    curve = [rounded(sum(one.loss for one in steps[a:b]) / (b - a), 5) for a, b in pairwise(edges)]
     first = [[rounded(one.loss), rounded(one.norm)] for one in steps[:FIRST]]
     return Trace(digest([[one.loss, one.norm] for one in steps]), first, curve)
 

@@ -50,8 +50,7 @@ def structure(method: Method, model: nn.Module, optimizer: torch.optim.Optimizer
     }
     if optimizer is not None:
         groups = [
-            {name: _plain(group[name]) for name in OPTIMIZER_SETTINGS if name in group}
-            | {"tensors": len(group["params"])}
+            {name: _plain(group[name]) for name in OPTIMIZER_SETTINGS if name in group} | {"tensors": len(group["params"])}
             for group in optimizer.param_groups
         ]
         state = [value for one in optimizer.state.values() for value in one.values() if isinstance(value, torch.Tensor)]

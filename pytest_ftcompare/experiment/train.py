@@ -54,9 +54,7 @@ def orders(count: int, recipe: Recipe, seed: int) -> Iterator[list[int]]:
         yield from (order[at : at + recipe.batch] for at in range(0, count, recipe.batch))
 
 
-def backward(
-    model: nn.Module, method: Method, ask: Questioner, rows: Rows, labels: Sequence[int], micro_batches: int
-) -> float:
+def backward(model: nn.Module, method: Method, ask: Questioner, rows: Rows, labels: Sequence[int], micro_batches: int) -> float:
     """Accumulate the gradient of the mean loss over the rows, in micro-batches weighted by their share; the loss."""
     size = -(-len(rows) // micro_batches)
     total = 0.0
@@ -65,7 +63,7 @@ def backward(
         wanted = torch.tensor(labels[at : at + size], device=ask.device)
         share = len(part) / len(rows)
         loss = method.loss(ask.logits(model, ask.collate(list(part))), wanted) * share
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         total += loss.item()
     return total
 

@@ -119,7 +119,7 @@ def reflexive(rng: Rng, lexicon: Lexicon) -> Pair:
 
 
 def polarity(rng: Rng, lexicon: Lexicon) -> Pair:
-    """"ever" needs a negative subject."""
+    """ "ever" needs a negative subject."""
     head = noun(rng, lexicon.animate, plural=False)
     verb = rng.choice(lexicon.intransitive).third
     return join("no", head.word, "ever", verb), join(rng.choice(("the", "some", "every")), head.word, "ever", verb)

@@ -34,7 +34,13 @@ ENTAILMENT_FORMATS = (
     "{0} implies {1} ?",
     "sentence : {0} then {1} label :",
 )
-SENTIMENT_FORMATS = ("review : {0} it was", "review : {0} it was", "{0}", "{0} did they like it ?", "sentence : {0} label :")
+SENTIMENT_FORMATS = (
+    "review : {0} it was",
+    "review : {0} it was",
+    "{0}",
+    "{0} did they like it ?",
+    "sentence : {0} label :",
+)
 SHARES = {
     "plain": 0.36,
     "acceptability": 0.22,

@@ -54,7 +54,9 @@ def opposite(rng: Rng, lexicon: Lexicon) -> Judged:
     start = join("the", head.word, "are" if head.plural else "is")
     yes, other = join(start, adjective), join(start, words.OPPOSITES[adjective])
     premise = join("the", adjective, head.word, rng.choice(lexicon.intransitive).past)
-    return _choose(rng, (premise, yes, other), (yes, join(start, "not", words.OPPOSITES[adjective]), join(start, "not", adjective)))
+    return _choose(
+        rng, (premise, yes, other), (yes, join(start, "not", words.OPPOSITES[adjective]), join(start, "not", adjective))
+    )
 
 
 def hypernym(rng: Rng, lexicon: Lexicon) -> Judged:
@@ -88,9 +90,7 @@ def conjunct(rng: Rng, lexicon: Lexicon) -> Judged:
     verb = rng.choice(lexicon.intransitive)
     both, one = join(first, "and", second), rng.choice((first, second))
     did, not_ = verb.past, join("did not", verb.base)
-    return _choose(
-        rng, (join(both, did), join(one, did), join(one, not_)), (join(both, not_), join(one, not_), join(one, did))
-    )
+    return _choose(rng, (join(both, did), join(one, did), join(one, not_)), (join(both, not_), join(one, not_), join(one, did)))
 
 
 def overlap(rng: Rng, lexicon: Lexicon) -> Judged:

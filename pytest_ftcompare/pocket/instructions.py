@@ -72,7 +72,9 @@ def _classifier(rng: Rng) -> Instruction:
 
 def _chinese_opposite(rng: Rng) -> Instruction:
     back = {english: character for character, english in chinese.ADJECTIVES.items()}
-    pairs = [(one, back[words.OPPOSITES[english]]) for one, english in chinese.ADJECTIVES.items() if words.OPPOSITES[english] in back]
+    pairs = [
+        (one, back[words.OPPOSITES[english]]) for one, english in chinese.ADJECTIVES.items() if words.OPPOSITES[english] in back
+    ]
     one, other = rng.choice(pairs)
     return Instruction("zh-opposite", "给出反义词。", one, other)
 

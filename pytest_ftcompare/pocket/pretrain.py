@@ -96,9 +96,7 @@ def pretrain(name: str, tokenizer_path: Path, target: Path, seed: int = 0, steps
     )
     model = OPTForCausalLM(config)
     model.train()
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=shape.learning_rate, betas=(0.9, 0.95), weight_decay=0.05, fused=True
-    )
+    optimizer = torch.optim.AdamW(model.parameters(), lr=shape.learning_rate, betas=(0.9, 0.95), weight_decay=0.05, fused=True)
     schedule = get_cosine_schedule_with_warmup(optimizer, 200, steps)
     source = rows(tokenizer, seed)
     start, running = time.monotonic(), 0.0

@@ -54,7 +54,7 @@ HELD_OUT_ANIMALS = _nouns("wolf duck camel lion")
 HELD_OUT_THINGS = _nouns("ticket basket drum knife bottle")
 PLURAL = PEOPLE | ANIMALS | THINGS | HELD_OUT_PEOPLE | HELD_OUT_ANIMALS | HELD_OUT_THINGS
 
-PLACES = "garden house park school market kitchen forest village".split()
+PLACES = ["garden", "house", "park", "school", "market", "kitchen", "forest", "village"]
 
 INTRANSITIVE = (
     *_verbs("laugh wait cough smile arrive dance"),
@@ -97,7 +97,7 @@ HELD_OUT_ADJECTIVES = ("brave", "gentle", "famous")
 ADVERBS = ("quickly", "quietly", "often", "never", "always")
 PREPOSITIONS = ("near", "behind", "beside", "with")
 
-KINDS = {name: "person" for name in (*PEOPLE, *HELD_OUT_PEOPLE)}
-KINDS |= {name: "animal" for name in (*ANIMALS, *HELD_OUT_ANIMALS)}
-KINDS |= {name: "thing" for name in (*THINGS, *HELD_OUT_THINGS)}
+KINDS = dict.fromkeys((*PEOPLE, *HELD_OUT_PEOPLE), "person")
+KINDS |= dict.fromkeys((*ANIMALS, *HELD_OUT_ANIMALS), "animal")
+KINDS |= dict.fromkeys((*THINGS, *HELD_OUT_THINGS), "thing")
 KIND_PLURAL = {"person": "people", "animal": "animals", "thing": "things"}

@@ -17,7 +17,7 @@ NAMES = {"accuracy": "accuracy", "accuracy_ood": "accuracy out of domain"}
 
 
 def change(one: Comparison) -> str:
-    """"accuracy 91.2% -> 88.9%: -2.3 pt (p=0.002, 6 seeds; margin 1.0 pt)"."""
+    """ "accuracy 91.2% -> 88.9%: -2.3 pt (p=0.002, 6 seeds; margin 1.0 pt)"."""
     return (
         f"{NAMES[one.metric]} {one.base:.1%} -> {one.new:.1%}: {100 * one.delta:+.1f} pt "
         f"(p={one.p:.2g}, {one.seeds} seed{'s' * (one.seeds != 1)}; margin {100 * one.margin:.1f} pt)"

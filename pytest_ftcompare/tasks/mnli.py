@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from pytest_ftcompare.tasks.base import Example, Row, Source, Task
 
-NEUTRAL = 1
+NEUTRAL, CONTRADICTION = 1, 2
 
 
 def _mnli(row: Row, _: int) -> list[Example]:
     if row["label"] == NEUTRAL:
         return []
-    label = {0: 0, 2: 1}.get(row["label"], row["label"])
+    label = 1 if row["label"] == CONTRADICTION else row["label"]
     return [Example({"premise": row["premise"], "hypothesis": row["hypothesis"]}, label)]
 
 

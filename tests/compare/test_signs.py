@@ -30,9 +30,7 @@ def test_a_learning_rate_is_named_with_both_values():
 def test_a_tensor_that_trains_no_more_is_named_with_counts():
     other = copy.deepcopy(BASE.signature)
     other["structure"]["trains"] = {"layers.*.weight [2, 2]": 1}
-    assert signs.structure(BASE, replace(BASE, signature=other)) == [
-        "trains layers.*.weight [2, 2]: 2 -> 1 tensors"
-    ]
+    assert signs.structure(BASE, replace(BASE, signature=other)) == ["trains layers.*.weight [2, 2]: 2 -> 1 tensors"]
 
 
 @pytest.mark.parametrize(

@@ -91,9 +91,8 @@ def test_an_adapter_that_does_not_start_at_the_base_breaks_an_invariant(monkeypa
 
 
 def test_a_checkpoint_that_loses_the_head_breaks_an_invariant(monkeypatch):
-    from safetensors.torch import load_file, save_file
-
     from pytest_ftcompare.methods import lora
+    from safetensors.torch import load_file, save_file
 
     def headless(self, model, folder):
         model.save_pretrained(str(folder))
@@ -107,7 +106,9 @@ def test_a_checkpoint_that_loses_the_head_breaks_an_invariant(monkeypatch):
 def test_micro_batches_that_are_not_weighted_by_their_rows_break_an_invariant(monkeypatch):
     from pytest_ftcompare.methods import full
 
-    monkeypatch.setattr(full.Full, "loss", lambda self, logits, labels: torch.nn.functional.cross_entropy(logits, labels, reduction="sum"))
+    monkeypatch.setattr(
+        full.Full, "loss", lambda self, logits, labels: torch.nn.functional.cross_entropy(logits, labels, reduction="sum")
+    )
     assert any("three accumulated micro-batches" in one for one in result("full").broken)
 
 

@@ -162,7 +162,7 @@ def test_an_update_that_is_stopped_leaves_every_baseline_as_it_was(shell, signal
         command, cwd=shell.pytester.path, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"}
     )
     for line in running.stdout:
-        if "full" in line and "NEW" in line or "SAME" in line:  # the first case is done, the second runs
+        if ("full" in line and "NEW" in line) or "SAME" in line:  # the first case is done, the second runs
             break
     time.sleep(0.3)
     running.send_signal(signal_)

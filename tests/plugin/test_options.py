@@ -6,7 +6,10 @@ import sys
 
 def test_help_explains_every_option(shell):
     text = shell.run("--help").stdout.str()
-    for option in ("update-baselines", *(f"ftcompare-{one}" for one in ("profile", "hub", "baselines", "seeds", "threads", "device"))):
+    for option in (
+        "update-baselines",
+        *(f"ftcompare-{one}" for one in ("profile", "hub", "baselines", "seeds", "threads", "device")),
+    ):
         assert f"--{option}" in text
     for key in ("profile", "hub", "baselines", "device"):
         assert f"ftcompare_{key}" in text

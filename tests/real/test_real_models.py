@@ -47,13 +47,20 @@ def test_a_real_case_lives_through_update_and_gate(pytester, method, task, model
         import pytest
 
         @pytest.mark.ftcompare(
-            methods=({method!r},), tasks=({task!r},), models=({model!r},), shots=({shots},), options={options}, outcome=False
+            methods=({method!r},), tasks=({task!r},), models=({model!r},),
+            shots=({shots},), options={options}, outcome=False,
         )
         def test_real(gate):
             gate()
         """
     )
-    arguments = ("-p", "pytest_ftcompare.plugin", "--ftcompare-profile=local", f"--ftcompare-hub={HUB}", "--ftcompare-seeds=1")
+    arguments = (
+        "-p",
+        "pytest_ftcompare.plugin",
+        "--ftcompare-profile=local",
+        f"--ftcompare-hub={HUB}",
+        "--ftcompare-seeds=1",
+    )
     written = pytester.runpytest_inprocess(*arguments, "--update-baselines")
     assert written.ret == 0, written.stdout.str()
     held = pytester.runpytest_inprocess(*arguments)
@@ -64,7 +71,11 @@ def test_a_real_case_lives_through_update_and_gate(pytester, method, task, model
 REFUSED = [
     ("pbft", MINILM, "*expected a causal language model to ask by pattern, all-MiniLM-L6-v2 is bert*"),
     ("icl", STORIES, "*expected a verbalizer of one token, ' No' is * tokens for TinyStories-656K*"),
-    ("full", STORIES, "*to hold the whole of its LlamaForSequenceClassification but the head, they lack model.embed_tokens*"),
+    (
+        "full",
+        STORIES,
+        "*to hold the whole of its LlamaForSequenceClassification but the head, they lack model.embed_tokens*",
+    ),
 ]
 
 

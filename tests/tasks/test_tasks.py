@@ -51,7 +51,11 @@ def test_mnli_drops_neutral_and_hans_keeps_its_two_labels():
 def test_blimp_gives_one_sentence_of_each_pair_and_keeps_islands_out_of_domain():
     blimp = tasks.load("blimp")
     rows = [
-        {"sentence_good": f"good {n}", "sentence_bad": f"bad {n}", "linguistics_term": "island_effects" if n < 10 else "npi"}
+        {
+            "sentence_good": f"good {n}",
+            "sentence_bad": f"bad {n}",
+            "linguistics_term": "island_effects" if n < 10 else "npi",
+        }
         for n in range(60)
     ]
     found = {split: blimp.convert(split, rows) for split in ("train", "test", "ood")}
