@@ -20,7 +20,7 @@ class Icl(Method):
     ask = "pattern"
     trains = False
     recipes = {
-        "pocket": Recipe(lr=0.0, epochs=0, options={"demonstrations": 4}),
+        "pocket": Recipe(lr=0.0, epochs=0, options={"demonstrations": 2}),
         "paper": Recipe(lr=0.0, epochs=0, options={"demonstrations": 16}),
     }
 
