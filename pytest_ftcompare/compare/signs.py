@@ -28,6 +28,17 @@ def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         yield path, value
 
 
+def recipe(base: Result, new: Result) -> list[str]:
+    """Hyper-parameters that a method's file or a case sets otherwise."""
+    before, after = dict(_leaves(base.recipe)), dict(_leaves(new.recipe))
+    names = sorted(set(before) | set(after))
+    return [
+        f"recipe {name.removeprefix('options.')} {before.get(name, 'absent')} -> {after.get(name, 'absent')}"
+        for name in names
+        if before.get(name) != after.get(name)
+    ]
+
+
 def structure(base: Result, new: Result) -> list[str]:
     """Differences of the structural signature, which is exact on every machine."""
     before = dict(_leaves(base.signature["structure"]))

@@ -28,6 +28,7 @@ WORST_FIRST: tuple[Verdict, ...] = (
     "same",
 )
 METRICS = ("accuracy", "accuracy_ood")
+IDENTICAL = "identical"  # the note of a case that trained and predicted the same, bit for bit
 
 
 @dataclass(frozen=True)
@@ -86,11 +87,43 @@ def incomparable(candidate: Result, reason: str) -> Judgement:
     return Judgement(candidate.id, candidate.suite, "incomparable", 0, notes=[reason], outcome=candidate.outcome)
 
 
-def _alternatives(count: int, budget: int, available: int) -> int | None:
-    """The next look after `count` seeds, None when the budget or the baseline has no more."""
-    limit = min(budget, available)
+def _next_look(count: int, limit: int) -> int | None:
+    """The number of seeds at which to ask again after `count`, None where the limit is reached."""
     following = [look for look in LOOKS if look > count]
     return min(following[0], limit) if following and count < limit else None
+
+
+@dataclass(frozen=True)
+class _Evidence:
+    """What a candidate computes beside its baseline, before its outcome counts."""
+
+    found: list[str]  # differences that nothing excuses
+    notes: list[str]
+    identical: bool  # seed 0 trained and predicted the same, bit for bit
+    alike: bool  # to rounding, the same computation
+
+
+def _evidence(baseline: Result, candidate: Result, changes: list[Difference], same_device: bool) -> _Evidence:
+    found = [*signs.recipe(baseline, candidate), *signs.structure(baseline, candidate)]
+    before, after = baseline.sample(0), candidate.sample(0)
+    if not same_device:
+        note = "no baselines for this device: structure and outcomes are judged against those for cpu"
+        return _Evidence(found, [note], identical=False, alike=False)
+    found += signs.probe(baseline, candidate)
+    if before is None or after is None:
+        return _Evidence(found, ["the baseline has no seed 0"], identical=False, alike=False)
+    relation = signs.trace(before.trace, after.trace)
+    choices = before.predictions == after.predictions
+    sentence = None
+    if relation == "changed":
+        sentence = signs.where(before.trace, after.trace)
+    elif relation == "identical" and not choices:
+        sentence = "predictions of seed 0 differ after identical training"
+    notes = []
+    if sentence is not None:
+        (notes if excused(changes) else found).append(sentence)
+    alike = relation != "changed" and not found
+    return _Evidence(found, notes, identical=relation == "identical" and choices and not found, alike=alike)
 
 
 def judge(baseline: Result, candidate: Result, budget: int, *, same_device: bool = True) -> Judgement | More:
@@ -100,78 +133,47 @@ def judge(baseline: Result, candidate: Result, budget: int, *, same_device: bool
     """
     refused = list(audit.sound(candidate))
     changes = differences(baseline.environment, candidate.environment)
-    before, after = baseline.sample(0), candidate.sample(0)
-    assert after is not None
-    found = signs.structure(baseline, candidate)
-    relation: signs.Relation = "changed"
-    notes: list[str] = []
-    if same_device and before is not None:
-        found += signs.probe(baseline, candidate)
-        relation = signs.trace(before.trace, after.trace)
-        same_choices = before.predictions == after.predictions
-        if relation == "identical" and not same_choices and baseline.probe == candidate.probe:
-            found.append("predictions of seed 0 differ after identical training")
-        if relation == "changed":
-            sentence = signs.where(before.trace, after.trace)
-            (notes if excused(changes) else found).append(sentence)
-        if relation == "identical" and same_choices and not found and not refused:
-            pairs = [(before, after)]
-            return _judgement(baseline, candidate, "same", pairs, found, ["identical"], changes, alike=True)
-    elif not same_device:
-        notes.append("no baselines for this device: structure and outcomes are judged against those for cpu")
-
+    evidence = _evidence(baseline, candidate, changes, same_device)
     pairs = [(mine, one) for one in candidate.samples if (mine := baseline.sample(one.seed)) is not None]
-    alike = relation != "changed" and not found
-    verdict = _judgement(baseline, candidate, "same", pairs, refused + found, notes, changes, alike=alike)
-    outcomes = {one.outcome for one in verdict.comparisons} if candidate.outcome else {"held"}
-    following = _alternatives(len(candidate.samples), budget, len(baseline.samples))
-    wait = "open" in outcomes or len(candidate.samples) < min(LOOKS)
-    if candidate.outcome and following is not None and not refused and "worse" not in outcomes and wait:
-        return More(following)
-    final: Verdict = "same"
-    if refused:
-        final = "invalid"
-    elif "worse" in outcomes:
-        final = "worse"
-    elif found:
-        final = "changed"
-    elif "open" in outcomes:
-        final = "undecided"
-    elif "better" in outcomes:
-        final = "better"
-    return _judgement(baseline, candidate, final, pairs, refused + found, notes, changes, alike=alike)
-
-
-def _judgement(
-    baseline: Result,
-    candidate: Result,
-    verdict: Verdict,
-    pairs: list[Any],
-    found: list[str],
-    notes: list[str],
-    changes: list[Difference],
-    *,
-    alike: bool,
-) -> Judgement:
     comparisons = [
         compare(
             name,
             [one.metrics[name] for one in baseline.samples],
             [(mine.metrics[name], one.metrics[name]) for mine, one in pairs],
-            alike=alike,
+            alike=evidence.alike,
         )
         for name in METRICS
         if pairs
     ]
-    return Judgement(
-        candidate.id,
-        candidate.suite,
-        verdict,
-        len(candidate.samples),
-        comparisons,
-        found,
-        notes,
-        changes,
-        candidate.outcome,
-        _means(candidate),
-    )
+    count = len(candidate.samples)
+
+    def conclude(verdict: Verdict, notes: list[str]) -> Judgement:
+        return Judgement(
+            candidate.id,
+            candidate.suite,
+            verdict,
+            count,
+            comparisons,
+            refused + evidence.found,
+            notes,
+            changes,
+            candidate.outcome,
+            _means(candidate),
+        )
+
+    if refused:
+        return conclude("invalid", evidence.notes)
+    if evidence.identical:
+        return conclude("same", [IDENTICAL])
+    outcomes = {one.outcome for one in comparisons} if candidate.outcome else {"held"}
+    unsettled = candidate.outcome and "worse" not in outcomes and ("open" in outcomes or count < min(LOOKS))
+    following = _next_look(count, min(budget, len(baseline.samples)))
+    if unsettled and following is not None:
+        return More(following)
+    if "worse" in outcomes:
+        return conclude("worse", evidence.notes)
+    if evidence.found:
+        return conclude("changed", evidence.notes)
+    if "open" in outcomes:
+        return conclude("undecided", evidence.notes)
+    return conclude("better" if "better" in outcomes else "same", evidence.notes)

@@ -25,7 +25,7 @@ DIGITS = 6
 
 
 def _content(tensor: torch.Tensor) -> bytes:
-    raw = tensor.detach().cpu().contiguous().view(torch.uint8)
+    raw = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
     return hashlib.sha256(raw.numpy().tobytes() + str(tuple(tensor.shape)).encode()).digest()
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 
-from pytest_ftcompare.compare.verdict import FAILING, WORST_FIRST, Judgement
+from pytest_ftcompare.compare.verdict import FAILING, IDENTICAL, WORST_FIRST, Judgement
 from pytest_ftcompare.options import Settings
 from pytest_ftcompare.report.failure import change
 from pytest_ftcompare.session import Session
@@ -40,7 +40,7 @@ def _row(one: Judgement) -> str:
         score = f"{100 * one.scores['accuracy']:5.1f}%" if one.scores else ""
         return f"{method:14}{'':>14}{score:>10}{'':4}  {seeds if one.seeds else '':14}{one.verdict:>12}"
     first = one.comparisons[0]
-    if "identical" in one.notes:
+    if IDENTICAL in one.notes:
         base, new, versus = f"{100 * first.base:5.1f}%{'':6}", "identical", f"=  {seeds}"
     else:
         base, new = _score(first.base, first.base_sd), _score(first.new, first.new_sd)

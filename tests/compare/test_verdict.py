@@ -92,6 +92,21 @@ def test_a_broken_invariant_is_invalid_at_once():
     assert (found.verdict, found.signs[0]) == ("invalid", "invariant: merged differs")
 
 
+def test_predictions_that_flip_on_another_machine_are_a_note_and_cost_seeds():
+    def flipped(count):
+        samples = [replace(make_sample(seed, SCORES[seed]), predictions="else") for seed in range(count)]
+        return make_result(SCORES[:count], samples=samples, environment=UPGRADED)
+
+    found = settle(flipped)
+    assert (found.verdict, found.seeds) == ("same", 3)
+    assert found.notes == ["predictions of seed 0 differ after identical training"]
+
+
+def test_an_edited_recipe_is_the_first_sign():
+    found = settle(lambda n: other(SCORES[:n], recipe={"lr": 0.01}))
+    assert (found.verdict, found.signs[0]) == ("changed", "recipe lr 0.001 -> 0.01")
+
+
 def test_predictions_that_differ_after_identical_training_are_changed():
     sample = replace(make_sample(0, SCORES[0]), predictions="else")
     found = judge(BASE, make_result(SCORES[:1], samples=[sample]), 1)
