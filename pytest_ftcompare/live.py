@@ -39,7 +39,9 @@ class Told:
 
         def say(seed: int, step: int, steps: int, loss: float) -> None:
             now = time.monotonic()
-            if now - self._last >= EVERY:
+            if not steps:
+                self._write({"case": case, "text": f"seed {seed}  evaluating"})
+            elif now - self._last >= EVERY:
                 self._last = now
                 self._write({"case": case, "text": f"seed {seed}  step {step}/{steps}  loss {loss:.3f}"})
 

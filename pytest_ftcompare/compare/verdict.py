@@ -119,7 +119,7 @@ def _evidence(baseline: Result, candidate: Result, changes: list[Difference], sa
         sentence = signs.where(before.trace, after.trace)
     elif relation == "identical" and not choices:
         sentence = "predictions of seed 0 differ after identical training"
-    notes = []
+    notes: list[str] = []
     if sentence is not None:
         (notes if excused(changes) else found).append(sentence)
     alike = relation != "changed" and not found

@@ -41,6 +41,7 @@ def run_seed(prepared: Prepared, seed: int, progress: Progress) -> Sample:
         steps = train(model, prepared.method, prepared.ask, rows, labels(support), seed, progress)
     seconds = time.perf_counter() - start
 
+    progress(0, 0, 0.0)
     metrics: dict[str, float] = {}
     correct: dict[str, str] = {}
     predicted: dict[str, list[int]] = {}

@@ -19,7 +19,7 @@ from pytest_ftcompare.experiment.ask import Questioner
 if TYPE_CHECKING:
     from methods.base import Method, Recipe
 
-Progress = Callable[[int, int, float], None]  # step, steps, loss
+Progress = Callable[[int, int, float], None]  # step, steps, loss; zeros when evaluation begins
 Rows = Sequence[list[int]]
 
 

@@ -5,6 +5,7 @@ A generator of (line, markup); readable without colour and within 80 columns.
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
 from collections.abc import Iterator
 from itertools import groupby
@@ -17,6 +18,7 @@ from pytest_ftcompare.session import Session
 
 Line = tuple[str, dict[str, bool]]
 PLAIN: dict[str, bool] = {}
+WIDTH = 80
 
 
 def _rank(one: Judgement) -> tuple[int, str]:
@@ -28,8 +30,15 @@ def _setting(one: Judgement) -> str:
     return one.id.split("-", 1)[1]
 
 
-def _score(mean: float, sd: float) -> str:
-    return f"{100 * mean:5.1f}% ± {100 * sd:3.1f}"
+def _score(mean: float, sd: float, seeds: int) -> str:
+    return f"{100 * mean:5.1f}% ± {100 * sd:3.1f}" if seeds > 1 else f"{100 * mean:5.1f}%{'':6}"
+
+
+def _wrapped(text: str) -> Iterator[Line]:
+    """A sentence over as many lines of `WIDTH` as it takes."""
+    indent = text[: len(text) - len(text.lstrip())]
+    for line in textwrap.wrap(text, WIDTH, subsequent_indent=f"{indent}  ", break_on_hyphens=False):
+        yield line, PLAIN
 
 
 def _row(one: Judgement) -> str:
@@ -41,9 +50,9 @@ def _row(one: Judgement) -> str:
         return f"{method:14}{'':>14}{score:>10}{'':4}  {seeds if one.seeds else '':14}{one.verdict:>12}"
     first = one.comparisons[0]
     if IDENTICAL in one.notes:
-        base, new, versus = f"{100 * first.base:5.1f}%{'':6}", "identical", f"=  {seeds}"
+        base, new, versus = _score(first.base, 0.0, 1), "identical", f"=  {seeds}"
     else:
-        base, new = _score(first.base, first.base_sd), _score(first.new, first.new_sd)
+        base, new = _score(first.base, first.base_sd, first.seeds), _score(first.new, first.new_sd, first.seeds)
         shift = f"{100 * first.delta:+.1f} pt" if first.outcome in ("worse", "better") else "~"
         versus = f"{shift}  {seeds}"
     if not one.outcome:
@@ -59,9 +68,9 @@ def _moved(judgements: list[Judgement]) -> Iterator[Line]:
         yield f"{one.verdict}: {one.id}", {"bold": True}
         moved = [item for item in one.comparisons if item.outcome in ("worse", "better")]
         for comparison in moved:
-            yield f"  {change(comparison)}", PLAIN
+            yield from _wrapped(f"  {change(comparison)}")
         for sign in (one.signs or one.notes)[:1]:
-            yield f"  first sign: {sign}", PLAIN
+            yield from _wrapped(f"  first sign: {sign}")
 
 
 def _changes(judgements: list[Judgement]) -> Iterator[Line]:
@@ -107,7 +116,7 @@ def lines(session: Session, settings: Settings, where: Path) -> Iterator[Line]:
     for (suite, setting), group in groupby(by_suite, key=lambda one: (one.suite, _setting(one))):
         title = f"{suite}: {setting}"
         yield f"{title:<28}", PLAIN
-        yield f"{'  accuracy':14}{'baseline':>14}{'new':>14}  {'vs baseline':<21}{'verdict':>12}", PLAIN
+        yield f"{'accuracy':14}{'baseline':>14}{'new':>14}  {'vs baseline':<21}{'verdict':>12}", PLAIN
         for one in sorted(group, key=_rank):
             yield _row(one), {"red": True} if one.verdict in FAILING and not session.update else PLAIN
         yield "", PLAIN
