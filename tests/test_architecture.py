@@ -59,6 +59,12 @@ def test_no_file_imports_what_its_side_must_not_know(place):
     assert not found
 
 
+def test_methods_are_reached_by_the_name_that_an_installed_package_has_too():
+    assert not [
+        file for file in files("pytest_ftcompare") if breaks("methods", set(imports(file))) or "methods.base" in imports(file)
+    ]
+
+
 def test_nobody_imports_the_plugin():
     everywhere = [*files("pytest_ftcompare"), *files("methods"), *files("suites")]
     assert not [file for file in everywhere if "pytest_ftcompare.plugin" in set(imports(file))]

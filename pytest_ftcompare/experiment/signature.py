@@ -6,14 +6,16 @@ import re
 import tempfile
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
-from methods.base import Method
 from pytest_ftcompare.experiment.train import trainable
 from pytest_ftcompare.result import Json
+
+if TYPE_CHECKING:
+    from methods.base import Method
 
 OPTIMIZER_SETTINGS = ("lr", "betas", "eps", "weight_decay", "amsgrad", "maximize")
 

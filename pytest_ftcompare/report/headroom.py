@@ -16,8 +16,9 @@ from pytest_ftcompare.result import Result
 HEAD = f"""# Headroom
 
 A case at chance or at the ceiling cannot get worse and guards nothing. Every case whose outcome is judged must stand at
-least {ABOVE_MAJORITY:.0%} above its majority class and at most at {CEILING:.0%}, in domain, as the mean of its seeds; `--update-baselines` refuses
-one that does not. Mean and seed SD of the accepted samples, generated from the baselines:
+least {100 * ABOVE_MAJORITY:.0f} points above its majority class and at most at {CEILING:.0%}, in domain, as the mean of
+its seeds; `--update-baselines` refuses one that does not. Mean and seed SD of the accepted samples, generated from the
+baselines:
 
 | suite | case | seeds | majority | in domain | out of domain | audit |
 | --- | --- | --- | --- | --- | --- | --- |"""
