@@ -51,13 +51,8 @@ def _of_marker(marker: pytest.Mark, suite: str, profile: Profile) -> Iterator[Ca
 def cases(metafunc: pytest.Metafunc, profile: Profile) -> list[Case]:
     """The cases of a test function, in the order of its tables; the suite is its file's name without `test_`."""
     suite = metafunc.definition.path.stem.removeprefix("test_")
-    markers = list(metafunc.definition.iter_markers("ftcompare"))
-    if not markers:
-        raise pytest.Collector.CollectError(
-            f"{metafunc.definition.nodeid} uses the fixture gate: expected a table, @pytest.mark.ftcompare(methods=..., ...)"
-        )
     found: dict[str, Case] = {}
-    for marker in markers:
+    for marker in metafunc.definition.iter_markers("ftcompare"):
         for case in _of_marker(marker, suite, profile):
             if found.setdefault(case.id, case) != case:
                 raise pytest.Collector.CollectError(f"two cases of {metafunc.definition.nodeid} are called {case.id}")

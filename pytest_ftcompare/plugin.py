@@ -51,7 +51,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "gate" in metafunc.fixturenames:
+    # Only with a table: a test may have a fixture of its own that is called gate.
+    if "gate" in metafunc.fixturenames and metafunc.definition.get_closest_marker("ftcompare"):
         cases = parametrize.cases(metafunc, metafunc.config.stash[SETTINGS].profile)
         metafunc.parametrize("gate", cases, ids=[one.id for one in cases], indirect=True)
 
@@ -63,6 +64,8 @@ def _refusal(case: Case, sentence: str) -> Judgement:
 @pytest.fixture
 def gate(request: pytest.FixtureRequest) -> Callable[[], Judgement]:
     """Call it to train the case and hold it against its baseline; the test fails where the verdict does."""
+    if not hasattr(request, "param"):
+        pytest.fail(f"{request.node.nodeid} has no table: expected @pytest.mark.ftcompare(methods=..., ...)", pytrace=False)
     case: Case = request.param
     settings = request.config.stash[SETTINGS]
 

@@ -75,9 +75,25 @@ def test_a_table_with_a_wrong_name_is_an_error_at_collection(shell, change, sent
     says(result, sentence)
 
 
-def test_a_test_without_a_table_is_an_error_at_collection(shell):
+def test_a_test_without_a_table_is_told_to_have_one(shell):
     shell.pytester.makepyfile(test_quick="def test_quick(gate): gate()")
-    says(shell.run(), "*uses the fixture gate: expected a table*")
+    says(shell.run(), "*test_quick has no table: expected @pytest.mark.ftcompare(methods=..., ...)*")
+
+
+def test_a_fixture_of_ones_own_that_is_called_gate_is_left_alone(shell):
+    shell.pytester.makepyfile(
+        test_quick="""
+        import pytest
+
+        @pytest.fixture
+        def gate():
+            return 1
+
+        def test_quick(gate):
+            assert gate == 1
+        """
+    )
+    shell.run().assert_outcomes(passed=1)
 
 
 def test_an_option_that_a_method_lacks_is_named(shell):
