@@ -147,8 +147,8 @@ class Collector:
             return (yield)
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        # -x under xdist stops with the same exception type that Ctrl-C raises; only the latter abandons an update.
-        self.session.interrupted |= not isinstance(excinfo.value, pytest.Session.Interrupted)
+        # -x stops with exceptions of pytest's and xdist's own that derive from Ctrl-C's: those do not abandon an update.
+        self.session.interrupted |= excinfo.type is KeyboardInterrupt or isinstance(excinfo.value, pytest.exit.Exception)
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
