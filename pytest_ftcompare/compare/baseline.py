@@ -13,10 +13,13 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
+from filelock import FileLock
+
 from pytest_ftcompare.result import Result, ResultError
 
 STAGING = ".staging-"
 ACCEPTED = ".accepted"
+LOCK = ".lock"
 FALLBACK = "cpu"  # the device whose baselines are shipped
 
 
@@ -71,9 +74,12 @@ def check_writable(folder: Path) -> None:
 
 def recover(folder: Path) -> int:
     """Finish an update that was killed while its files moved, drop one killed before; how many files moved."""
-    for left in folder.glob(f"{STAGING}*"):
-        shutil.rmtree(left, ignore_errors=True)
-    return _move(folder) if (folder / ACCEPTED).is_dir() else 0
+    if not [*folder.glob(f"{STAGING}*"), *folder.glob(ACCEPTED)]:
+        return 0
+    with FileLock(folder / LOCK):  # what is there may be another session's, at work
+        for left in folder.glob(f"{STAGING}*"):
+            shutil.rmtree(left, ignore_errors=True)
+        return _move(folder) if (folder / ACCEPTED).is_dir() else 0
 
 
 def _move(folder: Path) -> int:
@@ -89,6 +95,11 @@ def _move(folder: Path) -> int:
 
 def write(folder: Path, device: str, results: Iterable[Result]) -> None:
     """Write the baselines of all `results`, or, killed at any moment, of none."""
+    with FileLock(folder / LOCK):
+        _write(folder, device, results)
+
+
+def _write(folder: Path, device: str, results: Iterable[Result]) -> None:
     staging = Path(tempfile.mkdtemp(prefix=STAGING, dir=folder))
     for result in results:
         target = path_of(staging, device, result.suite, result.id)
