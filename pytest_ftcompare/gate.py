@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 from pytest_ftcompare.case import Case
 from pytest_ftcompare.compare import audit, baseline
@@ -19,6 +20,10 @@ from pytest_ftcompare.hub import HubError
 from pytest_ftcompare.options import Settings
 from pytest_ftcompare.result import Result
 from pytest_ftcompare.tasks import DataError
+
+if TYPE_CHECKING:
+    from pytest_ftcompare.experiment.prepare import Prepared
+    from pytest_ftcompare.experiment.setting import Setting
 
 Say = Callable[[int, int, int, float], None]  # seed, step, steps, loss
 
@@ -45,81 +50,92 @@ def _quiet() -> None:
 
 
 def run_case(case: Case, settings: Settings, say: Say) -> tuple[Judgement, Result, str]:
-    """The judgement on a case, its result, and the name of the device that it ran on."""
+    """The judgement on a case, its result, and the name of the device that it ran on.
+
+    What keeps a case from being judged, for a reason that its user can mend, is a `CaseError`.
+    """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     if not settings.profile.revisions:
         os.environ["HF_HUB_OFFLINE"] = "1"
-    try:
-        return _run(case, settings, say)
-    except (HubError, DataError, baseline.BaselineError) as error:
-        raise CaseError(str(error)) from error
-
-
-def _run(case: Case, settings: Settings, say: Say) -> tuple[Judgement, Result, str]:
     _quiet()
     from pytest_ftcompare.experiment.ask import ModelError
-    from pytest_ftcompare.experiment.environment import capture, device_name
-    from pytest_ftcompare.experiment.invariants import inspect
-    from pytest_ftcompare.experiment.prepare import Prepared, labels, prepare
-    from pytest_ftcompare.experiment.run import run_seed
-    from pytest_ftcompare.experiment.setting import Setting
+    from pytest_ftcompare.experiment.environment import device_name
+    from pytest_ftcompare.experiment.prepare import prepare
     from pytest_ftcompare.experiment.train import TrainingError
     from pytest_ftcompare.methods import MethodError
 
-    device = _device(settings.device)
+    setting = _setting(settings)
+    device = device_name(setting.device)
+    try:
+        accepted = _baseline(case, settings, device)
+        return *_hold(prepare(case, setting), accepted, settings, say), device
+    except (HubError, DataError, baseline.BaselineError, ModelError, TrainingError, MethodError) as error:
+        raise CaseError(str(error)) from error
+
+
+def _setting(settings: Settings) -> Setting:
+    from pytest_ftcompare.experiment.setting import Setting
+
     profile = settings.profile
-    setting = Setting(
+    return Setting(
         scale=profile.scale,
-        device=device,
+        device=_device(settings.device),
         threads=settings.threads,
         max_length=profile.max_length,
         test_rows=profile.test_rows,
         hub=settings.hub,
         revisions=profile.revisions,
     )
-    name = device_name(device)
-    accepted = _baseline(case, settings, name)
 
-    def add_until(prepared: Prepared, result: Result, count: int) -> None:
-        for seed in range(len(result.samples), count):
-            result.samples.append(run_seed(prepared, seed, partial(say, seed)))
 
-    try:
-        prepared = prepare(case, setting)
-        majority = {}
-        for split in ("test", "ood"):
-            counts = Counter(labels(prepared.examples[split]))
-            majority[split] = max(counts.values()) / counts.total()
-        fingerprint = prepared.fingerprint()
-        candidate = Result(
-            id=case.id,
-            suite=case.suite,
-            identity=case.identity(),
-            fingerprint=fingerprint,
-            environment=capture(setting, case.method),
-            recipe=prepared.recipe,
-            signature={},
-            probe={},
-            majority=majority,
-            outcome=case.outcome,
-        )
-        if accepted is not None and accepted.fingerprint != fingerprint and not settings.update:
-            reason = "its baseline is of another experiment: other rows, base weights or case options"
-            return incomparable(candidate, reason), candidate, name
-        signature, probe, broken = inspect(prepared)
-        candidate = replace(candidate, signature=signature, probe=probe, broken=broken)
-        if settings.update:
-            add_until(prepared, candidate, settings.seeds)
-            return _accept(accepted, candidate), candidate, name
-        add_until(prepared, candidate, 1)
-        if accepted is None:
-            return without_baseline(candidate), candidate, name
-        same_device = accepted.environment.get("device") == candidate.environment["device"]
-        while isinstance(step := judge(accepted, candidate, settings.seeds, same_device=same_device), More):
-            add_until(prepared, candidate, step.seeds)
-        return step, candidate, name
-    except (ModelError, TrainingError, MethodError) as error:
-        raise CaseError(str(error)) from error
+def _candidate(prepared: Prepared) -> Result:
+    """The case's result as it is before anything is computed."""
+    from pytest_ftcompare.experiment.environment import capture
+    from pytest_ftcompare.experiment.prepare import labels
+
+    case, majority = prepared.case, {}
+    for split in ("test", "ood"):
+        counts = Counter(labels(prepared.examples[split]))
+        majority[split] = max(counts.values()) / counts.total()
+    return Result(
+        id=case.id,
+        suite=case.suite,
+        identity=case.identity(),
+        fingerprint=prepared.fingerprint(),
+        environment=capture(prepared.setting, case.method),
+        recipe=prepared.recipe,
+        signature={},
+        probe={},
+        majority=majority,
+        outcome=case.outcome,
+    )
+
+
+def _hold(prepared: Prepared, accepted: Result | None, settings: Settings, say: Say) -> tuple[Judgement, Result]:
+    """Inspect, then train seeds until the judge is settled; all of them on an update."""
+    from pytest_ftcompare.experiment.invariants import inspect
+    from pytest_ftcompare.experiment.run import run_seed
+
+    candidate = _candidate(prepared)
+    if accepted is not None and accepted.fingerprint != candidate.fingerprint and not settings.update:
+        reason = "its baseline is of another experiment: other rows, base weights or case options"
+        return incomparable(candidate, reason), candidate
+    signature, probe, broken = inspect(prepared)
+    candidate = replace(candidate, signature=signature, probe=probe, broken=broken)
+
+    def add_until(count: int) -> None:
+        for seed in range(len(candidate.samples), count):
+            candidate.samples.append(run_seed(prepared, seed, partial(say, seed)))
+
+    add_until(settings.seeds if settings.update else 1)
+    if settings.update:
+        return _accept(accepted, candidate), candidate
+    if accepted is None:
+        return without_baseline(candidate), candidate
+    same_device = accepted.environment.get("device") == candidate.environment["device"]
+    while isinstance(step := judge(accepted, candidate, settings.seeds, same_device=same_device), More):
+        add_until(step.seeds)
+    return step, candidate
 
 
 def _baseline(case: Case, settings: Settings, device: str) -> Result | None:

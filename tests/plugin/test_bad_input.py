@@ -173,7 +173,9 @@ def test_an_update_that_is_stopped_leaves_every_baseline_as_it_was(shell, signal
     shell.suite(methods=("full", "icl"))
     shell.update(seeds=2)
     before = {one.name: one.read_bytes() for one in shell.files()}
-    command = [sys.executable, "-m", "pytest", "-p", "pytest_ftcompare.plugin", "--update-baselines", "-v"]
+    # A shell that starts its jobs in the background has them ignore Ctrl-C; the runner must not.
+    start = "import signal, sys, pytest; signal.signal(signal.SIGINT, signal.default_int_handler); sys.exit(pytest.main())"
+    command = [sys.executable, "-c", start, "-p", "pytest_ftcompare.plugin", "--update-baselines", "-v"]
     running = subprocess.Popen(
         command, cwd=shell.pytester.path, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"}
     )
