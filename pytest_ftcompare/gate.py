@@ -102,7 +102,7 @@ def _candidate(prepared: Prepared) -> Result:
         suite=case.suite,
         identity=case.identity(),
         fingerprint=prepared.fingerprint(),
-        environment=capture(prepared.setting, case.method),
+        environment=capture(prepared.setting, case.method, case.task),
         recipe=prepared.recipe,
         signature={},
         probe={},
@@ -139,12 +139,14 @@ def _hold(prepared: Prepared, accepted: Result | None, settings: Settings, say: 
 
 
 def _baseline(case: Case, settings: Settings, device: str) -> Result | None:
-    """The case's baseline for this device; where the device has none at all, the one for cpu."""
-    folder = settings.baselines
-    if device != baseline.FALLBACK and not settings.update and not baseline.has_device(folder, device):
-        device = baseline.FALLBACK
+    """The case's baseline for this device; where there is none, the one for cpu."""
+    devices = (device,) if settings.update else dict.fromkeys((device, baseline.FALLBACK))
     try:
-        return baseline.read(baseline.path_of(folder, device, case.suite, case.id), case.id)
+        for one in devices:
+            path = baseline.path_of(settings.baselines, one, case.suite, case.id)
+            if (found := baseline.read(path, case.id)) is not None:
+                return found
+        return None
     except baseline.BaselineError:
         if settings.update:  # it is about to be made again
             return None

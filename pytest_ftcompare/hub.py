@@ -1,6 +1,6 @@
 """Where models and data sets lie: a folder laid out by hub id, or the hub itself at a pinned revision.
 
-The layout is what `huggingface-cli download ID --local-dir DIR/models/ID` leaves: `DIR/models/<id>/` and
+The layout is what `hf download ID --local-dir DIR/models/ID` leaves: `DIR/models/<id>/` and
 `DIR/datasets/<id>/<split>.jsonl` (or .tsv, .parquet, `<split>-*.parquet`). The embedded pocket models and data lie in such
 a folder too, so one piece of code reads all three.
 """
@@ -17,6 +17,7 @@ from pytest_ftcompare.tasks.base import DataError
 
 Kind = Literal["models", "datasets"]
 EMBEDDED = Path(__file__).parent / "pocket" / "hub"
+OTHERS = ["*.h5", "*.msgpack", "*.onnx", "flax_*", "tf_*"]  # weights of other frameworks
 FORMATS = (".jsonl", ".tsv", ".parquet")
 
 
@@ -36,12 +37,12 @@ def locate(kind: Kind, name: str, folder: Path | None, revision: str | None = No
         where = path or f"a folder --ftcompare-hub ({kind}/{name} in it)"
         raise HubError(
             f"expected the {noun} {name} in {where}, found none: fetch it with "
-            f"'huggingface-cli download {name} --local-dir DIR/{kind}/{name}' and run with --ftcompare-hub=DIR"
+            f"'hf download {name} --repo-type {noun} --local-dir DIR/{kind}/{name}' and run with --ftcompare-hub=DIR"
         )
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(name, repo_type=noun, revision=revision))
+        return Path(snapshot_download(name, repo_type=noun, revision=revision, ignore_patterns=OTHERS))
     except Exception as error:
         raise HubError(
             f"could not fetch {name} at {revision[:12]} from the hub ({type(error).__name__}): "

@@ -94,6 +94,10 @@ class Live:
     def _draw(self) -> None:
         while not self._stopping.wait(EVERY):
             with self._lock:
+                lines = self._lines()
+                if not lines.plain:
+                    self._clear()
+                    continue
                 if self._live is None:
                     if self.reporter._tw.width_of_current_line:
                         self.reporter.ensure_newline()
@@ -105,7 +109,7 @@ class Live:
                         redirect_stderr=False,
                     )
                     self._live.start()
-                self._live.update(self._lines(), refresh=True)
+                self._live.update(lines, refresh=True)
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -140,7 +144,7 @@ def make_live(config: pytest.Config, folder: Path) -> Live | None:
     """Live lines on a terminal that moves its cursor, unless -q, -v or -s ask pytest for something else."""
     reporter = config.pluginmanager.getplugin("terminalreporter")
     capture = config.getoption("capture", "fd")
-    if reporter is None or config.option.collectonly or config.option.verbose != 0 or capture == "no":
+    if reporter is None or config.option.usepdb or config.option.collectonly or config.option.verbose != 0 or capture == "no":
         return None
     if not sys.__stdout__ or not reporter.isatty or os.environ.get("TERM", "dumb") == "dumb":
         return None

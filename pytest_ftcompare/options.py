@@ -37,7 +37,7 @@ def add_options(parser: pytest.Parser) -> None:
         "--ftcompare-hub",
         metavar="DIR",
         default=None,
-        help="Folder with models/<id>/ and datasets/<id>/, as 'huggingface-cli download --local-dir' leaves them.",
+        help="Folder with models/<id>/ and datasets/<id>/, as 'hf download --local-dir' leaves them.",
     )
     group.addoption("--ftcompare-baselines", metavar="DIR", default=None, help="Folder of the baselines. Default: baselines.")
     group.addoption(
@@ -66,6 +66,13 @@ def add_options(parser: pytest.Parser) -> None:
     parser.addini("ftcompare_device", "Default of --ftcompare-device.", default="auto")
 
 
+def given(config: pytest.Config) -> str:
+    """The plugin's own options as they were given, to repeat a run by hand."""
+    names = ("profile", "hub", "baselines", "seeds", "threads", "device")
+    values = {name: config.getoption(f"ftcompare_{name}") for name in names}
+    return "".join(f" --ftcompare-{name}={value}" for name, value in values.items() if value is not None)
+
+
 def _share(config: pytest.Config) -> int:
     """Threads for each worker such that together they use the machine once."""
     workers: int = getattr(config, "workerinput", {}).get("workercount", 1)
@@ -86,8 +93,8 @@ def make_settings(config: pytest.Config) -> Settings:
     hub = Path(given("hub")).expanduser() if given("hub") else None
     if profile.needs_hub and hub is None:
         raise pytest.UsageError(f"the profile {name} reads models and data from a folder: name it with --ftcompare-hub=DIR")
-    if hub is not None and not (hub / "models").is_dir():
-        raise pytest.UsageError(f"--ftcompare-hub: expected a folder with models/ and datasets/, found none at {hub}")
+    if hub is not None and not any((hub / kind).is_dir() for kind in ("models", "datasets")):
+        raise pytest.UsageError(f"--ftcompare-hub: expected a folder with models/ or datasets/, found none at {hub}")
     device = given("device")
     if device not in ("cpu", "cuda", "auto"):
         raise pytest.UsageError(f"--ftcompare-device: expected cpu, cuda or auto, got {device!r}")

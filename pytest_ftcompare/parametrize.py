@@ -48,6 +48,19 @@ def _of_marker(marker: pytest.Mark, suite: str, profile: Profile) -> Iterator[Ca
                     yield Case(suite, method, name, model, shots, options, marker.kwargs.get("outcome", True))
 
 
+def check_distinct(items: Iterable[pytest.Item]) -> None:
+    """Two tests must not share a baseline: suites are told apart by their file's name alone."""
+    seen: dict[tuple[str, str], str] = {}
+    for item in items:
+        callspec = getattr(item, "callspec", None)
+        case = callspec.params.get("gate") if callspec else None
+        if isinstance(case, Case) and (other := seen.setdefault((case.suite, case.id), item.nodeid)) != item.nodeid:
+            raise pytest.UsageError(
+                f"{item.nodeid} and {other} have the same baseline, {case.suite}/{case.id}.json: "
+                "rename a suite's file, or join their tables in one test"
+            )
+
+
 def cases(metafunc: pytest.Metafunc, profile: Profile) -> list[Case]:
     """The cases of a test function, in the order of its tables; the suite is its file's name without `test_`."""
     suite = metafunc.definition.path.stem.removeprefix("test_")

@@ -57,6 +57,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("gate", cases, ids=[one.id for one in cases], indirect=True)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    parametrize.check_distinct(items)
+
+
 def _refusal(case: Case, sentence: str) -> Judgement:
     return Judgement(case.id, case.suite, "invalid", 0, signs=[sentence], outcome=case.outcome)
 
@@ -93,7 +97,7 @@ def gate(request: pytest.FixtureRequest) -> Callable[[], Judgement]:
         record(judgement, result if settings.update else None, device)
         failing = judgement.verdict == "invalid" if settings.update else judgement.verdict in FAILING
         if failing:
-            pytest.fail("\n".join(explain(judgement, request.node.nodeid)), pytrace=False)
+            pytest.fail("\n".join(explain(judgement, request.node.nodeid, options.given(request.config))), pytrace=False)
         return judgement
 
     return check
@@ -112,7 +116,7 @@ def pytest_runtest_makereport(
 def pytest_report_teststatus(report: pytest.TestReport, config: pytest.Config) -> tuple[str, str, Any] | None:
     """The verdict as the word of a case; its letter is left to pytest, or to the live display where there is one."""
     text = getattr(report, "ftcompare", None)
-    if text is None or report.when != "call":
+    if text is None or report.when != "call" or hasattr(report, "wasxfail"):
         return None
     verdict = json.loads(text)["judgement"]["verdict"].upper()
     letter = "" if LIVE in config.stash else "." if report.passed else "F"
@@ -130,7 +134,7 @@ class Collector:
         text = getattr(report, "ftcompare", None)
         live = self.config.stash.get(LIVE, None)
         if text is not None and report.when == "call":
-            judgement = self.session.add(text)
+            judgement = self.session.add(text, passed=report.passed)
             if live is not None:
                 live.finished(judgement, report.duration)
         if live is None:
@@ -178,7 +182,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         return
     run = config.stash[SESSION]
     run.write()
-    if run.blind and session.exitstatus == pytest.ExitCode.OK:
+    if (run.blind or run.failure) and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 

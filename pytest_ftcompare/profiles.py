@@ -62,6 +62,7 @@ PROFILES = {
             seeds=8,
             threads=0,
             max_length=128,
+            needs_hub=True,
             # The data sets come from --ftcompare-hub: the hub joins CoLA's two development sets and holds HANS as a script.
             revisions={
                 "facebook/opt-125m": "27dcfa74d334bc871f3234de431e71c6eeba5dd6",

@@ -30,19 +30,22 @@ class Session:
     accepted: dict[str, list[Result]] = field(default_factory=dict)  # device -> results
     written: int = 0
     interrupted: bool = False
+    failure: str = ""  # why accepted baselines could not be written
 
-    def add(self, text: str) -> Judgement:
-        """Take in what a report carries."""
+    def add(self, text: str, *, passed: bool) -> Judgement:
+        """Take in what a report carries; a test that failed for whatever reason accepts nothing."""
         data = json.loads(text)
         judgement = Judgement.from_dict(data["judgement"])
         self.judgements.append(judgement)
-        if data["result"] is not None and judgement.verdict != "invalid":
+        if data["result"] is not None and passed:
             self.accepted.setdefault(data["device"], []).append(Result.from_json(data["result"]))
         return judgement
 
     @property
     def blind(self) -> list[Judgement]:
-        """The cases whose outcome counts but was not seen, where they are too many; else none."""
+        """The cases whose outcome counts but was not seen, where they are too many; else none, as in an update."""
+        if self.update:
+            return []
         judged = [one for one in self.judgements if one.outcome]
         unseen = [one for one in judged if one.verdict in UNSEEN]
         return unseen if len(unseen) > BLIND * len(judged) else []
@@ -51,6 +54,9 @@ class Session:
         """Write the accepted baselines; an interrupted session writes none."""
         if not self.update or self.interrupted:
             return
-        for device, results in sorted(self.accepted.items()):
-            baseline.write(self.baselines, device, results)
-            self.written += len(results)
+        try:
+            for device, results in sorted(self.accepted.items()):
+                baseline.write(self.baselines, device, results)
+                self.written += len(results)
+        except OSError as error:
+            self.failure = f"the baselines could not be written to {self.baselines} ({error.strerror or error})"

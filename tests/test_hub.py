@@ -6,7 +6,7 @@ import pytest
 from datasets import Dataset, load_dataset
 
 from pytest_ftcompare import tasks
-from pytest_ftcompare.hub import EMBEDDED, HubError, locate, read_split
+from pytest_ftcompare.hub import EMBEDDED, OTHERS, HubError, locate, read_split
 from pytest_ftcompare.tasks import DataError
 
 ROWS = [{"sentence": "the dog sleeps .", "label": 1}, {"sentence": 'a "quoted" cat', "label": 0}]
@@ -36,7 +36,7 @@ def test_a_spoilt_data_file_names_file_and_line(tmp_path, content, sentence):
 
 
 def test_a_missing_model_says_how_to_fetch_it(tmp_path):
-    with pytest.raises(HubError, match="huggingface-cli download org/name --local-dir"):
+    with pytest.raises(HubError, match="hf download org/name --repo-type model --local-dir"):
         locate("models", "org/name", tmp_path)
 
 
@@ -51,7 +51,7 @@ def test_a_pinned_id_is_downloaded_at_its_revision(monkeypatch, tmp_path):
     asked = []
     monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *args, **named: asked.append((args, named)) or tmp_path)
     assert locate("models", "org/name", None, "abc") == tmp_path
-    assert asked == [(("org/name",), {"repo_type": "model", "revision": "abc"})]
+    assert asked == [(("org/name",), {"repo_type": "model", "revision": "abc", "ignore_patterns": OTHERS})]
 
 
 def test_a_download_that_fails_is_one_sentence(monkeypatch):

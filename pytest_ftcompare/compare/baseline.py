@@ -31,11 +31,6 @@ def path_of(folder: Path, device: str, suite: str, case: str) -> Path:
     return folder / device / suite / f"{case}.json"
 
 
-def has_device(folder: Path, device: str) -> bool:
-    """Whether any baseline was made on this device."""
-    return any((folder / device).glob("*/*.json"))
-
-
 def read(path: Path, case: str) -> Result | None:
     """The baseline of a case, None where there is none."""
     try:
@@ -96,6 +91,8 @@ def _move(folder: Path) -> int:
 def write(folder: Path, device: str, results: Iterable[Result]) -> None:
     """Write the baselines of all `results`, or, killed at any moment, of none."""
     with FileLock(folder / LOCK):
+        if (folder / ACCEPTED).is_dir():  # of a session killed since this one began
+            _move(folder)
         _write(folder, device, results)
 
 

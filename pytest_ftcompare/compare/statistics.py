@@ -9,7 +9,8 @@ differences of mean d and sum of squares q around it, and the case's own noise s
 
 a moderated t statistic (Smyth 2004, doi:10.2202/1544-6115.1027): with no pairing left, a difference has variance 2 s0^2.
 *Worse* needs p < ALPHA, shared over the looks (Bonferroni), and d below minus the margin; *held* needs the lower confidence
-bound above minus the margin. The margin is twice the case's noise, at least MARGIN.
+bound above minus the margin. The margin is twice the case's noise, at most half of what the case stands above its majority
+class, at least MARGIN.
 """
 
 from __future__ import annotations
@@ -61,11 +62,18 @@ def noise(baseline: Sequence[float]) -> float:
     return math.sqrt((WEIGHT * PRIOR**2 + _squares(baseline)) / (WEIGHT + len(baseline) - 1))
 
 
-def compare(metric: str, baseline: Sequence[float], pairs: Sequence[tuple[float, float]], *, alike: bool) -> Comparison:
+def compare(
+    metric: str,
+    baseline: Sequence[float],
+    pairs: Sequence[tuple[float, float]],
+    *,
+    alike: bool,
+    room: float | None = None,
+) -> Comparison:
     """Compare (baseline, new) scores of the same seeds; `baseline` holds all of the baseline's scores.
 
     `alike` says that probe and first steps agree to rounding: then only evidence against holds the case up, while a
-    computation that differs must show that it is no worse.
+    computation that differs must show that it is no worse. `room` is what there is to lose: the margin is at most its half.
     """
     from scipy import stats  # a second to import: not while cases are collected
 
@@ -76,7 +84,7 @@ def compare(metric: str, baseline: Sequence[float], pairs: Sequence[tuple[float,
     spread = math.sqrt((WEIGHT * 2 * size**2 + _squares(deltas)) / freedom / count)
     p = float(stats.t.sf(abs(delta) / spread, freedom))
     low = delta - float(stats.t.ppf(CONFIDENCE, freedom)) * spread
-    margin = max(MARGIN, 2 * size)
+    margin = max(MARGIN, min(2 * size, math.inf if room is None else room / 2))
     outcome: Outcome = "open"
     if p < ALPHA / len(LOOKS) and abs(delta) > margin and count >= min(LOOKS):
         outcome = "worse" if delta < 0 else "better"

@@ -12,8 +12,8 @@ from pytest_ftcompare.result import Result
 
 Verdict = Literal["same", "better", "worse", "changed", "undecided", "new", "incomparable", "invalid"]
 
-# What fails a session. `new` fails only on the device that has baselines; undecided and incomparable fail together,
-# when they are more than BLIND of the cases whose outcome counts: a gate that can't see is not green.
+# What fails a session. Undecided and incomparable fail together, when they are more than BLIND of the cases whose outcome
+# counts: a gate that can't see is not green.
 FAILING: frozenset[Verdict] = frozenset({"worse", "changed", "invalid", "new"})
 UNSEEN: frozenset[Verdict] = frozenset({"undecided", "incomparable"})
 BLIND = 0.10
@@ -114,6 +114,8 @@ def _evidence(baseline: Result, candidate: Result, changes: list[Difference], sa
         return _Evidence(found, ["the baseline has no seed 0"], identical=False, alike=False)
     relation = signs.trace(before.trace, after.trace)
     choices = before.predictions == after.predictions
+    if choices and before.correct != after.correct:
+        found.append("the same predictions of seed 0 are scored otherwise")
     sentence = None
     if relation == "changed":
         sentence = signs.where(before.trace, after.trace)
@@ -124,6 +126,11 @@ def _evidence(baseline: Result, candidate: Result, changes: list[Difference], sa
         (notes if excused(changes) else found).append(sentence)
     alike = relation != "changed" and not found
     return _Evidence(found, notes, identical=relation == "identical" and choices and not found, alike=alike)
+
+
+def _room(baseline: Result) -> float:
+    """How far the baseline's accuracy stands above its majority class."""
+    return _means(baseline)["accuracy"] - baseline.majority["test"]
 
 
 def judge(baseline: Result, candidate: Result, budget: int, *, same_device: bool = True) -> Judgement | More:
@@ -141,6 +148,7 @@ def judge(baseline: Result, candidate: Result, budget: int, *, same_device: bool
             [one.metrics[name] for one in baseline.samples],
             [(mine.metrics[name], one.metrics[name]) for mine, one in pairs],
             alike=evidence.alike,
+            room=_room(baseline) if name == "accuracy" else None,
         )
         for name in METRICS
         if pairs

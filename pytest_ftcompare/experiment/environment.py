@@ -54,18 +54,21 @@ def _digest(files: list[Path]) -> str:
     return content.hexdigest()[:12]
 
 
-def code(method: str) -> dict[str, str]:
+def code(method: str, task: str) -> dict[str, str]:
     """Digests of the files that decide what a case computes, so that an edit can be named."""
     package = Path(pytest_ftcompare.__file__).parent
     methods = next(Path(entry) / "methods" for entry in pytest_ftcompare.__path__ if (Path(entry) / "methods").is_dir())
     return {
         f"methods/{method}.py": _digest([methods / f"{method}.py"]),
         "methods/base.py": _digest([methods / "base.py"]),
+        f"pytest_ftcompare/tasks/{task}.py": _digest([package / "tasks" / f"{task}.py"]),
+        "pytest_ftcompare/tasks/base.py": _digest([package / "tasks" / "base.py"]),
+        "pytest_ftcompare/hub.py": _digest([package / "hub.py"]),
         "pytest_ftcompare/experiment": _digest(list((package / "experiment").glob("*.py"))),
     }
 
 
-def capture(setting: Setting, method: str) -> dict[str, str | int]:
+def capture(setting: Setting, method: str, task: str) -> dict[str, str | int]:
     """The environment as a flat table of names and values."""
     found: dict[str, str | int] = {
         "commit": _commit(Path(pytest_ftcompare.__file__).parents[1]),
@@ -82,4 +85,4 @@ def capture(setting: Setting, method: str) -> dict[str, str | int]:
             found[name] = version(name).split("+")[0]
         except PackageNotFoundError:
             found[name] = "not installed"
-    return found | code(method)
+    return found | code(method, task)

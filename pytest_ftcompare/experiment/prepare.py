@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import random
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
@@ -84,7 +85,9 @@ class Prepared:
 
     @property
     def recipe(self) -> dict[str, Any]:
-        return asdict(self.method.recipe)
+        """The recipe as JSON reads it back, so that a tuple is a list on both sides."""
+        recipe: dict[str, Any] = json.loads(json.dumps(asdict(self.method.recipe)))
+        return recipe
 
     def fingerprint(self) -> str:
         """Two results with the same one come from the same case on the same rows and the same base weights."""

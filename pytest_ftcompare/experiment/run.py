@@ -60,5 +60,5 @@ def run_seed(prepared: Prepared, seed: int, progress: Progress) -> Sample:
         counts = Counter(chosen.tolist())
         predicted[split] = [counts[label] for label in range(len(prepared.task.labels))]
         choices[split] = chosen.tolist()
-    subset = digest([[dict(one.fields), one.label] for one in support])
+    subset = digest(sorted([sorted(one.fields.items()), one.label] for one in support))
     return Sample(seed, subset, trace_of(steps), metrics, correct, predicted, digest(choices), round(seconds, 2))

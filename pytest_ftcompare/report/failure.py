@@ -24,8 +24,8 @@ def change(one: Comparison) -> str:
     )
 
 
-def explain(judgement: Judgement, nodeid: str) -> Iterator[str]:
-    """The lines of a case that failed, ending in the remedy."""
+def explain(judgement: Judgement, nodeid: str, options: str = "") -> Iterator[str]:
+    """The lines of a case that failed, ending in the remedy; `options` are the run's own, to be given again."""
     yield f"{judgement.id}: {judgement.verdict}, {MEANING.get(judgement.verdict, '')}."
     for one in judgement.comparisons:
         yield f"  {change(one)}"
@@ -44,11 +44,11 @@ def explain(judgement: Judgement, nodeid: str) -> Iterator[str]:
     elif judgement.comparisons:
         yield "  Nothing changed in the environment since the baseline."
     yield "  Run it again:"
-    yield f"    pytest '{nodeid}'"
+    yield f"    pytest{options} '{nodeid}'"
     if judgement.verdict == "invalid":
         return
     if judgement.verdict == "new":
         yield "  Make its baseline:"
     else:
         yield "  If it is meant, accept it and review the diff in git:"
-    yield f"    pytest --update-baselines '{nodeid}'"
+    yield f"    pytest{options} --update-baselines '{nodeid}'"

@@ -96,6 +96,9 @@ def _remedy(session: Session, settings: Settings) -> Iterator[Line]:
     if session.update:
         if session.interrupted:
             yield "Interrupted: no baseline was written.", {"yellow": True}
+        elif session.failure:
+            for line, _ in _wrapped(session.failure):
+                yield line, {"red": True}
         else:
             yield f"{session.written} baselines written to {settings.baselines}: review git diff.", {"green": True}
         if refused := [one for one in judgements if one.verdict == "invalid"]:

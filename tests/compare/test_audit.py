@@ -27,7 +27,8 @@ def test_a_metric_that_is_not_finite_is_refused():
 
 def test_a_constant_predictor_is_refused():
     bad = replace(make_sample(0, 0.8), predicted={"test": [200, 0], "ood": [100, 100]})
-    assert next(audit.judgeable(make_result([], samples=[bad]))).startswith("constant predictor: seed 0")
+    samples = [bad, make_sample(1, 0.79), make_sample(2, 0.81)]
+    assert next(audit.judgeable(make_result([], samples=samples))).startswith("constant predictor: seed 0")
 
 
 def test_seeds_right_on_exactly_the_same_rows_are_refused():
@@ -38,6 +39,10 @@ def test_seeds_right_on_exactly_the_same_rows_are_refused():
 @pytest.mark.parametrize("accuracy", [0.51, 0.985])
 def test_no_headroom_is_refused_at_chance_and_at_the_ceiling(accuracy):
     assert "no headroom" in " ".join(audit.judgeable(make_result([accuracy, accuracy + 0.005, accuracy])))
+
+
+def test_a_baseline_of_two_seeds_is_refused():
+    assert next(audit.judgeable(make_result([0.8, 0.79]))).startswith("too few seeds: 2 of at least 3")
 
 
 def test_a_case_whose_outcome_is_not_judged_needs_no_headroom():

@@ -65,7 +65,9 @@ def test_dropout_is_on_in_training_and_off_in_evaluation(method):
     support = few_shot(prepared.task, prepared.examples["train"], 4, 0)
     rows = prepared.encode(support, support)
     assert torch.equal(class_logits(model, prepared.ask, rows), class_logits(model, prepared.ask, rows))
-    model.train()
+    modes = []
+    train(model, prepared.method, prepared.ask, rows, labels(support), 0, lambda *_: modes.append(model.training))
+    assert modes and all(modes)
     with torch.no_grad():
         first, second = (prepared.ask.logits(model, prepared.ask.collate(rows)) for _ in range(2))
     assert not torch.equal(first, second)

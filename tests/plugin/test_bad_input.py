@@ -111,7 +111,7 @@ def test_more_shots_than_rows_is_one_sentence(shell):
     [
         (("--ftcompare-profile=pockt",), "no profile is called 'pockt': expected one of pocket, local, nightly"),
         (("--ftcompare-profile=local",), "the profile local reads models and data from a folder*--ftcompare-hub=DIR"),
-        (("--ftcompare-profile=local", "--ftcompare-hub=/nowhere"), "expected a folder with models/ and datasets/*"),
+        (("--ftcompare-profile=local", "--ftcompare-hub=/nowhere"), "expected a folder with models/ or datasets/*"),
         (("--ftcompare-seeds=0",), "--ftcompare-seeds: expected a number of at least 1, got 0"),
         (("--ftcompare-device=tpu",), "--ftcompare-device: expected cpu, cuda or auto, got 'tpu'"),
     ],
@@ -135,7 +135,7 @@ def test_a_hub_folder_without_the_model_names_it_and_how_to_fetch_it(shell):
     )
     result = shell.run("--ftcompare-profile=local", f"--ftcompare-hub={shell.pytester.path / 'hub'}")
     assert result.ret == 1
-    says(result, "*expected the model HuggingFaceTB/SmolLM2-135M-Instruct in*huggingface-cli download*")
+    says(result, "*expected the model HuggingFaceTB/SmolLM2-135M-Instruct in*hf download*--repo-type model*")
 
 
 def test_a_method_file_that_raises_is_one_sentence(shell, monkeypatch):
@@ -189,3 +189,32 @@ def test_an_update_that_is_stopped_leaves_every_baseline_as_it_was(shell, signal
     if signal_ == signal.SIGINT:
         assert running.returncode == pytest.ExitCode.INTERRUPTED
         assert "Interrupted: no baseline was written." in rest
+
+
+def test_two_tests_that_would_share_a_baseline_are_refused(shell):
+    shell.pytester.mkdir("more")
+    source = (shell.pytester.path / "test_quick.py").read_text()
+    (shell.pytester.path / "more" / "test_quick.py").write_text(source)
+    result = shell.run("--import-mode=importlib", "--collect-only")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*have the same baseline, quick/full-pocket_sst-opt-0.4m-n2-epochs=2.json: rename*"])
+
+
+def test_a_test_that_fails_after_its_gate_accepts_nothing(shell):
+    source = (shell.pytester.path / "test_quick.py").read_text()
+    (shell.pytester.path / "test_quick.py").write_text(source + "    assert False\n")
+    result = shell.run("--update-baselines", "--ftcompare-seeds=1")
+    assert result.ret == 1
+    assert shell.files() == []
+
+
+def test_an_expected_failure_is_pytests_own(shell):
+    source = (shell.pytester.path / "test_quick.py").read_text()
+    (shell.pytester.path / "test_quick.py").write_text(source.replace("def test_quick", "@pytest.mark.xfail\ndef test_quick"))
+    shell.run().assert_outcomes(xfailed=1)
+
+
+def test_the_remedy_repeats_the_runs_own_options(shell):
+    shell.run("--ftcompare-threads=2").stdout.fnmatch_lines(
+        ["*pytest --ftcompare-threads=2 --update-baselines 'test_quick.py*"]
+    )

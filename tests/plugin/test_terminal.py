@@ -9,6 +9,19 @@ import sys
 import pytest
 
 
+def screen_of(master):
+    """All that was written to a terminal until its programs ended."""
+    screen = b""
+    while True:
+        try:
+            screen += (part := os.read(master, 4096))
+        except OSError:
+            break
+        if not part:
+            break
+    return screen.decode()
+
+
 def test_the_summary_fits_eighty_columns(shell):
     shell.suite(methods=("full", "icl", "lora"))
     shell.update()
@@ -30,18 +43,21 @@ def test_on_a_terminal_each_case_has_a_line_while_it_trains_and_one_that_stays(s
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "80"}
     running = subprocess.Popen(command, cwd=shell.pytester.path, stdin=slave, stdout=slave, stderr=slave, env=environment)
     os.close(slave)
-    screen = b""
-    while True:
-        try:
-            screen += (part := os.read(master, 4096))
-        except OSError:
-            break
-        if not part:
-            break
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen_of(master))
     running.wait()
-    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.decode())
     assert re.search(r"full-pocket_sst-opt-0\.4m-n16-epochs=10  (loading|seed 0  step \d+/\d+  loss)", text)
     assert re.search(r"  new +full-pocket_sst-opt-0\.4m-n16-epochs=10  \(1 seed, [\d.]+ s\)", text)
+
+
+def test_on_a_terminal_a_session_without_cases_looks_as_ever(pytester):
+    pytester.makepyfile(test_plain="import time\n\ndef test_a(): time.sleep(0.5)\n\ndef test_b(): time.sleep(0.5)\n")
+    master, slave = pty.openpty()
+    command = [sys.executable, "-m", "pytest", "-p", "pytest_ftcompare.plugin"]
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "80"}
+    running = subprocess.Popen(command, cwd=pytester.path, stdin=slave, stdout=slave, stderr=slave, env=environment)
+    os.close(slave)
+    assert "test_plain.py .." in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen_of(master))
+    running.wait()
 
 
 def test_without_a_terminal_there_are_only_pytests_own_characters(shell):
