@@ -87,6 +87,9 @@ def _tensors(before: Mapping[str, list[float]], after: Mapping[str, list[float]]
             gradients.append(f"gradient of {name} {gradient:.4g} -> {new_gradient:.4g}")
         elif gradient > GRADIENT * norm and _far(update, new_update, UPDATE, update):
             updates.append(f"first update of {name} {update:.4g} -> {new_update:.4g}")
+    gradients, updates = (
+        [one.replace("base_model.model.", "").replace(".default", "") for one in found] for found in (gradients, updates)
+    )
     more = [f"{len(one) - 2} more tensors alike" for one in (gradients, updates) if len(one) > 2]
     return sorted(gradients)[:2] + sorted(updates)[:2] + more
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 
 from pytest_ftcompare.compare.statistics import Comparison
@@ -13,6 +14,7 @@ MEANING = {
     "new": "it has no baseline yet",
     "invalid": "it cannot be judged",
 }
+WIDTH = 80
 NAMES = {"accuracy": "accuracy", "accuracy_ood": "accuracy out of domain"}
 
 
@@ -24,8 +26,28 @@ def change(one: Comparison) -> str:
     )
 
 
+def wrapped(text: str) -> list[str]:
+    """A sentence over as many lines of `WIDTH` as it takes, the later ones further in."""
+    indent = text[: len(text) - len(text.lstrip())]
+    return textwrap.wrap(text, WIDTH, subsequent_indent=f"{indent}  ", break_on_hyphens=False)
+
+
 def explain(judgement: Judgement, nodeid: str, options: str = "") -> Iterator[str]:
     """The lines of a case that failed, ending in the remedy; `options` are the run's own, to be given again."""
+    for line in _findings(judgement):
+        yield from wrapped(line)
+    yield "  Run it again:"
+    yield f"    pytest{options} '{nodeid}'"
+    if judgement.verdict == "invalid":
+        return
+    if judgement.verdict == "new":
+        yield "  Make its baseline:"
+    else:
+        yield "  If it is meant, accept it and review the diff in git:"
+    yield f"    pytest{options} --update-baselines '{nodeid}'"
+
+
+def _findings(judgement: Judgement) -> Iterator[str]:
     yield f"{judgement.id}: {judgement.verdict}, {MEANING.get(judgement.verdict, '')}."
     for one in judgement.comparisons:
         yield f"  {change(one)}"
@@ -43,12 +65,3 @@ def explain(judgement: Judgement, nodeid: str, options: str = "") -> Iterator[st
         yield f"  Changed since the baseline: {'; '.join(map(str, judgement.changes))}."
     elif judgement.comparisons:
         yield "  Nothing changed in the environment since the baseline."
-    yield "  Run it again:"
-    yield f"    pytest{options} '{nodeid}'"
-    if judgement.verdict == "invalid":
-        return
-    if judgement.verdict == "new":
-        yield "  Make its baseline:"
-    else:
-        yield "  If it is meant, accept it and review the diff in git:"
-    yield f"    pytest{options} --update-baselines '{nodeid}'"

@@ -5,7 +5,6 @@ A generator of (line, markup); readable without colour and within 80 columns.
 
 from __future__ import annotations
 
-import textwrap
 from collections import Counter
 from collections.abc import Iterator
 from itertools import groupby
@@ -13,12 +12,11 @@ from pathlib import Path
 
 from pytest_ftcompare.compare.verdict import FAILING, IDENTICAL, WORST_FIRST, Judgement
 from pytest_ftcompare.options import Settings
-from pytest_ftcompare.report.failure import change
+from pytest_ftcompare.report.failure import change, wrapped
 from pytest_ftcompare.session import Session
 
 Line = tuple[str, dict[str, bool]]
 PLAIN: dict[str, bool] = {}
-WIDTH = 80
 
 
 def _rank(one: Judgement) -> tuple[int, str]:
@@ -35,9 +33,7 @@ def _score(mean: float, sd: float, seeds: int) -> str:
 
 
 def _wrapped(text: str) -> Iterator[Line]:
-    """A sentence over as many lines of `WIDTH` as it takes."""
-    indent = text[: len(text) - len(text.lstrip())]
-    for line in textwrap.wrap(text, WIDTH, subsequent_indent=f"{indent}  ", break_on_hyphens=False):
+    for line in wrapped(text):
         yield line, PLAIN
 
 
@@ -97,20 +93,17 @@ def _remedy(session: Session, settings: Settings) -> Iterator[Line]:
         if session.interrupted:
             yield "Interrupted: no baseline was written.", {"yellow": True}
         elif session.failure:
-            for line, _ in _wrapped(session.failure):
-                yield line, {"red": True}
+            yield from ((line, {"red": True}) for line in wrapped(session.failure))
         else:
             yield f"{session.written} baselines written to {settings.baselines}: review git diff.", {"green": True}
         if refused := [one for one in judgements if one.verdict == "invalid"]:
             yield f"{len(refused)} refused: their baselines stay as they were.", {"red": True}
         return
     if session.blind:
-        yield (
-            f"{len(session.blind)} of {len(judgements)} cases could not be compared: a gate that can't see is not green.",
-            {"red": True},
-        )
+        blind = f"{len(session.blind)} of {len(judgements)} cases could not be compared: a gate that can't see is not green."
+        yield from ((line, {"red": True}) for line in wrapped(blind))
     if bad:
-        yield "Run only these again with --lf; accept what is meant with --lf --update-baselines.", PLAIN
+        yield "Run only these again with --lf; accept them with --lf --update-baselines.", PLAIN
 
 
 def lines(session: Session, settings: Settings, where: Path) -> Iterator[Line]:

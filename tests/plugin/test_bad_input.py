@@ -202,7 +202,7 @@ def test_two_tests_that_would_share_a_baseline_are_refused(shell):
 
 def test_a_test_that_fails_after_its_gate_accepts_nothing(shell):
     source = (shell.pytester.path / "test_quick.py").read_text()
-    (shell.pytester.path / "test_quick.py").write_text(source + "    assert False\n")
+    (shell.pytester.path / "test_quick.py").write_text(source.replace("gate()", "gate()\n    assert False"))
     result = shell.run("--update-baselines", "--ftcompare-seeds=1")
     assert result.ret == 1
     assert shell.files() == []
