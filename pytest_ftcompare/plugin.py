@@ -150,6 +150,7 @@ class Collector:
         with live.paused():
             return (yield)
 
+    @pytest.hookimpl(tryfirst=True)
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         # -x stops with exceptions of pytest's and xdist's own that derive from Ctrl-C's: those do not abandon an update.
         self.session.interrupted |= excinfo.type is KeyboardInterrupt or isinstance(excinfo.value, pytest.exit.Exception)

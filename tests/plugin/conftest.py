@@ -14,6 +14,8 @@ PLUGIN = ("-p", "pytest_ftcompare.plugin", "-p", "no:cacheprovider")
 class Shell:
     """Writes suites and runs pytest in a folder of its own, in this process unless workers are asked for."""
 
+    plugin = PLUGIN
+
     def __init__(self, pytester: pytest.Pytester) -> None:
         self.pytester = pytester
         self.baselines = pytester.path / "baselines"
