@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Generator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -190,7 +189,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     if SESSION in config.stash and config.stash[SESSION].judgements:
         terminalreporter.section("ftcompare", "=")
-        for text, markup in lines(config.stash[SESSION], config.stash[SETTINGS], Path(config.invocation_params.dir)):
+        for text, markup in lines(config.stash[SESSION], config.stash[SETTINGS]):
             terminalreporter.write_line(text, **markup)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from itertools import groupby
-from pathlib import Path
 
 from pytest_ftcompare.compare.verdict import FAILING, IDENTICAL, WORST_FIRST, Judgement
 from pytest_ftcompare.options import Settings
@@ -57,7 +56,7 @@ def _row(one: Judgement) -> str:
 
 
 def _moved(judgements: list[Judgement]) -> Iterator[Line]:
-    """One line per case that moved, with its first sign."""
+    """Each case that moved: its name, what moved, its first sign."""
     for one in sorted(judgements, key=_rank):
         if one.verdict in ("same", "new"):
             continue
@@ -106,7 +105,7 @@ def _remedy(session: Session, settings: Settings) -> Iterator[Line]:
         yield "Run only these again with --lf; accept them with --lf --update-baselines.", PLAIN
 
 
-def lines(session: Session, settings: Settings, where: Path) -> Iterator[Line]:
+def lines(session: Session, settings: Settings) -> Iterator[Line]:
     """The whole summary."""
     by_suite = sorted(session.judgements, key=lambda one: (one.suite, _setting(one)))
     for (suite, setting), group in groupby(by_suite, key=lambda one: (one.suite, _setting(one))):
