@@ -1,12 +1,15 @@
 """The contract of a method. Its defaults *are* full fine-tuning, so a method's file says only what differs.
 
-A method is made with a `Recipe` and then asked, in this order: `apply` (freeze, wrap), `render` (what the model reads),
-`loss`, `after_step`, `save`, `restore`. The loop that calls them is `pytest_ftcompare.experiment.train`, the only one.
+A method is made with a `Recipe` and a way of asking, and then asked, in this order: `load_options`, `after_load`, `apply`
+(freeze, wrap),
+`render` and `targets` (what the model reads and should answer), `stages` (what is trained, one after the other), `loss`,
+`penalty`, `after_step`, `save`, `restore`. The loop that calls them is `pytest_ftcompare.experiment.train`, the only one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -15,10 +18,16 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from pytest_ftcompare.experiment.trial import Stage, Trial
     from pytest_ftcompare.tasks import Example, Task
 
 Ask = Literal["head", "pattern"]
 Fits = Callable[[str], bool]
+WHO = "method.json"  # beside the tensors of a checkpoint: which method and base model they belong to
+
+
+class MethodError(ValueError):
+    """A method cannot be used in this way; the message says what was expected, what came and what to do."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +35,7 @@ class Recipe:
     """Hyper-parameters: AdamW, linear warm-up then linear decay to zero, last checkpoint, no model selection.
 
     `batch` rows make one update, in `accumulate` micro-batches; `warmup` is a share of all updates; `clip` bounds the
-    global gradient norm; `options` are the method's own.
+    global gradient norm; `checkpointing` recomputes activations in the backward pass; `options` are the method's own.
     """
 
     lr: float
@@ -36,20 +45,49 @@ class Recipe:
     warmup: float = 0.1
     weight_decay: float = 0.0
     clip: float = 1.0
+    checkpointing: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Method:
-    """Full fine-tuning with a classification head, and the hooks by which others differ from it."""
+    """Full fine-tuning, and the hooks by which others differ from it.
 
-    ask: ClassVar[Ask] = "head"
+    `ask` is "head" (a new classification head) or "pattern" (the language model's head at the verbalizers);
+    `base` names the base model's weights in a checkpoint.
+    """
+
+    name: ClassVar[str]
+    asks: ClassVar[tuple[Ask, ...]] = ("head", "pattern")  # the first is the default
     trains: ClassVar[bool] = True
     base_at_start: ClassVar[bool] = False  # before the first update its outputs are the base model's
     mergeable: ClassVar[bool] = False  # `merge` leaves a plain base model with the same outputs
     recipes: ClassVar[Mapping[str, Recipe]]  # scale of the profile ("pocket", "paper") -> recipe
 
-    def __init__(self, recipe: Recipe) -> None:
-        self.recipe = recipe
+    def __init__(self, recipe: Recipe, ask: Ask | None = None, base: str = "") -> None:
+        self.recipe, self.ask, self.base = recipe, ask or self.asks[0], base
+
+    def option(self, name: str) -> Any:
+        """An option of the recipe."""
+        return self.recipe.options[name]
+
+    def count(self, name: str, least: int = 1) -> int:
+        """An option that counts something; anything under `least` is a `MethodError`."""
+        value = self.option(name)
+        if not isinstance(value, int) or value < least:
+            raise MethodError(f"{self.name}: expected {name} to be a whole number of at least {least}, got {value!r}")
+        return value
+
+    @property
+    def reserved(self) -> int:
+        """Positions that the method's own tokens take from the text's."""
+        return 0
+
+    def load_options(self) -> dict[str, Any]:
+        """What `from_pretrained` is given besides the path, such as a quantisation."""
+        return {}
+
+    def after_load(self, model: nn.Module) -> None:
+        """What the freshly loaded base model needs before anything is computed with it."""
 
     def apply(self, model: nn.Module) -> nn.Module:
         """Freeze, wrap or extend the freshly loaded base model; here: nothing, every weight trains."""
@@ -60,33 +98,77 @@ class Method:
         template = task.plain if self.ask == "head" else task.pattern
         return template.format(**example.fields)
 
-    def loss(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    def targets(self, trial: Trial) -> torch.Tensor:
+        """What to learn from each row of the sample: the index of its class, (rows,)."""
+        return trial.labels
+
+    def stages(self, model: nn.Module, trial: Trial) -> Iterator[Stage]:
+        """What is trained, one after the other; the model may be changed in between. Here: the task."""
+        yield trial.stage(self.recipe)
+
+    def loss(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Mean over rows; `logits` are (rows, classes): the head's, or the language model's at the verbalizers."""
         from torch.nn.functional import cross_entropy
 
-        return cross_entropy(logits.float(), labels)
+        return cross_entropy(logits.float(), targets)
+
+    def penalty(self, model: nn.Module) -> torch.Tensor | float:
+        """What is added to the loss that does not depend on the rows."""
+        return 0.0
 
     def after_step(self, model: nn.Module, step: int, steps: int) -> None:
-        """After each update, `step` counted from 1."""
+        """After each update, its gradients still there; `step` counts from 1, and 0 is before the first."""
+
+    def idle(self, name: str) -> bool:
+        """Whether a tensor that trains may go without a gradient in some steps."""
+        return False
 
     def merge(self, model: nn.Module) -> nn.Module:
         """The model without the method's own modules."""
-        raise NotImplementedError(f"{type(self).__name__} cannot be merged into its base model")
+        raise MethodError(f"{self.name} cannot be merged into its base model")
 
     def save(self, model: nn.Module, folder: Path) -> None:
-        """Write what was trained as safetensors: the whole of a checkpoint's size."""
+        """Write what was trained as safetensors, and whose it is as JSON, as peft does."""
+        self.write(model, folder)
+        who = {"method": self.name, "base": self.base, "ask": self.ask, "options": dict(self.recipe.options)}
+        (folder / WHO).write_text(f"{json.dumps(who, indent=1)}\n", encoding="utf-8")
+
+    def restore(self, model: nn.Module, folder: Path) -> nn.Module:
+        """`model`, freshly loaded, with what `save` wrote; a checkpoint of something else is a `MethodError`."""
+        try:
+            who = json.loads((folder / WHO).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise MethodError(f"expected a checkpoint of {self.name} in {folder}, its {WHO} cannot be read: {error}") from None
+        for what, mine in (("method", self.name), ("base", self.base), ("ask", self.ask)):
+            if who.get(what) != mine:
+                raise MethodError(f"expected a checkpoint with {what} {mine!r} in {folder}, it has {who.get(what)!r}")
+        return self.read(model, folder)
+
+    def kept(self, model: nn.Module) -> dict[str, nn.Parameter]:
+        """What a checkpoint holds, by name: all that trains."""
+        return {name: p for name, p in model.named_parameters() if p.requires_grad}
+
+    def write(self, model: nn.Module, folder: Path) -> None:
+        """The tensors that `save` writes."""
         from safetensors.torch import save_file
 
-        trained = {name: p.detach().contiguous() for name, p in model.named_parameters() if p.requires_grad}
-        if trained:
-            save_file(trained, str(folder / "model.safetensors"))
+        if kept := {name: p.detach().contiguous() for name, p in self.kept(model).items()}:
+            save_file(kept, str(folder / "model.safetensors"))
 
-    def restore(self, model: nn.Module, folder: Path) -> None:
-        """Read into `model`, made by `apply` from the same base, what `save` wrote."""
+    def read(self, model: nn.Module, folder: Path) -> nn.Module:
+        """`apply`, then the tensors that `write` wrote: all of them and no others."""
         from safetensors.torch import load_file
 
+        model = self.apply(model)
         file = folder / "model.safetensors"
-        if file.exists():
-            result = model.load_state_dict(load_file(str(file)), strict=False)
-            if result.unexpected_keys:
-                raise RuntimeError(f"{file} has tensors that the model lacks: {', '.join(result.unexpected_keys[:3])}")
+        saved = load_file(str(file)) if file.exists() else {}
+        wanted = self.kept(model)
+        if saved.keys() != wanted.keys():
+            odd = sorted(saved.keys() ^ wanted.keys())[0]
+            raise MethodError(f"{file} and the model disagree on what {self.name} keeps: {odd} is in only one of them")
+        for name, parameter in wanted.items():
+            if saved[name].shape != parameter.shape:
+                shapes = f"{list(saved[name].shape)}, the model has {list(parameter.shape)}"
+                raise MethodError(f"{file} is for another base model or other options: its {name} is {shapes}")
+            parameter.data.copy_(saved[name])
+        return model

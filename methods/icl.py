@@ -16,8 +16,26 @@ if TYPE_CHECKING:
     from pytest_ftcompare.tasks import Example, Task
 
 
+def demonstrated(task: Task, question: str, support: Sequence[Example], count: int, fits: Fits) -> str:
+    """`question` after up to `count` solved examples of each class, drawn and ordered by a generator that it seeds."""
+    rng = random.Random(f"demonstrations {question}")
+    drawn: list[Example] = []
+    for label in range(len(task.labels)):
+        members = [one for one in support if one.label == label]
+        drawn += rng.sample(members, min(count, len(members)))
+    rng.shuffle(drawn)
+    prompt = question
+    for one in drawn:
+        assert isinstance(one.label, int)
+        longer = f"{task.pattern.format(**one.fields)}{task.verbalizers[one.label]}\n {prompt}"
+        if fits(longer):
+            prompt = longer
+    return prompt
+
+
 class Icl(Method):
-    ask = "pattern"
+    name = "icl"
+    asks = ("pattern",)
     trains = False
     recipes = {
         "pocket": Recipe(lr=0.0, epochs=0, options={"demonstrations": 2}),
@@ -26,19 +44,7 @@ class Icl(Method):
 
     def render(self, task: Task, example: Example, support: Sequence[Example], fits: Fits) -> str:
         question = super().render(task, example, support, fits)
-        rng = random.Random(f"demonstrations {question}")
-        drawn: list[Example] = []
-        for label in range(len(task.labels)):
-            members = [one for one in support if one.label == label]
-            drawn += rng.sample(members, min(self.recipe.options["demonstrations"], len(members)))
-        rng.shuffle(drawn)
-        prompt = question
-        for one in drawn:
-            assert isinstance(one.label, int)
-            longer = f"{task.pattern.format(**one.fields)}{task.verbalizers[one.label]}\n {prompt}"
-            if fits(longer):
-                prompt = longer
-        return prompt
+        return demonstrated(task, question, support, self.count("demonstrations"), fits)
 
 
-METHOD = Icl
+METHODS = (Icl,)

@@ -11,11 +11,13 @@ from .base import Method, Recipe
 
 
 class Pbft(Method):
-    ask = "pattern"
+    name = "pbft"
+    asks = ("pattern",)
+    base_at_start = True
     recipes = {
         "pocket": Recipe(lr=3e-4, epochs=10),
         "paper": Recipe(lr=1e-5, epochs=40, batch=32),
     }
 
 
-METHOD = Pbft
+METHODS = (Pbft,)

@@ -12,7 +12,8 @@ Options = tuple[tuple[str, Any], ...]
 class Case:
     """One (method, task, model, shots, options) of a suite.
 
-    `options` override the method's recipe, by field or by its own option names. `outcome=False` declares that the case has
+    `options` override the method's recipe, by field or by its own option names; the option `ask` says in which of the
+    method's ways the model is asked. `outcome=False` declares that the case has
     no headroom: its accuracy is shown, never judged.
     """
 
@@ -29,6 +30,11 @@ class Case:
         """The test's id and the baseline's file name."""
         changed = "".join(f"-{name}={value}" for name, value in self.options)
         return f"{self.method}-{self.task}-{self.model.rsplit('/', 1)[-1]}-n{self.shots}{changed}"
+
+    @property
+    def ask(self) -> str | None:
+        """The way of asking, None for the method's first."""
+        return dict(self.options).get("ask")
 
     def identity(self) -> dict[str, Any]:
         """What makes two results the same experiment, besides the data's and base model's content."""

@@ -62,14 +62,15 @@ def run_case(case: Case, settings: Settings, say: Say) -> tuple[Judgement, Resul
     from pytest_ftcompare.experiment.environment import device_name
     from pytest_ftcompare.experiment.prepare import prepare
     from pytest_ftcompare.experiment.train import TrainingError
-    from pytest_ftcompare.methods import MethodError
+    from pytest_ftcompare.methods import MethodFileError
+    from pytest_ftcompare.methods.base import MethodError
 
     setting = _setting(settings)
     device = device_name(setting.device)
     try:
         accepted = _baseline(case, settings, device)
         return *_hold(prepare(case, setting), accepted, settings, say), device
-    except (HubError, DataError, baseline.BaselineError, ModelError, TrainingError, MethodError) as error:
+    except (HubError, DataError, baseline.BaselineError, ModelError, TrainingError, MethodError, MethodFileError) as error:
         raise CaseError(str(error)) from error
 
 

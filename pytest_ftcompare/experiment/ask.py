@@ -1,4 +1,4 @@
-"""The two ways of asking a model for a class: a classification head, or the language model's head at the verbalizers.
+"""The ways of asking a model for a class: a classification head, or the language model's head at the verbalizers.
 
 Decoders are padded on the left, so that the last position is the answer's and a mask that is ignored shows; encoders on
 the right, as they were trained.
@@ -7,28 +7,43 @@ the right, as they were trained.
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import nn
-from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from methods.base import Ask
     from pytest_ftcompare.tasks import Task
 
 Inputs = dict[str, torch.Tensor]
+Rows = list[list[int]]  # token ids
+Kind = Literal["decoder", "encoder", "encoder-decoder"]
+IGNORED = -100  # the label of a token that is not to be predicted, as cross_entropy has it
 
 
 class ModelError(ValueError):
     """A base model cannot be asked in this way; the message says why."""
 
 
-def _is_encoder(config: Any) -> bool:
+def kind_of(config: Any) -> Kind:
     """BERT-style models read in both directions and have no causal language-model head worth asking."""
-    return not any(name.endswith(("ForCausalLM", "LMHeadModel")) for name in config.architectures or ())
+    if config.is_encoder_decoder:
+        return "encoder-decoder"
+    causal = any(name.endswith(("ForCausalLM", "LMHeadModel")) for name in config.architectures or ())
+    return "decoder" if causal else "encoder"
 
 
 @dataclass
@@ -39,46 +54,82 @@ class Loaded:
     new: frozenset[str]
 
 
+@dataclass(frozen=True)
 class Questioner:
-    """Loads the base model for one way of asking, encodes texts, and reads off (rows, classes) logits."""
+    """Loads the base model for one way of asking, encodes texts, and reads off (rows, classes) logits.
 
-    def __init__(self, path: Path, ask: Ask, task: Task, max_length: int, device: torch.device) -> None:
-        self.path, self.ask, self.task, self.device = path, ask, task, device
-        config = AutoConfig.from_pretrained(path)
-        self.encoder = _is_encoder(config)
-        if ask == "pattern" and self.encoder:
-            raise ModelError(
-                f"expected a causal language model to ask by pattern, {path.name} is {config.model_type}: "
-                "use a method with a classification head, or a decoder"
-            )
-        self.tokenizer = AutoTokenizer.from_pretrained(path)
-        if self.tokenizer.pad_token is None:
-            self.tokenizer.pad_token = self.tokenizer.eos_token
-        self.tokenizer.padding_side = "right" if self.encoder else "left"
-        self.tokenizer.truncation_side = "right" if ask == "head" else "left"
-        self.max_length = min(max_length, getattr(config, "max_position_embeddings", max_length))
-        self.tokenizer.model_max_length = self.max_length  # its files may say less, or 10^30
-        self.verbalizers = [self._verbalizer(text) for text in task.verbalizers] if ask == "pattern" else []
-        self.parameters: frozenset[str] | None = None
+    `length` is the most tokens that the model may read, of which a method's own take `reserved`; `options` are given to
+    `from_pretrained`.
+    """
 
-    def _verbalizer(self, text: str) -> int:
-        """The token id that stands for a class after the pattern."""
-        ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
-        if len(ids) != 1:
+    path: Path
+    ask: Ask
+    task: Task
+    length: int
+    device: torch.device
+    reserved: int = 0
+    options: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        wrong = {"pattern": {"encoder": "a method with a classification head, or a decoder"}}
+        wrong["head"] = {"encoder-decoder": "a method that asks by pattern"}
+        if use := wrong[self.ask].get(self.kind):
             raise ModelError(
-                f"task {self.task.name}: expected a verbalizer of one token, {text!r} is {len(ids)} tokens for {self.path.name}"
+                f"expected a model that can be asked by {self.ask}, {self.path.name} is {self.config.model_type}, "
+                f"an {self.kind}: use {use}"
             )
-        return int(ids[0])
+        if self.max_length < 1:
+            raise ModelError(f"expected room for text beside the method's {self.reserved} tokens, {self.path.name} has none")
+
+    @cached_property
+    def config(self) -> Any:
+        return AutoConfig.from_pretrained(self.path)
+
+    @property
+    def kind(self) -> Kind:
+        return kind_of(self.config)
+
+    @property
+    def max_length(self) -> int:
+        """The most tokens of a text."""
+        return int(min(self.length, getattr(self.config, "max_position_embeddings", self.length))) - self.reserved
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        tokenizer = AutoTokenizer.from_pretrained(self.path)
+        if tokenizer.pad_token is None:
+            tokenizer.pad_token = tokenizer.eos_token
+        tokenizer.padding_side = "left" if self.kind == "decoder" else "right"
+        tokenizer.truncation_side = "right" if self.ask == "head" else "left"
+        tokenizer.model_max_length = self.max_length  # its files may say less, or 10^30
+        return tokenizer
+
+    @cached_property
+    def verbalizers(self) -> list[int]:
+        """The token ids that stand for the classes after the pattern."""
+        found = []
+        for text in self.task.verbalizers:
+            ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+            if len(ids) != 1:
+                raise ModelError(
+                    f"task {self.task.name}: expected a verbalizer of one token, {text!r} is {len(ids)} tokens for "
+                    f"{self.path.name}"
+                )
+            found.append(int(ids[0]))
+        return found
+
+    def by(self, ask: Ask) -> Questioner:
+        """Another way of asking the same base model about the same task."""
+        return replace(self, ask=ask, reserved=0, options=None)
 
     def load(self) -> Loaded:
         """The base model in float32 on the device; a classification head is new and drawn from torch's generator."""
+        auto: Any = AutoModelForSequenceClassification
+        wanted: dict[str, Any] = {"num_labels": len(self.task.labels)}
         if self.ask == "pattern":
-            kind: Any = AutoModelForCausalLM
-            wanted = {}
-        else:
-            kind = AutoModelForSequenceClassification
-            wanted = {"num_labels": len(self.task.labels)}
-        model, info = kind.from_pretrained(self.path, dtype=torch.float32, output_loading_info=True, **wanted)
+            auto, wanted = AutoModelForSeq2SeqLM if self.kind == "encoder-decoder" else AutoModelForCausalLM, {}
+        wanted |= self.options or {}
+        model, info = auto.from_pretrained(self.path, dtype=torch.float32, output_loading_info=True, **wanted)
         new = frozenset(info["missing_keys"])
         lost = sorted(name for name in new if name.startswith(f"{model.base_model_prefix}.") and ".pooler." not in name)
         if lost:
@@ -88,33 +139,79 @@ class Questioner:
                 f"lack {lost[0]}: save it again with save_pretrained, or ask it by pattern"
             )
         model.config.pad_token_id = self.tokenizer.pad_token_id
-        self.parameters = frozenset(inspect.signature(model.forward).parameters)
         return Loaded(model.to(self.device), new)
+
+    def language_model(self, model: nn.Module) -> nn.Module:
+        """`model` with its language model's head: itself, or a wrapper around the same base weights."""
+        if self.ask == "pattern":
+            return model
+        whole = self.by("pattern").load().model
+        prefix: Any = whole.base_model_prefix
+        setattr(whole, prefix, getattr(model, prefix))
+        whole.tie_weights()  # type: ignore[operator]
+        return whole
 
     def fits(self, text: str) -> bool:
         """Whether the model can read the whole text."""
         return len(self.tokenizer(text)["input_ids"]) <= self.max_length
 
-    def encode(self, texts: list[str]) -> list[list[int]]:
+    def encode(self, texts: list[str]) -> Rows:
         """Token ids of each text, cut at the model's length on the side that does not carry the answer."""
-        ids: list[list[int]] = self.tokenizer(texts, truncation=True, max_length=self.max_length)["input_ids"]
+        ids: Rows = self.tokenizer(texts, truncation=True, max_length=self.max_length)["input_ids"]
         return ids
 
-    def collate(self, rows: list[list[int]]) -> Inputs:
-        """Pad to the longest row: `input_ids` and `attention_mask`, each (rows, length)."""
+    def collate(self, rows: Rows) -> Inputs:
+        """Pad to the longest row: `input_ids` and `attention_mask`, each (rows, length), and where a model's forward has no
+        way to know them, positions."""
         batch = self.tokenizer.pad({"input_ids": rows}, return_tensors="pt")
         return {name: batch[name].to(self.device) for name in ("input_ids", "attention_mask")}
 
+    def _inputs(self, model: nn.Module, inputs: Inputs) -> dict[str, Any]:
+        """The batch as `model` takes it."""
+        accepted = _parameters(model)
+        found: dict[str, Any] = dict(inputs)
+        if self.kind == "encoder-decoder":
+            start = torch.full_like(inputs["input_ids"][:, :1], self.config.decoder_start_token_id)
+            return found | {"decoder_input_ids": start}
+        if self.kind == "decoder" and "position_ids" in accepted and _takes_positions(model):
+            # Explicit, because not every architecture derives positions from the mask when rows are padded on the left.
+            found["position_ids"] = (inputs["attention_mask"].cumsum(1) - 1).clamp(min=0)
+        return found
+
     def logits(self, model: nn.Module, inputs: Inputs) -> torch.Tensor:
         """Scores of the classes, (rows, classes)."""
-        inputs = dict(inputs)
-        assert self.parameters is not None
-        if not self.encoder and "position_ids" in self.parameters:
-            # Explicit, because not every architecture derives positions from the mask when rows are padded on the left.
-            inputs["position_ids"] = (inputs["attention_mask"].cumsum(1) - 1).clamp(min=0)
+        found = self._inputs(model, inputs)
         if self.ask == "head":
-            return model(**inputs).logits  # type: ignore[no-any-return]
-        if "logits_to_keep" in self.parameters:
-            inputs["logits_to_keep"] = 1  # type: ignore[assignment]
-        scores: torch.Tensor = model(**inputs, use_cache=False).logits[:, -1]
+            return model(**found).logits  # type: ignore[no-any-return]
+        if "logits_to_keep" in _parameters(model):
+            found["logits_to_keep"] = 1
+        scores: torch.Tensor = model(**found, use_cache=False).logits[:, -1]
         return scores[:, self.verbalizers]
+
+    def text_loss(self, model: nn.Module, rows: Rows) -> torch.Tensor:
+        """Language modelling: cross-entropy of each next token, averaged over a row's tokens, then over rows."""
+        inputs = self.collate(rows)
+        logits = model(**self._inputs(model, inputs), use_cache=False).logits[:, :-1].float()
+        wanted = inputs["input_ids"][:, 1:].masked_fill(inputs["attention_mask"][:, :-1] == 0, IGNORED)
+        losses = nn.functional.cross_entropy(logits.transpose(1, 2), wanted, ignore_index=IGNORED, reduction="none")
+        return (losses.sum(1) / (wanted != IGNORED).sum(1)).mean()
+
+
+def _base(model: nn.Module) -> nn.Module:
+    """The transformers model inside peft's wrapper, or inside a wrapper of ours."""
+    inner: Any = model
+    if hasattr(inner, "get_base_model"):
+        inner = inner.get_base_model()
+    base: nn.Module = inner.model if type(inner).__name__ == "SoftTokens" else inner
+    return base
+
+
+def _parameters(model: nn.Module) -> frozenset[str]:
+    """What the model's forward takes."""
+    return frozenset(inspect.signature(_base(model).forward).parameters)
+
+
+def _takes_positions(model: nn.Module) -> bool:
+    """peft's soft prompts, prefixes apart, drop positions with a warning."""
+    config: Any = getattr(model, "active_peft_config", None)
+    return config is None or not config.is_prompt_learning or config.peft_type == "PREFIX_TUNING"

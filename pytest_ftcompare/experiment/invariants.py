@@ -16,7 +16,7 @@ from torch import nn
 
 from pytest_ftcompare.experiment.evaluate import class_logits
 from pytest_ftcompare.experiment.prepare import Prepared
-from pytest_ftcompare.experiment.probe import Probed, build, update
+from pytest_ftcompare.experiment.probe import Probed, build, every_row, update
 from pytest_ftcompare.experiment.signature import structure
 from pytest_ftcompare.experiment.train import backward, trainable
 from pytest_ftcompare.result import Json
@@ -33,19 +33,22 @@ def _before_update(prepared: Prepared, probed: Probed) -> Iterator[str]:
     method = prepared.method
     if method.base_at_start and (apart := _apart(probed.base, probed.start)) > TOLERANCE:
         yield f"before training the outputs must be the base model's, they differ by {apart:.2g}"
-    if not method.trains:
+    stage = probed.stage
+    if stage is None:
         return
     if not trainable(probed.model):
         yield "something must train, no tensor requires a gradient"
         return
     probed.model.eval()
-    backward(probed.model, method, prepared.ask, probed.rows, probed.wanted, 1)
+    backward(probed.model, stage, every_row(stage), 1)
     whole = {name: p.grad.clone() for name, p in trainable(probed.model).items() if p.grad is not None}
     probed.model.zero_grad()
-    backward(probed.model, method, prepared.ask, probed.rows, probed.wanted, 3)
+    backward(probed.model, stage, every_row(stage), 3)
     norm = sum(one.norm().item() ** 2 for one in whole.values()) ** 0.5
     for name, parameter in trainable(probed.model).items():
         if name not in whole or parameter.grad is None:
+            if method.idle(name):
+                continue
             yield f"{name} is declared to train, it received no gradient"
         elif (parameter.grad - whole[name]).norm().item() > TOLERANCE * norm:
             yield f"three accumulated micro-batches must give the gradient of one batch, {name} differs"
@@ -80,9 +83,8 @@ def _reloaded(prepared: Prepared, model: nn.Module, outputs: torch.Tensor, rows:
     with tempfile.TemporaryDirectory() as folder:
         prepared.method.save(model, Path(folder))
         torch.manual_seed(1)
-        reloaded = prepared.method.apply(prepared.ask.load().model)
         try:
-            prepared.method.restore(reloaded, Path(folder))
+            reloaded = prepared.method.restore(prepared.loaded().model, Path(folder))
         except Exception as error:
             yield f"what was saved must load again, it raised {type(error).__name__}: {error}"
             return

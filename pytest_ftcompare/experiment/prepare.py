@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
 from pytest_ftcompare import tasks
 from pytest_ftcompare.case import Case
-from pytest_ftcompare.experiment.ask import ModelError, Questioner
+from pytest_ftcompare.experiment.ask import Loaded, ModelError, Questioner
 from pytest_ftcompare.experiment.setting import Setting
 from pytest_ftcompare.hub import locate, read_split
 from pytest_ftcompare.result import digest
@@ -32,6 +33,8 @@ def _recipe(recipes: Mapping[str, Recipe], case: Case, scale: str) -> Recipe:
     recipe = recipes[scale]
     own = {one.name for one in fields(recipe)} - {"options"}
     for name, value in case.options:
+        if name == "ask":
+            continue
         if name in own:
             recipe = replace(recipe, **{name: value})
         elif name in recipe.options:
@@ -72,6 +75,10 @@ def _examples(
     return splits
 
 
+def _digests(examples: dict[str, list[tasks.Example]]) -> dict[str, str]:
+    return {name: digest([[dict(one.fields), one.label] for one in split]) for name, split in examples.items()}
+
+
 @dataclass(frozen=True)
 class Prepared:
     """Everything that all seeds of a case share."""
@@ -83,6 +90,33 @@ class Prepared:
     ask: Questioner
     setting: Setting
 
+    @classmethod
+    def of(cls, case: Case, task: str, method: Method, path: Path, setting: Setting) -> Prepared:
+        """The case's method and base model on a task: the case's own, or a source of it."""
+        loaded = tasks.load(task)
+        examples = _examples(task, setting.hub, tuple(sorted(setting.revisions.items())), setting.test_rows)
+        device = torch.device(setting.device)
+        ask = Questioner(path, method.ask, loaded, setting.max_length, device, method.reserved, method.load_options())
+        return cls(case, loaded, examples, method, ask, setting)
+
+    def on(self, task: str) -> Prepared:
+        """The same on a source task."""
+        return Prepared.of(self.case, task, self.method, self.ask.path, self.setting)
+
+    def adapted(self) -> tuple[nn.Module, Loaded]:
+        """The base model freshly loaded, and with the method applied (it may be the same object)."""
+        loaded = self.loaded()
+        return self.method.apply(loaded.model), loaded
+
+    def loaded(self) -> Loaded:
+        """The base model freshly loaded, its layers recomputing their activations where the recipe says so."""
+        loaded = self.ask.load()
+        self.method.after_load(loaded.model)
+        if self.method.recipe.checkpointing:
+            model: Any = loaded.model
+            model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        return loaded
+
     @property
     def recipe(self) -> dict[str, Any]:
         """The recipe as JSON reads it back, so that a tuple is a list on both sides."""
@@ -91,7 +125,9 @@ class Prepared:
 
     def fingerprint(self) -> str:
         """Two results with the same one come from the same case on the same rows and the same base weights."""
-        rows = {name: digest([[dict(one.fields), one.label] for one in examples]) for name, examples in self.examples.items()}
+        rows = _digests(self.examples)
+        for source in self.method.recipe.options.get("sources", ()):
+            rows |= {f"{source} {name}": value for name, value in _digests(self.on(source).examples).items() if name == "train"}
         return digest([self.case.identity(), rows, _content(self.ask.path)])
 
     def encode(self, examples: list[tasks.Example], support: list[tasks.Example]) -> list[list[int]]:
@@ -103,13 +139,11 @@ class Prepared:
 def prepare(case: Case, setting: Setting) -> Prepared:
     """Read and check what the case needs; nothing is trained."""
     torch.set_num_threads(setting.threads)
-    task = tasks.load(case.task)
     method_class = import_module("pytest_ftcompare.methods").load(case.method)
     path = locate("models", case.model, setting.hub, setting.revisions.get(case.model))
-    method = method_class(_recipe(method_class.recipes, case, setting.scale))
-    examples = _examples(case.task, setting.hub, tuple(sorted(setting.revisions.items())), setting.test_rows)
-    ask = Questioner(path, method.ask, task, setting.max_length, torch.device(setting.device))
-    return Prepared(case, task, examples, method, ask, setting)
+    recipe = _recipe(method_class.recipes, case, setting.scale)
+    method = method_class(recipe, case.ask, f"{case.model}@{_content(path)}")
+    return Prepared.of(case, case.task, method, path, setting)
 
 
 def labels(examples: list[tasks.Example]) -> list[int]:

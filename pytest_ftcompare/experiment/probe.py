@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
+from pytest_ftcompare.experiment.ask import Rows
 from pytest_ftcompare.experiment.evaluate import class_logits
-from pytest_ftcompare.experiment.prepare import Prepared, labels
+from pytest_ftcompare.experiment.prepare import Prepared
 from pytest_ftcompare.experiment.train import backward, make_optimizer, trainable
+from pytest_ftcompare.experiment.trial import Stage, Trial
 from pytest_ftcompare.result import Json, rounded
-from pytest_ftcompare.tasks import few_shot
 
 ROWS_PER_CLASS = 4
 SPREAD = 0.05  # of the uniform fill; large enough that each new tensor moves the loss
@@ -49,8 +50,8 @@ class Probed:
     """A model with the method applied, filled, before its update; and what the invariants need to know of its start."""
 
     model: nn.Module
-    rows: list[list[int]]
-    wanted: list[int]
+    stage: Stage | None  # of the probe's batch; None where nothing trains
+    rows: Rows
     base: torch.Tensor  # logits of the base model with the same fresh head
     start: torch.Tensor  # logits after the method was applied, before the fill
     outputs: torch.Tensor  # logits after the fill
@@ -59,26 +60,32 @@ class Probed:
 
 def build(prepared: Prepared) -> Probed:
     """Load the base model, apply the method, fill what is new."""
-    support = few_shot(prepared.task, prepared.examples["train"], ROWS_PER_CLASS, 0)
-    rows, wanted = prepared.encode(support, support), labels(support)
+    trial = Trial(prepared, 0, ROWS_PER_CLASS)
     torch.manual_seed(0)
-    loaded = prepared.ask.load()
+    loaded = prepared.loaded()
     from_base = {_content(p) for name, p in loaded.model.named_parameters() if name not in loaded.new}
-    base = class_logits(loaded.model, prepared.ask, rows)
+    base = class_logits(loaded.model, prepared.ask, trial.rows)
     model = prepared.method.apply(loaded.model)
-    start = class_logits(model, prepared.ask, rows)
+    start = class_logits(model, prepared.ask, trial.rows)
     fill(model, from_base)
-    return Probed(model, rows, wanted, base, start, class_logits(model, prepared.ask, rows))
+    stage = trial.stage(prepared.method.recipe) if prepared.method.trains else None
+    return Probed(model, stage, trial.rows, base, start, class_logits(model, prepared.ask, trial.rows))
+
+
+def every_row(stage: Stage) -> list[int]:
+    """The numbers of all rows of a stage."""
+    return list(range(len(stage.rows)))
 
 
 def update(prepared: Prepared, probed: Probed) -> torch.optim.Optimizer | None:
     """Fill `probed.record`, doing one update of its model; the optimiser, None where nothing trains."""
     probed.record["outputs"] = [[rounded(one, DIGITS) for one in row] for row in probed.outputs.tolist()]
-    if not prepared.method.trains:
+    stage = probed.stage
+    if stage is None:
         return None
     probed.model.eval()  # dropout off, gradients on
-    optimizer = make_optimizer(probed.model, prepared.method.recipe)
-    loss = backward(probed.model, prepared.method, prepared.ask, probed.rows, probed.wanted, 1)
+    optimizer = make_optimizer(probed.model, stage)
+    loss = backward(probed.model, stage, every_row(stage), 1)
     parameters = trainable(probed.model)
     before = {name: parameter.detach().clone() for name, parameter in parameters.items()}
     norms = {name: p.grad.norm().item() if p.grad is not None else 0.0 for name, p in parameters.items()}

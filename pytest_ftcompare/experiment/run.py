@@ -12,8 +12,8 @@ from torch.nn.functional import cross_entropy
 from pytest_ftcompare.experiment.evaluate import class_logits
 from pytest_ftcompare.experiment.prepare import Prepared, labels
 from pytest_ftcompare.experiment.train import Progress, Step, TrainingError, train
+from pytest_ftcompare.experiment.trial import Trial
 from pytest_ftcompare.result import Sample, Trace, digest, pack, rounded
-from pytest_ftcompare.tasks import few_shot
 
 FIRST = 4  # steps kept one by one
 BLOCKS = 8  # means that make the loss curve
@@ -30,15 +30,14 @@ def trace_of(steps: list[Step]) -> Trace:
 
 def run_seed(prepared: Prepared, seed: int, progress: Progress) -> Sample:
     """Train and evaluate one seed; raises `TrainingError` where a loss or a score is not finite."""
-    pool = prepared.examples["train"]
-    support = few_shot(prepared.task, pool, prepared.case.shots, seed)
+    trial = Trial(prepared, seed, prepared.case.shots)
     torch.manual_seed(seed)
-    model = prepared.method.apply(prepared.ask.load().model)
+    model, _ = prepared.adapted()
     start = time.perf_counter()
     steps: list[Step] = []
     if prepared.method.trains:
-        rows = prepared.encode(support, support)
-        steps = train(model, prepared.method, prepared.ask, rows, labels(support), seed, progress)
+        for stage in prepared.method.stages(model, trial):
+            steps += train(model, prepared.method, stage, seed, progress)
     seconds = time.perf_counter() - start
 
     progress(0, 0, 0.0)
@@ -49,7 +48,7 @@ def run_seed(prepared: Prepared, seed: int, progress: Progress) -> Sample:
     for split, name in (("test", "accuracy"), ("ood", "accuracy_ood")):
         examples = prepared.examples[split]
         wanted = torch.tensor(labels(examples))
-        logits = class_logits(model, prepared.ask, prepared.encode(examples, support))
+        logits = class_logits(model, prepared.ask, prepared.encode(examples, trial.support))
         if not torch.isfinite(logits).all():
             raise TrainingError(f"expected finite scores on the {split} split, some are not (seed {seed})")
         chosen = logits.argmax(1)
@@ -60,5 +59,5 @@ def run_seed(prepared: Prepared, seed: int, progress: Progress) -> Sample:
         counts = Counter(chosen.tolist())
         predicted[split] = [counts[label] for label in range(len(prepared.task.labels))]
         choices[split] = chosen.tolist()
-    subset = digest(sorted([sorted(one.fields.items()), one.label] for one in support))
+    subset = digest(sorted([sorted(one.fields.items()), one.label] for one in trial.support))
     return Sample(seed, subset, trace_of(steps), metrics, correct, predicted, digest(choices), round(seconds, 2))

@@ -5,8 +5,9 @@ Order, dropout and the new head depend on the seed alone, so the same seed on th
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,13 +15,13 @@ import torch
 from torch import nn
 from transformers import get_linear_schedule_with_warmup
 
-from pytest_ftcompare.experiment.ask import Questioner
+from pytest_ftcompare.experiment.ask import Rows
+from pytest_ftcompare.experiment.trial import Stage
 
 if TYPE_CHECKING:
     from methods.base import Method, Recipe
 
 Progress = Callable[[int, int, float], None]  # step, steps, loss; zeros when evaluation begins
-Rows = Sequence[list[int]]
 
 
 class TrainingError(RuntimeError):
@@ -41,9 +42,10 @@ def trainable(model: nn.Module) -> dict[str, nn.Parameter]:
     return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
 
 
-def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+def make_optimizer(model: nn.Module, stage: Stage) -> torch.optim.Optimizer:
     """AdamW over what trains, torch's own defaults apart from the recipe's."""
-    return torch.optim.AdamW(trainable(model).values(), lr=recipe.lr, weight_decay=recipe.weight_decay)
+    parameters = [*trainable(model).values(), *stage.own]
+    return torch.optim.AdamW(parameters, lr=stage.recipe.lr, weight_decay=stage.recipe.weight_decay)
 
 
 def orders(count: int, recipe: Recipe, seed: int) -> Iterator[list[int]]:
@@ -54,51 +56,43 @@ def orders(count: int, recipe: Recipe, seed: int) -> Iterator[list[int]]:
         yield from (order[at : at + recipe.batch] for at in range(0, count, recipe.batch))
 
 
-def backward(model: nn.Module, method: Method, ask: Questioner, rows: Rows, labels: Sequence[int], micro_batches: int) -> float:
-    """Accumulate the gradient of the mean loss over the rows, in micro-batches weighted by their share; the loss."""
-    size = -(-len(rows) // micro_batches)
+def backward(model: nn.Module, stage: Stage, chosen: list[int], micro_batches: int) -> float:
+    """Accumulate the gradient of the mean loss over the chosen rows, in micro-batches weighted by their share; the loss."""
+    size = -(-len(chosen) // micro_batches)
     total = 0.0
-    for at in range(0, len(rows), size):
-        part = rows[at : at + size]
-        wanted = torch.tensor(labels[at : at + size], device=ask.device)
-        share = len(part) / len(rows)
-        loss = method.loss(ask.logits(model, ask.collate(list(part))), wanted) * share
+    for at in range(0, len(chosen), size):
+        part = chosen[at : at + size]
+        rows: Rows = [stage.rows[number] for number in part]
+        loss = stage.loss(model, rows, stage.targets[part]) * (len(part) / len(chosen))
         loss.backward()
         total += loss.item()
     return total
 
 
-def train(
-    model: nn.Module,
-    method: Method,
-    ask: Questioner,
-    rows: Rows,
-    labels: Sequence[int],
-    seed: int,
-    progress: Progress,
-) -> list[Step]:
-    """Train `model` in place on the rows and their labels; what each update saw."""
-    recipe = method.recipe
-    updates = list(orders(len(rows), recipe, seed))
-    optimizer = make_optimizer(model, recipe)
+def train(model: nn.Module, method: Method, stage: Stage, seed: int, progress: Progress) -> list[Step]:
+    """Train `model` in place on the stage's rows; what each update saw."""
+    recipe = stage.recipe
+    updates = list(orders(len(stage.rows), recipe, seed))
+    optimizer = make_optimizer(model, stage)
     schedule = get_linear_schedule_with_warmup(optimizer, round(recipe.warmup * len(updates)), len(updates))
-    parameters = list(trainable(model).values())
+    parameters = [*trainable(model).values(), *stage.own]
     torch.manual_seed(seed)
     model.train()
+    method.after_step(model, 0, len(updates))
     steps: list[Step] = []
     for number, order in enumerate(updates, start=1):
         start = time.perf_counter()
-        loss = backward(model, method, ask, [rows[i] for i in order], [labels[i] for i in order], recipe.accumulate)
+        loss = backward(model, stage, order, recipe.accumulate)
         norm = nn.utils.clip_grad_norm_(parameters, recipe.clip).item()
-        if not (loss == loss and abs(loss) != float("inf") and norm == norm and norm != float("inf")):
+        if not (math.isfinite(loss) and math.isfinite(norm)):
             raise TrainingError(
                 f"expected a finite loss and gradient norm, got {loss:g} and {norm:g} at step {number} of {len(updates)} "
                 f"(seed {seed}): lower the learning rate {recipe.lr:g}, or look at what changed"
             )
         optimizer.step()
         schedule.step()
-        optimizer.zero_grad()
         method.after_step(model, number, len(updates))
+        optimizer.zero_grad()
         steps.append(Step(loss, norm, time.perf_counter() - start))
         progress(number, len(updates), loss)
     return steps

@@ -41,7 +41,8 @@ class Task:
     """A data set with an in-domain test split and an out-of-domain one.
 
     `plain` is the text for a classification head; `pattern` ends where the language model is to continue with one of
-    `verbalizers` (one token each, in the order of `labels`; Schick and Schütze 2021, arXiv:2001.07676).
+    `verbalizers` (one token each, in the order of `labels`; Schick and Schütze 2021, arXiv:2001.07676); `instruction` says
+    in words what is asked.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Task:
     ood: Source
     plain: str = ""
     pattern: str = ""
+    instruction: str = ""
     verbalizers: tuple[str, ...] = ()
     words_labelled: bool = False
     notes: str = field(default="", compare=False)

@@ -33,5 +33,6 @@ TASK = Task(
     ood=Source("nyu-mll/blimp", "train", _part("ood")),
     plain="{sentence}",
     pattern="grammatical: {sentence} Yes or No?",
+    instruction="Decide whether the sentence is grammatical English. Answer Yes or No.",
     verbalizers=(" No", " Yes"),
 )

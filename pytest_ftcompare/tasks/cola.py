@@ -21,5 +21,6 @@ TASK = Task(
     ood=Source("nyu-mll/cola", "ood", _convert),
     plain="{sentence}",
     pattern="grammatical: {sentence} Yes or No?",
+    instruction="Decide whether the sentence is grammatical English. Answer Yes or No.",
     verbalizers=(" No", " Yes"),
 )

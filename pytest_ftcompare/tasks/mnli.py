@@ -30,5 +30,6 @@ TASK = Task(
     ood=Source("jhu-cogsci/hans", "validation", _hans),
     plain="{premise} question: {hypothesis}",
     pattern="{premise} question: {hypothesis} Yes or No? answer:",
+    instruction="Decide whether the first sentence entails the second. Answer Yes or No.",
     verbalizers=(" Yes", " No"),
 )

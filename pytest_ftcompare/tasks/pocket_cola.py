@@ -17,5 +17,6 @@ TASK = Task(
     ood=Source("pocket/cola", "ood", _convert),
     plain="{sentence}",
     pattern="{sentence} grammatical ? answer :",
+    instruction="is this correct ? answer Yes or No .",
     verbalizers=(" No", " Yes"),
 )

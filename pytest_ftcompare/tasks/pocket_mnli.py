@@ -17,5 +17,6 @@ TASK = Task(
     ood=Source("pocket/mnli", "ood", _convert),
     plain="{premise} question : {hypothesis}",
     pattern="{premise} question : {hypothesis} Yes or No ? answer :",
+    instruction="is the second sentence true ? answer Yes or No .",
     verbalizers=(" Yes", " No"),
 )

@@ -17,5 +17,6 @@ TASK = Task(
     ood=Source("pocket/sst", "ood", _convert),
     plain="{sentence}",
     pattern="review : {sentence} it was",
+    instruction="did they like it ? answer good or bad .",
     verbalizers=(" bad", " good"),
 )

@@ -1,0 +1,76 @@
+"""AdaLoRA through peft: W + P Lambda Q, whose least important singular values are masked until the rank budget is met.
+
+Zhang et al. 2023 (arXiv:2303.10512). The budget b(t) falls from `init_r` to `target_r` per matrix as a cubic between the end
+of a warm-up and the final phase (equation 12); the penalty R = mean ||P^T P - I|| + ||Q Q^T - I|| (equation 4), weighted by
+`orthogonality`, keeps P and Q near orthogonal. peft adds it to the loss only where the model computes its own.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .base import MethodError, Recipe
+from .through_peft import ThroughPeft
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+OPTIONS = {
+    "init_r": 12,
+    "target_r": 8,
+    "alpha": 32,
+    "dropout": 0.1,
+    "orthogonality": 0.1,
+    "warmup": 0.1,  # share of the steps before the budget falls
+    "final": 0.3,  # share of the steps after it has fallen
+    "every": 2,  # steps between two allocations
+    "targets": None,
+}
+
+
+class Adalora(ThroughPeft):
+    name = "adalora"
+    recipes = {
+        "pocket": Recipe(lr=1e-2, epochs=20, options=OPTIONS),
+        "paper": Recipe(lr=5e-4, epochs=40, batch=32, options={**OPTIONS, "every": 10}),
+    }
+
+    def config(self, model: nn.Module) -> Any:
+        from peft import AdaLoraConfig
+
+        if self.count("target_r") > self.count("init_r"):
+            raise MethodError(f"adalora: expected target_r of at most init_r = {self.option('init_r')}: the budget never rises")
+        return AdaLoraConfig(
+            init_r=self.count("init_r"),
+            target_r=self.count("target_r"),
+            lora_alpha=self.option("alpha"),
+            lora_dropout=self.option("dropout"),
+            orth_reg_weight=self.option("orthogonality"),
+            deltaT=self.count("every"),
+            total_step=1,  # set before the first step, when it is known
+            target_modules=self.targets_of(model),
+        )
+
+    def penalty(self, model: nn.Module) -> torch.Tensor | float:
+        import torch
+
+        factors = [(name, p) for name, p in model.named_parameters() if "lora_A" in name or "lora_B" in name]
+        apart = []
+        for name, p in factors:
+            gram = p @ p.T if "lora_A" in name else p.T @ p
+            apart.append(torch.linalg.matrix_norm(gram - torch.eye(len(gram), device=p.device)))
+        weight: float = self.option("orthogonality")
+        return torch.stack(apart).mean() * weight
+
+    def after_step(self, model: nn.Module, step: int, steps: int) -> None:
+        tuner: Any = model.base_model
+        if step == 0:
+            config = tuner.peft_config["default"]
+            config.tinit, config.tfinal = round(self.option("warmup") * steps), round(self.option("final") * steps)
+            config.total_step = steps
+        else:
+            tuner.update_and_allocate(step)
+
+
+METHODS = (Adalora,)

@@ -1,0 +1,34 @@
+"""Adaptive fine-tuning: continued language-model training on the task's unlabelled text, then the task.
+
+Gururangan et al. 2020 (arXiv:2004.10964), task-adaptive pre-training; every weight trains in both stages. `texts` unlabelled
+rows of the training pool are read `passes` times at `text_lr`. A decoder is needed: its own objective is what is continued.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from .base import Method, Recipe
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from pytest_ftcompare.experiment.trial import Stage, Trial
+
+
+class Adaptive(Method):
+    name = "adaptive"
+    recipes = {
+        "pocket": Recipe(lr=5e-4, epochs=20, options={"texts": 256, "text_lr": 3e-4, "passes": 3}),
+        "paper": Recipe(lr=1e-5, epochs=40, batch=32, options={"texts": 4000, "text_lr": 1e-5, "passes": 10}),
+    }
+
+    def stages(self, model: nn.Module, trial: Trial) -> Iterator[Stage]:
+        recipe = replace(self.recipe, lr=self.option("text_lr"), epochs=self.count("passes"))
+        yield trial.text_stage(recipe, model, self.count("texts"))
+        yield trial.stage(self.recipe)
+
+
+METHODS = (Adaptive,)

@@ -1,0 +1,49 @@
+"""Context distillation: what the base model answers with a context in its prompt is learned without the context.
+
+Askell et al. 2021 (arXiv:2112.00861), Snell et al. 2022 (arXiv:2209.15189): minimise KL(p(y | context, x) || p(y | x)) over
+the inputs x of the sample. The teacher is the base model itself; its context is the task's instruction, with or without
+`demonstrations` per class drawn from the *other* rows of the sample. Both distributions are over the verbalizers, so that the
+targets sum to one; no label of x itself is used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .base import Method, Recipe
+from .icl import demonstrated
+
+if TYPE_CHECKING:
+    import torch
+    from pytest_ftcompare.experiment.trial import Trial
+
+    from pytest_ftcompare.tasks import Example
+
+
+class ContextDistillation(Method):
+    name = "context_distillation"
+    asks = ("pattern", "head")
+    recipes = {
+        "pocket": Recipe(lr=3e-4, epochs=10, options={"demonstrations": 2, "instruction": False}),
+        "paper": Recipe(lr=1e-5, epochs=40, batch=32, options={"demonstrations": 16, "instruction": True}),
+    }
+
+    def context(self, trial: Trial, example: Example) -> str:
+        """What the teacher reads for `example`."""
+        others = [one for one in trial.support if one is not example]
+        question = trial.task.pattern.format(**example.fields)
+        prompt = demonstrated(trial.task, question, others, self.count("demonstrations", least=0), trial.fits)
+        longer = f"{trial.task.instruction}\n {prompt}"
+        return longer if self.option("instruction") and trial.fits(longer) else prompt
+
+    def targets(self, trial: Trial) -> torch.Tensor:
+        """The teacher's probabilities, (rows, classes)."""
+        return trial.base_scores([self.context(trial, one) for one in trial.support]).softmax(1)
+
+    def loss(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        from torch.nn.functional import kl_div
+
+        return kl_div(logits.float().log_softmax(1), targets, reduction="batchmean")
+
+
+METHODS = (ContextDistillation,)

@@ -1,0 +1,1 @@
+"""Modules that no library has, and where they go in each architecture. Unlike methods' files, these import torch."""

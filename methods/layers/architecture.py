@@ -1,0 +1,130 @@
+"""Where things are in each architecture: the one table that the methods of this project's own read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from ..base import MethodError
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Module names, relative to the base model (`layers`, `after`) or to a layer.
+
+    `attention` calls the attention function; the outputs of `attention_out` and `ffn_out` are added to the residual;
+    `ffn_in` takes the feed-forward's input. `query`, `key`, `value` and `inner` (the feed-forward's last projection) are the
+    last parts of names, as peft wants them; `norms` likewise.
+    """
+
+    layers: str
+    after: tuple[str, ...]
+    attention: str
+    query: str
+    key: str
+    value: str
+    attention_out: str
+    ffn_in: str
+    ffn_out: str
+    inner: str
+    norms: tuple[str, ...]
+
+
+OPT = Architecture(
+    layers="decoder.layers",
+    after=("decoder.final_layer_norm", "decoder.project_out"),
+    attention="self_attn",
+    query="q_proj",
+    key="k_proj",
+    value="v_proj",
+    attention_out="self_attn.out_proj",
+    ffn_in="fc1",
+    ffn_out="fc2",
+    inner="fc2",
+    norms=("self_attn_layer_norm", "final_layer_norm"),
+)
+LLAMA = Architecture(
+    layers="layers",
+    after=("norm",),
+    attention="self_attn",
+    query="q_proj",
+    key="k_proj",
+    value="v_proj",
+    attention_out="self_attn.o_proj",
+    ffn_in="mlp",
+    ffn_out="mlp.down_proj",
+    inner="down_proj",
+    norms=("input_layernorm", "post_attention_layernorm", "norm"),
+)
+# Gemma 2 and 3 normalise what a sub-layer gives before it is added to the residual.
+GEMMA2 = Architecture(
+    layers="layers",
+    after=("norm",),
+    attention="self_attn",
+    query="q_proj",
+    key="k_proj",
+    value="v_proj",
+    attention_out="post_attention_layernorm",
+    ffn_in="mlp",
+    ffn_out="post_feedforward_layernorm",
+    inner="down_proj",
+    norms=(*LLAMA.norms, "pre_feedforward_layernorm", "post_feedforward_layernorm"),
+)
+BERT = Architecture(
+    layers="encoder.layer",
+    after=("pooler",),
+    attention="attention.self",
+    query="query",
+    key="key",
+    value="value",
+    attention_out="attention.output.dense",
+    ffn_in="intermediate.dense",
+    ffn_out="output.dense",
+    inner="output.dense",
+    norms=("LayerNorm",),
+)
+BY_TYPE = {
+    "opt": OPT,
+    **dict.fromkeys(("llama", "mistral", "qwen2", "qwen3", "gemma"), LLAMA),
+    **dict.fromkeys(("gemma2", "gemma3_text"), GEMMA2),
+    **dict.fromkeys(("bert", "roberta", "xlm-roberta", "electra"), BERT),
+}
+
+
+@dataclass(frozen=True)
+class Places:
+    """An architecture found in a model: its layers, and the full names of what lies around them."""
+
+    names: Architecture
+    model_type: str
+    path: str
+    layers: nn.ModuleList
+    after: tuple[str, ...]
+    width: int  # of hidden states
+    key_width: int  # of a position's keys, all heads together: less than `width` where heads share keys
+
+    def of(self, layer: nn.Module, place: str) -> nn.Module:
+        """The module of a layer at one of the architecture's places."""
+        return layer.get_submodule(getattr(self.names, place))
+
+
+def places(model: nn.Module) -> Places:
+    """Where things are in `model`; an architecture that is not in the table is a `MethodError`."""
+    config: Any = model.config
+    names = BY_TYPE.get(config.model_type)
+    if names is None:
+        known = ", ".join(BY_TYPE)
+        raise MethodError(
+            f"expected an architecture of {known}, got {config.model_type}: add where its layers are to "
+            "methods/layers/architecture.py, or use a method that goes through peft"
+        )
+    prefix: Any = model.base_model_prefix
+    path = f"{prefix}.{names.layers}"
+    layers = model.get_submodule(path)
+    assert isinstance(layers, nn.ModuleList)
+    head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    after = tuple(f"{prefix}.{name}." for name in names.after)
+    return Places(names, config.model_type, path, layers, after, config.hidden_size, head * heads)

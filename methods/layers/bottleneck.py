@@ -1,0 +1,62 @@
+"""The bottleneck adapter: a(x) = s W_up relu(W_down x + b_down) + b_up, W_up and b_up zero at the start.
+
+after a module:   y -> y + a(y)         (Houlsby et al. 2019, arXiv:1902.00751; Pfeiffer et al. 2020, arXiv:2005.00247)
+beside modules:   y -> y + a(x)         (the parallel adapter of He et al. 2021, arXiv:2110.04366)
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+
+class Bottleneck(nn.Module):
+    """`width` -> `size` -> `width`. `dropped` leaves it out, `dropped_in_training` says otherwise for training."""
+
+    def __init__(self, width: int, size: int, scale: float = 1.0) -> None:
+        super().__init__()
+        self.down, self.up = nn.Linear(width, size), nn.Linear(size, width)
+        nn.init.zeros_(self.up.weight)
+        nn.init.zeros_(self.up.bias)
+        self.scale, self.dropped = scale, False
+        self.dropped_in_training: bool | None = None
+        self._input: torch.Tensor | None = None
+
+    @property
+    def absent(self) -> bool:
+        """Whether it is left out of this forward pass."""
+        return self.dropped if self.dropped_in_training is None or not self.training else self.dropped_in_training
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """What is added, of the shape of `x`, (..., width)."""
+        added: torch.Tensor = self.up(torch.relu(self.down(x))) * self.scale
+        return added
+
+    def after(self, module: nn.Module, arguments: Any, output: torch.Tensor) -> torch.Tensor:
+        """Forward hook: the module's output, adapted."""
+        return output if self.absent else output + self(output)
+
+    def remember(self, module: nn.Module, arguments: tuple[torch.Tensor, ...]) -> None:
+        """Forward pre-hook where the parallel path begins."""
+        self._input = arguments[0]
+
+    def beside(self, module: nn.Module, arguments: Any, output: torch.Tensor) -> torch.Tensor:
+        """Forward hook where the parallel path ends."""
+        assert self._input is not None
+        x, self._input = self._input, None
+        return output if self.absent else output + self(x)
+
+
+def add_after(place: nn.Module, adapter: nn.Module) -> None:
+    """Put an adapter behind a module; it becomes the module's child, so that it is saved, moved and copied with it."""
+    place.add_module("adapter", adapter)
+    place.register_forward_hook(adapter.after)  # type: ignore[arg-type]
+
+
+def add_beside(start: nn.Module, end: nn.Module, adapter: Bottleneck) -> None:
+    """Put an adapter beside all that lies between the input of `start` and the output of `end`."""
+    end.add_module("adapter", adapter)
+    start.register_forward_pre_hook(adapter.remember)
+    end.register_forward_hook(adapter.beside)

@@ -1,0 +1,36 @@
+"""AdapterFusion: attention over the outputs of several tasks' adapters, in every layer.
+
+With z_n = h + a_n(h) the n-th adapter's output (Pfeiffer et al. 2020, arXiv:2005.00247, section 3.2):
+
+    s = softmax_n((Q h) . (K z_n)),    o = sum_n s_n V z_n,    V the identity at the start
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from .bottleneck import Bottleneck
+
+
+class Fusion(nn.Module):
+    """One adapter for each source; `alone` names the one that acts without fusion, while it is trained."""
+
+    def __init__(self, width: int, size: int, sources: tuple[str, ...]) -> None:
+        super().__init__()
+        self.sources = nn.ModuleDict({name: Bottleneck(width, size) for name in sources})
+        self.query, self.key, self.value = (nn.Linear(width, width, bias=False) for _ in range(3))
+        nn.init.eye_(self.value.weight)
+        self.alone: str | None = None
+
+    def after(self, module: nn.Module, arguments: Any, output: torch.Tensor) -> torch.Tensor:
+        """Forward hook: the module's output (..., width), adapted."""
+        if self.alone is not None:
+            adapted: torch.Tensor = output + self.sources[self.alone](output)
+            return adapted
+        adapted = torch.stack([output + one(output) for one in self.sources.values()], dim=-2)  # (..., sources, width)
+        scores = (self.key(adapted) @ self.query(output).unsqueeze(-1)).squeeze(-1)
+        fused: torch.Tensor = (scores.softmax(-1).unsqueeze(-1) * self.value(adapted)).sum(-2)
+        return fused

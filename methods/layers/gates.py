@@ -1,0 +1,76 @@
+"""UniPELT's gates: g = mean over a row's tokens of sigmoid(w . h + b), one for each submodule of each layer.
+
+Mao et al. 2021 (arXiv:2110.07577), section 3. Averaged over real tokens only: padding must not change a row's gate.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from .bottleneck import Bottleneck
+from .prefix import Prefix
+
+
+class Batch:
+    """The attention mask of the batch at hand, (rows, length)."""
+
+    mask: torch.Tensor
+
+    def remember(self, module: nn.Module, arguments: Any, named: dict[str, Any]) -> None:
+        """Forward pre-hook of the whole model."""
+        self.mask = named["attention_mask"]
+
+
+class Gate(nn.Module):
+    """From hidden states to one number a row; `forced` replaces it."""
+
+    def __init__(self, width: int, batch: Batch) -> None:
+        super().__init__()
+        self.linear, self.batch = nn.Linear(width, 1), batch
+        self.forced: float | None = None
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        """(rows, length, width) -> (rows, 1, 1)."""
+        mask = self.batch.mask.unsqueeze(-1).to(hidden.dtype)
+        gate: torch.Tensor = (torch.sigmoid(self.linear(hidden)) * mask).sum(1, keepdim=True) / mask.sum(1, keepdim=True)
+        return gate if self.forced is None else torch.full_like(gate, self.forced)
+
+
+class GatedBottleneck(Bottleneck):
+    """An adapter behind a gate on its own input."""
+
+    def __init__(self, width: int, size: int, batch: Batch) -> None:
+        super().__init__(width, size)
+        self.gate = Gate(width, batch)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        rows = x.view(len(self.gate.batch.mask), -1, x.shape[-1])  # OPT's feed-forward flattens rows and positions
+        added: torch.Tensor = super().forward(rows) * self.gate(rows)
+        return added.view(x.shape)
+
+
+class LayerGates(nn.Module):
+    """The gates of a layer's prefix and low-rank updates, from the layer's input."""
+
+    def __init__(self, width: int, batch: Batch, prefix: Prefix) -> None:
+        super().__init__()
+        self.for_prefix, self.for_lora = Gate(width, batch), Gate(width, batch)
+        self._prefix = (prefix,)  # in a tuple: it is the attention's child, not ours
+        self._lora: torch.Tensor | None = None
+
+    def open(self, layer: nn.Module, arguments: tuple[torch.Tensor, ...], named: dict[str, Any]) -> None:
+        """Forward pre-hook of the layer."""
+        hidden = arguments[0] if arguments else named["hidden_states"]
+        self._prefix[0].gate, self._lora = self.for_prefix(hidden), self.for_lora(hidden)
+
+    def close(self, layer: nn.Module, arguments: Any, output: Any) -> None:
+        """Forward hook of the layer: nothing of the batch stays behind."""
+        self._prefix[0].gate, self._lora = None, None
+
+    def scale(self, module: nn.Module, arguments: Any, output: torch.Tensor) -> torch.Tensor:
+        """Forward hook of a low-rank update's second factor."""
+        assert self._lora is not None
+        return output * self._lora

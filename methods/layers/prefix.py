@@ -1,0 +1,78 @@
+"""A trained prefix of keys and values in every layer's attention, for the methods that combine it with others.
+
+    attention(q, [P_K; K], [P_V; V])        (Li and Liang 2021, arXiv:2101.00190, without its re-parametrisation)
+
+It acts in the attention function, which transformers lets be registered by name: positions of the text stay what they are,
+and one piece of code serves every architecture. A prefix of zeros still takes attention from the text; only a masked one is
+the base model.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+from .architecture import Places
+
+NAME = "sdpa_with_prefix"
+
+
+class Prefix(nn.Module):
+    """`length` keys and values of one layer, (length, key width); `masked` hides them."""
+
+    def __init__(self, length: int, width: int) -> None:
+        super().__init__()
+        self.key, self.value = (nn.Parameter(torch.randn(length, width) * 0.02) for _ in range(2))
+        self.masked = False
+        self.gate: torch.Tensor | None = None  # (rows, 1, 1) of the batch at hand, where something gates it
+
+    def heads(self, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Keys and values as (rows, heads, length, head width), for keys `like` (rows, heads, positions, head width)."""
+        rows, count, _, width = like.shape
+        found = []
+        for one in (self.key, self.value):
+            each = one.expand(rows, -1, -1) if self.gate is None else one * self.gate
+            found.append(each.view(rows, -1, count, width).transpose(1, 2).to(like.dtype))
+        return found[0], found[1]
+
+
+def _attend(
+    module: nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    **others: Any,
+) -> tuple[torch.Tensor, None]:
+    prefix = module._modules.get("prefix")
+    if isinstance(prefix, Prefix) and not prefix.masked:
+        prefix_key, prefix_value = prefix.heads(key)
+        length = prefix_key.shape[2]
+        if attention_mask is None:
+            shape = (len(query), 1, query.shape[2], key.shape[2])
+            attention_mask = torch.ones(shape, dtype=torch.bool, device=query.device)
+            if getattr(module, "is_causal", True):
+                attention_mask = attention_mask.tril(key.shape[2] - query.shape[2])
+        seen = torch.ones_like(attention_mask[..., :1]) if attention_mask.dtype == torch.bool else attention_mask[..., :1] * 0
+        attention_mask = torch.cat([seen.expand(*seen.shape[:-1], length), attention_mask], dim=-1)
+        key, value = torch.cat([prefix_key, key], dim=2), torch.cat([prefix_value, value], dim=2)
+    return sdpa_attention_forward(module, query, key, value, attention_mask, **others)
+
+
+AttentionInterface.register(NAME, _attend)
+AttentionMaskInterface.register(NAME, sdpa_mask)
+
+
+def add_prefix(model: nn.Module, found: Places, length: int) -> list[Prefix]:
+    """Give every layer of `model` a prefix; they become children of its attention modules."""
+    model.set_attn_implementation(NAME)  # type: ignore[operator]
+    prefixes = []
+    for layer in found.layers:
+        prefixes.append(Prefix(length, found.key_width))
+        found.of(layer, "attention").add_module("prefix", prefixes[-1])
+    return prefixes

@@ -1,0 +1,36 @@
+"""Soft tokens around a text: [P_1 .. P_i] x [P_i+1 .. P_n], the embeddings P from peft's prompt encoder."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+
+class SoftTokens(nn.Module):
+    """A model whose input embeddings are surrounded by those of a prompt encoder, half before and half after."""
+
+    def __init__(self, model: nn.Module, config: Any) -> None:
+        from peft import PromptEncoder
+
+        make: Any = PromptEncoder
+        super().__init__()
+        config.token_dim = model.get_input_embeddings().embedding_dim  # type: ignore[operator]
+        config.num_transformer_submodules = 1
+        self.model, self.config, self.length = model, model.config, config.num_virtual_tokens
+        self.prompt_encoder = make(config).to(next(model.parameters()).device)
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor, **others: Any) -> Any:
+        """`input_ids` and `attention_mask` are (rows, length)."""
+        rows, before = len(input_ids), self.length // 2
+        embedded = self.model.get_input_embeddings()(input_ids)  # type: ignore[operator]
+        soft = self.prompt_encoder(torch.arange(self.length, device=input_ids.device))
+        soft = soft.to(embedded.dtype).expand(rows, -1, -1)
+        seen = attention_mask.new_ones(rows, self.length)
+        mask = torch.cat([seen[:, :before], attention_mask, seen[:, before:]], dim=1)
+        if "position_ids" in others:
+            others["position_ids"] = (mask.cumsum(1) - 1).clamp(min=0)
+        return self.model(
+            inputs_embeds=torch.cat([soft[:, :before], embedded, soft[:, before:]], dim=1), attention_mask=mask, **others
+        )

@@ -1,0 +1,50 @@
+"""Training on source tasks before the task itself: each source has a head of its own, which is not part of the model."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from .head import fresh_head, using
+
+if TYPE_CHECKING:
+    from pytest_ftcompare.experiment.trial import Stage, Trial
+
+    from ..base import Method, Recipe
+
+
+def alone(method: Method, recipe: Recipe, model: nn.Module, trial: Trial) -> Stage:
+    """One source task, with a fresh head where one is asked."""
+    stage = trial.stage(recipe)
+    if method.ask != "head":
+        return stage
+    head, loss = fresh_head(model), stage.loss
+
+    def with_head(model: nn.Module, rows: list[list[int]], targets: torch.Tensor) -> torch.Tensor:
+        with using(model, head):
+            return loss(model, rows, targets)
+
+    return replace(stage, loss=with_head, own=tuple(head.parameters()))
+
+
+def joint(method: Method, recipe: Recipe, model: nn.Module, trials: list[Trial]) -> Stage:
+    """All source tasks at once: batches mix their rows, each row is scored by its own task's head or verbalizers."""
+    stages = [alone(method, recipe, model, trial) for trial in trials]
+    which = torch.cat([torch.full((len(one.rows),), at) for at, one in enumerate(stages)])
+    answers = torch.cat([one.targets for one in stages])
+
+    def loss(model: nn.Module, rows: list[list[int]], targets: torch.Tensor) -> torch.Tensor:
+        total = torch.zeros((), device=targets.device)
+        for at, stage in enumerate(stages):
+            mine = [number for number, one in enumerate(targets[:, 0].tolist()) if one == at]
+            if mine:
+                part = stage.loss(model, [rows[number] for number in mine], targets[mine, 1])
+                total = total + part * (len(mine) / len(rows))
+        return total
+
+    rows = [row for one in stages for row in one.rows]
+    own = tuple(parameter for one in stages for parameter in one.own)
+    return replace(stages[0], rows=rows, targets=torch.stack([which, answers], dim=1), loss=loss, own=own)

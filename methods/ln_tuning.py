@@ -1,0 +1,32 @@
+"""LayerNorm tuning through peft: only the gains and biases of the normalisation layers train, and the head.
+
+Zhao et al. 2023 (arXiv:2312.11420). Which modules those are is this project's table of architectures: peft's has no OPT.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .base import Recipe
+from .through_peft import ThroughPeft
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class LnTuning(ThroughPeft):
+    name = "ln_tuning"
+    recipes = {
+        "pocket": Recipe(lr=5e-3, epochs=20),
+        "paper": Recipe(lr=1e-3, epochs=40, batch=32),
+    }
+
+    def config(self, model: nn.Module) -> Any:
+        from peft import LNTuningConfig
+
+        from .layers.architecture import places
+
+        return LNTuningConfig(target_modules=list(places(model).names.norms))
+
+
+METHODS = (LnTuning,)

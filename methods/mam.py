@@ -1,0 +1,39 @@
+"""MAM adapter, "mix and match": a prefix in the attention, a scaled parallel adapter beside the feed-forward.
+
+He et al. 2021 (arXiv:2110.04366), section 4.6: prefix of length 30, parallel adapter of size 512, scale 4. The prefix is held
+as its keys and values, without the re-parametrisation of the authors' code: they are what remains of it after training.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .base import Method, Recipe
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class Mam(Method):
+    name = "mam"
+    recipes = {
+        "pocket": Recipe(lr=5e-3, epochs=20, options={"length": 10, "size": 64, "scale": 4.0}),
+        "paper": Recipe(lr=5e-5, epochs=40, batch=32, options={"length": 30, "size": 512, "scale": 4.0}),
+    }
+
+    def apply(self, model: nn.Module) -> nn.Module:
+        from .layers.architecture import places
+        from .layers.bottleneck import Bottleneck, add_beside
+        from .layers.head import freeze
+        from .layers.prefix import add_prefix
+
+        found = places(model)
+        freeze(model, self.ask)
+        add_prefix(model, found, self.count("length"))
+        for layer in found.layers:
+            adapter = Bottleneck(found.width, self.count("size"), self.option("scale"))
+            add_beside(found.of(layer, "ffn_in"), found.of(layer, "ffn_out"), adapter)
+        return model
+
+
+METHODS = (Mam,)

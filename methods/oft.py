@@ -1,0 +1,30 @@
+"""OFT through peft: R W with R orthogonal and block-diagonal, the Cayley transform of what trains, the identity at the start.
+
+Qiu et al. 2023 (arXiv:2306.07280): angles between neurons are kept, which is meant to keep what the base model knows.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .base import Recipe
+from .through_peft import ThroughPeft
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class Oft(ThroughPeft):
+    name = "oft"
+    recipes = {
+        "pocket": Recipe(lr=1e-2, epochs=20, options={"block": 32, "targets": None}),
+        "paper": Recipe(lr=4e-4, epochs=40, batch=32, options={"block": 32, "targets": None}),
+    }
+
+    def config(self, model: nn.Module) -> Any:
+        from peft import OFTConfig
+
+        return OFTConfig(r=0, oft_block_size=self.count("block"), target_modules=self.targets_of(model))
+
+
+METHODS = (Oft,)

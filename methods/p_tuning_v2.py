@@ -1,0 +1,40 @@
+"""P-Tuning v2 through peft: a trained prefix in every layer, without prefix tuning's MLP, and a linear head.
+
+Liu et al. 2021 (arXiv:2110.07602): close to full fine-tuning on small models, where prompt tuning is not; lr 5e-3 to 3e-2.
+With `sources` it is multi-task: one prefix trains on all source tasks at once, each with a head of its own and `source_shots`
+examples a class, before the task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from .base import Recipe
+from .prefix_tuning import PrefixTuning
+
+if TYPE_CHECKING:
+    from pytest_ftcompare.experiment.trial import Stage, Trial
+    from torch import nn
+
+OPTIONS = {"length": 10, "sources": (), "source_shots": 64}
+
+
+class PTuningV2(PrefixTuning):
+    name = "p_tuning_v2"
+    reparametrised = False
+    recipes = {
+        "pocket": Recipe(lr=3e-2, epochs=20, options=OPTIONS),
+        "paper": Recipe(lr=1e-2, epochs=40, batch=32, options={**OPTIONS, "length": 20}),
+    }
+
+    def stages(self, model: nn.Module, trial: Trial) -> Iterator[Stage]:
+        from .layers.sources import joint
+
+        if self.option("sources"):
+            trials = [trial.of(source, self.count("source_shots")) for source in self.option("sources")]
+            yield joint(self, self.recipe, model, trials)
+        yield trial.stage(self.recipe)
+
+
+METHODS = (PTuningV2,)

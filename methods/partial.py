@@ -1,0 +1,37 @@
+"""Partial fine-tuning: the last `layers` transformer layers, what follows them, and the head; all below stays frozen.
+
+The study of few-shot methods (arXiv:2405.13181) calls this adaptive fine-tuning and trains the last two layers.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .base import Method, MethodError, Recipe
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class Partial(Method):
+    name = "partial"
+    recipes = {
+        "pocket": Recipe(lr=1e-3, epochs=20, options={"layers": 2}),
+        "paper": Recipe(lr=1e-5, epochs=40, batch=32, options={"layers": 2}),
+    }
+
+    def apply(self, model: nn.Module) -> nn.Module:
+        from .layers.architecture import places
+        from .layers.head import freeze
+
+        found = places(model)
+        count, present = self.count("layers"), len(found.layers)
+        if count > present:
+            raise MethodError(
+                f"partial: expected at most {present} layers to train, which this {found.model_type} has, got {count}"
+            )
+        kept = tuple(f"{found.path}.{number}." for number in range(present - count, present))
+        return freeze(model, self.ask, but=lambda name: name.startswith((*kept, *found.after)))
+
+
+METHODS = (Partial,)

@@ -1,0 +1,38 @@
+"""Prompt tuning through peft: `length` trained vectors before the text's embeddings; nothing else trains.
+
+Lester et al. 2021 (arXiv:2104.08691): length 20 to 100, lr 0.3, under full fine-tuning on small models. The vectors start
+as embeddings of tokens drawn at random from the vocabulary.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .base import Recipe
+from .through_peft import ThroughPeft
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class PromptTuning(ThroughPeft):
+    name = "prompt_tuning"
+    asks = ("pattern", "head")
+    mergeable = False
+    base_at_start = False
+    recipes = {
+        "pocket": Recipe(lr=3e-2, epochs=20, options={"length": 10}),
+        "paper": Recipe(lr=0.3, epochs=40, batch=32, options={"length": 20}),
+    }
+
+    @property
+    def reserved(self) -> int:
+        return self.count("length")
+
+    def config(self, model: nn.Module) -> Any:
+        from peft import PromptTuningConfig, PromptTuningInit
+
+        return PromptTuningConfig(num_virtual_tokens=self.count("length"), prompt_tuning_init=PromptTuningInit.SAMPLE_VOCAB)
+
+
+METHODS = (PromptTuning,)

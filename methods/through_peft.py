@@ -1,0 +1,82 @@
+"""Methods that peft has: their file makes a config, peft does the rest, as it does for its users."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from .base import Method, MethodError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def _linears(model: nn.Module) -> list[str]:
+    """The last parts of the names of all modules with a weight matrix, embeddings apart."""
+    from torch import nn
+
+    named = [name for name, one in model.named_modules() if not isinstance(one, nn.Embedding)]
+    matrices = {name.rpartition(".")[0] for name, p in model.named_parameters() if name.endswith(".weight") and p.dim() == 2}
+    return sorted({name.rpartition(".")[2] for name in named if name in matrices})
+
+
+class ThroughPeft(Method):
+    """`config` says what peft is to make of the base model."""
+
+    mergeable = True
+    base_at_start = True
+    targeted: ClassVar[bool] = False  # it has an option `targets`: names of modules, "all-linear", or None for peft's choice
+
+    def config(self, model: nn.Module) -> Any:
+        """The `PeftConfig`, without its task type."""
+        raise NotImplementedError
+
+    def targets_of(self, model: nn.Module) -> str | list[str] | None:
+        """The option `targets`; a name that no module ends in is a `MethodError`."""
+        targets: str | list[str] | tuple[str, ...] | None = self.option("targets")
+        if targets is None or targets == "all-linear":
+            return targets
+        names = [targets] if isinstance(targets, str) else list(targets)
+        for name in names:
+            if not any(one == name or one.endswith(f".{name}") for one, _ in model.named_modules()):
+                raise MethodError(
+                    f"{self.name}: expected modules called {name!r} in {type(model).__name__}, found none; it has "
+                    f"{', '.join(_linears(model))}"
+                )
+        return names
+
+    def apply(self, model: nn.Module) -> nn.Module:
+        from peft import TaskType, get_peft_model
+
+        base: Any = model
+        config = self.config(model)
+        config.task_type = TaskType.SEQ_CLS if self.ask == "head" else TaskType.CAUSAL_LM
+        if self.ask != "head" and base.config.is_encoder_decoder:
+            config.task_type = TaskType.SEQ_2_SEQ_LM
+        try:
+            adapted: nn.Module = get_peft_model(base, config)
+        except ValueError as error:
+            raise MethodError(f"{self.name}: peft refuses {type(model).__name__}: {error}") from error
+        return adapted
+
+    def merge(self, model: nn.Module) -> nn.Module:
+        from peft import PeftModel
+
+        if not self.mergeable:
+            return super().merge(model)
+        assert isinstance(model, PeftModel)
+        merged: nn.Module = model.merge_and_unload()
+        return merged
+
+    def write(self, model: nn.Module, folder: Path) -> None:
+        from peft import PeftModel
+
+        assert isinstance(model, PeftModel)
+        model.save_pretrained(str(folder))
+
+    def read(self, model: nn.Module, folder: Path) -> nn.Module:
+        from peft import PeftModel
+
+        base: Any = model
+        read: nn.Module = PeftModel.from_pretrained(base, str(folder))
+        return read

@@ -1,0 +1,51 @@
+"""UniPELT: LoRA on query and value, a prefix and an adapter in every layer, each behind a gate that learns when to use it.
+
+Mao et al. 2021 (arXiv:2110.07577): prefix length 10, LoRA rank 8, adapter size 48; lr 5e-4. LoRA is peft's. A gate is one
+number a row, averaged over the row's tokens: it looks at the whole text, which is right where a class is asked for.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .base import Method, Recipe
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class Unipelt(Method):
+    name = "unipelt"
+    recipes = {
+        "pocket": Recipe(lr=5e-3, epochs=20, options={"length": 5, "size": 16, "r": 4, "alpha": 8}),
+        "paper": Recipe(lr=5e-4, epochs=40, batch=32, options={"length": 10, "size": 48, "r": 8, "alpha": 16}),
+    }
+
+    def apply(self, model: nn.Module) -> nn.Module:
+        from peft import LoraConfig, inject_adapter_in_model
+
+        from .layers.architecture import places
+        from .layers.bottleneck import add_after
+        from .layers.gates import Batch, GatedBottleneck, LayerGates
+        from .layers.head import freeze
+        from .layers.prefix import add_prefix
+
+        found, batch = places(model), Batch()
+        targets = [found.names.query, found.names.value]
+        config = LoraConfig(r=self.count("r"), lora_alpha=self.option("alpha"), target_modules=targets)
+        inject_adapter_in_model(config, model)
+        freeze(model, self.ask, but=lambda name: "lora_" in name)
+        model.register_forward_pre_hook(batch.remember, with_kwargs=True)
+        for layer, prefix in zip(found.layers, add_prefix(model, found, self.count("length")), strict=True):
+            add_after(found.of(layer, "ffn_out"), GatedBottleneck(found.width, self.count("size"), batch))
+            gates = LayerGates(found.width, batch, prefix)
+            layer.add_module("gates", gates)
+            layer.register_forward_pre_hook(gates.open, with_kwargs=True)
+            layer.register_forward_hook(gates.close)
+            attention: Any = found.of(layer, "attention")
+            for target in targets:
+                getattr(attention, target).lora_B["default"].register_forward_hook(gates.scale)
+        return model
+
+
+METHODS = (Unipelt,)

@@ -1,0 +1,36 @@
+"""VeRA through peft: W + diag(b) B diag(d) A with B and A random, frozen and shared by all layers; only d and b train.
+
+Kopiczko et al. 2023 (arXiv:2310.11454): b starts at zero, rank 256, learning rates about ten times LoRA's.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .base import Recipe
+from .through_peft import ThroughPeft
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class Vera(ThroughPeft):
+    name = "vera"
+    recipes = {
+        "pocket": Recipe(lr=3e-2, epochs=20, options={"r": 64, "dropout": 0.0, "targets": ("q_proj", "v_proj")}),
+        "paper": Recipe(lr=4e-3, epochs=40, batch=32, options={"r": 256, "dropout": 0.0, "targets": None}),
+    }
+
+    def config(self, model: nn.Module) -> Any:
+        from peft import VeraConfig
+
+        return VeraConfig(
+            r=self.count("r"),
+            vera_dropout=self.option("dropout"),
+            target_modules=self.targets_of(model),
+            projection_prng_key=0,
+            d_initial=0.1,
+        )
+
+
+METHODS = (Vera,)

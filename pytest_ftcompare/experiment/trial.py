@@ -1,0 +1,106 @@
+"""A trial: one seed of a case as its method sees it, and the stages that the loop trains."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from pytest_ftcompare import tasks
+from pytest_ftcompare.experiment.ask import ModelError, Rows
+from pytest_ftcompare.experiment.evaluate import class_logits
+from pytest_ftcompare.experiment.prepare import Prepared, labels
+from pytest_ftcompare.tasks import few_shot
+
+if TYPE_CHECKING:
+    from methods.base import Recipe
+
+Loss = Callable[[nn.Module, Rows, torch.Tensor], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What the loop trains: rows of token ids, a target for each (first dimension), and the mean loss of some of them.
+
+    `own` are parameters that train with the model's without being part of it, such as a source task's head.
+    """
+
+    recipe: Recipe
+    rows: Rows
+    targets: torch.Tensor
+    loss: Loss
+    own: Sequence[nn.Parameter] = ()
+
+
+@dataclass(frozen=True)
+class Trial:
+    """The sample that a seed draws from a task, and what a method may ask of it."""
+
+    prepared: Prepared
+    seed: int
+    shots: int
+
+    @property
+    def task(self) -> tasks.Task:
+        return self.prepared.task
+
+    @cached_property
+    def support(self) -> list[tasks.Example]:
+        """The seed's training sample."""
+        return few_shot(self.task, self.prepared.examples["train"], self.shots, self.seed)
+
+    @property
+    def labels(self) -> torch.Tensor:
+        """The class of each row of the sample, (rows,)."""
+        return torch.tensor(labels(self.support), device=self.prepared.ask.device)
+
+    @property
+    def rows(self) -> Rows:
+        """The sample as the method renders it."""
+        return self.prepared.encode(self.support, self.support)
+
+    def fits(self, text: str) -> bool:
+        """Whether the model can read the whole text."""
+        return self.prepared.ask.fits(text)
+
+    def stage(self, recipe: Recipe) -> Stage:
+        """The task itself: the method's rows, targets and loss."""
+        method, ask = self.prepared.method, self.prepared.ask
+
+        def loss(model: nn.Module, rows: Rows, targets: torch.Tensor) -> torch.Tensor:
+            return method.loss(ask.logits(model, ask.collate(rows)), targets) + method.penalty(model)
+
+        return Stage(recipe, self.rows, method.targets(self), loss)
+
+    def of(self, task: str, shots: int) -> Trial:
+        """The same seed of another task, with `shots` a class; of this task, the sample at hand."""
+        return self if task == self.task.name else Trial(self.prepared.on(task), self.seed, shots)
+
+    def base_scores(self, texts: list[str]) -> torch.Tensor:
+        """What the untouched base model gives the verbalizers after each text: logits, (rows, classes)."""
+        ask = self.prepared.ask.by("pattern")
+        with torch.random.fork_rng():
+            return class_logits(ask.load().model, ask, ask.encode(texts)).to(ask.device)
+
+    def text_stage(self, recipe: Recipe, model: nn.Module, count: int) -> Stage:
+        """Language modelling on `count` unlabelled rows of the training pool, through `model`'s own base weights.
+
+        The loss of a row is the mean over its tokens.
+        """
+        ask = self.prepared.ask
+        if ask.kind != "decoder":
+            raise ModelError(f"expected a decoder, whose language modelling can go on, {ask.path.name} is an {ask.kind}")
+        pool = self.prepared.examples["train"]
+        chosen = torch.randperm(len(pool), generator=torch.Generator().manual_seed(self.seed))[:count].tolist()
+        rows = ask.encode([self.task.plain.format(**pool[at].fields) for at in chosen])
+        language = ask.language_model(model)
+
+        def loss(_: nn.Module, rows: Rows, targets: torch.Tensor) -> torch.Tensor:
+            return ask.text_loss(language, rows)
+
+        language.train()
+        return Stage(recipe, rows, torch.zeros(len(rows), device=ask.device), loss)
