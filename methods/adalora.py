@@ -27,6 +27,7 @@ OPTIONS = {
     "every": 2,  # steps between two allocations
     "targets": None,
 }
+LEAST_STEPS = 2
 
 
 class Adalora(ThroughPeft):
@@ -39,8 +40,10 @@ class Adalora(ThroughPeft):
     def config(self, model: nn.Module) -> Any:
         from peft import AdaLoraConfig
 
-        if self.count("target_r") > self.count("init_r"):
-            raise MethodError(f"adalora: expected target_r of at most init_r = {self.option('init_r')}: the budget never rises")
+        if self.count("target_r") >= self.count("init_r"):
+            raise MethodError(
+                f"adalora: expected target_r under init_r = {self.option('init_r')}, got {self.option('target_r')}"
+            )
         return AdaLoraConfig(
             init_r=self.count("init_r"),
             target_r=self.count("target_r"),
@@ -67,7 +70,11 @@ class Adalora(ThroughPeft):
         tuner: Any = model.base_model
         if step == 0:
             config = tuner.peft_config["default"]
-            config.tinit, config.tfinal = round(self.option("warmup") * steps), round(self.option("final") * steps)
+            if steps < LEAST_STEPS:
+                raise MethodError(
+                    f"adalora: expected at least {LEAST_STEPS} steps, to weigh ranks before one is cut, got {steps}"
+                )
+            config.tinit, config.tfinal = int(self.option("warmup") * steps), int(self.option("final") * steps)
             config.total_step = steps
         else:
             tuner.update_and_allocate(step)

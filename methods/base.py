@@ -1,9 +1,9 @@
 """The contract of a method. Its defaults *are* full fine-tuning, so a method's file says only what differs.
 
 A method is made with a `Recipe` and a way of asking, and then asked, in this order: `load_options`, `after_load`, `apply`
-(freeze, wrap),
-`render` and `targets` (what the model reads and should answer), `stages` (what is trained, one after the other), `loss`,
-`penalty`, `after_step`, `save`, `restore`. The loop that calls them is `pytest_ftcompare.experiment.train`, the only one.
+(freeze, wrap), `render` and `targets` (what the model reads and should answer), `stages` (what is trained, one after the
+other), `loss`, `penalty`, `after_step`, `save`, `restore`. The loop that calls them is `pytest_ftcompare.experiment.train`,
+the only one. Methods' files import torch inside functions: they are read when cases are collected.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ as its keys and values, without the re-parametrisation of the authors' code: the
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from .base import Method, Recipe
@@ -13,11 +14,13 @@ from .base import Method, Recipe
 if TYPE_CHECKING:
     from torch import nn
 
+    from pytest_ftcompare.experiment.trial import Stage, Trial
+
 
 class Mam(Method):
     name = "mam"
     recipes = {
-        "pocket": Recipe(lr=5e-3, epochs=20, options={"length": 10, "size": 64, "scale": 4.0}),
+        "pocket": Recipe(lr=5e-3, epochs=20, options={"length": 5, "size": 64, "scale": 4.0}),
         "paper": Recipe(lr=5e-5, epochs=40, batch=32, options={"length": 30, "size": 512, "scale": 4.0}),
     }
 
@@ -34,6 +37,13 @@ class Mam(Method):
             adapter = Bottleneck(found.width, self.count("size"), self.option("scale"))
             add_beside(found.of(layer, "ffn_in"), found.of(layer, "ffn_out"), adapter)
         return model
+
+    def stages(self, model: nn.Module, trial: Trial) -> Iterator[Stage]:
+        from .layers.prefix import Prefix
+        from .layers.text_start import start_prefixes
+
+        start_prefixes(model, [one for one in model.modules() if isinstance(one, Prefix)], trial)
+        yield trial.stage(self.recipe)
 
 
 METHODS = (Mam,)

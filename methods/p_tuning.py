@@ -1,11 +1,13 @@
 """P-Tuning through peft: `length` soft tokens in the input, made by a small prompt encoder (an LSTM with MLP, or an MLP).
 
 Liu et al. 2021 (arXiv:2103.10385): h = MLP(BiLSTM(P)); only the encoder trains. `position` says where the tokens stand:
-"front" as in peft, or "around" the text, half before and half after it, as in the paper's templates [P] x [P].
+"front" as in peft, or "around" the text, half before and half after it, as in the paper's templates [P] x [P]. At the start
+the encoder's last layer is solved for the embeddings of the sample's first tokens.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +17,9 @@ from .through_peft import ThroughPeft
 if TYPE_CHECKING:
     from torch import nn
 
-OPTIONS = {"length": 10, "encoder": "MLP", "hidden": 160, "position": "front"}
+    from pytest_ftcompare.experiment.trial import Stage, Trial
+
+OPTIONS = {"length": 5, "encoder": "MLP", "hidden": 160, "position": "front"}
 CHOICES = {"encoder": ("MLP", "LSTM"), "position": ("front", "around")}
 
 
@@ -56,6 +60,16 @@ class PTuning(ThroughPeft):
         from .layers.soft_tokens import SoftTokens
 
         return SoftTokens(freeze(model, self.ask), self.config(model))
+
+    def stages(self, model: nn.Module, trial: Trial) -> Iterator[Stage]:
+        from .layers.text_start import start_soft_tokens
+
+        wrapper: Any = model
+        if self._through_peft:
+            start_soft_tokens(wrapper.get_base_model(), wrapper.prompt_encoder["default"], self.count("length"), trial)
+        else:
+            start_soft_tokens(wrapper.model, wrapper.prompt_encoder, self.count("length"), trial)
+        yield trial.stage(self.recipe)
 
     def write(self, model: nn.Module, folder: Path) -> None:
         if self._through_peft:

@@ -8,21 +8,23 @@ examples a class, before the task.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
-from .base import Recipe
+from .base import Ask, Recipe
 from .prefix_tuning import PrefixTuning
 
 if TYPE_CHECKING:
-    from pytest_ftcompare.experiment.trial import Stage, Trial
     from torch import nn
 
-OPTIONS = {"length": 10, "sources": (), "source_shots": 64}
+    from pytest_ftcompare.experiment.trial import Stage, Trial
+
+OPTIONS = {"length": 5, "sources": (), "source_shots": 64}
 
 
 class PTuningV2(PrefixTuning):
     name = "p_tuning_v2"
     reparametrised = False
+    asks: ClassVar[tuple[Ask, ...]] = ("head", "pattern")
     recipes = {
         "pocket": Recipe(lr=3e-2, epochs=20, options=OPTIONS),
         "paper": Recipe(lr=1e-2, epochs=40, batch=32, options={**OPTIONS, "length": 20}),
@@ -31,10 +33,11 @@ class PTuningV2(PrefixTuning):
     def stages(self, model: nn.Module, trial: Trial) -> Iterator[Stage]:
         from .layers.sources import joint
 
+        (task,) = super().stages(model, trial)
         if self.option("sources"):
             trials = [trial.of(source, self.count("source_shots")) for source in self.option("sources")]
             yield joint(self, self.recipe, model, trials)
-        yield trial.stage(self.recipe)
+        yield task
 
 
 METHODS = (PTuningV2,)

@@ -1,27 +1,32 @@
 """Prefix tuning through peft: trained keys and values before those of the text, in every layer.
 
 Li and Liang 2021 (arXiv:2101.00190): [K; V] = MLP(P) for `length` positions, where the MLP is there for stable training only
-and what is saved is its output. In an encoder-decoder model, encoder and decoder each get a prefix.
+and what is saved is its output. On a decoder the prefix starts at the keys and values of the sample's first tokens (section
+7.4). In an encoder-decoder model, encoder and decoder each get a prefix.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from .base import Recipe
+from .base import Ask, Recipe
 from .through_peft import ThroughPeft
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from pytest_ftcompare.experiment.trial import Stage, Trial
 
 
 class PrefixTuning(ThroughPeft):
     name = "prefix_tuning"
     mergeable = False
     base_at_start = False
+    asks: ClassVar[tuple[Ask, ...]] = ("pattern", "head")
     reparametrised: ClassVar[bool] = True
     recipes = {
-        "pocket": Recipe(lr=1e-2, epochs=20, options={"length": 10, "hidden": 160}),
+        "pocket": Recipe(lr=1e-2, epochs=20, options={"length": 5, "hidden": 160}),
         "paper": Recipe(lr=5e-4, epochs=40, batch=32, options={"length": 20, "hidden": 512}),
     }
 
@@ -32,10 +37,16 @@ class PrefixTuning(ThroughPeft):
     def config(self, model: nn.Module) -> Any:
         from peft import PrefixTuningConfig
 
-        mlp: dict[str, Any] = (
-            {"prefix_projection": True, "encoder_hidden_size": self.count("hidden")} if self.reparametrised else {}
-        )
+        mlp: dict[str, Any] = {}
+        if self.reparametrised:
+            mlp = {"prefix_projection": True, "encoder_hidden_size": self.count("hidden")}
         return PrefixTuningConfig(num_virtual_tokens=self.count("length"), **mlp)
+
+    def stages(self, model: nn.Module, trial: Trial) -> Iterator[Stage]:
+        from .layers.text_start import start_peft_prefix
+
+        start_peft_prefix(model, self.count("length"), trial)
+        yield trial.stage(self.recipe)
 
 
 METHODS = (PrefixTuning,)

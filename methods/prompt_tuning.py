@@ -1,11 +1,12 @@
 """Prompt tuning through peft: `length` trained vectors before the text's embeddings; nothing else trains.
 
 Lester et al. 2021 (arXiv:2104.08691): length 20 to 100, lr 0.3, under full fine-tuning on small models. The vectors start
-as embeddings of tokens drawn at random from the vocabulary.
+as the embeddings of the sample's first tokens: the paper found embeddings of real words to be the better start.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from .base import Recipe
@@ -14,6 +15,8 @@ from .through_peft import ThroughPeft
 if TYPE_CHECKING:
     from torch import nn
 
+    from pytest_ftcompare.experiment.trial import Stage, Trial
+
 
 class PromptTuning(ThroughPeft):
     name = "prompt_tuning"
@@ -21,7 +24,7 @@ class PromptTuning(ThroughPeft):
     mergeable = False
     base_at_start = False
     recipes = {
-        "pocket": Recipe(lr=3e-2, epochs=20, options={"length": 10}),
+        "pocket": Recipe(lr=3e-2, epochs=20, options={"length": 5}),
         "paper": Recipe(lr=0.3, epochs=40, batch=32, options={"length": 20}),
     }
 
@@ -33,6 +36,13 @@ class PromptTuning(ThroughPeft):
         from peft import PromptTuningConfig, PromptTuningInit
 
         return PromptTuningConfig(num_virtual_tokens=self.count("length"), prompt_tuning_init=PromptTuningInit.SAMPLE_VOCAB)
+
+    def stages(self, model: nn.Module, trial: Trial) -> Iterator[Stage]:
+        from .layers.text_start import start_soft_tokens
+
+        peft: Any = model
+        start_soft_tokens(peft.get_base_model(), peft.prompt_encoder["default"], self.count("length"), trial)
+        yield trial.stage(self.recipe)
 
 
 METHODS = (PromptTuning,)

@@ -6,12 +6,15 @@ number a row, averaged over the row's tokens: it looks at the whole text, which 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from .base import Method, Recipe
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from pytest_ftcompare.experiment.trial import Stage, Trial
 
 
 class Unipelt(Method):
@@ -39,13 +42,22 @@ class Unipelt(Method):
         for layer, prefix in zip(found.layers, add_prefix(model, found, self.count("length")), strict=True):
             add_after(found.of(layer, "ffn_out"), GatedBottleneck(found.width, self.count("size"), batch))
             gates = LayerGates(found.width, batch, prefix)
-            layer.add_module("gates", gates)
-            layer.register_forward_pre_hook(gates.open, with_kwargs=True)
-            layer.register_forward_hook(gates.close)
+            # On the attention, not the layer, whose hooks do not run again where its activations are recomputed.
             attention: Any = found.of(layer, "attention")
+            attention.add_module("gates", gates)
+            attention.register_forward_pre_hook(gates.open, with_kwargs=True)
+            attention.register_forward_hook(gates.close)
             for target in targets:
                 getattr(attention, target).lora_B["default"].register_forward_hook(gates.scale)
         return model
+
+    def stages(self, model: nn.Module, trial: Trial) -> Iterator[Stage]:
+        from .layers.gates import HALF
+        from .layers.prefix import Prefix
+        from .layers.text_start import start_prefixes
+
+        start_prefixes(model, [one for one in model.modules() if isinstance(one, Prefix)], trial, scale=1 / HALF)
+        yield trial.stage(self.recipe)
 
 
 METHODS = (Unipelt,)

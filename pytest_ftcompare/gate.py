@@ -5,7 +5,6 @@ This is where the torch side and the comparison meet; it knows neither pytest no
 
 from __future__ import annotations
 
-import logging
 import os
 from collections import Counter
 from collections.abc import Callable
@@ -40,15 +39,6 @@ def _device(name: str) -> str:
     return "cuda" if name != "cpu" and torch.cuda.is_available() else "cpu"
 
 
-def _quiet() -> None:
-    """No progress bars and no advice of libraries within pytest's output."""
-    from transformers.utils import logging as transformers_logging
-
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # says that it would like another package
-
-
 def run_case(case: Case, settings: Settings, say: Say) -> tuple[Judgement, Result, str]:
     """The judgement on a case, its result, and the name of the device that it ran on.
 
@@ -57,14 +47,15 @@ def run_case(case: Case, settings: Settings, say: Say) -> tuple[Judgement, Resul
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     if not settings.profile.revisions:
         os.environ["HF_HUB_OFFLINE"] = "1"
-    _quiet()
     from pytest_ftcompare.experiment.ask import ModelError
     from pytest_ftcompare.experiment.environment import device_name
     from pytest_ftcompare.experiment.prepare import prepare
+    from pytest_ftcompare.experiment.quiet import quiet
     from pytest_ftcompare.experiment.train import TrainingError
     from pytest_ftcompare.methods import MethodFileError
     from pytest_ftcompare.methods.base import MethodError
 
+    quiet()
     setting = _setting(settings)
     device = device_name(setting.device)
     try:

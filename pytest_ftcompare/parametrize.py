@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 import pytest
 
 from pytest_ftcompare import tasks
-from pytest_ftcompare.case import Case
+from pytest_ftcompare.case import Case, Options
 from pytest_ftcompare.profiles import Profile
 
 MARKER = (
@@ -23,6 +23,27 @@ def _known(kind: str, name: str, names: Iterable[str]) -> None:
         near = difflib.get_close_matches(name, names, 1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise pytest.Collector.CollectError(f"no {kind} is called {name!r}: expected one of {', '.join(names)}.{hint}")
+
+
+def _askable(method: str, name: str, options: Options) -> None:
+    """Whether the method can ask a model about the task; what its file raises is the case's to say, when it runs."""
+    from pytest_ftcompare import methods
+
+    try:
+        asks = methods.load(method).asks
+    except methods.MethodFileError:
+        return
+    ask = dict(options).get("ask", asks[0])
+    if ask not in asks:
+        expected = " or ".join(repr(one) for one in asks)
+        raise pytest.Collector.CollectError(f"{method} cannot ask by {ask!r}: expected ask={expected} in its options")
+    task = tasks.load(name)
+    if task.words_labelled:
+        raise pytest.Collector.CollectError(f"{method} on {name}: expected a task with one label a row, {name} labels words")
+    if ask == "pattern" and not task.verbalizers:
+        raise pytest.Collector.CollectError(
+            f"{method} on {name}: expected a task with verbalizers to ask by pattern, it has none"
+        )
 
 
 def _of_marker(marker: pytest.Mark, suite: str, profile: Profile) -> Iterator[Case]:
@@ -45,6 +66,7 @@ def _of_marker(marker: pytest.Mark, suite: str, profile: Profile) -> Iterator[Ca
             for shots in marker.kwargs["shots"]:
                 for method in marker.kwargs["methods"]:
                     _known("method", method, methods.NAMES)
+                    _askable(method, name, options)
                     yield Case(suite, method, name, model, shots, options, marker.kwargs.get("outcome", True))
 
 

@@ -13,6 +13,8 @@ from torch import nn
 from .bottleneck import Bottleneck
 from .prefix import Prefix
 
+HALF = 0.5
+
 
 class Batch:
     """The attention mask of the batch at hand, (rows, length)."""
@@ -25,11 +27,13 @@ class Batch:
 
 
 class Gate(nn.Module):
-    """From hidden states to one number a row; `forced` replaces it."""
+    """From hidden states to one number a row, at the start `HALF` for all; `forced` replaces it."""
 
     def __init__(self, width: int, batch: Batch) -> None:
         super().__init__()
         self.linear, self.batch = nn.Linear(width, 1), batch
+        nn.init.zeros_(self.linear.weight)
+        nn.init.zeros_(self.linear.bias)
         self.forced: float | None = None
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
@@ -53,7 +57,7 @@ class GatedBottleneck(Bottleneck):
 
 
 class LayerGates(nn.Module):
-    """The gates of a layer's prefix and low-rank updates, from the layer's input."""
+    """The gates of a layer's prefix and low-rank updates, from the attention's input."""
 
     def __init__(self, width: int, batch: Batch, prefix: Prefix) -> None:
         super().__init__()
@@ -61,13 +65,13 @@ class LayerGates(nn.Module):
         self._prefix = (prefix,)  # in a tuple: it is the attention's child, not ours
         self._lora: torch.Tensor | None = None
 
-    def open(self, layer: nn.Module, arguments: tuple[torch.Tensor, ...], named: dict[str, Any]) -> None:
-        """Forward pre-hook of the layer."""
+    def open(self, attention: nn.Module, arguments: tuple[torch.Tensor, ...], named: dict[str, Any]) -> None:
+        """Forward pre-hook of the attention."""
         hidden = arguments[0] if arguments else named["hidden_states"]
         self._prefix[0].gate, self._lora = self.for_prefix(hidden), self.for_lora(hidden)
 
-    def close(self, layer: nn.Module, arguments: Any, output: Any) -> None:
-        """Forward hook of the layer: nothing of the batch stays behind."""
+    def close(self, attention: nn.Module, arguments: Any, output: Any) -> None:
+        """Forward hook of the attention: nothing of the batch stays behind."""
         self._prefix[0].gate, self._lora = None, None
 
     def scale(self, module: nn.Module, arguments: Any, output: torch.Tensor) -> torch.Tensor:

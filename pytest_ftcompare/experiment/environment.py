@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
+import importlib
 import platform
 import subprocess
 from functools import cache
@@ -54,12 +56,31 @@ def _digest(files: list[Path]) -> str:
     return content.hexdigest()[:12]
 
 
+def _builds_on(method: str) -> list[Path]:
+    """The method's file, then those in `methods/` that it imports, wherever it does, and those that they import."""
+    package = importlib.import_module("pytest_ftcompare.methods")
+    folder = Path(package.__path__[0])
+    found = [folder / f"{package.FILES.get(method, method)}.py"]
+    for file in found:  # grows while it is read
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.level and node.module:
+                imported = (
+                    file.parent if node.level == 1 else file.parents[node.level - 1]
+                ) / f"{node.module.replace('.', '/')}.py"
+                if imported not in found and imported.is_file() and imported.stem != "base":
+                    found.append(imported)
+    return found
+
+
 def code(method: str, task: str) -> dict[str, str]:
     """Digests of the files that decide what a case computes, so that an edit can be named."""
     package = Path(pytest_ftcompare.__file__).parent
     methods = next(Path(entry) / "methods" for entry in pytest_ftcompare.__path__ if (Path(entry) / "methods").is_dir())
+    own, *others = _builds_on(method)
+    file = own.relative_to(methods).as_posix()
     return {
-        f"methods/{method}.py": _digest([methods / f"{method}.py"]),
+        f"methods/{file}": _digest([own]),
+        **({f"what methods/{file} builds on": _digest(others)} if others else {}),
         "methods/base.py": _digest([methods / "base.py"]),
         f"pytest_ftcompare/tasks/{task}.py": _digest([package / "tasks" / f"{task}.py"]),
         "pytest_ftcompare/tasks/base.py": _digest([package / "tasks" / "base.py"]),

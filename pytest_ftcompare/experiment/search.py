@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import logging
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -22,26 +21,30 @@ MODEL, TASKS, SHOTS, SEEDS = "pocket/opt-1.4m", ("pocket_cola", "pocket_mnli"), 
 VALIDATION = 200  # rows held out of the training pool
 LEARNING_RATES = (3e-4, 1e-3, 3e-3, 1e-2)
 HIGH = (3e-3, 1e-2, 3e-2, 1e-1)  # for methods that train few numbers
-# What is searched besides, or instead: option or recipe field -> values.
+LORA = (1e-3, 3e-3, 5e-3, 1e-2, 2e-2)
+LENGTHS = (5, 10)
+# What is searched: option or recipe field -> values; other methods search LEARNING_RATES.
 GRIDS: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
     "full": {"lr": (1e-4, 3e-4, 5e-4, 1e-3)},
     "pbft": {"lr": (1e-4, 3e-4, 5e-4, 1e-3), "epochs": (10, 20)},
-    "adaptive": {"lr": (3e-4, 5e-4, 1e-3), "text_lr": (1e-4, 3e-4)},
-    "context_distillation": {"lr": (3e-5, 1e-4, 3e-4), "demonstrations": (2, 4)},
-    "prefix_tuning": {"lr": LEARNING_RATES, "length": (2, 5)},
-    "prompt_tuning": {"lr": HIGH, "length": (2, 5, 10)},
-    "p_tuning": {"lr": LEARNING_RATES, "length": (2, 5, 10)},
-    "p_tuning_v2": {"lr": HIGH, "length": (2, 5)},
+    "adaptive": {"lr": (1e-4, 3e-4, 5e-4, 1e-3), "text_lr": (1e-4, 3e-4)},
+    "context_distillation": {"lr": (1e-4, 3e-4, 1e-3), "demonstrations": (2, 4)},
+    "prefix_tuning": {"lr": (1e-4, 3e-4, 1e-3, 3e-3), "length": LENGTHS},
+    "prompt_tuning": {"lr": (1e-3, 3e-3, 1e-2, 3e-2), "length": LENGTHS},
+    "p_tuning": {"lr": (1e-4, 3e-4, 1e-3, 3e-3), "length": LENGTHS},
+    "p_tuning_v2": {"lr": (1e-3, 3e-3, 1e-2, 3e-2), "length": LENGTHS},
+    "adapter": {"lr": (1e-3, 3e-3, 1e-2, 2e-2)},
+    "adapter_drop": {"lr": (1e-3, 3e-3, 1e-2, 2e-2)},
     "bitfit": {"lr": HIGH},
-    "ia3": {"lr": HIGH},
+    "ia3": {"lr": (1e-2, 3e-2, 1e-1, 3e-1)},
     "vera": {"lr": HIGH},
     "ln_tuning": {"lr": HIGH},
     "adalora": {"lr": HIGH},
-    "mam": {"lr": LEARNING_RATES, "length": (2, 5), "scale": (1.0, 4.0)},
-    "unipelt": {"lr": LEARNING_RATES, "length": (2, 5)},
-    "lora": {"lr": (1e-3, 3e-3, 5e-3, 1e-2)},
-    "dora": {"lr": (1e-3, 3e-3, 5e-3, 1e-2)},
-    "rslora": {"lr": (1e-3, 3e-3, 5e-3, 1e-2)},
+    "mam": {"lr": (1e-3, 3e-3, 1e-2), "scale": (1.0, 4.0)},
+    "unipelt": {"lr": (1e-3, 3e-3, 1e-2)},
+    "lora": {"lr": LORA},
+    "dora": {"lr": LORA},
+    "rslora": {"lr": LORA},
 }
 Setting = tuple[tuple[str, Any], ...]
 
@@ -56,11 +59,12 @@ def score(method: str, task: str, seed: int, setting: Setting) -> float:
     """Accuracy on the held-out rows after training with one seed; 0 where training diverges."""
     from pytest_ftcompare.case import Case
     from pytest_ftcompare.experiment.prepare import prepare
+    from pytest_ftcompare.experiment.quiet import quiet
     from pytest_ftcompare.experiment.run import run_seed
     from pytest_ftcompare.experiment.setting import Setting as Where
     from pytest_ftcompare.experiment.train import TrainingError
 
-    logging.disable(logging.WARNING)
+    quiet()
     prepared = prepare(Case("search", method, task, MODEL, SHOTS, setting), Where("pocket", max_length=192))
     pool = prepared.examples["train"]
     examples = {"train": pool[VALIDATION:], "test": pool[:VALIDATION], "ood": pool[:1]}
@@ -77,6 +81,12 @@ def best(trials: list[dict[str, Any]]) -> dict[str, Any]:
     return setting
 
 
+def _text(record: dict[str, list[dict[str, Any]]]) -> str:
+    """JSON with one trial a line."""
+    blocks = [f" {json.dumps(name)}: [\n  " + ",\n  ".join(map(json.dumps, record[name])) + "\n ]" for name in sorted(record)]
+    return "{\n" + ",\n".join(blocks) + "\n}\n"
+
+
 def main(file: Path, names: list[str]) -> None:
     """Search the methods named, in as many processes as there are processors, and write the record after each."""
     from pytest_ftcompare import methods
@@ -84,22 +94,21 @@ def main(file: Path, names: list[str]) -> None:
     record: dict[str, list[dict[str, Any]]] = json.loads(file.read_text()) if file.exists() else {}
     os.environ.update(TOKENIZERS_PARALLELISM="false", HF_HUB_OFFLINE="1")
     with ProcessPoolExecutor() as pool:
-        for name in names or [one for one in methods.NAMES if methods.load(one).trains]:
-            trials = []
-            for setting in settings(name):
-                runs = {task: [pool.submit(score, name, task, seed, setting) for seed in SEEDS] for task in TASKS}
-                trials.append((setting, runs))
+        running = {
+            name: [
+                (setting, {task: [pool.submit(score, name, task, seed, setting) for seed in SEEDS] for task in TASKS})
+                for setting in settings(name)
+            ]
+            for name in names or [one for one in methods.NAMES if methods.load(one).trains]
+        }
+        for name, trials in running.items():
             record[name] = []
             for setting, runs in trials:
                 scores = {task: [one.result() for one in found] for task, found in runs.items()}
                 mean = sum(itertools.chain(*scores.values())) / (len(TASKS) * len(SEEDS))
                 record[name].append({"setting": dict(setting), "mean": round(mean, 4), "accuracy": scores})
-            lines = [
-                f" {json.dumps(one)}: [\n  " + ",\n  ".join(map(json.dumps, record[one])) + "\n ]" for one in sorted(record)
-            ]
-            file.write_text("{\n" + ",\n".join(lines) + "\n}\n")
-            chosen = best(record[name])
-            print(f"{name:22} {max(one['mean'] for one in record[name]):.1%}  {chosen}", flush=True)
+            file.write_text(_text(record))
+            print(f"{name:22} {max(one['mean'] for one in record[name]):.1%}  {best(record[name])}", flush=True)
 
 
 if __name__ == "__main__":

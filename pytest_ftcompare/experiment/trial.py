@@ -63,6 +63,11 @@ class Trial:
         """The sample as the method renders it."""
         return self.prepared.encode(self.support, self.support)
 
+    @property
+    def decoder(self) -> bool:
+        """Whether the base model writes text, and keeps keys and values of what it read."""
+        return self.prepared.ask.kind == "decoder"
+
     def fits(self, text: str) -> bool:
         """Whether the model can read the whole text."""
         return self.prepared.ask.fits(text)

@@ -1,0 +1,80 @@
+"""Starting a prefix or soft tokens at what the base model computes for real text.
+
+Li and Liang 2021 (arXiv:2101.00190, section 7.4) found it far better than a random start with few examples, and Lester et al.
+2021 (arXiv:2104.08691) for prompts. So it is here: a random prefix takes the attention that the text needs, and a small model
+does not come back from it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+if TYPE_CHECKING:
+    from pytest_ftcompare.experiment.trial import Trial
+
+    from .prefix import Prefix
+
+
+def _tokens(model: nn.Module, trial: Trial, length: int) -> torch.Tensor:
+    """The first `length` tokens of the sample, its rows one after the other: (1, length)."""
+    tokens = [token for row in trial.rows for token in row][:length]
+    return torch.tensor([tokens], device=next(model.parameters()).device)
+
+
+@torch.no_grad()
+def _keys_and_values(model: nn.Module, trial: Trial, length: int) -> list[torch.Tensor]:
+    """Of each layer first the keys, then the values, of the sample's first tokens: (length, heads, head width)."""
+    ids = _tokens(model, trial, length)
+    model.eval()
+    cache: Any = model(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=True).past_key_values
+    return [one[0].transpose(0, 1) for layer in cache.layers for one in (layer.keys, layer.values)]
+
+
+def _solve(last: nn.Linear, inner: torch.Tensor, wanted: torch.Tensor) -> None:
+    """Set a linear layer such that the inputs `inner` give `wanted`, exactly where there are no more rows than inputs."""
+    last.bias.copy_(wanted.mean(0))
+    last.weight.copy_((torch.linalg.pinv(inner.double()) @ (wanted - last.bias).double()).T)
+
+
+def start_prefixes(model: nn.Module, prefixes: list[Prefix], trial: Trial, scale: float = 1.0) -> None:
+    """Set this project's own prefixes, times what makes up for a gate; an encoder keeps no keys: its prefixes stay random."""
+    if not trial.decoder:
+        return
+    for one in prefixes:
+        one.masked = True
+    found = _keys_and_values(model, trial, len(prefixes[0].key))
+    for at, one in enumerate(prefixes):
+        one.masked = False
+        one.key.data.copy_(found[2 * at].flatten(1) * scale)
+        one.value.data.copy_(found[2 * at + 1].flatten(1) * scale)
+
+
+@torch.no_grad()
+def start_peft_prefix(model: Any, length: int, trial: Trial) -> None:
+    """Set the prefix of peft's; behind an MLP its last layer is solved for the outputs that are wanted."""
+    if not trial.decoder:
+        return
+    found = torch.stack(_keys_and_values(model.get_base_model(), trial, length), dim=1)  # (length, 2 layers, heads, width)
+    wanted = found.reshape(length, -1)
+    encoder: Any = model.prompt_encoder["default"]
+    if not encoder.prefix_projection:
+        encoder.embedding.weight.copy_(wanted)
+        return
+    _solve(encoder.transform[-1], encoder.transform[:-1](encoder.embedding.weight), wanted)
+
+
+@torch.no_grad()
+def start_soft_tokens(model: nn.Module, encoder: Any, length: int, trial: Trial) -> None:
+    """Set what a prompt encoder of peft's gives to the embeddings of the sample's first tokens."""
+    embeddings: Any = model.get_input_embeddings()  # type: ignore[operator]
+    wanted = embeddings(_tokens(model, trial, length))[0]
+    if not hasattr(encoder, "mlp_head"):
+        encoder.embedding.weight.copy_(wanted)
+        return
+    inner = encoder.embedding.weight
+    if hasattr(encoder, "lstm_head"):
+        inner = encoder.lstm_head(inner)[0]
+    _solve(encoder.mlp_head[-1], encoder.mlp_head[:-1](inner), wanted)

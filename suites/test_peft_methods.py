@@ -1,0 +1,9 @@
+"""Study 2: every method of the catalogue, with those of the few-shot study beside them, in and out of domain."""
+
+import pytest
+from pytest_ftcompare.methods import NAMES
+
+
+@pytest.mark.ftcompare(methods=NAMES, tasks=("cola", "mnli"), shots=(32,))
+def test_peft_methods(gate):
+    gate()
