@@ -25,7 +25,7 @@ OPTIONS = {
     "warmup": 0.1,  # share of the steps before the budget falls
     "final": 0.3,  # share of the steps after it has fallen
     "every": 2,  # steps between two allocations
-    "targets": None,
+    "targets": "all-linear",
 }
 LEAST_STEPS = 2
 
@@ -33,7 +33,7 @@ LEAST_STEPS = 2
 class Adalora(ThroughPeft):
     name = "adalora"
     recipes = {
-        "pocket": Recipe(lr=1e-2, epochs=20, options=OPTIONS),
+        "pocket": Recipe(lr=0.01, epochs=20, options=OPTIONS),
         "paper": Recipe(lr=5e-4, epochs=40, batch=32, options={**OPTIONS, "every": 10}),
     }
 

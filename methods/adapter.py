@@ -23,7 +23,7 @@ class Adapter(Method):
     name = "adapter"
     base_at_start = True
     recipes: ClassVar = {
-        "pocket": Recipe(lr=5e-3, epochs=20, options={"placement": "houlsby", "size": 16}),
+        "pocket": Recipe(lr=0.01, epochs=20, options={"placement": "houlsby", "size": 16}),
         "paper": Recipe(lr=3e-4, epochs=40, batch=32, options={"placement": "houlsby", "size": 64}),
     }
 

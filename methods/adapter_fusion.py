@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 from .base import Method, MethodError, Recipe
 
 if TYPE_CHECKING:
-    from pytest_ftcompare.experiment.trial import Stage, Trial
     from torch import nn
+
+    from pytest_ftcompare.experiment.trial import Stage, Trial
 
 LEAST_SOURCES = 3
 
@@ -25,7 +26,7 @@ class AdapterFusion(Method):
     base_at_start = True
     recipes = {
         "pocket": Recipe(
-            lr=3e-3,
+            lr=0.001,
             epochs=20,
             options={
                 "size": 16,

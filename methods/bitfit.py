@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class BitFit(Method):
     name = "bitfit"
     recipes = {
-        "pocket": Recipe(lr=5e-3, epochs=20),
+        "pocket": Recipe(lr=0.01, epochs=20),
         "paper": Recipe(lr=1e-3, epochs=40, batch=32),
     }
 

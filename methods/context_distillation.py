@@ -15,8 +15,8 @@ from .icl import demonstrated
 
 if TYPE_CHECKING:
     import torch
-    from pytest_ftcompare.experiment.trial import Trial
 
+    from pytest_ftcompare.experiment.trial import Trial
     from pytest_ftcompare.tasks import Example
 
 
@@ -24,7 +24,7 @@ class ContextDistillation(Method):
     name = "context_distillation"
     asks = ("pattern", "head")
     recipes = {
-        "pocket": Recipe(lr=3e-4, epochs=10, options={"demonstrations": 2, "instruction": False}),
+        "pocket": Recipe(lr=0.0003, epochs=10, options={"demonstrations": 2, "instruction": False}),
         "paper": Recipe(lr=1e-5, epochs=40, batch=32, options={"demonstrations": 16, "instruction": True}),
     }
 

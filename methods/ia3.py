@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Ia3(ThroughPeft):
     name = "ia3"
     recipes = {
-        "pocket": Recipe(lr=3e-2, epochs=20),
+        "pocket": Recipe(lr=0.1, epochs=20),
         "paper": Recipe(lr=3e-3, epochs=40, batch=32),
     }
 

@@ -16,7 +16,7 @@ class Dora(Lora):
     name = "dora"
     variant = {"use_dora": True}
     recipes = {
-        "pocket": Recipe(lr=5e-3, epochs=20, options=OPTIONS),
+        "pocket": Recipe(lr=0.01, epochs=20, options=OPTIONS),
         "paper": Recipe(lr=2e-4, epochs=40, batch=32, options=OPTIONS),
     }
 
@@ -25,7 +25,7 @@ class Rslora(Lora):
     name = "rslora"
     variant = {"use_rslora": True}
     recipes = {
-        "pocket": Recipe(lr=5e-3, epochs=20, options={**OPTIONS, "r": 16}),
+        "pocket": Recipe(lr=0.005, epochs=20, options={**OPTIONS, "r": 16}),
         "paper": Recipe(lr=2e-4, epochs=40, batch=32, options={**OPTIONS, "r": 64}),
     }
 
@@ -34,7 +34,7 @@ class Pissa(Lora):
     name = "pissa"
     variant = {"init_lora_weights": "pissa"}
     recipes = {
-        "pocket": Recipe(lr=1e-3, epochs=20, options={**OPTIONS, "alpha": 8, "dropout": 0.0}),
+        "pocket": Recipe(lr=0.003, epochs=20, options={**OPTIONS, "alpha": 8, "dropout": 0.0}),
         "paper": Recipe(lr=2e-5, epochs=40, batch=32, options={**OPTIONS, "alpha": 8, "dropout": 0.0}),
     }
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Mam(Method):
     name = "mam"
     recipes = {
-        "pocket": Recipe(lr=5e-3, epochs=20, options={"length": 5, "size": 64, "scale": 4.0}),
+        "pocket": Recipe(lr=0.003, epochs=20, options={"length": 5, "size": 64, "scale": 4.0}),
         "paper": Recipe(lr=5e-5, epochs=40, batch=32, options={"length": 30, "size": 512, "scale": 4.0}),
     }
 

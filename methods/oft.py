@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Oft(ThroughPeft):
     name = "oft"
     recipes = {
-        "pocket": Recipe(lr=1e-2, epochs=20, options={"block": 32, "targets": None}),
+        "pocket": Recipe(lr=0.003, epochs=20, options={"block": 32, "targets": None}),
         "paper": Recipe(lr=4e-4, epochs=40, batch=32, options={"block": 32, "targets": None}),
     }
 

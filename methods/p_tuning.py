@@ -29,7 +29,7 @@ class PTuning(ThroughPeft):
     mergeable = False
     base_at_start = False
     recipes = {
-        "pocket": Recipe(lr=3e-3, epochs=20, options=OPTIONS),
+        "pocket": Recipe(lr=0.0001, epochs=20, options=OPTIONS),
         "paper": Recipe(lr=1e-3, epochs=40, batch=32, options={**OPTIONS, "length": 20, "encoder": "LSTM", "hidden": 768}),
     }
 
@@ -47,7 +47,9 @@ class PTuning(ThroughPeft):
         for name, known in CHOICES.items():
             if self.option(name) not in known:
                 raise MethodError(f"p_tuning: expected {name} to be {' or '.join(known)}, got {self.option(name)!r}")
+        embeddings: Any = model.get_input_embeddings()  # type: ignore[operator]
         return PromptEncoderConfig(
+            token_dim=embeddings.embedding_dim,  # peft's guess, the layers' width, is wrong for OPT-350m
             num_virtual_tokens=self.count("length"),
             encoder_reparameterization_type=self.option("encoder"),
             encoder_hidden_size=self.count("hidden"),

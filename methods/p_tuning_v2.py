@@ -26,7 +26,7 @@ class PTuningV2(PrefixTuning):
     reparametrised = False
     asks: ClassVar[tuple[Ask, ...]] = ("head", "pattern")
     recipes = {
-        "pocket": Recipe(lr=3e-2, epochs=20, options=OPTIONS),
+        "pocket": Recipe(lr=0.03, epochs=20, options=OPTIONS),
         "paper": Recipe(lr=1e-2, epochs=40, batch=32, options={**OPTIONS, "length": 20}),
     }
 

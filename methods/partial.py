@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class Partial(Method):
     name = "partial"
     recipes = {
-        "pocket": Recipe(lr=1e-3, epochs=20, options={"layers": 2}),
+        "pocket": Recipe(lr=0.001, epochs=20, options={"layers": 2}),
         "paper": Recipe(lr=1e-5, epochs=40, batch=32, options={"layers": 2}),
     }
 

@@ -15,7 +15,7 @@ class Pbft(Method):
     asks = ("pattern",)
     base_at_start = True
     recipes = {
-        "pocket": Recipe(lr=3e-4, epochs=10),
+        "pocket": Recipe(lr=0.0003, epochs=20),
         "paper": Recipe(lr=1e-5, epochs=40, batch=32),
     }
 

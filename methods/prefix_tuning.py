@@ -26,7 +26,7 @@ class PrefixTuning(ThroughPeft):
     asks: ClassVar[tuple[Ask, ...]] = ("pattern", "head")
     reparametrised: ClassVar[bool] = True
     recipes = {
-        "pocket": Recipe(lr=1e-2, epochs=20, options={"length": 5, "hidden": 160}),
+        "pocket": Recipe(lr=0.0003, epochs=20, options={"length": 10, "hidden": 160}),
         "paper": Recipe(lr=5e-4, epochs=40, batch=32, options={"length": 20, "hidden": 512}),
     }
 

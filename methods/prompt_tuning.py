@@ -24,7 +24,7 @@ class PromptTuning(ThroughPeft):
     mergeable = False
     base_at_start = False
     recipes = {
-        "pocket": Recipe(lr=3e-2, epochs=20, options={"length": 5}),
+        "pocket": Recipe(lr=0.003, epochs=20, options={"length": 10}),
         "paper": Recipe(lr=0.3, epochs=40, batch=32, options={"length": 20}),
     }
 
@@ -33,9 +33,10 @@ class PromptTuning(ThroughPeft):
         return self.count("length")
 
     def config(self, model: nn.Module) -> Any:
-        from peft import PromptTuningConfig, PromptTuningInit
+        from peft import PromptTuningConfig
 
-        return PromptTuningConfig(num_virtual_tokens=self.count("length"), prompt_tuning_init=PromptTuningInit.SAMPLE_VOCAB)
+        embeddings: Any = model.get_input_embeddings()  # type: ignore[operator]
+        return PromptTuningConfig(num_virtual_tokens=self.count("length"), token_dim=embeddings.embedding_dim)
 
     def stages(self, model: nn.Module, trial: Trial) -> Iterator[Stage]:
         from .layers.text_start import start_soft_tokens

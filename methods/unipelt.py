@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Unipelt(Method):
     name = "unipelt"
     recipes = {
-        "pocket": Recipe(lr=5e-3, epochs=20, options={"length": 5, "size": 16, "r": 4, "alpha": 8}),
+        "pocket": Recipe(lr=0.01, epochs=20, options={"length": 5, "size": 16, "r": 4, "alpha": 8}),
         "paper": Recipe(lr=5e-4, epochs=40, batch=32, options={"length": 10, "size": 48, "r": 8, "alpha": 16}),
     }
 

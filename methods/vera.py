@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Vera(ThroughPeft):
     name = "vera"
     recipes = {
-        "pocket": Recipe(lr=3e-2, epochs=20, options={"r": 64, "dropout": 0.0, "targets": ("q_proj", "v_proj")}),
+        "pocket": Recipe(lr=0.03, epochs=20, options={"r": 64, "dropout": 0.0, "targets": None}),
         "paper": Recipe(lr=4e-3, epochs=40, batch=32, options={"r": 256, "dropout": 0.0, "targets": None}),
     }
 

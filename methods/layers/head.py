@@ -34,13 +34,17 @@ def _place(model: nn.Module) -> tuple[nn.Module, str]:
 def fresh_head(model: nn.Module) -> nn.Module:
     """A copy of the model's head with other random weights."""
     holder, name = _place(model)
-    head: nn.Module = copy.deepcopy(getattr(holder, name))
+    head: Any = getattr(holder, name)
+    if hasattr(head, "modules_to_save"):  # peft keeps the untrained head beside the one in use
+        head = head.modules_to_save["default"]
+    head = copy.deepcopy(head)
     for module in head.modules():
         if isinstance(module, nn.Linear):
             nn.init.normal_(module.weight, std=0.02)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
-    return head
+    found: nn.Module = head
+    return found
 
 
 @contextmanager

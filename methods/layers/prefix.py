@@ -17,9 +17,10 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from ..base import MethodError
 from .architecture import Places
 
-NAME = "sdpa_with_prefix"
+NAME = "with_prefix"
 
 
 class Prefix(nn.Module):
@@ -70,7 +71,13 @@ AttentionMaskInterface.register(NAME, sdpa_mask)
 
 def add_prefix(model: nn.Module, found: Places, length: int) -> list[Prefix]:
     """Give every layer of `model` a prefix; they become children of its attention modules."""
-    model.set_attn_implementation(NAME)  # type: ignore[operator]
+    attending: Any = model
+    if not attending._supports_sdpa:
+        raise MethodError(
+            f"expected a model that attends through scaled_dot_product_attention to add a prefix to it, {type(model).__name__} "
+            "does not: use prefix_tuning or p_tuning_v2, which go through peft"
+        )
+    attending.set_attn_implementation(NAME)
     prefixes = []
     for layer in found.layers:
         prefixes.append(Prefix(length, found.key_width))

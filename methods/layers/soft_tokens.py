@@ -29,8 +29,6 @@ class SoftTokens(nn.Module):
         soft = soft.to(embedded.dtype).expand(rows, -1, -1)
         seen = attention_mask.new_ones(rows, self.length)
         mask = torch.cat([seen[:, :before], attention_mask, seen[:, before:]], dim=1)
-        if "position_ids" in others:
-            others["position_ids"] = (mask.cumsum(1) - 1).clamp(min=0)
         return self.model(
             inputs_embeds=torch.cat([soft[:, :before], embedded, soft[:, before:]], dim=1), attention_mask=mask, **others
         )

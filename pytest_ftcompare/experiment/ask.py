@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pytest_ftcompare.tasks import Task
 
 Inputs = dict[str, torch.Tensor]
+Arguments = tuple[Any, ...]
 Rows = list[list[int]]  # token ids
 Kind = Literal["decoder", "encoder", "encoder-decoder"]
 IGNORED = -100  # the label of a token that is not to be predicted, as cross_entropy has it
@@ -139,6 +140,9 @@ class Questioner:
                 f"lack {lost[0]}: save it again with save_pretrained, or ask it by pattern"
             )
         model.config.pad_token_id = self.tokenizer.pad_token_id
+        base = getattr(model, model.base_model_prefix, None)
+        if self.kind == "decoder" and base is not None and "position_ids" in inspect.signature(base.forward).parameters:
+            base.register_forward_pre_hook(_count_positions, with_kwargs=True)
         return Loaded(model.to(self.device), new)
 
     def language_model(self, model: nn.Module) -> nn.Module:
@@ -161,21 +165,16 @@ class Questioner:
         return ids
 
     def collate(self, rows: Rows) -> Inputs:
-        """Pad to the longest row: `input_ids` and `attention_mask`, each (rows, length), and where a model's forward has no
-        way to know them, positions."""
+        """Pad to the longest row: `input_ids` and `attention_mask`, each (rows, length)."""
         batch = self.tokenizer.pad({"input_ids": rows}, return_tensors="pt")
         return {name: batch[name].to(self.device) for name in ("input_ids", "attention_mask")}
 
     def _inputs(self, model: nn.Module, inputs: Inputs) -> dict[str, Any]:
         """The batch as `model` takes it."""
-        accepted = _parameters(model)
         found: dict[str, Any] = dict(inputs)
         if self.kind == "encoder-decoder":
             start = torch.full_like(inputs["input_ids"][:, :1], self.config.decoder_start_token_id)
             return found | {"decoder_input_ids": start}
-        if self.kind == "decoder" and "position_ids" in accepted and _takes_positions(model):
-            # Explicit, because not every architecture derives positions from the mask when rows are padded on the left.
-            found["position_ids"] = (inputs["attention_mask"].cumsum(1) - 1).clamp(min=0)
         return found
 
     def logits(self, model: nn.Module, inputs: Inputs) -> torch.Tensor:
@@ -197,6 +196,21 @@ class Questioner:
         return (losses.sum(1) / (wanted != IGNORED).sum(1)).mean()
 
 
+def _count_positions(base: nn.Module, arguments: Arguments, named: dict[str, Any]) -> tuple[Arguments, dict[str, Any]] | None:
+    """Forward pre-hook of a decoder: positions count the real tokens, a method's own included.
+
+    Not every architecture derives them from the mask where rows are padded on the left, and peft's soft prompts drop those
+    that they are given.
+    """
+    mask = named.get("attention_mask")
+    if named.get("position_ids") is not None or mask is None or mask.dim() != 2:
+        return None
+    read = arguments[0] if arguments else None
+    read = next(one for one in (read, named.get("input_ids"), named.get("inputs_embeds")) if one is not None)
+    positions = (mask.long().cumsum(1) - 1).clamp(min=0)
+    return arguments, named | {"position_ids": positions[:, -read.shape[1] :]}
+
+
 def _base(model: nn.Module) -> nn.Module:
     """The transformers model inside peft's wrapper, or inside a wrapper of ours."""
     inner: Any = model
@@ -209,9 +223,3 @@ def _base(model: nn.Module) -> nn.Module:
 def _parameters(model: nn.Module) -> frozenset[str]:
     """What the model's forward takes."""
     return frozenset(inspect.signature(_base(model).forward).parameters)
-
-
-def _takes_positions(model: nn.Module) -> bool:
-    """peft's soft prompts, prefixes apart, drop positions with a warning."""
-    config: Any = getattr(model, "active_peft_config", None)
-    return config is None or not config.is_prompt_learning or config.peft_type == "PREFIX_TUNING"

@@ -73,7 +73,11 @@ def _after_update(prepared: Prepared, probed: Probed, frozen: dict[str, torch.Te
     outputs = class_logits(model, prepared.ask, probed.rows)
     yield from _reloaded(prepared, model, outputs, probed.rows)
     if method.mergeable:
-        merged = class_logits(method.merge(copy.deepcopy(model)), prepared.ask, probed.rows)
+        try:
+            merged = class_logits(method.merge(copy.deepcopy(model)), prepared.ask, probed.rows)
+        except Exception as error:
+            yield f"it must merge into its base model, that raised {type(error).__name__}: {error}"
+            return
         if (apart := _apart(outputs, merged)) > TOLERANCE:
             yield f"merged, the outputs must be the unmerged ones, they differ by {apart:.2g}"
 

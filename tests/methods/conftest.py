@@ -31,7 +31,7 @@ def configs():
     yield "qwen3", t.Qwen3ForCausalLM(t.Qwen3Config(**LLAMA))
     yield "gemma", t.GemmaForCausalLM(t.GemmaConfig(**LLAMA))
     yield "gemma2", t.Gemma2ForCausalLM(t.Gemma2Config(**LLAMA))
-    yield "bert", t.BertForMaskedLM(t.BertConfig(**ENCODER))
+    yield "bert", t.BertModel(t.BertConfig(**ENCODER))  # with its pooler
     yield "roberta", t.RobertaForMaskedLM(t.RobertaConfig(**ENCODER | {"max_position_embeddings": 200}))
     yield (
         "t5",
