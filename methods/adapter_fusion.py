@@ -23,6 +23,7 @@ LEAST_SOURCES = 3
 
 class AdapterFusion(Method):
     name = "adapter_fusion"
+    asks = ("head", "pattern")
     base_at_start = True
     recipes = {
         "pocket": Recipe(

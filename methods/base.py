@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pytest_ftcompare.experiment.trial import Stage, Trial
     from pytest_ftcompare.tasks import Example, Task
 
-Ask = Literal["head", "pattern"]
+Ask = Literal["head", "pattern", "answer"]
 Fits = Callable[[str], bool]
 WHO = "method.json"  # beside the tensors of a checkpoint: which method and base model they belong to
 
@@ -52,12 +52,13 @@ class Recipe:
 class Method:
     """Full fine-tuning, and the hooks by which others differ from it.
 
-    `ask` is "head" (a new classification head) or "pattern" (the language model's head at the verbalizers);
-    `base` names the base model's weights in a checkpoint.
+    `ask` is "head" (a new classification head), "pattern" (the language model's head at the verbalizers) or "answer" (the
+    language model writes the answer, of which alone the loss is taken). `base` names the base model's weights in a
+    checkpoint.
     """
 
     name: ClassVar[str]
-    asks: ClassVar[tuple[Ask, ...]] = ("head", "pattern")  # the first is the default
+    asks: ClassVar[tuple[Ask, ...]] = ("head", "pattern", "answer")  # the first is the default
     trains: ClassVar[bool] = True
     base_at_start: ClassVar[bool] = False  # before the first update its outputs are the base model's
     mergeable: ClassVar[bool] = False  # `merge` leaves a plain base model with the same outputs
@@ -136,8 +137,8 @@ class Method:
     def restore(self, model: nn.Module, folder: Path) -> nn.Module:
         """`model`, freshly loaded, with what `save` wrote; a checkpoint of something else is a `MethodError`."""
         try:
-            who = json.loads((folder / WHO).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+            who = dict(json.loads((folder / WHO).read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as error:
             raise MethodError(f"expected a checkpoint of {self.name} in {folder}, its {WHO} cannot be read: {error}") from None
         for what, mine in (("method", self.name), ("base", self.base), ("ask", self.ask)):
             if who.get(what) != mine:

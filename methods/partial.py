@@ -27,9 +27,7 @@ class Partial(Method):
         found = places(model)
         count, present = self.count("layers"), len(found.layers)
         if count > present:
-            raise MethodError(
-                f"partial: expected at most {present} layers to train, which this {found.model_type} has, got {count}"
-            )
+            raise MethodError(f"partial: expected layers to be at most {present}, as many as the model has, got {count}")
         kept = tuple(f"{found.path}.{number}." for number in range(present - count, present))
         return freeze(model, self.ask, but=lambda name: name.startswith((*kept, *found.after)))
 

@@ -1,7 +1,8 @@
 """UniPELT: LoRA on query and value, a prefix and an adapter in every layer, each behind a gate that learns when to use it.
 
 Mao et al. 2021 (arXiv:2110.07577): prefix length 10, LoRA rank 8, adapter size 48; lr 5e-4. LoRA is peft's. A gate is one
-number a row, averaged over the row's tokens: it looks at the whole text, which is right where a class is asked for.
+number a row, averaged over the row's tokens: it looks at the whole text, which is right where a class is asked for and wrong
+where the model writes.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 class Unipelt(Method):
     name = "unipelt"
+    asks = ("head", "pattern")
     recipes = {
         "pocket": Recipe(lr=0.01, epochs=20, options={"length": 5, "size": 16, "r": 4, "alpha": 8}),
         "paper": Recipe(lr=5e-4, epochs=40, batch=32, options={"length": 10, "size": 48, "r": 8, "alpha": 16}),
@@ -28,7 +30,7 @@ class Unipelt(Method):
         from peft import LoraConfig, inject_adapter_in_model
 
         from .layers.architecture import places
-        from .layers.bottleneck import add_after
+        from .layers.bottleneck import add_after, device_of
         from .layers.gates import Batch, GatedBottleneck, LayerGates
         from .layers.head import freeze
         from .layers.prefix import add_prefix
@@ -41,7 +43,7 @@ class Unipelt(Method):
         model.register_forward_pre_hook(batch.remember, with_kwargs=True)
         for layer, prefix in zip(found.layers, add_prefix(model, found, self.count("length")), strict=True):
             add_after(found.of(layer, "ffn_out"), GatedBottleneck(found.width, self.count("size"), batch))
-            gates = LayerGates(found.width, batch, prefix)
+            gates = LayerGates(found.width, batch, prefix).to(device_of(layer))
             # On the attention, not the layer, whose hooks do not run again where its activations are recomputed.
             attention: Any = found.of(layer, "attention")
             attention.add_module("gates", gates)

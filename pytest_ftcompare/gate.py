@@ -83,11 +83,10 @@ def _setting(settings: Settings) -> Setting:
 def _candidate(prepared: Prepared) -> Result:
     """The case's result as it is before anything is computed."""
     from pytest_ftcompare.experiment.environment import capture
-    from pytest_ftcompare.experiment.prepare import labels
 
     case, majority = prepared.case, {}
     for split in ("test", "ood"):
-        counts = Counter(labels(prepared.examples[split]))
+        counts = Counter(one.label for one in prepared.examples[split])
         majority[split] = max(counts.values()) / counts.total()
     return Result(
         id=case.id,

@@ -40,6 +40,9 @@ def _askable(method: str, name: str, options: Options) -> None:
     task = tasks.load(name)
     if task.words_labelled:
         raise pytest.Collector.CollectError(f"{method} on {name}: expected a task with one label a row, {name} labels words")
+    if task.written != (ask == "answer"):
+        written = "writes its answers" if task.written else "has classes"
+        raise pytest.Collector.CollectError(f"{method} on {name}: expected another ask than {ask!r}, as the task {written}")
     if ask == "pattern" and not task.verbalizers:
         raise pytest.Collector.CollectError(
             f"{method} on {name}: expected a task with verbalizers to ask by pattern, it has none"

@@ -49,14 +49,19 @@ class Bottleneck(nn.Module):
         return output if self.absent else output + self(x)
 
 
+def device_of(module: nn.Module) -> torch.device:
+    """Where a module's weights are: what is added to it is made on the CPU, the same on every machine, and moved there."""
+    return next(module.parameters()).device
+
+
 def add_after(place: nn.Module, adapter: nn.Module) -> None:
     """Put an adapter behind a module; it becomes the module's child, so that it is saved, moved and copied with it."""
-    place.add_module("adapter", adapter)
+    place.add_module("adapter", adapter.to(device_of(place)))
     place.register_forward_hook(adapter.after)  # type: ignore[arg-type]
 
 
 def add_beside(start: nn.Module, end: nn.Module, adapter: Bottleneck) -> None:
     """Put an adapter beside all that lies between the input of `start` and the output of `end`."""
-    end.add_module("adapter", adapter)
+    end.add_module("adapter", adapter.to(device_of(end)))
     start.register_forward_pre_hook(adapter.remember)
     end.register_forward_hook(adapter.beside)

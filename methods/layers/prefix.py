@@ -19,6 +19,7 @@ from transformers.masking_utils import sdpa_mask
 
 from ..base import MethodError
 from .architecture import Places
+from .bottleneck import device_of
 
 NAME = "with_prefix"
 
@@ -80,6 +81,7 @@ def add_prefix(model: nn.Module, found: Places, length: int) -> list[Prefix]:
     attending.set_attn_implementation(NAME)
     prefixes = []
     for layer in found.layers:
-        prefixes.append(Prefix(length, found.key_width))
-        found.of(layer, "attention").add_module("prefix", prefixes[-1])
+        attention = found.of(layer, "attention")
+        prefixes.append(Prefix(length, found.key_width).to(device_of(attention)))
+        attention.add_module("prefix", prefixes[-1])
     return prefixes

@@ -1,4 +1,4 @@
-"""The ways of asking a model for a class: a classification head, or the language model's head at the verbalizers.
+"""The ways of asking a model: a classification head, the language model's head at the verbalizers, or a written answer.
 
 Decoders are padded on the left, so that the last position is the answer's and a mask that is ignored shows; encoders on
 the right, as they were trained.
@@ -32,6 +32,7 @@ Inputs = dict[str, torch.Tensor]
 Arguments = tuple[Any, ...]
 Rows = list[list[int]]  # token ids
 Kind = Literal["decoder", "encoder", "encoder-decoder"]
+ANSWER_TOKENS = 32  # the longest answer that a model may write
 IGNORED = -100  # the label of a token that is not to be predicted, as cross_entropy has it
 
 
@@ -72,8 +73,11 @@ class Questioner:
     options: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
-        wrong = {"pattern": {"encoder": "a method with a classification head, or a decoder"}}
-        wrong["head"] = {"encoder-decoder": "a method that asks by pattern"}
+        wrong = {
+            "head": {"encoder-decoder": "a method that asks by pattern"},
+            "pattern": {"encoder": "a method with a classification head, or a decoder"},
+            "answer": {"encoder": "a decoder", "encoder-decoder": "a decoder"},
+        }
         if use := wrong[self.ask].get(self.kind):
             raise ModelError(
                 f"expected a model that can be asked by {self.ask}, {self.path.name} is {self.config.model_type}, "
@@ -127,7 +131,7 @@ class Questioner:
         """The base model in float32 on the device; a classification head is new and drawn from torch's generator."""
         auto: Any = AutoModelForSequenceClassification
         wanted: dict[str, Any] = {"num_labels": len(self.task.labels)}
-        if self.ask == "pattern":
+        if self.ask != "head":
             auto, wanted = AutoModelForSeq2SeqLM if self.kind == "encoder-decoder" else AutoModelForCausalLM, {}
         wanted |= self.options or {}
         model, info = auto.from_pretrained(self.path, dtype=torch.float32, output_loading_info=True, **wanted)
@@ -147,7 +151,7 @@ class Questioner:
 
     def language_model(self, model: nn.Module) -> nn.Module:
         """`model` with its language model's head: itself, or a wrapper around the same base weights."""
-        if self.ask == "pattern":
+        if self.ask != "head":
             return model
         whole = self.by("pattern").load().model
         prefix: Any = whole.base_model_prefix
@@ -178,14 +182,40 @@ class Questioner:
         return found
 
     def logits(self, model: nn.Module, inputs: Inputs) -> torch.Tensor:
-        """Scores of the classes, (rows, classes)."""
+        """Scores of the classes, (rows, classes); where an answer is to be written, of the whole vocabulary for its start."""
         found = self._inputs(model, inputs)
         if self.ask == "head":
             return model(**found).logits  # type: ignore[no-any-return]
         if "logits_to_keep" in _parameters(model):
             found["logits_to_keep"] = 1
         scores: torch.Tensor = model(**found, use_cache=False).logits[:, -1]
-        return scores[:, self.verbalizers]
+        return scores[:, self.verbalizers] if self.ask == "pattern" else scores
+
+    def with_answers(self, rows: Rows, answers: list[str]) -> tuple[Rows, list[int]]:
+        """Each row with its answer and the end of text behind it, and how many tokens that is."""
+        ids: Rows = [
+            [*one, self.tokenizer.eos_token_id] for one in self.tokenizer(answers, add_special_tokens=False)["input_ids"]
+        ]
+        joined = [[*row, *answer][-self.length + self.reserved :] for row, answer in zip(rows, ids, strict=True)]
+        return joined, [len(one) for one in ids]
+
+    def answer_loss(self, model: nn.Module, rows: Rows, counts: torch.Tensor) -> torch.Tensor:
+        """Cross-entropy of the last `counts` tokens of each row alone, averaged over them, then over rows."""
+        inputs = self.collate(rows)
+        logits = model(**self._inputs(model, inputs), use_cache=False).logits[:, :-1].float()
+        places = torch.arange(logits.shape[1], device=logits.device)
+        wanted = inputs["input_ids"][:, 1:].masked_fill(places < logits.shape[1] - counts[:, None], IGNORED)
+        losses = nn.functional.cross_entropy(logits.transpose(1, 2), wanted, ignore_index=IGNORED, reduction="none")
+        return (losses.sum(1) / counts).mean()
+
+    def write(self, model: nn.Module, rows: Rows) -> list[str]:
+        """What the model writes after each row, greedily, up to the end of text or `ANSWER_TOKENS`."""
+        writing: Any = model
+        inputs = self.collate(rows)
+        ends = {"eos_token_id": self.tokenizer.eos_token_id, "pad_token_id": self.tokenizer.pad_token_id}
+        found = writing.generate(**inputs, max_new_tokens=ANSWER_TOKENS, do_sample=False, **ends)
+        texts: list[str] = self.tokenizer.batch_decode(found[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+        return texts
 
     def text_loss(self, model: nn.Module, rows: Rows) -> torch.Tensor:
         """Language modelling: cross-entropy of each next token, averaged over a row's tokens, then over rows."""

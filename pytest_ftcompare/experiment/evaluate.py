@@ -1,28 +1,87 @@
-"""Evaluation: class logits of every row, in batches of like length, in the rows' own order."""
+"""Evaluation: class logits of every row, or written answers, in batches of like length, in the rows' own order."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import nn
+from torch.nn.functional import cross_entropy
 
 from pytest_ftcompare.experiment.ask import Questioner
+from pytest_ftcompare.tasks import Example
 
 BATCH = 64
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """Of each row what was chosen and whether it is right; how often each class (or the commonest answer, and the others)
+    was chosen; the mean loss."""
+
+    chosen: list[int] | list[str]
+    right: list[bool]
+    counts: list[int]
+    loss: float
+
+
+def _batches(rows: Sequence[list[int]]) -> Iterator[list[int]]:
+    by_length = sorted(range(len(rows)), key=lambda at: len(rows[at]))
+    yield from (by_length[start : start + BATCH] for start in range(0, len(rows), BATCH))
 
 
 @torch.inference_mode()
 def class_logits(model: nn.Module, ask: Questioner, rows: Sequence[list[int]]) -> torch.Tensor:
     """(rows, classes) in float32 on the CPU; dropout off."""
     model.eval()
-    by_length = sorted(range(len(rows)), key=lambda at: len(rows[at]))
     result: torch.Tensor | None = None
-    for start in range(0, len(rows), BATCH):
-        chosen = by_length[start : start + BATCH]
+    for chosen in _batches(rows):
         logits = ask.logits(model, ask.collate([rows[at] for at in chosen])).float().cpu()
         if result is None:
             result = torch.empty(len(rows), logits.shape[1])
         result[chosen] = logits
     assert result is not None
     return result
+
+
+@torch.inference_mode()
+def _answers(model: nn.Module, ask: Questioner, rows: Sequence[list[int]]) -> list[str]:
+    model.eval()
+    result = [""] * len(rows)
+    for chosen in _batches(rows):
+        for at, text in zip(chosen, ask.write(model, [rows[at] for at in chosen]), strict=True):
+            result[at] = text
+    return result
+
+
+@torch.inference_mode()
+def _answers_loss(model: nn.Module, ask: Questioner, rows: Sequence[list[int]], wanted: list[str]) -> float:
+    whole, counts = ask.with_answers(list(rows), wanted)
+    total = 0.0
+    for chosen in _batches(whole):
+        picked = torch.tensor([counts[at] for at in chosen], device=ask.device)
+        total += ask.answer_loss(model, [whole[at] for at in chosen], picked).item() * len(chosen)
+    return total / len(rows)
+
+
+def evaluate(model: nn.Module, ask: Questioner, rows: Sequence[list[int]], examples: Sequence[Example]) -> Evaluated:
+    """Hold what the model says of each row against its example."""
+    if ask.ask == "answer":
+        wanted = [str(one.label) for one in examples]
+        texts = _answers(model, ask, rows)
+        commonest = Counter(texts).most_common(1)[0][1]
+        right = [text.strip() == answer.strip() for text, answer in zip(texts, wanted, strict=True)]
+        loss = _answers_loss(model, ask, rows, wanted)
+        return Evaluated(texts, right, [commonest, len(texts) - commonest], loss)
+    labels = torch.tensor([one.label for one in examples])
+    logits = class_logits(model, ask, rows)
+    chosen = logits.argmax(1)
+    counts = Counter(chosen.tolist())
+    return Evaluated(
+        chosen.tolist(),
+        (chosen == labels).tolist(),
+        [counts[label] for label in range(logits.shape[1])],
+        cross_entropy(logits, labels).item(),
+    )

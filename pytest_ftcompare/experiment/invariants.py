@@ -21,6 +21,7 @@ from pytest_ftcompare.experiment.signature import structure
 from pytest_ftcompare.experiment.train import backward, trainable
 from pytest_ftcompare.result import Json
 
+ROUNDING = 1e-6  # of logits that only another order of a sum may part
 TOLERANCE = 1e-4  # of logits and gradients in float32, relative to their size
 
 
@@ -92,7 +93,7 @@ def _reloaded(prepared: Prepared, model: nn.Module, outputs: torch.Tensor, rows:
         except Exception as error:
             yield f"what was saved must load again, it raised {type(error).__name__}: {error}"
             return
-    if (apart := _apart(outputs, class_logits(reloaded, prepared.ask, rows))) > 0:
+    if (apart := _apart(outputs, class_logits(reloaded, prepared.ask, rows))) > ROUNDING:
         yield f"saved and loaded again, the outputs must be the same, they differ by {apart:.2g}"
 
 

@@ -151,6 +151,6 @@ def labels(examples: list[tasks.Example]) -> list[int]:
     found: list[int] = []
     for one in examples:
         if not isinstance(one.label, int):
-            raise ModelError("this task labels words: a method with a token classification head is needed")
+            raise ModelError("expected a task with one class a row: this one labels words, or has its answers written")
         found.append(one.label)
     return found

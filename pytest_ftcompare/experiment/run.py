@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections import Counter
 from itertools import pairwise
 
 import torch
-from torch.nn.functional import cross_entropy
 
-from pytest_ftcompare.experiment.evaluate import class_logits
-from pytest_ftcompare.experiment.prepare import Prepared, labels
+from pytest_ftcompare.experiment.evaluate import evaluate
+from pytest_ftcompare.experiment.prepare import Prepared
 from pytest_ftcompare.experiment.train import Progress, Step, TrainingError, train
 from pytest_ftcompare.experiment.trial import Trial
 from pytest_ftcompare.result import Sample, Trace, digest, pack, rounded
@@ -44,20 +43,16 @@ def run_seed(prepared: Prepared, seed: int, progress: Progress) -> Sample:
     metrics: dict[str, float] = {}
     correct: dict[str, str] = {}
     predicted: dict[str, list[int]] = {}
-    choices: dict[str, list[int]] = {}
-    for split, name in (("test", "accuracy"), ("ood", "accuracy_ood")):
+    choices: dict[str, list[int] | list[str]] = {}
+    for split, suffix in (("test", ""), ("ood", "_ood")):
         examples = prepared.examples[split]
-        wanted = torch.tensor(labels(examples))
-        logits = class_logits(model, prepared.ask, prepared.encode(examples, trial.support))
-        if not torch.isfinite(logits).all():
+        found = evaluate(model, prepared.ask, prepared.encode(examples, trial.support), examples)
+        if not math.isfinite(found.loss):
             raise TrainingError(f"expected finite scores on the {split} split, some are not (seed {seed})")
-        chosen = logits.argmax(1)
-        right = chosen == wanted
-        metrics[name] = rounded(right.float().mean().item())
-        metrics["loss" if split == "test" else "loss_ood"] = rounded(cross_entropy(logits, wanted).item())
-        correct[split] = pack(right.tolist())
-        counts = Counter(chosen.tolist())
-        predicted[split] = [counts[label] for label in range(len(prepared.task.labels))]
-        choices[split] = chosen.tolist()
+        metrics[f"accuracy{suffix}"] = rounded(sum(found.right) / len(found.right))
+        metrics[f"loss{suffix}"] = rounded(found.loss)
+        correct[split] = pack(found.right)
+        predicted[split] = found.counts
+        choices[split] = found.chosen
     subset = digest(sorted([sorted(one.fields.items()), one.label] for one in trial.support))
     return Sample(seed, subset, trace_of(steps), metrics, correct, predicted, digest(choices), round(seconds, 2))

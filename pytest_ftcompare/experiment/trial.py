@@ -75,11 +75,23 @@ class Trial:
     def stage(self, recipe: Recipe) -> Stage:
         """The task itself: the method's rows, targets and loss."""
         method, ask = self.prepared.method, self.prepared.ask
+        if ask.ask == "answer":
+            return self._answer_stage(recipe)
 
         def loss(model: nn.Module, rows: Rows, targets: torch.Tensor) -> torch.Tensor:
             return method.loss(ask.logits(model, ask.collate(rows)), targets) + method.penalty(model)
 
         return Stage(recipe, self.rows, method.targets(self), loss)
+
+    def _answer_stage(self, recipe: Recipe) -> Stage:
+        """Writing the sample's answers; a target is the number of an answer's tokens."""
+        method, ask = self.prepared.method, self.prepared.ask
+        rows, counts = ask.with_answers(self.rows, [str(one.label) for one in self.support])
+
+        def loss(model: nn.Module, rows: Rows, targets: torch.Tensor) -> torch.Tensor:
+            return ask.answer_loss(model, rows, targets) + method.penalty(model)
+
+        return Stage(recipe, rows, torch.tensor(counts, device=ask.device), loss)
 
     def of(self, task: str, shots: int) -> Trial:
         """The same seed of another task, with `shots` a class; of this task, the sample at hand."""

@@ -8,6 +8,13 @@ from pytest_ftcompare.pocket import chinese, words
 from pytest_ftcompare.pocket.grammar import SEEN, Rng, clause, noun
 
 
+def prompt(kind: str, instruction: str, given: str) -> str:
+    """The request, up to where its answer begins."""
+    if kind.startswith("zh"):
+        return f"指令：{instruction} 输入：{given} 回答："
+    return f"instruction: {instruction} input: {given} answer:"
+
+
 @dataclass(frozen=True)
 class Instruction:
     """One request with its reference answer."""
@@ -19,9 +26,8 @@ class Instruction:
 
     def text(self) -> str:
         """The prompt followed by its answer, as the base models read it."""
-        if self.kind.startswith("zh"):
-            return f"指令：{self.instruction} 输入：{self.input} 回答：{self.output}"
-        return f"instruction: {self.instruction} input: {self.input} answer: {self.output}"
+        gap = "" if self.kind.startswith("zh") else " "
+        return f"{prompt(self.kind, self.instruction, self.input)}{gap}{self.output}"
 
 
 def _opposite(rng: Rng) -> Instruction:

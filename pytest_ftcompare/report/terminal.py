@@ -16,6 +16,7 @@ from pytest_ftcompare.session import Session
 
 Line = tuple[str, dict[str, bool]]
 PLAIN: dict[str, bool] = {}
+NAME = 20  # columns for a method; all columns together are 80
 
 
 def _rank(one: Judgement) -> tuple[int, str]:
@@ -42,7 +43,7 @@ def _row(one: Judgement) -> str:
     seeds = f"({one.seeds} seed{'s' * (one.seeds != 1)})"
     if not one.comparisons:
         score = f"{100 * one.scores['accuracy']:5.1f}%" if one.scores else ""
-        return f"{method:14}{'':>14}{score:>10}{'':4}  {seeds if one.seeds else '':14}{one.verdict:>12}"
+        return f"{method:{NAME}}{'':>13}{score:>7}{'':6} {seeds if one.seeds else '':21}{one.verdict:>12}"
     first = one.comparisons[0]
     if IDENTICAL in one.notes:
         base, new, versus = _score(first.base, 0.0, 1), "identical", f"=  {seeds}"
@@ -52,7 +53,7 @@ def _row(one: Judgement) -> str:
         versus = f"{shift}  {seeds}"
     if not one.outcome:
         versus = f"not judged  {seeds}"
-    return f"{method:14}{base:>14}{new:>14}  {versus:<21}{one.verdict:>12}"
+    return f"{method:{NAME}}{base:>13}{new:>13} {versus:<21}{one.verdict:>12}"
 
 
 def _moved(judgements: list[Judgement]) -> Iterator[Line]:
@@ -111,7 +112,7 @@ def lines(session: Session, settings: Settings) -> Iterator[Line]:
     for (suite, setting), group in groupby(by_suite, key=lambda one: (one.suite, _setting(one))):
         title = f"{suite}: {setting}"
         yield f"{title:<28}", PLAIN
-        yield f"{'accuracy':14}{'baseline':>14}{'new':>14}  {'vs baseline':<21}{'verdict':>12}", PLAIN
+        yield f"{'accuracy':{NAME}}{'baseline':>13}{'new':>13} {'vs baseline':<21}{'verdict':>12}", PLAIN
         for one in sorted(group, key=_rank):
             yield _row(one), {"red": True} if one.verdict in FAILING and not session.update else PLAIN
         yield "", PLAIN

@@ -7,7 +7,7 @@ from importlib import import_module
 
 from pytest_ftcompare.tasks.base import DataError, Example, Row, Source, Task, few_shot
 
-NAMES = ("pocket_cola", "pocket_mnli", "pocket_sst", "pocket_ner", "cola", "mnli", "blimp")
+NAMES = ("pocket_cola", "pocket_mnli", "pocket_sst", "pocket_ner", "pocket_instructions", "cola", "mnli", "blimp")
 
 
 @cache

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 Row = Mapping[str, Any]
-Label = int | tuple[int, ...]
+Label = int | tuple[int, ...] | str
 
 
 class DataError(ValueError):
@@ -17,7 +17,7 @@ class DataError(ValueError):
 
 @dataclass(frozen=True)
 class Example:
-    """One question: its text fields and the index of its label (one index a word for sequence labelling)."""
+    """One question: its text fields and its label: an index, one index a word for sequence labelling, or the written answer."""
 
     fields: Mapping[str, str]
     label: Label
@@ -55,6 +55,7 @@ class Task:
     instruction: str = ""
     verbalizers: tuple[str, ...] = ()
     words_labelled: bool = False
+    written: bool = False  # the model writes its answer, which is scored by exact match
     notes: str = field(default="", compare=False)
 
     def splits(self) -> dict[str, Source]:
@@ -73,6 +74,12 @@ class Task:
                     f"task {self.name}: expected a column {missing} in {where}, row {index} has {sorted(row)}"
                 ) from None
             for example in made:
+                if self.written:
+                    if not isinstance(example.label, str) or not example.label:
+                        raise DataError(
+                            f"task {self.name}: expected an answer of some text in {where}, row {index} has {example.label!r}"
+                        )
+                    continue
                 given = example.label if isinstance(example.label, tuple) else (example.label,)
                 if not all(isinstance(one, int) and 0 <= one < len(self.labels) for one in given):
                     raise DataError(
@@ -86,21 +93,21 @@ class Task:
 
 
 def few_shot(task: Task, pool: Sequence[Example], shots: int, seed: int) -> list[Example]:
-    """`shots` examples of each class (of all, for sequence labelling), another draw for each seed, shuffled.
+    """`shots` examples of each class (of all, where rows have no one class), another draw for each seed, shuffled.
 
     Python's own generator draws them, so a sample does not move with numpy's or torch's version.
     """
     rng = random.Random(f"few-shot {task.name} {seed}")
-    if task.words_labelled:
+    if task.words_labelled or task.written:
         classes: list[Sequence[Example]] = [pool]
     else:
         classes = [[one for one in pool if one.label == label] for label in range(len(task.labels))]
     chosen: list[Example] = []
     for label, members in enumerate(classes):
         if len(members) < shots:
+            of = f" of class {task.labels[label]!r}" if len(classes) > 1 else ""
             raise DataError(
-                f"task {task.name}: expected at least {shots} training rows of class {task.labels[label]!r}, "
-                f"found {len(members)}: ask for fewer shots"
+                f"task {task.name}: expected at least {shots} training rows{of}, found {len(members)}: ask for fewer shots"
             )
         chosen += rng.sample(members, shots)
     rng.shuffle(chosen)

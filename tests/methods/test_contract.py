@@ -14,6 +14,7 @@ from pytest_ftcompare.experiment.train import backward, make_optimizer, train, t
 from pytest_ftcompare.experiment.trial import Trial
 
 TRAINED = [name for name in methods.NAMES if methods.load(name).trains]
+TASKS = {"head": "pocket_sst", "pattern": "pocket_sst", "answer": "pocket_instructions"}
 PAIRS = [(name, ask) for name in methods.NAMES for ask in methods.load(name).asks]
 TRAINED_PAIRS = [(name, ask) for name, ask in PAIRS if name in TRAINED]
 TOLERANCE = 1e-4  # of gradients and updates in float32, relative to the global norm
@@ -28,7 +29,7 @@ def quick(make, method, seed=0, **options):
     return run_seed(make(method, **options), seed, silent)
 
 
-def trained(prepared, epochs_of=None):
+def trained(prepared):
     """A model after the method's last stage of two epochs, and its trial."""
     trial = Trial(prepared, 0, 4)
     torch.manual_seed(0)
@@ -39,7 +40,7 @@ def trained(prepared, epochs_of=None):
 
 @pytest.mark.parametrize(("method", "ask"), PAIRS)
 def test_no_invariant_is_broken(make, method, ask):
-    _, _, broken = inspect(make(method, ask=ask))
+    _, _, broken = inspect(make(method, ask=ask, task=TASKS[ask]))
     assert broken == []
 
 
@@ -55,7 +56,7 @@ def test_a_seed_repeats_to_the_last_bit_and_another_differs(make, method):
 
 @pytest.mark.parametrize(("method", "ask"), TRAINED_PAIRS)
 def test_only_what_is_declared_to_train_changes_in_two_updates(make, method, ask):
-    prepared = make(method, ask=ask, epochs=2, batch=8)
+    prepared = make(method, ask=ask, task=TASKS[ask], epochs=2, batch=8)
     trial = Trial(prepared, 0, 4)
     torch.manual_seed(0)
     model, _ = prepared.adapted()
@@ -67,7 +68,8 @@ def test_only_what_is_declared_to_train_changes_in_two_updates(make, method, ask
     tied = {"lm_head.weight": "model.decoder.embed_tokens.weight"}
     assert {tied.get(name, name) for name in changed} <= declared
     # A key's bias has no gradient (softmax does not see it), yet Adam moves it by rounding noise: both are right.
-    assert {name for name in declared - changed if "k_proj.bias" not in name} == set()
+    # AdaLoRA's allocator may set a matrix's singular values back to zero.
+    assert {name for name in declared - changed if "k_proj.bias" not in name and "lora_E" not in name} == set()
 
 
 @pytest.mark.parametrize("method", TRAINED)
@@ -86,12 +88,16 @@ def test_dropout_is_on_in_training_and_off_in_evaluation(make, method):
 
 @pytest.mark.parametrize(("method", "ask"), TRAINED_PAIRS)
 def test_what_is_saved_after_training_loads_to_the_last_bit(make, tmp_path, method, ask):
-    prepared = make(method, ask=ask, epochs=2)
+    prepared = make(method, ask=ask, task=TASKS[ask], epochs=2)
     model, trial = trained(prepared)
     prepared.method.save(model, tmp_path)
     torch.manual_seed(7)  # another fresh head, which must be overwritten
     again = prepared.method.restore(prepared.loaded().model, tmp_path)
-    assert torch.equal(class_logits(model, prepared.ask, trial.rows), class_logits(again, prepared.ask, trial.rows))
+    trained_logits, read_logits = (class_logits(one, prepared.ask, trial.rows) for one in (model, again))
+    if method == "adalora":  # it saves no pruned ranks: a sum over fewer of them is added up in another order
+        torch.testing.assert_close(trained_logits, read_logits)
+    else:
+        assert torch.equal(trained_logits, read_logits)
     assert json.loads((tmp_path / "method.json").read_text())["method"] == method
     assert {one.suffix for one in tmp_path.iterdir()} <= {".safetensors", ".json", ".md"}
 
@@ -112,7 +118,7 @@ def updated(prepared):
 
 @pytest.mark.parametrize("method", TRAINED)
 def test_gradient_checkpointing_gives_the_same_update_or_is_refused(make, method):
-    plain, _ = updated(make(method, ask="head") if "head" in methods.load(method).asks else make(method))
+    plain, _ = updated(make(method))
     prepared = make(method, checkpointing=True)
     if method in ("prefix_tuning", "p_tuning_v2"):
         with pytest.raises(MethodError, match=r"peft refuses .* does not work with gradient checkpointing"):
@@ -129,7 +135,7 @@ def test_gradient_checkpointing_gives_the_same_update_or_is_refused(make, method
 
 @pytest.mark.parametrize(("method", "ask"), TRAINED_PAIRS)
 def test_eight_micro_batches_of_different_lengths_give_the_gradient_of_one_batch(make, method, ask):
-    prepared = make(method, ask=ask, task="pocket_cola")
+    prepared = make(method, ask=ask, task={**TASKS, "head": "pocket_cola"}[ask])
     stage = Trial(prepared, 0, 8).stage(prepared.method.recipe)
     assert len({len(row) for row in stage.rows}) > 3
     model, _ = prepared.adapted()

@@ -139,7 +139,7 @@ def test_a_hub_folder_without_the_model_names_it_and_how_to_fetch_it(shell):
 
 def test_a_method_file_that_raises_is_one_sentence(shell, monkeypatch):
     def broken(name):
-        raise methods.MethodError(f"methods/{name}.py could not be loaded: ValueError: no such layer")
+        raise methods.MethodFileError(f"methods/{name}.py could not be loaded: ValueError: no such layer")
 
     monkeypatch.setattr(methods, "load", broken)
     says(shell.run(), "*methods/full.py could not be loaded: ValueError: no such layer*")
@@ -222,3 +222,38 @@ def test_the_remedy_repeats_the_runs_own_options(shell):
     shell.run("--ftcompare-threads=2").stdout.fnmatch_lines(
         ["*pytest --ftcompare-threads=2 --update-baselines 'test_quick.py*"]
     )
+
+
+def test_a_way_of_asking_that_a_method_lacks_is_refused_at_collection(shell):
+    shell.suite(methods=("pbft",), extra='options={"ask": "head"}')
+    result = shell.run("--collect-only")
+    assert result.ret == 2
+    says(result, "*pbft cannot ask by 'head': expected ask='pattern' in its options*")
+
+
+def test_a_task_that_a_way_of_asking_does_not_fit_is_refused_at_collection(shell):
+    for method, task, extra, sentence in (
+        ("icl", "pocket_ner", "shots=(2,)", "icl on pocket_ner: expected a task with one label a row"),
+        ("full", "pocket_instructions", "shots=(2,)", "full on pocket_instructions: expected another ask than 'head'"),
+        ("lora", "pocket_sst", 'options={"ask": "answer"}', "lora on pocket_sst: expected another ask than 'answer'"),
+    ):
+        extra = extra if "options" in extra else "outcome=False"
+        shell.suite(methods=(method,), tasks=(task,), extra=extra)
+        result = shell.run("--collect-only")
+        assert result.ret == 2
+        says(result, f"*{sentence}*")
+
+
+def test_a_method_asked_in_another_way_is_another_case(shell):
+    shell.suite(methods=("lora",), extra='options={"ask": "pattern", "epochs": 1}, outcome=False')
+    shell.update(seeds=1)
+    (file,) = shell.files()
+    assert file.stem == "lora-pocket_sst-opt-0.4m-n2-ask=pattern-epochs=1"
+    assert shell.run().ret == 0
+
+
+def test_a_method_that_refuses_its_options_is_one_sentence_and_invalid(shell):
+    shell.suite(methods=("lora",), extra='options={"r": 0}, outcome=False')
+    result = shell.run()
+    assert result.ret == 1
+    says(result, "*lora: expected r to be a whole number of at least 1, got 0*", "*1 invalid*")

@@ -1,0 +1,33 @@
+"""Instructions in the pocket language and in Chinese, answered in writing; out of domain: kinds that no training row has."""
+
+from __future__ import annotations
+
+from pytest_ftcompare.pocket.instructions import prompt
+from pytest_ftcompare.tasks.base import Example, Row, Source, Task
+
+HELD_OUT = ("en-kind", "en-opposite", "en-plural")
+
+
+def _example(row: Row) -> list[Example]:
+    text = prompt(row["kind"], row["instruction"], row["input"])
+    return [Example({"prompt": text}, f" {row['output']}", row["kind"])]
+
+
+def _in_domain(row: Row, _: int) -> list[Example]:
+    return [] if row["kind"] in HELD_OUT else _example(row)
+
+
+def _held_out(row: Row, _: int) -> list[Example]:
+    return _example(row) if row["kind"] in HELD_OUT else []
+
+
+TASK = Task(
+    name="pocket_instructions",
+    labels=(),
+    train=Source("pocket/instructions", "train", _in_domain),
+    test=Source("pocket/instructions", "test", _in_domain),
+    ood=Source("pocket/instructions", "train", _held_out),
+    plain="{prompt}",
+    pattern="{prompt}",
+    written=True,
+)

@@ -1,0 +1,145 @@
+"""What cannot be is refused before training, in one sentence that says what was expected, what came and what to do."""
+
+import json
+import sys
+
+import pytest
+import torch
+from pytest_ftcompare.methods.base import MethodError
+
+from pytest_ftcompare.experiment.ask import ModelError
+from pytest_ftcompare.experiment.train import train
+from pytest_ftcompare.experiment.trial import Trial
+
+REFUSED = [
+    ("lora", {"r": 0}, "lora: expected r to be a whole number of at least 1, got 0"),
+    ("dora", {"r": -3}, "dora: expected r to be a whole number of at least 1, got -3"),
+    ("qlora", {"r": 1.5}, "qlora: expected r to be a whole number of at least 1, got 1.5"),
+    (
+        "lora",
+        {"targets": ("q_proj", "query")},
+        "lora: expected modules called 'query' in OPTForSequenceClassification, found none; it has ",
+    ),
+    ("vera", {"targets": "nothing"}, "vera: expected modules called 'nothing' in"),
+    ("adalora", {"target_r": 12}, "adalora: expected target_r under init_r = 12, got 12"),
+    ("adapter", {"size": 0}, "adapter: expected size to be a whole number of at least 1, got 0"),
+    ("adapter", {"placement": "below"}, "adapter: expected placement to be houlsby or pfeiffer, got 'below'"),
+    ("adapter_drop", {"drop": 5}, "adapter_drop: expected drop to be at most 4, as many as there are layers, got 5"),
+    ("adapter_drop", {"drop": -1}, "adapter_drop: expected drop to be a whole number of at least 0, got -1"),
+    ("partial", {"layers": 9}, "partial: expected layers to be at most 4, as many as the model has, got 9"),
+    ("adapter_fusion", {"sources": ()}, "adapter_fusion: expected at least 3 different source tasks to fuse, got none"),
+    (
+        "adapter_fusion",
+        {"sources": ("pocket_sst",) * 3},
+        "expected at least 3 different source tasks to fuse, got pocket_sst, p",
+    ),
+    ("prefix_tuning", {"length": 0}, "prefix_tuning: expected length to be a whole number of at least 1, got 0"),
+    ("p_tuning", {"encoder": "GRU"}, "p_tuning: expected encoder to be MLP or LSTM, got 'GRU'"),
+    ("p_tuning", {"position": "middle"}, "p_tuning: expected position to be front or around, got 'middle'"),
+]
+
+
+@pytest.mark.parametrize(("method", "options", "sentence"), REFUSED)
+def test_an_option_that_cannot_be_is_refused(make, method, options, sentence):
+    with pytest.raises(MethodError) as found:
+        make(method, **{"ask": "head"} | options).adapted()
+    assert sentence in str(found.value)
+
+
+def test_targets_that_match_nothing_name_what_there_is(make):
+    with pytest.raises(MethodError, match="it has fc1, fc2, k_proj, out_proj, q_proj, score, v_proj"):
+        make("lora", targets=("attention",)).adapted()
+
+
+def test_more_tokens_of_a_method_than_the_model_reads_are_refused(make):
+    with pytest.raises(ModelError, match=r"expected room for text beside the method's 192 tokens, opt-0\.4m has none"):
+        make("prompt_tuning", length=192).ask.encode(["a"])
+
+
+def test_a_source_that_is_no_task_is_refused(make):
+    with pytest.raises(LookupError, match="no task is called 'nothing': expected one of"):
+        make("adapter_fusion", sources=("pocket_cola", "pocket_sst", "nothing")).fingerprint()
+
+
+def test_too_few_steps_for_adalora_are_refused_before_the_first(make):
+    prepared = make("adalora", epochs=1)
+    trial = Trial(prepared, 0, 4)
+    with pytest.raises(MethodError, match="adalora: expected at least 2 steps, to weigh ranks before one is cut, got 1"):
+        train(prepared.adapted()[0], prepared.method, trial.stage(prepared.method.recipe), 0, lambda *_: None)
+
+
+def test_qlora_without_bitsandbytes_says_what_to_install(make, monkeypatch):
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    from pytest_ftcompare.methods import qlora
+
+    monkeypatch.setattr(qlora, "find_spec", lambda name: None)
+    with pytest.raises(MethodError, match=r"qlora: expected the package bitsandbytes, .* pip install bitsandbytes"):
+        make("qlora")
+
+
+def saved(make, folder, method="lora", **options):
+    prepared = make(method, **options)
+    prepared.method.save(prepared.adapted()[0], folder)
+    return prepared
+
+
+def test_a_checkpoint_of_another_method_is_refused(make, tmp_path):
+    saved(make, tmp_path, "dora")
+    prepared = make("lora")
+    with pytest.raises(MethodError, match=r"expected a checkpoint with method 'lora' in .*, it has 'dora'"):
+        prepared.method.restore(prepared.loaded().model, tmp_path)
+
+
+@pytest.mark.parametrize("method", ["lora", "adapter"])
+def test_a_checkpoint_of_another_base_model_is_refused(make, tmp_path, method):
+    saved(make, tmp_path, method)
+    prepared = make(method, model="pocket/opt-1.4m")
+    with pytest.raises(MethodError, match=r"expected a checkpoint with base 'pocket/opt-1.4m@\w+' in .*, it has 'pocket/opt-0"):
+        prepared.method.restore(prepared.loaded().model, tmp_path)
+
+
+def test_a_checkpoint_of_another_way_of_asking_is_refused(make, tmp_path):
+    saved(make, tmp_path, ask="pattern")
+    prepared = make("lora")
+    with pytest.raises(MethodError, match="expected a checkpoint with ask 'head' in"):
+        prepared.method.restore(prepared.loaded().model, tmp_path)
+
+
+def test_a_checkpoint_with_other_options_is_refused_by_its_shapes(make, tmp_path):
+    saved(make, tmp_path, "adapter", size=8)
+    prepared = make("adapter", size=16)
+    with pytest.raises(MethodError, match=r"other options: its .* is \[8, 80\], the model has \[16, 80\]"):
+        prepared.method.restore(prepared.loaded().model, tmp_path)
+
+
+def test_a_checkpoint_that_lacks_a_tensor_is_refused(make, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    prepared = saved(make, tmp_path, "bitfit")
+    file = tmp_path / "model.safetensors"
+    tensors = load_file(file)
+    del tensors["score.weight"]
+    save_file(tensors, file)
+    with pytest.raises(MethodError, match=r"disagree on what bitfit keeps: score.weight is in only one of them"):
+        prepared.method.restore(prepared.loaded().model, tmp_path)
+
+
+@pytest.mark.parametrize("text", [None, "half a fi", json.dumps([1])])
+def test_a_folder_that_is_no_checkpoint_is_refused(make, tmp_path, text):
+    if text is not None:
+        (tmp_path / "method.json").write_text(text)
+    prepared = make("lora")
+    with pytest.raises(MethodError, match="expected a checkpoint of lora in"):
+        prepared.method.restore(prepared.loaded().model, tmp_path)
+
+
+def test_an_adapter_does_not_change_the_model_that_it_is_refused_for(make, tmp_path):
+    saved(make, tmp_path, "dora")
+    prepared = make("lora")
+    torch.manual_seed(0)
+    model = prepared.loaded().model
+    before = {name: one.clone() for name, one in model.state_dict().items()}
+    with pytest.raises(MethodError):
+        prepared.method.restore(model, tmp_path)
+    assert all(torch.equal(before[name], one) for name, one in model.state_dict().items())

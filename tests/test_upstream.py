@@ -1,0 +1,167 @@
+"""Faults of today's libraries, each as a test of what would be right: one that is mended fails here and says so.
+
+docs/upstream.md has each at length. Nothing here uses this project's code.
+"""
+
+import pytest
+import torch
+import transformers
+from peft import (
+    AdaLoraConfig,
+    IA3Config,
+    LNTuningConfig,
+    OFTConfig,
+    PeftModel,
+    PrefixTuningConfig,
+    PromptEncoderConfig,
+    PromptTuningConfig,
+    VeraConfig,
+    get_peft_model,
+)
+
+ROW = torch.tensor([[5, 6, 7]])
+SMALL = {
+    "vocab_size": 64,
+    "hidden_size": 32,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 32,
+    "pad_token_id": 1,
+}
+
+
+def tiny(family, head, **options):
+    """A random model; OPT has its own name for the inner width, and a width of the embeddings."""
+    torch.manual_seed(0)
+    config = getattr(transformers, f"{family}Config")
+    if family == "OPT":
+        options = {"ffn_dim": 32, "word_embed_proj_dim": 32} | options
+    return getattr(transformers, f"{family}For{head}")(config(**SMALL | options)).eval()
+
+
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason="peft: LNTuningModel does not unload a ModulesToSaveWrapper")
+def test_ln_tuning_unloads_the_head_of_a_classifier():
+    config = LNTuningConfig(task_type="SEQ_CLS", target_modules=["final_layer_norm"])
+    merged = get_peft_model(tiny("OPT", "SequenceClassification"), config).merge_and_unload()
+    assert type(merged.score) is torch.nn.Linear
+
+
+@pytest.mark.xfail(strict=True, raises=UnboundLocalError, reason="peft: disable_adapter expects a model that can generate")
+def test_the_prefix_of_a_classifier_can_be_disabled():
+    base = tiny("OPT", "SequenceClassification")
+    expected = base(ROW).logits
+    model = get_peft_model(base, PrefixTuningConfig(task_type="SEQ_CLS", num_virtual_tokens=2)).eval()
+    with model.disable_adapter():
+        assert torch.equal(model(ROW).logits, expected)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [VeraConfig(r=2), OFTConfig(r=0, oft_block_size=8), IA3Config(feedforward_modules=[])],
+    ids=lambda config: config.peft_type.value,
+)
+@pytest.mark.xfail(strict=True, raises=AttributeError, reason="peft: BaseTuner._replace_module expects a head with a weight")
+def test_a_head_of_several_modules_is_unloaded(config):
+    config.task_type, config.target_modules = "SEQ_CLS", {"query"}
+    merged = get_peft_model(tiny("Roberta", "SequenceClassification"), config).merge_and_unload()
+    assert type(merged.classifier).__name__ == "RobertaClassificationHead"
+
+
+@pytest.mark.parametrize("config", [PromptTuningConfig, PromptEncoderConfig])
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason="peft: prompt tuning and P-tuning drop position_ids")
+def test_padding_on_the_left_does_not_change_what_follows_a_prompt(config):
+    model = get_peft_model(
+        tiny("Llama", "CausalLM", initializer_range=0.5), config(task_type="CAUSAL_LM", num_virtual_tokens=2)
+    ).eval()
+    padded = {
+        "input_ids": torch.tensor([[1, 1, 1, 5, 6, 7]]),
+        "attention_mask": torch.tensor([[0, 0, 0, 1, 1, 1]]),
+        "position_ids": torch.tensor([[0, 0, 0, 0, 1, 2]]),
+    }
+    alone = model(input_ids=ROW, attention_mask=torch.ones_like(ROW)).logits[:, -1]
+    torch.testing.assert_close(model(**padded).logits[:, -1], alone, rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("config", [PromptTuningConfig, PromptEncoderConfig])
+@pytest.mark.xfail(strict=True, raises=RuntimeError, reason="peft: token_dim is the layers' width, not the embeddings'")
+def test_a_prompt_is_as_wide_as_the_embeddings_it_joins(config):
+    model = get_peft_model(tiny("OPT", "CausalLM", word_embed_proj_dim=16), config(task_type="CAUSAL_LM", num_virtual_tokens=2))
+    assert model(input_ids=ROW, attention_mask=torch.ones_like(ROW)).logits.shape == (1, 5, 64)
+
+
+@pytest.mark.xfail(strict=True, raises=RuntimeError, reason="peft: token_dim is the layers' width, not the embeddings'")
+def test_a_prompt_drawn_from_the_vocabulary_loads_again(tmp_path):
+    config = PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=2, prompt_tuning_init="SAMPLE_VOCAB")
+    get_peft_model(tiny("OPT", "CausalLM", word_embed_proj_dim=16), config).save_pretrained(tmp_path)
+    PeftModel.from_pretrained(tiny("OPT", "CausalLM", word_embed_proj_dim=16), tmp_path)
+
+
+@pytest.fixture
+def linear_4bit():
+    """Makes a quantised layer, on a CPU where bitsandbytes repacks its weight for evaluation."""
+    bitsandbytes = pytest.importorskip("bitsandbytes")
+    if not bitsandbytes.functional.has_avx512bf16():
+        pytest.skip("this CPU has no AVX512-BF16: bitsandbytes repacks no weight on it")
+
+    def make(inputs, outputs):
+        torch.manual_seed(0)
+        return bitsandbytes.nn.LinearNF4(inputs, outputs, bias=False, compute_dtype=torch.float32).to("cpu")
+
+    return make
+
+
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason="bitsandbytes: evaluation on a CPU computes in bfloat16")
+def test_a_4_bit_layer_computes_the_same_in_evaluation_as_in_training(linear_4bit):
+    layer, x = linear_4bit(64, 64), torch.randn(4, 64)
+    expected = layer.train()(x)
+    torch.testing.assert_close(layer.eval()(x), expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason="bitsandbytes: a layer repacked for a CPU passes no gradient")
+def test_a_4_bit_layer_still_trains_after_an_evaluation(linear_4bit):
+    layer, x = linear_4bit(64, 64), torch.randn(4, 64)
+    layer.eval()(x)
+    x.requires_grad = True
+    layer.train()(x).sum().backward()
+    assert x.grad is not None
+
+
+@pytest.mark.parametrize(("inputs", "outputs"), [(64, 80), (80, 64)])
+@pytest.mark.xfail(
+    strict=True, raises=(AssertionError, RuntimeError), reason="bitsandbytes: repacking for a CPU expects round widths"
+)
+def test_a_4_bit_layer_of_any_width_can_be_evaluated(linear_4bit, inputs, outputs):
+    assert linear_4bit(inputs, outputs).eval()(torch.randn(4, inputs)).shape == (4, outputs)
+
+
+@pytest.mark.xfail(
+    strict=True, raises=AssertionError, reason="transformers: a head with a bias is not left out of 4-bit loading"
+)
+def test_a_new_head_on_a_4_bit_model_can_be_run(tmp_path):
+    pytest.importorskip("bitsandbytes")
+    tiny("Bert", "SequenceClassification", hidden_size=64).bert.save_pretrained(tmp_path)
+    model = transformers.BertForSequenceClassification.from_pretrained(
+        tmp_path, quantization_config=transformers.BitsAndBytesConfig(load_in_4bit=True)
+    )
+    assert model.train()(ROW).logits.shape == (1, 2)
+
+
+def last_allocation(**options):
+    """The ranks that AdaLoRA keeps of each matrix after its steps, counted from 1."""
+    config = AdaLoraConfig(task_type="CAUSAL_LM", target_modules=["q_proj"], **options)
+    model = get_peft_model(tiny("OPT", "CausalLM"), config)
+    for step in range(1, config.total_step + 1):
+        model.zero_grad()
+        model(input_ids=ROW, labels=ROW).loss.backward()
+        model.base_model.update_and_allocate(step)
+    return [sum(kept) for kept in config.rank_pattern.values()]
+
+
+@pytest.mark.xfail(strict=True, raises=KeyError, reason="peft: AdaLoRA's last allocation needs an earlier step's importances")
+def test_adalora_allocates_in_a_single_step():
+    assert last_allocation(total_step=1, init_r=4, target_r=2) == [2]
+
+
+@pytest.mark.xfail(strict=True, raises=RuntimeError, reason="peft: AdaLoRA with nothing to cut asks for the 0th smallest value")
+def test_adalora_keeps_all_ranks_where_none_is_to_be_cut():
+    assert last_allocation(total_step=4, init_r=4, target_r=4) == [4]
