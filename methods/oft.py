@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .base import Recipe
+from .base import MethodError, Recipe
 from .through_peft import ThroughPeft
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Oft(ThroughPeft):
     name = "oft"
     recipes = {
-        "pocket": Recipe(lr=0.003, epochs=20, options={"block": 32, "targets": None}),
+        "pocket": Recipe(lr=0.003, epochs=20, options={"block": 16, "targets": None}),
         "paper": Recipe(lr=4e-4, epochs=40, batch=32, options={"block": 32, "targets": None}),
     }
 
@@ -25,6 +25,17 @@ class Oft(ThroughPeft):
         from peft import OFTConfig
 
         return OFTConfig(r=0, oft_block_size=self.count("block"), target_modules=self.targets_of(model))
+
+    def apply(self, model: nn.Module) -> nn.Module:
+        adapted = super().apply(model)
+        block = self.option("block")
+        for name, module in adapted.named_modules():
+            # peft would only warn, and train with another size than the recipe's.
+            if (sizes := getattr(module, "oft_block_size", None)) and sizes["default"] != block:
+                raise MethodError(
+                    f"oft: expected block to divide the width of {name}, {block} does not: use {sizes['default']}"
+                )
+        return adapted
 
 
 METHODS = (Oft,)

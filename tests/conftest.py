@@ -1,5 +1,5 @@
 """Shared by all tests. torch and numpy are imported here: pytester restores `sys.modules`, and a C extension that was first
-imported inside one of its runs fails on its second import."""
+imported inside one of its runs fails on its second import; a method's file would be there twice."""
 
 import os
 
@@ -12,6 +12,11 @@ import pytest
 import scipy.stats  # noqa: F401
 import torch
 import transformers  # noqa: F401
+
+from pytest_ftcompare import methods
+
+for name in methods.NAMES:
+    methods.load(name)
 
 pytest_plugins = ["pytester"]
 

@@ -157,7 +157,7 @@ def test_what_cannot_be_merged_says_so(make, method):
         prepared.method.merge(prepared.adapted()[0])
 
 
-UPSTREAM = {  # peft 0.21.2; what each is, and how to see it without this project, is on the method's page in docs/methods
+UPSTREAM = {  # peft 0.21.2; docs/upstream.md says what it is and how to see it without this project
     "ln_tuning": "LNTuningModel.merge_and_unload leaves the classification head in its ModulesToSaveWrapper",
 }
 MERGEABLE = [

@@ -33,6 +33,7 @@ REFUSED = [
         {"sources": ("pocket_sst",) * 3},
         "expected at least 3 different source tasks to fuse, got pocket_sst, p",
     ),
+    ("oft", {"block": 32}, "_proj, 32 does not: use 40"),
     ("prefix_tuning", {"length": 0}, "prefix_tuning: expected length to be a whole number of at least 1, got 0"),
     ("p_tuning", {"encoder": "GRU"}, "p_tuning: expected encoder to be MLP or LSTM, got 'GRU'"),
     ("p_tuning", {"position": "middle"}, "p_tuning: expected position to be front or around, got 'middle'"),
