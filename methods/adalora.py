@@ -1,8 +1,9 @@
 """AdaLoRA through peft: W + P Lambda Q, whose least important singular values are masked until the rank budget is met.
 
 Zhang et al. 2023 (arXiv:2303.10512). The budget b(t) falls from `init_r` to `target_r` per matrix as a cubic between the end
-of a warm-up and the final phase (equation 12); the penalty R = mean ||P^T P - I|| + ||Q Q^T - I|| (equation 4), weighted by
-`orthogonality`, keeps P and Q near orthogonal. peft adds it to the loss only where the model computes its own.
+of a warm-up and the final phase (equation 12); the penalty R = mean over all P and Q of ||P^T P - I||, ||Q Q^T - I||, weighted
+by `orthogonality`, keeps them near orthogonal (equation 4 has the squares; this is peft's form, which peft adds only to a loss
+that the model itself computes).
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ OPTIONS = {
     "alpha": 32,
     "dropout": 0.1,
     "orthogonality": 0.1,
-    "warmup": 0.1,  # share of the steps before the budget falls
+    "initial": 0.1,  # share of the steps before the budget falls
     "final": 0.3,  # share of the steps after it has fallen
     "every": 2,  # steps between two allocations
     "targets": "all-linear",
@@ -74,7 +75,7 @@ class Adalora(ThroughPeft):
                 raise MethodError(
                     f"adalora: expected at least {LEAST_STEPS} steps, to weigh ranks before one is cut, got {steps}"
                 )
-            config.tinit, config.tfinal = int(self.option("warmup") * steps), int(self.option("final") * steps)
+            config.tinit, config.tfinal = int(self.option("initial") * steps), int(self.option("final") * steps)
             config.total_step = steps
         else:
             tuner.update_and_allocate(step)

@@ -21,7 +21,7 @@ PLACEMENTS = {"houlsby": ("attention_out", "ffn_out"), "pfeiffer": ("ffn_out",)}
 
 class Adapter(Method):
     name = "adapter"
-    base_at_start = True
+    norms: ClassVar[bool] = True  # whether Houlsby's placement trains the normalisation layers
     recipes: ClassVar = {
         "pocket": Recipe(lr=0.01, epochs=20, options={"placement": "houlsby", "size": 16}),
         "paper": Recipe(lr=3e-4, epochs=40, batch=32, options={"placement": "houlsby", "size": 64}),
@@ -35,7 +35,7 @@ class Adapter(Method):
         if placement not in PLACEMENTS:
             raise MethodError(f"{self.name}: expected placement to be {' or '.join(PLACEMENTS)}, got {placement!r}")
         found = places(model)
-        norms = found.names.norms if placement == "houlsby" else ()
+        norms = found.names.norms if placement == "houlsby" and self.norms else ()
         freeze(model, self.ask, but=lambda name: any(part in norms for part in name.split(".")))
         self.add(found, PLACEMENTS[placement])
         return model

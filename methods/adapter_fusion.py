@@ -24,7 +24,6 @@ LEAST_SOURCES = 3
 class AdapterFusion(Method):
     name = "adapter_fusion"
     asks = ("head", "pattern")
-    base_at_start = True
     recipes = {
         "pocket": Recipe(
             lr=0.001,

@@ -60,7 +60,7 @@ class Method:
     name: ClassVar[str]
     asks: ClassVar[tuple[Ask, ...]] = ("head", "pattern", "answer")  # the first is the default
     trains: ClassVar[bool] = True
-    base_at_start: ClassVar[bool] = False  # before the first update its outputs are the base model's
+    base_at_start: ClassVar[bool] = True  # before the first update its outputs are the base model's
     mergeable: ClassVar[bool] = False  # `merge` leaves a plain base model with the same outputs
     recipes: ClassVar[Mapping[str, Recipe]]  # scale of the profile ("pocket", "paper") -> recipe
 

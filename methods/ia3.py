@@ -26,9 +26,14 @@ class Ia3(ThroughPeft):
 
         from .layers.architecture import places
 
-        # By name, because peft's own table has queries instead of values for OPT.
-        names = places(model).names
-        return IA3Config(target_modules=[names.key, names.value, names.inner], feedforward_modules=[names.inner])
+        # By full name: peft's own table has queries instead of values for OPT, and its "output.dense" for BERT is in the
+        # attention too.
+        found = places(model)
+        names = found.names
+        layers = [f"{found.path}.{number}" for number in range(len(found.layers))]
+        inner = [f"{one}.{names.inner}" for one in layers]
+        scaled = [f"{one}.{names.attention}.{name}" for one in layers for name in (names.key, names.value)]
+        return IA3Config(target_modules=[*scaled, *inner], feedforward_modules=inner)
 
 
 METHODS = (Ia3,)

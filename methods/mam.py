@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 class Mam(Method):
     name = "mam"
+    base_at_start = False
     recipes = {
         "pocket": Recipe(lr=0.003, epochs=20, options={"length": 5, "size": 64, "scale": 4.0}),
         "paper": Recipe(lr=5e-5, epochs=40, batch=32, options={"length": 30, "size": 512, "scale": 4.0}),

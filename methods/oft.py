@@ -1,6 +1,7 @@
-"""OFT through peft: R W with R orthogonal and block-diagonal, the Cayley transform of what trains, the identity at the start.
+"""OFT through peft: W R^T with R block-diagonal and orthogonal, made of skew-symmetric matrices Q, the identity at the start.
 
 Qiu et al. 2023 (arXiv:2306.07280): angles between neurons are kept, which is meant to keep what the base model knows.
+R = (I + Q)(I - Q)^-1 (Cayley), whose inverse peft approximates by five terms of a Neumann series (arXiv:2506.19847).
 """
 
 from __future__ import annotations

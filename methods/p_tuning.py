@@ -1,8 +1,8 @@
 """P-Tuning through peft: `length` soft tokens in the input, made by a small prompt encoder (an LSTM with MLP, or an MLP).
 
-Liu et al. 2021 (arXiv:2103.10385): h = MLP(BiLSTM(P)); only the encoder trains. `position` says where the tokens stand:
-"front" as in peft, or "around" the text, half before and half after it, as in the paper's templates [P] x [P]. At the start
-the encoder's last layer is solved for the embeddings of the sample's first tokens.
+Liu et al. 2021 (arXiv:2103.10385): h = MLP(BiLSTM(P)); the encoder trains, and a head where one is asked. `position` says
+where the tokens stand: "front" as in peft, or "around" the text, half before and half after it, as in the paper's templates
+[P] x [P]. At the start the encoder's last layer is solved for the embeddings of the sample's first tokens.
 """
 
 from __future__ import annotations

@@ -13,7 +13,6 @@ from .base import Method, Recipe
 class Pbft(Method):
     name = "pbft"
     asks = ("pattern",)
-    base_at_start = True
     recipes = {
         "pocket": Recipe(lr=0.0003, epochs=20),
         "paper": Recipe(lr=1e-5, epochs=40, batch=32),

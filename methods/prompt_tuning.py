@@ -1,4 +1,4 @@
-"""Prompt tuning through peft: `length` trained vectors before the text's embeddings; nothing else trains.
+"""Prompt tuning through peft: `length` trained vectors before the text's embeddings, and a head where one is asked.
 
 Lester et al. 2021 (arXiv:2104.08691): length 20 to 100, lr 0.3, under full fine-tuning on small models. The vectors start
 as the embeddings of the sample's first tokens: the paper found embeddings of real words to be the better start.

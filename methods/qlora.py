@@ -48,8 +48,8 @@ class Qlora(Lora):
         for module in model.modules():
             if isinstance(module, Linear4bit):
                 # On CPUs with AVX512-BF16 bitsandbytes would repack weights in evaluation, with their scales rounded to
-                # bfloat16: another arithmetic than in training and on other machines, and an assertion for widths that
-                # are not a multiple of 64 (docs/upstream.md has reproductions).
+                # bfloat16: another arithmetic than in training and on other machines, and an error for widths
+                # that its blocks do not divide (docs/upstream.md has reproductions).
                 module.support_avx512bf16_for_cpu = False
 
 

@@ -24,7 +24,6 @@ class ThroughPeft(Method):
     """`config` says what peft is to make of the base model."""
 
     mergeable = True
-    base_at_start = True
     targeted: ClassVar[bool] = False  # it has an option `targets`: names of modules, "all-linear", or None for peft's choice
 
     def config(self, model: nn.Module) -> Any:

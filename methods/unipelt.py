@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 class Unipelt(Method):
     name = "unipelt"
+    base_at_start = False
     asks = ("head", "pattern")
     recipes = {
         "pocket": Recipe(lr=0.01, epochs=20, options={"length": 5, "size": 16, "r": 4, "alpha": 8}),

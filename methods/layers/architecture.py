@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import nn
@@ -15,8 +15,8 @@ class Architecture:
     """Module names, relative to the base model (`layers`, `after`) or to a layer.
 
     `attention` calls the attention function; the outputs of `attention_out` and `ffn_out` are added to the residual;
-    `ffn_in` takes the feed-forward's input. `query`, `key`, `value` and `inner` (the feed-forward's last projection) are the
-    last parts of names, as peft wants them; `norms` likewise.
+    `ffn_in` takes the feed-forward's input and `inner` is its last projection. `query`, `key` and `value` are names within the
+    attention, `norms` the last parts of names.
     """
 
     layers: str
@@ -55,9 +55,10 @@ LLAMA = Architecture(
     attention_out="self_attn.o_proj",
     ffn_in="mlp",
     ffn_out="mlp.down_proj",
-    inner="down_proj",
+    inner="mlp.down_proj",
     norms=("input_layernorm", "post_attention_layernorm", "norm"),
 )
+QWEN3 = replace(LLAMA, norms=(*LLAMA.norms, "q_norm", "k_norm"))
 # Gemma 2 and 3 normalise what a sub-layer gives before it is added to the residual.
 GEMMA2 = Architecture(
     layers="layers",
@@ -69,9 +70,10 @@ GEMMA2 = Architecture(
     attention_out="post_attention_layernorm",
     ffn_in="mlp",
     ffn_out="post_feedforward_layernorm",
-    inner="down_proj",
+    inner="mlp.down_proj",
     norms=(*LLAMA.norms, "pre_feedforward_layernorm", "post_feedforward_layernorm"),
 )
+GEMMA3 = replace(GEMMA2, norms=(*GEMMA2.norms, "q_norm", "k_norm"))
 BERT = Architecture(
     layers="encoder.layer",
     after=("pooler",),
@@ -87,8 +89,10 @@ BERT = Architecture(
 )
 BY_TYPE = {
     "opt": OPT,
-    **dict.fromkeys(("llama", "mistral", "qwen2", "qwen3", "gemma"), LLAMA),
-    **dict.fromkeys(("gemma2", "gemma3_text"), GEMMA2),
+    **dict.fromkeys(("llama", "mistral", "qwen2", "gemma"), LLAMA),
+    "qwen3": QWEN3,
+    "gemma2": GEMMA2,
+    "gemma3_text": GEMMA3,
     **dict.fromkeys(("bert", "roberta", "xlm-roberta", "electra"), BERT),
 }
 

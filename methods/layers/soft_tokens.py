@@ -29,6 +29,8 @@ class SoftTokens(nn.Module):
         soft = soft.to(embedded.dtype).expand(rows, -1, -1)
         seen = attention_mask.new_ones(rows, self.length)
         mask = torch.cat([seen[:, :before], attention_mask, seen[:, before:]], dim=1)
-        return self.model(
-            inputs_embeds=torch.cat([soft[:, :before], embedded, soft[:, before:]], dim=1), attention_mask=mask, **others
-        )
+        whole = torch.cat([soft[:, :before], embedded, soft[:, before:]], dim=1)
+        if (attention_mask[:, -1] == 0).any():  # padded on the right: the padding goes behind the last soft token
+            order = (mask == 0).long().argsort(dim=1, stable=True)
+            mask, whole = mask.gather(1, order), whole.gather(1, order.unsqueeze(-1).expand_as(whole))
+        return self.model(inputs_embeds=whole, attention_mask=mask, **others)

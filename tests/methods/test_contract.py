@@ -1,10 +1,11 @@
 """One contract test over all methods and both ways of asking: each keeps what every run promises of it."""
 
+import dataclasses
 import json
 
 import pytest
 import torch
-from pytest_ftcompare.methods.base import MethodError
+from pytest_ftcompare.methods.base import MethodError, Recipe
 
 from pytest_ftcompare import methods
 from pytest_ftcompare.experiment.evaluate import class_logits
@@ -183,6 +184,13 @@ def test_a_method_file_that_raises_names_itself(monkeypatch):
     monkeypatch.setattr(methods, "NAMES", ("missing",))
     with pytest.raises(methods.MethodFileError, match=r"methods/missing\.py could not be loaded: ModuleNotFoundError"):
         methods.load("missing")
+
+
+def test_no_option_of_a_method_is_called_like_a_field_of_the_recipe():
+    fields = {one.name for one in dataclasses.fields(Recipe)} | {"ask"}
+    for name in methods.NAMES:
+        for recipe in methods.load(name).recipes.values():
+            assert fields.isdisjoint(recipe.options), name
 
 
 def test_every_name_is_its_methods_own():

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pytest_ftcompare import methods
-from pytest_ftcompare.experiment import search
+from pytest_ftcompare.scripts import search
 
 RECORD = json.loads((Path(__file__).parents[2] / "docs" / "search.json").read_text())
 TRAINED = [name for name in methods.NAMES if methods.load(name).trains]

@@ -180,6 +180,19 @@ def test_the_methods_own_tokens_are_taken_from_the_texts_room(make, method, room
     assert make(method).ask.max_length == room
 
 
+def test_ia3_scales_three_activations_a_layer_of_an_encoder_too(make):
+    model, _ = make("ia3", model="tiny/bert").adapted()
+    names = [name for name in trainable(model) if "ia3" in name]
+    assert len(names) == 3 * 3 and not [name for name in names if "attention.output" in name]
+
+
+@pytest.mark.parametrize("model", ["tiny/bert", "tiny/llama"])
+def test_soft_tokens_around_do_not_see_padding(make, model):
+    from pytest_ftcompare.experiment.invariants import inspect
+
+    assert inspect(make("p_tuning", position="around", model=model, ask="head"))[2] == []
+
+
 def test_ia3_starts_at_one_on_keys_values_and_the_inner_activations(make):
     model, _ = make("ia3").adapted()
     vectors = {name.split(".")[-3]: p for name, p in trainable(model).items() if "ia3" in name}

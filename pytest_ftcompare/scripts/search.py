@@ -1,6 +1,6 @@
 """Search each method's hyper-parameters on the pocket profile, and record every trial.
 
-`python -m pytest_ftcompare.experiment.search docs/search.json [METHOD ...]` scores every setting of a method's grid on rows of
+`python -m pytest_ftcompare.scripts.search docs/search.json [METHOD ...]` scores every setting of a method's grid on rows of
 the training pool that no sample holds, with seeds that no baseline has: the test splits are never looked at. A file that is
 there already is added to. A recipe in `methods/` is the best setting found here, which a test holds.
 """
