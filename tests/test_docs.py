@@ -1,5 +1,6 @@
 """What the docs say of the code is held to the code."""
 
+import json
 import re
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from pytest_ftcompare import methods, tasks
 from pytest_ftcompare.compare import audit, signs, statistics
 from pytest_ftcompare.compare.verdict import WORST_FIRST
 from pytest_ftcompare.profiles import PROFILES
+from pytest_ftcompare.report import methods as methods_report
 from pytest_ftcompare.report.headroom import table
 from pytest_ftcompare.result import Result
 
@@ -22,6 +24,43 @@ def read(name):
 
 def test_the_headroom_page_is_generated_from_the_baselines():
     assert read("docs/headroom.md") == "\n".join(table(ROOT / "baselines" / "cpu")) + "\n"
+
+
+HEADINGS = [
+    *("Idea", "Formula", "What trains", "Cost", "Defaults and their sources", "Results here", "When to choose it", "Papers")
+]
+
+
+def results():
+    return methods_report.read(ROOT / "baselines" / "cpu" / "peft_methods")
+
+
+def speed():
+    return json.loads(read("docs/speed.json"))
+
+
+@pytest.mark.parametrize("name", methods.NAMES)
+def test_every_method_has_a_page_with_the_same_headings_and_its_own_results(name):
+    page = read(f"docs/methods/{name}.md")
+    assert page.startswith(f"# `{name}`: ")
+    assert re.findall(r"^## (.*)$", page, re.MULTILINE) == HEADINGS
+    assert methods_report.filled(page, list(methods_report.section(results()[name], speed()))) == page
+    assert "## Results here\n\n| task |" in page.replace(f"{methods_report.BEGIN}\n", "")
+
+
+@pytest.mark.parametrize("name", [name for name in methods.NAMES if methods.load(name).trains])
+def test_a_methods_page_states_the_learning_rates_of_its_recipes(name):
+    page = read(f"docs/methods/{name}.md")
+    (row,) = re.findall(r"^\|\s*`?lr`?\s*\|(.*)$", page, re.MULTILINE)
+    pocket, paper, *_ = (cell.strip().strip("`") for cell in row.split("|"))
+    recipes = methods.load(name).recipes
+    assert (float(pocket), float(paper)) == (recipes["pocket"].lr, recipes["paper"].lr)
+
+
+def test_the_pages_of_results_and_of_the_search_are_generated():
+    assert read("docs/results.md") == "\n".join(methods_report.table(results(), speed())) + "\n"
+    record = json.loads(read("docs/search.json"))
+    assert read("docs/search.md") == "\n".join(methods_report.searched(record)) + "\n"
 
 
 @pytest.mark.parametrize("file", BASELINES, ids=lambda one: one.stem)
@@ -42,7 +81,7 @@ def test_the_readme_names_every_method_task_profile_verdict_and_make_target():
 
 
 def test_the_readmes_links_lead_somewhere():
-    for page in ("README.md", "CONTRIBUTING.md", *(str(one.relative_to(ROOT)) for one in (ROOT / "docs").glob("*.md"))):
+    for page in ("README.md", "CONTRIBUTING.md", *(str(one.relative_to(ROOT)) for one in (ROOT / "docs").rglob("*.md"))):
         for link in re.findall(r"\]\(([^)#]+)\)", read(page)):
             if "://" not in link:
                 assert ((ROOT / page).parent / link).exists(), f"{page} links to {link}"

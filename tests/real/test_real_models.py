@@ -24,6 +24,12 @@ CASES = [
     ("lora", "cola", SMOL, 4, {"epochs": 1, "lr": 1e-3}),
     ("icl", "blimp", SMOL, 4, {"demonstrations": 1}),
     ("pbft", "mnli", SMOL, 2, {"epochs": 1, "lr": 1e-5}),
+    ("adapter", "cola", MINILM, 16, {"epochs": 2, "lr": 1e-3}),
+    ("unipelt", "cola", MINILM, 16, {"epochs": 1}),
+    ("unipelt", "cola", SMOL, 2, {"epochs": 1}),
+    ("mam", "blimp", SMOL, 2, {"epochs": 1}),
+    ("prefix_tuning", "cola", SMOL, 2, {"epochs": 1}),
+    ("qlora", "cola", SMOL, 2, {"epochs": 1, "r": 8}),
 ]
 
 
