@@ -24,7 +24,7 @@ class AdapterDrop(Adapter):
     name = "adapter_drop"
     norms = False  # or a model without any adapter left would not be the base model
     recipes = {
-        "pocket": Recipe(lr=0.01, epochs=20, options=OPTIONS),
+        "pocket": Recipe(lr=0.003, epochs=20, options=OPTIONS),
         "paper": Recipe(lr=1e-4, epochs=40, batch=32, options={**OPTIONS, "size": 48, "drop": 5}),
     }
 

@@ -43,7 +43,7 @@ class AdapterFusion(Method):
             options={
                 "size": 48,
                 "sources": ("cola", "mnli", "blimp"),
-                "source_shots": 1000,
+                "source_shots": 500,
                 "source_lr": 1e-4,
                 "source_epochs": 30,
             },

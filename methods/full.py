@@ -11,7 +11,7 @@ from .base import Method, Recipe
 class Full(Method):
     name = "full"
     recipes = {
-        "pocket": Recipe(lr=0.0005, epochs=20),
+        "pocket": Recipe(lr=0.0003, epochs=20),
         "paper": Recipe(lr=1e-5, epochs=40, batch=32),
     }
 

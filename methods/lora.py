@@ -22,7 +22,7 @@ class Lora(ThroughPeft):
     name = "lora"
     variant: ClassVar[Mapping[str, Any]] = {}  # what peft's LoraConfig calls a kind of LoRA
     recipes = {
-        "pocket": Recipe(lr=0.01, epochs=20, accumulate=2, options=OPTIONS),
+        "pocket": Recipe(lr=0.005, epochs=20, accumulate=2, options=OPTIONS),
         "paper": Recipe(lr=2e-4, epochs=40, batch=32, options={**OPTIONS, "alpha": 8}),
     }
 

@@ -24,7 +24,7 @@ class PromptTuning(ThroughPeft):
     mergeable = False
     base_at_start = False
     recipes = {
-        "pocket": Recipe(lr=0.003, epochs=20, options={"length": 10}),
+        "pocket": Recipe(lr=0.001, epochs=20, options={"length": 10}),
         "paper": Recipe(lr=0.3, epochs=40, batch=32, options={"length": 20}),
     }
 

@@ -10,7 +10,7 @@ import inspect
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -22,6 +22,8 @@ from transformers import (
     AutoTokenizer,
 )
 
+from pytest_ftcompare.experiment.model import Kind, accepts, count_positions, kind_of
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -29,23 +31,11 @@ if TYPE_CHECKING:
     from pytest_ftcompare.tasks import Task
 
 Inputs = dict[str, torch.Tensor]
-Arguments = tuple[Any, ...]
 Rows = list[list[int]]  # token ids
-Kind = Literal["decoder", "encoder", "encoder-decoder"]
-ANSWER_TOKENS = 32  # the longest answer that a model may write
-IGNORED = -100  # the label of a token that is not to be predicted, as cross_entropy has it
 
 
 class ModelError(ValueError):
     """A base model cannot be asked in this way; the message says why."""
-
-
-def kind_of(config: Any) -> Kind:
-    """BERT-style models read in both directions and have no causal language-model head worth asking."""
-    if config.is_encoder_decoder:
-        return "encoder-decoder"
-    causal = any(name.endswith(("ForCausalLM", "LMHeadModel")) for name in config.architectures or ())
-    return "decoder" if causal else "encoder"
 
 
 @dataclass
@@ -146,7 +136,7 @@ class Questioner:
         model.config.pad_token_id = self.tokenizer.pad_token_id
         base = getattr(model, model.base_model_prefix, None)
         if self.kind == "decoder" and base is not None and "position_ids" in inspect.signature(base.forward).parameters:
-            base.register_forward_pre_hook(_count_positions, with_kwargs=True)
+            base.register_forward_pre_hook(count_positions, with_kwargs=True)
         return Loaded(model.to(self.device), new)
 
     def language_model(self, model: nn.Module) -> nn.Module:
@@ -173,7 +163,7 @@ class Questioner:
         batch = self.tokenizer.pad({"input_ids": rows}, return_tensors="pt")
         return {name: batch[name].to(self.device) for name in ("input_ids", "attention_mask")}
 
-    def _inputs(self, model: nn.Module, inputs: Inputs) -> dict[str, Any]:
+    def inputs(self, model: nn.Module, inputs: Inputs) -> dict[str, Any]:
         """The batch as `model` takes it."""
         found: dict[str, Any] = dict(inputs)
         if self.kind == "encoder-decoder":
@@ -183,73 +173,10 @@ class Questioner:
 
     def logits(self, model: nn.Module, inputs: Inputs) -> torch.Tensor:
         """Scores of the classes, (rows, classes); where an answer is to be written, of the whole vocabulary for its start."""
-        found = self._inputs(model, inputs)
+        found = self.inputs(model, inputs)
         if self.ask == "head":
             return model(**found).logits  # type: ignore[no-any-return]
-        if "logits_to_keep" in _parameters(model):
+        if "logits_to_keep" in accepts(model):
             found["logits_to_keep"] = 1
         scores: torch.Tensor = model(**found, use_cache=False).logits[:, -1]
         return scores[:, self.verbalizers] if self.ask == "pattern" else scores
-
-    def with_answers(self, rows: Rows, answers: list[str]) -> tuple[Rows, list[int]]:
-        """Each row with its answer and the end of text behind it, and how many tokens that is."""
-        ids: Rows = [
-            [*one, self.tokenizer.eos_token_id] for one in self.tokenizer(answers, add_special_tokens=False)["input_ids"]
-        ]
-        joined = [[*row, *answer][-self.length + self.reserved :] for row, answer in zip(rows, ids, strict=True)]
-        return joined, [len(one) for one in ids]
-
-    def answer_loss(self, model: nn.Module, rows: Rows, counts: torch.Tensor) -> torch.Tensor:
-        """Cross-entropy of the last `counts` tokens of each row alone, averaged over them, then over rows."""
-        inputs = self.collate(rows)
-        logits = model(**self._inputs(model, inputs), use_cache=False).logits[:, :-1].float()
-        places = torch.arange(logits.shape[1], device=logits.device)
-        wanted = inputs["input_ids"][:, 1:].masked_fill(places < logits.shape[1] - counts[:, None], IGNORED)
-        losses = nn.functional.cross_entropy(logits.transpose(1, 2), wanted, ignore_index=IGNORED, reduction="none")
-        return (losses.sum(1) / counts).mean()
-
-    def write(self, model: nn.Module, rows: Rows) -> list[str]:
-        """What the model writes after each row, greedily, up to the end of text or `ANSWER_TOKENS`."""
-        writing: Any = model
-        inputs = self.collate(rows)
-        ends = {"eos_token_id": self.tokenizer.eos_token_id, "pad_token_id": self.tokenizer.pad_token_id}
-        found = writing.generate(**inputs, max_new_tokens=ANSWER_TOKENS, do_sample=False, **ends)
-        texts: list[str] = self.tokenizer.batch_decode(found[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
-        return texts
-
-    def text_loss(self, model: nn.Module, rows: Rows) -> torch.Tensor:
-        """Language modelling: cross-entropy of each next token, averaged over a row's tokens, then over rows."""
-        inputs = self.collate(rows)
-        logits = model(**self._inputs(model, inputs), use_cache=False).logits[:, :-1].float()
-        wanted = inputs["input_ids"][:, 1:].masked_fill(inputs["attention_mask"][:, :-1] == 0, IGNORED)
-        losses = nn.functional.cross_entropy(logits.transpose(1, 2), wanted, ignore_index=IGNORED, reduction="none")
-        return (losses.sum(1) / (wanted != IGNORED).sum(1)).mean()
-
-
-def _count_positions(base: nn.Module, arguments: Arguments, named: dict[str, Any]) -> tuple[Arguments, dict[str, Any]] | None:
-    """Forward pre-hook of a decoder: positions count the real tokens, a method's own included.
-
-    Not every architecture derives them from the mask where rows are padded on the left, and peft's soft prompts drop those
-    that they are given.
-    """
-    mask = named.get("attention_mask")
-    if named.get("position_ids") is not None or mask is None or mask.dim() != 2:
-        return None
-    read = arguments[0] if arguments else None
-    read = next(one for one in (read, named.get("input_ids"), named.get("inputs_embeds")) if one is not None)
-    positions = (mask.long().cumsum(1) - 1).clamp(min=0)
-    return arguments, named | {"position_ids": positions[:, -read.shape[1] :]}
-
-
-def _base(model: nn.Module) -> nn.Module:
-    """The transformers model inside peft's wrapper, or inside a wrapper of ours."""
-    inner: Any = model
-    if hasattr(inner, "get_base_model"):
-        inner = inner.get_base_model()
-    base: nn.Module = inner.model if type(inner).__name__ == "SoftTokens" else inner
-    return base
-
-
-def _parameters(model: nn.Module) -> frozenset[str]:
-    """What the model's forward takes."""
-    return frozenset(inspect.signature(_base(model).forward).parameters)

@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from pytest_ftcompare.experiment.ask import Questioner
+from pytest_ftcompare.experiment.language import answer_loss, with_answers, write
 from pytest_ftcompare.tasks import Example
 
 BATCH = 64
@@ -51,18 +52,18 @@ def _answers(model: nn.Module, ask: Questioner, rows: Sequence[list[int]]) -> li
     model.eval()
     result = [""] * len(rows)
     for chosen in _batches(rows):
-        for at, text in zip(chosen, ask.write(model, [rows[at] for at in chosen]), strict=True):
+        for at, text in zip(chosen, write(ask, model, [rows[at] for at in chosen]), strict=True):
             result[at] = text
     return result
 
 
 @torch.inference_mode()
 def _answers_loss(model: nn.Module, ask: Questioner, rows: Sequence[list[int]], wanted: list[str]) -> float:
-    whole, counts = ask.with_answers(list(rows), wanted)
+    whole, counts = with_answers(ask, list(rows), wanted)
     total = 0.0
     for chosen in _batches(whole):
         picked = torch.tensor([counts[at] for at in chosen], device=ask.device)
-        total += ask.answer_loss(model, [whole[at] for at in chosen], picked).item() * len(chosen)
+        total += answer_loss(ask, model, [whole[at] for at in chosen], picked).item() * len(chosen)
     return total / len(rows)
 
 

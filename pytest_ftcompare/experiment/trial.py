@@ -13,6 +13,7 @@ from torch import nn
 from pytest_ftcompare import tasks
 from pytest_ftcompare.experiment.ask import ModelError, Rows
 from pytest_ftcompare.experiment.evaluate import class_logits
+from pytest_ftcompare.experiment.language import answer_loss, text_loss, with_answers
 from pytest_ftcompare.experiment.prepare import Prepared, labels
 from pytest_ftcompare.tasks import few_shot
 
@@ -86,10 +87,10 @@ class Trial:
     def _answer_stage(self, recipe: Recipe) -> Stage:
         """Writing the sample's answers; a target is the number of an answer's tokens."""
         method, ask = self.prepared.method, self.prepared.ask
-        rows, counts = ask.with_answers(self.rows, [str(one.label) for one in self.support])
+        rows, counts = with_answers(ask, self.rows, [str(one.label) for one in self.support])
 
         def loss(model: nn.Module, rows: Rows, targets: torch.Tensor) -> torch.Tensor:
-            return ask.answer_loss(model, rows, targets) + method.penalty(model)
+            return answer_loss(ask, model, rows, targets) + method.penalty(model)
 
         return Stage(recipe, rows, torch.tensor(counts, device=ask.device), loss)
 
@@ -117,7 +118,7 @@ class Trial:
         language = ask.language_model(model)
 
         def loss(_: nn.Module, rows: Rows, targets: torch.Tensor) -> torch.Tensor:
-            return ask.text_loss(language, rows)
+            return text_loss(ask, language, rows)
 
         language.train()
         return Stage(recipe, rows, torch.zeros(len(rows), device=ask.device), loss)

@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-MODEL, TASKS, SHOTS, SEEDS = "pocket/opt-1.4m", ("pocket_cola", "pocket_mnli"), 32, (100, 101)
+MODEL, TASKS, SHOTS, SEEDS = "pocket/opt-1.4m", ("pocket_cola", "pocket_mnli"), 32, (100, 101, 102, 103)
 VALIDATION = 200  # rows held out of the training pool
 LEARNING_RATES = (3e-4, 1e-3, 3e-3, 1e-2)
 HIGH = (3e-3, 1e-2, 3e-2, 1e-1)  # for methods that train few numbers

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from pytest_ftcompare.experiment.evaluate import class_logits
+from pytest_ftcompare.experiment.language import text_loss
 from pytest_ftcompare.experiment.trial import Trial
 from pytest_ftcompare.tasks import few_shot
 
@@ -97,4 +98,4 @@ def test_the_text_loss_is_the_mean_over_each_rows_next_tokens(make):
     for row in rows:
         logits = model(torch.tensor([row])).logits[0, :-1]
         losses.append(torch.nn.functional.cross_entropy(logits, torch.tensor(row[1:])))
-    torch.testing.assert_close(ask.text_loss(model, rows), torch.stack(losses).mean(), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(text_loss(ask, model, rows), torch.stack(losses).mean(), atol=1e-5, rtol=1e-5)
