@@ -1,4 +1,4 @@
-"""The methods by name: one file each, but for LoRA's options. `NAMES` is literal, so that collecting imports none of them."""
+"""The methods by name: one file each, but for LoRA's options. Collecting reads these files, and no torch with them."""
 
 from __future__ import annotations
 

@@ -45,6 +45,9 @@ class Adalora(ThroughPeft):
             raise MethodError(
                 f"adalora: expected target_r under init_r = {self.option('init_r')}, got {self.option('target_r')}"
             )
+        if not 0 <= self.option("initial") < 1 - self.option("final") <= 1:
+            given = f"{self.option('initial')} and {self.option('final')}"
+            raise MethodError(f"adalora: expected initial and final to be shares that leave steps between them, got {given}")
         return AdaLoraConfig(
             init_r=self.count("init_r"),
             target_r=self.count("target_r"),

@@ -56,8 +56,8 @@ class AdapterFusion(Method):
         from .layers.fusion import Fusion
         from .layers.head import freeze
 
-        sources = tuple(self.option("sources"))
-        if len(set(sources)) < LEAST_SOURCES:
+        sources = self.sources()
+        if len(sources) < LEAST_SOURCES:
             named = ", ".join(sources) or "none"
             raise MethodError(f"adapter_fusion: expected at least {LEAST_SOURCES} different source tasks to fuse, got {named}")
         found = places(model)
@@ -82,7 +82,7 @@ class AdapterFusion(Method):
         from .layers.sources import alone
 
         recipe = replace(self.recipe, lr=self.option("source_lr"), epochs=self.count("source_epochs"))
-        for source in self.option("sources"):
+        for source in self.sources():
             self._stage(model, source)
             yield alone(self, recipe, model, trial.of(source, self.count("source_shots")))
         self._stage(model, None)

@@ -74,9 +74,22 @@ class Method:
     def count(self, name: str, least: int = 1) -> int:
         """An option that counts something; anything under `least` is a `MethodError`."""
         value = self.option(name)
-        if not isinstance(value, int) or value < least:
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
             raise MethodError(f"{self.name}: expected {name} to be a whole number of at least {least}, got {value!r}")
         return value
+
+    def sources(self) -> tuple[str, ...]:
+        """The option `sources`, names of other tasks; one that is no task is a `MethodError`."""
+        from pytest_ftcompare import tasks
+
+        given = self.option("sources")
+        names = (given,) if isinstance(given, str) else tuple(given)
+        for name in names:
+            if name not in tasks.NAMES or names.count(name) > 1:
+                raise MethodError(
+                    f"{self.name}: expected different tasks as sources, of {', '.join(tasks.NAMES)}; got {name!r}"
+                )
+        return names
 
     @property
     def reserved(self) -> int:
@@ -143,6 +156,11 @@ class Method:
         for what, mine in (("method", self.name), ("base", self.base), ("ask", self.ask)):
             if who.get(what) != mine:
                 raise MethodError(f"expected a checkpoint with {what} {mine!r} in {folder}, it has {who.get(what)!r}")
+        options = json.loads(json.dumps(dict(self.recipe.options)))  # as they are read back: a tuple is a list
+        for name in sorted(options.keys() | who.get("options", {}).keys()):
+            was, mine = who.get("options", {}).get(name), options.get(name)
+            if was != mine:
+                raise MethodError(f"expected a checkpoint with option {name} {mine!r} in {folder}, it has {was!r}")
         return self.read(model, folder)
 
     def kept(self, model: nn.Module) -> dict[str, nn.Parameter]:

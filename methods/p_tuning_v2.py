@@ -34,8 +34,8 @@ class PTuningV2(PrefixTuning):
         from .layers.sources import joint
 
         (task,) = super().stages(model, trial)
-        if self.option("sources"):
-            trials = [trial.of(source, self.count("source_shots")) for source in self.option("sources")]
+        if sources := self.sources():
+            trials = [trial.of(source, self.count("source_shots")) for source in sources]
             yield joint(self, self.recipe, model, trials)
         yield task
 

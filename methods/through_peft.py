@@ -48,13 +48,18 @@ class ThroughPeft(Method):
         from peft import TaskType, get_peft_model
 
         base: Any = model
-        config = self.config(model)
+        try:
+            config = self.config(model)
+        except (ValueError, TypeError) as error:
+            if isinstance(error, MethodError):
+                raise
+            raise MethodError(f"{self.name}: peft refuses the options: {error}") from error
         config.task_type = TaskType.SEQ_CLS if self.ask == "head" else TaskType.CAUSAL_LM
         if self.ask != "head" and base.config.is_encoder_decoder:
             config.task_type = TaskType.SEQ_2_SEQ_LM
         try:
             adapted: nn.Module = get_peft_model(base, config)
-        except ValueError as error:
+        except (ValueError, TypeError) as error:
             raise MethodError(f"{self.name}: peft refuses {type(model).__name__}: {error}") from error
         return adapted
 

@@ -1,4 +1,4 @@
-"""From a suite's table (a marker) to its cases, checked at collection. Imports neither torch nor a method."""
+"""From a suite's table (a marker) to its cases, checked at collection. Imports no torch, which methods' files do not need."""
 
 from __future__ import annotations
 

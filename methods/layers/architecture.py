@@ -122,7 +122,7 @@ def places(model: nn.Module) -> Places:
         known = ", ".join(BY_TYPE)
         raise MethodError(
             f"expected an architecture of {known}, got {config.model_type}: add where its layers are to "
-            "methods/layers/architecture.py, or use a method that goes through peft"
+            "methods/layers/architecture.py, or use one that does not need it, such as lora"
         )
     prefix: Any = model.base_model_prefix
     path = f"{prefix}.{names.layers}"

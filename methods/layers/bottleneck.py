@@ -1,4 +1,4 @@
-"""The bottleneck adapter: a(x) = s W_up relu(W_down x + b_down) + b_up, W_up and b_up zero at the start.
+"""The bottleneck adapter: a(x) = s (W_up relu(W_down x + b_down) + b_up), W_up and b_up zero at the start.
 
 after a module:   y -> y + a(y)         (Houlsby et al. 2019, arXiv:1902.00751; Pfeiffer et al. 2020, arXiv:2005.00247)
 beside modules:   y -> y + a(x)         (the parallel adapter of He et al. 2021, arXiv:2110.04366)

@@ -33,7 +33,7 @@ def alone(method: Method, recipe: Recipe, model: nn.Module, trial: Trial) -> Sta
 def joint(method: Method, recipe: Recipe, model: nn.Module, trials: list[Trial]) -> Stage:
     """All source tasks at once: batches mix their rows, each row is scored by its own task's head or verbalizers."""
     stages = [alone(method, recipe, model, trial) for trial in trials]
-    which = torch.cat([torch.full((len(one.rows),), at) for at, one in enumerate(stages)])
+    which = torch.cat([torch.full((len(one.rows),), at, device=one.targets.device) for at, one in enumerate(stages)])
     answers = torch.cat([one.targets for one in stages])
 
     def loss(model: nn.Module, rows: list[list[int]], targets: torch.Tensor) -> torch.Tensor:

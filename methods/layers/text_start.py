@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 
 def _tokens(model: nn.Module, trial: Trial, length: int) -> torch.Tensor:
-    """The first `length` tokens of the sample, its rows one after the other: (1, length)."""
-    tokens = [token for row in trial.rows for token in row][:length]
+    """The first `length` tokens of the sample, its rows one after the other, repeated where they are too few: (1, length)."""
+    tokens = [token for row in trial.rows for token in row]
+    tokens = (tokens * -(-length // len(tokens)))[:length]
     return torch.tensor([tokens], device=next(model.parameters()).device)
 
 
@@ -69,6 +70,8 @@ def start_peft_prefix(model: Any, length: int, trial: Trial) -> None:
 @torch.no_grad()
 def start_soft_tokens(model: nn.Module, encoder: Any, length: int, trial: Trial) -> None:
     """Set what a prompt encoder of peft's gives to the embeddings of the sample's first tokens."""
+    if trial.encoder_decoder:  # peft has a prompt for each of the two, and no text of the decoder's is at hand
+        return
     embeddings: Any = model.get_input_embeddings()  # type: ignore[operator]
     wanted = embeddings(_tokens(model, trial, length))[0]
     if not hasattr(encoder, "mlp_head"):

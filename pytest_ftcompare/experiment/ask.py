@@ -22,6 +22,7 @@ from transformers import (
     AutoTokenizer,
 )
 
+from pytest_ftcompare.experiment.language import LONGEST
 from pytest_ftcompare.experiment.model import Kind, accepts, count_positions, kind_of
 
 if TYPE_CHECKING:
@@ -87,7 +88,8 @@ class Questioner:
     @property
     def max_length(self) -> int:
         """The most tokens of a text."""
-        return int(min(self.length, getattr(self.config, "max_position_embeddings", self.length))) - self.reserved
+        whole = int(min(self.length, getattr(self.config, "max_position_embeddings", self.length))) - self.reserved
+        return whole - LONGEST if self.ask == "answer" else whole
 
     @cached_property
     def tokenizer(self) -> Any:
@@ -124,6 +126,8 @@ class Questioner:
         if self.ask != "head":
             auto, wanted = AutoModelForSeq2SeqLM if self.kind == "encoder-decoder" else AutoModelForCausalLM, {}
         wanted |= self.options or {}
+        if "quantization_config" in wanted:  # transformers would quantise on a GPU wherever there is one
+            wanted["device_map"] = {"": self.device}
         model, info = auto.from_pretrained(self.path, dtype=torch.float32, output_loading_info=True, **wanted)
         new = frozenset(info["missing_keys"])
         lost = sorted(name for name in new if name.startswith(f"{model.base_model_prefix}.") and ".pooler." not in name)
@@ -147,6 +151,10 @@ class Questioner:
         prefix: Any = whole.base_model_prefix
         setattr(whole, prefix, getattr(model, prefix))
         whole.tie_weights()  # type: ignore[operator]
+        embeddings: Any = whole.get_input_embeddings()  # type: ignore[operator]
+        head: Any = whole.get_output_embeddings()  # type: ignore[operator]
+        if head.weight is not embeddings.weight:  # it is not part of `model`, and goes when the stage is over
+            head.requires_grad_(False)
         return whole
 
     def fits(self, text: str) -> bool:

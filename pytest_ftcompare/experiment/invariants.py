@@ -16,7 +16,7 @@ from torch import nn
 
 from pytest_ftcompare.experiment.evaluate import class_logits
 from pytest_ftcompare.experiment.prepare import Prepared
-from pytest_ftcompare.experiment.probe import Probed, build, every_row, update
+from pytest_ftcompare.experiment.probe import Probed, build, every_row, update, without_dropout
 from pytest_ftcompare.experiment.signature import structure
 from pytest_ftcompare.experiment.train import backward, trainable
 from pytest_ftcompare.result import Json
@@ -40,7 +40,7 @@ def _before_update(prepared: Prepared, probed: Probed) -> Iterator[str]:
     if not trainable(probed.model):
         yield "something must train, no tensor requires a gradient"
         return
-    probed.model.eval()
+    without_dropout(probed.model)
     backward(probed.model, stage, every_row(stage), 1)
     whole = {name: p.grad.clone() for name, p in trainable(probed.model).items() if p.grad is not None}
     probed.model.zero_grad()
@@ -102,7 +102,8 @@ def inspect(prepared: Prepared) -> tuple[Json, Json, list[str]]:
     probed = build(prepared)
     broken = list(_before_update(prepared, probed))
     frozen = {name: p.detach().clone() for name, p in probed.model.named_parameters() if not p.requires_grad}
-    optimizer = update(prepared, probed)
+    nothing = prepared.method.trains and not trainable(probed.model)  # a sentence in `broken` says so
+    optimizer = None if nothing else update(prepared, probed)
     if prepared.method.trains and not broken:
         broken += _after_update(prepared, probed, frozen)
     return {"structure": structure(prepared.method, probed.model, optimizer)}, probed.record, broken

@@ -32,12 +32,10 @@ def text_loss(ask: Questioner, model: nn.Module, rows: Rows) -> torch.Tensor:
 
 
 def with_answers(ask: Questioner, rows: Rows, answers: list[str]) -> tuple[Rows, list[int]]:
-    """Each row with its answer and the end of text behind it, cut at its beginning where the model is short; and how many
-    tokens are the answer's."""
+    """Each row with its answer, of at most `LONGEST` tokens, and the end of text behind it; and how many tokens those are."""
     written = ask.tokenizer(answers, add_special_tokens=False)["input_ids"]
-    ends: Rows = [[*one, ask.tokenizer.eos_token_id][: ask.max_length - 1] for one in written]
-    joined = [[*row, *end][-ask.max_length :] for row, end in zip(rows, ends, strict=True)]
-    return joined, [len(one) for one in ends]
+    ends: Rows = [[*one, ask.tokenizer.eos_token_id][:LONGEST] for one in written]
+    return [[*row, *end] for row, end in zip(rows, ends, strict=True)], [len(one) for one in ends]
 
 
 def answer_loss(ask: Questioner, model: nn.Module, rows: Rows, counts: torch.Tensor) -> torch.Tensor:

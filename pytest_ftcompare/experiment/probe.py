@@ -73,6 +73,14 @@ def build(prepared: Prepared) -> Probed:
     return Probed(model, stage, trial.rows, base, start, class_logits(model, prepared.ask, trial.rows))
 
 
+def without_dropout(model: nn.Module) -> None:
+    """Evaluation mode with gradients; recurrent layers, which have no dropout here, stay in training mode, as cuDNN wants."""
+    model.eval()
+    for module in model.modules():
+        if isinstance(module, nn.RNNBase):
+            module.train()
+
+
 def every_row(stage: Stage) -> list[int]:
     """The numbers of all rows of a stage."""
     return list(range(len(stage.rows)))
@@ -84,7 +92,7 @@ def update(prepared: Prepared, probed: Probed) -> torch.optim.Optimizer | None:
     stage = probed.stage
     if stage is None:
         return None
-    probed.model.eval()  # dropout off, gradients on
+    without_dropout(probed.model)
     optimizer = make_optimizer(probed.model, stage)
     loss = backward(probed.model, stage, every_row(stage), 1)
     parameters = trainable(probed.model)

@@ -1,6 +1,6 @@
 """The training loop: the only one, for every method.
 
-Order, dropout and the new head depend on the seed alone, so the same seed on the same stack repeats to the last bit.
+Order, dropout and the new head depend on the seed alone, so on a CPU the same seed on the same stack repeats to the last bit.
 """
 
 from __future__ import annotations

@@ -69,6 +69,11 @@ class Trial:
         """Whether the base model writes text, and keeps keys and values of what it read."""
         return self.prepared.ask.kind == "decoder"
 
+    @property
+    def encoder_decoder(self) -> bool:
+        """Whether the base model reads with one half and writes with the other."""
+        return self.prepared.ask.kind == "encoder-decoder"
+
     def fits(self, text: str) -> bool:
         """Whether the model can read the whole text."""
         return self.prepared.ask.fits(text)

@@ -15,6 +15,11 @@ def prompt(kind: str, instruction: str, given: str) -> str:
     return f"instruction: {instruction} input: {given} answer:"
 
 
+def answer(kind: str, output: str) -> str:
+    """The answer as it follows its prompt."""
+    return output if kind.startswith("zh") else f" {output}"
+
+
 @dataclass(frozen=True)
 class Instruction:
     """One request with its reference answer."""
@@ -26,8 +31,7 @@ class Instruction:
 
     def text(self) -> str:
         """The prompt followed by its answer, as the base models read it."""
-        gap = "" if self.kind.startswith("zh") else " "
-        return f"{prompt(self.kind, self.instruction, self.input)}{gap}{self.output}"
+        return f"{prompt(self.kind, self.instruction, self.input)}{answer(self.kind, self.output)}"
 
 
 def _opposite(rng: Rng) -> Instruction:

@@ -64,9 +64,12 @@ def read(folder: Path) -> dict[str, list[Result]]:
 
 def _cost(results: list[Result], speed: dict[str, Any]) -> list[str]:
     structure = results[0].signature["structure"]
-    if results[0].identity["method"] not in speed:  # it does not train
+    name = results[0].identity["method"]
+    if "optimizer" not in structure:  # it does not train
         return ["0", "0 kB", "", ""]
-    times = speed[results[0].identity["method"]]
+    if name not in speed:
+        raise SystemExit(f"expected the speed of {name} in docs/speed.json, found none: run pytest_ftcompare.scripts.speed")
+    times = speed[name]
     size = [f"{structure['trainable']:,}", _size(structure["checkpoint bytes"])]
     return [*size, f"{times['train']:.2f} ×", f"{times['inference']:.2f} ×"]
 

@@ -1,4 +1,4 @@
-"""Step and inference time of every method relative to full fine-tuning, side by side in one run.
+"""Step and inference time of every method's last stage relative to full fine-tuning, side by side in one run.
 
 `python -m pytest_ftcompare.scripts.speed docs/speed.json` on a quiet machine. Methods take turns: in each round every
 method does a few updates and forward passes, and is compared with full fine-tuning, asked the same way, of the same round, so
@@ -7,6 +7,7 @@ that the machine's speed of the minute cancels. The median over rounds is record
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 import time
@@ -25,7 +26,7 @@ from pytest_ftcompare.experiment.evaluate import class_logits
 from pytest_ftcompare.experiment.prepare import prepare
 from pytest_ftcompare.experiment.quiet import quiet
 from pytest_ftcompare.experiment.setting import Setting
-from pytest_ftcompare.experiment.train import backward, make_optimizer
+from pytest_ftcompare.experiment.train import backward, make_optimizer, trainable
 from pytest_ftcompare.experiment.trial import Trial
 
 MODEL, TASK, SHOTS = "pocket/opt-1.4m", "pocket_mnli", 8
@@ -50,12 +51,15 @@ def runner(name: str, ask: str) -> Runner:
     model, _ = prepared.adapted()
     stage = trial.stage(prepared.method.recipe)
     optimizer = make_optimizer(model, stage)
-    prepared.method.after_step(model, 0, 100)
+    prepared.method.after_step(model, 0, STEPS * (ROUNDS + 1))
+    parameters, number = list(trainable(model).values()), itertools.count(1)
 
     def step() -> None:
         model.train()
         backward(model, stage, list(range(len(stage.rows))), 1)
+        torch.nn.utils.clip_grad_norm_(parameters, prepared.method.recipe.clip)
         optimizer.step()
+        prepared.method.after_step(model, next(number), STEPS * (ROUNDS + 1))
         optimizer.zero_grad()
 
     return Runner(ask, step, lambda: class_logits(model, prepared.ask, trial.rows))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_ftcompare.pocket.instructions import prompt
+from pytest_ftcompare.pocket.instructions import answer, prompt
 from pytest_ftcompare.tasks.base import Example, Row, Source, Task
 
 HELD_OUT = ("en-kind", "en-opposite", "en-plural")
@@ -10,7 +10,7 @@ HELD_OUT = ("en-kind", "en-opposite", "en-plural")
 
 def _example(row: Row) -> list[Example]:
     text = prompt(row["kind"], row["instruction"], row["input"])
-    return [Example({"prompt": text}, f" {row['output']}", row["kind"])]
+    return [Example({"prompt": text}, answer(row["kind"], row["output"]), row["kind"])]
 
 
 def _in_domain(row: Row, _: int) -> list[Example]:

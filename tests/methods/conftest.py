@@ -60,8 +60,8 @@ def hub(tmp_path_factory):
 def make(hub):
     """Prepare a method on a model; a tiny one unless it is the embedded language's."""
 
-    def prepared(method, model="pocket/opt-0.4m", task="pocket_sst", shots=4, scale="pocket", **options):
+    def prepared(method, model="pocket/opt-0.4m", task="pocket_sst", shots=4, **options):
         case = Case("test", method, task, model, shots, tuple(sorted(options.items())))
-        return prepare(case, Setting(scale, max_length=192, hub=hub))
+        return prepare(case, Setting("pocket", max_length=192, hub=hub))
 
     return prepared

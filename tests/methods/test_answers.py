@@ -46,7 +46,7 @@ def test_what_is_learned_by_heart_is_written(ready):
     model, _ = prepared.adapted()
     torch.manual_seed(0)
     before = evaluate(model, prepared.ask, trial.rows, trial.support)
-    for _ in range(4):
+    for _ in range(8):
         train(model, prepared.method, stage, 0, silent)
     found = evaluate(model, prepared.ask, trial.rows, trial.support)
     assert found.loss < 0.05 < before.loss

@@ -30,7 +30,7 @@ FORMS = [
     ("adapter", {"placement": "houlsby", "size": 64}, 2_379_264 + LAYERS * 2 * 2 * WIDTH + 2 * WIDTH),
     ("adapter", {"placement": "pfeiffer", "size": 48}, 894_528),
     ("adapter_drop", {"placement": "pfeiffer", "size": 48, "drop": 5, "random": False}, 894_528 * 7 // 12),
-    ("adapter_fusion", {"size": 48, "sources": ("a", "b", "c"), "source_shots": 1}, 21_233_664),
+    ("adapter_fusion", {"size": 48, "sources": ("cola", "mnli", "blimp"), "source_shots": 1}, 21_233_664),
     ("mam", {"length": 30, "size": 512, "scale": 4.0}, LAYERS * (2 * 30 * WIDTH + 2 * WIDTH * 512 + 512 + WIDTH)),
     (
         "unipelt",
@@ -56,7 +56,3 @@ def test_trainable_parameters_are_the_closed_form(name, options, expected):
     head = sum(count for one, count in trained.items() if "score" in one)
     assert head == 2 * WIDTH
     assert sum(trained.values()) - head == expected
-
-
-def test_bitfit_trains_the_papers_share_and_no_embeddings():
-    assert pytest.approx(0.0008, abs=1e-4) == 102_144 / TOTAL

@@ -9,6 +9,7 @@ from pytest_ftcompare.methods.base import MethodError
 from pytest_ftcompare import methods
 from pytest_ftcompare.experiment.ask import ModelError
 from pytest_ftcompare.experiment.invariants import inspect
+from pytest_ftcompare.experiment.run import run_seed
 
 OWN = ("partial", "bitfit", "adapter", "adapter_fusion", "adapter_drop", "mam", "unipelt")  # they read our table
 SAMPLE = ("opt_post", "llama", "bert", "roberta")  # enough for what goes through peft
@@ -66,6 +67,13 @@ def test_an_encoder_decoder_model_gets_a_prefix_in_its_encoder_and_its_decoder(m
     model, _ = prepared.adapted()
     config = model.active_peft_config
     assert (config.task_type, config.num_transformer_submodules) == ("SEQ_2_SEQ_LM", 2)
+
+
+@pytest.mark.parametrize("method", ["prefix_tuning", "prompt_tuning", "p_tuning"])
+@pytest.mark.parametrize("family", ["t5", "llama", "opt_post", "gemma2"])
+def test_what_starts_at_text_trains_on_every_kind_of_model(make, family, method):
+    sample = run_seed(make(method, model=f"tiny/{family}", ask="pattern", epochs=1), 0, lambda *_: None)
+    assert len(sample.trace.first) == 1
 
 
 def test_a_head_on_an_encoder_decoder_model_is_refused(make):

@@ -201,7 +201,7 @@ def test_ia3_starts_at_one_on_keys_values_and_the_inner_activations(make):
     assert vectors["fc2"].numel() == model.config.ffn_dim, "the feed-forward's inner activations"
 
 
-def test_oft_keeps_the_angles_between_a_matrixs_columns(make):
+def test_oft_keeps_the_angles_between_a_matrixs_neurons(make):
     prepared = make("oft", model="pocket/opt-1.4m", epochs=2)
     trial = Trial(prepared, 0, 4)
     base = dict(prepared.loaded().model.named_parameters())
