@@ -16,6 +16,7 @@ from pytest_ftcompare.session import Session
 
 Line = tuple[str, dict[str, bool]]
 PLAIN: dict[str, bool] = {}
+FEW = 3  # edited files that are listed one by one
 NAME = 20  # columns for a method; all columns together are 80
 
 
@@ -70,12 +71,17 @@ def _moved(judgements: list[Judgement]) -> Iterator[Line]:
 
 
 def _changes(judgements: list[Judgement]) -> Iterator[Line]:
-    """What changed in the environment, each difference once."""
-    counted = Counter(str(change) for one in judgements for change in one.changes if change.name != "commit")
-    if counted:
+    """What changed in the environment, each difference once; many edited files in one paragraph."""
+    found = [change for one in judgements for change in one.changes if change.name != "commit"]
+    code = sorted({change.name for change in found if change.is_code})
+    several = len(code) > FEW
+    counted = Counter(str(change) for change in found if not (several and change.is_code))
+    if found:
         yield "Changed since the baselines:", PLAIN
         for text, count in sorted(counted.items()):
             yield f"  {text}" + (f"  ({count} of {len(judgements)} cases)" if count < len(judgements) else ""), PLAIN
+        if several:
+            yield from _wrapped(f"  edited: {', '.join(code)}")
     elif any(one.comparisons for one in judgements):
         yield "Nothing changed in the environment since the baselines.", PLAIN
 

@@ -22,16 +22,16 @@ VALIDATION = 200  # rows held out of the training pool
 LEARNING_RATES = (3e-4, 1e-3, 3e-3, 1e-2)
 HIGH = (3e-3, 1e-2, 3e-2, 1e-1)  # for methods that train few numbers
 LORA = (1e-3, 3e-3, 5e-3, 1e-2, 2e-2)
-LENGTHS = (5, 10)
+LENGTHS = (5, 10)  # with a rate of 0.0 beside them: what the text that they start at gives untrained
 # What is searched: option or recipe field -> values; other methods search LEARNING_RATES.
 GRIDS: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
     "full": {"lr": (1e-4, 3e-4, 5e-4, 1e-3)},
     "pbft": {"lr": (1e-4, 3e-4, 5e-4, 1e-3), "epochs": (10, 20)},
     "adaptive": {"lr": (1e-4, 3e-4, 5e-4, 1e-3), "text_lr": (1e-4, 3e-4)},
     "context_distillation": {"lr": (1e-4, 3e-4, 1e-3), "demonstrations": (2, 4)},
-    "prefix_tuning": {"lr": (1e-4, 3e-4, 1e-3, 3e-3), "length": LENGTHS},
-    "prompt_tuning": {"lr": (1e-3, 3e-3, 1e-2, 3e-2), "length": LENGTHS},
-    "p_tuning": {"lr": (1e-4, 3e-4, 1e-3, 3e-3), "length": LENGTHS},
+    "prefix_tuning": {"lr": (0.0, 1e-4, 3e-4, 1e-3, 3e-3), "length": LENGTHS},
+    "prompt_tuning": {"lr": (0.0, 1e-3, 3e-3, 1e-2, 3e-2), "length": LENGTHS},
+    "p_tuning": {"lr": (0.0, 1e-4, 3e-4, 1e-3, 3e-3), "length": LENGTHS},
     "p_tuning_v2": {"lr": (1e-3, 3e-3, 1e-2, 3e-2), "length": LENGTHS},
     "adapter": {"lr": (1e-3, 3e-3, 1e-2, 2e-2)},
     "adapter_drop": {"lr": (1e-3, 3e-3, 1e-2, 2e-2)},

@@ -62,3 +62,12 @@ def test_on_a_terminal_a_session_without_cases_looks_as_ever(pytester):
 
 def test_without_a_terminal_there_are_only_pytests_own_characters(shell):
     assert "\x1b" not in shell.run().stdout.str()
+
+
+def test_many_edited_files_are_one_paragraph(shell):
+    shell.update(seeds=1)
+    shell.edit(r'("(?:methods|pytest_ftcompare)/[^"]+": )"[^"]+"', r'\1"0"')
+    result = shell.run()
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["Changed since the baselines:", "  edited: methods/base.py, methods/full.py, *"])
+    assert not [line for line in result.outlines if line.endswith(" edited")]
