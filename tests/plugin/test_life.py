@@ -94,15 +94,17 @@ def test_a_worse_outcome_fails_with_what_moved(shell, monkeypatch):
     from pytest_ftcompare.methods import full
 
     shell.suite(tasks=("pocket_mnli",), shots=(64,), extra="options={'epochs': 8}")
+    recipe = full.Full.recipes["pocket"]
+    monkeypatch.setitem(full.Full.recipes, "pocket", replace(recipe, lr=5e-4))
     shell.update(seeds=5)
-    monkeypatch.setitem(full.Full.recipes, "pocket", replace(full.Full.recipes["pocket"], lr=1e-6))
+    monkeypatch.setitem(full.Full.recipes, "pocket", replace(recipe, lr=1e-6))
     result = shell.run()
     assert result.ret == 1
     result.stdout.fnmatch_lines(
         [
             "*full-pocket_mnli-opt-0.4m-n64-epochs=8: worse, its outcome got worse.*",
             "*accuracy *% -> *%: -* pt (p=*, * seeds; margin * pt)*",
-            "*First sign: recipe lr 0.0003 -> 1e-06.*",
+            "*First sign: recipe lr 0.0005 -> 1e-06.*",
             "*pytest --update-baselines 'test_quick.py::test_quick[[]full-pocket_mnli-opt-0.4m-n64-epochs=8[]]'",
         ]
     )
