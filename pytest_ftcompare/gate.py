@@ -47,15 +47,16 @@ def run_case(case: Case, settings: Settings, say: Say) -> tuple[Judgement, Resul
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     if not settings.profile.revisions:
         os.environ["HF_HUB_OFFLINE"] = "1"
+    from pytest_ftcompare.experiment.quiet import quiet
+
+    quiet()  # before the imports below, which may import what has advice to give
     from pytest_ftcompare.experiment.ask import ModelError
     from pytest_ftcompare.experiment.environment import device_name
     from pytest_ftcompare.experiment.prepare import prepare
-    from pytest_ftcompare.experiment.quiet import quiet
     from pytest_ftcompare.experiment.train import TrainingError
     from pytest_ftcompare.methods import MethodFileError
     from pytest_ftcompare.methods.base import MethodError
 
-    quiet()
     setting = _setting(settings)
     device = device_name(setting.device)
     try:
