@@ -94,12 +94,12 @@ def update(prepared: Prepared, probed: Probed) -> torch.optim.Optimizer | None:
         return None
     without_dropout(probed.model)
     optimizer = make_optimizer(probed.model, stage)
-    loss = backward(probed.model, stage, every_row(stage), 1)
+    (loss,) = backward(probed.model, stage, every_row(stage), 1)
     parameters = trainable(probed.model)
     before = {name: parameter.detach().clone() for name, parameter in parameters.items()}
     norms = {name: p.grad.norm().item() if p.grad is not None else 0.0 for name, p in parameters.items()}
     optimizer.step()
-    probed.record["loss"] = rounded(loss, DIGITS)
+    probed.record["loss"] = rounded(loss.item(), DIGITS)
     probed.record["norm"] = rounded(sum(one * one for one in norms.values()) ** 0.5, DIGITS)
     # Each tensor's gradient norm, and the norm of its first update.
     probed.record["tensors"] = {

@@ -1,4 +1,4 @@
-"""The training loop: the only one, for every method.
+"""The training loop: the only one, for every method. What is timed is its update, not a copy of it.
 
 Order, dropout and the new head depend on the seed alone, so on a CPU the same seed on the same stack repeats to the last bit.
 """
@@ -6,7 +6,6 @@ Order, dropout and the new head depend on the seed alone, so on a CPU the same s
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -30,11 +29,10 @@ class TrainingError(RuntimeError):
 
 @dataclass(frozen=True)
 class Step:
-    """What one update saw: mean loss over its rows, global gradient norm before clipping, and its time in seconds."""
+    """What one update saw: mean loss over its rows, and global gradient norm before clipping."""
 
     loss: float
     norm: float
-    seconds: float
 
 
 def trainable(model: nn.Module) -> dict[str, nn.Parameter]:
@@ -56,43 +54,61 @@ def orders(count: int, recipe: Recipe, seed: int) -> Iterator[list[int]]:
         yield from (order[at : at + recipe.batch] for at in range(0, count, recipe.batch))
 
 
-def backward(model: nn.Module, stage: Stage, chosen: list[int], micro_batches: int) -> float:
-    """Accumulate the gradient of the mean loss over the chosen rows, in micro-batches weighted by their share; the loss."""
+def backward(model: nn.Module, stage: Stage, chosen: list[int], micro_batches: int) -> list[torch.Tensor]:
+    """Accumulate the gradient of the mean loss over the chosen rows, in micro-batches weighted by their share.
+
+    The micro-batches' parts of the loss, still on the device: reading a number would make the host wait for it.
+    """
     size = -(-len(chosen) // micro_batches)
-    total = 0.0
+    losses = []
     for at in range(0, len(chosen), size):
         part = chosen[at : at + size]
         rows: Rows = [stage.rows[number] for number in part]
         loss = stage.loss(model, rows, stage.targets[part]) * (len(part) / len(chosen))
         loss.backward()
-        total += loss.item()
-    return total
+        losses.append(loss.detach())
+    return losses
+
+
+class Training:
+    """A model in training on a stage: its optimiser and schedule, and one `update` after the other."""
+
+    def __init__(self, model: nn.Module, method: Method, stage: Stage, steps: int, seed: int) -> None:
+        self.model, self.method, self.stage = model, method, stage
+        self.steps, self.seed, self.number = steps, seed, 0
+        self.parameters = [*trainable(model).values(), *stage.own]
+        self.optimizer = make_optimizer(model, stage)
+        self.schedule = get_linear_schedule_with_warmup(self.optimizer, round(stage.recipe.warmup * steps), steps)
+        torch.manual_seed(seed)
+        model.train()
+        method.after_step(model, 0, steps)
+
+    def update(self, chosen: list[int]) -> Step:
+        """One update on the chosen rows; the device is done with it when this returns."""
+        recipe = self.stage.recipe
+        self.number += 1
+        losses = backward(self.model, self.stage, chosen, recipe.accumulate)
+        norm = nn.utils.clip_grad_norm_(self.parameters, recipe.clip)
+        self.optimizer.step()
+        self.schedule.step()
+        self.method.after_step(self.model, self.number, self.steps)
+        self.optimizer.zero_grad()
+        *parts, size = torch.stack([*losses, norm.to(losses[0].dtype)]).tolist()
+        step = Step(sum(parts), size)
+        if not (math.isfinite(step.loss) and math.isfinite(step.norm)):
+            raise TrainingError(
+                f"expected a finite loss and gradient norm, got {step.loss:g} and {step.norm:g} at step {self.number} of "
+                f"{self.steps} (seed {self.seed}): lower the learning rate {recipe.lr:g}, or look at what changed"
+            )
+        return step
 
 
 def train(model: nn.Module, method: Method, stage: Stage, seed: int, progress: Progress) -> list[Step]:
     """Train `model` in place on the stage's rows; what each update saw."""
-    recipe = stage.recipe
-    updates = list(orders(len(stage.rows), recipe, seed))
-    optimizer = make_optimizer(model, stage)
-    schedule = get_linear_schedule_with_warmup(optimizer, round(recipe.warmup * len(updates)), len(updates))
-    parameters = [*trainable(model).values(), *stage.own]
-    torch.manual_seed(seed)
-    model.train()
-    method.after_step(model, 0, len(updates))
+    updates = list(orders(len(stage.rows), stage.recipe, seed))
+    training = Training(model, method, stage, len(updates), seed)
     steps: list[Step] = []
-    for number, order in enumerate(updates, start=1):
-        start = time.perf_counter()
-        loss = backward(model, stage, order, recipe.accumulate)
-        norm = nn.utils.clip_grad_norm_(parameters, recipe.clip).item()
-        if not (math.isfinite(loss) and math.isfinite(norm)):
-            raise TrainingError(
-                f"expected a finite loss and gradient norm, got {loss:g} and {norm:g} at step {number} of {len(updates)} "
-                f"(seed {seed}): lower the learning rate {recipe.lr:g}, or look at what changed"
-            )
-        optimizer.step()
-        schedule.step()
-        method.after_step(model, number, len(updates))
-        optimizer.zero_grad()
-        steps.append(Step(loss, norm, time.perf_counter() - start))
-        progress(number, len(updates), loss)
+    for chosen in updates:
+        steps.append(training.update(chosen))
+        progress(training.number, len(updates), steps[-1].loss)
     return steps
