@@ -103,10 +103,9 @@ class Prepared:
         """The same on a source task."""
         return Prepared.of(self.case, task, self.method, self.ask.path, self.setting)
 
-    def adapted(self) -> tuple[nn.Module, Loaded]:
-        """The base model freshly loaded, and with the method applied (it may be the same object)."""
-        loaded = self.loaded()
-        return self.method.apply(loaded.model), loaded
+    def adapted(self) -> nn.Module:
+        """The base model freshly loaded, with the method applied."""
+        return self.method.apply(self.loaded().model)
 
     def loaded(self) -> Loaded:
         """The base model freshly loaded, its layers recomputing their activations where the recipe says so."""

@@ -31,7 +31,7 @@ def run_seed(prepared: Prepared, seed: int, progress: Progress) -> Sample:
     """Train and evaluate one seed; raises `TrainingError` where a loss or a score is not finite."""
     trial = Trial(prepared, seed, prepared.case.shots)
     torch.manual_seed(seed)
-    model, _ = prepared.adapted()
+    model = prepared.adapted()
     start = time.perf_counter()
     steps: list[Step] = []
     if prepared.method.trains:

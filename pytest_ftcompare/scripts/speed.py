@@ -48,7 +48,7 @@ def runner(name: str, ask: str) -> Runner:
     prepared = prepare(Case("speed", name, TASK, MODEL, SHOTS, (("accumulate", 1), ("ask", ask))), SETTING)
     trial = Trial(prepared, 0, SHOTS)
     torch.manual_seed(0)
-    model, _ = prepared.adapted()
+    model = prepared.adapted()
     stage = trial.stage(prepared.method.recipe)
     optimizer = make_optimizer(model, stage)
     prepared.method.after_step(model, 0, STEPS * (ROUNDS + 1))

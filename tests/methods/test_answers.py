@@ -43,7 +43,7 @@ def test_the_loss_is_the_mean_over_the_answers_tokens_alone(ready):
 
 def test_what_is_learned_by_heart_is_written(ready):
     prepared, trial, stage = ready
-    model, _ = prepared.adapted()
+    model = prepared.adapted()
     torch.manual_seed(0)
     before = evaluate(model, prepared.ask, trial.rows, trial.support)
     for _ in range(8):
@@ -74,7 +74,7 @@ def test_the_out_of_domain_kinds_are_not_trained_on(make):
 def test_lora_goes_on_from_an_instruction_tuned_base(make, hub):
     """The base is a model like any other: here one that full fine-tuning leaves behind."""
     base = make("full", task="pocket_instructions", ask="answer", epochs=6, lr=1e-3)
-    model, _ = base.adapted()
+    model = base.adapted()
     torch.manual_seed(0)
     train(model, base.method, Trial(base, 0, 64).stage(base.method.recipe), 0, silent)
     folder = hub / "models" / "tiny" / "instructed"
@@ -83,7 +83,7 @@ def test_lora_goes_on_from_an_instruction_tuned_base(make, hub):
     losses = {}
     for name in ("pocket/opt-0.4m", "tiny/instructed"):
         prepared = make("lora", model=name, task="pocket_instructions", ask="answer")
-        adapted, _ = prepared.adapted()
+        adapted = prepared.adapted()
         trial = Trial(prepared, 1, 64)
         steps = train(adapted, prepared.method, trial.stage(prepared.method.recipe), 0, silent)
         losses[name] = steps[0].loss

@@ -34,7 +34,7 @@ def trained(prepared):
     """A model after the method's last stage of two epochs, and its trial."""
     trial = Trial(prepared, 0, 4)
     torch.manual_seed(0)
-    model, _ = prepared.adapted()
+    model = prepared.adapted()
     train(model, prepared.method, trial.stage(prepared.method.recipe), 0, silent)
     return model, trial
 
@@ -60,7 +60,7 @@ def test_only_what_is_declared_to_train_changes_in_two_updates(make, method, ask
     prepared = make(method, ask=ask, task=TASKS[ask], epochs=2, batch=8)
     trial = Trial(prepared, 0, 4)
     torch.manual_seed(0)
-    model, _ = prepared.adapted()
+    model = prepared.adapted()
     before = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
     declared = set(trainable(model))
     train(model, prepared.method, trial.stage(prepared.method.recipe), 0, silent)
@@ -77,7 +77,7 @@ def test_only_what_is_declared_to_train_changes_in_two_updates(make, method, ask
 def test_dropout_is_on_in_training_and_off_in_evaluation(make, method):
     prepared = make(method)
     trial = Trial(prepared, 0, 4)
-    model, _ = prepared.adapted()
+    model = prepared.adapted()
     assert torch.equal(class_logits(model, prepared.ask, trial.rows), class_logits(model, prepared.ask, trial.rows))
     modes = []
     train(model, prepared.method, trial.stage(prepared.method.recipe), 0, lambda *_: modes.append(model.training))
@@ -107,7 +107,7 @@ def updated(prepared):
     """Parameters after one update in training mode, from the same random state."""
     stage = Trial(prepared, 0, 4).stage(prepared.method.recipe)
     torch.manual_seed(0)
-    model, _ = prepared.adapted()
+    model = prepared.adapted()
     model.train()
     optimizer = make_optimizer(model, stage)
     torch.manual_seed(1)
@@ -139,7 +139,7 @@ def test_eight_micro_batches_of_different_lengths_give_the_gradient_of_one_batch
     prepared = make(method, ask=ask, task={**TASKS, "head": "pocket_cola"}[ask])
     stage = Trial(prepared, 0, 8).stage(prepared.method.recipe)
     assert len({len(row) for row in stage.rows}) > 3
-    model, _ = prepared.adapted()
+    model = prepared.adapted()
     model.eval()
     gradients = []
     for micro_batches in (1, 8):
@@ -155,7 +155,7 @@ def test_eight_micro_batches_of_different_lengths_give_the_gradient_of_one_batch
 def test_what_cannot_be_merged_says_so(make, method):
     prepared = make(method)
     with pytest.raises(MethodError, match=f"{method} cannot be merged into its base model"):
-        prepared.method.merge(prepared.adapted()[0])
+        prepared.method.merge(prepared.adapted())
 
 
 UPSTREAM = {  # peft 0.21.2; docs/upstream.md says what it is and how to see it without this project
@@ -171,7 +171,7 @@ MERGEABLE = [
 @pytest.mark.parametrize("method", MERGEABLE)
 def test_what_is_merged_is_a_plain_base_model(make, method):
     prepared = make(method)
-    merged = prepared.method.merge(prepared.adapted()[0])
+    merged = prepared.method.merge(prepared.adapted())
     assert set(dict(merged.named_parameters())) == set(dict(prepared.loaded().model.named_parameters()))
 
 

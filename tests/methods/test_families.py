@@ -64,7 +64,7 @@ def test_what_goes_through_peft_works_where_our_table_does_not_know_the_architec
 def test_an_encoder_decoder_model_gets_a_prefix_in_its_encoder_and_its_decoder(make):
     prepared = make("prefix_tuning", model="tiny/t5")
     assert inspect(prepared)[2] == []
-    model, _ = prepared.adapted()
+    model = prepared.adapted()
     config = model.active_peft_config
     assert (config.task_type, config.num_transformer_submodules) == ("SEQ_2_SEQ_LM", 2)
 

@@ -21,7 +21,7 @@ def adapted(prepared):
     """The adapted model with other than its starting weights, its trial, and the base model's logits with the same head."""
     trial = Trial(prepared, 0, 4)
     torch.manual_seed(0)
-    model, _ = prepared.adapted()
+    model = prepared.adapted()
     torch.manual_seed(0)
     base = class_logits(prepared.loaded().model, prepared.ask, trial.rows)
     for name, parameter in trainable(model).items():
@@ -77,7 +77,7 @@ def test_our_prefix_is_pefts_where_positions_are_counted_alike(make):
     """peft counts the prefix as positions before the text, ours does not: shifted by hand, both are the same function."""
     theirs, ours = make("p_tuning_v2", ask="pattern", length=5), make("mam", ask="pattern", length=5)
     trial = Trial(theirs, 0, 4)
-    peft_model, own = theirs.adapted()[0], ours.adapted()[0]
+    peft_model, own = theirs.adapted(), ours.adapted()
     embedding = peft_model.prompt_encoder["default"].embedding.weight  # (length, 2 layers x width)
     for at, one in enumerate(modules(own, Prefix)):
         parts = embedding.view(5, -1, one.key.shape[1])
@@ -94,7 +94,7 @@ def test_our_prefix_is_pefts_where_positions_are_counted_alike(make):
 def test_a_prefix_that_starts_at_text_is_that_text(make, method):
     prepared = make(method, ask="pattern", length=5)
     trial = Trial(prepared, 0, 4)
-    model, _ = prepared.adapted()
+    model = prepared.adapted()
     start_peft_prefix(model, 5, trial)
     text = trial.rows[0][:5]
     as_text = class_logits(prepared.loaded().model, prepared.ask, [text + row for row in trial.rows])
@@ -107,7 +107,7 @@ def test_p_tuning_v2_is_prefix_tuning_without_the_mlp_and_with_a_head(make):
         prepared = make(method, ask="head", length=5)
         trial = Trial(prepared, 0, 4)
         torch.manual_seed(0)
-        model, _ = prepared.adapted()
+        model = prepared.adapted()
         start_peft_prefix(model, 5, trial)
         found.append(outputs(prepared, model, trial))
         names = {name.split(".")[0] for name in trainable(model)}
@@ -121,7 +121,7 @@ def test_p_tuning_v2_is_prefix_tuning_without_the_mlp_and_with_a_head(make):
 def test_our_prefixes_start_at_text(make, method):
     prepared = make(method, ask="pattern", length=3)
     trial = Trial(prepared, 0, 4)
-    model, _ = prepared.adapted()
+    model = prepared.adapted()
     next(iter(prepared.method.stages(model, trial)))
     ids = torch.tensor([trial.rows[0][:3]])
     cache = prepared.loaded().model.eval()(input_ids=ids, use_cache=True).past_key_values
@@ -145,7 +145,7 @@ def test_a_gate_does_not_see_padding(make):
 def test_gates_start_half_open_and_leave_nothing_of_the_batch_behind(make):
     prepared = make("unipelt")
     model, trial, _ = adapted(prepared)
-    fresh, _ = prepared.adapted()
+    fresh = prepared.adapted()
     seen = []
     for gate in modules(fresh, Gate):
         gate.register_forward_hook(lambda module, arguments, output: seen.append(output))
@@ -168,7 +168,7 @@ def test_dropping_no_layer_is_the_adapter_and_dropping_all_is_the_base(make):
     ):
         prepared = make(name, ask="head", **options)
         torch.manual_seed(0)
-        model, _ = prepared.adapted()
+        model = prepared.adapted()
         generator = torch.Generator().manual_seed(1)
         for one in modules(model, Bottleneck):
             one.up.weight.data.copy_(torch.randn(one.up.weight.shape, generator=generator) * 0.1)
@@ -179,7 +179,7 @@ def test_dropping_no_layer_is_the_adapter_and_dropping_all_is_the_base(make):
     base = class_logits(full.loaded().model, full.ask, rows)
     full_of_them = make("adapter", placement="pfeiffer")
     torch.manual_seed(0)
-    started = class_logits(full_of_them.adapted()[0], full_of_them.ask, rows)
+    started = class_logits(full_of_them.adapted(), full_of_them.ask, rows)
     assert torch.equal(started, base)
     assert torch.equal(found["adapter", None], found["adapter_drop", 0])
     assert torch.equal(found["adapter_drop", 4], base)
@@ -189,7 +189,7 @@ def test_dropping_no_layer_is_the_adapter_and_dropping_all_is_the_base(make):
 
 def test_nothing_is_back_propagated_below_the_first_adapter_that_is_kept(make):
     prepared = make("adapter_drop", drop=1)
-    model, _ = prepared.adapted()
+    model = prepared.adapted()
     trained = {name.split(".layers.")[1][0] for name in trainable(model) if ".layers." in name}
     assert trained == {"1", "2", "3"}
 
@@ -198,7 +198,7 @@ def test_random_drop_draws_how_many_layers_at_each_step_and_drops_the_fixed_numb
     prepared = make("adapter_drop", drop=1, random=True, epochs=16)
     trial = Trial(prepared, 0, 4)
     torch.manual_seed(0)
-    model, _ = prepared.adapted()
+    model = prepared.adapted()
     drawn = []
 
     def look(*_):
@@ -213,7 +213,7 @@ def test_random_drop_draws_how_many_layers_at_each_step_and_drops_the_fixed_numb
 
 @pytest.mark.parametrize("placement", ["houlsby", "pfeiffer"])
 def test_an_adapter_stands_where_its_paper_puts_it(make, placement):
-    model, _ = make("adapter", placement=placement).adapted()
+    model = make("adapter", placement=placement).adapted()
     adapters = [name for name, one in model.named_modules() if isinstance(one, Bottleneck)]
     places = {name.split(".layers.0.")[1] for name in adapters if ".layers.0." in name}
     assert places == {"houlsby": {"self_attn.out_proj.adapter", "fc2.adapter"}, "pfeiffer": {"fc2.adapter"}}[placement]
@@ -249,7 +249,7 @@ def test_fusion_is_attention_of_the_layers_output_over_the_adapters():
 def test_fusion_trains_one_adapter_a_source_and_then_only_the_fusion(make):
     prepared = make("adapter_fusion", task="pocket_cola", source_shots=4, source_epochs=1)
     trial = Trial(prepared, 0, 4)
-    model, _ = prepared.adapted()
+    model = prepared.adapted()
     trained = []
     for stage in prepared.method.stages(model, trial):
         inside = [name.split(".adapter.")[1].split(".") for name in trainable(model) if ".adapter." in name]
@@ -272,14 +272,14 @@ def test_fusion_trains_one_adapter_a_source_and_then_only_the_fusion(make):
 def test_the_source_that_is_the_task_itself_sees_only_the_seeds_own_sample(make):
     prepared = make("adapter_fusion", task="pocket_cola", source_shots=50)
     trial = Trial(prepared, 0, 4)
-    first, second, *_ = prepared.method.stages(prepared.adapted()[0], trial)
+    first, second, *_ = prepared.method.stages(prepared.adapted(), trial)
     assert (first.rows, len(second.rows)) == (trial.rows, 100)
 
 
 def test_multi_task_p_tuning_trains_one_prefix_on_all_sources_with_a_head_each(make):
     prepared = make("p_tuning_v2", task="pocket_cola", sources=("pocket_mnli", "pocket_sst"), source_shots=4, epochs=1)
     trial = Trial(prepared, 0, 4)
-    model, _ = prepared.adapted()
+    model = prepared.adapted()
     together, alone = prepared.method.stages(model, trial)
     assert (len(together.rows), together.targets.shape, len(together.own), len(alone.own)) == (16, (16, 2), 2, 0)
     rows = list(range(16))
@@ -295,13 +295,13 @@ def test_multi_task_p_tuning_trains_one_prefix_on_all_sources_with_a_head_each(m
 
 
 def test_partial_trains_the_last_layers_what_follows_them_and_the_head(make):
-    model, _ = make("partial", model="tiny/llama", layers=1).adapted()
+    model = make("partial", model="tiny/llama", layers=1).adapted()
     trained = {".".join(name.split(".")[:3]) for name in trainable(model)}
     assert trained == {"model.layers.2", "model.norm.weight", "score.weight"}
 
 
 def test_bitfit_trains_biases_and_the_head_but_no_embeddings(make):
-    model, _ = make("bitfit").adapted()
+    model = make("bitfit").adapted()
     assert all(name.endswith("bias") or name == "score.weight" for name in trainable(model))
 
 

@@ -80,7 +80,7 @@ def test_the_language_model_reads_on_through_the_classifiers_own_weights(make):
     prepared = make("adaptive", texts=16, passes=2)
     trial = Trial(prepared, 0, 4)
     torch.manual_seed(0)
-    model, _ = prepared.adapted()
+    model = prepared.adapted()
     first, second = prepared.method.stages(model, trial)
     assert (len(first.rows), first.recipe.lr) == (16, prepared.method.option("text_lr"))
     before = first.loss(model, first.rows, first.targets)

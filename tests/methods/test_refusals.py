@@ -67,7 +67,7 @@ def test_too_few_steps_for_adalora_are_refused_before_the_first(make):
     prepared = make("adalora", epochs=1)
     trial = Trial(prepared, 0, 4)
     with pytest.raises(MethodError, match="adalora: expected at least 2 steps, to weigh ranks before one is cut, got 1"):
-        train(prepared.adapted()[0], prepared.method, trial.stage(prepared.method.recipe), 0, lambda *_: None)
+        train(prepared.adapted(), prepared.method, trial.stage(prepared.method.recipe), 0, lambda *_: None)
 
 
 def test_qlora_without_bitsandbytes_says_what_to_install(make, monkeypatch):
@@ -82,7 +82,7 @@ def test_qlora_without_bitsandbytes_says_what_to_install(make, monkeypatch):
 
 def saved(make, folder, method="lora", **options):
     prepared = make(method, **options)
-    prepared.method.save(prepared.adapted()[0], folder)
+    prepared.method.save(prepared.adapted(), folder)
     return prepared
 
 

@@ -18,7 +18,7 @@ def silent(*_):
 
 def test_lora_trains_query_and_value_and_the_head(make):
     prepared = make("lora", r=4)
-    model, _ = prepared.adapted()
+    model = prepared.adapted()
     assert {name.split(".")[-4] for name in trainable(model) if "lora" in name} == {"q_proj", "v_proj"}
     assert [name for name in trainable(model) if "lora" not in name] == [
         "base_model.model.score.modules_to_save.default.weight"
@@ -26,7 +26,7 @@ def test_lora_trains_query_and_value_and_the_head(make):
 
 
 def test_targets_may_be_named(make):
-    model, _ = make("lora", targets=("fc1",)).adapted()
+    model = make("lora", targets=("fc1",)).adapted()
     assert {name.split(".")[-4] for name in trainable(model) if "lora" in name} == {"fc1"}
 
 
@@ -38,12 +38,12 @@ def lora_layers(model):
     ("method", "scale"), [("lora", 16 / 4), ("rslora", 16 / math.sqrt(4)), ("dora", 16 / 4), ("pissa", 16 / 4)]
 )
 def test_the_scale_is_alpha_over_r_and_for_rslora_over_its_root(make, method, scale):
-    model, _ = make(method, r=4, alpha=16).adapted()
+    model = make(method, r=4, alpha=16).adapted()
     assert {one.scaling["default"] for one in lora_layers(model)} == {scale}
 
 
 def test_dora_starts_at_the_norms_of_the_base_weights(make):
-    model, _ = make("dora").adapted()
+    model = make("dora").adapted()
     for one in lora_layers(model):
         magnitude = one.lora_magnitude_vector["default"].weight
         torch.testing.assert_close(magnitude, one.base_layer.weight.norm(dim=1))
@@ -52,7 +52,7 @@ def test_dora_starts_at_the_norms_of_the_base_weights(make):
 def test_pissa_splits_the_base_weight_at_its_principal_part(make):
     prepared = make("pissa", r=4, alpha=4)
     base = dict(prepared.loaded().model.named_parameters())
-    model, _ = prepared.adapted()
+    model = prepared.adapted()
     for name, one in model.named_modules():
         if not hasattr(one, "lora_A"):
             continue
@@ -67,7 +67,7 @@ def adalora_run(make, **options):
     prepared = make("adalora", epochs=20, **options)
     trial = Trial(prepared, 0, 4)
     torch.manual_seed(0)
-    model, _ = prepared.adapted()
+    model = prepared.adapted()
     allocator, budgets, calls = model.base_model.rankallocator, [], []
     real = allocator.update_and_allocate
     allocator.update_and_allocate = lambda *given, **named: calls.append(given[1]) or real(*given, **named)
@@ -94,7 +94,7 @@ def test_adaloras_budget_never_rises_and_ends_at_its_target(make):
 
 def test_adaloras_penalty_is_the_one_that_peft_adds_to_the_models_own_loss(make):
     prepared = make("adalora")
-    model, _ = prepared.adapted()
+    model = prepared.adapted()
     model.eval()
     trial = Trial(prepared, 0, 4)
     batch = prepared.ask.collate(trial.rows)
@@ -120,7 +120,7 @@ def test_adalora_saves_no_pruned_ranks_and_loads_what_is_left(make, tmp_path):
 def test_qloras_base_is_in_four_bits_with_doubly_quantised_constants_and_its_head_is_not(make):
     from bitsandbytes.nn.modules import Linear4bit
 
-    model, _ = make("qlora", model="pocket/opt-1.4m").adapted()
+    model = make("qlora", model="pocket/opt-1.4m").adapted()
     layers = {name: one for name, one in model.named_modules() if isinstance(one, Linear4bit)}
     assert len(layers) == 4 * 6
     for name, one in layers.items():
@@ -134,7 +134,7 @@ def test_qloras_base_is_in_four_bits_with_doubly_quantised_constants_and_its_hea
 
 def test_a_four_bit_base_computes_the_same_in_training_and_in_evaluation(make):
     prepared = make("qlora", dropout=0.0)
-    model, _ = prepared.adapted()
+    model = prepared.adapted()
     for one in model.modules():
         if hasattr(one, "dropout") and isinstance(one.dropout, float):
             one.dropout = 0.0
@@ -158,7 +158,7 @@ def test_p_tunings_encoders_and_positions_keep_the_contract(make, encoder, posit
 def test_soft_tokens_start_at_the_embeddings_of_the_samples_first_tokens(make, encoder):
     prepared = make("p_tuning", encoder=encoder, position="around", length=4, ask="pattern")
     trial = Trial(prepared, 0, 4)
-    model, _ = prepared.adapted()
+    model = prepared.adapted()
     assert isinstance(model, SoftTokens)
     start_soft_tokens(model.model, model.prompt_encoder, 4, trial)
     expected = model.model.get_input_embeddings()(torch.tensor(trial.rows[0][:4]))
@@ -168,7 +168,7 @@ def test_soft_tokens_start_at_the_embeddings_of_the_samples_first_tokens(make, e
 def test_soft_tokens_around_stand_half_before_and_half_behind_the_text(make):
     prepared = make("p_tuning", position="around", length=5, ask="pattern")
     trial = Trial(prepared, 0, 4)
-    model, _ = prepared.adapted()
+    model = prepared.adapted()
     start_soft_tokens(model.model, model.prompt_encoder, 5, trial)
     soft, ask = trial.rows[0][:5], prepared.ask
     whole = class_logits(prepared.loaded().model, ask, [soft[:2] + row + soft[2:] for row in trial.rows])
@@ -181,7 +181,7 @@ def test_the_methods_own_tokens_are_taken_from_the_texts_room(make, method, room
 
 
 def test_ia3_scales_three_activations_a_layer_of_an_encoder_too(make):
-    model, _ = make("ia3", model="tiny/bert").adapted()
+    model = make("ia3", model="tiny/bert").adapted()
     names = [name for name in trainable(model) if "ia3" in name]
     assert len(names) == 3 * 3 and not [name for name in names if "attention.output" in name]
 
@@ -194,7 +194,7 @@ def test_soft_tokens_around_do_not_see_padding(make, model):
 
 
 def test_ia3_starts_at_one_on_keys_values_and_the_inner_activations(make):
-    model, _ = make("ia3").adapted()
+    model = make("ia3").adapted()
     vectors = {name.split(".")[-3]: p for name, p in trainable(model).items() if "ia3" in name}
     assert set(vectors) == {"k_proj", "v_proj", "fc2"}
     assert all(torch.equal(one, torch.ones_like(one)) for one in vectors.values())
@@ -206,7 +206,7 @@ def test_oft_keeps_the_angles_between_a_matrixs_neurons(make):
     trial = Trial(prepared, 0, 4)
     base = dict(prepared.loaded().model.named_parameters())
     torch.manual_seed(0)
-    model, _ = prepared.adapted()
+    model = prepared.adapted()
     train(model, prepared.method, trial.stage(prepared.method.recipe), 0, silent)
     merged = dict(prepared.method.merge(model).named_parameters())
     for name, before in base.items():
@@ -217,13 +217,13 @@ def test_oft_keeps_the_angles_between_a_matrixs_neurons(make):
 
 
 def test_veras_projections_are_shared_by_all_layers_and_never_trained(make):
-    model, _ = make("vera").adapted()
+    model = make("vera").adapted()
     layers = [one for one in model.modules() if hasattr(one, "vera_lambda_b")]
     assert len({id(one.vera_A["default"]) for one in layers}) == 1
     assert {name.split(".")[-2] for name in trainable(model) if "vera" in name} == {"vera_lambda_b", "vera_lambda_d"}
 
 
 def test_ln_tuning_trains_every_normalisation_layer_and_nothing_else_but_the_head(make):
-    model, _ = make("ln_tuning").adapted()
+    model = make("ln_tuning").adapted()
     assert all("norm" in name or "score" in name for name in trainable(model))
     assert len([name for name in trainable(model) if "norm" in name]) == 2 * (2 * 4 + 1)
