@@ -1,0 +1,117 @@
+"""Whether a reading may be judged: states of the card replayed in time, before and after it."""
+
+import os
+
+import pytest
+from fake_nvml import GIB, LOST, UUID, install_card
+
+from pytest_ftcompare.measure import nvml
+from pytest_ftcompare.measure.gpu_state import REASONS, SLOWING, State, disturbed, joules
+from pytest_ftcompare.measure.nvml import open_gpu
+
+HERE = {os.getpid(): GIB}
+SECOND = 10**9  # in nanoseconds, as NVML counts slowdowns
+
+
+def between(monkeypatch, seconds=10.0, **readings):
+    """What is said of a reading of some seconds, at whose start and end the card says the two values of each list."""
+    install_card(monkeypatch, **{"processes": HERE} | readings)
+    moments = iter([100.0, 100.0 + seconds])
+    monkeypatch.setattr(nvml.time, "monotonic", lambda: next(moments))
+    gpu = open_gpu(UUID)
+    before = gpu.state()
+    return disturbed(before, gpu.state())
+
+
+def test_nothing_speaks_against_a_reading_of_a_healthy_card(monkeypatch):
+    assert between(monkeypatch) == ""
+
+
+def test_nothing_is_said_against_a_card_that_says_nothing():
+    assert disturbed(State(0.0), State(1.0)) == ""
+
+
+@pytest.mark.parametrize(("bit", "word"), [item for item in REASONS.items() if item[1] in SLOWING])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_clocks_held_down_at_either_end_are_said(monkeypatch, bit, word, when):
+    masks = [bit, 0] if when == "before" else [0, bit]
+    assert between(monkeypatch, CurrentClocksEventReasons=masks) == f"the GPU was throttled ({word})"
+
+
+def test_clocks_that_drop_from_heat_are_said_with_every_reason(monkeypatch):
+    said = between(monkeypatch, **{"ClockInfo 1": [1980, 990], "CurrentClocksEventReasons": [0, 0x8 | 0x40]})
+    assert said == "the GPU was throttled (hw slowdown, hw thermal)"
+
+
+@pytest.mark.parametrize("bit", [bit for bit, word in REASONS.items() if word not in SLOWING])
+def test_a_card_at_rest_or_at_the_clocks_that_its_owner_chose_is_not_disturbed(monkeypatch, bit):
+    assert between(monkeypatch, CurrentClocksEventReasons=bit) == ""
+
+
+def test_a_slowdown_that_came_and_went_between_the_states_is_said_from_its_counter(monkeypatch):
+    counted = [{74: 5 * SECOND, 75: 3 * SECOND}, {74: 5 * SECOND, 75: 4 * SECOND}]
+    assert between(monkeypatch, FieldValues=counted) == "the GPU was throttled (sw thermal)"
+
+
+def test_a_slowdown_of_less_than_a_hundredth_of_the_time_is_let_pass(monkeypatch):
+    def counted(share):
+        return [{74: SECOND}, {74: SECOND + int(share * 10 * SECOND)}]
+
+    assert between(monkeypatch, FieldValues=counted(0.009)) == ""
+    assert between(monkeypatch, FieldValues=counted(0.011)) == "the GPU was throttled (sw power cap)"
+
+
+def test_a_counter_of_slowdowns_that_starts_anew_or_comes_later_says_nothing(monkeypatch):
+    assert between(monkeypatch, FieldValues=[{74: 9 * SECOND}, {74: 2 * SECOND}]) == ""
+    assert between(monkeypatch, FieldValues=[{}, {74: 9 * SECOND}]) == ""
+
+
+def test_a_power_limit_under_the_cards_default_is_said_once(monkeypatch):
+    assert between(monkeypatch, PowerManagementLimit=350_000) == "the GPU's power limit was 350 W, 700 W is its default"
+
+
+def test_a_power_limit_lowered_during_the_reading_is_said(monkeypatch):
+    said = between(monkeypatch, PowerManagementLimit=[700_000, 500_000])
+    assert said == "the GPU's power limit was 500 W, 700 W is its default"
+
+
+def test_memory_errors_that_grow_are_said_and_old_ones_are_not(monkeypatch):
+    assert between(monkeypatch, **{"TotalEccErrors 1 0": [1, 3]}) == "the GPU's uncorrected memory errors went from 1 to 3"
+    assert between(monkeypatch, **{"TotalEccErrors 1 0": [3, 3]}) == ""
+    assert between(monkeypatch, **{"TotalEccErrors 1 0": [3, 0]}) == ""
+
+
+@pytest.mark.parametrize("running", [[HERE, HERE | {77: GIB}], [HERE | {77: GIB}, HERE]], ids=["appears", "goes"])
+def test_another_process_at_either_end_is_said(monkeypatch, running):
+    assert between(monkeypatch, processes=running) == "another process used the GPU (pid 77)"
+
+
+def test_several_other_processes_are_named_in_order(monkeypatch):
+    running = [HERE | {90: GIB, 77: GIB}, HERE | {77: GIB, 12: GIB}]
+    assert between(monkeypatch, processes=running) == "another process used the GPU (pid 12, pid 77, pid 90)"
+
+
+def test_where_process_ids_mean_nothing_one_more_process_is_still_said(monkeypatch):
+    host = {2**21: GIB}
+    said = between(monkeypatch, processes=[host, host | {2**21 + 1: GIB}])
+    assert said == "another process came to the GPU (1 before, 2 after)"
+    assert between(monkeypatch, processes=host) == ""
+
+
+def test_a_gpu_lost_on_the_way_is_all_that_is_said(monkeypatch):
+    said = between(monkeypatch, PowerManagementLimit=[350_000, LOST], CurrentClocksEventReasons=[0x40, LOST])
+    assert said == "the GPU is lost"
+
+
+def test_several_disturbances_are_all_said(monkeypatch):
+    said = between(monkeypatch, PowerManagementLimit=350_000, CurrentClocksEventReasons=0x4)
+    assert said == "the GPU was throttled (sw power cap); the GPU's power limit was 350 W, 700 W is its default"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "spent"),
+    [(1_000, 3_500, 2.5), (1_000, 1_000, 0.0), (9_000, 100, None), (None, 100, None), (100, None, None)],
+    ids=["counted", "nothing spent", "the counter started anew", "none before", "none after"],
+)
+def test_energy_is_the_counters_difference_or_unknown(before, after, spent):
+    assert joules(before, after) == spent

@@ -1,0 +1,131 @@
+"""Memory and cores that a process may use, on machines and in containers laid out in a folder; and its fellow workers."""
+
+import os
+
+import pytest
+
+from pytest_ftcompare.measure.host import available_memory, cpus, fellows
+
+GIB = 2**30
+MEMORY = "sys/fs/cgroup/memory/box"  # version 1
+
+
+@pytest.fixture
+def machine(tmp_path, monkeypatch):
+    """A function that lays out files of a machine of 16 cores; the machine's root."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(16)), raising=False)
+
+    def lay_out(**files):
+        for name, text in files.items():
+            file = tmp_path / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text)
+        return tmp_path
+
+    return lay_out
+
+
+def meminfo(gib):
+    return {"proc/meminfo": f"MemTotal: {64 * GIB // 1024} kB\nMemFree: 1 kB\nMemAvailable:   {gib * GIB // 1024} kB\n"}
+
+
+def second(path, **files):
+    """A control group of version 2 at a path, its files with dots written as two underscores."""
+    named = {f"sys/fs/cgroup{path}/{name.replace('__', '.')}": text for name, text in files.items()}
+    return {"proc/self/cgroup": f"0::{path or '/'}\n"} | named
+
+
+def test_without_a_container_the_memory_is_what_the_kernel_says_is_available(machine):
+    assert available_memory(machine(**meminfo(48))) == 48 * GIB
+
+
+def test_a_containers_limit_counts_where_it_is_lower(machine):
+    box = second("", memory__max=str(8 * GIB), memory__current=str(3 * GIB))
+    assert available_memory(machine(**meminfo(48), **box)) == 5 * GIB
+    assert available_memory(machine(**meminfo(2), **box)) == 2 * GIB
+
+
+def test_files_that_the_kernel_would_drop_are_left_to_the_container(machine):
+    stat = f"anon 12\nfile {3 * GIB}\ninactive_file {2 * GIB}\n"
+    box = second("", memory__max=str(8 * GIB), memory__current=str(3 * GIB), memory__stat=stat)
+    assert available_memory(machine(**meminfo(48), **box)) == 7 * GIB
+
+
+def test_a_limit_of_a_group_above_counts_too(machine):
+    own = second("/user/job", memory__max="max", memory__current="5")
+    above = second("/user", memory__max=str(4 * GIB), memory__current=str(1 * GIB))
+    assert available_memory(machine(**meminfo(48), **above | own)) == 3 * GIB
+
+
+def test_a_container_over_its_limit_has_nothing_left(machine):
+    box = second("", memory__max="100", memory__current="300")
+    assert available_memory(machine(**meminfo(48), **box)) == 0
+
+
+def test_no_limit_is_no_limit(machine):
+    box = second("", memory__max="max", memory__current="300", cpu__max="max 100000")
+    root = machine(**meminfo(48), **box)
+    assert (available_memory(root), cpus(root)) == (48 * GIB, 16)
+
+
+def test_control_groups_of_the_first_version_are_read(machine):
+    root = machine(
+        **meminfo(48),
+        **{
+            "proc/self/cgroup": "5:cpu,cpuacct:/box\n4:memory:/box\n1:name=systemd:/box\n0::/\n",
+            f"{MEMORY}/memory.limit_in_bytes": str(8 * GIB),
+            f"{MEMORY}/memory.usage_in_bytes": str(3 * GIB),
+            f"{MEMORY}/memory.stat": f"inactive_file 1\ntotal_inactive_file {1 * GIB}\n",
+            "sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712",
+            "sys/fs/cgroup/memory/memory.usage_in_bytes": str(30 * GIB),
+            "sys/fs/cgroup/cpu/box/cpu.cfs_quota_us": "350000",
+            "sys/fs/cgroup/cpu/box/cpu.cfs_period_us": "100000",
+            "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "-1",
+            "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000",
+        },
+    )
+    assert (available_memory(root), cpus(root)) == (6 * GIB, 3)
+
+
+def test_a_machine_without_proc_tells_all_its_memory(machine, monkeypatch):
+    monkeypatch.setattr(os, "sysconf", {"SC_PHYS_PAGES": 1000, "SC_PAGE_SIZE": 4096}.__getitem__, raising=False)
+    assert available_memory(machine()) == 4_096_000
+
+
+def test_a_machine_that_tells_nothing_has_0_memory(machine, monkeypatch):
+    monkeypatch.delattr(os, "sysconf", raising=False)
+    assert available_memory(machine()) == 0
+
+
+def test_cores_are_those_of_the_affinity_or_whole_ones_of_the_quota(machine):
+    assert cpus(machine()) == 16
+    assert cpus(machine(**second("", cpu__max="250000 100000"))) == 2
+    assert cpus(machine(**second("", cpu__max="50000 100000"))) == 1
+    assert cpus(machine(**second("", cpu__max="9900000 100000"))) == 16
+
+
+def test_a_quota_of_a_group_above_counts_too(machine):
+    files = second("/user", cpu__max="200000 100000") | second("/user/job", cpu__max="max 100000")
+    assert cpus(machine(**files)) == 2
+
+
+def test_a_machine_without_affinity_has_all_its_cores(machine, monkeypatch):
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 10)
+    assert cpus(machine()) == 10
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert cpus(machine()) == 1
+
+
+def test_fellow_workers_are_the_controllers_children(machine):
+    me = os.getppid()
+    root = machine(
+        **{
+            "proc/11/stat": f"11 (python) S {me} 1 1 0",
+            "proc/12/stat": f"12 (a (b) c) R {me} 1 1 0",
+            "proc/13/stat": f"13 (python) S {me + 1} {me} 1 0",
+            "proc/14/stat": "",  # it ended while it was read
+        }
+    )
+    assert fellows({"PYTEST_XDIST_WORKER": "gw0"}, root) == {11, 12}
+    assert fellows({}, root) == set()
