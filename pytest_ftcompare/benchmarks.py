@@ -223,7 +223,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if lost := missing():
         if not is_worker:
             sentence = (
-                f"pytest_ftcompare/benchmarks.py expected a pytest-benchmark that has {', '.join(lost)}, the installed one has not: "
+                f"pytest_ftcompare/benchmarks.py expected a pytest-benchmark that has {', '.join(lost)}, the one here has not: "
                 "it stays off under xdist and cases are not timed; install another release of pytest-benchmark"
             )
             config.issue_config_time_warning(pytest.PytestWarning(sentence), stacklevel=2)
