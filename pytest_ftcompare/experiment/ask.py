@@ -171,8 +171,8 @@ class Questioner:
         batch = self.tokenizer.pad({"input_ids": rows}, return_tensors="pt")
         return {name: batch[name].to(self.device) for name in ("input_ids", "attention_mask")}
 
-    def inputs(self, model: nn.Module, inputs: Inputs) -> dict[str, Any]:
-        """The batch as `model` takes it."""
+    def inputs(self, inputs: Inputs) -> dict[str, Any]:
+        """The batch as the model takes it."""
         found: dict[str, Any] = dict(inputs)
         if self.kind == "encoder-decoder":
             start = torch.full_like(inputs["input_ids"][:, :1], self.config.decoder_start_token_id)
@@ -181,7 +181,7 @@ class Questioner:
 
     def logits(self, model: nn.Module, inputs: Inputs) -> torch.Tensor:
         """Scores of the classes, (rows, classes); where an answer is to be written, of the whole vocabulary for its start."""
-        found = self.inputs(model, inputs)
+        found = self.inputs(inputs)
         if self.ask == "head":
             return model(**found).logits  # type: ignore[no-any-return]
         if "logits_to_keep" in accepts(model):

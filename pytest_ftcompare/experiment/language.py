@@ -19,7 +19,7 @@ def _losses(ask: Questioner, model: nn.Module, rows: Rows, predicted: torch.Tens
     """Cross-entropy of the tokens that are to be predicted, averaged over each row's, (rows,); `predicted` and the padded
     rows are (rows, length)."""
     inputs = ask.collate(rows)
-    logits = model(**ask.inputs(model, inputs), use_cache=False).logits[:, :-1].float()
+    logits = model(**ask.inputs(inputs), use_cache=False).logits[:, :-1].float()
     wanted = inputs["input_ids"][:, 1:].masked_fill(~predicted[:, 1:], IGNORED)
     losses = cross_entropy(logits.transpose(1, 2), wanted, ignore_index=IGNORED, reduction="none")
     return losses.sum(1) / predicted[:, 1:].sum(1)
