@@ -64,9 +64,7 @@ def _builds_on(method: str) -> list[Path]:
     for file in found:  # grows while it is read
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom) and node.level and node.module:
-                imported = (
-                    file.parent if node.level == 1 else file.parents[node.level - 1]
-                ) / f"{node.module.replace('.', '/')}.py"
+                imported = file.parents[node.level - 1] / f"{node.module.replace('.', '/')}.py"
                 if imported not in found and imported.is_file() and imported.stem != "base":
                     found.append(imported)
     return found
