@@ -60,17 +60,10 @@ LLAMA = Architecture(
 )
 QWEN3 = replace(LLAMA, norms=(*LLAMA.norms, "q_norm", "k_norm"))
 # Gemma 2 and 3 normalise what a sub-layer gives before it is added to the residual.
-GEMMA2 = Architecture(
-    layers="layers",
-    after=("norm",),
-    attention="self_attn",
-    query="q_proj",
-    key="k_proj",
-    value="v_proj",
+GEMMA2 = replace(
+    LLAMA,
     attention_out="post_attention_layernorm",
-    ffn_in="mlp",
     ffn_out="post_feedforward_layernorm",
-    inner="mlp.down_proj",
     norms=(*LLAMA.norms, "pre_feedforward_layernorm", "post_feedforward_layernorm"),
 )
 GEMMA3 = replace(GEMMA2, norms=(*GEMMA2.norms, "q_norm", "k_norm"))
