@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from .base import Method, MethodError
 
@@ -24,14 +24,14 @@ class ThroughPeft(Method):
     """`config` says what peft is to make of the base model."""
 
     mergeable = True
-    targeted: ClassVar[bool] = False  # it has an option `targets`: names of modules, "all-linear", or None for peft's choice
 
     def config(self, model: nn.Module) -> Any:
         """The `PeftConfig`, without its task type."""
         raise NotImplementedError
 
     def targets_of(self, model: nn.Module) -> str | list[str] | None:
-        """The option `targets`; a name that no module ends in is a `MethodError`."""
+        """The option `targets`: names of modules, "all-linear", or None for peft's choice; a name that no module ends in is a
+        `MethodError`."""
         targets: str | list[str] | tuple[str, ...] | None = self.option("targets")
         if targets is None or targets == "all-linear":
             return targets
@@ -50,17 +50,14 @@ class ThroughPeft(Method):
         base: Any = model
         try:
             config = self.config(model)
-        except (ValueError, TypeError) as error:
-            if isinstance(error, MethodError):
-                raise
-            raise MethodError(f"{self.name}: peft refuses the options: {error}") from error
-        config.task_type = TaskType.SEQ_CLS if self.ask == "head" else TaskType.CAUSAL_LM
-        if self.ask != "head" and base.config.is_encoder_decoder:
-            config.task_type = TaskType.SEQ_2_SEQ_LM
-        try:
+            config.task_type = TaskType.SEQ_CLS if self.ask == "head" else TaskType.CAUSAL_LM
+            if self.ask != "head" and base.config.is_encoder_decoder:
+                config.task_type = TaskType.SEQ_2_SEQ_LM
             adapted: nn.Module = get_peft_model(base, config)
+        except MethodError:
+            raise
         except (ValueError, TypeError) as error:
-            raise MethodError(f"{self.name}: peft refuses {type(model).__name__}: {error}") from error
+            raise MethodError(f"{self.name}: peft refuses its options for {type(model).__name__}: {error}") from error
         return adapted
 
     def merge(self, model: nn.Module) -> nn.Module:
