@@ -1,0 +1,140 @@
+"""A step is counted: each byte once and for what it is, and each fault of its cost moves a number."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from steps import make_step
+from torch import nn
+from torch.distributed._tools.mem_tracker import MemTracker
+from torch.utils.flop_counter import FlopCounterMode
+
+from pytest_ftcompare import methods
+from pytest_ftcompare.measure.count import count
+
+KIB = 1024  # bytes of 16 x 16 numbers in float32
+
+
+def square():
+    """One matrix of 1 KiB with plain gradient descent, and a batch of 1 KiB."""
+    model = nn.Linear(16, 16, bias=False)
+    return model, torch.optim.SGD(model.parameters(), lr=0.1), torch.ones(16, 16)
+
+
+@pytest.mark.parametrize("method", methods.NAMES)
+def test_every_method_is_counted_and_counted_the_same_again(method):
+    first, second = count(*make_step(method)), count(*make_step(method))
+    assert first == second
+    assert first.peak == first.weights + first.gradients + first.optimizer + first.activations
+    assert first.flops > 0
+    assert (first.saved > 0) == (first.state > 0) == (method != "icl")
+
+
+def test_another_process_counts_the_same():
+    code = """
+from steps import make_step
+from pytest_ftcompare.measure.count import count
+print(count(*make_step("lora")))
+"""
+    here = {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ | here)
+    assert done.stdout.splitlines()[-1] == str(count(*make_step("lora")))
+
+
+def test_each_byte_is_counted_for_what_it_is():
+    model, optimizer, batch = square()
+
+    def step():
+        model(batch).sum().backward()
+        optimizer.step()
+
+    found = count(step, model, optimizer)
+    # The batch and the product; the gradient, which is made when the product is gone, makes no higher peak.
+    assert found.weights == found.gradients == KIB
+    assert found.optimizer == found.state == 0
+    assert found.saved == KIB  # the batch: the weight is left out
+    assert found.flops == 2 * 2 * 16**3
+
+
+def test_views_are_one_storage_and_what_is_freed_no_longer_counts():
+    model, _, batch = square()
+
+    def step():
+        for _ in range(3):
+            batch.add(1).view(-1).reshape(16, 16).mul_(2)
+
+    assert count(step, model, None).activations == 2 * KIB
+
+
+def test_a_tensor_that_grows_in_place_counts_with_its_new_size():
+    model, _, batch = square()
+    out = torch.empty(0)
+    assert count(lambda: torch.add(batch, 1, out=out), model, None).activations == 2 * KIB
+
+
+def test_accumulated_gradients_are_gradients_and_not_activations():
+    model, optimizer, batch = square()
+
+    def step():
+        for _ in range(2):
+            model(batch).sum().backward()
+        batch.repeat(9, 1)
+
+    found = count(step, model, optimizer)
+    assert found.gradients == KIB
+    assert found.peak == (1 + 1 + 1 + 9) * KIB  # weights, gradients, the batch, its copies
+
+
+def test_what_goes_in_circles_counts_until_the_step_is_over():
+    model, _, batch = square()
+
+    def step():
+        for _ in range(5):
+            circle = [batch.add(1)]
+            circle.append(circle)
+
+    assert count(step, model, None).activations == 6 * KIB
+
+
+def test_the_peak_of_full_fine_tuning_is_the_one_of_torchs_own_tracker():
+    found = count(*make_step("full"))
+    step, model, optimizer = make_step("full")
+    tracker = MemTracker()
+    tracker.track_external(model, optimizer, step.training.stage.targets)
+    with tracker:
+        step()
+    (there,) = tracker.get_tracker_snapshot("peak").values()
+    assert found.peak == there["Total"]
+
+
+@pytest.mark.parametrize("method", ["lora", "prompt_tuning"])
+def test_flops_are_torchs_own_and_those_of_attention_on_a_cpu(method):
+    step, model, optimizer = make_step(method)
+    with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):  # whose matrix products torch counts
+        with FlopCounterMode(display=False) as torchs:
+            step()
+        assert count(step, model, optimizer).flops == torchs.get_total_flops()
+
+
+def test_inference_is_counted_down_to_the_same_products_as_training():
+    model, _, batch = square()
+
+    @torch.inference_mode()
+    def infer():
+        model(batch)
+
+    assert count(infer, model, None).flops == count(lambda: model(batch), model, None).flops == 2 * 16**3
+
+
+def test_a_four_bit_weight_counts_with_its_constants_and_its_product():
+    import bitsandbytes as bnb
+
+    model = bnb.nn.Linear4bit(64, 64, bias=False, quant_type="nf4").to("cpu")
+    batch = torch.ones(2, 64, requires_grad=True)
+    found = count(lambda: model(batch).sum().backward(), model, None)
+    state = model.weight.quant_state  # its scales are quantised once more
+    constants = [state.absmax, state.code, state.offset, state.state2.absmax, state.state2.code]
+    assert found.weights == 64 * 64 // 2 + sum(one.nbytes for one in constants)
+    assert found.flops == 2 * 2 * 2 * 64 * 64

@@ -1,0 +1,37 @@
+"""Steps for tests of what a step costs: one update of a method on the pocket model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from pytest_ftcompare.case import Case
+from pytest_ftcompare.experiment.evaluate import class_logits
+from pytest_ftcompare.experiment.prepare import prepare
+from pytest_ftcompare.experiment.setting import Setting
+from pytest_ftcompare.experiment.train import Training
+from pytest_ftcompare.experiment.trial import Trial
+
+
+class Update:
+    """The update of all rows of a stage, as a call."""
+
+    def __init__(self, training: Training) -> None:
+        self.training = training
+
+    def __call__(self) -> None:
+        self.training.update(list(range(len(self.training.stage.rows))))
+
+
+def make_step(method: str, **options: Any) -> tuple[Any, torch.nn.Module, torch.optim.Optimizer | None]:
+    """A method's update, or its evaluation where nothing trains; the model and the optimiser."""
+    case = Case("test", method, "pocket_sst", "pocket/opt-0.4m", 4, tuple(sorted(options.items())))
+    prepared = prepare(case, Setting("pocket", max_length=192))
+    trial = Trial(prepared, 0, 4)
+    torch.manual_seed(0)
+    model = prepared.adapted()
+    if not prepared.method.trains:
+        return (lambda: class_logits(model, prepared.ask, trial.rows)), model, None
+    training = Training(model, prepared.method, trial.stage(prepared.method.recipe), 2, 0)
+    return Update(training), model, training.optimizer
