@@ -40,10 +40,9 @@ class Mam(Method):
         return model
 
     def stages(self, model: nn.Module, trial: Trial) -> Iterator[Stage]:
-        from .layers.prefix import Prefix
         from .layers.text_start import start_prefixes
 
-        start_prefixes(model, [one for one in model.modules() if isinstance(one, Prefix)], trial)
+        start_prefixes(model, trial)
         yield trial.stage(self.recipe)
 
 

@@ -56,10 +56,9 @@ class Unipelt(Method):
 
     def stages(self, model: nn.Module, trial: Trial) -> Iterator[Stage]:
         from .layers.gates import HALF
-        from .layers.prefix import Prefix
         from .layers.text_start import start_prefixes
 
-        start_prefixes(model, [one for one in model.modules() if isinstance(one, Prefix)], trial, scale=1 / HALF)
+        start_prefixes(model, trial, scale=1 / HALF)
         yield trial.stage(self.recipe)
 
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from .prefix import Prefix
+
 if TYPE_CHECKING:
     from pytest_ftcompare.experiment.trial import Trial
-
-    from .prefix import Prefix
 
 
 def _tokens(model: nn.Module, trial: Trial, length: int) -> torch.Tensor:
@@ -40,10 +40,11 @@ def _solve(last: nn.Linear, inner: torch.Tensor, wanted: torch.Tensor) -> None:
     last.weight.copy_((torch.linalg.pinv(inner.double()) @ (wanted - last.bias).double()).T)
 
 
-def start_prefixes(model: nn.Module, prefixes: list[Prefix], trial: Trial, scale: float = 1.0) -> None:
+def start_prefixes(model: nn.Module, trial: Trial, scale: float = 1.0) -> None:
     """Set this project's own prefixes, times what makes up for a gate; an encoder keeps no keys: its prefixes stay random."""
     if not trial.decoder:
         return
+    prefixes = [one for one in model.modules() if isinstance(one, Prefix)]
     for one in prefixes:
         one.masked = True
     found = _keys_and_values(model, trial, len(prefixes[0].key))
