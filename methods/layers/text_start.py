@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from ..base import MethodError
 from .prefix import Prefix
 
 if TYPE_CHECKING:
@@ -19,7 +20,15 @@ if TYPE_CHECKING:
 
 
 def _tokens(model: nn.Module, trial: Trial, length: int) -> torch.Tensor:
-    """The first `length` tokens of the sample, its rows one after the other, repeated where they are too few: (1, length)."""
+    """The first `length` tokens of the sample, its rows one after the other, repeated where they are too few: (1, length).
+
+    More than the model has positions are a `MethodError`.
+    """
+    config: Any = model.config
+    most = getattr(config, "max_position_embeddings", length)
+    if length > most:
+        name = trial.prepared.method.name
+        raise MethodError(f"{name}: expected length to be at most {most}, the positions that the model has, got {length}")
     tokens = [token for row in trial.rows for token in row]
     tokens = (tokens * -(-length // len(tokens)))[:length]
     return torch.tensor([tokens], device=next(model.parameters()).device)

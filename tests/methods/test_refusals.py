@@ -57,6 +57,15 @@ def test_more_tokens_of_a_method_than_the_model_reads_are_refused(make):
         make("prompt_tuning", length=192).ask.encode(["a"])
 
 
+@pytest.mark.parametrize("method", ["mam", "unipelt"])
+def test_a_prefix_longer_than_what_the_model_can_read_is_refused(make, method):
+    longest = make(method, length=192)
+    next(longest.method.stages(longest.adapted(), Trial(longest, 0, 4)))
+    longer = make(method, length=193)
+    with pytest.raises(MethodError, match=f"{method}: expected length to be at most 192, the positions .* has, got 193"):
+        next(longer.method.stages(longer.adapted(), Trial(longer, 0, 4)))
+
+
 def test_a_source_that_is_no_task_is_refused(make):
     for sources, named in ((("pocket_cola", "pocket_sst", "nothing"), "nothing"), ("cola_", "cola_")):
         with pytest.raises(MethodError, match=rf"adapter_fusion: expected different tasks as sources, of .*; got '{named}'"):
