@@ -14,7 +14,7 @@ class Case:
 
     `options` override the method's recipe, by field or by its own option names; the option `ask` says in which of the
     method's ways the model is asked. `outcome=False` declares that the case has
-    no headroom: its accuracy is shown, never judged.
+    no headroom: its accuracy is shown, never judged. A `timed` case carries the cost of its method for its suite.
     """
 
     suite: str
@@ -24,6 +24,7 @@ class Case:
     shots: int
     options: Options = ()
     outcome: bool = True
+    timed: bool = False
 
     @property
     def id(self) -> str:

@@ -1,4 +1,4 @@
-"""One case from beginning to verdict: seeds are trained until the comparison with the baseline is settled.
+"""One case from beginning to verdict: seeds are trained, and time is taken, until the comparison with the baseline is settled.
 
 This is where the torch side and the comparison meet; it knows neither pytest nor a terminal.
 """
@@ -8,13 +8,14 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
-from functools import partial
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from pytest_ftcompare.case import Case
-from pytest_ftcompare.compare import audit, baseline
-from pytest_ftcompare.compare.verdict import Judgement, More, incomparable, judge, without_baseline
+from pytest_ftcompare.compare import audit, baseline, cost
+from pytest_ftcompare.compare.counts import counted
+from pytest_ftcompare.compare.environment import differences
+from pytest_ftcompare.compare.verdict import Judgement, More, incomparable, judge, with_costs, without_baseline
 from pytest_ftcompare.hub import HubError
 from pytest_ftcompare.options import Settings
 from pytest_ftcompare.result import Result
@@ -23,12 +24,59 @@ from pytest_ftcompare.tasks import DataError
 if TYPE_CHECKING:
     from pytest_ftcompare.experiment.prepare import Prepared
     from pytest_ftcompare.experiment.setting import Setting
+    from pytest_ftcompare.measure.lease import Lease
+    from pytest_ftcompare.measure.meter import Clock, Timing
 
-Say = Callable[[int, int, int, float], None]  # seed, step, steps, loss
+Say = Callable[[str], None]
 
 
 class CaseError(RuntimeError):
     """A case that cannot be judged, for a reason that is one sentence."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What a case works on: its hold on the device, the clock of its timed windows (None: nothing is timed), and where to
+    say how far it is."""
+
+    lease: Lease
+    clock: Clock | None
+    say: Say
+
+    def progress(self, seed: int) -> Callable[[int, int, float], None]:
+        """Called between two steps of a seed: tells it, and lets another worker time if it wants to."""
+
+        def step(number: int, steps: int, loss: float) -> None:
+            self.say(f"seed {seed}  step {number}/{steps}  loss {loss:.3f}" if steps else f"seed {seed}  evaluating")
+            self.lease.pause()
+
+        return step
+
+
+@dataclass(frozen=True)
+class Held:
+    """A case that was held against its baseline: the judgement, the result, the device's name, what the last window timed."""
+
+    judgement: Judgement
+    result: Result
+    device: str
+    timings: dict[str, Timing] = field(default_factory=dict)
+
+    def info(self, what: str) -> dict[str, Any]:
+        """What pytest-benchmark keeps beside the rounds of a timed piece."""
+        window, environment = self.result.windows[-1], self.result.environment
+        return {
+            "device": environment["cpu"] if self.device == "cpu" else self.device,
+            "environment": {name: value for name, value in environment.items() if "/" not in name},
+            "verdict": self.judgement.verdict,
+            "yardsticks": window.times[what][1],
+            **self.judgement.scores,
+            **self.result.signature["execution"],
+            **window.readings,
+            "unread": window.unread,
+            "state": window.state,
+            "disturbed": window.disturbed,
+        }
 
 
 def _device(name: str) -> str:
@@ -39,31 +87,37 @@ def _device(name: str) -> str:
     return "cuda" if name != "cpu" and torch.cuda.is_available() else "cpu"
 
 
-def run_case(case: Case, settings: Settings, say: Say) -> tuple[Judgement, Result, str]:
-    """The judgement on a case, its result, and the name of the device that it ran on.
+def run_case(case: Case, settings: Settings, bench: Bench) -> Held:
+    """Train the case, time it where it carries its method's cost, and hold it against its baseline.
 
     What keeps a case from being judged, for a reason that its user can mend, is a `CaseError`.
     """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     if not settings.profile.revisions:
         os.environ["HF_HUB_OFFLINE"] = "1"
-    from pytest_ftcompare.experiment.quiet import quiet
+    with bench.lease.shared():
+        from pytest_ftcompare.experiment.quiet import quiet
 
-    quiet()  # before the imports below, which may import what has advice to give
-    from pytest_ftcompare.experiment.ask import ModelError
-    from pytest_ftcompare.experiment.environment import device_name
-    from pytest_ftcompare.experiment.prepare import prepare
-    from pytest_ftcompare.experiment.train import TrainingError
-    from pytest_ftcompare.methods import MethodFileError
-    from pytest_ftcompare.methods.base import MethodError
+        quiet()  # before the imports below, which may import what has advice to give
+        from pytest_ftcompare.experiment.ask import ModelError
+        from pytest_ftcompare.experiment.environment import device_name
+        from pytest_ftcompare.experiment.prepare import prepare
+        from pytest_ftcompare.experiment.train import TrainingError
+        from pytest_ftcompare.measure.exhausted import Exhausted, told_when_exhausted
+        from pytest_ftcompare.methods import MethodFileError
+        from pytest_ftcompare.methods.base import MethodError
 
-    setting = _setting(settings)
-    device = device_name(setting.device)
-    try:
-        accepted = _baseline(case, settings, device)
-        return *_hold(prepare(case, setting), accepted, settings, say), device
-    except (HubError, DataError, baseline.BaselineError, ModelError, TrainingError, MethodError, MethodFileError) as error:
-        raise CaseError(str(error)) from error
+        setting = _setting(settings)
+        device = device_name(setting.device)
+        try:
+            accepted = _baseline(case, settings, device)
+            with told_when_exhausted(setting.device, bench.say) as say:
+                return _hold(prepare(case, setting), accepted, settings, replace(bench, say=say), device)
+        except (
+            *(HubError, DataError, baseline.BaselineError),
+            *(ModelError, TrainingError, MethodError, MethodFileError, Exhausted),
+        ) as error:
+            raise CaseError(str(error)) from error
 
 
 def _setting(settings: Settings) -> Setting:
@@ -103,31 +157,72 @@ def _candidate(prepared: Prepared) -> Result:
     )
 
 
-def _hold(prepared: Prepared, accepted: Result | None, settings: Settings, say: Say) -> tuple[Judgement, Result]:
-    """Inspect, then train seeds until the judge is settled; all of them on an update."""
+def _hold(prepared: Prepared, accepted: Result | None, settings: Settings, bench: Bench, device: str) -> Held:
+    """Inspect, then train seeds until the judge is settled, then time; all seeds and windows on an update."""
     from pytest_ftcompare.experiment.invariants import inspect
-    from pytest_ftcompare.experiment.run import run_seed
+    from pytest_ftcompare.measure.execution import execution
 
     candidate = _candidate(prepared)
     if accepted is not None and accepted.fingerprint != candidate.fingerprint and not settings.update:
         reason = "its baseline is of another experiment: other rows, base weights or case options"
-        return incomparable(candidate, reason), candidate
+        return Held(incomparable(candidate, reason), candidate, device)
+    bench.say("inspecting")
     signature, probe, broken = inspect(prepared)
     candidate = replace(candidate, signature=signature, probe=probe, broken=broken)
+    if not broken:
+        signature["execution"] = execution(prepared)
+    judgement = _outcome(prepared, accepted, candidate, settings, bench)
+    if judgement.verdict == "invalid":
+        return Held(judgement, candidate, device)
+    beside = accepted if accepted is not None and accepted.fingerprint == candidate.fingerprint else None
+    timings = _time(prepared, beside, candidate, bench, update=settings.update)
+    if beside is not None:
+        judgement = with_costs(judgement, _costs(beside, candidate))
+    return Held(judgement, candidate, device, timings)
+
+
+def _outcome(prepared: Prepared, accepted: Result | None, candidate: Result, settings: Settings, bench: Bench) -> Judgement:
+    """Train seeds into the candidate until what it computes and how well it does is settled."""
+    from pytest_ftcompare.experiment.run import run_seed
 
     def add_until(count: int) -> None:
         for seed in range(len(candidate.samples), count):
-            candidate.samples.append(run_seed(prepared, seed, partial(say, seed)))
+            candidate.samples.append(run_seed(prepared, seed, bench.progress(seed)))
 
     add_until(settings.seeds if settings.update else 1)
     if settings.update:
-        return _accept(accepted, candidate), candidate
+        return _accept(accepted, candidate)
     if accepted is None:
-        return without_baseline(candidate), candidate
+        return without_baseline(candidate)
     same_device = accepted.environment.get("device") == candidate.environment["device"]
     while isinstance(step := judge(accepted, candidate, settings.seeds, same_device=same_device), More):
         add_until(step.seeds)
-    return step, candidate
+    return step
+
+
+def _costs(accepted: Result, candidate: Result) -> list[cost.Reading]:
+    """What the case costs beside its baseline of the same kind of device."""
+    changes = differences(accepted.environment, candidate.environment)
+    if any(one.name == "device" for one in changes):
+        return []
+    return [*counted(accepted, candidate, changes), *(cost.timed(accepted, candidate, changes) if candidate.windows else ())]
+
+
+def _time(prepared: Prepared, accepted: Result | None, candidate: Result, bench: Bench, *, update: bool) -> dict[str, Timing]:
+    """Take windows into the candidate until its cost is settled; the rounds of the last one."""
+    from pytest_ftcompare.measure.window import make_work, take
+
+    timings: dict[str, Timing] = {}
+    if bench.clock is None or not prepared.case.timed:
+        return timings
+    while cost.another(accepted, candidate, update=update):
+        bench.say("waiting to be alone on the device")
+        work = make_work(prepared)
+        with bench.lease.alone():
+            bench.say("timing")
+            window, timings = take(work, prepared.setting.device, bench.clock)
+        candidate.windows.append(window)
+    return timings
 
 
 def _baseline(case: Case, settings: Settings, device: str) -> Result | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -73,13 +74,19 @@ def _of_marker(marker: pytest.Mark, suite: str, profile: Profile) -> Iterator[Ca
                     yield Case(suite, method, name, model, shots, options, marker.kwargs.get("outcome", True))
 
 
+def case_of(item: pytest.Item) -> Case | None:
+    """The case that a test is of, None for another test."""
+    callspec = getattr(item, "callspec", None)
+    case = callspec.params.get("gate") if callspec else None
+    return case if isinstance(case, Case) else None
+
+
 def check_distinct(items: Iterable[pytest.Item]) -> None:
     """Two tests must not share a baseline: suites are told apart by their file's name alone."""
     seen: dict[tuple[str, str], str] = {}
     for item in items:
-        callspec = getattr(item, "callspec", None)
-        case = callspec.params.get("gate") if callspec else None
-        if isinstance(case, Case) and (other := seen.setdefault((case.suite, case.id), item.nodeid)) != item.nodeid:
+        case = case_of(item)
+        if case is not None and (other := seen.setdefault((case.suite, case.id), item.nodeid)) != item.nodeid:
             raise pytest.UsageError(
                 f"{item.nodeid} and {other} have the same baseline, {case.suite}/{case.id}.json: "
                 "rename a suite's file, or join their tables in one test"
@@ -87,11 +94,17 @@ def check_distinct(items: Iterable[pytest.Item]) -> None:
 
 
 def cases(metafunc: pytest.Metafunc, profile: Profile) -> list[Case]:
-    """The cases of a test function, in the order of its tables; the suite is its file's name without `test_`."""
+    """The cases of a test function, in the order of its tables; the suite is its file's name without `test_`.
+
+    Of those with the same method, model and options, which cost the same, the first is timed.
+    """
     suite = metafunc.definition.path.stem.removeprefix("test_")
     found: dict[str, Case] = {}
     for marker in metafunc.definition.iter_markers("ftcompare"):
         for case in _of_marker(marker, suite, profile):
             if found.setdefault(case.id, case) != case:
                 raise pytest.Collector.CollectError(f"two cases of {metafunc.definition.nodeid} are called {case.id}")
-    return list(found.values())
+    first: dict[tuple[object, ...], Case] = {}
+    for case in found.values():
+        first.setdefault((case.method, case.model, repr(case.options)), case)
+    return [replace(case, timed=case in first.values()) for case in found.values()]

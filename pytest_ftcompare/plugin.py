@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Generator
 from typing import Any
 
 import pytest
 
-from pytest_ftcompare import options, parametrize
+from pytest_ftcompare import benchmarks, options, parametrize
 from pytest_ftcompare.case import Case
 from pytest_ftcompare.compare import baseline
 from pytest_ftcompare.compare.verdict import FAILING, Judgement
 from pytest_ftcompare.live import Live, Told, make_live, make_told
+from pytest_ftcompare.measure import device, host
+from pytest_ftcompare.measure.lease import Lease, shared_with
 from pytest_ftcompare.options import Settings
 from pytest_ftcompare.report.failure import explain
 from pytest_ftcompare.report.terminal import lines
@@ -23,6 +26,7 @@ SETTINGS = pytest.StashKey[Settings]()
 SESSION = pytest.StashKey[Session]()
 LIVE = pytest.StashKey[Live]()
 TOLD = pytest.StashKey[Told]()
+LEASE = pytest.StashKey[Lease]()
 REPORT = pytest.StashKey[str]()
 
 
@@ -30,13 +34,16 @@ def _is_worker(config: pytest.Config) -> bool:
     return hasattr(config, "workerinput")
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
     options.add_options(parser)
+    pluginmanager.register(benchmarks, "ftcompare-benchmarks-hooks")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", parametrize.MARKER)
     settings = config.stash[SETTINGS] = options.make_settings(config)
+    if (worker := os.environ.get("PYTEST_XDIST_WORKER")) and settings.device != "cpu":
+        device.choose(int(worker.removeprefix("gw")), os.environ)
     if not _is_worker(config) and not config.option.collectonly:
         if settings.update:
             try:
@@ -56,8 +63,23 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("gate", cases, ids=[one.id for one in cases], indirect=True)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     parametrize.check_distinct(items)
+    if not config.pluginmanager.has_plugin("pytest-benchmark"):
+        return
+    for item in items:
+        case = parametrize.case_of(item)
+        if isinstance(item, pytest.Function) and case is not None and case.timed:
+            item.fixturenames = [*item.fixturenames, "benchmark"]  # so that --benchmark-only and -skip know it
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """What `-n auto` means here: as many as cores, memory and GPUs hold."""
+    settings = config.stash[SETTINGS]
+    gpus = device.free_gpu_memory(device.visible(os.environ, device.count_gpus)) if settings.device != "cpu" else []
+    needs = int(settings.profile.memory * 2**30), int(settings.profile.gpu_memory * 2**30)
+    return device.suggested_workers(host.cpus(), host.available_memory(), gpus, *needs)
 
 
 def _refusal(case: Case, sentence: str) -> Judgement:
@@ -77,12 +99,14 @@ def gate(request: pytest.FixtureRequest) -> Callable[[], Judgement]:
         request.node.user_properties.append(("verdict", judgement.verdict))
 
     def check() -> Judgement:
-        from pytest_ftcompare.gate import CaseError, run_case
+        from pytest_ftcompare.gate import Bench, CaseError, run_case
 
         told = request.config.stash[TOLD]
         refused: str | None = None
+        benchmark = request.getfixturevalue("benchmark") if "benchmark" in request.node.fixturenames else None
+        clock = benchmarks.timer(benchmark) if benchmark and benchmarks.active(benchmark) else None
         try:
-            judgement, result, device = run_case(case, settings, told.about(case.id))
+            held = run_case(case, settings, Bench(request.config.stash[LEASE], clock, told.about(case.id)))
         except CaseError as error:
             refused = str(error)
         except Exception as error:
@@ -91,9 +115,16 @@ def gate(request: pytest.FixtureRequest) -> Callable[[], Judgement]:
         finally:
             told.done()
         if refused is not None:  # outside the handler, or pytest would show the exceptions behind it
+            from pytest_ftcompare.measure.exhausted import free_memory
+
+            free_memory()
             record(_refusal(case, refused), None, "")
             pytest.fail(refused, pytrace=False)
-        record(judgement, result if settings.update else None, device)
+        judgement = held.judgement
+        record(judgement, held.result if settings.update else None, held.device)
+        for what, timing in held.timings.items():
+            assert benchmark is not None
+            benchmarks.record(benchmark, what, timing.rounds, timing.calls, held.info(what))
         failing = judgement.verdict == "invalid" if settings.update else judgement.verdict in FAILING
         if failing:
             pytest.fail("\n".join(explain(judgement, request.node.nodeid, options.given(request.config))), pytrace=False)
@@ -157,7 +188,8 @@ class Collector:
 
 def pytest_sessionstart(session: pytest.Session) -> None:
     config = session.config
-    config.stash[TOLD] = make_told(config)
+    told = config.stash[TOLD] = make_told(config)
+    config.stash[LEASE] = Lease(told.folder, shared_with(config.stash[SETTINGS].device, os.environ))
     if SESSION in config.stash:
         config.pluginmanager.register(Collector(config, config.stash[SESSION]), "ftcompare-collector")
         live = make_live(config, config.stash[TOLD].folder)
@@ -177,6 +209,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if (live := config.stash.get(LIVE, None)) is not None:
         live.stop()
     if TOLD in config.stash:
+        config.stash[LEASE].close()
         config.stash[TOLD].close()
     if SESSION not in config.stash:
         return

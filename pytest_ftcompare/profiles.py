@@ -12,7 +12,8 @@ class Profile:
 
     `tasks` maps the names that suites use to the tasks of this profile; `scale` picks each method's recipe; `seeds` is
     the most that a case may train, and what a baseline holds; `threads` is torch's count in each worker, 0 for the
-    worker's share of the machine; `test_rows` bounds each test split by a fixed draw, 0 for all rows.
+    worker's share of the machine; `test_rows` bounds each test split by a fixed draw, 0 for all rows. `memory` and
+    `gpu_memory` are GiB that a worker needs at most, from which `-n auto` suggests a number of workers.
     """
 
     name: str
@@ -23,6 +24,8 @@ class Profile:
     seeds: int
     threads: int
     max_length: int
+    memory: float
+    gpu_memory: float
     test_rows: int = 0
     needs_hub: bool = False
     revisions: Mapping[str, str] = field(default_factory=dict)
@@ -40,6 +43,8 @@ PROFILES = {
             seeds=8,
             threads=1,
             max_length=192,
+            memory=1.5,
+            gpu_memory=2,
         ),
         Profile(
             name="local",
@@ -50,6 +55,8 @@ PROFILES = {
             seeds=5,
             threads=0,
             max_length=128,
+            memory=4,
+            gpu_memory=8,
             test_rows=500,
             needs_hub=True,
         ),
@@ -62,6 +69,8 @@ PROFILES = {
             seeds=8,
             threads=0,
             max_length=128,
+            memory=8,
+            gpu_memory=16,
             needs_hub=True,
             # The data sets come from --ftcompare-hub: the hub joins CoLA's two development sets and holds HANS as a script.
             revisions={

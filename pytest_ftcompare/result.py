@@ -58,7 +58,7 @@ class Sample:
     """What one seed gave.
 
     `subset` names the training rows drawn; `metrics` are shares or nats; `correct` has one packed bit for each example of a
-    split; `predicted` counts the classes chosen; `predictions` digests the choices; `seconds` is training's wall time.
+    split; `predicted` counts the classes chosen; `predictions` digests the choices.
     """
 
     seed: int
@@ -68,12 +68,30 @@ class Sample:
     correct: dict[str, str]
     predicted: dict[str, list[int]]
     predictions: str
-    seconds: float
+
+
+@dataclass(frozen=True)
+class Window:
+    """What one timed window read, with the device alone.
+
+    `times` has for each piece of work (step, evaluation, inference, merged inference) the seconds and the yardsticks of one
+    call; `readings` are bytes and joules by metric; `unread` says why a metric could not be read; `state` is what the device
+    said of itself, and `disturbed` why the window must not be judged.
+    """
+
+    times: dict[str, list[float]]
+    readings: dict[str, float] = field(default_factory=dict)
+    unread: dict[str, str] = field(default_factory=dict)
+    state: Json = field(default_factory=dict)
+    disturbed: str = ""
 
 
 @dataclass(frozen=True)
 class Result:
-    """All samples of a case, what it computes (signature, probe), and the environment that it ran in."""
+    """All samples of a case, what it computes (signature, probe), what it costs, and the environment that it ran in.
+
+    `windows` are the timed ones of a case that carries its method's cost; the others have none.
+    """
 
     id: str
     suite: str
@@ -87,6 +105,7 @@ class Result:
     outcome: bool = True
     broken: list[str] = field(default_factory=list)  # invariants that do not hold
     samples: list[Sample] = field(default_factory=list)
+    windows: list[Window] = field(default_factory=list)
 
     def sample(self, seed: int) -> Sample | None:
         return next((one for one in self.samples if one.seed == seed), None)
@@ -109,7 +128,8 @@ class Result:
             raise ResultError(f"it is of a newer schema than {SCHEMA}, which this version reads: upgrade pytest-ftcompare")
         try:
             samples = [Sample(**{**one, "trace": Trace(**one["trace"])}) for one in data.pop("samples")]
-            result = cls(samples=samples, **data)
+            windows = [Window(**one) for one in data.pop("windows")]
+            result = cls(samples=samples, windows=windows, **data)
             for one in samples:
                 for bits in one.correct.values():
                     unpack(bits)

@@ -20,7 +20,6 @@ def make_sample(seed: int, accuracy: float, ood: float = 0.6, trace: str = "trac
         correct={"test": bits, "ood": bits},
         predicted={"test": [rows // 2, rows // 2], "ood": [rows // 2, rows // 2]},
         predictions=f"predictions-{accuracy}",
-        seconds=1.0,
     )
 
 

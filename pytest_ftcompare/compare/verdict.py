@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from pytest_ftcompare.compare import audit, signs
+from pytest_ftcompare.compare.cost import Reading
 from pytest_ftcompare.compare.environment import Difference, differences, excused
 from pytest_ftcompare.compare.statistics import LOOKS, Comparison, compare
 from pytest_ftcompare.result import Result
@@ -45,6 +46,7 @@ class Judgement:
     changes: list[Difference] = field(default_factory=list)  # of the environment
     outcome: bool = True
     scores: dict[str, float] = field(default_factory=dict)  # means of the candidate, for cases without comparison
+    costs: list[Reading] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -53,7 +55,8 @@ class Judgement:
     def from_dict(cls, data: dict[str, Any]) -> Judgement:
         comparisons = [Comparison(**one) for one in data["comparisons"]]
         changes = [Difference(**one) for one in data["changes"]]
-        return cls(**{**data, "comparisons": comparisons, "changes": changes})
+        costs = [Reading(**one) for one in data["costs"]]
+        return cls(**{**data, "comparisons": comparisons, "changes": changes, "costs": costs})
 
 
 @dataclass(frozen=True)
@@ -185,3 +188,16 @@ def judge(baseline: Result, candidate: Result, budget: int, *, same_device: bool
     if "open" in outcomes:
         return conclude("undecided", evidence.notes)
     return conclude("better" if "better" in outcomes else "same", evidence.notes)
+
+
+def with_costs(judgement: Judgement, costs: list[Reading]) -> Judgement:
+    """The judgement with what the case costs: a cost that got worse is worse, a count that moved is a change."""
+    outcomes = {one.outcome for one in costs}
+    verdict = judgement.verdict
+    if "worse" in outcomes and verdict != "invalid":
+        verdict = "worse"
+    elif "changed" in outcomes and verdict in ("same", "better", "undecided"):
+        verdict = "changed"
+    elif "better" in outcomes and verdict == "same":
+        verdict = "better"
+    return replace(judgement, verdict=verdict, costs=costs)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from itertools import pairwise
 
 import torch
@@ -32,12 +31,10 @@ def run_seed(prepared: Prepared, seed: int, progress: Progress) -> Sample:
     trial = Trial(prepared, seed, prepared.case.shots)
     torch.manual_seed(seed)
     model = prepared.adapted()
-    start = time.perf_counter()
     steps: list[Step] = []
     if prepared.method.trains:
         for stage in prepared.method.stages(model, trial):
             steps += train(model, prepared.method, stage, seed, progress)
-    seconds = time.perf_counter() - start
 
     progress(0, 0, 0.0)
     metrics: dict[str, float] = {}
@@ -55,4 +52,4 @@ def run_seed(prepared: Prepared, seed: int, progress: Progress) -> Sample:
         predicted[split] = found.counts
         choices[split] = found.chosen
     subset = digest(sorted([sorted(one.fields.items()), one.label] for one in trial.support))
-    return Sample(seed, subset, trace_of(steps), metrics, correct, predicted, digest(choices), round(seconds, 2))
+    return Sample(seed, subset, trace_of(steps), metrics, correct, predicted, digest(choices))

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from pytest_ftcompare.compare.statistics import Comparison
 from pytest_ftcompare.compare.verdict import Judgement
+from pytest_ftcompare.report import cost
 
 MEANING = {
     "worse": "its outcome got worse",
@@ -48,11 +49,15 @@ def explain(judgement: Judgement, nodeid: str, options: str = "") -> Iterator[st
 
 
 def _findings(judgement: Judgement) -> Iterator[str]:
-    yield f"{judgement.id}: {judgement.verdict}, {MEANING.get(judgement.verdict, '')}."
+    dearer = judgement.verdict == "worse" and not any(one.outcome == "worse" for one in judgement.comparisons)
+    meaning = "its cost got worse" if dearer else MEANING.get(judgement.verdict, "")
+    yield f"{judgement.id}: {judgement.verdict}, {meaning}."
     for one in judgement.comparisons:
         yield f"  {change(one)}"
     if not judgement.comparisons and judgement.scores:
         yield f"  accuracy {judgement.scores['accuracy']:.1%}, out of domain {judgement.scores['accuracy_ood']:.1%}"
+    for reading in cost.moved(judgement):
+        yield f"  {cost.change(reading)}"
     if judgement.signs:
         yield f"  First sign: {judgement.signs[0]}."
         for sign in judgement.signs[1:6]:

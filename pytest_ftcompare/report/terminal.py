@@ -11,6 +11,7 @@ from itertools import groupby
 
 from pytest_ftcompare.compare.verdict import FAILING, IDENTICAL, WORST_FIRST, Judgement
 from pytest_ftcompare.options import Settings
+from pytest_ftcompare.report import cost
 from pytest_ftcompare.report.failure import change, wrapped
 from pytest_ftcompare.session import Session
 
@@ -66,6 +67,8 @@ def _moved(judgements: list[Judgement]) -> Iterator[Line]:
         moved = [item for item in one.comparisons if item.outcome in ("worse", "better")]
         for comparison in moved:
             yield from _wrapped(f"  {change(comparison)}")
+        for reading in cost.moved(one):
+            yield from _wrapped(f"  {cost.change(reading)}")
         for sign in (one.signs or one.notes)[:1]:
             yield from _wrapped(f"  first sign: {sign}")
 
@@ -122,6 +125,12 @@ def lines(session: Session, settings: Settings) -> Iterator[Line]:
         for one in sorted(group, key=_rank):
             yield _row(one), {"red": True} if one.verdict in FAILING and not session.update else PLAIN
         yield "", PLAIN
+    for suite, group in groupby(by_suite, key=lambda one: one.suite):
+        if found := list(cost.table(list(group))):
+            yield f"{suite}: what a method costs", PLAIN
+            for text in found:
+                yield from _wrapped(text) if text.startswith("  ") else [(text, PLAIN)]
+            yield "", PLAIN
     yield from _moved(session.judgements)
     yield from _changes(session.judgements)
     yield _counts(session.judgements), {"bold": True}

@@ -1,0 +1,151 @@
+"""Timed windows against those of the baseline: time, memory and energy, each with a noise of its own.
+
+A metric is compared by the logarithm of its windows' readings; more windows are asked for until the question is settled.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Literal
+
+from pytest_ftcompare.compare.environment import Difference, differences
+from pytest_ftcompare.result import Result, Window
+
+WINDOWS = 4  # most windows of a case in one run
+KEPT = 3  # windows of a baseline
+EVIDENCE = 3.5  # standard errors that a difference must be away from none, beside its margin
+WEIGHT = 4.0  # windows that the prior noise of a metric counts as
+
+Outcome = Literal["held", "worse", "better", "open", "changed", "incomparable"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric that windows read: the least relative change that counts, and the noise, the SD of one window's logarithm."""
+
+    unit: str
+    margin: float
+    noise: float
+
+
+# The noise is that of windows in different processes with nothing changed, measured (docs/cost.md).
+METRICS = {
+    "step": Metric("s", 0.03, 0.010),
+    "evaluation": Metric("s", 0.03, 0.010),
+    "inference": Metric("s", 0.10, 0.035),
+    "merged inference": Metric("s", 0.10, 0.035),
+    "allocated bytes, training": Metric("B", 0.01, 0.001),
+    "allocated bytes, evaluation": Metric("B", 0.01, 0.001),
+    "reserved bytes, training": Metric("B", 0.02, 0.003),
+    "reserved bytes, evaluation": Metric("B", 0.02, 0.003),
+    "process bytes, training": Metric("B", 0.02, 0.003),
+    "process bytes, evaluation": Metric("B", 0.02, 0.003),
+    "joules per 1000 examples": Metric("J", 0.05, 0.02),
+}
+
+KERNELS = frozenset({"torch", "cuda", "driver"})  # with another of these the yardstick is another one
+MACHINE = frozenset({"cpu", "instruction set"})
+SECONDS = 2.5  # how much noisier seconds are than yardsticks
+ELSEWHERE = 4.0  # how much further another machine moves yardsticks
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One metric of a case against its baseline, `new` and `base` in `unit`; `how` says what was compared and how."""
+
+    metric: str
+    unit: str
+    base: float
+    new: float
+    change: float  # relative, in what was compared
+    how: str
+    outcome: Outcome
+    note: str = ""
+
+
+def _unit(changes: Sequence[Difference]) -> tuple[str, float]:
+    """What times are compared in, and how many times the margin it needs; or why they cannot be, and 0."""
+    names = {one.name for one in changes}
+    for name in ("device", "threads"):
+        if name in names:
+            return next(str(one) for one in changes if one.name == name), 0.0
+    if not names & KERNELS:
+        return "yardsticks", ELSEWHERE if names & MACHINE else 1.0
+    if names & MACHINE:
+        return "another torch on another machine", 0.0
+    return "seconds", SECONDS
+
+
+def _logs(windows: Sequence[Window], metric: str, how: str) -> list[float]:
+    """The logarithms of what the windows read, those that read it."""
+    if METRICS[metric].unit == "s":
+        values = [one.times[metric][how == "yardsticks"] for one in windows if metric in one.times]
+    else:
+        values = [one.readings[metric] for one in windows if metric in one.readings]
+    return [math.log(one) for one in values]
+
+
+def _settle(base: Sequence[float], new: Sequence[float], metric: Metric, factor: float) -> Outcome:
+    """Significance and a margin, with a noise that few windows borrow from the prior."""
+    change = fmean(new) - fmean(base)
+    squares = sum((one - fmean(group)) ** 2 for group in (base, new) for one in group)
+    freedom = WEIGHT + len(base) + len(new) - 2
+    noise = math.sqrt((WEIGHT * (factor * metric.noise) ** 2 + squares) / freedom)
+    error = noise * math.sqrt(1 / len(base) + 1 / len(new))
+    margin = factor * metric.margin
+    if abs(change) > max(margin, EVIDENCE * error):
+        return "worse" if change > 0 else "better"
+    return "held" if change + error < margin else "open"
+
+
+def timed(baseline: Result, candidate: Result, changes: Sequence[Difference]) -> list[Reading]:
+    """What the candidate's windows read against the baseline's; `open` asks for another window."""
+    windows = [one for one in candidate.windows if not one.disturbed]
+    before = [one for one in baseline.windows if not one.disturbed]
+    unit, factor = _unit(changes)
+    last = candidate.windows[-1]
+    found = []
+    for name, metric in METRICS.items():
+        how = unit if metric.unit == "s" else "readings"
+        if name in last.unread:
+            found.append(Reading(name, metric.unit, 0.0, 0.0, 0.0, "", "incomparable", last.unread[name]))
+            continue
+        if name not in last.times and name not in last.readings:
+            continue
+        note = ""
+        if not before or not _logs(before, name, how):
+            note = "its baseline has no reading of it"
+        elif not windows:
+            note = last.disturbed
+        elif metric.unit == "s" and not factor:
+            note = unit
+        value = _value(candidate.windows, name)
+        if note:
+            found.append(Reading(name, metric.unit, 0.0, value, 0.0, "", "incomparable", note))
+            continue
+        base, new = _logs(before, name, how), _logs(windows, name, how)
+        outcome = _settle(base, new, metric, factor if metric.unit == "s" else 1.0)
+        change = math.exp(fmean(new) - fmean(base)) - 1
+        found.append(Reading(name, metric.unit, _value(before, name), value, change, how, outcome))
+    return found
+
+
+def another(baseline: Result | None, candidate: Result, *, update: bool) -> bool:
+    """Whether to take another window: until a baseline has its own, until a comparison is settled, or once to be told."""
+    if update:
+        sound = [one for one in candidate.windows if not one.disturbed]
+        return len(sound) < KEPT and len(candidate.windows) < 2 * KEPT
+    if baseline is None or not candidate.windows:
+        return not candidate.windows
+    changes = differences(baseline.environment, candidate.environment)
+    readings = timed(baseline, candidate, changes)
+    unsettled = any(one.outcome == "open" or one.note == candidate.windows[-1].disturbed != "" for one in readings)
+    return unsettled and len(candidate.windows) < WINDOWS
+
+
+def _value(windows: Sequence[Window], metric: str) -> float:
+    """Mean over windows: seconds, bytes or joules."""
+    return fmean(one.times[metric][0] if metric in one.times else one.readings[metric] for one in windows)

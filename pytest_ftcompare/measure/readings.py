@@ -1,0 +1,100 @@
+"""What is read beside a timed window: a GPU's memory by the allocator and by the driver, its energy, the device's state.
+
+The allocator's peak is exact and covers spikes between the driver's samples; the driver's is what a user sees. On a CPU memory
+is counted (`count`), and its state is whether the worker had its core.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+
+import torch
+
+from pytest_ftcompare.measure.meter import Piece, wait
+from pytest_ftcompare.measure.nvml import Gpu, Sampler, Unread, joules, open_gpu
+from pytest_ftcompare.measure.nvml import disturbed as why_disturbed
+from pytest_ftcompare.measure.scheduled import account
+from pytest_ftcompare.measure.scheduled import disturbed as not_scheduled
+from pytest_ftcompare.result import Json
+
+ENERGY = 1.0  # seconds of updates whose energy is read: the counter moves every few tens of milliseconds
+PHASES = {"step": "training", "evaluation": "evaluation"}  # piece -> what its memory is called
+
+
+@dataclass
+class Readings:
+    """Values by metric, why others could not be read, the device's state after the window, and what disturbed it."""
+
+    values: dict[str, float] = field(default_factory=dict)
+    unread: dict[str, str] = field(default_factory=dict)
+    state: Json = field(default_factory=dict)
+    disturbed: str = ""
+
+
+def _memory(pieces: Mapping[str, Piece], gpu: Gpu | Unread, found: Readings) -> None:
+    for name, phase in PHASES.items():
+        if name not in pieces:
+            continue
+        pieces[name].ready()
+        pieces[name].call()  # what is made once, such as the optimiser's state and a kernel's workspace, is made
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+        metric = f"process bytes, {phase}"
+        if isinstance(gpu, Unread):
+            pieces[name].call()
+            found.unread[metric] = gpu.reason
+        else:
+            with Sampler(gpu, os.getpid()) as sampler:
+                pieces[name].call()
+                wait("cuda")
+            if sampler.peak is None:
+                found.unread[metric] = sampler.failed or "the driver does not tell this process's memory"
+            else:
+                found.values[metric] = sampler.peak
+        wait("cuda")
+        found.values[f"allocated bytes, {phase}"] = torch.cuda.max_memory_allocated()
+        found.values[f"reserved bytes, {phase}"] = torch.cuda.max_memory_reserved()
+
+
+def _energy(step: Piece, rows: int, gpu: Gpu | Unread, found: Readings) -> None:
+    metric = "joules per 1000 examples"
+    if isinstance(gpu, Unread):
+        found.unread[metric] = gpu.reason
+        return
+    step.ready()
+    wait("cuda")
+    before, start, count = gpu.energy_mj(), time.perf_counter(), 0
+    while time.perf_counter() - start < ENERGY:
+        step.call()
+        count += rows
+    wait("cuda")
+    spent = joules(before, gpu.energy_mj())
+    if spent is None:
+        found.unread[metric] = "the driver has no energy counter for this GPU"
+    else:
+        found.values[metric] = 1000 * spent / count
+
+
+def read(device: str, pieces: Mapping[str, Piece], rows: int, timed: Callable[[], object]) -> Readings:
+    """Run `timed`, and read what there is to read beside it; `rows` are the examples of one step."""
+    found = Readings()
+    if device == "cpu":
+        start = account()
+        timed()
+        found.disturbed = not_scheduled(start, account())
+        return found
+    gpu = open_gpu(str(torch.cuda.get_device_properties(torch.cuda.current_device()).uuid))
+    before = None if isinstance(gpu, Unread) else gpu.state()
+    _memory(pieces, gpu, found)
+    if "step" in pieces:
+        _energy(pieces["step"], rows, gpu, found)
+    timed()
+    if isinstance(gpu, Unread) or before is None:
+        return found
+    after = gpu.state()
+    found.state = asdict(after)
+    found.disturbed = why_disturbed(before, after)
+    return found

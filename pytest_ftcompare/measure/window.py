@@ -1,0 +1,72 @@
+"""One timed window: a method's model made afresh, and what its updates, its evaluation and its answers cost.
+
+It trains on one batch of the case's own rows, with the loop's own update, and must have the device alone.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from pytest_ftcompare.experiment.evaluate import evaluate
+from pytest_ftcompare.experiment.prepare import Prepared
+from pytest_ftcompare.experiment.train import Training
+from pytest_ftcompare.experiment.trial import Trial
+from pytest_ftcompare.measure.meter import Clock, Piece, Timing, measure
+from pytest_ftcompare.measure.readings import read
+from pytest_ftcompare.measure.yardstick import make_yardstick
+from pytest_ftcompare.result import Window, rounded
+
+ROWS = 32  # of the test split in a timed evaluation
+STEPS = 1000  # for which the schedule of a timed training is made: more than a window has
+SECONDS = 1.5  # of a window
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is timed: pieces by name, and the number of rows that a step learns from."""
+
+    pieces: dict[str, Piece]
+    rows: int
+
+
+def make_work(prepared: Prepared) -> Work:
+    """The pieces of a case: an update, an evaluation, an answer, and an answer of the merged model where there is one."""
+    trial = Trial(prepared, 0, prepared.case.shots)
+    torch.manual_seed(0)
+    model = prepared.adapted()
+    examples = prepared.examples["test"][:ROWS]
+    rows = prepared.encode(examples, trial.support)
+
+    def answers(asked: nn.Module, count: int) -> Callable[[], object]:
+        return lambda: evaluate(asked, prepared.ask, rows[:count], examples[:count])
+
+    pieces: dict[str, Piece] = {}
+    batch = 0
+    if prepared.method.trains:
+        stage = trial.stage(prepared.method.recipe)
+        training = Training(model, prepared.method, stage, STEPS, 0)
+        batch = min(prepared.method.recipe.batch, len(stage.rows))
+        pieces["step"] = Piece(lambda: training.update(list(range(batch))), model.train)
+    pieces["evaluation"] = Piece(answers(model, len(rows)))
+    pieces["inference"] = Piece(answers(model, 1))
+    if prepared.method.mergeable:
+        pieces["merged inference"] = Piece(answers(prepared.method.merge(copy.deepcopy(model)), 1))
+    return Work(pieces, batch)
+
+
+def take(work: Work, device: str, clock: Clock) -> tuple[Window, dict[str, Timing]]:
+    """The window, and the rounds of each piece that its times are the medians of."""
+    yardstick = Piece(make_yardstick(device))
+    found: dict[str, Timing] = {}
+
+    def timed() -> None:
+        found.update(measure(work.pieces, yardstick, device, SECONDS, clock))
+
+    readings = read(device, work.pieces, work.rows, timed)
+    times = {name: [rounded(one.seconds), rounded(one.in_yardsticks)] for name, one in found.items()}
+    return Window(times, readings.values, readings.unread, readings.state, readings.disturbed), found

@@ -1,0 +1,70 @@
+"""What cases cost, as text: a table of those that were timed, a sentence for each cost that moved, what was not compared."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from pytest_ftcompare.compare.cost import Reading
+from pytest_ftcompare.compare.verdict import Judgement
+
+MOVED = ("worse", "changed", "better")
+COLUMNS = {"step": "step", "evaluation": "evaluation", "inference": "inference", "peak bytes": "peak"}
+
+
+def amount(value: float, unit: str) -> str:
+    """A number with its unit: "32.5 ms", "18.9 MiB", "1,204"."""
+    if unit == "s":
+        return f"{value:.3g} s" if value >= 1 else f"{1e3 * value:.3g} ms"
+    if unit == "B":
+        return f"{value / 2**20:,.2f} MiB" if value >= 2**20 else f"{value / 2**10:,.1f} KiB"
+    return f"{value:,.3g} J" if unit == "J" else f"{value:,.0f}"
+
+
+def change(one: Reading) -> str:
+    """ "step 32.5 ms -> 34.9 ms: +7.4% in yardsticks"."""
+    how = "" if one.how == "readings" else f" in {one.how}" if one.unit == "s" else f", {one.how}"
+    return f"{one.metric} {amount(one.base, one.unit)} -> {amount(one.new, one.unit)}: {one.change:+.1%}{how}"
+
+
+def moved(judgement: Judgement) -> list[Reading]:
+    """The costs that are not what they were, the gravest first."""
+    found = [one for one in judgement.costs if one.outcome in MOVED]
+    return sorted(found, key=lambda one: MOVED.index(one.outcome))
+
+
+def _row(judgement: Judgement) -> str:
+    by_name = {one.metric: one for one in judgement.costs}
+    cells = ""
+    for name in COLUMNS:
+        one = by_name.get(name)
+        cells += f"{amount(one.new, one.unit) if one else '':>12}"
+    found = moved(judgement)
+    versus = f"{found[0].metric.split(',')[0]} {found[0].change:+.1%}" if found else "~"
+    return f"{judgement.id.split('-', 1)[0]:16}{cells} {versus:>15}"[:80].rstrip()
+
+
+def _unread(judgements: Sequence[Judgement]) -> Iterator[str]:
+    counted: Counter[tuple[str, str]] = Counter()
+    for one in judgements:
+        counted.update((cost.metric, cost.note) for cost in one.costs if cost.outcome == "incomparable")
+    by_note: dict[str, list[str]] = {}
+    for metric, note in sorted(counted):
+        by_note.setdefault(note, []).append(metric)
+    for note, metrics in by_note.items():
+        cases = max(counted[metric, note] for metric in metrics)
+        yield f"  not compared in {cases} case{'s' * (cases != 1)}: {', '.join(metrics)} ({note})"
+
+
+def table(judgements: Sequence[Judgement]) -> Iterator[str]:
+    """The table of the timed cases of one suite and setting; nothing where none was timed."""
+    timed = [one for one in judgements if any(cost.unit == "s" for cost in one.costs)]
+    if not timed:
+        return
+    yield f"{'cost':16}{''.join(f'{title:>12}' for title in COLUMNS.values())} {'vs baseline':>15}"
+    for one in sorted(timed, key=lambda one: (not moved(one), one.id)):
+        yield _row(one)
+    hows = sorted({cost.how for one in timed for cost in one.costs if cost.unit == "s" and cost.how})
+    if hows:
+        yield f"  times compared in {' and '.join(hows)}; peak: bytes of one update, counted"
+    yield from _unread(judgements)
