@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .base import Method, MethodError, Recipe
-from .through_peft import ThroughPeft
+from .through_peft import VirtualTokens
 
 if TYPE_CHECKING:
     from torch import nn
@@ -23,19 +23,13 @@ OPTIONS = {"length": 5, "encoder": "MLP", "hidden": 160, "position": "front"}
 CHOICES = {"encoder": ("MLP", "LSTM"), "position": ("front", "around")}
 
 
-class PTuning(ThroughPeft):
+class PTuning(VirtualTokens):
     name = "p_tuning"
     asks = ("pattern", "head")
-    mergeable = False
-    base_at_start = False
     recipes = {
         "pocket": Recipe(lr=0.0001, epochs=20, options=OPTIONS),
         "paper": Recipe(lr=1e-3, epochs=40, batch=32, options={**OPTIONS, "length": 20, "encoder": "LSTM", "hidden": 768}),
     }
-
-    @property
-    def reserved(self) -> int:
-        return self.count("length")
 
     @property
     def _through_peft(self) -> bool:

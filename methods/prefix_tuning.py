@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from .base import Ask, Recipe
-from .through_peft import ThroughPeft
+from .through_peft import VirtualTokens
 
 if TYPE_CHECKING:
     from torch import nn
@@ -19,20 +19,14 @@ if TYPE_CHECKING:
     from pytest_ftcompare.experiment.trial import Stage, Trial
 
 
-class PrefixTuning(ThroughPeft):
+class PrefixTuning(VirtualTokens):
     name = "prefix_tuning"
-    mergeable = False
-    base_at_start = False
     asks: ClassVar[tuple[Ask, ...]] = ("pattern", "head")
     reparametrised: ClassVar[bool] = True
     recipes = {
         "pocket": Recipe(lr=0.0003, epochs=20, options={"length": 10, "hidden": 160}),
         "paper": Recipe(lr=5e-4, epochs=40, batch=32, options={"length": 20, "hidden": 512}),
     }
-
-    @property
-    def reserved(self) -> int:
-        return self.count("length")
 
     def config(self, model: nn.Module) -> Any:
         from peft import PrefixTuningConfig

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from .base import Recipe
-from .through_peft import ThroughPeft
+from .through_peft import VirtualTokens
 
 if TYPE_CHECKING:
     from torch import nn
@@ -18,19 +18,13 @@ if TYPE_CHECKING:
     from pytest_ftcompare.experiment.trial import Stage, Trial
 
 
-class PromptTuning(ThroughPeft):
+class PromptTuning(VirtualTokens):
     name = "prompt_tuning"
     asks = ("pattern", "head")
-    mergeable = False
-    base_at_start = False
     recipes = {
         "pocket": Recipe(lr=0.001, epochs=20, options={"length": 10}),
         "paper": Recipe(lr=0.3, epochs=40, batch=32, options={"length": 20}),
     }
-
-    @property
-    def reserved(self) -> int:
-        return self.count("length")
 
     def config(self, model: nn.Module) -> Any:
         from peft import PromptTuningConfig

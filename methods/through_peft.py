@@ -81,3 +81,14 @@ class ThroughPeft(Method):
         base: Any = model
         read: nn.Module = PeftModel.from_pretrained(base, str(folder))
         return read
+
+
+class VirtualTokens(ThroughPeft):
+    """`length` trained tokens, or keys and values, beside the text: they take its room and cannot be merged into weights."""
+
+    mergeable = False
+    base_at_start = False
+
+    @property
+    def reserved(self) -> int:
+        return self.count("length")
