@@ -7,25 +7,21 @@ where the tokens stand: "front" as in peft, or "around" the text, half before an
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .base import Method, MethodError, Recipe
-from .through_peft import VirtualTokens
+from .prompt_tuning import PromptTuning
 
 if TYPE_CHECKING:
     from torch import nn
-
-    from pytest_ftcompare.experiment.trial import Stage, Trial
 
 OPTIONS = {"length": 5, "encoder": "MLP", "hidden": 160, "position": "front"}
 CHOICES = {"encoder": ("MLP", "LSTM"), "position": ("front", "around")}
 
 
-class PTuning(VirtualTokens):
+class PTuning(PromptTuning):
     name = "p_tuning"
-    asks = ("pattern", "head")
     recipes = {
         "pocket": Recipe(lr=0.0001, epochs=20, options=OPTIONS),
         "paper": Recipe(lr=1e-3, epochs=40, batch=32, options={**OPTIONS, "length": 20, "encoder": "LSTM", "hidden": 768}),
@@ -56,16 +52,6 @@ class PTuning(VirtualTokens):
         from .layers.soft_tokens import SoftTokens
 
         return SoftTokens(freeze(model, self.ask), self.config(model))
-
-    def stages(self, model: nn.Module, trial: Trial) -> Iterator[Stage]:
-        from .layers.text_start import start_soft_tokens
-
-        wrapper: Any = model
-        if self._through_peft:
-            start_soft_tokens(wrapper.get_base_model(), wrapper.prompt_encoder["default"], self.count("length"), trial)
-        else:
-            start_soft_tokens(wrapper.model, wrapper.prompt_encoder, self.count("length"), trial)
-        yield trial.stage(self.recipe)
 
     def write(self, model: nn.Module, folder: Path) -> None:
         if self._through_peft:

@@ -35,8 +35,7 @@ class PromptTuning(VirtualTokens):
     def stages(self, model: nn.Module, trial: Trial) -> Iterator[Stage]:
         from .layers.text_start import start_soft_tokens
 
-        peft: Any = model
-        start_soft_tokens(peft.get_base_model(), peft.prompt_encoder["default"], self.count("length"), trial)
+        start_soft_tokens(model, self.count("length"), trial)
         yield trial.stage(self.recipe)
 
 

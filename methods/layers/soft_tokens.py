@@ -21,6 +21,10 @@ class SoftTokens(nn.Module):
         self.model, self.config, self.length = model, model.config, config.num_virtual_tokens
         self.prompt_encoder = make(config).to(next(model.parameters()).device)
 
+    def get_base_model(self) -> nn.Module:
+        """The model inside, by the name that peft gives it."""
+        return self.model
+
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor, **others: Any) -> Any:
         """`input_ids` and `attention_mask` are (rows, length)."""
         rows, before = len(input_ids), self.length // 2

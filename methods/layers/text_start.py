@@ -78,12 +78,15 @@ def start_peft_prefix(model: Any, length: int, trial: Trial) -> None:
 
 
 @torch.no_grad()
-def start_soft_tokens(model: nn.Module, encoder: Any, length: int, trial: Trial) -> None:
-    """Set what a prompt encoder of peft's gives to the embeddings of the sample's first tokens."""
+def start_soft_tokens(model: Any, length: int, trial: Trial) -> None:
+    """Set what the prompt encoder, peft's or ours, gives to the embeddings of the sample's first tokens."""
     if trial.encoder_decoder:  # peft has a prompt for each of the two, and no text of the decoder's is at hand
         return
-    embeddings: Any = model.get_input_embeddings()  # type: ignore[operator]
-    wanted = embeddings(_tokens(model, trial, length))[0]
+    base = model.get_base_model()
+    wanted = base.get_input_embeddings()(_tokens(base, trial, length))[0]
+    encoder = model.prompt_encoder
+    if isinstance(encoder, nn.ModuleDict):  # peft's, one for each adapter
+        encoder = encoder["default"]
     if not hasattr(encoder, "mlp_head"):
         encoder.embedding.weight.copy_(wanted)
         return

@@ -34,15 +34,8 @@ def count_positions(base: nn.Module, arguments: Arguments, named: dict[str, Any]
     return arguments, named | {"position_ids": positions[:, -read.shape[1] :]}
 
 
-def _base(model: nn.Module) -> nn.Module:
-    """The transformers model inside peft's wrapper, or inside a wrapper of ours."""
-    inner: Any = model
-    if hasattr(inner, "get_base_model"):
-        inner = inner.get_base_model()
-    base: nn.Module = inner.model if type(inner).__name__ == "SoftTokens" else inner
-    return base
-
-
 def accepts(model: nn.Module) -> frozenset[str]:
-    """What the model's forward takes."""
-    return frozenset(inspect.signature(_base(model).forward).parameters)
+    """What the forward of the base model takes, which may be inside peft's wrapper or one of ours."""
+    wrapper: Any = model
+    base: nn.Module = wrapper.get_base_model() if hasattr(wrapper, "get_base_model") else model
+    return frozenset(inspect.signature(base.forward).parameters)

@@ -160,7 +160,7 @@ def test_soft_tokens_start_at_the_embeddings_of_the_samples_first_tokens(make, e
     trial = Trial(prepared, 0, 4)
     model = prepared.adapted()
     assert isinstance(model, SoftTokens)
-    start_soft_tokens(model.model, model.prompt_encoder, 4, trial)
+    start_soft_tokens(model, 4, trial)
     expected = model.model.get_input_embeddings()(torch.tensor(trial.rows[0][:4]))
     torch.testing.assert_close(model.prompt_encoder(torch.arange(4)), expected, atol=1e-5, rtol=1e-4)
 
@@ -169,7 +169,7 @@ def test_soft_tokens_around_stand_half_before_and_half_behind_the_text(make):
     prepared = make("p_tuning", position="around", length=5, ask="pattern")
     trial = Trial(prepared, 0, 4)
     model = prepared.adapted()
-    start_soft_tokens(model.model, model.prompt_encoder, 5, trial)
+    start_soft_tokens(model, 5, trial)
     soft, ask = trial.rows[0][:5], prepared.ask
     whole = class_logits(prepared.loaded().model, ask, [soft[:2] + row + soft[2:] for row in trial.rows])
     torch.testing.assert_close(class_logits(model, ask, trial.rows), whole, atol=1e-3, rtol=1e-3)
