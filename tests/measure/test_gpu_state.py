@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from fake_nvml import GIB, LOST, UUID, install_card
+from fake_nvml import GIB, LOST, NOT_SUPPORTED, UUID, install_card
 
 from pytest_ftcompare.measure import nvml
 from pytest_ftcompare.measure.gpu_state import REASONS, SLOWING, State, disturbed, joules
@@ -96,6 +96,12 @@ def test_where_process_ids_mean_nothing_one_more_process_is_still_said(monkeypat
     said = between(monkeypatch, processes=[host, host | {2**21 + 1: GIB}])
     assert said == "another process came to the GPU (1 before, 2 after)"
     assert between(monkeypatch, processes=host) == ""
+    assert between(monkeypatch, processes=[NOT_SUPPORTED, NOT_SUPPORTED, host]) == ""
+
+
+def test_a_fellow_worker_that_comes_is_not_said(monkeypatch):
+    monkeypatch.setattr(nvml, "fellows", lambda environ: {77})
+    assert between(monkeypatch, processes=[HERE, HERE | {77: GIB}]) == ""
 
 
 def test_a_gpu_lost_on_the_way_is_all_that_is_said(monkeypatch):

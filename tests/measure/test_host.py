@@ -72,12 +72,14 @@ def test_control_groups_of_the_first_version_are_read(machine):
     root = machine(
         **meminfo(48),
         **{
-            "proc/self/cgroup": "5:cpu,cpuacct:/box\n4:memory:/box\n1:name=systemd:/box\n0::/\n",
+            "proc/self/cgroup": "5:cpu,cpuacct:/box\n4:memory:/box\n1:name=systemd:/other\n0::/\n",
             f"{MEMORY}/memory.limit_in_bytes": str(8 * GIB),
             f"{MEMORY}/memory.usage_in_bytes": str(3 * GIB),
             f"{MEMORY}/memory.stat": f"inactive_file 1\ntotal_inactive_file {1 * GIB}\n",
             "sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712",
             "sys/fs/cgroup/memory/memory.usage_in_bytes": str(30 * GIB),
+            "sys/fs/cgroup/memory/other/memory.limit_in_bytes": "7",
+            "sys/fs/cgroup/memory/other/memory.usage_in_bytes": "0",
             "sys/fs/cgroup/cpu/box/cpu.cfs_quota_us": "350000",
             "sys/fs/cgroup/cpu/box/cpu.cfs_period_us": "100000",
             "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "-1",

@@ -142,6 +142,13 @@ def test_a_gpu_that_falls_off_is_lost_and_says_nothing_more(monkeypatch):
     assert [getattr(state, name) for name in ALL] == [None] * len(ALL)
 
 
+def test_a_gpu_once_lost_stays_lost_whatever_is_answered_after(monkeypatch):
+    install_card(monkeypatch, **{"ClockInfo 1": [LOST, 1980], "PerformanceState": NOT_SUPPORTED})
+    gpu = open_gpu(UUID)
+    assert gpu.state().lost
+    assert gpu.state().lost
+
+
 def test_energy_is_counted_in_millijoules_and_older_cards_have_no_counter(monkeypatch):
     install_card(monkeypatch, TotalEnergyConsumption=[5000, 7500])
     gpu = open_gpu(UUID)
@@ -186,7 +193,8 @@ def split(**changes):
 
 @pytest.mark.parametrize("name", [SLICE, f"MIG-{SLICE}"])
 def test_a_slice_has_its_own_memory_and_processes_and_its_cards_clocks(monkeypatch, name):
-    install(monkeypatch, FakeNvml(split(), slice_of={f"MIG-{SLICE}": f"GPU-{UUID}"}))
+    lacks = frozenset({"nvmlDeviceGetComputeRunningProcesses_v2"})
+    install(monkeypatch, FakeNvml(split(), slice_of={f"MIG-{SLICE}": f"GPU-{UUID}"}, lacks=lacks))
     gpu = open_gpu(name)
     state = gpu.state()
     assert (gpu.memory(), gpu.used_by(os.getpid())) == ((1 * GIB, 18 * GIB), GIB)
