@@ -27,20 +27,19 @@ class Batch:
 
 
 class Gate(nn.Module):
-    """From hidden states to one number a row, at the start `HALF` for all; `forced` replaces it."""
+    """From hidden states to one number a row, at the start `HALF` for all."""
 
     def __init__(self, width: int, batch: Batch) -> None:
         super().__init__()
         self.linear, self.batch = nn.Linear(width, 1), batch
         nn.init.zeros_(self.linear.weight)
         nn.init.zeros_(self.linear.bias)
-        self.forced: float | None = None
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
         """(rows, length, width) -> (rows, 1, 1)."""
         mask = self.batch.mask.unsqueeze(-1).to(hidden.dtype)
         gate: torch.Tensor = (torch.sigmoid(self.linear(hidden)) * mask).sum(1, keepdim=True) / mask.sum(1, keepdim=True)
-        return gate if self.forced is None else torch.full_like(gate, self.forced)
+        return gate
 
 
 class GatedBottleneck(Bottleneck):
