@@ -79,10 +79,10 @@ class Method:
         return value
 
     def sources(self) -> tuple[str, ...]:
-        """The option `sources`, names of other tasks; one that is no task is a `MethodError`."""
+        """The option `sources`, names of other tasks; none without it, and one that is no task is a `MethodError`."""
         from pytest_ftcompare import tasks
 
-        given = self.option("sources")
+        given = self.recipe.options.get("sources", ())
         names = (given,) if isinstance(given, str) else tuple(given)
         for name in names:
             if name not in tasks.NAMES or names.count(name) > 1:

@@ -125,7 +125,7 @@ class Prepared:
     def fingerprint(self) -> str:
         """Two results with the same one come from the same case on the same rows and the same base weights."""
         rows = _digests(self.examples)
-        for source in self.method.sources() if "sources" in self.method.recipe.options else ():
+        for source in self.method.sources():
             rows |= {f"{source} {name}": value for name, value in _digests(self.on(source).examples).items() if name == "train"}
         return digest([self.case.identity(), rows, _content(self.ask.path)])
 
