@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pytest_ftcompare.compare.audit import ABOVE_MAJORITY, CEILING, judgeable
-from pytest_ftcompare.compare.statistics import sd
+from pytest_ftcompare.report.scores import mean_and_sd
 from pytest_ftcompare.result import Result
 
 HEAD = f"""# Headroom
@@ -31,8 +31,7 @@ def table(folder: Path) -> Iterator[str]:
         result = Result.from_json(file.read_text(encoding="utf-8"))
         cells = [result.suite, f"`{result.id}`", str(len(result.samples)), f"{result.majority['test']:.1%}"]
         for name in ("accuracy", "accuracy_ood"):
-            scores = [one.metrics[name] for one in result.samples]
-            cells.append(f"{sum(scores) / len(scores):.1%} ± {100 * sd(scores):.1f}")
+            cells.append(mean_and_sd([one.metrics[name] for one in result.samples]))
         cells.append("; ".join(judgeable(result)) or "passed" if result.outcome else "not judged")
         yield f"| {' | '.join(cells)} |"
 
