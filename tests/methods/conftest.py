@@ -4,8 +4,11 @@ import pytest
 import torch
 
 from pytest_ftcompare.case import Case
+from pytest_ftcompare.experiment.evaluate import class_logits
 from pytest_ftcompare.experiment.prepare import prepare
 from pytest_ftcompare.experiment.setting import Setting
+from pytest_ftcompare.experiment.train import trainable
+from pytest_ftcompare.experiment.trial import Trial
 from pytest_ftcompare.hub import EMBEDDED
 
 TOKENIZER = EMBEDDED / "models" / "pocket" / "opt-0.4m"
@@ -65,3 +68,27 @@ def make(hub):
         return prepare(case, Setting("pocket", max_length=192, hub=hub))
 
     return prepared
+
+
+@pytest.fixture
+def moved():
+    """A method's model with other than its starting weights, its trial, and the base model's logits with the same head."""
+
+    def build(prepared):
+        trial = Trial(prepared, 0, 4)
+        torch.manual_seed(0)
+        model = prepared.adapted()
+        torch.manual_seed(0)
+        base = class_logits(prepared.loaded().model, prepared.ask, trial.rows)
+        for name, parameter in trainable(model).items():
+            if "score" not in name and "classifier" not in name:
+                torch.nn.init.normal_(parameter, std=0.1)
+        return model, trial, base
+
+    return build
+
+
+@pytest.fixture
+def modules():
+    """The modules of a kind inside a model, in its order."""
+    return lambda model, kind: [one for one in model.modules() if isinstance(one, kind)]

@@ -1,0 +1,87 @@
+"""Prefixes of keys and values: where they stand, that a masked one is none, and that they start at text."""
+
+import pytest
+import torch
+from pytest_ftcompare.methods.layers.bottleneck import Bottleneck
+from pytest_ftcompare.methods.layers.gates import HALF
+from pytest_ftcompare.methods.layers.prefix import Prefix
+from pytest_ftcompare.methods.layers.text_start import start_peft_prefix
+
+from pytest_ftcompare.experiment.evaluate import class_logits
+from pytest_ftcompare.experiment.train import trainable
+from pytest_ftcompare.experiment.trial import Trial
+
+CLOSE = {"atol": 2e-5, "rtol": 2e-5}
+
+
+def test_a_prefix_of_zeros_takes_attention_and_a_masked_one_does_not(make, moved, modules):
+    prepared = make("mam", ask="pattern")
+    model, trial, base = moved(prepared)
+    for one in modules(model, Bottleneck):
+        one.dropped = True
+    for one in modules(model, Prefix):
+        torch.nn.init.zeros_(one.key)
+        torch.nn.init.zeros_(one.value)
+    assert (class_logits(model, prepared.ask, trial.rows) - base).abs().max() > 1e-2
+    for one in modules(model, Prefix):
+        one.masked = True
+    torch.testing.assert_close(class_logits(model, prepared.ask, trial.rows), base, **CLOSE)
+
+
+def test_our_prefix_is_pefts_where_positions_are_counted_alike(make, modules):
+    """peft counts the prefix as positions before the text, ours does not: shifted by hand, both are the same function."""
+    theirs, ours = make("p_tuning_v2", ask="pattern", length=5), make("mam", ask="pattern", length=5)
+    trial = Trial(theirs, 0, 4)
+    peft_model, own = theirs.adapted(), ours.adapted()
+    embedding = peft_model.prompt_encoder["default"].embedding.weight  # (length, 2 layers x width)
+    for at, one in enumerate(modules(own, Prefix)):
+        parts = embedding.view(5, -1, one.key.shape[1])
+        one.key.data.copy_(parts[:, 2 * at])
+        one.value.data.copy_(parts[:, 2 * at + 1])
+    batch = ours.ask.collate(trial.rows)
+    positions = (batch["attention_mask"].cumsum(1) - 1).clamp(min=0) + 5
+    with torch.no_grad():
+        shifted = own.eval()(**batch, position_ids=positions).logits[:, -1, ours.ask.verbalizers]
+    torch.testing.assert_close(class_logits(peft_model, theirs.ask, trial.rows), shifted, **CLOSE)
+
+
+@pytest.mark.parametrize("method", ["prefix_tuning", "p_tuning_v2"])
+def test_a_prefix_that_starts_at_text_is_that_text(make, method):
+    prepared = make(method, ask="pattern", length=5)
+    trial = Trial(prepared, 0, 4)
+    model = prepared.adapted()
+    start_peft_prefix(model, 5, trial)
+    text = trial.rows[0][:5]
+    as_text = class_logits(prepared.loaded().model, prepared.ask, [text + row for row in trial.rows])
+    torch.testing.assert_close(class_logits(model, prepared.ask, trial.rows), as_text, atol=1e-3, rtol=1e-3)
+
+
+def test_p_tuning_v2_is_prefix_tuning_without_the_mlp_and_with_a_head(make):
+    found = []
+    for method in ("p_tuning_v2", "prefix_tuning"):
+        prepared = make(method, ask="head", length=5)
+        trial = Trial(prepared, 0, 4)
+        torch.manual_seed(0)
+        model = prepared.adapted()
+        start_peft_prefix(model, 5, trial)
+        found.append(class_logits(model, prepared.ask, trial.rows))
+        names = {name.split(".")[0] for name in trainable(model)}
+        assert names == {"prompt_encoder", "base_model"}
+        inside = {name for name in trainable(model) if "base_model" in name}
+        assert inside == {"base_model.score.modules_to_save.default.weight"}
+    torch.testing.assert_close(found[0], found[1], atol=1e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize("method", ["mam", "unipelt"])
+def test_our_prefixes_start_at_text(make, modules, method):
+    prepared = make(method, ask="pattern", length=3)
+    trial = Trial(prepared, 0, 4)
+    model = prepared.adapted()
+    next(iter(prepared.method.stages(model, trial)))
+    ids = torch.tensor([trial.rows[0][:3]])
+    cache = prepared.loaded().model.eval()(input_ids=ids, use_cache=True).past_key_values
+    for one, layer in zip(modules(model, Prefix), cache.layers, strict=True):
+        gate = HALF if method == "unipelt" else 1.0
+        torch.testing.assert_close(one.key * gate, layer.keys[0].transpose(0, 1).flatten(1), **CLOSE)
+        torch.testing.assert_close(one.value * gate, layer.values[0].transpose(0, 1).flatten(1), **CLOSE)
+        assert not one.masked

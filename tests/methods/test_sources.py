@@ -1,0 +1,54 @@
+"""Training on source tasks: one adapter a source before the fusion, one prefix for all of them, heads of their own."""
+
+import torch
+
+from pytest_ftcompare.experiment.train import train, trainable
+from pytest_ftcompare.experiment.trial import Trial
+
+
+def test_fusion_trains_one_adapter_a_source_and_then_only_the_fusion(make):
+    prepared = make("adapter_fusion", task="pocket_cola", source_shots=4, source_epochs=1)
+    trial = Trial(prepared, 0, 4)
+    model = prepared.adapted()
+    trained = []
+    for stage in prepared.method.stages(model, trial):
+        inside = [name.split(".adapter.")[1].split(".") for name in trainable(model) if ".adapter." in name]
+        names = {parts[1] if parts[0] == "sources" else parts[0] for parts in inside}
+        trained.append((names, len(stage.rows), len(stage.own)))
+        before = {name: p.detach().clone() for name, p in model.named_parameters()}
+        train(model, prepared.method, stage, 0, lambda *_: None)
+        moved = {name for name, p in model.named_parameters() if not torch.equal(p, before[name])}
+        assert moved <= set(trainable(model))
+        if stage.own:
+            assert "score.weight" not in moved, "a source has a head of its own"
+    assert trained == [
+        ({"pocket_cola"}, 8, 1),
+        ({"pocket_mnli"}, 8, 1),
+        ({"pocket_sst"}, 8, 1),
+        ({"query", "key", "value"}, 8, 0),
+    ]
+
+
+def test_the_source_that_is_the_task_itself_sees_only_the_seeds_own_sample(make):
+    prepared = make("adapter_fusion", task="pocket_cola", source_shots=50)
+    trial = Trial(prepared, 0, 4)
+    first, second, *_ = prepared.method.stages(prepared.adapted(), trial)
+    assert (first.rows, len(second.rows)) == (trial.rows, 100)
+
+
+def test_multi_task_p_tuning_trains_one_prefix_on_all_sources_with_a_head_each(make):
+    prepared = make("p_tuning_v2", task="pocket_cola", sources=("pocket_mnli", "pocket_sst"), source_shots=4, epochs=1)
+    trial = Trial(prepared, 0, 4)
+    model = prepared.adapted()
+    together, alone = prepared.method.stages(model, trial)
+    assert (len(together.rows), together.targets.shape, len(together.own), len(alone.own)) == (16, (16, 2), 2, 0)
+    rows = list(range(16))
+    whole = together.loss(model.eval(), [together.rows[one] for one in rows], together.targets[rows])
+    parts = []
+    for which in (0, 1):
+        mine = [one for one in rows if together.targets[one, 0] == which]
+        parts.append(together.loss(model, [together.rows[one] for one in mine], together.targets[mine]))
+    torch.testing.assert_close(whole, torch.stack(parts).mean())
+    head = model.base_model.score.modules_to_save["default"].weight.detach().clone()
+    train(model, prepared.method, together, 0, lambda *_: None)
+    assert torch.equal(model.base_model.score.modules_to_save["default"].weight, head)
