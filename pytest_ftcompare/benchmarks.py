@@ -143,9 +143,6 @@ class Worker:
         entries = item.config._benchmarksession.benchmarks  # type: ignore[attr-defined]
         if entries:
             at = item.session.items.index(item)
-            if item.config.getoption("loadgroup") and item.parent:  # xdist has put the group's name behind the node's id
-                for one in entries:
-                    one.fullname = one.fullname.replace(item.nodeid, f"{item.parent.nodeid}::{item.name}", 1)
             vars(report)[REPORT] = json.dumps([at, [_to_plain(one) for one in entries]], default=_plain)
             entries.clear()
         return report

@@ -1,0 +1,275 @@
+"""pytest-benchmark with our entries in it: without xdist, with no workers and with two it gives the same, to the last digit."""
+
+import json
+from fnmatch import fnmatch
+
+import pytest
+from plugin.conftest import PLUGIN
+
+from pytest_ftcompare import benchmarks
+
+# Every reading of the clock is STEP after the last one, so that durations are known. What costs seconds is left out.
+CLOCK = """
+import itertools, os
+
+ticks = itertools.count()
+
+def clock():
+    return next(ticks) * float(os.environ.get("STEP", "1"))
+"""
+CONFTEST = """
+import os, pytest
+from pytest_ftcompare import benchmarks
+
+@pytest.fixture
+def spend(benchmark):
+    return lambda: benchmark.pedantic(len, args=([],), rounds=3, iterations=2)
+
+@pytest.fixture
+def meter(benchmark):
+    def measure():
+        now = benchmarks.timer(benchmark)
+        start = now()
+        seconds = [now() - start, 4.0]
+        device = {"name": os.environ.get("DEVICE", "a CPU")}
+        benchmarks.record(benchmark, "step", seconds, 2, {"accuracy": 0.5, "device": device})
+        benchmarks.record(benchmark, "inference", [0.25], 1, {"device": device})
+    return measure
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_benchmark_generate_machine_info(config):
+    return {"cpu": "any"}
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_benchmark_generate_commit_info(config):
+    return {"id": "none"}
+"""
+TESTS = """
+import pytest
+from clock import clock
+from pytest_ftcompare.case import Case
+
+pytestmark = pytest.mark.benchmark(timer=clock)
+
+cases = [Case("s", method, "cola", "opt", 4) for method in ("lora", "full")]
+
+@pytest.mark.parametrize("case", cases, ids=lambda one: one.id)
+def test_later_in_the_alphabet(spend, case):
+    spend()
+
+def test_early(spend, benchmark):
+    benchmark.extra_info["kept"] = {"in order": [1, 2]}
+    spend()
+
+def test_gated(meter):
+    meter()
+
+def test_plain():
+    pass
+"""
+LATER = "test_some.py::test_later_in_the_alphabet"
+NAMES = [
+    f"{LATER}[lora-cola-opt-n4]",
+    f"{LATER}[full-cola-opt-n4]",
+    "test_some.py::test_early",
+    "test_some.py::test_gated:step",
+    "test_some.py::test_gated:inference",
+]
+WAYS = {"without xdist": ("-p", "no:xdist"), "n0": ("-n0",), "n2": ("-n2",)}
+
+
+class Bench:
+    """A folder with benchmarks; runs pytest there in one of the ways."""
+
+    def __init__(self, pytester, way=()):
+        self.pytester, self.way, self.path = pytester, way, pytester.path
+        pytester.makeconftest(CONFTEST)
+        pytester.syspathinsert()
+        pytester.makepyfile(test_some=TESTS, clock=CLOCK)
+
+    def run(self, *arguments, way=None):
+        way = self.way if way is None else way
+        apart = "-n2" in way or any("fail" in one for one in arguments)  # a regression is an exception that ends the process
+        run = self.pytester.runpytest_subprocess if apart else self.pytester.runpytest_inprocess
+        result = run(*PLUGIN, *way, *arguments)
+        assert "automatically disabled" not in result.stdout.str() + result.stderr.str()
+        return result
+
+    def json(self, *arguments, way=None):
+        """The result of --benchmark-json."""
+        self.run("--benchmark-json=out.json", *arguments, way=way)
+        return json.loads((self.path / "out.json").read_text())
+
+
+@pytest.fixture
+def bench(pytester):
+    return Bench(pytester)
+
+
+@pytest.fixture(params=WAYS.values(), ids=WAYS)
+def each(pytester, request):
+    return Bench(pytester, request.param)
+
+
+def names(content):
+    return [one["fullname"] for one in content["benchmarks"]]
+
+
+def test_the_json_says_what_was_measured_in_every_way(each):
+    content = each.json()
+    assert names(content) == NAMES
+    first, _, early, step, inference = content["benchmarks"]
+    assert first["params"] == {"case": "lora-cola-opt-n4"}
+    assert (early["stats"]["data"], early["stats"]["rounds"], early["stats"]["iterations"]) == ([0.5] * 3, 3, 2)
+    assert (early["params"], early["group"], early["extra_info"]) == (None, None, {"kept": {"in order": [1, 2]}})
+    assert early["options"]["timer"] == "clock"
+    assert (step["name"], step["group"]) == ("test_gated:step", "step")
+    assert step["stats"]["data"] == [0.5, 2.0]  # of one call: two to a round
+    assert step["extra_info"] == {"accuracy": 0.5, "device": {"name": "a CPU"}}
+    assert (inference["group"], inference["stats"]["data"]) == ("inference", [0.25])
+    assert content["machine_info"] == {"cpu": "any", "ftcompare": {"devices": [{"name": "a CPU"}]}}
+
+
+@pytest.mark.parametrize("option", ["--benchmark-save=mine", "--benchmark-autosave"])
+def test_one_file_is_saved_in_the_storage(each, option):
+    assert each.run(option, "--benchmark-storage=kept").ret == 0
+    (file,) = (each.path / "kept").rglob("*.json")
+    assert file.name.startswith("0001_mine" if "mine" in option else "0001_")
+    assert names(json.loads(file.read_text())) == NAMES
+
+
+def test_a_comparison_shows_both_runs_and_fails_on_a_regression(each, monkeypatch):
+    each.run("--benchmark-save=base", way=())
+    compare = ("--benchmark-compare", "--benchmark-compare-fail=mean:5%")
+    same = each.run(*compare)
+    assert same.ret == 0
+    same.stdout.fnmatch_lines(["*test_early (0001_base)*", "*test_early (NOW)*"])
+    same.stdout.no_fnmatch_line("*machine_info is different*")
+    monkeypatch.setenv("STEP", "2")
+    slower = each.run(*compare)
+    assert slower.ret == 1
+    slower.stderr.fnmatch_lines(["*Performance has regressed*", "*test_early (0001_base) - Field 'mean' has failed*"])
+
+
+@pytest.mark.parametrize(
+    ("options", "passed", "measured"),
+    [
+        ("--benchmark-only", 4, NAMES),
+        ("--benchmark-skip", 1, []),
+        ("--benchmark-only --benchmark-skip", 4, NAMES),
+        ("--benchmark-disable", 5, []),
+        ("--benchmark-disable --benchmark-enable", 5, NAMES),
+    ],
+)
+def test_what_runs_and_what_is_measured_is_as_the_options_say(each, options, passed, measured):
+    result = each.run("--benchmark-json=out.json", *options.split())
+    result.assert_outcomes(passed=passed, skipped=5 - passed)
+    file = each.path / "out.json"
+    assert (names(json.loads(file.read_text())) if file.exists() else []) == measured
+
+
+def test_only_and_disabled_at_once_is_refused(each):
+    result = each.run("--benchmark-only", "--benchmark-disable")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*Can't have both --benchmark-only and --benchmark-disable*"])
+
+
+def test_a_histogram_has_every_entry(each):
+    (each.path / "drawing.py").write_text(
+        "import sys, types\n"
+        "def make_histogram(prefix, group, rows, unit, adjustment):\n"
+        "    with open(prefix, 'a') as file:\n"
+        "        file.writelines(one['fullname'] + chr(10) for one in rows)\n"
+        "sys.modules['pytest_benchmark.histogram'] = types.SimpleNamespace(make_histogram=make_histogram)\n"
+    )
+    each.run("-p", "drawing", "--benchmark-histogram=drawn")
+    assert sorted((each.path / "drawn").read_text().split()) == sorted(NAMES)
+
+
+def test_profiles_come_with_the_results(each):
+    result = each.run("--benchmark-cprofile=ncalls", "-k", "early")
+    result.stdout.fnmatch_lines(["*cProfile*", "test_some.py::test_early", "*built-in method builtins.len*"])
+
+
+def test_what_raised_while_it_was_measured_is_left_out(each):
+    each.pytester.makepyfile(test_bad="def test_bad(benchmark):\n    benchmark.pedantic(lambda: 1 / 0, rounds=2)\n")
+    assert names(each.json()) == NAMES
+
+
+def test_the_results_of_the_other_workers_survive_one_that_dies(bench):
+    bench.pytester.makepyfile(test_dies="import os\n\ndef test_dies(benchmark):\n    os._exit(1)\n")
+    assert names(bench.json(way=("-n2",))) == NAMES
+
+
+def test_a_run_inside_a_worker_of_another_run_measures(bench, monkeypatch):
+    monkeypatch.setenv("PYTEST_XDIST_WORKER", "gw0")
+    assert names(bench.json()) == NAMES
+
+
+def test_the_table_shows_the_users_benchmarks_alone(each):
+    result = each.run()
+    result.stdout.fnmatch_lines(["*benchmark: 3 tests*", "test_early *"])
+    result.stdout.no_fnmatch_line("test_gated:*")
+
+
+@pytest.mark.parametrize("ask", ["columns=min", "sort=min", "group-by=func", "verbose"])
+def test_the_table_shows_our_entries_to_whoever_asks(bench, ask):
+    bench.run(f"--benchmark-{ask}").stdout.fnmatch_lines(["test_gated:inference*"])
+
+
+def test_the_project_may_ask_for_the_table(bench, monkeypatch):
+    bench.pytester.makeini("[pytest]\naddopts = --benchmark-sort=name")
+    bench.run().stdout.fnmatch_lines(["test_gated:inference*"])
+    bench.pytester.makeini("[pytest]")
+    monkeypatch.setenv("PYTEST_ADDOPTS", "--benchmark-sort=name")
+    bench.run().stdout.fnmatch_lines(["test_gated:inference*"])
+
+
+def test_a_comparison_with_another_device_is_said(bench, monkeypatch):
+    bench.run("--benchmark-save=base")
+    monkeypatch.setenv("DEVICE", "a GPU")
+    result = bench.run("--benchmark-compare")
+    result.stdout.fnmatch_lines(["*benchmarks of this run, on *a GPU*, are compared with those of a run on *a CPU*"])
+    result.stdout.no_fnmatch_line("*machine_info is different*")
+
+
+def test_the_timer_is_the_one_of_the_option(bench):
+    bench.pytester.makepyfile(test_some="def test_gated(meter):\n    meter()\n")
+    content = bench.json("--benchmark-timer=clock.clock")
+    assert content["benchmarks"][0]["stats"]["data"] == [0.5, 2.0]
+
+
+@pytest.mark.parametrize("way", [(), ("-n2",)], ids=["without xdist", "n2"])
+def test_without_pytest_benchmark_all_goes_on(bench, way):
+    bench.pytester.makepyfile(test_plain="def test_plain():\n    pass\n")
+    result = bench.run("-p", "no:benchmark", "test_plain.py", way=way)
+    result.assert_outcomes(passed=1)
+    assert result.ret == 0
+
+
+def test_nothing_that_pytest_benchmark_does_not_document_is_missing():
+    assert benchmarks.missing() == [], "pytest_ftcompare/benchmarks.py must learn what pytest-benchmark has become"
+
+
+@pytest.mark.parametrize(
+    ("place", "attribute", "name"),
+    [
+        ("stats.Metadata", "as_dict", "Metadata.as_dict"),
+        ("fixture.BenchmarkFixture", "_make_stats", "BenchmarkFixture._make_stats"),
+        ("session", "BenchmarkSession", "pytest_benchmark.session.BenchmarkSession"),
+    ],
+)
+def test_what_is_missing_is_named(monkeypatch, place, attribute, name):
+    monkeypatch.delattr(f"pytest_benchmark.{place}.{attribute}")
+    assert benchmarks.missing.__wrapped__() == [name]
+
+
+@pytest.mark.parametrize(("way", "sees"), [((), "*benchmark: 3 tests*"), (("-n2",), "*automatically disabled*")])
+def test_another_pytest_benchmark_is_left_to_its_own_ways(bench, way, sees):
+    bench.pytester.makepyfile(
+        another="from pytest_ftcompare import benchmarks\nbenchmarks.PRIVATE = {'session.BenchmarkSession': ('gone',)}\n"
+    )
+    result = bench.pytester.runpytest_subprocess("-p", "another", *PLUGIN, *way, "-k", "not gated")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["*expected a pytest-benchmark that has BenchmarkSession.gone*install another release*"])
+    assert [one for one in (result.outlines + result.errlines) if fnmatch(one, sees)]
