@@ -132,7 +132,9 @@ def test_the_json_says_what_was_measured_in_every_way(each):
 
 @pytest.mark.parametrize("option", ["--benchmark-save=mine", "--benchmark-autosave"])
 def test_one_file_is_saved_in_the_storage(each, option):
-    assert each.run(option, "--benchmark-storage=kept").ret == 0
+    result = each.run(option, "--benchmark-storage=kept")
+    assert result.ret == 0
+    assert "Not saving anything" not in result.stdout.str() + result.stderr.str()  # as a worker would say
     (file,) = (each.path / "kept").rglob("*.json")
     assert file.name.startswith("0001_mine" if "mine" in option else "0001_")
     assert names(json.loads(file.read_text())) == NAMES
@@ -143,6 +145,7 @@ def test_a_comparison_shows_both_runs_and_fails_on_a_regression(each, monkeypatc
     compare = ("--benchmark-compare", "--benchmark-compare-fail=mean:5%")
     same = each.run(*compare)
     assert same.ret == 0
+    assert same.stderr.str().count("Comparing against benchmarks from") == 1
     same.stdout.fnmatch_lines(["*test_early (0001_base)*", "*test_early (NOW)*"])
     same.stdout.no_fnmatch_line("*machine_info is different*")
     monkeypatch.setenv("STEP", "2")
