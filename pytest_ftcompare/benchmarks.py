@@ -70,7 +70,11 @@ def missing() -> list[str]:
 
 
 def active(benchmark: BenchmarkFixture) -> bool:
-    """Whether the fixture measures: false with --benchmark-disable, and where pytest-benchmark is not the one we know."""
+    """Whether the fixture measures: false with --benchmark-disable, and where pytest-benchmark is not the one we know.
+
+    Who asks uses the fixture: pytest-benchmark shall not warn that nobody did, when there is nothing to measure.
+    """
+    benchmark._mode = benchmark._mode or "ftcompare"
     return not missing() and bool(benchmark.enabled)
 
 
@@ -88,8 +92,7 @@ def record(
     seconds: what each round took; a round is `iterations` calls.
     extra_info: goes into the entry; its `device` also into the result's machine_info.
     """
-    benchmark._mode = f"{what} of ftcompare"  # the fixture was used: no warning that it was not
-    if benchmark.disabled:
+    if not active(benchmark):
         return
     part: Any = copy.copy(benchmark)
     part.name, part.fullname, part.group = f"{benchmark.name}:{what}", f"{benchmark.fullname}:{what}", what

@@ -154,6 +154,17 @@ def test_a_comparison_shows_both_runs_and_fails_on_a_regression(each, monkeypatc
     slower.stderr.fnmatch_lines(["*Performance has regressed*", "*test_early (0001_base) - Field 'mean' has failed*"])
 
 
+@pytest.mark.parametrize("option", [(), ("--benchmark-disable",)], ids=["enabled", "disabled"])
+def test_who_asks_whether_it_measures_has_used_the_fixture(bench, option):
+    bench.pytester.makepyfile(
+        test_some="from pytest_ftcompare import benchmarks\n\n"
+        f"def test_asks(benchmark):\n    assert benchmarks.active(benchmark) is {not option}\n"
+    )
+    result = bench.run(*option)
+    result.assert_outcomes(passed=1)
+    result.stdout.no_fnmatch_line("*was not used at all*")
+
+
 @pytest.mark.parametrize(
     ("options", "passed", "measured"),
     [
