@@ -17,6 +17,7 @@ from pytest_ftcompare.result import Result, Window
 WINDOWS = 4  # most windows of a case in one run
 KEPT = 3  # windows of a baseline
 EVIDENCE = 3.5  # standard errors that a difference must be away from none, beside its margin
+CONFIRMED = 2  # windows without which nothing is called worse or better
 WEIGHT = 4.0  # windows that the prior noise of a metric counts as
 
 Outcome = Literal["held", "worse", "better", "open", "changed", "incomparable"]
@@ -85,7 +86,7 @@ def _logs(windows: Sequence[Window], metric: str, how: str) -> list[float]:
         values = [one.times[metric][how == "yardsticks"] for one in windows if metric in one.times]
     else:
         values = [one.readings[metric] for one in windows if metric in one.readings]
-    return [math.log(one) for one in values]
+    return [math.log(one) for one in values if one]
 
 
 def _settle(base: Sequence[float], new: Sequence[float], metric: Metric, factor: float) -> Outcome:
@@ -97,36 +98,42 @@ def _settle(base: Sequence[float], new: Sequence[float], metric: Metric, factor:
     error = noise * math.sqrt(1 / len(base) + 1 / len(new))
     margin = factor * metric.margin
     if abs(change) > max(margin, EVIDENCE * error):
-        return "worse" if change > 0 else "better"
+        return "open" if len(new) < CONFIRMED else "worse" if change > 0 else "better"
     return "held" if change + error < margin else "open"
+
+
+def _obstacle(metric: Metric, base: Window, new: Window, unit: str, factor: float) -> str:
+    """Why two windows cannot be compared in a metric, "" where they can."""
+    if new.disturbed:
+        return new.disturbed
+    if metric.unit == "s" and not factor:
+        return unit
+    was, now = base.state.get("power_limit"), new.state.get("power_limit")
+    if metric.unit != "B" and was != now:  # another limit makes another card of a GPU, as time and energy go
+        return f"power limit {was} W -> {now} W"
+    return ""
 
 
 def timed(baseline: Result, candidate: Result, changes: Sequence[Difference]) -> list[Reading]:
     """What the candidate's windows read against the baseline's; `open` asks for another window."""
-    windows = [one for one in candidate.windows if not one.disturbed]
+    windows = [one for one in candidate.windows if not one.disturbed] or candidate.windows
     before = [one for one in baseline.windows if not one.disturbed]
     unit, factor = _unit(changes)
-    last = candidate.windows[-1]
+    last = windows[-1]
     found = []
     for name, metric in METRICS.items():
-        how = unit if metric.unit == "s" else "readings"
         if name in last.unread:
             found.append(Reading(name, metric.unit, 0.0, 0.0, 0.0, "", "incomparable", last.unread[name]))
-            continue
         if name not in last.times and name not in last.readings:
             continue
-        note = ""
-        if not before or not _logs(before, name, how):
-            note = "its baseline has no reading of it"
-        elif not windows:
-            note = last.disturbed
-        elif metric.unit == "s" and not factor:
-            note = unit
-        value = _value(candidate.windows, name)
-        if note:
-            found.append(Reading(name, metric.unit, 0.0, value, 0.0, "", "incomparable", note))
+        how = unit if metric.unit == "s" else "readings"
+        base = _logs(before, name, how)
+        obstacle = _obstacle(metric, before[-1], last, unit, factor) if base else "its baseline has no reading of it"
+        value = _value(windows, name)
+        if obstacle:
+            found.append(Reading(name, metric.unit, 0.0, value, 0.0, "", "incomparable", obstacle))
             continue
-        base, new = _logs(before, name, how), _logs(windows, name, how)
+        new = _logs(windows, name, how)
         outcome = _settle(base, new, metric, factor if metric.unit == "s" else 1.0)
         change = math.exp(fmean(new) - fmean(base)) - 1
         found.append(Reading(name, metric.unit, _value(before, name), value, change, how, outcome))
@@ -142,7 +149,7 @@ def another(baseline: Result | None, candidate: Result, *, update: bool) -> bool
         return not candidate.windows
     changes = differences(baseline.environment, candidate.environment)
     readings = timed(baseline, candidate, changes)
-    unsettled = any(one.outcome == "open" or one.note == candidate.windows[-1].disturbed != "" for one in readings)
+    unsettled = any(one.outcome == "open" for one in readings) or all(one.disturbed for one in candidate.windows)
     return unsettled and len(candidate.windows) < WINDOWS
 
 

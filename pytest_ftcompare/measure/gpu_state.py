@@ -18,7 +18,8 @@ REASONS = {
     0x200: "board limit",
     0x400: "reliability",
 }
-SLOWING = ("sw power cap", "hw slowdown", "sw thermal", "hw thermal", "hw power brake")
+# What is wrong with a card. One at its power limit is at work; another limit than the baseline's is the comparison's to say.
+SLOWING = ("hw slowdown", "sw thermal", "hw thermal", "hw power brake")
 SHARE = 0.01  # of the time between two states: a throttle shorter than this moves no median over rounds
 
 
@@ -66,11 +67,8 @@ def disturbed(before: State, after: State) -> str:
     found = []
     if words := slowed_by(before, after):
         found.append(f"the GPU was throttled ({', '.join(words)})")
-    for state in (before, after):
-        limit, default = state.power_limit, state.default_power_limit
-        if limit is not None and default is not None and limit < default:
-            found.append(f"the GPU's power limit was {limit:g} W, {default:g} W is its default")
-            break
+    if before.power_limit != after.power_limit:
+        found.append(f"the GPU's power limit went from {before.power_limit} W to {after.power_limit} W")
     if before.ecc_errors is not None and after.ecc_errors is not None and after.ecc_errors > before.ecc_errors:
         found.append(f"the GPU's uncorrected memory errors went from {before.ecc_errors} to {after.ecc_errors}")
     if others := sorted({*(before.others or ()), *(after.others or ())}):

@@ -21,6 +21,16 @@ from pytest_ftcompare.measure.scheduled import disturbed as not_scheduled
 from pytest_ftcompare.result import Json
 
 ENERGY = 1.0  # seconds of updates whose energy is read: the counter moves every few tens of milliseconds
+KEPT = (
+    "driver",
+    "sm_clock",
+    "max_sm_clock",
+    "memory_clock",
+    "power_limit",
+    "reasons",
+    "temperature",
+    "ecc_errors",
+)  # of a state
 PHASES = {"step": "training", "evaluation": "evaluation"}  # piece -> what its memory is called
 
 
@@ -73,9 +83,15 @@ def _energy(step: Piece, rows: int, gpu: Gpu | Unread, found: Readings) -> None:
     wait("cuda")
     spent = joules(before, gpu.energy_mj())
     if spent is None:
-        found.unread[metric] = "the driver has no energy counter for this GPU"
+        found.unread[metric] = "the GPU has no energy counter, or is a slice of one"
     else:
         found.values[metric] = 1000 * spent / count
+
+
+def _name(environ: Mapping[str, str]) -> str:
+    """The slice that this process was given, or else the GPU that torch computes on."""
+    first = environ.get("CUDA_VISIBLE_DEVICES", "").split(",")[0].strip()
+    return first if first.startswith("MIG-") else str(torch.cuda.get_device_properties(torch.cuda.current_device()).uuid)
 
 
 def read(device: str, pieces: Mapping[str, Piece], rows: int, timed: Callable[[], object]) -> Readings:
@@ -86,7 +102,7 @@ def read(device: str, pieces: Mapping[str, Piece], rows: int, timed: Callable[[]
         timed()
         found.disturbed = not_scheduled(start, account())
         return found
-    gpu = open_gpu(str(torch.cuda.get_device_properties(torch.cuda.current_device()).uuid))
+    gpu = open_gpu(_name(os.environ))
     before = None if isinstance(gpu, Unread) else gpu.state()
     _memory(pieces, gpu, found)
     if "step" in pieces:
@@ -95,6 +111,6 @@ def read(device: str, pieces: Mapping[str, Piece], rows: int, timed: Callable[[]
     if isinstance(gpu, Unread) or before is None:
         return found
     after = gpu.state()
-    found.state = asdict(after)
+    found.state = {name: value for name, value in asdict(after).items() if name in KEPT}
     found.disturbed = why_disturbed(before, after)
     return found

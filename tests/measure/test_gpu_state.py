@@ -55,24 +55,24 @@ def test_a_slowdown_that_came_and_went_between_the_states_is_said_from_its_count
 
 def test_a_slowdown_of_less_than_a_hundredth_of_the_time_is_let_pass(monkeypatch):
     def counted(share):
-        return [{74: SECOND}, {74: SECOND + int(share * 10 * SECOND)}]
+        return [{75: SECOND}, {75: SECOND + int(share * 10 * SECOND)}]
 
     assert between(monkeypatch, FieldValues=counted(0.009)) == ""
-    assert between(monkeypatch, FieldValues=counted(0.011)) == "the GPU was throttled (sw power cap)"
+    assert between(monkeypatch, FieldValues=counted(0.011)) == "the GPU was throttled (sw thermal)"
 
 
 def test_a_counter_of_slowdowns_that_starts_anew_or_comes_later_says_nothing(monkeypatch):
-    assert between(monkeypatch, FieldValues=[{74: 9 * SECOND}, {74: 2 * SECOND}]) == ""
-    assert between(monkeypatch, FieldValues=[{}, {74: 9 * SECOND}]) == ""
+    assert between(monkeypatch, FieldValues=[{75: 9 * SECOND}, {75: 2 * SECOND}]) == ""
+    assert between(monkeypatch, FieldValues=[{}, {75: 9 * SECOND}]) == ""
 
 
-def test_a_power_limit_under_the_cards_default_is_said_once(monkeypatch):
-    assert between(monkeypatch, PowerManagementLimit=350_000) == "the GPU's power limit was 350 W, 700 W is its default"
+def test_a_power_limit_that_its_owner_lowered_is_the_comparisons_to_say(monkeypatch):
+    assert between(monkeypatch, PowerManagementLimit=350_000) == ""
 
 
 def test_a_power_limit_lowered_during_the_reading_is_said(monkeypatch):
     said = between(monkeypatch, PowerManagementLimit=[700_000, 500_000])
-    assert said == "the GPU's power limit was 500 W, 700 W is its default"
+    assert said == "the GPU's power limit went from 700.0 W to 500.0 W"
 
 
 def test_memory_errors_that_grow_are_said_and_old_ones_are_not(monkeypatch):
@@ -110,8 +110,8 @@ def test_a_gpu_lost_on_the_way_is_all_that_is_said(monkeypatch):
 
 
 def test_several_disturbances_are_all_said(monkeypatch):
-    said = between(monkeypatch, PowerManagementLimit=350_000, CurrentClocksEventReasons=0x4)
-    assert said == "the GPU was throttled (sw power cap); the GPU's power limit was 350 W, 700 W is its default"
+    said = between(monkeypatch, PowerManagementLimit=[700_000, 350_000], CurrentClocksEventReasons=0x40)
+    assert said == "the GPU was throttled (hw thermal); the GPU's power limit went from 700.0 W to 350.0 W"
 
 
 @pytest.mark.parametrize(

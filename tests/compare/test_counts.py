@@ -1,0 +1,45 @@
+"""Counts of one update against a baseline's: exact where the libraries are the same, a margin and a notice where not."""
+
+import pytest
+from results import make_result
+
+from pytest_ftcompare.compare.counts import counted
+from pytest_ftcompare.compare.environment import Difference
+
+COUNTS = {"peak bytes": 1_000_000, "saved bytes": 500_000, "operations": 900, "flops": 10**9}
+PEFT = Difference("peft", "0.20.0", "0.21.2")
+
+
+def outcomes(changed, *changes):
+    baseline = make_result([0.8], signature={"structure": {}, "execution": COUNTS})
+    candidate = make_result([0.8], signature={"structure": {}, "execution": COUNTS | changed})
+    return {one.metric: one.outcome for one in counted(baseline, candidate, list(changes))}
+
+
+def test_equal_counts_are_held():
+    assert set(outcomes({}).values()) == {"held"}
+
+
+@pytest.mark.parametrize("name", COUNTS)
+@pytest.mark.parametrize(("factor", "expected"), [(1.02, "worse"), (1.005, "changed"), (0.9, "changed")])
+def test_any_difference_is_found_with_the_same_libraries(name, factor, expected):
+    assert outcomes({name: COUNTS[name] * factor})[name] == expected
+
+
+@pytest.mark.parametrize(("factor", "expected"), [(1.02, "worse"), (1.005, "held"), (0.995, "held"), (0.9, "better")])
+def test_other_libraries_have_a_margin(factor, expected):
+    assert outcomes({"peak bytes": COUNTS["peak bytes"] * factor}, PEFT)["peak bytes"] == expected
+
+
+def test_more_operations_of_another_version_are_told_not_judged():
+    assert outcomes({"operations": 1000}, PEFT)["operations"] == "open"
+
+
+def test_an_edit_of_ones_own_code_excuses_nothing():
+    assert outcomes({"peak bytes": 1_000_001}, Difference("methods/lora.py", "a", "b"))["peak bytes"] == "changed"
+
+
+def test_what_was_nothing_and_is_something_is_found():
+    baseline = make_result([0.8], signature={"structure": {}, "execution": {"optimizer bytes": 0}})
+    candidate = make_result([0.8], signature={"structure": {}, "execution": {"optimizer bytes": 8}})
+    assert [one.outcome for one in counted(baseline, candidate, [])] == ["worse"]

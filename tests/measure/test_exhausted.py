@@ -1,0 +1,68 @@
+"""Running out of memory: one sentence, whatever ran out, and nothing held after it."""
+
+import gc
+import weakref
+
+import pytest
+import torch
+
+from pytest_ftcompare.measure.exhausted import Exhausted, free_memory, told_when_exhausted
+
+CUDA = "CUDA out of memory. Tried to allocate 2.50 GiB. GPU 0 has a total capacity of 79.11 GiB of which 1.2 GiB is free."
+
+
+def test_the_cpus_allocator_is_told_with_what_was_needed_had_and_where():
+    with pytest.raises(Exhausted) as caught, told_when_exhausted("cpu", lambda _: None) as say:
+        say("seed 2  step 17/40  loss 0.412")
+        torch.empty(2**60, dtype=torch.uint8)
+    sentence = str(caught.value)
+    assert sentence.startswith("out of memory after 'seed 2  step 17/40  loss 0.412': it needed ")
+    assert "it needed 1073741824.00 GiB" not in sentence
+    assert "1048576.00 TiB more, " in sentence
+    assert "of the machine's memory was free" in sentence
+    assert "use a smaller batch" in sentence
+
+
+def test_the_gpus_allocator_is_told_alike(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (1 * 2**30, 80 * 2**30))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda: 70 * 2**30)
+    with pytest.raises(Exhausted) as caught, told_when_exhausted("cuda", lambda _: None):
+        raise torch.OutOfMemoryError(CUDA)
+    assert str(caught.value).startswith(
+        "out of memory after 'loading': it needed 2.50 GiB more, 1.00 GiB of the GPU's 80.00 GiB was free, and 70.00 GiB this "
+        "worker's"
+    )
+
+
+def test_pythons_own_memory_error_is_one_too():
+    with pytest.raises(Exhausted, match="it needed more memory more"), told_when_exhausted("cpu", lambda _: None):
+        raise MemoryError
+
+
+def test_another_error_goes_through_as_it_is():
+    with pytest.raises(RuntimeError, match="shapes differ"), told_when_exhausted("cpu", lambda _: None):
+        raise RuntimeError("shapes differ")
+
+
+def test_what_is_said_is_passed_on():
+    said = []
+    with told_when_exhausted("cpu", said.append) as say:
+        say("timing")
+    assert said == ["timing"]
+
+
+def test_what_a_failed_case_held_is_freed():
+    class Tensors:
+        pass
+
+    held = Tensors()
+    held.itself = held
+    watched = weakref.ref(held)
+    gc.disable()
+    try:
+        del held
+        assert watched() is not None
+        free_memory()
+        assert watched() is None
+    finally:
+        gc.enable()

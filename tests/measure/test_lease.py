@@ -1,0 +1,103 @@
+"""Workers that share a device, as real processes: alone is alone, whoever dies frees it, nobody waits for ever."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from pytest_ftcompare.measure.lease import Lease, shared_with
+
+WORKER = """
+import os, sys, time
+from pathlib import Path
+from pytest_ftcompare.measure.lease import Lease
+
+folder, name, windows, end = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4]
+lease = Lease(folder, "cpu")
+log = open(folder / "log", "a", buffering=1)
+
+def say(what):
+    log.write(f"{time.monotonic():.9f} {name} {what}\\n")
+
+with lease.shared():
+    say("here")
+    while not (folder / "go").exists():
+        time.sleep(0.005)
+    for step in range(40):
+        say("step begins"); time.sleep(0.002); say("step ends")
+        lease.pause()
+        if step % 10 == 5 and windows:
+            with lease.alone():
+                say("alone begins"); time.sleep(0.02)
+                if end == "die":
+                    os._exit(7)
+                say("alone ends")
+lease.close()
+"""
+
+
+def run(folder, workers):
+    started = [
+        subprocess.Popen([sys.executable, "-c", WORKER, str(folder), name, str(windows), end]) for name, windows, end in workers
+    ]
+    while (folder / "log").read_text().count("here") < len(workers) if (folder / "log").exists() else True:
+        time.sleep(0.01)
+    (folder / "go").touch()
+    codes = [one.wait(timeout=60) for one in started]
+    lines = [line.split(" ", 2) for line in (folder / "log").read_text().splitlines()]
+    return codes, [(name, what) for _, name, what in sorted(lines, key=lambda one: float(one[0]))]
+
+
+def overlaps(events):
+    """Steps or windows that run while another worker is alone."""
+    alone, stepping, found = None, set(), 0
+    for name, what in events:
+        if what == "alone begins":
+            found += bool(stepping) or alone is not None
+            alone = name
+        elif what == "alone ends":
+            alone = None
+        elif what == "step begins":
+            found += alone is not None
+            stepping.add(name)
+        elif what == "step ends":
+            stepping.discard(name)
+    return found
+
+
+def test_nobody_works_while_one_is_alone_and_all_come_to_their_end(tmp_path):
+    codes, events = run(tmp_path, [("a", 1, ""), ("b", 1, ""), ("c", 0, "")])
+    assert codes == [0, 0, 0]
+    assert sum(what == "alone begins" for _, what in events) == 8
+    assert sum(what == "step ends" for _, what in events) == 120
+    assert overlaps(events) == 0
+
+
+def test_a_worker_that_dies_alone_frees_the_device(tmp_path):
+    codes, events = run(tmp_path, [("a", 1, "die"), ("b", 0, ""), ("c", 1, "")])
+    assert codes == [7, 0, 0]
+    assert sum(what == "step ends" for name, what in events if name != "a") == 80
+    assert overlaps([one for one in events if one[0] != "a"]) == 0
+
+
+def test_work_goes_on_after_an_error_while_alone(tmp_path):
+    lease = Lease(tmp_path, "cpu")
+    with lease.shared():
+        with pytest.raises(ZeroDivisionError), lease.alone():
+            raise ZeroDivisionError
+        lease.pause()
+        with lease.alone():
+            pass
+    assert not (tmp_path / "cpu.wanted").exists()
+    lease.close()
+
+
+def test_workers_with_the_same_gpus_share_a_name_and_others_do_not():
+    assert shared_with("cpu", {"CUDA_VISIBLE_DEVICES": "1"}) == "cpu"
+    assert shared_with("auto", {}) == shared_with("cuda", {})
+    names = [shared_with("cuda", {"CUDA_VISIBLE_DEVICES": one}) for one in ("0", "1", "GPU-12/3", "")]
+    assert len(set(names)) == 4
+    assert all(Path(name).name == name and os.sep not in name for name in names)

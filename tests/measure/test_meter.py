@@ -1,0 +1,97 @@
+"""The meter, with a clock that the test moves: what is timed, in which order, in which unit."""
+
+import gc
+
+import pytest
+import torch
+
+from pytest_ftcompare.measure.meter import ROUND, ROUNDS, Piece, Timing, measure
+from pytest_ftcompare.measure.yardstick import make_yardstick
+
+
+class Machine:
+    """A clock that only work moves; `speed` is the seconds of a unit of work, which may change with each reading."""
+
+    def __init__(self, speeds=(1.0,)):
+        self.now, self.done, self.speeds = 0.0, [], list(speeds)
+
+    def work(self, name, units):
+        def call():
+            self.done.append(name)
+            self.now += units * (self.speeds.pop(0) if len(self.speeds) > 1 else self.speeds[0])
+
+        return Piece(call)
+
+    def clock(self):
+        return self.now
+
+
+def run(machine, budget=10.0, **pieces):
+    return measure(pieces, machine.work("yardstick", 0.5), "cpu", budget, machine.clock)
+
+
+def test_a_call_is_given_in_seconds_and_in_yardsticks():
+    machine = Machine()
+    found = run(machine, step=machine.work("step", 2.0), inference=machine.work("inference", 0.25))
+    assert (found["step"].seconds, found["step"].in_yardsticks) == (2.0, 4.0)
+    assert (found["inference"].seconds, found["inference"].in_yardsticks) == (0.25, 0.5)
+
+
+def test_a_machine_that_slows_down_moves_seconds_not_yardsticks():
+    slow = Machine([3.0])
+    found = run(slow, step=slow.work("step", 2.0))
+    assert (found["step"].seconds, found["step"].in_yardsticks) == (6.0, 4.0)
+
+
+def test_each_round_times_the_yardstick_first_and_then_every_piece():
+    machine = Machine()
+    run(machine, step=machine.work("step", 2.0), inference=machine.work("inference", 1.0))
+    assert machine.done[-3:] == ["yardstick", "step", "inference"]
+
+
+def test_a_short_piece_is_called_often_enough_for_the_clock():
+    machine = Machine()
+    found = run(machine, short=machine.work("short", ROUND / 3.5))
+    assert found["short"].calls == 4
+    assert found["short"].seconds == pytest.approx(ROUND / 3.5)
+
+
+def test_warm_up_is_not_timed():
+    machine = Machine([100.0] * 3 + [1.0])
+    assert set(run(machine, step=machine.work("step", 2.0))["step"].rounds) == {2.0}
+
+
+def test_a_window_ends_with_its_budget_but_not_before_a_few_rounds():
+    machine = Machine()
+    assert len(run(machine, budget=0.0, step=machine.work("step", 2.0))["step"].rounds) == ROUNDS
+    machine = Machine()
+    assert len(run(machine, budget=50.0, step=machine.work("step", 2.0))["step"].rounds) in range(15, 21)
+
+
+def test_making_ready_is_not_timed():
+    machine = Machine()
+    slow = machine.work("ready", 100.0)
+    found = run(machine, step=Piece(machine.work("step", 2.0).call, slow.call))
+    assert found["step"].seconds == 2.0
+
+
+def test_the_median_over_rounds_leaves_a_disturbed_round_out():
+    timing = Timing(2, [4.0, 4.0, 40.0], [1.0, 1.0, 1.0])
+    assert (timing.seconds, timing.in_yardsticks) == (2.0, 2.0)
+
+
+def test_garbage_is_collected_before_and_not_during():
+    machine, seen = Machine(), []
+    run(machine, step=Piece(lambda: (seen.append(gc.isenabled()), machine.work("x", 1.0).call())))
+    assert not any(seen)
+    assert gc.isenabled()
+
+
+def test_the_yardstick_leaves_the_callers_random_numbers_alone_and_does_the_same_work_each_time():
+    torch.manual_seed(0)
+    expected = torch.rand(3)
+    torch.manual_seed(0)
+    work = make_yardstick("cpu")
+    work()
+    work()
+    assert torch.equal(torch.rand(3), expected)
