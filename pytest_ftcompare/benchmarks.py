@@ -29,11 +29,18 @@ if TYPE_CHECKING:
 
 PRIVATE: Mapping[str, Sequence[str]] = {
     "session.BenchmarkSession": ("benchmarks", "disabled", "only"),
-    "fixture.BenchmarkFixture": (
-        *("name", "fullname", "group", "extra_info", "has_error", "stats", "enabled"),
-        *("_make_stats", "_mode", "_timer"),
+    "fixture.BenchmarkFixture": ("name", "fullname", "group", "extra_info", "enabled", "_make_stats", "_mode", "_timer"),
+    "stats.Metadata": (
+        "fixture",
+        "stats",
+        "cprofile_stats",
+        "options",
+        "params",
+        "extra_info",
+        "has_error",
+        "as_dict",
+        "update",
     ),
-    "stats.Metadata": ("fixture", "stats", "cprofile_stats", "options", "params", "fullname", "has_error", "as_dict", "update"),
     "stats.Stats": ("data",),
 }
 # What a worker must not do: the controller writes and compares.
@@ -76,6 +83,14 @@ def active(benchmark: BenchmarkFixture) -> bool:
     """
     benchmark._mode = benchmark._mode or "ftcompare"
     return not missing() and bool(benchmark.enabled)
+
+
+def wanted(config: pytest.Config) -> bool:
+    """Whether this session measures: pytest-benchmark is there, one that we know, and was not disabled or skipped."""
+    given = config.stash.get(HIDDEN, None)  # under xdist, what was asked for before it was hidden
+    options = {name: getattr(config.option, f"benchmark_{name}", name == "disable") for name in ("disable", "enable", "skip")}
+    asked = options if given is None else given
+    return not missing() and not asked["skip"] and (asked["enable"] or not asked["disable"])
 
 
 def timer(benchmark: BenchmarkFixture) -> Callable[[], float]:
