@@ -1,4 +1,4 @@
-"""Prefixes of keys and values: where they stand, that a masked one is none, and that they start at text."""
+"""Prefixes and prompts: where they stand, that a masked prefix is none, and that they start at text."""
 
 import pytest
 import torch
@@ -45,15 +45,17 @@ def test_our_prefix_is_pefts_where_positions_are_counted_alike(make, modules):
     torch.testing.assert_close(class_logits(peft_model, theirs.ask, trial.rows), shifted, **CLOSE)
 
 
-@pytest.mark.parametrize("method", ["prefix_tuning", "p_tuning_v2"])
-def test_a_prefix_that_starts_at_text_is_that_text(make, method):
-    prepared = make(method, ask="pattern", length=5)
+@pytest.mark.parametrize("model", ["pocket/opt-0.4m", "tiny/llama"])  # learned positions, and rotations
+@pytest.mark.parametrize("method", ["prefix_tuning", "p_tuning_v2", "prompt_tuning", "p_tuning"])
+def test_what_starts_at_text_is_that_text_before_the_row(make, method, model):
+    prepared = make(method, model=model, ask="pattern", length=5)
     trial = Trial(prepared, 0, 4)
-    model = prepared.adapted()
-    start_peft_prefix(model, 5, trial)
+    adapted = prepared.adapted()
+    next(prepared.method.stages(adapted, trial))
     text = trial.rows[0][:5]
     as_text = class_logits(prepared.loaded().model, prepared.ask, [text + row for row in trial.rows])
-    torch.testing.assert_close(class_logits(model, prepared.ask, trial.rows), as_text, atol=1e-3, rtol=1e-3)
+    found = class_logits(adapted, prepared.ask, trial.rows)
+    torch.testing.assert_close(found, as_text, **CLOSE)
 
 
 def test_p_tuning_v2_is_prefix_tuning_without_the_mlp_and_with_a_head(make):

@@ -82,7 +82,7 @@ def test_the_language_model_reads_on_through_the_classifiers_own_weights(make):
     torch.manual_seed(0)
     model = prepared.adapted()
     first, second = prepared.method.stages(model, trial)
-    assert (len(first.rows), first.recipe.lr) == (16, prepared.method.option("text_lr"))
+    assert (len(first.rows), first.recipe.lr, first.recipe.epochs) == (16, prepared.method.option("text_lr"), 2)
     before = first.loss(model, first.rows, first.targets)
     before.backward()
     received = {name for name, p in model.named_parameters() if p.grad is not None}
