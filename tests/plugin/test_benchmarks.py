@@ -245,7 +245,6 @@ def test_a_comparison_with_another_device_is_said(bench, monkeypatch):
     monkeypatch.setenv("DEVICE", "a GPU")
     result = bench.run("--benchmark-compare")
     result.stdout.fnmatch_lines(["*benchmarks of this run, on *a GPU*, are compared with those of a run on *a CPU*"])
-    assert "machine_info is different" not in result.stdout.str() + result.stderr.str()
 
 
 def test_the_timer_is_the_one_of_the_option(bench):
