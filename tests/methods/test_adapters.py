@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from pytest_ftcompare.methods.layers.bottleneck import Bottleneck
+from pytest_ftcompare.methods.layers.bottleneck import Bottleneck, add_beside
 from pytest_ftcompare.methods.layers.fusion import Fusion
 
 from pytest_ftcompare.experiment.evaluate import class_logits
@@ -20,6 +20,20 @@ def test_an_adapter_adds_to_its_modules_output():
     inner = torch.relu(x @ adapter.down.weight.T + adapter.down.bias)
     expected = x + 3 * (inner @ adapter.up.weight.T + adapter.up.bias)
     torch.testing.assert_close(adapter.after(torch.nn.Identity(), (x,), x), expected)
+
+
+def test_a_parallel_adapter_reads_what_goes_into_its_path():
+    path = torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.ReLU(), torch.nn.Linear(6, 4))
+    x = torch.randn(5, 4)
+    alone = path(x)
+    adapter = Bottleneck(4, 2, scale=3.0)
+    torch.nn.init.normal_(adapter.up.weight)
+    add_beside(path[0], path[2], adapter)
+    torch.testing.assert_close(path(x), alone + adapter(x))
+
+
+def test_mams_adapters_have_the_scale_of_its_option(make, modules):
+    assert {one.scale for one in modules(make("mam", scale=2.5).adapted(), Bottleneck)} == {2.5}
 
 
 @pytest.mark.parametrize("placement", ["houlsby", "pfeiffer"])

@@ -2,6 +2,7 @@
 
 import torch
 
+from pytest_ftcompare.experiment.evaluate import class_logits
 from pytest_ftcompare.experiment.train import train, trainable
 from pytest_ftcompare.experiment.trial import Trial
 
@@ -27,6 +28,25 @@ def test_fusion_trains_one_adapter_a_source_and_then_only_the_fusion(make):
         ({"pocket_sst"}, 8, 1),
         ({"query", "key", "value"}, 8, 0),
     ]
+
+
+def test_a_fusions_checkpoint_holds_the_adapters_of_the_stages_before(make, tmp_path):
+    prepared = make("adapter_fusion", task="pocket_cola", source_shots=4, source_epochs=1, epochs=1)
+    trial = Trial(prepared, 0, 4)
+    model = prepared.adapted()
+    for stage in prepared.method.stages(model, trial):
+        train(model, prepared.method, stage, 0, lambda *_: None)
+    prepared.method.save(model, tmp_path)
+    again = prepared.method.restore(prepared.loaded().model, tmp_path)
+    found = [class_logits(one, prepared.ask, trial.rows) for one in (model, again)]
+    assert torch.equal(*found)
+
+
+def test_fusions_sources_train_with_a_rate_and_epochs_of_their_own(make):
+    prepared = make("adapter_fusion", task="pocket_cola", source_shots=4, source_lr=0.5, source_epochs=3)
+    *sources, last = [stage.recipe for stage in prepared.method.stages(prepared.adapted(), Trial(prepared, 0, 4))]
+    assert {(one.lr, one.epochs) for one in sources} == {(0.5, 3)}
+    assert last == prepared.method.recipe
 
 
 def test_the_source_that_is_the_task_itself_sees_only_the_seeds_own_sample(make):
