@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -68,8 +69,10 @@ class Books:
         kept = tensors(vars(self.optimizer)) if self.optimizer else ()
         return {self.counter.serial(one) for one in kept} - self.weights
 
-    def close(self) -> None:
-        """Take the hooks off."""
+    def __enter__(self) -> Books:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
         for hook in self.hooks:
             hook.remove()
 
@@ -80,6 +83,18 @@ class Books:
             kinds = (("weights", self.weights), ("gradients", self.gradients), ("optimizer", state))
             sizes[next((kind for kind, those in kinds if serial in those), "activations")] += size
         return Peak(moment.total, **sizes)
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Without the garbage collector: when it frees what has gone in circles depends on all that the process did before."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def count(step: Callable[[], object], model: nn.Module, optimizer: torch.optim.Optimizer | None) -> Counts:
@@ -94,15 +109,8 @@ def count(step: Callable[[], object], model: nn.Module, optimizer: torch.optim.O
             saved[serial] = tensor.untyped_storage().nbytes()
         return tensor
 
-    collecting = gc.isenabled()
-    gc.disable()  # when it would free what has gone in circles depends on all that the process did before
-    try:
-        with counter, saved_tensors_hooks(pack, lambda tensor: tensor):
-            step()
-    finally:
-        books.close()
-        if collecting:
-            gc.enable()
+    with uncollected(), books, counter, saved_tensors_hooks(pack, lambda tensor: tensor):
+        step()
     state = sum(counter.size(serial) for serial in books.state())
-    peak = asdict(books.peak(counter.moments["step"]))
+    peak = asdict(books.peak(counter.moments["step", None]))
     return Counts(**peak, saved=sum(saved.values()), state=state, operations=counter.operations, flops=counter.flops)

@@ -48,6 +48,9 @@ def flops_of(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out:
     return int(formula(*args, **kwargs, out_val=out)) if formula else 0
 
 
+Phase = tuple[str, int | None]  # a part of the step, and where it has to do with one, the number of a layer
+
+
 @dataclass
 class Moment:
     """The largest total of a phase, and the storages that were alive then."""
@@ -62,20 +65,20 @@ class Counter(TorchDispatchMode):
     `phase` names the part of the step that goes on; each has a peak of its own.
     """
 
-    def __init__(self, phase: str = "step") -> None:
+    def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.operations = self.flops = self.total = 0
-        self.moments: dict[str, Moment] = {}
+        self.moments: dict[Phase, Moment] = {}
         self._alive: dict[int, int] = {}  # serial number -> bytes
         self._known: dict[int, tuple[int, weakref.ref[Any]]] = {}  # a storage's address -> its serial number
         self._count = 0
         self._highest: list[Moment] = []  # whose storages are those alive now: noted down when one of them goes
-        self.enter(phase)
+        self.enter("step")
 
-    def enter(self, phase: str) -> None:
+    def enter(self, part: str, layer: int | None = None) -> None:
         """Begin a phase, or go on with one."""
         self._note()
-        self.phase = self.moments.setdefault(phase, Moment())
+        self.phase = self.moments.setdefault((part, layer), Moment())
         self._compare()
 
     def serial(self, tensor: torch.Tensor) -> int:
@@ -123,6 +126,8 @@ class Counter(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if func.namespace == "prim":  # a question to a tensor without bytes: where it is
+            return func(*args, **kwargs)
         if torch.is_inference_mode_enabled():  # elsewhere autograd takes composite operations apart before they come here
             with self:
                 parts = func.decompose(*args, **kwargs)
