@@ -36,11 +36,12 @@ class CaseError(RuntimeError):
 
 @dataclass(frozen=True)
 class Bench:
-    """What a case works on: its hold on the device, the clock of its timed windows (None: nothing is timed), and where to
-    say how far it is."""
+    """What a case works on: its hold on the device, the clock and the seconds of its timed windows (no clock: nothing is
+    timed), and where to say how far it is."""
 
     lease: Lease
     clock: Clock | None
+    window: float
     say: Say
 
     def progress(self, seed: int) -> Callable[[int, int, float], None]:
@@ -220,7 +221,7 @@ def _time(prepared: Prepared, accepted: Result | None, candidate: Result, bench:
         work = make_work(prepared)
         with bench.lease.alone():
             bench.say("timing")
-            window, timings = take(work, prepared.setting.device, bench.clock)
+            window, timings = take(work, prepared.setting.device, bench.window, bench.clock)
         candidate.windows.append(window)
     return timings
 

@@ -22,6 +22,7 @@ class Settings:
     seeds: int
     threads: int
     device: str
+    window: float
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -60,6 +61,13 @@ def add_options(parser: pytest.Parser) -> None:
         default=None,
         help="cpu, cuda, or auto (cuda where there is one). Default: auto.",
     )
+    group.addoption(
+        "--ftcompare-window",
+        metavar="SECONDS",
+        type=float,
+        default=None,
+        help="Length of a timed window, in which a worker has its device alone. Default: the profile's.",
+    )
     parser.addini("ftcompare_profile", "Default of --ftcompare-profile.", default="pocket")
     parser.addini("ftcompare_hub", "Default of --ftcompare-hub.", default="")
     parser.addini("ftcompare_baselines", "Default of --ftcompare-baselines, relative to the root.", default="baselines")
@@ -68,7 +76,7 @@ def add_options(parser: pytest.Parser) -> None:
 
 def given(config: pytest.Config) -> str:
     """The plugin's own options as they were given, to repeat a run by hand."""
-    names = ("profile", "hub", "baselines", "seeds", "threads", "device")
+    names = ("profile", "hub", "baselines", "seeds", "threads", "device", "window")
     values = {name: config.getoption(f"ftcompare_{name}") for name in names}
     return "".join(f" --ftcompare-{name}={value}" for name, value in values.items() if value is not None)
 
@@ -100,7 +108,8 @@ def make_settings(config: pytest.Config) -> Settings:
         raise pytest.UsageError(f"--ftcompare-device: expected cpu, cuda or auto, got {device!r}")
     seeds = config.getoption("ftcompare_seeds")
     threads = config.getoption("ftcompare_threads")
-    for option, value, least in (("seeds", seeds, 1), ("threads", threads, 0)):
+    window = config.getoption("ftcompare_window")
+    for option, value, least in (("seeds", seeds, 1), ("threads", threads, 0), ("window", window, 0)):
         if value is not None and value < least:
             raise pytest.UsageError(f"--ftcompare-{option}: expected a number of at least {least}, got {value}")
     return Settings(
@@ -111,4 +120,5 @@ def make_settings(config: pytest.Config) -> Settings:
         seeds=profile.seeds if seeds is None else seeds,
         threads=(profile.threads if threads is None else threads) or _share(config),
         device=device,
+        window=profile.window if window is None else window,
     )

@@ -50,6 +50,8 @@ def pytest_configure(config: pytest.Config) -> None:
                 baseline.check_writable(settings.baselines)
             except baseline.BaselineError as error:
                 raise pytest.UsageError(str(error)) from None
+            if not benchmarks.wanted(config):
+                raise pytest.UsageError("--update-baselines takes time, too: expected pytest-benchmark, on, not disabled")
         if settings.baselines.is_dir():
             baseline.recover(settings.baselines)
     if not _is_worker(config):
@@ -63,6 +65,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("gate", cases, ids=[one.id for one in cases], indirect=True)
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-benchmark looks which tests have its fixture
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     parametrize.check_distinct(items)
     if not config.pluginmanager.has_plugin("pytest-benchmark"):
@@ -106,7 +109,7 @@ def gate(request: pytest.FixtureRequest) -> Callable[[], Judgement]:
         benchmark = request.getfixturevalue("benchmark") if "benchmark" in request.node.fixturenames else None
         clock = benchmarks.timer(benchmark) if benchmark and benchmarks.active(benchmark) else None
         try:
-            held = run_case(case, settings, Bench(request.config.stash[LEASE], clock, told.about(case.id)))
+            held = run_case(case, settings, Bench(request.config.stash[LEASE], clock, settings.window, told.about(case.id)))
         except CaseError as error:
             refused = str(error)
         except Exception as error:

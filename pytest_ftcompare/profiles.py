@@ -13,7 +13,8 @@ class Profile:
     `tasks` maps the names that suites use to the tasks of this profile; `scale` picks each method's recipe; `seeds` is
     the most that a case may train, and what a baseline holds; `threads` is torch's count in each worker, 0 for the
     worker's share of the machine; `test_rows` bounds each test split by a fixed draw, 0 for all rows. `memory` and
-    `gpu_memory` are GiB that a worker needs at most, from which `-n auto` suggests a number of workers.
+    `gpu_memory` are GiB that a worker needs at most, from which `-n auto` suggests a number of workers; `window` is the
+    seconds of a timed window.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Profile:
     max_length: int
     memory: float
     gpu_memory: float
+    window: float
     test_rows: int = 0
     needs_hub: bool = False
     revisions: Mapping[str, str] = field(default_factory=dict)
@@ -45,6 +47,7 @@ PROFILES = {
             max_length=192,
             memory=1.5,
             gpu_memory=2,
+            window=1.5,
         ),
         Profile(
             name="local",
@@ -57,6 +60,7 @@ PROFILES = {
             max_length=128,
             memory=4,
             gpu_memory=8,
+            window=10,
             test_rows=500,
             needs_hub=True,
         ),
@@ -71,6 +75,7 @@ PROFILES = {
             max_length=128,
             memory=8,
             gpu_memory=16,
+            window=10,
             needs_hub=True,
             # The data sets come from --ftcompare-hub: the hub joins CoLA's two development sets and holds HANS as a script.
             revisions={

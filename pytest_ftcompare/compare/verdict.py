@@ -29,7 +29,9 @@ WORST_FIRST: tuple[Verdict, ...] = (
     "same",
 )
 METRICS = ("accuracy", "accuracy_ood")
-IDENTICAL = "identical"  # the note of a case that trained and predicted the same, bit for bit
+IDENTICAL = (
+    "it trained and predicted the same, bit for bit"  # the note of a case that trained and predicted the same, bit for bit
+)
 
 
 @dataclass(frozen=True)

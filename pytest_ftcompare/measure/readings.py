@@ -77,7 +77,7 @@ def _energy(step: Piece, rows: int, gpu: Gpu | Unread, found: Readings) -> None:
     step.ready()
     wait("cuda")
     before, start, count = gpu.energy_mj(), time.perf_counter(), 0
-    while time.perf_counter() - start < ENERGY:
+    while not count or time.perf_counter() - start < ENERGY:
         step.call()
         count += rows
     wait("cuda")

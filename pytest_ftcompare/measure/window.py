@@ -23,7 +23,6 @@ from pytest_ftcompare.result import Window, rounded
 
 ROWS = 32  # of the test split in a timed evaluation
 STEPS = 1000  # for which the schedule of a timed training is made: more than a window has
-SECONDS = 1.5  # of a window
 
 
 @dataclass(frozen=True)
@@ -59,13 +58,13 @@ def make_work(prepared: Prepared) -> Work:
     return Work(pieces, batch)
 
 
-def take(work: Work, device: str, clock: Clock) -> tuple[Window, dict[str, Timing]]:
-    """The window, and the rounds of each piece that its times are the medians of."""
+def take(work: Work, device: str, seconds: float, clock: Clock) -> tuple[Window, dict[str, Timing]]:
+    """The window, about so many seconds long, and the rounds of each piece that its times are the medians of."""
     yardstick = Piece(make_yardstick(device))
     found: dict[str, Timing] = {}
 
     def timed() -> None:
-        found.update(measure(work.pieces, yardstick, device, SECONDS, clock))
+        found.update(measure(work.pieces, yardstick, device, seconds, clock))
 
     readings = read(device, work.pieces, work.rows, timed)
     times = {name: [rounded(one.seconds), rounded(one.in_yardsticks)] for name, one in found.items()}

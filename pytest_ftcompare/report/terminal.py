@@ -69,7 +69,7 @@ def _moved(judgements: list[Judgement]) -> Iterator[Line]:
             yield from _wrapped(f"  {change(comparison)}")
         for reading in cost.moved(one):
             yield from _wrapped(f"  {cost.change(reading)}")
-        for sign in (one.signs or one.notes)[:1]:
+        for sign in (one.signs or [note for note in one.notes if note != IDENTICAL])[:1]:
             yield from _wrapped(f"  first sign: {sign}")
 
 

@@ -43,3 +43,12 @@ def test_what_was_nothing_and_is_something_is_found():
     baseline = make_result([0.8], signature={"structure": {}, "execution": {"optimizer bytes": 0}})
     candidate = make_result([0.8], signature={"structure": {}, "execution": {"optimizer bytes": 8}})
     assert [one.outcome for one in counted(baseline, candidate, [])] == ["worse"]
+
+
+def test_a_part_of_the_peak_explains_it_and_is_not_judged_by_itself():
+    def outcome(*changes):
+        baseline = make_result([0.8], signature={"structure": {}, "execution": {"activations bytes": 100}})
+        candidate = make_result([0.8], signature={"structure": {}, "execution": {"activations bytes": 150}})
+        return counted(baseline, candidate, list(changes))[0].outcome
+
+    assert (outcome(), outcome(PEFT)) == ("changed", "held")

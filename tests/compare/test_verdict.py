@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from results import make_result, make_sample
 
-from pytest_ftcompare.compare.verdict import Judgement, More, incomparable, judge, without_baseline
+from pytest_ftcompare.compare.verdict import IDENTICAL, Judgement, More, incomparable, judge, without_baseline
 
 SCORES = [0.80, 0.82, 0.78, 0.81, 0.79, 0.80, 0.83, 0.77]
 BASE = make_result(SCORES)
@@ -30,7 +30,7 @@ def settle(candidate_of, **environment):
 
 def test_identical_training_and_predictions_are_the_same_after_one_seed():
     found = judge(BASE, make_result(SCORES[:1]), 8)
-    assert (found.verdict, found.seeds, found.notes) == ("same", 1, ["identical"])
+    assert (found.verdict, found.seeds, found.notes) == ("same", 1, [IDENTICAL])
 
 
 def test_an_equivalent_trace_with_like_scores_is_the_same_after_three_seeds():

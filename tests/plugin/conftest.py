@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 QUICK = 'options={"epochs": 2}'
-PLUGIN = ("-p", "pytest_ftcompare.plugin", "-p", "no:cacheprovider")
+PLUGIN = ("-p", "pytest_ftcompare.plugin", "-p", "no:cacheprovider", "--ftcompare-window=0")
 
 
 class Shell:

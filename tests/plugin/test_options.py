@@ -8,7 +8,7 @@ def test_help_explains_every_option(shell):
     text = shell.run("--help").stdout.str()
     for option in (
         "update-baselines",
-        *(f"ftcompare-{one}" for one in ("profile", "hub", "baselines", "seeds", "threads", "device")),
+        *(f"ftcompare-{one}" for one in ("profile", "hub", "baselines", "seeds", "threads", "device", "window")),
     ):
         assert f"--{option}" in text
     for key in ("profile", "hub", "baselines", "device"):

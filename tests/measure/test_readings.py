@@ -1,0 +1,139 @@
+"""What is read beside a timed window: on a GPU that torch and NVML play, and on a CPU."""
+
+import os
+
+import pytest
+import torch
+from fake_nvml import GIB, LOST, NOT_SUPPORTED, UUID, install_card
+
+from pytest_ftcompare.measure import readings
+from pytest_ftcompare.measure.meter import Piece
+from pytest_ftcompare.measure.readings import read
+from pytest_ftcompare.measure.scheduled import Account
+
+MINE = {os.getpid(): 3 * GIB}
+
+
+class Cuda:
+    """torch.cuda as far as it is read: the allocator's peaks since the last reset, by what ran since."""
+
+    def __init__(self, monkeypatch):
+        self.peak, self.uuid = 0, UUID
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        for name in ("empty_cache", "synchronize"):
+            monkeypatch.setattr(torch.cuda, name, lambda: None)
+        monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", self.reset)
+        monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: self.peak)
+        monkeypatch.setattr(torch.cuda, "max_memory_reserved", lambda: self.peak + 1)
+        monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+        monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: self)
+        monkeypatch.setattr(readings, "ENERGY", 0.0)
+
+    def reset(self):
+        self.peak = 0
+
+    def uses(self, count):
+        def call():
+            self.peak = max(self.peak, count)
+
+        return Piece(call)
+
+
+@pytest.fixture
+def cuda(monkeypatch):
+    return Cuda(monkeypatch)
+
+
+def pieces(cuda):
+    return {"step": cuda.uses(5 * GIB), "evaluation": cuda.uses(2 * GIB), "inference": cuda.uses(9 * GIB)}
+
+
+def test_each_phase_has_its_own_peak_by_the_allocator_and_by_the_driver(cuda, monkeypatch):
+    install_card(monkeypatch, processes=MINE)
+    found = read("cuda", pieces(cuda), 16, lambda: None)
+    assert found.values["allocated bytes, training"] == 5 * GIB
+    assert found.values["reserved bytes, training"] == 5 * GIB + 1
+    assert found.values["allocated bytes, evaluation"] == 2 * GIB
+    assert found.values["process bytes, training"] == found.values["process bytes, evaluation"] == 3 * GIB
+    assert found.disturbed == ""
+
+
+def test_a_spike_between_two_samples_is_in_the_allocators_peak(cuda, monkeypatch):
+    install_card(monkeypatch, processes=MINE)
+    found = read("cuda", {"step": cuda.uses(40 * GIB)}, 16, lambda: None)
+    assert found.values["process bytes, training"] == 3 * GIB
+    assert found.values["allocated bytes, training"] == 40 * GIB
+
+
+def test_energy_is_given_for_a_thousand_examples(cuda, monkeypatch):
+    monkeypatch.setattr(readings, "ENERGY", 0.05)
+    steps = []
+    install_card(monkeypatch, processes=MINE, TotalEnergyConsumption=lambda: 1000 * len(steps))  # a joule a step
+    found = read("cuda", {"step": Piece(lambda: steps.append(1))}, 16, lambda: None)
+    assert found.values["joules per 1000 examples"] == pytest.approx(1000 / 16)
+
+
+def test_the_state_that_is_kept_is_that_of_the_card_and_names_no_process(cuda, monkeypatch):
+    install_card(monkeypatch, processes=MINE)
+    found = read("cuda", pieces(cuda), 16, lambda: None)
+    assert found.state["power_limit"] == 700.0
+    assert set(found.state) == set(readings.KEPT)
+
+
+def test_a_card_that_is_throttled_during_the_window_disturbs_it(cuda, monkeypatch):
+    install_card(monkeypatch, processes=MINE, CurrentClocksEventReasons=[0, 0x40])
+    assert read("cuda", pieces(cuda), 16, lambda: None).disturbed == "the GPU was throttled (hw thermal)"
+
+
+def test_a_card_that_falls_off_the_bus_is_said_and_nothing_crashes(cuda, monkeypatch):
+    install_card(monkeypatch, processes=[MINE, LOST], TotalEnergyConsumption=LOST, CurrentClocksEventReasons=[0, LOST])
+    found = read("cuda", pieces(cuda), 16, lambda: None)
+    assert found.disturbed == "the GPU is lost"
+    assert "joules per 1000 examples" in found.unread
+
+
+def test_a_container_that_hides_processes_says_that_their_memory_is_not_told(cuda, monkeypatch):
+    install_card(monkeypatch, processes={})
+    found = read("cuda", pieces(cuda), 16, lambda: None)
+    assert found.unread["process bytes, training"] == "the driver does not tell this process's memory"
+    assert found.values["allocated bytes, training"] == 5 * GIB
+
+
+def test_an_old_card_without_an_energy_counter_says_so(cuda, monkeypatch):
+    install_card(monkeypatch, processes=MINE, TotalEnergyConsumption=NOT_SUPPORTED)
+    found = read("cuda", pieces(cuda), 16, lambda: None)
+    assert found.unread["joules per 1000 examples"] == "the GPU has no energy counter, or is a slice of one"
+
+
+def test_without_a_driver_the_allocators_numbers_are_still_there(cuda, monkeypatch):
+    from pytest_ftcompare.measure.nvml import Unread
+
+    monkeypatch.setattr(readings, "open_gpu", lambda _: Unread("no NVIDIA driver"))
+    found = read("cuda", pieces(cuda), 16, lambda: None)
+    assert found.values["allocated bytes, evaluation"] == 2 * GIB
+    assert set(found.unread.values()) == {"no NVIDIA driver"}
+    assert set(found.unread) == {"process bytes, training", "process bytes, evaluation", "joules per 1000 examples"}
+
+
+def test_a_method_that_does_not_train_has_no_memory_or_energy_of_training(cuda, monkeypatch):
+    install_card(monkeypatch, processes=MINE)
+    found = read("cuda", {"evaluation": cuda.uses(GIB)}, 0, lambda: None)
+    assert not [name for name in (*found.values, *found.unread) if "training" in name or "joules" in name]
+
+
+def test_a_slice_is_opened_by_the_name_that_the_worker_was_given(cuda, monkeypatch):
+    opened = []
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "MIG-90443af0")
+    monkeypatch.setattr(readings, "open_gpu", lambda name: opened.append(name) or readings.Unread("x"))
+    read("cuda", {}, 0, lambda: None)
+    assert opened == ["MIG-90443af0"]
+
+
+def test_on_a_cpu_the_window_runs_and_only_its_core_is_looked_at(monkeypatch):
+    accounts = iter([Account(0.0, 0.0, 0.0), Account(10.0, 5.0, 0.0)])
+    monkeypatch.setattr(readings, "account", lambda: next(accounts))
+    ran = []
+    found = read("cpu", {}, 16, lambda: ran.append(1))
+    assert ran == [1]
+    assert (found.values, found.unread) == ({}, {})
+    assert found.disturbed == "other processes had this worker's core for 50% of the time"

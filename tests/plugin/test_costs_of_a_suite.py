@@ -1,0 +1,193 @@
+"""What a run costs, from a suite's point of view: measured, kept, held, told; alone and under workers."""
+
+import json
+import re
+
+import pytest
+import torch
+
+from pytest_ftcompare.measure import scheduled
+
+
+@pytest.fixture
+def undisturbed(monkeypatch):
+    """These tests share the machine with others: a window in which a worker lost its core is judged all the same."""
+    monkeypatch.setattr(scheduled, "SHARE", float("inf"))
+
+
+def results(shell):
+    return {file.stem.split("-")[0] + file.stem.split("-n")[1][0]: json.loads(file.read_text()) for file in shell.files()}
+
+
+def faster(shell, times=10):
+    """Make every baseline say that it took so many times less than it did."""
+
+    def less(found):
+        return f"[{', '.join(str(float(one) / times) for one in found[1].split(', '))}]"
+
+    for file in shell.files():
+        text, count = re.subn(r"(?<=\": )\[([\d.e-]+, [\d.e-]+)\](?=,?\n {4}\"|\n {3}\})", less, file.read_text())
+        assert count
+        file.write_text(text)
+
+
+def test_the_first_case_of_a_method_carries_its_time_and_every_case_its_counts(shell, undisturbed):
+    shell.suite(methods=("full", "icl"), shots=(2, 3))
+    shell.update()
+    found = results(shell)
+    assert {name: len(one["windows"]) for name, one in found.items()} == {"full2": 3, "full3": 0, "icl2": 3, "icl3": 0}
+    assert set(found["full2"]["windows"][0]["times"]) == {"step", "evaluation", "inference"}
+    assert set(found["icl2"]["windows"][0]["times"]) == {"evaluation", "inference"}
+    assert all(one["signature"]["execution"]["peak bytes"] > 0 for one in found.values())
+    assert found["full2"]["signature"]["execution"]["state bytes"] > 0
+
+
+def test_a_run_that_costs_the_same_says_so_in_a_table(shell, undisturbed):
+    shell.suite(methods=("full", "lora"))
+    shell.update()
+    result = shell.run()
+    assert result.ret == 0 or "worse" in result.stdout.str()  # a window of no length may see noise: it is told, whatever it is
+    result.stdout.fnmatch_lines(
+        [
+            "quick: what a method costs",
+            "cost                    step  evaluation   inference        peak     vs baseline",
+            "*full *ms *ms *ms *MiB *",
+            "  times compared in yardsticks; peak: bytes of one update, counted",
+        ]
+    )
+
+
+def test_a_slower_step_is_worse_and_named_with_its_seconds_and_its_unit(shell, undisturbed):
+    shell.update()
+    faster(shell)
+    result = shell.run()
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(
+        [
+            "*full-pocket_sst-opt-0.4m-n2-epochs=2: worse, its cost got worse.*",
+            "*step * ms -> * ms: +*% in yardsticks*",
+            "*1 case: 1 worse.*",
+        ]
+    )
+    result.stdout.no_fnmatch_line("*first sign: *")
+
+
+def test_another_thread_count_makes_time_incomparable_and_the_case_is_still_judged(shell, undisturbed):
+    shell.update()
+    faster(shell)
+    result = shell.run("--ftcompare-threads=2")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["*not compared in 1 case: evaluation, inference, step (threads 1 -> 2)*", "*1 case: 1 same.*"])
+
+
+def test_a_worker_that_lost_its_core_is_not_called_slow(shell, monkeypatch):
+    shell.update()
+    faster(shell)
+    monkeypatch.setattr(scheduled, "SHARE", -1.0)
+    result = shell.run()
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["*not compared in 1 case: *(other processes had this*", "*1 case: 1 same.*"])
+
+
+def test_more_work_in_a_step_is_found_by_counting_on_the_busiest_machine(shell, monkeypatch):
+    from pytest_ftcompare.methods import full
+
+    shell.update()
+    kept = torch.ones(64, 64)
+    monkeypatch.setattr(full.Full, "penalty", lambda self, model: 0.0 * (kept @ kept).sum())
+    result = shell.run("--benchmark-disable")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["*: changed, it computes something else*", "*flops * -> *: +*%, exact*", "*operations *"])
+
+
+def test_a_second_copy_of_the_weights_is_found_by_counting(shell, monkeypatch):
+    import copy
+
+    from pytest_ftcompare.methods import full
+
+    def apply(self, model):
+        self.second = copy.deepcopy(model)
+        return model
+
+    def penalty(self, model):
+        return 0.0 * sum(one.sum() for one in self.second.parameters()).detach()
+
+    shell.update()
+    monkeypatch.setattr(full.Full, "apply", apply)
+    monkeypatch.setattr(full.Full, "penalty", penalty)
+    result = shell.run("--benchmark-disable")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["*: worse, its cost got worse.*", "*peak bytes *MiB -> *MiB: +*%, exact*"])
+
+
+def test_with_benchmarks_disabled_nothing_is_timed_and_counts_are_held(shell):
+    shell.update()
+    faster(shell)
+    result = shell.run("--benchmark-disable")
+    assert result.ret == 0
+    result.stdout.no_fnmatch_line("*what a method costs*")
+
+
+@pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["without xdist", "n2"])
+@pytest.mark.parametrize("how", ["--benchmark-disable", "--benchmark-skip"])
+def test_an_update_that_could_not_time_is_refused_before_anything_runs(shell, how, workers):
+    result = shell.run("--update-baselines", how, *workers)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*--update-baselines takes time, too: expected pytest-benchmark, on, not disabled*"])
+    assert shell.files() == []
+
+
+def test_without_pytest_benchmark_the_gate_still_judges_what_it_can(shell):
+    shell.update()
+    assert shell.run("-p", "no:benchmark").ret == 0
+    assert shell.run("-p", "no:benchmark", "--update-baselines").ret == pytest.ExitCode.USAGE_ERROR
+
+
+@pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["without xdist", "n2"])
+def test_pytest_benchmarks_storage_holds_every_timed_piece_once_with_what_was_found(shell, workers):
+    shell.suite(methods=("full", "icl"), shots=(2, 3))
+    shell.run("--benchmark-json=out.json", *workers)
+    found = json.loads((shell.pytester.path / "out.json").read_text())
+    names = [one["name"] for one in found["benchmarks"]]
+    full, icl = (f"test_quick[{name}-pocket_sst-opt-0.4m-n2-epochs=2]" for name in ("full", "icl"))
+    assert sorted(names) == sorted(
+        [f"{full}:step", f"{full}:evaluation", f"{full}:inference", f"{icl}:evaluation", f"{icl}:inference"]
+    )
+    info = found["benchmarks"][names.index(f"{full}:step")]["extra_info"]
+    assert info["verdict"] == "new"
+    assert 0 < info["accuracy"] <= 1
+    assert info["peak bytes"] > info["weights bytes"] > 0
+    assert info["environment"]["threads"] == 1
+    assert found["machine_info"]["ftcompare"]["devices"] == [info["device"]]
+
+
+def test_benchmark_only_runs_the_cases_that_are_timed(shell):
+    shell.suite(methods=("full", "icl"), shots=(2, 3))
+    shell.update()
+    outcomes = shell.run("--benchmark-only").parseoutcomes()
+    assert outcomes["skipped"] == 2
+
+
+def test_running_out_of_memory_is_one_sentence_and_the_next_case_runs(shell, monkeypatch):
+    from pytest_ftcompare.methods import full
+
+    shell.suite(methods=("full", "icl"))
+    shell.update()
+    monkeypatch.setattr(full.Full, "penalty", lambda self, model: torch.empty(2**60, dtype=torch.uint8))
+    monkeypatch.setattr("pytest_ftcompare.experiment.invariants.inspect", lambda prepared: ({"structure": {}}, {}, []))
+    monkeypatch.setattr("pytest_ftcompare.measure.execution.execution", lambda prepared: {})
+    result = shell.run("--benchmark-disable")
+    result.stdout.fnmatch_lines(["*out of memory after 'inspecting': it needed 1048576.00 TiB more, *"])
+    result.stdout.no_fnmatch_line("*Traceback*")
+    assert "1 invalid" in result.stdout.str()
+
+
+def test_auto_workers_are_what_cores_and_memory_hold(shell, monkeypatch):
+    from pytest_ftcompare import plugin
+    from pytest_ftcompare.measure import device, host
+
+    monkeypatch.setattr(host, "cpus", lambda: 16)
+    monkeypatch.setattr(host, "available_memory", lambda: 5 * 2**30)
+    monkeypatch.setattr(device, "count_gpus", lambda: 0)
+    config = shell.pytester.parseconfigure("-p", "pytest_ftcompare.plugin")
+    assert plugin.pytest_xdist_auto_num_workers(config) == 3
