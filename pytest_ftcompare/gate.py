@@ -100,8 +100,8 @@ def run_case(case: Case, settings: Settings, bench: Bench) -> Held:
         from pytest_ftcompare.experiment.quiet import quiet
 
         quiet()  # before the imports below, which may import what has advice to give
-        from pytest_ftcompare.experiment.ask import ModelError
         from pytest_ftcompare.experiment.environment import device_name
+        from pytest_ftcompare.experiment.model import ModelError
         from pytest_ftcompare.experiment.prepare import prepare
         from pytest_ftcompare.experiment.train import TrainingError
         from pytest_ftcompare.measure.exhausted import Exhausted, told_when_exhausted

@@ -7,6 +7,7 @@ the right, as they were trained.
 from __future__ import annotations
 
 import inspect
+from collections import defaultdict
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,16 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
-from transformers import (
-    AutoConfig,
-    AutoModelForCausalLM,
-    AutoModelForSeq2SeqLM,
-    AutoModelForSequenceClassification,
-    AutoTokenizer,
-)
+from transformers import AutoConfig, AutoTokenizer
 
+from pytest_ftcompare.experiment import base_model
+from pytest_ftcompare.experiment.base_model import Loaded
 from pytest_ftcompare.experiment.language import LONGEST
-from pytest_ftcompare.experiment.model import Kind, accepts, count_positions, kind_of
+from pytest_ftcompare.experiment.model import Kind, ModelError, accepts, count_positions, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,18 +30,8 @@ if TYPE_CHECKING:
 
 Inputs = dict[str, torch.Tensor]
 Rows = list[list[int]]  # token ids
-
-
-class ModelError(ValueError):
-    """A base model cannot be asked in this way; the message says why."""
-
-
-@dataclass
-class Loaded:
-    """A freshly loaded base model and the names of the tensors that its files did not hold (a new head)."""
-
-    model: nn.Module
-    new: frozenset[str]
+KEPT = 20_000  # texts whose tokens a worker keeps for its other cases, by model, side of truncation and length
+_encoded: defaultdict[tuple[Path, str, int], dict[str, list[int]]] = defaultdict(dict)
 
 
 @dataclass(frozen=True)
@@ -120,28 +107,17 @@ class Questioner:
         return replace(self, ask=ask, reserved=0, options=None)
 
     def load(self) -> Loaded:
-        """The base model in float32 on the device; a classification head is new and drawn from torch's generator."""
-        auto: Any = AutoModelForSequenceClassification
-        wanted: dict[str, Any] = {"num_labels": len(self.task.labels)}
-        if self.ask != "head":
-            auto, wanted = AutoModelForSeq2SeqLM if self.kind == "encoder-decoder" else AutoModelForCausalLM, {}
-        wanted |= self.options or {}
-        if "quantization_config" in wanted:  # transformers would quantise on a GPU wherever there is one
-            wanted["device_map"] = {"": self.device}
-        model, info = auto.from_pretrained(self.path, dtype=torch.float32, output_loading_info=True, **wanted)
-        new = frozenset(info["missing_keys"])
-        lost = sorted(name for name in new if name.startswith(f"{model.base_model_prefix}.") and ".pooler." not in name)
-        if lost:
-            # Seen with tied embeddings saved as lm_head only: without that head they load as random numbers.
-            raise ModelError(
-                f"expected the files of {self.path.name} to hold the whole of its {type(model).__name__} but the head, they "
-                f"lack {lost[0]}: save it again with save_pretrained, or ask it by pattern"
-            )
+        """The base model in float32 on the device; a classification head is new and drawn from torch's generator.
+
+        Its files are read once for all that follows, which gets copies; a quantised one, tied to its device, each time.
+        """
+        loaded = base_model.read(self) if self.options else base_model.copied(self)
+        model: Any = loaded.model
         model.config.pad_token_id = self.tokenizer.pad_token_id
         base = getattr(model, model.base_model_prefix, None)
         if self.kind == "decoder" and base is not None and "position_ids" in inspect.signature(base.forward).parameters:
             base.register_forward_pre_hook(count_positions, with_kwargs=True)
-        return Loaded(model.to(self.device), new)
+        return Loaded(model.to(self.device), loaded.new)
 
     def language_model(self, model: nn.Module) -> nn.Module:
         """`model` with its language model's head: itself, or a wrapper around the same base weights."""
@@ -163,8 +139,15 @@ class Questioner:
 
     def encode(self, texts: list[str]) -> Rows:
         """Token ids of each text, cut at the model's length on the side that does not carry the answer."""
-        ids: Rows = self.tokenizer(texts, truncation=True, max_length=self.max_length)["input_ids"]
-        return ids
+        tokenizer = self.tokenizer
+        known = _encoded[self.path, tokenizer.truncation_side, self.max_length]
+        if missing := [text for text in dict.fromkeys(texts) if text not in known]:
+            if len(known) + len(missing) > KEPT:
+                known.clear()
+                missing = list(dict.fromkeys(texts))
+            ids = tokenizer(missing, truncation=True, max_length=self.max_length)["input_ids"]
+            known.update(zip(missing, ids, strict=True))
+        return [list(known[text]) for text in texts]
 
     def collate(self, rows: Rows) -> Inputs:
         """Pad to the longest row: `input_ids` and `attention_mask`, each (rows, length)."""

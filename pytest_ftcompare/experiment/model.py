@@ -11,6 +11,10 @@ Kind = Literal["decoder", "encoder", "encoder-decoder"]
 Arguments = tuple[Any, ...]
 
 
+class ModelError(ValueError):
+    """A base model cannot be asked in this way; the message says why."""
+
+
 def kind_of(config: Any) -> Kind:
     """BERT-style models read in both directions and have no causal language-model head worth asking."""
     if config.is_encoder_decoder:

@@ -17,7 +17,9 @@ from torch import nn
 
 from pytest_ftcompare import tasks
 from pytest_ftcompare.case import Case
-from pytest_ftcompare.experiment.ask import Loaded, ModelError, Questioner
+from pytest_ftcompare.experiment.ask import Questioner
+from pytest_ftcompare.experiment.base_model import Loaded
+from pytest_ftcompare.experiment.model import ModelError
 from pytest_ftcompare.experiment.setting import Setting
 from pytest_ftcompare.hub import locate, read_split
 from pytest_ftcompare.result import digest

@@ -11,9 +11,10 @@ import torch
 from torch import nn
 
 from pytest_ftcompare import tasks
-from pytest_ftcompare.experiment.ask import ModelError, Rows
+from pytest_ftcompare.experiment.ask import Rows
 from pytest_ftcompare.experiment.evaluate import class_logits
 from pytest_ftcompare.experiment.language import answer_loss, text_loss, with_answers
+from pytest_ftcompare.experiment.model import ModelError
 from pytest_ftcompare.experiment.prepare import Prepared, labels
 from pytest_ftcompare.tasks import few_shot
 

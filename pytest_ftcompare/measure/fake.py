@@ -11,7 +11,8 @@ import torch
 from torch import nn
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, PreTrainedConfig
 
-from pytest_ftcompare.experiment.ask import Inputs, Loaded, Questioner, Rows
+from pytest_ftcompare.experiment.ask import Inputs, Questioner, Rows
+from pytest_ftcompare.experiment.base_model import Loaded
 from pytest_ftcompare.experiment.model import count_positions
 
 PAD = 1

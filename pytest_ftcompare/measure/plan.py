@@ -163,4 +163,4 @@ def table(config: PreTrainedConfig, rows: int, length: int) -> Iterator[Plan]:
         try:
             yield plan(name, config, rows, length)
         except Exception as error:  # of any library that a method is made of
-            yield Plan(name, refused=(str(error) or type(error).__name__).splitlines()[0])
+            yield Plan(name, refused=(str(error) or type(error).__name__).splitlines()[0].removeprefix(f"{name}: "))

@@ -74,6 +74,17 @@ def test_a_tensor_that_grows_in_place_counts_with_its_new_size():
     assert count(lambda: torch.add(batch, 1, out=out), model, None).activations == 2 * KIB
 
 
+def test_a_storage_that_is_made_larger_counts_with_its_new_size():
+    model, _, batch = square()
+    assert count(lambda: batch.add(1).resize_(32, 16), model, None).activations == 3 * KIB
+
+
+def test_a_weight_is_not_among_what_is_saved_for_backward():
+    model, _, batch = square()
+    batch.requires_grad_()  # for whose gradient the weight is kept
+    assert count(lambda: model(batch), model, None).saved == KIB
+
+
 def test_accumulated_gradients_are_gradients_and_not_activations():
     model, optimizer, batch = square()
 
@@ -94,6 +105,7 @@ def test_what_goes_in_circles_counts_until_the_step_is_over():
         for _ in range(5):
             circle = [batch.add(1)]
             circle.append(circle)
+        assert len([[] for _ in range(100_000)])  # enough to call the collector
 
     assert count(step, model, None).activations == 6 * KIB
 
@@ -110,12 +122,21 @@ def test_the_peak_of_full_fine_tuning_is_the_one_of_torchs_own_tracker():
 
 
 @pytest.mark.parametrize("method", ["lora", "prompt_tuning"])
-def test_flops_are_torchs_own_and_those_of_attention_on_a_cpu(method):
+def test_flops_are_torchs_own(method):
     step, model, optimizer = make_step(method)
     with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):  # whose matrix products torch counts
         with FlopCounterMode(display=False) as torchs:
             step()
         assert count(step, model, optimizer).flops == torchs.get_total_flops()
+
+
+def test_the_fused_attention_of_a_cpu_is_counted_by_its_products():
+    model, _, _ = square()
+    text = torch.ones(1, 1, 16, 16, requires_grad=True)
+    with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.FLASH_ATTENTION):
+        attend = torch.nn.functional.scaled_dot_product_attention
+        found = count(lambda: attend(text, text, text).sum().backward(), model, None)
+    assert found.flops == (2 + 5) * 2 * 16**3  # backward computes the scores once more
 
 
 def test_inference_is_counted_down_to_the_same_products_as_training():

@@ -7,8 +7,8 @@ import pytest
 from pytest_ftcompare.methods.base import MethodError
 
 from pytest_ftcompare import methods
-from pytest_ftcompare.experiment.ask import ModelError
 from pytest_ftcompare.experiment.invariants import inspect
+from pytest_ftcompare.experiment.model import ModelError
 from pytest_ftcompare.experiment.run import run_seed
 
 OWN = ("partial", "bitfit", "adapter", "adapter_fusion", "adapter_drop", "mam", "unipelt")  # they read our table

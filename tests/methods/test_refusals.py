@@ -7,7 +7,7 @@ import pytest
 import torch
 from pytest_ftcompare.methods.base import MethodError
 
-from pytest_ftcompare.experiment.ask import ModelError
+from pytest_ftcompare.experiment.model import ModelError
 from pytest_ftcompare.experiment.train import train
 from pytest_ftcompare.experiment.trial import Trial
 
