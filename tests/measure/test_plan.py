@@ -78,6 +78,19 @@ def test_a_plan_is_what_the_loops_second_update_of_a_real_model_needs(small, met
     assert planned.peak == real.peak
 
 
+def test_what_is_recomputed_in_backward_belongs_to_backward(small):
+    recomputing = {"checkpointing": True}
+    config = small("llama", 14)
+    whole = trace(fake("full", config, ROWS, LENGTH, torch.bfloat16, **recomputing), 14).peaks
+    assert whole["forward", 0].gradients == 0 < whole["backward", 0].gradients
+    assert plan("full", config, ROWS, LENGTH, **recomputing).peak == highest(whole.values())
+
+
+def test_the_optimiser_takes_a_copy_of_all_that_trains_as_it_does_on_a_gpu(small):
+    peaks = trace(fake("full", small("opt", 2), ROWS, LENGTH, torch.bfloat16), 2).peaks
+    assert peaks["step", None].activations >= peaks["step", None].gradients > 0
+
+
 def test_recomputing_activations_is_planned_for_too(small):
     config = small("opt", 14)
     usual, less = plan("lora", config, ROWS, LENGTH), plan("lora", config, ROWS, LENGTH, checkpointing=True)
