@@ -23,25 +23,22 @@ FIRST = 7  # layers matched by their number
 
 
 class Places:
-    """Tells the counter at which layer a step is. Hooks only look: what is recomputed in backward belongs to backward."""
+    """Tells the counter at which layer a step is. A layer's hooks do not run again where its activations are recomputed."""
 
     def __init__(self, counter: Counter, layers: nn.ModuleList) -> None:
-        self.counter, self.backward = counter, False
+        self.counter = counter
         for number, layer in enumerate(layers):
             layer.register_forward_pre_hook(self._before(number), with_kwargs=True)
             layer.register_forward_hook(self._after(number, number + 1 == len(layers)))
 
     def _back(self, part: str, layer: int | None = None) -> Any:
         def hook(_: torch.Tensor) -> None:
-            self.backward = True
             self.counter.enter(part, layer)
 
         return hook
 
     def _before(self, number: int) -> Any:
         def hook(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            if self.backward:
-                return
             hidden = args[0] if args else kwargs["hidden_states"]
             if number == 0 and hidden.requires_grad:
                 hidden.register_hook(self._back("below"))
@@ -51,8 +48,6 @@ class Places:
 
     def _after(self, number: int, last: bool) -> Any:
         def hook(_: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-            if self.backward:
-                return
             hidden = output if isinstance(output, torch.Tensor) else output[0]
             if hidden.requires_grad:
                 hidden.register_hook(self._back("backward", number))

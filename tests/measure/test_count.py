@@ -105,7 +105,7 @@ def test_what_goes_in_circles_counts_until_the_step_is_over():
         for _ in range(5):
             circle = [batch.add(1)]
             circle.append(circle)
-        assert len([[] for _ in range(100_000)])  # enough to call the collector
+            assert len([[] for _ in range(100_000)])  # enough to call the collector
 
     assert count(step, model, None).activations == 6 * KIB
 

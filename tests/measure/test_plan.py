@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from transformers import AutoConfig
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from pytest_ftcompare import methods
 from pytest_ftcompare.experiment.train import Training
@@ -119,6 +119,11 @@ def test_a_four_bit_model_is_planned_without_leaving_fakes_in_bitsandbytes(small
 def test_what_is_made_in_a_plan_leaves_the_default_type_as_it_was(small):
     plan("adapter", small("opt", 2), ROWS, LENGTH)
     assert torch.get_default_dtype() is torch.float32
+
+
+def test_tied_weights_are_one(small):
+    config = small("opt", 2)
+    assert plan("pbft", config, ROWS, LENGTH).trainable == AutoModelForCausalLM.from_config(config).num_parameters()
 
 
 @pytest.mark.parametrize("name", SHAPES)
