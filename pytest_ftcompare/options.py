@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,6 +69,13 @@ def add_options(parser: pytest.Parser) -> None:
         default=None,
         help="Length of a timed window, in which a worker has its device alone. Default: the profile's.",
     )
+    group.addoption(
+        "--ftcompare-plan",
+        metavar="SHAPE[,ROWSxTOKENS]",
+        default=None,
+        help="Print what one update of each method would need for a model of this shape, and run nothing: opt-6.7b, llama-7b, "
+        "llama-13b, or a config.json. Default: 8x256.",
+    )
     parser.addini("ftcompare_profile", "Default of --ftcompare-profile.", default="pocket")
     parser.addini("ftcompare_hub", "Default of --ftcompare-hub.", default="")
     parser.addini("ftcompare_baselines", "Default of --ftcompare-baselines, relative to the root.", default="baselines")
@@ -79,6 +87,15 @@ def given(config: pytest.Config) -> str:
     names = ("profile", "hub", "baselines", "seeds", "threads", "device", "window")
     values = {name: config.getoption(f"ftcompare_{name}") for name in names}
     return "".join(f" --ftcompare-{name}={value}" for name, value in values.items() if value is not None)
+
+
+def planned(text: str) -> tuple[str, int, int]:
+    """The value of --ftcompare-plan as shape, rows and tokens."""
+    shape, comma, batch = text.rpartition(",")
+    found = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", batch)
+    if comma and found is None:
+        raise pytest.UsageError(f"--ftcompare-plan: expected a batch like 8x256, rows x tokens, after the comma, got {batch!r}")
+    return (shape, int(found[1]), int(found[2])) if comma and found else (text, 8, 256)
 
 
 def _share(config: pytest.Config) -> int:

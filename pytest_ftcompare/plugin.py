@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from collections.abc import Callable, Generator
 from typing import Any
 
@@ -18,6 +19,7 @@ from pytest_ftcompare.measure import device, host
 from pytest_ftcompare.measure.lease import Lease, shared_with
 from pytest_ftcompare.options import Settings
 from pytest_ftcompare.report.failure import explain
+from pytest_ftcompare.report.plan import plan_lines
 from pytest_ftcompare.report.terminal import lines
 from pytest_ftcompare.result import Result
 from pytest_ftcompare.session import Session, to_text
@@ -56,6 +58,26 @@ def pytest_configure(config: pytest.Config) -> None:
             baseline.recover(settings.baselines)
     if not _is_worker(config):
         config.stash[SESSION] = Session(settings.baselines, settings.update)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    """--ftcompare-plan prints its table instead of running tests."""
+    if config.option.ftcompare_plan is None:
+        return None
+    asked = options.planned(config.option.ftcompare_plan)
+    capture = config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled(), warnings.catch_warnings():
+        from pytest_ftcompare.experiment.quiet import quiet
+
+        quiet()
+        warnings.simplefilter("ignore")  # the libraries' advice, given to whoever trains
+        try:
+            for line in plan_lines(*asked):
+                print(line, flush=True)
+        except ValueError as error:
+            raise pytest.UsageError(f"--ftcompare-plan: {error}") from None
+    return pytest.ExitCode.OK
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

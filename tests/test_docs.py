@@ -35,16 +35,12 @@ def results():
     return methods_report.read(ROOT / "baselines" / "cpu" / "peft_methods")
 
 
-def speed():
-    return json.loads(read("docs/speed.json"))
-
-
 @pytest.mark.parametrize("name", methods.NAMES)
 def test_every_method_has_a_page_with_the_same_headings_and_its_own_results(name):
     page = read(f"docs/methods/{name}.md")
     assert page.startswith(f"# `{name}`: ")
     assert re.findall(r"^## (.*)$", page, re.MULTILINE) == HEADINGS
-    assert methods_report.filled(page, list(methods_report.section(results()[name], speed()))) == page
+    assert methods_report.filled(page, list(methods_report.section(results()[name], results()["full"]))) == page
     assert "## Results here\n\n| task |" in page.replace(f"{methods_report.BEGIN}\n", "")
 
 
@@ -58,7 +54,7 @@ def test_a_methods_page_states_the_learning_rates_of_its_recipes(name):
 
 
 def test_the_pages_of_results_and_of_the_search_are_generated():
-    assert read("docs/results.md") == "\n".join(methods_report.table(results(), speed())) + "\n"
+    assert read("docs/results.md") == "\n".join(methods_report.table(results())) + "\n"
     record = json.loads(read("docs/search.json"))
     assert read("docs/search.md") == "\n".join(methods_report.searched(record)) + "\n"
 

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from pytest_ftcompare.report.scores import mean_and_sd
@@ -23,12 +24,13 @@ HEAD = """# Results of the methods
 
 Every method on the pocket profile: {model}, {shots} examples per class, mean and seed SD of {seeds} seeds, from the
 baselines of the suite `{suite}`. Chance is 50 %. Trained parameters and checkpoint bytes include a new head where one is
-asked. Step and inference time are relative to full fine-tuning asked the same way, measured side by side on one thread
-({date}, {cpu}; `python -m pytest_ftcompare.scripts.speed docs/speed.json`). At this size, 4 layers 160 wide, fixed costs
+asked. Peak is the bytes of one update, counted. Step, evaluation and inference time are those of full fine-tuning = 1, each
+timed alone on its device and divided by a yardstick timed beside it ([cost](cost.md); {cpu}, {threads} thread). A step is an
+update of 16 rows as the recipe makes it; where it accumulates, in two halves. At this size, 4 layers 160 wide, fixed costs
 weigh more than they do in a large model.
 
-| method | {tasks} | trained | checkpoint | step | inference |
-| --- | {rules} | --- | --- | --- | --- |"""
+| method | {tasks} | trained | checkpoint | peak | step | evaluation | inference |
+| --- | {rules} | --- | --- | --- | --- | --- | --- |"""
 
 SEARCH = """# The search of hyper-parameters
 
@@ -60,19 +62,31 @@ def read(folder: Path) -> dict[str, list[Result]]:
     return {name: list(group) for name, group in groupby(found, key=lambda one: str(one.identity["method"]))}
 
 
-def _cost(results: list[Result], speed: dict[str, Any]) -> list[str]:
-    structure = results[0].signature["structure"]
-    name = results[0].identity["method"]
-    if "optimizer" not in structure:  # it does not train
-        return ["0", "0 kB", "", ""]
-    if name not in speed:
-        raise SystemExit(f"expected the speed of {name} in docs/speed.json, found none: run pytest_ftcompare.scripts.speed")
-    times = speed[name]
-    size = [f"{structure['trainable']:,}", _size(structure["checkpoint bytes"])]
-    return [*size, f"{times['train']:.2f} ×", f"{times['inference']:.2f} ×"]
+def _yardsticks(results: list[Result]) -> dict[str, float]:
+    """Piece of work -> yardsticks of one call, the mean over the windows of the case that was timed."""
+    windows = [window for one in results for window in one.windows]
+    if not windows:
+        raise SystemExit(f"expected a timed case of {results[0].identity['method']}, found none: run --update-baselines")
+    return {name: fmean(one.times[name][1] for one in windows) for name in windows[0].times}
 
 
-def table(methods: dict[str, list[Result]], speed: dict[str, Any]) -> Iterator[str]:
+def _cost(results: list[Result], full: list[Result]) -> dict[str, str]:
+    """What a method costs, by column; empty where it has none."""
+    times, reference = _yardsticks(results), _yardsticks(full)
+    structure, execution = results[0].signature["structure"], results[0].signature["execution"]
+    trains = "optimizer" in structure
+    return {
+        "trained": f"{structure['trainable']:,}" if trains else "0",
+        "checkpoint": _size(structure["checkpoint bytes"]) if trains else "0 kB",
+        "peak": f"{execution['peak bytes'] / 2**20:.1f} MiB",
+        **{
+            name: f"{times[name] / reference[name]:.2f} ×" if name in times else ""
+            for name in ("step", "evaluation", "inference")
+        },
+    }
+
+
+def table(methods: dict[str, list[Result]]) -> Iterator[str]:
     """The lines of docs/results.md, the best in domain first."""
     first = next(iter(methods.values()))
     names = [f"{one.identity['task']}, in domain | out of domain" for one in first]
@@ -81,8 +95,8 @@ def table(methods: dict[str, list[Result]], speed: dict[str, Any]) -> Iterator[s
         shots=first[0].identity["shots"],
         seeds=len(first[0].samples),
         suite=first[0].suite,
-        date=speed["date"],
-        cpu=speed["machine"]["cpu"],
+        cpu=first[0].environment["cpu"],
+        threads=first[0].environment["threads"],
         tasks=" | ".join(names),
         rules=" | ".join(["--- | ---"] * len(first)),
     )
@@ -92,10 +106,10 @@ def table(methods: dict[str, list[Result]], speed: dict[str, Any]) -> Iterator[s
 
     for name, results in sorted(methods.items(), key=lambda one: -mean(one[1])):
         scores = [_score(one, metric) for one in results for metric in ("accuracy", "accuracy_ood")]
-        yield f"| {' | '.join([f'[`{name}`](methods/{name}.md)', *scores, *_cost(results, speed['relative to full'])])} |"
+        yield f"| {' | '.join([f'[`{name}`](methods/{name}.md)', *scores, *_cost(results, methods['full']).values()])} |"
 
 
-def section(results: list[Result], speed: dict[str, Any]) -> Iterator[str]:
+def section(results: list[Result], full: list[Result]) -> Iterator[str]:
     """What stands between the markers of a method's page."""
     yield BEGIN
     yield "| task | in domain | out of domain | seeds |"
@@ -103,11 +117,12 @@ def section(results: list[Result], speed: dict[str, Any]) -> Iterator[str]:
     for one in results:
         scores = " | ".join(_score(one, metric) for metric in ("accuracy", "accuracy_ood"))
         yield f"| `{one.identity['task']}`, {one.identity['shots']} per class | {scores} | {len(one.samples)} |"
-    trained, size, step, inference = _cost(results, speed["relative to full"])
-    if step:
+    cost = _cost(results, full)
+    if cost["step"]:
         yield ""
-        yield f"{trained} parameters trained, a checkpoint of {size}; step {step}, inference {inference} full fine-tuning's"
-        yield f"({speed['date']}). All methods side by side: [results](../results.md)."
+        yield f"{cost['trained']} parameters trained, a checkpoint of {cost['checkpoint']}, {cost['peak']} at an update's peak;"
+        yield f"step {cost['step']}, evaluation {cost['evaluation']}, inference {cost['inference']} full fine-tuning's."
+        yield "All methods side by side: [results](../results.md)."
     yield END
 
 
@@ -133,13 +148,12 @@ def filled(page: str, lines: list[str]) -> str:
 def main(folder: Path, docs: Path) -> None:
     """Write the table and fill the pages."""
     methods = read(folder)
-    speed = json.loads((docs / "speed.json").read_text(encoding="utf-8"))
-    (docs / "results.md").write_text("\n".join(table(methods, speed)) + "\n", encoding="utf-8")
+    (docs / "results.md").write_text("\n".join(table(methods)) + "\n", encoding="utf-8")
     record = json.loads((docs / "search.json").read_text(encoding="utf-8"))
     (docs / "search.md").write_text("\n".join(searched(record)) + "\n", encoding="utf-8")
     for name, results in methods.items():
         page = docs / "methods" / f"{name}.md"
-        page.write_text(filled(page.read_text(encoding="utf-8"), list(section(results, speed))), encoding="utf-8")
+        page.write_text(filled(page.read_text(encoding="utf-8"), list(section(results, methods["full"]))), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""What is run by hand, and whose records are kept in docs/: the search of hyper-parameters, the speed of the methods."""
+"""What is run by hand, and whose records are kept in docs/: the search of hyper-parameters, what the loop and the gate cost."""
