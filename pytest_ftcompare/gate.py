@@ -139,7 +139,11 @@ def _setting(settings: Settings) -> Setting:
 def _candidate(prepared: Prepared) -> Result:
     """The case's result as it is before anything is computed."""
     from pytest_ftcompare.experiment.environment import capture
+    from pytest_ftcompare.measure import nvml
 
+    environment = capture(prepared.setting, prepared.case.method, prepared.case.task)
+    if prepared.setting.device != "cpu":
+        environment["driver"] = nvml.driver()
     case, majority = prepared.case, {}
     for split in ("test", "ood"):
         counts = Counter(one.label for one in prepared.examples[split])
@@ -149,7 +153,7 @@ def _candidate(prepared: Prepared) -> Result:
         suite=case.suite,
         identity=case.identity(),
         fingerprint=prepared.fingerprint(),
-        environment=capture(prepared.setting, case.method, case.task),
+        environment=environment,
         recipe=prepared.recipe,
         signature={},
         probe={},

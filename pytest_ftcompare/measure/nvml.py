@@ -62,6 +62,17 @@ def count() -> int | None:
         return None
 
 
+def driver() -> str:
+    """The driver's version, or why it cannot be read."""
+    nvml = _start()
+    if isinstance(nvml, Unread):
+        return nvml.reason
+    try:
+        return str(nvml.nvmlSystemGetDriverVersion())
+    except nvml.NVMLError as error:
+        return _why(nvml, error)
+
+
 def open_gpu(uuid: str) -> Gpu | Unread:
     """The GPU, or the slice of one (MIG), that `torch.cuda.get_device_properties(i).uuid` or CUDA_VISIBLE_DEVICES names.
 

@@ -218,3 +218,10 @@ def test_a_split_card_without_its_slice_is_unread(monkeypatch):
     opened = open_gpu(UUID)
     assert isinstance(opened, Unread)
     assert opened.reason.startswith(f"MIG: GPU-{UUID} is split")
+
+
+def test_the_drivers_version_is_part_of_an_environment_and_its_lack_too(monkeypatch):
+    install_card(monkeypatch)
+    assert nvml.driver() == "575.57.08"
+    install(monkeypatch, FakeNvml(init=pynvml.NVML_ERROR_LIBRARY_NOT_FOUND))
+    assert nvml.driver() == "no NVIDIA driver"
