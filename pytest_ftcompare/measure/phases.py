@@ -1,6 +1,6 @@
 """The phases of a step, told apart layer by layer, such that each needs an amount of memory that is linear in depth.
 
-    start   forward 0   forward 1 ...   head and loss, forward and backward   ... backward 1   backward 0   below   update
+    start   forward 0   forward 1 ...   head and loss, forward and backward   ... backward 1   backward 0   update
 
 Within one phase the same operation holds the peak at every depth; over the whole step it need not. Two traces, of n and n + 1
 layers, give each phase at any depth: the first layers are matched by their number, the last by their distance from the end,
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import astuple
+from functools import partial
 from typing import Any
 
 import torch
@@ -22,39 +23,22 @@ from pytest_ftcompare.measure.counter import Counter, Phase
 FIRST = 7  # layers matched by their number
 
 
-class Places:
-    """Tells the counter at which layer a step is. A layer's hooks do not run again where its activations are recomputed."""
+def mark(layers: nn.ModuleList, counter: Counter) -> None:
+    """Tell the counter at which layer a step is. Hooks do not run again where a layer's activations are recomputed."""
 
-    def __init__(self, counter: Counter, layers: nn.ModuleList) -> None:
-        self.counter = counter
-        for number, layer in enumerate(layers):
-            layer.register_forward_pre_hook(self._before(number), with_kwargs=True)
-            layer.register_forward_hook(self._after(number, number + 1 == len(layers)))
+    def begins(number: int, *_: object) -> None:
+        counter.enter("forward", number)
 
-    def _back(self, part: str, layer: int | None = None) -> Any:
-        def hook(_: torch.Tensor) -> None:
-            self.counter.enter(part, layer)
+    def ends(number: int, _: nn.Module, args: object, output: Any) -> None:
+        hidden = output if isinstance(output, torch.Tensor) else output[0]
+        if hidden.requires_grad:
+            hidden.register_hook(lambda _: counter.enter("backward", number))
+        if number + 1 == len(layers):
+            counter.enter("head")
 
-        return hook
-
-    def _before(self, number: int) -> Any:
-        def hook(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            hidden = args[0] if args else kwargs["hidden_states"]
-            if number == 0 and hidden.requires_grad:
-                hidden.register_hook(self._back("below"))
-            self.counter.enter("forward", number)
-
-        return hook
-
-    def _after(self, number: int, last: bool) -> Any:
-        def hook(_: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-            hidden = output if isinstance(output, torch.Tensor) else output[0]
-            if hidden.requires_grad:
-                hidden.register_hook(self._back("backward", number))
-            if last:
-                self.counter.enter("head")
-
-        return hook
+    for number, layer in enumerate(layers):
+        layer.register_forward_pre_hook(partial(begins, number))
+        layer.register_forward_hook(partial(ends, number))
 
 
 def deeper(first: Mapping[Phase, Peak], second: Mapping[Phase, Peak], more: int) -> Iterator[Peak]:

@@ -29,7 +29,7 @@ from pytest_ftcompare.experiment.trial import Stage, Trial
 from pytest_ftcompare.measure.count import Books, Peak, uncollected
 from pytest_ftcompare.measure.counter import Counter, Phase
 from pytest_ftcompare.measure.fake import FakeQuestioner, fill, shallow
-from pytest_ftcompare.measure.phases import Places, deeper, highest
+from pytest_ftcompare.measure.phases import deeper, highest, mark
 
 if TYPE_CHECKING:
     from methods.base import Recipe
@@ -108,7 +108,7 @@ def trace(prepared: Prepared, depth: int) -> Trace:
         optimizer = make_optimizer(model, stage) if stage else None
         counter = Counter()
         with Books(counter, model, optimizer) as books, counter:
-            Places(counter, layers)
+            mark(layers, counter)
             if stage and optimizer:
                 _train(method, model, stage, optimizer, counter)
             else:

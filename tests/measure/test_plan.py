@@ -148,7 +148,8 @@ def test_a_file_that_is_no_configuration_is_one_sentence(tmp_path):
         config_of(str(file))
 
 
-def test_a_model_that_writes_no_text_is_one_sentence(tmp_path):
-    (tmp_path / "config.json").write_text(json.dumps({"model_type": "t5"}))
-    with pytest.raises(ShapeError, match=r"^expected a decoder to plan for, the t5 of .* has no causal language model$"):
+@pytest.mark.parametrize("family", ["t5", "bart", "vit"])
+def test_a_model_that_is_no_decoder_is_one_sentence(tmp_path, family):
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": family}))
+    with pytest.raises(ShapeError, match=rf"^expected a decoder to plan for, the {family} of .* has no causal language model$"):
         config_of(str(tmp_path))
