@@ -10,24 +10,35 @@ from pytest_ftcompare.experiment.evaluate import class_logits
 from pytest_ftcompare.experiment.prepare import Prepared
 from pytest_ftcompare.experiment.train import Training
 from pytest_ftcompare.experiment.trial import Trial
-from pytest_ftcompare.measure.count import Counts, count
+from pytest_ftcompare.measure.count import Counts, count, held
+from pytest_ftcompare.measure.counter import Counter
 from pytest_ftcompare.result import Json
 
 SHOTS = 8  # rows a class of the counted batch
+STEPS = 1000  # of the schedule, of which one is counted
 
 
 def execution(prepared: Prepared) -> Json:
-    """Counts of an update, optimiser state included; of an evaluation where nothing trains."""
+    """Counts of an update, optimiser state included; of an evaluation where nothing trains.
+
+    `stray bytes` are those of tensors that applying the method left alive outside of its model, which the step does not meet.
+    """
     trial = Trial(prepared, 0, SHOTS)
     torch.manual_seed(0)
-    model = prepared.adapted()
+    loaded = prepared.loaded()
+    with Counter() as made:
+        model = prepared.method.apply(loaded.model)
+    kept = {made.serial(one) for one in held(model)}
+    stray = made.total - sum(made.size(one) for one in kept)
     if not prepared.method.trains:
-        return _named(count(lambda: class_logits(model, prepared.ask, trial.rows), model, None))
+        rows = trial.rows
+        return _named(count(lambda: class_logits(model, prepared.ask, rows), model, None), stray)
     stage = trial.stage(prepared.method.recipe)
-    training = Training(model, prepared.method, stage, 1, 0)
-    return _named(count(lambda: training.update(list(range(len(stage.rows)))), model, training.optimizer))
+    training = Training(model, prepared.method, stage, STEPS, 0)
+    return _named(count(lambda: training.update(list(range(len(stage.rows)))), model, training.optimizer), stray)
 
 
-def _named(counts: Counts) -> Json:
+def _named(counts: Counts, stray: int) -> Json:
     """With the unit in the name, as a report shows it."""
-    return {name if name in ("operations", "flops") else f"{name} bytes": value for name, value in asdict(counts).items()}
+    named = {name if name in ("operations", "flops") else f"{name} bytes": value for name, value in asdict(counts).items()}
+    return named | {"stray bytes": stray}

@@ -1,0 +1,39 @@
+"""The counted update of a case: the same each time, and what a method leaves behind is seen."""
+
+import copy
+
+import pytest
+
+from pytest_ftcompare.case import Case
+from pytest_ftcompare.experiment.prepare import prepare
+from pytest_ftcompare.experiment.setting import Setting
+from pytest_ftcompare.measure.execution import execution
+
+LEFT = []
+
+
+@pytest.fixture
+def make():
+    return lambda method: prepare(Case("t", method, "pocket_sst", "pocket/opt-0.4m", 4), Setting("pocket", max_length=192))
+
+
+@pytest.mark.parametrize("method", ["full", "lora", "icl", "adalora", "qlora"])
+def test_counts_are_the_same_each_time_and_nothing_strays(make, method):
+    first = execution(make(method))
+    assert execution(make(method)) == first
+    assert first["stray bytes"] == 0
+    assert (first["state bytes"] > 0) == (method != "icl")
+
+
+def test_a_second_copy_of_the_weights_kept_alive_somewhere_strays(make, monkeypatch):
+    prepared = make("lora")
+    apply = type(prepared.method).apply
+
+    def leaking(self, model):
+        LEFT.append(copy.deepcopy(model))
+        return apply(self, model)
+
+    size = sum(one.numel() * 4 for one in prepared.loaded().model.parameters())
+    monkeypatch.setattr(type(prepared.method), "apply", leaking)
+    assert execution(prepared)["stray bytes"] >= size
+    LEFT.clear()
