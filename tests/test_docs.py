@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pytest_ftcompare import methods, tasks
-from pytest_ftcompare.compare import audit, signs, statistics
+from pytest_ftcompare.compare import audit, cost, signs, statistics
 from pytest_ftcompare.compare.verdict import WORST_FIRST
 from pytest_ftcompare.profiles import PROFILES
 from pytest_ftcompare.report import methods as methods_report
@@ -83,9 +83,9 @@ def test_the_readmes_links_lead_somewhere():
                 assert ((ROOT / page).parent / link).exists(), f"{page} links to {link}"
 
 
-@pytest.mark.parametrize("module", [statistics, signs])
-def test_the_statistics_page_states_the_constants_in_use(module):
-    text = read("docs/statistics.md")
+@pytest.mark.parametrize(("module", "page"), [(statistics, "statistics"), (signs, "statistics"), (cost, "cost")])
+def test_a_page_states_the_constants_in_use(module, page):
+    text = read(f"docs/{page}.md")
     for name, value in vars(module).items():
         if name.isupper() and isinstance(value, int | float | tuple) and not isinstance(value, bool):
             assert f"`{name} = {value}`" in text, name
