@@ -139,9 +139,9 @@ def _setting(settings: Settings) -> Setting:
 def _candidate(prepared: Prepared) -> Result:
     """The case's result as it is before anything is computed."""
     from pytest_ftcompare.experiment.environment import capture
-    from pytest_ftcompare.measure import nvml
+    from pytest_ftcompare.measure import nvml, yardstick
 
-    environment = capture(prepared.setting, prepared.case.method, prepared.case.task)
+    environment = capture(prepared.setting, prepared.case.method, prepared.case.task) | {"yardstick": yardstick.VERSION}
     if prepared.setting.device != "cpu":
         environment["driver"] = nvml.driver()
     case, majority = prepared.case, {}

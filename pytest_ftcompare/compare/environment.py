@@ -36,8 +36,8 @@ def differences(base: Mapping[str, object], new: Mapping[str, object]) -> list[D
     return sorted(found, key=lambda one: (one.name == "commit", one.is_code, one.name))
 
 
-# These move numbers by rounding only: the first steps stay within their tolerance, so they excuse nothing beyond it.
-ROUNDING = frozenset({"cpu", "instruction set", "python", "threads"})
+# These move numbers by rounding only, or not at all: the first steps stay within their tolerance, so they excuse nothing.
+ROUNDING = frozenset({"cpu", "instruction set", "python", "threads", "yardstick"})
 
 
 def excused(found: list[Difference]) -> bool:
