@@ -26,7 +26,7 @@ def counted(baseline: Result, candidate: Result, changes: Sequence[Difference]) 
     found = []
     for name in before.keys() & after.keys():
         base, new = before[name], after[name]
-        change = new / base - 1 if base else math.inf * (new > 0)
+        change = new / base - 1 if base else math.inf if new else 0.0
         outcome: Outcome = "held"
         if change > ACROSS and name not in PARTS:
             outcome = "worse"

@@ -18,6 +18,7 @@ def outcomes(changed, *changes):
 
 def test_equal_counts_are_held():
     assert set(outcomes({}).values()) == {"held"}
+    assert set(outcomes({"peak bytes": 0}).values()) == {"held", "changed"}
 
 
 @pytest.mark.parametrize("name", COUNTS)
@@ -40,8 +41,8 @@ def test_an_edit_of_ones_own_code_excuses_nothing():
 
 
 def test_what_was_nothing_and_is_something_is_found():
-    baseline = make_result([0.8], signature={"structure": {}, "execution": {"optimizer bytes": 0}})
-    candidate = make_result([0.8], signature={"structure": {}, "execution": {"optimizer bytes": 8}})
+    baseline = make_result([0.8], signature={"structure": {}, "execution": {"state bytes": 0}})
+    candidate = make_result([0.8], signature={"structure": {}, "execution": {"state bytes": 8}})
     assert [one.outcome for one in counted(baseline, candidate, [])] == ["worse"]
 
 
@@ -52,3 +53,9 @@ def test_a_part_of_the_peak_explains_it_and_is_not_judged_by_itself():
         return counted(baseline, candidate, list(changes))[0].outcome
 
     assert (outcome(), outcome(PEFT)) == ("changed", "held")
+
+
+def test_nothing_and_nothing_is_held():
+    result = make_result([0.8], signature={"structure": {}, "execution": {"stray bytes": 0}})
+    (found,) = counted(result, result, [])
+    assert (found.outcome, found.change) == ("held", 0.0)
