@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from pytest_ftcompare.bench import Bench, costs, take_windows
 from pytest_ftcompare.case import Case
-from pytest_ftcompare.compare import audit, baseline, cost
-from pytest_ftcompare.compare.counts import counted
-from pytest_ftcompare.compare.environment import differences
+from pytest_ftcompare.compare import audit, baseline
 from pytest_ftcompare.compare.verdict import Judgement, More, incomparable, judge, with_costs, without_baseline
 from pytest_ftcompare.hub import HubError
 from pytest_ftcompare.options import Settings
@@ -24,34 +22,11 @@ from pytest_ftcompare.tasks import DataError
 if TYPE_CHECKING:
     from pytest_ftcompare.experiment.prepare import Prepared
     from pytest_ftcompare.experiment.setting import Setting
-    from pytest_ftcompare.measure.lease import Lease
-    from pytest_ftcompare.measure.meter import Clock, Timing
-
-Say = Callable[[str], None]
+    from pytest_ftcompare.measure.meter import Timing
 
 
 class CaseError(RuntimeError):
     """A case that cannot be judged, for a reason that is one sentence."""
-
-
-@dataclass(frozen=True)
-class Bench:
-    """What a case works on: its hold on the device, the clock and the seconds of its timed windows (no clock: nothing is
-    timed), and where to say how far it is."""
-
-    lease: Lease
-    clock: Clock | None
-    window: float
-    say: Say
-
-    def progress(self, seed: int) -> Callable[[int, int, float], None]:
-        """Called between two steps of a seed: tells it, and lets another worker time if it wants to."""
-
-        def step(number: int, steps: int, loss: float) -> None:
-            self.say(f"seed {seed}  step {number}/{steps}  loss {loss:.3f}" if steps else f"seed {seed}  evaluating")
-            self.lease.pause()
-
-        return step
 
 
 @dataclass(frozen=True)
@@ -180,10 +155,8 @@ def _hold(prepared: Prepared, accepted: Result | None, settings: Settings, bench
     if judgement.verdict == "invalid":
         return Held(judgement, candidate, device)
     beside = accepted if accepted is not None and accepted.fingerprint == candidate.fingerprint else None
-    timings = _time(prepared, beside, candidate, bench, update=settings.update)
-    if beside is not None:
-        judgement = with_costs(judgement, _costs(beside, candidate))
-    return Held(judgement, candidate, device, timings)
+    timings = take_windows(prepared, beside, candidate, bench, update=settings.update)
+    return Held(with_costs(judgement, costs(beside, candidate)), candidate, device, timings)
 
 
 def _outcome(prepared: Prepared, accepted: Result | None, candidate: Result, settings: Settings, bench: Bench) -> Judgement:
@@ -203,31 +176,6 @@ def _outcome(prepared: Prepared, accepted: Result | None, candidate: Result, set
     while isinstance(step := judge(accepted, candidate, settings.seeds, same_device=same_device), More):
         add_until(step.seeds)
     return step
-
-
-def _costs(accepted: Result, candidate: Result) -> list[cost.Reading]:
-    """What the case costs beside its baseline of the same kind of device."""
-    changes = differences(accepted.environment, candidate.environment)
-    if any(one.name == "device" for one in changes):
-        return []
-    return [*counted(accepted, candidate, changes), *(cost.timed(accepted, candidate, changes) if candidate.windows else ())]
-
-
-def _time(prepared: Prepared, accepted: Result | None, candidate: Result, bench: Bench, *, update: bool) -> dict[str, Timing]:
-    """Take windows into the candidate until its cost is settled; the rounds of the last one."""
-    from pytest_ftcompare.measure.window import make_work, take
-
-    timings: dict[str, Timing] = {}
-    if bench.clock is None or not prepared.case.timed:
-        return timings
-    while cost.another(accepted, candidate, update=update):
-        bench.say("waiting to be alone on the device")
-        work = make_work(prepared)
-        with bench.lease.alone():
-            bench.say("timing")
-            window, timings = take(work, prepared.setting.device, bench.window, bench.clock)
-        candidate.windows.append(window)
-    return timings
 
 
 def _baseline(case: Case, settings: Settings, device: str) -> Result | None:

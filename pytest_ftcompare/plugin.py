@@ -124,7 +124,8 @@ def gate(request: pytest.FixtureRequest) -> Callable[[], Judgement]:
         request.node.user_properties.append(("verdict", judgement.verdict))
 
     def check() -> Judgement:
-        from pytest_ftcompare.gate import Bench, CaseError, run_case
+        from pytest_ftcompare.bench import Bench
+        from pytest_ftcompare.gate import CaseError, run_case
 
         told = request.config.stash[TOLD]
         refused: str | None = None

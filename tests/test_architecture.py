@@ -16,9 +16,23 @@ FORBIDDEN = {
     "pytest_ftcompare/report": {*TORCH, "pytest", "_pytest", "methods", "pytest_ftcompare.experiment"},
     "pytest_ftcompare/result.py": {*TORCH, "pytest", "_pytest"},
     "pytest_ftcompare/gate.py": {"pytest", "_pytest"},
+    "pytest_ftcompare/bench.py": {"pytest", "_pytest"},
+    "pytest_ftcompare/measure": {"pytest", "_pytest", "pytest_ftcompare.plugin", "pytest_ftcompare.compare"},
 }
 # What may not be imported while options are parsed or cases are collected.
-LAZY = ("plugin.py", "options.py", "parametrize.py", "profiles.py", "case.py", "gate.py", "session.py", "hub.py", "live.py")
+LAZY = (
+    "plugin.py",
+    "benchmarks.py",
+    "bench.py",
+    "options.py",
+    "parametrize.py",
+    "profiles.py",
+    "case.py",
+    "gate.py",
+    "session.py",
+    "hub.py",
+    "live.py",
+)
 
 
 def imports(file, *, top_only=False):

@@ -20,7 +20,7 @@ EVIDENCE = 3.5  # standard errors that a difference must be away from none, besi
 CONFIRMED = 2  # windows without which nothing is called worse or better
 WEIGHT = 4.0  # windows that the prior noise of a metric counts as
 
-Outcome = Literal["held", "worse", "better", "open", "changed", "incomparable"]
+Outcome = Literal["held", "worse", "better", "open", "changed", "incomparable", "new"]
 
 
 @dataclass(frozen=True)
@@ -138,6 +138,16 @@ def timed(baseline: Result, candidate: Result, changes: Sequence[Difference]) ->
         change = math.exp(fmean(new) - fmean(base)) - 1
         found.append(Reading(name, metric.unit, _value(before, name), value, change, how, outcome))
     return found
+
+
+def alone(candidate: Result) -> list[Reading]:
+    """What the candidate costs where there is nothing to compare it with."""
+    counts = {name: float(value) for name, value in candidate.signature.get("execution", {}).items()}
+    units = {name: "B" if name.endswith("bytes") else "" for name in counts}
+    for name, metric in METRICS.items():
+        if candidate.windows and (name in candidate.windows[-1].times or name in candidate.windows[-1].readings):
+            counts[name], units[name] = _value(candidate.windows, name), metric.unit
+    return [Reading(name, units[name], 0.0, value, 0.0, "", "new") for name, value in counts.items()]
 
 
 def another(baseline: Result | None, candidate: Result, *, update: bool) -> bool:

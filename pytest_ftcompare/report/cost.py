@@ -40,7 +40,11 @@ def _row(judgement: Judgement) -> str:
         one = by_name.get(name)
         cells += f"{amount(one.new, one.unit) if one else '':>12}"
     found = moved(judgement)
-    versus = f"{found[0].metric.split(',')[0]} {found[0].change:+.1%}" if found else "~"
+    versus = "~"
+    if found:
+        versus = f"{found[0].metric.split(',')[0]} {found[0].change:+.1%}"
+    elif all(one.outcome in ("new", "incomparable") for one in judgement.costs):
+        versus = "new"
     return f"{judgement.id.split('-', 1)[0]:16}{cells} {versus:>15}"[:80].rstrip()
 
 

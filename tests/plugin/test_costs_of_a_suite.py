@@ -57,6 +57,10 @@ def test_a_run_that_costs_the_same_says_so_in_a_table(shell, undisturbed):
     )
 
 
+def test_a_case_without_a_baseline_shows_what_it_costs(shell):
+    shell.run().stdout.fnmatch_lines(["quick: what a method costs", "full *ms *ms *ms *MiB *new"])
+
+
 def test_a_slower_step_is_worse_and_named_with_its_seconds_and_its_unit(shell, undisturbed):
     shell.update()
     faster(shell)

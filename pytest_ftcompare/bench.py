@@ -1,0 +1,66 @@
+"""The bench that a case works on, its hold on the device and its clock; the windows that it takes there, and what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pytest_ftcompare.compare import cost
+from pytest_ftcompare.compare.counts import counted
+from pytest_ftcompare.compare.environment import differences
+from pytest_ftcompare.result import Result
+
+if TYPE_CHECKING:
+    from pytest_ftcompare.experiment.prepare import Prepared
+    from pytest_ftcompare.measure.lease import Lease
+    from pytest_ftcompare.measure.meter import Clock, Timing
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What a case works on: its hold on the device, the clock and the seconds of its timed windows (no clock: nothing is
+    timed), and where to say how far it is."""
+
+    lease: Lease
+    clock: Clock | None
+    window: float
+    say: Say
+
+    def progress(self, seed: int) -> Callable[[int, int, float], None]:
+        """Called between two steps of a seed: tells it, and lets another worker time if it wants to."""
+
+        def step(number: int, steps: int, loss: float) -> None:
+            self.say(f"seed {seed}  step {number}/{steps}  loss {loss:.3f}" if steps else f"seed {seed}  evaluating")
+            self.lease.pause()
+
+        return step
+
+
+def take_windows(
+    prepared: Prepared, accepted: Result | None, candidate: Result, bench: Bench, *, update: bool
+) -> dict[str, Timing]:
+    """Take windows into the candidate until its cost is settled; the rounds of the last one, none where nothing is timed."""
+    from pytest_ftcompare.measure.window import make_work, take
+
+    timings: dict[str, Timing] = {}
+    if bench.clock is None or not prepared.case.timed:
+        return timings
+    while cost.another(accepted, candidate, update=update):
+        bench.say("waiting to be alone on the device")
+        work = make_work(prepared)
+        with bench.lease.alone():
+            bench.say("timing")
+            window, timings = take(work, prepared.setting.device, bench.window, bench.clock)
+        candidate.windows.append(window)
+    return timings
+
+
+def costs(accepted: Result | None, candidate: Result) -> list[cost.Reading]:
+    """What the case costs beside its baseline, or by itself where there is none of its kind of device."""
+    changes = differences(accepted.environment, candidate.environment) if accepted is not None else []
+    if accepted is None or any(one.name == "device" for one in changes):
+        return cost.alone(candidate)
+    return [*counted(accepted, candidate, changes), *(cost.timed(accepted, candidate, changes) if candidate.windows else ())]
