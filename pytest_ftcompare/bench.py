@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_ftcompare.compare import cost
@@ -21,20 +24,45 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Bench:
-    """What a case works on: its hold on the device, the clock and the seconds of its timed windows (no clock: nothing is
-    timed), and where to say how far it is."""
+    """What a case works on: the run's folder, the clock and the seconds of its timed windows (no clock: nothing is timed),
+    where to say how far it is, and, once its device is known, the hold on it."""
 
-    lease: Lease
+    folder: Path
     clock: Clock | None
     window: float
     say: Say
+    lease: Lease | None = None
+
+    @contextmanager
+    def at(self, device: str) -> Iterator[Bench]:
+        """The bench at a device ("cpu" or "cuda"), shared with other workers until it is left."""
+        from pytest_ftcompare.measure.lease import Lease, shared_with
+
+        lease = Lease(self.folder, shared_with(device, os.environ))
+        try:
+            with lease.shared():
+                yield replace(self, lease=lease)
+        finally:
+            lease.close()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """The device for this worker alone."""
+        assert self.lease is not None
+        with self.lease.alone():
+            yield
+
+    def pause(self) -> None:
+        """Let another worker time if it wants to."""
+        if self.lease is not None:
+            self.lease.pause()
 
     def progress(self, seed: int) -> Callable[[int, int, float], None]:
-        """Called between two steps of a seed: tells it, and lets another worker time if it wants to."""
+        """Called between two steps of a seed: tells it, and pauses."""
 
         def step(number: int, steps: int, loss: float) -> None:
             self.say(f"seed {seed}  step {number}/{steps}  loss {loss:.3f}" if steps else f"seed {seed}  evaluating")
-            self.lease.pause()
+            self.pause()
 
         return step
 
@@ -51,10 +79,11 @@ def take_windows(
     while cost.another(accepted, candidate, update=update):
         bench.say("waiting to be alone on the device")
         work = make_work(prepared)
-        with bench.lease.alone():
+        with bench.alone():
             bench.say("timing")
             window, timings = take(work, prepared.setting.device, bench.window, bench.clock)
         candidate.windows.append(window)
+        del work  # or its model would stay beside the next one's
     return timings
 
 

@@ -71,29 +71,28 @@ def run_case(case: Case, settings: Settings, bench: Bench) -> Held:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     if not settings.profile.revisions:
         os.environ["HF_HUB_OFFLINE"] = "1"
-    with bench.lease.shared():
-        from pytest_ftcompare.experiment.quiet import quiet
+    from pytest_ftcompare.experiment.quiet import quiet
 
-        quiet()  # before the imports below, which may import what has advice to give
-        from pytest_ftcompare.experiment.environment import device_name
-        from pytest_ftcompare.experiment.model import ModelError
-        from pytest_ftcompare.experiment.prepare import prepare
-        from pytest_ftcompare.experiment.train import TrainingError
-        from pytest_ftcompare.measure.exhausted import Exhausted, told_when_exhausted
-        from pytest_ftcompare.methods import MethodFileError
-        from pytest_ftcompare.methods.base import MethodError
+    quiet()  # before the imports below, which may import what has advice to give
+    from pytest_ftcompare.experiment.environment import device_name
+    from pytest_ftcompare.experiment.model import ModelError
+    from pytest_ftcompare.experiment.prepare import prepare
+    from pytest_ftcompare.experiment.train import TrainingError
+    from pytest_ftcompare.measure.exhausted import Exhausted, told_when_exhausted
+    from pytest_ftcompare.methods import MethodFileError
+    from pytest_ftcompare.methods.base import MethodError
 
-        setting = _setting(settings)
-        device = device_name(setting.device)
-        try:
-            accepted = _baseline(case, settings, device)
-            with told_when_exhausted(setting.device, bench.say) as say:
-                return _hold(prepare(case, setting), accepted, settings, replace(bench, say=say), device)
-        except (
-            *(HubError, DataError, baseline.BaselineError),
-            *(ModelError, TrainingError, MethodError, MethodFileError, Exhausted),
-        ) as error:
-            raise CaseError(str(error)) from error
+    setting = _setting(settings)
+    device = device_name(setting.device)
+    try:
+        accepted = _baseline(case, settings, device)
+        with bench.at(setting.device) as held, told_when_exhausted(setting.device, bench.say) as say:
+            return _hold(prepare(case, setting), accepted, settings, replace(held, say=say), device)
+    except (
+        *(HubError, DataError, baseline.BaselineError),
+        *(ModelError, TrainingError, MethodError, MethodFileError, Exhausted),
+    ) as error:
+        raise CaseError(str(error)) from error
 
 
 def _setting(settings: Settings) -> Setting:
@@ -149,8 +148,10 @@ def _hold(prepared: Prepared, accepted: Result | None, settings: Settings, bench
     bench.say("inspecting")
     signature, probe, broken = inspect(prepared)
     candidate = replace(candidate, signature=signature, probe=probe, broken=broken)
+    bench.pause()
     if not broken:
         signature["execution"] = execution(prepared)
+        bench.pause()
     judgement = _outcome(prepared, accepted, candidate, settings, bench)
     if judgement.verdict == "invalid":
         return Held(judgement, candidate, device)

@@ -16,7 +16,6 @@ from pytest_ftcompare.compare import baseline
 from pytest_ftcompare.compare.verdict import FAILING, Judgement
 from pytest_ftcompare.live import Live, Told, make_live, make_told
 from pytest_ftcompare.measure import device, host
-from pytest_ftcompare.measure.lease import Lease, shared_with
 from pytest_ftcompare.options import Settings
 from pytest_ftcompare.report.failure import explain
 from pytest_ftcompare.report.plan import plan_lines
@@ -28,7 +27,6 @@ SETTINGS = pytest.StashKey[Settings]()
 SESSION = pytest.StashKey[Session]()
 LIVE = pytest.StashKey[Live]()
 TOLD = pytest.StashKey[Told]()
-LEASE = pytest.StashKey[Lease]()
 REPORT = pytest.StashKey[str]()
 
 
@@ -44,8 +42,6 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", parametrize.MARKER)
     settings = config.stash[SETTINGS] = options.make_settings(config)
-    if (worker := os.environ.get("PYTEST_XDIST_WORKER")) and settings.device != "cpu":
-        device.choose(int(worker.removeprefix("gw")), os.environ)
     if not _is_worker(config) and not config.option.collectonly:
         if settings.update:
             try:
@@ -98,10 +94,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.fixturenames = [*item.fixturenames, "benchmark"]  # so that --benchmark-only and -skip know it
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """What `-n auto` means here: as many as cores, memory and GPUs hold."""
-    settings = config.stash[SETTINGS]
+@pytest.hookimpl(optionalhook=True, tryfirst=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """What `-n auto` means here: as many as cores, memory and GPUs hold, unless the user said it."""
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ or config.option.numprocesses != "auto":
+        return None
+    settings = options.make_settings(config)  # xdist asks before anything is configured
     gpus = device.free_gpu_memory(device.visible(os.environ, device.count_gpus)) if settings.device != "cpu" else []
     needs = int(settings.profile.memory * 2**30), int(settings.profile.gpu_memory * 2**30)
     return device.suggested_workers(host.cpus(), host.available_memory(), gpus, *needs)
@@ -127,12 +125,14 @@ def gate(request: pytest.FixtureRequest) -> Callable[[], Judgement]:
         from pytest_ftcompare.bench import Bench
         from pytest_ftcompare.gate import CaseError, run_case
 
+        if (worker := os.environ.get("PYTEST_XDIST_WORKER")) and settings.device != "cpu":
+            device.choose(int(worker.removeprefix("gw")), os.environ)
         told = request.config.stash[TOLD]
         refused: str | None = None
         benchmark = request.getfixturevalue("benchmark") if "benchmark" in request.node.fixturenames else None
         clock = benchmarks.timer(benchmark) if benchmark and benchmarks.active(benchmark) else None
         try:
-            held = run_case(case, settings, Bench(request.config.stash[LEASE], clock, settings.window, told.about(case.id)))
+            held = run_case(case, settings, Bench(told.folder, clock, settings.window, told.about(case.id)))
         except CaseError as error:
             refused = str(error)
         except Exception as error:
@@ -214,8 +214,7 @@ class Collector:
 
 def pytest_sessionstart(session: pytest.Session) -> None:
     config = session.config
-    told = config.stash[TOLD] = make_told(config)
-    config.stash[LEASE] = Lease(told.folder, shared_with(config.stash[SETTINGS].device, os.environ))
+    config.stash[TOLD] = make_told(config)
     if SESSION in config.stash:
         config.pluginmanager.register(Collector(config, config.stash[SESSION]), "ftcompare-collector")
         live = make_live(config, config.stash[TOLD].folder)
@@ -234,15 +233,17 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     config = session.config
     if (live := config.stash.get(LIVE, None)) is not None:
         live.stop()
-    if TOLD in config.stash:
-        config.stash[LEASE].close()
-        config.stash[TOLD].close()
     if SESSION not in config.stash:
         return
     run = config.stash[SESSION]
     run.write()
     if (run.blind or run.failure) and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if TOLD in config.stash:  # the workers are gone by now, who have their locks in this folder
+        config.stash[TOLD].close()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

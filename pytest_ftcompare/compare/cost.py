@@ -25,26 +25,31 @@ Outcome = Literal["held", "worse", "better", "open", "changed", "incomparable", 
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric that windows read: the least relative change that counts, and the noise, the SD of one window's logarithm."""
+    """A metric that windows read: the least relative change that counts, and its noise.
+
+    `between` is the SD of a logarithm from one process to another, which all windows of a run share; `within`, that of one
+    window in a process.
+    """
 
     unit: str
     margin: float
-    noise: float
+    between: float
+    within: float
 
 
-# The noise is that of windows in different processes with nothing changed, measured (docs/cost.md).
+# The noise of times is measured with nothing changed (docs/cost.md); that of a GPU's readings is a guess until one was had.
 METRICS = {
-    "step": Metric("s", 0.03, 0.010),
-    "evaluation": Metric("s", 0.03, 0.010),
-    "inference": Metric("s", 0.10, 0.035),
-    "merged inference": Metric("s", 0.10, 0.035),
-    "allocated bytes, training": Metric("B", 0.01, 0.001),
-    "allocated bytes, evaluation": Metric("B", 0.01, 0.001),
-    "reserved bytes, training": Metric("B", 0.02, 0.003),
-    "reserved bytes, evaluation": Metric("B", 0.02, 0.003),
-    "process bytes, training": Metric("B", 0.02, 0.003),
-    "process bytes, evaluation": Metric("B", 0.02, 0.003),
-    "joules per 1000 examples": Metric("J", 0.05, 0.02),
+    "step": Metric("s", 0.03, 0.006, 0.008),
+    "evaluation": Metric("s", 0.03, 0.006, 0.008),
+    "inference": Metric("s", 0.10, 0.02, 0.03),
+    "merged inference": Metric("s", 0.10, 0.02, 0.03),
+    "allocated bytes, training": Metric("B", 0.01, 0.0005, 0.0005),
+    "allocated bytes, evaluation": Metric("B", 0.01, 0.0005, 0.0005),
+    "reserved bytes, training": Metric("B", 0.02, 0.002, 0.002),
+    "reserved bytes, evaluation": Metric("B", 0.02, 0.002, 0.002),
+    "process bytes, training": Metric("B", 0.02, 0.002, 0.002),
+    "process bytes, evaluation": Metric("B", 0.02, 0.002, 0.002),
+    "joules per 1000 examples": Metric("J", 0.05, 0.01, 0.01),
 }
 
 KERNELS = frozenset({"torch", "cuda", "driver", "yardstick"})  # with another of these the yardstick is another one
@@ -67,12 +72,13 @@ class Reading:
     note: str = ""
 
 
-def _unit(changes: Sequence[Difference]) -> tuple[str, float]:
+def _unit(changes: Sequence[Difference], device: str) -> tuple[str, float]:
     """What times are compared in, and how many times the margin it needs; or why they cannot be, and 0."""
     names = {one.name for one in changes}
-    for name in ("device", "threads"):
-        if name in names:
-            return next(str(one) for one in changes if one.name == name), 0.0
+    if device != "cpu":  # a GPU is its own machine, whatever its host
+        names -= MACHINE
+    if "threads" in names:
+        return next(str(one) for one in changes if one.name == "threads"), 0.0
     if not names & KERNELS:
         return "yardsticks", ELSEWHERE if names & MACHINE else 1.0
     if names & MACHINE:
@@ -94,8 +100,8 @@ def _settle(base: Sequence[float], new: Sequence[float], metric: Metric, factor:
     change = fmean(new) - fmean(base)
     squares = sum((one - fmean(group)) ** 2 for group in (base, new) for one in group)
     freedom = WEIGHT + len(base) + len(new) - 2
-    noise = math.sqrt((WEIGHT * (factor * metric.noise) ** 2 + squares) / freedom)
-    error = noise * math.sqrt(1 / len(base) + 1 / len(new))
+    within = (WEIGHT * (factor * metric.within) ** 2 + squares) / freedom
+    error = math.sqrt(2 * (factor * metric.between) ** 2 + within * (1 / len(base) + 1 / len(new)))
     margin = factor * metric.margin
     if abs(change) > max(margin, EVIDENCE * error):
         return "open" if len(new) < CONFIRMED else "worse" if change > 0 else "better"
@@ -109,7 +115,7 @@ def _obstacle(metric: Metric, base: Window, new: Window, unit: str, factor: floa
     if metric.unit == "s" and not factor:
         return unit
     was, now = base.state.get("power_limit"), new.state.get("power_limit")
-    if metric.unit != "B" and was != now:  # another limit makes another card of a GPU, as time and energy go
+    if metric.unit != "B" and None not in (was, now) and was != now:  # it makes another card, as time and energy go
         return f"power limit {was} W -> {now} W"
     return ""
 
@@ -118,7 +124,7 @@ def timed(baseline: Result, candidate: Result, changes: Sequence[Difference]) ->
     """What the candidate's windows read against the baseline's; `open` asks for another window."""
     windows = [one for one in candidate.windows if not one.disturbed] or candidate.windows
     before = [one for one in baseline.windows if not one.disturbed]
-    unit, factor = _unit(changes)
+    unit, factor = _unit(changes, str(candidate.environment.get("device", "cpu")))
     last = windows[-1]
     found = []
     for name, metric in METRICS.items():
@@ -127,13 +133,13 @@ def timed(baseline: Result, candidate: Result, changes: Sequence[Difference]) ->
         if name not in last.times and name not in last.readings:
             continue
         how = unit if metric.unit == "s" else "readings"
-        base = _logs(before, name, how)
-        obstacle = _obstacle(metric, before[-1], last, unit, factor) if base else "its baseline has no reading of it"
+        base, new = _logs(before, name, how), _logs(windows, name, how)
+        missing = "" if base else "its baseline has no undisturbed reading: --update-baselines on a quiet machine"
+        obstacle = missing or _obstacle(metric, before[-1], last, unit, factor) or ("" if new else "it read nothing")
         value = _value(windows, name)
         if obstacle:
             found.append(Reading(name, metric.unit, 0.0, value, 0.0, "", "incomparable", obstacle))
             continue
-        new = _logs(windows, name, how)
         outcome = _settle(base, new, metric, factor if metric.unit == "s" else 1.0)
         change = math.exp(fmean(new) - fmean(base)) - 1
         found.append(Reading(name, metric.unit, _value(before, name), value, change, how, outcome))
@@ -164,5 +170,6 @@ def another(baseline: Result | None, candidate: Result, *, update: bool) -> bool
 
 
 def _value(windows: Sequence[Window], metric: str) -> float:
-    """Mean over windows: seconds, bytes or joules."""
-    return fmean(one.times[metric][0] if metric in one.times else one.readings[metric] for one in windows)
+    """Mean over the windows that read it: seconds, bytes or joules."""
+    values = [one.times[metric][0] if metric in one.times else one.readings.get(metric) for one in windows]
+    return fmean(one for one in values if one is not None)

@@ -49,7 +49,10 @@ def mine(worker: int, devices: Sequence[str]) -> str:
 
 
 def choose(worker: int, environ: MutableMapping[str, str]) -> str | None:
-    """Show CUDA the worker's own device alone, which it then calls 0; None, and nothing is set, where there is none."""
+    """Show CUDA the worker's own device alone, which it then calls 0; None, and nothing is set, where there is none.
+
+    Done again it changes nothing.
+    """
     devices = visible(environ, count_gpus)
     if not devices:
         return None
@@ -58,10 +61,10 @@ def choose(worker: int, environ: MutableMapping[str, str]) -> str | None:
 
 
 def free_gpu_memory(devices: Sequence[str]) -> list[int]:
-    """Free bytes of each device that `visible` names; 0 for one that cannot be read."""
+    """Free bytes of each device that `visible` names, without those that cannot be read."""
     opened = [nvml.open_gpu(device) for device in devices]
     found = [None if isinstance(gpu, nvml.Unread) else gpu.memory() for gpu in opened]
-    return [0 if memory is None else memory[1] - memory[0] for memory in found]
+    return [total - used for used, total in (one for one in found if one is not None)]
 
 
 def suggested_workers(cpus: int, memory: int, gpus: Sequence[int], need: int, gpu_need: int) -> int:

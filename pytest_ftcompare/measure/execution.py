@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import asdict
 
 import torch
@@ -10,7 +11,7 @@ from pytest_ftcompare.experiment.evaluate import class_logits
 from pytest_ftcompare.experiment.prepare import Prepared
 from pytest_ftcompare.experiment.train import Training
 from pytest_ftcompare.experiment.trial import Trial
-from pytest_ftcompare.measure.count import Counts, count, held
+from pytest_ftcompare.measure.count import Counts, count, held, uncollected
 from pytest_ftcompare.measure.counter import Counter
 from pytest_ftcompare.result import Json
 
@@ -26,8 +27,9 @@ def execution(prepared: Prepared) -> Json:
     trial = Trial(prepared, 0, SHOTS)
     torch.manual_seed(0)
     loaded = prepared.loaded()
-    with Counter() as made:
+    with uncollected(), Counter() as made:
         model = prepared.method.apply(loaded.model)
+    gc.collect()  # what went in circles is not kept
     kept = {made.serial(one) for one in held(model)}
     stray = made.total - sum(made.size(one) for one in kept)
     if not prepared.method.trains:

@@ -12,6 +12,7 @@ import torch
 Say = Callable[[str], None]
 CPU = re.compile(r"you tried to allocate (\d+) bytes")
 CUDA = re.compile(r"Tried to allocate ([\d.]+ [KMGT]iB)")
+OTHERS = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")  # of libraries below torch's
 
 
 class Exhausted(RuntimeError):
@@ -30,11 +31,11 @@ def _needed(error: BaseException) -> str | None:
     """What could not be allocated, None where the error is another one."""
     text = str(error)
     if found := CPU.search(text):
-        return _size(int(found[1]))
-    if isinstance(error, torch.OutOfMemoryError):
-        found = CUDA.search(text)
-        return found[1] if found else "more memory"
-    return "more memory" if isinstance(error, MemoryError) else None
+        return f"{_size(int(found[1]))} more"
+    if isinstance(error, torch.OutOfMemoryError) and (found := CUDA.search(text)):
+        return f"{found[1]} more"
+    is_memory = isinstance(error, torch.OutOfMemoryError | MemoryError) or any(one in text for one in OTHERS)
+    return "memory that it did not get" if is_memory else None
 
 
 def _had(device: str) -> str:
@@ -63,7 +64,7 @@ def told_when_exhausted(device: str, say: Say) -> Iterator[Say]:
         if needed is None:
             raise
         raise Exhausted(
-            f"out of memory after {last!r}: it needed {needed} more, {_had(device)}: use a smaller batch, more accumulation, "
+            f"out of memory after {last!r}: it needed {needed}, {_had(device)}: use a smaller batch, more accumulation, "
             "checkpointing=True in the case's options, or fewer workers"
         ) from None
 

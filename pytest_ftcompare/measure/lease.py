@@ -18,7 +18,7 @@ POLL = 0.02  # seconds between two looks at a lock that another worker holds: lo
 
 
 def shared_with(device: str, environ: Mapping[str, str]) -> str:
-    """A name that is the same for workers on the same device: that of the GPUs that a worker sees, or the CPU's."""
+    """A name that is the same for workers on the same device ("cpu" or "cuda"): of a GPU by what the worker sees of them."""
     seen = environ.get("CUDA_VISIBLE_DEVICES", "all")
     return "cpu" if device == "cpu" else re.sub(r"[^\w-]+", "-", f"gpu-{seen}")
 
@@ -42,7 +42,7 @@ class Lease:
         try:
             yield
         finally:
-            self._lock.release()
+            self._lock.release(force=True)  # where waiting for it was interrupted, it is not held
 
     def _enter(self) -> None:
         if self._wanted.exists():

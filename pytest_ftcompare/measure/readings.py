@@ -6,10 +6,12 @@ is counted (`count`), and its state is whether the worker had its core.
 
 from __future__ import annotations
 
+import gc
 import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 
 import torch
 
@@ -31,7 +33,7 @@ KEPT = (
     "temperature",
     "ecc_errors",
 )  # of a state
-PHASES = {"step": "training", "evaluation": "evaluation"}  # piece -> what its memory is called
+PHASES = {"evaluation": "evaluation", "step": "training"}  # piece -> what its memory is called; no optimiser state in the first
 
 
 @dataclass
@@ -45,6 +47,7 @@ class Readings:
 
 
 def _memory(pieces: Mapping[str, Piece], gpu: Gpu | Unread, found: Readings) -> None:
+    gc.collect()  # what earlier cases left in circles
     for name, phase in PHASES.items():
         if name not in pieces:
             continue
@@ -82,7 +85,7 @@ def _energy(step: Piece, rows: int, gpu: Gpu | Unread, found: Readings) -> None:
         count += rows
     wait("cuda")
     spent = joules(before, gpu.energy_mj())
-    if spent is None:
+    if not spent:
         found.unread[metric] = "the GPU has no energy counter, or is a slice of one"
     else:
         found.values[metric] = 1000 * spent / count
@@ -94,23 +97,33 @@ def _name(environ: Mapping[str, str]) -> str:
     return first if first.startswith("MIG-") else str(torch.cuda.get_device_properties(torch.cuda.current_device()).uuid)
 
 
-def read(device: str, pieces: Mapping[str, Piece], rows: int, timed: Callable[[], object]) -> Readings:
-    """Run `timed`, and read what there is to read beside it; `rows` are the examples of one step."""
-    found = Readings()
+def read(device: str, pieces: Mapping[str, Piece], rows: int, timed: Callable[[Callable[[], object]], object]) -> Readings:
+    """Read what there is to read of the pieces, then run `timed`, which calls what it is given between its rounds.
+
+    `rows` are the examples of one step.
+    """
+    found, start = Readings(), account()
     if device == "cpu":
-        start = account()
-        timed()
+        timed(lambda: None)
         found.disturbed = not_scheduled(start, account())
         return found
     gpu = open_gpu(_name(os.environ))
-    before = None if isinstance(gpu, Unread) else gpu.state()
+    states = [] if isinstance(gpu, Unread) else [gpu.state()]
     _memory(pieces, gpu, found)
     if "step" in pieces:
         _energy(pieces["step"], rows, gpu, found)
-    timed()
-    if isinstance(gpu, Unread) or before is None:
+
+    def watch() -> None:
+        if not isinstance(gpu, Unread):
+            states.append(gpu.state())
+
+    start = account()
+    timed(watch)
+    found.disturbed = not_scheduled(start, account())  # a host that lost its cores cannot feed its GPU
+    if isinstance(gpu, Unread):
         return found
-    after = gpu.state()
-    found.state = {name: value for name, value in asdict(after).items() if name in KEPT}
-    found.disturbed = why_disturbed(before, after)
+    states.append(gpu.state())
+    found.state = {name: value for name, value in asdict(states[-1]).items() if name in KEPT}
+    disturbances = [why for before, after in pairwise(states) if (why := why_disturbed(before, after))]
+    found.disturbed = "; ".join(dict.fromkeys(filter(None, [*disturbances[:1], found.disturbed])))
     return found

@@ -9,6 +9,7 @@ from pytest_ftcompare.compare.cost import Reading
 from pytest_ftcompare.compare.verdict import Judgement
 
 MOVED = ("worse", "changed", "better")
+UNSETTLED = "?: more than noise, less than the rule asks for; run it again on a quiet machine"
 COLUMNS = {"step": "step", "evaluation": "evaluation", "inference": "inference", "peak bytes": "peak"}
 
 
@@ -43,6 +44,8 @@ def _row(judgement: Judgement) -> str:
     versus = "~"
     if found:
         versus = f"{found[0].metric.split(',')[0]} {found[0].change:+.1%}"
+    elif unsettled := [one for one in judgement.costs if one.outcome == "open"]:
+        versus = f"{unsettled[0].metric.split(',')[0]} {unsettled[0].change:+.1%}?"
     elif all(one.outcome in ("new", "incomparable") for one in judgement.costs):
         versus = "new"
     return f"{judgement.id.split('-', 1)[0]:16}{cells} {versus:>15}"[:80].rstrip()
@@ -71,4 +74,6 @@ def table(judgements: Sequence[Judgement]) -> Iterator[str]:
     hows = sorted({cost.how for one in timed for cost in one.costs if cost.unit == "s" and cost.how})
     if hows:
         yield f"  times compared in {' and '.join(hows)}; peak: bytes of one update, counted"
+    if any(one.outcome == "open" for judgement in timed for one in judgement.costs):
+        yield f"  {UNSETTLED}"
     yield from _unread(judgements)

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 RUNS = 5
 SUITE = """
@@ -43,14 +44,14 @@ def more_work() -> None:
     from pytest_ftcompare.experiment.train import Training
 
     update = Training.update
-    sizes: dict[int, torch.Tensor] = {}
+    sizes: WeakKeyDictionary[Training, torch.Tensor] = WeakKeyDictionary()
 
     def costlier(self: Training, chosen: list[int]) -> Any:
-        if id(self) not in sizes:
+        if self not in sizes:
             tokens = sum(len(self.stage.rows[one]) for one in chosen)
             flops = 6 * tokens * sum(one.numel() for one in self.model.parameters())
-            sizes[id(self)] = torch.ones(round((0.05 * flops / 2) ** (1 / 3)), device=self.stage.targets.device).diag()
-        _ = sizes[id(self)] @ sizes[id(self)]
+            sizes[self] = torch.ones(round((0.05 * flops / 2) ** (1 / 3)), device=self.stage.targets.device).diag()
+        _ = sizes[self] @ sizes[self]
         return update(self, chosen)
 
     Training.update = costlier  # type: ignore[method-assign]
@@ -61,13 +62,13 @@ def sleep() -> None:
     from pytest_ftcompare.experiment.train import Training
 
     update = Training.update
-    fastest: dict[int, float] = {}
+    fastest: WeakKeyDictionary[Training, float] = WeakKeyDictionary()
 
     def waiting(self: Training, chosen: list[int]) -> Any:
         start = time.perf_counter()
         step = update(self, chosen)
-        fastest[id(self)] = min(time.perf_counter() - start, fastest.get(id(self), 1e9))
-        time.sleep(0.05 * fastest[id(self)])
+        fastest[self] = min(time.perf_counter() - start, fastest.get(self, 1e9))
+        time.sleep(0.05 * fastest[self])
         return step
 
     Training.update = waiting  # type: ignore[method-assign]
@@ -131,6 +132,7 @@ class Fault:
 
 def run(folder: Path, name: str, *arguments: str) -> dict[str, dict[str, Any]]:
     """Case -> its judgement, of one run with a fault in a process of its own."""
+    (folder / "judgements.json").unlink(missing_ok=True)
     command = [sys.executable, "-m", "pytest_ftcompare.scripts.faults", "--run", name, str(folder), *arguments]
     subprocess.run(command, cwd=folder, stdout=subprocess.DEVNULL, check=False)
     found: dict[str, dict[str, Any]] = json.loads((folder / "judgements.json").read_text())

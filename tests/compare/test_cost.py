@@ -6,7 +6,7 @@ from math import exp
 import pytest
 from results import make_result
 
-from pytest_ftcompare.compare.cost import KEPT, METRICS, WINDOWS, another, timed
+from pytest_ftcompare.compare.cost import KEPT, METRICS, WINDOWS, alone, another, timed
 from pytest_ftcompare.compare.environment import Difference
 from pytest_ftcompare.result import Window
 
@@ -113,7 +113,7 @@ def test_without_a_baseline_one_window_is_taken_to_be_shown():
 
 
 def test_a_baseline_without_windows_is_said_to_have_none():
-    assert held([], [window()])["step"].note == "its baseline has no reading of it"
+    assert held([], [window()])["step"].note == "its baseline has no undisturbed reading: --update-baselines on a quiet machine"
 
 
 def test_what_could_not_be_read_says_why():
@@ -141,16 +141,46 @@ def test_another_power_limit_makes_time_and_energy_incomparable_but_not_memory()
     assert found["allocated bytes, training"].outcome == "held"
 
 
+def test_windows_that_read_different_things_are_compared_by_what_both_read():
+    name = "process bytes, training"
+    base = [window(readings={name: 1e9}), window(unread={name: "the driver does not answer"})]
+    found = held(base, [window(unread={name: "x"}), window(readings={name: 1e9})])
+    assert found[name].outcome == "held"
+    assert found[name].base == 1e9
+
+
+def test_a_reading_of_nothing_is_not_compared():
+    name = "joules per 1000 examples"
+    assert held([window(readings={name: 5.0})], [window(readings={name: 0.0})])[name].note == "it read nothing"
+
+
+def test_a_gpus_times_are_compared_whatever_its_host():
+    environment = {"device": "nvidia-h200"}
+    base = make_result([0.8], windows=STILL, environment=environment)
+    new = make_result([0.8], windows=[window(1.06)] * 4, environment=environment)
+    (reading,) = timed(base, new, [Difference("cpu", "a", "b")])
+    assert reading.outcome == "worse"
+
+
+def test_what_a_case_costs_alone_is_what_it_read():
+    found = {one.metric: one for one in alone(make_result([0.8], windows=[window()], signature={"execution": {"flops": 9}}))}
+    assert (found["step"].new, found["step"].outcome, found["flops"].new) == (STEP, "new", 9)
+
+
 def test_noise_alone_is_never_called_worse_and_a_loss_of_a_twentieth_nearly_always_is():
-    """The rule on made-up windows with the noise that it assumes: 2,000 comparisons each, drawn with a fixed seed."""
-    rng = random.Random(0)
+    """The rule on made-up runs with the noise that it assumes, all windows of a run sharing that of their process."""
+    rng, noise = random.Random(0), METRICS["step"]
+
+    def process(loss=1.0):
+        shared = rng.gauss(0, noise.between)
+        return lambda: window(loss * exp(shared + rng.gauss(0, noise.within)))
 
     def drawn(loss):
-        base = [window(exp(rng.gauss(0, METRICS["step"].noise))) for _ in range(KEPT)]
+        base, new = process(), process(loss)
+        baseline = make_result([0.8], windows=[base() for _ in range(KEPT)])
         candidate = make_result([0.8], windows=[])
-        baseline = make_result([0.8], windows=base)
         while another(baseline, candidate, update=False):
-            candidate.windows.append(window(loss * exp(rng.gauss(0, METRICS["step"].noise))))
+            candidate.windows.append(new())
         return timed(baseline, candidate, [])[0].outcome
 
     assert sum(drawn(1.0) == "worse" for _ in range(2000)) <= 2

@@ -101,14 +101,14 @@ def test_without_nvml_the_device_files_are_counted(monkeypatch, tmp_path):
     assert count_gpus(tmp_path) == 3
 
 
-def test_free_memory_is_told_for_each_device_by_index_or_uuid_and_0_where_it_cannot_be(monkeypatch):
+def test_free_memory_is_told_for_each_device_that_can_be_read_by_index_or_uuid(monkeypatch):
     cards = {
         "GPU-a": h200(MemoryInfo=(10 * GIB, 80 * GIB)),
         "GPU-b": h200(MemoryInfo=NOT_SUPPORTED),
         f"MIG-{SLICE}": {"MemoryInfo": (2 * GIB, 18 * GIB)},
     }
     install(monkeypatch, FakeNvml(cards))
-    assert free_gpu_memory(["0", "GPU-b", "GPU-gone", f"MIG-{SLICE}"]) == [70 * GIB, 0, 0, 16 * GIB]
+    assert free_gpu_memory(["0", "GPU-b", "GPU-gone", f"MIG-{SLICE}"]) == [70 * GIB, 16 * GIB]
 
 
 @pytest.mark.parametrize(

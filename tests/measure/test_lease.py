@@ -43,7 +43,11 @@ def run(folder, workers):
     started = [
         subprocess.Popen([sys.executable, "-c", WORKER, str(folder), name, str(windows), end]) for name, windows, end in workers
     ]
-    while (folder / "log").read_text().count("here") < len(workers) if (folder / "log").exists() else True:
+    log, deadline = folder / "log", time.monotonic() + 60
+    log.touch()
+    while log.read_text().count("here") < len(workers):
+        assert time.monotonic() < deadline
+        assert all(one.poll() is None for one in started)
         time.sleep(0.01)
     (folder / "go").touch()
     codes = [one.wait(timeout=60) for one in started]

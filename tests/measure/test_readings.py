@@ -50,7 +50,7 @@ def pieces(cuda):
 
 def test_each_phase_has_its_own_peak_by_the_allocator_and_by_the_driver(cuda, monkeypatch):
     install_card(monkeypatch, processes=MINE)
-    found = read("cuda", pieces(cuda), 16, lambda: None)
+    found = read("cuda", pieces(cuda), 16, lambda watch: None)
     assert found.values["allocated bytes, training"] == 5 * GIB
     assert found.values["reserved bytes, training"] == 5 * GIB + 1
     assert found.values["allocated bytes, evaluation"] == 2 * GIB
@@ -60,7 +60,7 @@ def test_each_phase_has_its_own_peak_by_the_allocator_and_by_the_driver(cuda, mo
 
 def test_a_spike_between_two_samples_is_in_the_allocators_peak(cuda, monkeypatch):
     install_card(monkeypatch, processes=MINE)
-    found = read("cuda", {"step": cuda.uses(40 * GIB)}, 16, lambda: None)
+    found = read("cuda", {"step": cuda.uses(40 * GIB)}, 16, lambda watch: None)
     assert found.values["process bytes, training"] == 3 * GIB
     assert found.values["allocated bytes, training"] == 40 * GIB
 
@@ -69,39 +69,57 @@ def test_energy_is_given_for_a_thousand_examples(cuda, monkeypatch):
     monkeypatch.setattr(readings, "ENERGY", 0.05)
     steps = []
     install_card(monkeypatch, processes=MINE, TotalEnergyConsumption=lambda: 1000 * len(steps))  # a joule a step
-    found = read("cuda", {"step": Piece(lambda: steps.append(1))}, 16, lambda: None)
+    found = read("cuda", {"step": Piece(lambda: steps.append(1))}, 16, lambda watch: None)
     assert found.values["joules per 1000 examples"] == pytest.approx(1000 / 16)
 
 
 def test_the_state_that_is_kept_is_that_of_the_card_and_names_no_process(cuda, monkeypatch):
     install_card(monkeypatch, processes=MINE)
-    found = read("cuda", pieces(cuda), 16, lambda: None)
+    found = read("cuda", pieces(cuda), 16, lambda watch: None)
     assert found.state["power_limit"] == 700.0
     assert set(found.state) == set(readings.KEPT)
 
 
 def test_a_card_that_is_throttled_during_the_window_disturbs_it(cuda, monkeypatch):
     install_card(monkeypatch, processes=MINE, CurrentClocksEventReasons=[0, 0x40])
-    assert read("cuda", pieces(cuda), 16, lambda: None).disturbed == "the GPU was throttled (hw thermal)"
+    assert read("cuda", pieces(cuda), 16, lambda watch: None).disturbed == "the GPU was throttled (hw thermal)"
+
+
+def test_a_throttle_that_comes_and_goes_between_two_rounds_disturbs_the_window(cuda, monkeypatch):
+    install_card(monkeypatch, processes=MINE, CurrentClocksEventReasons=[0, 0, 0x40, 0])
+    found = read("cuda", {"evaluation": cuda.uses(GIB)}, 16, lambda watch: [watch() for _ in range(4)])
+    assert found.disturbed == "the GPU was throttled (hw thermal)"
+
+
+def test_a_host_that_lost_its_cores_disturbs_a_gpus_window(cuda, monkeypatch):
+    install_card(monkeypatch, processes=MINE)
+    accounts = iter([Account(0.0, 0.0, 0.0), Account(0.0, 0.0, 0.0), Account(10.0, 4.0, 0.0)])
+    monkeypatch.setattr(readings, "account", lambda: next(accounts))
+    assert "had this worker's cores for 40%" in read("cuda", pieces(cuda), 16, lambda watch: None).disturbed
+
+
+def test_an_energy_counter_that_stands_still_is_not_a_reading(cuda, monkeypatch):
+    install_card(monkeypatch, processes=MINE)
+    assert "joules per 1000 examples" in read("cuda", pieces(cuda), 16, lambda watch: None).unread
 
 
 def test_a_card_that_falls_off_the_bus_is_said_and_nothing_crashes(cuda, monkeypatch):
     install_card(monkeypatch, processes=[MINE, LOST], TotalEnergyConsumption=LOST, CurrentClocksEventReasons=[0, LOST])
-    found = read("cuda", pieces(cuda), 16, lambda: None)
+    found = read("cuda", pieces(cuda), 16, lambda watch: None)
     assert found.disturbed == "the GPU is lost"
     assert "joules per 1000 examples" in found.unread
 
 
 def test_a_container_that_hides_processes_says_that_their_memory_is_not_told(cuda, monkeypatch):
     install_card(monkeypatch, processes={})
-    found = read("cuda", pieces(cuda), 16, lambda: None)
+    found = read("cuda", pieces(cuda), 16, lambda watch: None)
     assert found.unread["process bytes, training"] == "the driver does not tell this process's memory"
     assert found.values["allocated bytes, training"] == 5 * GIB
 
 
 def test_an_old_card_without_an_energy_counter_says_so(cuda, monkeypatch):
     install_card(monkeypatch, processes=MINE, TotalEnergyConsumption=NOT_SUPPORTED)
-    found = read("cuda", pieces(cuda), 16, lambda: None)
+    found = read("cuda", pieces(cuda), 16, lambda watch: None)
     assert found.unread["joules per 1000 examples"] == "the GPU has no energy counter, or is a slice of one"
 
 
@@ -109,7 +127,7 @@ def test_without_a_driver_the_allocators_numbers_are_still_there(cuda, monkeypat
     from pytest_ftcompare.measure.nvml import Unread
 
     monkeypatch.setattr(readings, "open_gpu", lambda _: Unread("no NVIDIA driver"))
-    found = read("cuda", pieces(cuda), 16, lambda: None)
+    found = read("cuda", pieces(cuda), 16, lambda watch: None)
     assert found.values["allocated bytes, evaluation"] == 2 * GIB
     assert set(found.unread.values()) == {"no NVIDIA driver"}
     assert set(found.unread) == {"process bytes, training", "process bytes, evaluation", "joules per 1000 examples"}
@@ -117,7 +135,7 @@ def test_without_a_driver_the_allocators_numbers_are_still_there(cuda, monkeypat
 
 def test_a_method_that_does_not_train_has_no_memory_or_energy_of_training(cuda, monkeypatch):
     install_card(monkeypatch, processes=MINE)
-    found = read("cuda", {"evaluation": cuda.uses(GIB)}, 0, lambda: None)
+    found = read("cuda", {"evaluation": cuda.uses(GIB)}, 0, lambda watch: None)
     assert not [name for name in (*found.values, *found.unread) if "training" in name or "joules" in name]
 
 
@@ -125,7 +143,7 @@ def test_a_slice_is_opened_by_the_name_that_the_worker_was_given(cuda, monkeypat
     opened = []
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "MIG-90443af0")
     monkeypatch.setattr(readings, "open_gpu", lambda name: opened.append(name) or readings.Unread("x"))
-    read("cuda", {}, 0, lambda: None)
+    read("cuda", {}, 0, lambda watch: None)
     assert opened == ["MIG-90443af0"]
 
 
@@ -133,7 +151,7 @@ def test_on_a_cpu_the_window_runs_and_only_its_core_is_looked_at(monkeypatch):
     accounts = iter([Account(0.0, 0.0, 0.0), Account(10.0, 5.0, 0.0)])
     monkeypatch.setattr(readings, "account", lambda: next(accounts))
     ran = []
-    found = read("cpu", {}, 16, lambda: ran.append(1))
+    found = read("cpu", {}, 16, lambda watch: ran.append(1))
     assert ran == [1]
     assert (found.values, found.unread) == ({}, {})
-    assert found.disturbed == "other processes had this worker's core for 50% of the time"
+    assert found.disturbed == "other processes had this worker's cores for 50% of the time"

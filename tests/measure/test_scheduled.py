@@ -12,7 +12,7 @@ def test_a_worker_that_had_its_core_is_not_disturbed():
 
 def test_a_core_shared_with_other_processes_is_said_with_its_share():
     said = disturbed(Account(0.0, 5.0, 1.0), Account(10.0, 9.0, 1.0))
-    assert said == "other processes had this worker's core for 40% of the time"
+    assert said == "other processes had this worker's cores for 40% of the time"
 
 
 def test_cores_taken_by_other_virtual_machines_are_said():
@@ -20,20 +20,24 @@ def test_cores_taken_by_other_virtual_machines_are_said():
     assert said == "other virtual machines had this one's cores for 15% of the time"
 
 
-def test_the_systems_files_are_read(tmp_path, monkeypatch):
-    (tmp_path / "schedstat").write_text("111 2500000000 7\n")
-    (tmp_path / "stat").write_text("cpu  65177 0 8098 354726 541 0 75 321 0 0\ncpu0 1 2 3\n")
-    monkeypatch.setattr(scheduled, "ACCOUNT", tmp_path / "schedstat")
+def test_the_systems_files_are_read_for_all_threads_and_as_a_share_of_all_cores(tmp_path, monkeypatch):
+    for name, waited in (("7", 2_500_000_000), ("8", 500_000_000)):
+        (tmp_path / "task" / name).mkdir(parents=True)
+        (tmp_path / "task" / name / "schedstat").write_text(f"111 {waited} 7\n")
+    (tmp_path / "stat").write_text("cpu  65177 0 8098 354726 541 0 75 3200 0 0\ncpu0 1 2 3\n")
+    monkeypatch.setattr(scheduled, "THREADS", tmp_path / "task")
     monkeypatch.setattr(scheduled, "STEAL", tmp_path / "stat")
+    monkeypatch.setattr(scheduled.os, "cpu_count", lambda: 64)
     found = account()
-    assert (found.waited, found.stolen) == (2.5, 3.21)
+    assert (found.waited, found.stolen) == (3.0, 0.5)
 
 
-@pytest.mark.parametrize("text", [None, "", "111", "not a number at all"])
+@pytest.mark.parametrize("text", ["", "111", "not a number at all"])
 def test_a_system_without_such_an_account_says_nothing(tmp_path, monkeypatch, text):
-    file = tmp_path / "schedstat"
-    if text is not None:
-        file.write_text(text)
-    monkeypatch.setattr(scheduled, "ACCOUNT", file)
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7" / "schedstat").write_text(text)
+    monkeypatch.setattr(scheduled, "THREADS", tmp_path)
+    assert account() is None
+    monkeypatch.setattr(scheduled, "STEAL", tmp_path / "none")
     assert account() is None
     assert disturbed(None, None) == ""
