@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_ftcompare.bench import Bench, costs, take_windows
 from pytest_ftcompare.case import Case
-from pytest_ftcompare.compare import audit, baseline
+from pytest_ftcompare.compare import audit, baseline, cost
 from pytest_ftcompare.compare.verdict import Judgement, More, incomparable, judge, with_costs, without_baseline
 from pytest_ftcompare.hub import HubError
 from pytest_ftcompare.options import Settings
@@ -157,6 +157,8 @@ def _hold(prepared: Prepared, accepted: Result | None, settings: Settings, bench
         return Held(judgement, candidate, device)
     beside = accepted if accepted is not None and accepted.fingerprint == candidate.fingerprint else None
     timings = take_windows(prepared, beside, candidate, bench, update=settings.update)
+    if settings.update and cost.lacks_time(candidate):
+        judgement = replace(judgement, notes=[*judgement.notes, cost.NO_TIME])
     return Held(with_costs(judgement, costs(beside, candidate)), candidate, device, timings)
 
 

@@ -20,6 +20,8 @@ EVIDENCE = 3.5  # standard errors that a difference must be away from none, besi
 CONFIRMED = 2  # windows without which nothing is called worse or better
 WEIGHT = 4.0  # windows that the prior noise of a metric counts as
 
+NO_TIME = "every window was disturbed: its baseline holds no time"  # the note of such an update
+
 Outcome = Literal["held", "worse", "better", "open", "changed", "incomparable", "new"]
 
 
@@ -156,6 +158,11 @@ def alone(candidate: Result) -> list[Reading]:
     return [Reading(name, units[name], 0.0, value, 0.0, "", "new") for name, value in counts.items()]
 
 
+def lacks_time(candidate: Result) -> bool:
+    """Whether windows were taken and none may be judged."""
+    return bool(candidate.windows) and all(one.disturbed for one in candidate.windows)
+
+
 def another(baseline: Result | None, candidate: Result, *, update: bool) -> bool:
     """Whether to take another window: until a baseline has its own, until a comparison is settled, or once to be told."""
     if update:
@@ -165,7 +172,7 @@ def another(baseline: Result | None, candidate: Result, *, update: bool) -> bool
         return not candidate.windows
     changes = differences(baseline.environment, candidate.environment)
     readings = timed(baseline, candidate, changes)
-    unsettled = any(one.outcome == "open" for one in readings) or all(one.disturbed for one in candidate.windows)
+    unsettled = any(one.outcome == "open" for one in readings) or lacks_time(candidate)
     return unsettled and len(candidate.windows) < WINDOWS
 
 

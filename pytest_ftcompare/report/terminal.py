@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import groupby
 
+from pytest_ftcompare.compare.cost import NO_TIME
 from pytest_ftcompare.compare.verdict import FAILING, IDENTICAL, WORST_FIRST, Judgement
 from pytest_ftcompare.options import Settings
 from pytest_ftcompare.report import cost
@@ -105,6 +106,9 @@ def _remedy(session: Session, settings: Settings) -> Iterator[Line]:
             yield from ((line, {"red": True}) for line in wrapped(session.failure))
         else:
             yield f"{session.written} baselines written to {settings.baselines}: review git diff.", {"green": True}
+        if untimed := [one.id for one in judgements if NO_TIME in one.notes]:
+            text = f"{len(untimed)} baselines hold no time, as every window was disturbed: update {', '.join(untimed)} again"
+            yield from ((line, {"red": True}) for line in wrapped(f"{text} on a quiet machine."))
         if refused := [one for one in judgements if one.verdict == "invalid"]:
             yield f"{len(refused)} refused: their baselines stay as they were.", {"red": True}
         return

@@ -91,6 +91,14 @@ def test_a_worker_that_lost_its_core_is_not_called_slow(shell, monkeypatch):
     result.stdout.fnmatch_lines(["*not compared in 1 case: *(other processes had this*", "*1 case: 1 same.*"])
 
 
+def test_an_update_on_a_busy_machine_says_that_its_baselines_hold_no_time(shell, monkeypatch):
+    monkeypatch.setattr(scheduled, "SHARE", -1.0)
+    shell.update().stdout.fnmatch_lines(
+        ["1 baselines hold no time, as every window was disturbed: update*", "*on a quiet machine."]
+    )
+    assert len(results(shell)["full2"]["windows"]) == 6
+
+
 def test_more_work_in_a_step_is_found_by_counting_on_the_busiest_machine(shell, monkeypatch):
     from pytest_ftcompare.methods import full
 
