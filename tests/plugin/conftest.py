@@ -34,7 +34,10 @@ class Shell:
             """
         )
 
-    def run(self, *arguments: str) -> pytest.RunResult:
+    def run(self, *arguments: str, timed: bool = False) -> pytest.RunResult:
+        """Run pytest; nothing is timed unless a test is about time, whose noise no other test should meet."""
+        if not timed and not any(one.startswith(("--update", "--benchmark")) for one in arguments):
+            arguments = ("--benchmark-disable", *arguments)
         if any(one.startswith("-n") for one in arguments):
             return self.pytester.runpytest_subprocess(*PLUGIN, *arguments)
         return self.pytester.runpytest_inprocess(*PLUGIN, *arguments)

@@ -45,7 +45,7 @@ def test_the_first_case_of_a_method_carries_its_time_and_every_case_its_counts(s
 def test_a_run_that_costs_the_same_says_so_in_a_table(shell, undisturbed):
     shell.suite(methods=("full", "lora"))
     shell.update()
-    shell.run().stdout.fnmatch_lines(
+    shell.run(timed=True).stdout.fnmatch_lines(
         [
             "quick: what a method costs",
             "cost                    step  evaluation   inference        peak     vs baseline",
@@ -56,13 +56,13 @@ def test_a_run_that_costs_the_same_says_so_in_a_table(shell, undisturbed):
 
 
 def test_a_case_without_a_baseline_shows_what_it_costs(shell):
-    shell.run().stdout.fnmatch_lines(["quick: what a method costs", "full *ms *ms *ms *MiB *new"])
+    shell.run(timed=True).stdout.fnmatch_lines(["quick: what a method costs", "full *ms *ms *ms *MiB *new"])
 
 
 def test_a_slower_step_is_worse_and_named_with_its_seconds_and_its_unit(shell, undisturbed):
     shell.update()
     faster(shell)
-    result = shell.run()
+    result = shell.run(timed=True)
     assert result.ret == 1
     result.stdout.fnmatch_lines(
         [
@@ -77,7 +77,7 @@ def test_a_slower_step_is_worse_and_named_with_its_seconds_and_its_unit(shell, u
 def test_another_thread_count_makes_time_incomparable_and_the_case_is_still_judged(shell, undisturbed):
     shell.update()
     faster(shell)
-    result = shell.run("--ftcompare-threads=2")
+    result = shell.run("--ftcompare-threads=2", timed=True)
     assert result.ret == 0
     result.stdout.fnmatch_lines(["*not compared in 1 case: evaluation, inference, step (threads 1 -> 2)*", "*1 case: 1 same.*"])
 
@@ -86,7 +86,7 @@ def test_a_worker_that_lost_its_core_is_not_called_slow(shell, monkeypatch):
     shell.update()
     faster(shell)
     monkeypatch.setattr(scheduled, "SHARE", -1.0)
-    result = shell.run()
+    result = shell.run(timed=True)
     assert result.ret == 0
     result.stdout.fnmatch_lines(["*not compared in 1 case: *(other processes had this*", "*1 case: 1 same.*"])
 
