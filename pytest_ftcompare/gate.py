@@ -45,6 +45,7 @@ class Held:
             "device": environment["cpu"] if self.device == "cpu" else self.device,
             "environment": {name: value for name, value in environment.items() if "/" not in name},
             "verdict": self.judgement.verdict,
+            "moved": [one.metric for one in self.judgement.costs if one.outcome in ("worse", "changed", "better")],
             "yardsticks": window.times[what][1],
             **self.judgement.scores,
             **self.result.signature["execution"],

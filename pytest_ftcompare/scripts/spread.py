@@ -23,7 +23,7 @@ from typing import Any
 
 SUITE = "suites/test_peft_methods.py"
 WAYS = ("-n0", "-n4")
-RUNS = 5  # of each way
+RUNS = 5  # of each way, unless a second argument says
 
 
 def run(way: str) -> list[dict[str, Any]]:
@@ -56,6 +56,7 @@ def summary(runs: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]]) -> dict[s
         unit: {way: defaultdict(list) for way in runs} for unit in ("yardsticks", "seconds")
     }
     verdicts: Counter[str] = Counter()
+    moved: Counter[str] = Counter()
     disturbed = 0
     for way, found in runs.items():
         for entries in found:
@@ -65,6 +66,7 @@ def summary(runs: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]]) -> dict[s
                 by_unit["seconds"][way][key].append(one["stats"]["median"])
                 disturbed += bool(one["extra_info"]["disturbed"])
             verdicts.update({_method(one): str(one["extra_info"]["verdict"]) for one in entries}.values())
+            moved.update({f"{_method(one)}: {name}" for one in entries for name in one["extra_info"]["moved"]})
     pieces = sorted({piece for way in runs for _, piece in by_unit["seconds"][way]})
     methods = sorted({method for way in runs for method, _ in by_unit["seconds"][way]})
     spread = {
@@ -92,21 +94,22 @@ def summary(runs: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]]) -> dict[s
         "spread, SD of logarithm": spread,
         "ratio of medians, -n4 to -n0": ratios,
         "verdicts": dict(sorted(verdicts.items())),
+        "moved": dict(sorted(moved.items())),
         "entries in disturbed windows": disturbed,
     }
 
 
-def main(file: Path) -> None:
+def main(file: Path, count: int) -> None:
     """Run, and write the record after each pair of runs, so that a run cut short leaves what it has."""
     runs: dict[str, list[list[dict[str, Any]]]] = {way: [] for way in WAYS}
-    for number in range(1, RUNS + 1):
+    for number in range(1, count + 1):
         for way in WAYS:
             runs[way].append(run(way))
-            print(f"run {number} of {RUNS} with {way}", file=sys.stderr, flush=True)
+            print(f"run {number} of {count} with {way}", file=sys.stderr, flush=True)
         environment = runs["-n0"][0][0]["extra_info"]["environment"]
         record = {"date": date.today().isoformat(), "environment": environment, **summary(runs)}
         file.write_text(f"{json.dumps(record, indent=1)}\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else RUNS)

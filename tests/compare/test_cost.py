@@ -34,8 +34,8 @@ def test_the_same_times_are_held_after_one_window():
     assert outcome(STILL, [window(1.003)]) == "held"
 
 
-@pytest.mark.parametrize(("step", "expected"), [(1.05, "worse"), (0.95, "better")])
-def test_a_twentieth_more_or_less_time_is_found_when_the_windows_agree(step, expected):
+@pytest.mark.parametrize(("step", "expected"), [(1.06, "worse"), (0.94, "better")])
+def test_more_or_less_time_is_found_when_the_windows_agree(step, expected):
     reading = held(STILL, [window(step), window(step * 1.003), window(step * 0.998), window(step)])["step"]
     assert reading.outcome == expected
     assert reading.change == pytest.approx(step - 1, abs=0.003)
@@ -167,7 +167,7 @@ def test_what_a_case_costs_alone_is_what_it_read():
     assert (found["step"].new, found["step"].outcome, found["flops"].new) == (STEP, "new", 9)
 
 
-def test_noise_alone_is_never_called_worse_and_a_loss_of_a_twentieth_nearly_always_is():
+def test_noise_alone_is_never_called_worse_and_a_loss_is_found_by_its_size():
     """The rule on made-up runs with the noise that it assumes, all windows of a run sharing that of their process."""
     rng, noise = random.Random(0), METRICS["step"]
 
@@ -183,5 +183,6 @@ def test_noise_alone_is_never_called_worse_and_a_loss_of_a_twentieth_nearly_alwa
             candidate.windows.append(new())
         return timed(baseline, candidate, [])[0].outcome
 
-    assert sum(drawn(1.0) == "worse" for _ in range(2000)) <= 2
-    assert sum(drawn(1.05) == "worse" for _ in range(2000)) >= 1700
+    assert sum(drawn(1.0) == "worse" for _ in range(2000)) <= 1
+    assert sum(drawn(1.05) == "worse" for _ in range(2000)) >= 1000
+    assert sum(drawn(1.08) == "worse" for _ in range(2000)) >= 1980
