@@ -1,7 +1,7 @@
 """Faults of cost, injected into running cases from outside: which of them the gate finds, and by what.
 
-`python -m pytest_ftcompare.scripts.faults docs/faults.json` makes baselines of a few small cases in a folder of its own, runs
-them unchanged, then with one fault after the other, some times each. A fault is what a library upgrade may bring: more work, a
+`python -m pytest_ftcompare.scripts.faults docs/faults.json [FAULT ...]` makes baselines of a few small cases in a folder of its
+own, and runs them with one fault after the other, some times each; all faults, or those named, the others staying on record. A fault is what a library upgrade may bring: more work, a
 wait, a wider type, a lost option, a forgotten copy.
 """
 
@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -75,12 +75,14 @@ def sleep() -> None:
 
 
 def wider_state() -> None:
-    """The optimiser keeps its moments in twice the width."""
+    """Between updates the optimiser keeps its moments in twice the width."""
     import torch
 
     step = torch.optim.AdamW.step
 
     def wide(self: torch.optim.AdamW, *arguments: Any) -> Any:
+        for state in self.state.values():
+            state["exp_avg"], state["exp_avg_sq"] = state["exp_avg"].float(), state["exp_avg_sq"].float()
         done = step(self, *arguments)
         for state in self.state.values():
             state["exp_avg"], state["exp_avg_sq"] = state["exp_avg"].double(), state["exp_avg_sq"].double()
@@ -156,14 +158,14 @@ def _run_here(name: str, folder: str, *arguments: str) -> None:
     (Path(folder) / "judgements.json").write_text(json.dumps(seen.found))
 
 
-def main(file: Path) -> None:
-    """Run all faults, and write the record."""
-    record: dict[str, Any] = {}
+def main(file: Path, names: Sequence[str]) -> None:
+    """Run the faults, and write the record."""
+    record: dict[str, Any] = json.loads(file.read_text())["faults"] if file.exists() else {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "test_faults.py").write_text(SUITE)
         run(folder, "nothing", "--update-baselines")
-        for fault in FAULTS:
+        for fault in names or FAULTS:
             runs = [run(folder, fault) for _ in range(RUNS)]
             one = record[fault] = {}
             for case in runs[0]:
@@ -180,4 +182,4 @@ if __name__ == "__main__":
     if sys.argv[1] == "--run":
         _run_here(*sys.argv[2:])
     else:
-        main(Path(sys.argv[1]))
+        main(Path(sys.argv[1]), sys.argv[2:])
