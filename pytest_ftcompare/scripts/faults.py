@@ -1,8 +1,8 @@
 """Faults of cost, injected into running cases from outside: which of them the gate finds, and by what.
 
 `python -m pytest_ftcompare.scripts.faults docs/faults.json [FAULT ...]` makes baselines of a few small cases in a folder of its
-own, and runs them with one fault after the other, some times each; all faults, or those named, the others staying on record. A fault is what a library upgrade may bring: more work, a
-wait, a wider type, a lost option, a forgotten copy.
+own, and runs them with one fault after the other, some times each; all faults, or those named, the others staying on record. A
+fault is what a library upgrade may bring: more work, a wait, a wider type, a lost option, a forgotten copy.
 """
 
 from __future__ import annotations
