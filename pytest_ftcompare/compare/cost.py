@@ -43,8 +43,8 @@ class Metric:
 METRICS = {
     "step": Metric("s", 0.03, 0.007, 0.006),
     "evaluation": Metric("s", 0.03, 0.007, 0.006),
-    "inference": Metric("s", 0.10, 0.045, 0.027),  # of one row, which is Python's time: it differs from process to process
-    "merged inference": Metric("s", 0.10, 0.02, 0.017),
+    "inference": Metric("s", 0.25, 0.045, 0.027),  # of one row, which is Python's time: it differs from process to process
+    "merged inference": Metric("s", 0.15, 0.02, 0.017),
     "allocated bytes, training": Metric("B", 0.01, 0.0005, 0.0005),
     "allocated bytes, evaluation": Metric("B", 0.01, 0.0005, 0.0005),
     "reserved bytes, training": Metric("B", 0.02, 0.002, 0.002),

@@ -9,8 +9,9 @@ from pytest_ftcompare.compare.cost import Reading
 from pytest_ftcompare.compare.verdict import Judgement
 
 MOVED = ("worse", "changed", "better")
-UNSETTLED = "?: more than noise, less than the rule asks for; run it again on a quiet machine"
-COLUMNS = {"step": "step", "evaluation": "evaluation", "inference": "inference", "peak bytes": "peak"}
+UNSETTLED = "?: not settled by its windows, not judged"
+NAME = 20  # columns for a method; all columns together are 80
+COLUMNS = {"step": ("step", 9), "evaluation": ("evaluation", 11), "inference": ("inference", 10), "peak bytes": ("peak", 11)}
 
 
 def amount(value: float, unit: str) -> str:
@@ -37,18 +38,18 @@ def moved(judgement: Judgement) -> list[Reading]:
 def _row(judgement: Judgement) -> str:
     by_name = {one.metric: one for one in judgement.costs}
     cells = ""
-    for name in COLUMNS:
+    for name, (_, width) in COLUMNS.items():
         one = by_name.get(name)
-        cells += f"{amount(one.new, one.unit) if one else '':>12}"
+        cells += f"{amount(one.new, one.unit) if one else '':>{width}}"
     found = moved(judgement)
     versus = "~"
     if found:
-        versus = f"{found[0].metric.split(',')[0]} {found[0].change:+.1%}"
+        versus = f"{found[0].metric.split()[0]} {found[0].change:+.1%}"
     elif unsettled := [one for one in judgement.costs if one.outcome == "open"]:
-        versus = f"{unsettled[0].metric.split(',')[0]} {unsettled[0].change:+.1%}?"
+        versus = f"{unsettled[0].metric.split()[0]} {unsettled[0].change:+.1%}?"
     elif all(one.outcome in ("new", "incomparable") for one in judgement.costs):
         versus = "new"
-    return f"{judgement.id.split('-', 1)[0]:16}{cells} {versus:>15}"[:80].rstrip()
+    return f"{judgement.id.split('-', 1)[0]:{NAME}}{cells} {versus:>18}"
 
 
 def _unread(judgements: Sequence[Judgement]) -> Iterator[str]:
@@ -68,7 +69,7 @@ def table(judgements: Sequence[Judgement]) -> Iterator[str]:
     timed = [one for one in judgements if any(cost.unit == "s" for cost in one.costs)]
     if not timed:
         return
-    yield f"{'cost':16}{''.join(f'{title:>12}' for title in COLUMNS.values())} {'vs baseline':>15}"
+    yield f"{'cost':{NAME}}{''.join(f'{title:>{width}}' for title, width in COLUMNS.values())} {'vs baseline':>18}"
     for one in sorted(timed, key=lambda one: (not moved(one), one.id)):
         yield _row(one)
     hows = sorted({cost.how for one in timed for cost in one.costs if cost.unit == "s" and cost.how})

@@ -48,7 +48,7 @@ def test_a_run_that_costs_the_same_says_so_in_a_table(shell, undisturbed):
     shell.run(timed=True).stdout.fnmatch_lines(
         [
             "quick: what a method costs",
-            "cost                    step  evaluation   inference        peak     vs baseline",
+            "cost                     step evaluation inference       peak        vs baseline",
             "*full *ms *ms *ms *MiB *",
             "  times compared in yardsticks; peak: bytes of one update, counted",
         ]
