@@ -220,7 +220,7 @@ def test_an_expected_failure_is_pytests_own(shell):
 
 def test_the_remedy_repeats_the_runs_own_options(shell):
     shell.run("--ftcompare-threads=2").stdout.fnmatch_lines(
-        ["*pytest --ftcompare-threads=2 --update-baselines 'test_quick.py*"]
+        ["*pytest --ftcompare-threads=2 --ftcompare-window=0.0 --update-baselines 'test_quick.py*"]
     )
 
 
