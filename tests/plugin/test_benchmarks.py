@@ -279,7 +279,8 @@ def test_what_is_missing_is_named(monkeypatch, place, attribute, name):
 
 
 @pytest.mark.parametrize(("way", "sees"), [((), "*benchmark: 3 tests*"), (("-n2",), "*automatically disabled*")])
-def test_another_pytest_benchmark_is_left_to_its_own_ways(bench, way, sees):
+def test_another_pytest_benchmark_is_left_to_its_own_ways(bench, way, sees, monkeypatch):
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)  # this test's own worker, which pytest-benchmark would see
     bench.pytester.makepyfile(
         another="from pytest_ftcompare import benchmarks\nbenchmarks.PRIVATE = {'session.BenchmarkSession': ('gone',)}\n"
     )
