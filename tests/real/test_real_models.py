@@ -67,9 +67,9 @@ def test_a_real_case_lives_through_update_and_gate(pytester, method, task, model
         f"--ftcompare-hub={HUB}",
         "--ftcompare-seeds=1",
     )
-    written = pytester.runpytest_inprocess(*arguments, "--update-baselines")
+    written = pytester.runpytest_inprocess(*arguments, "--update-baselines", "--ftcompare-window=0")
     assert written.ret == 0, written.stdout.str()
-    held = pytester.runpytest_inprocess(*arguments)
+    held = pytester.runpytest_inprocess(*arguments, "--benchmark-disable")
     assert held.ret == 0
     held.stdout.fnmatch_lines(["*identical*(1 seed)*same*"])
 
