@@ -26,15 +26,18 @@ def trace_of(steps: list[Step]) -> Trace:
     return Trace(digest([[one.loss, one.norm] for one in steps]), first, curve)
 
 
-def run_seed(prepared: Prepared, seed: int, progress: Progress) -> Sample:
-    """Train and evaluate one seed; raises `TrainingError` where a loss or a score is not finite."""
+def run_seed(prepared: Prepared, seed: int, progress: Progress, stream: int = 0) -> Sample:
+    """Train and evaluate one seed; raises `TrainingError` where a loss or a score is not finite.
+
+    Another `stream` keeps the seed's rows and moves all else that is drawn: initialisation, order, dropout.
+    """
     trial = Trial(prepared, seed, prepared.case.shots)
-    torch.manual_seed(seed)
+    torch.manual_seed(seed + stream)
     model = prepared.adapted()
     steps: list[Step] = []
     if prepared.method.trains:
         for stage in prepared.method.stages(model, trial):
-            steps += train(model, prepared.method, stage, seed, progress)
+            steps += train(model, prepared.method, stage, seed + stream, progress)
 
     progress(0, 0, 0.0)
     metrics: dict[str, float] = {}
