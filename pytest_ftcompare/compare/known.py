@@ -1,0 +1,86 @@
+"""Known upstream faults: a broken invariant that is a library's is recorded here, with its versions and a link.
+
+The record is strict both ways: outside the versions that it names the invariant is as broken as any other, and where it holds
+although the record says that it does not, somebody is told to remove the record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from packaging.specifiers import SpecifierSet
+from packaging.version import InvalidVersion, Version
+
+KNOWN = "known upstream fault"  # how a note begins, of a fault that is there
+MENDED = "mended upstream"  # and of one that is there no more
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a record is about in a case; `family` is transformers' `model_type`."""
+
+    method: str
+    ask: str
+    family: str
+
+
+@dataclass(frozen=True)
+class Fault:
+    """`package` in `versions` (a specifier, PEP 440) breaks an invariant, whose sentence begins with `sentence`.
+
+    It concerns the methods, asks and families named; none named means all.
+    """
+
+    package: str
+    versions: str
+    sentence: str
+    link: str
+    methods: tuple[str, ...] = ()
+    asks: tuple[str, ...] = ()
+    families: tuple[str, ...] = ()
+
+    def concerns(self, facts: Facts, environment: Mapping[str, object]) -> bool:
+        """Whether it is to be expected of this case with the libraries of `environment`, versions by package."""
+        named = ((self.methods, facts.method), (self.asks, facts.ask), (self.families, facts.family))
+        if any(some and one not in some for some, one in named):
+            return False
+        try:
+            installed = Version(str(environment.get(self.package, "")))
+        except InvalidVersion:  # "not installed", or not recorded
+            return False
+        return SpecifierSet(self.versions, prereleases=True).contains(installed)
+
+
+FAULTS = (
+    Fault(
+        "peft",
+        "<=0.21.2",
+        "it must merge into its base model, that raised AttributeError: 'RobertaClassificationHead' object has no attribute",
+        "docs/upstream.md#3-vera-oft-and-ia3-cannot-be-unloaded-from-a-head-of-several-modules",
+        methods=("vera", "oft", "ia3"),
+        asks=("head",),
+        families=("roberta",),
+    ),
+)
+
+
+def explain(
+    broken: Iterable[str], facts: Facts, environment: Mapping[str, object], faults: Iterable[Fault] = FAULTS
+) -> tuple[list[str], list[str]]:
+    """(unexplained, notes): the broken invariants that no record explains, and what is to be said of those that one does.
+
+    A fault that is recorded for the case and does not show is a note that begins with `MENDED`, but not where something
+    unexplained is broken too: that may have kept its invariant from being checked.
+    """
+    unexplained, notes, mended = list(broken), [], []
+    for fault in faults:
+        if not fault.concerns(facts, environment):
+            continue
+        shown = [one for one in unexplained if one.startswith(fault.sentence)]
+        unexplained = [one for one in unexplained if one not in shown]
+        notes += [f"{KNOWN} of {fault.package} {fault.versions}: {one} ({fault.link})" for one in shown]
+        if not shown:
+            what = f"{fault.package} {environment[fault.package]} does not show the fault recorded for {fault.versions}"
+            mended.append(f"{MENDED}: {what}, {fault.sentence!r} ({fault.link}): remove the record in compare/known.py")
+    return unexplained, notes if unexplained else notes + mended
