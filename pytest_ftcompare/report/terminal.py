@@ -8,13 +8,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 from pytest_ftcompare.compare.cost import NO_TIME
 from pytest_ftcompare.compare.verdict import FAILING, IDENTICAL, WORST_FIRST, Judgement
-from pytest_ftcompare.options import Settings
-from pytest_ftcompare.report import cost
+from pytest_ftcompare.report import cost, update
 from pytest_ftcompare.report.failure import change, wrapped
-from pytest_ftcompare.session import Session
+
+if TYPE_CHECKING:  # options import pytest, which comparing two folders does without
+    from pytest_ftcompare.options import Settings
+    from pytest_ftcompare.session import Session
 
 Line = tuple[str, dict[str, bool]]
 PLAIN: dict[str, bool] = {}
@@ -22,7 +25,8 @@ FEW = 3  # edited files that are listed one by one
 NAME = 20  # columns for a method; all columns together are 80
 
 
-def _rank(one: Judgement) -> tuple[int, str]:
+def rank(one: Judgement) -> tuple[int, str]:
+    """The gravest verdict first, then by name."""
     return WORST_FIRST.index(one.verdict), one.id
 
 
@@ -59,22 +63,22 @@ def _row(one: Judgement) -> str:
     return f"{method:{NAME}}{base:>13}{new:>13} {versus:<21}{one.verdict:>12}"
 
 
-def _moved(judgements: list[Judgement]) -> Iterator[Line]:
+def moved(judgements: list[Judgement]) -> Iterator[Line]:
     """Each case that moved: its name, what moved, its first sign."""
-    for one in sorted(judgements, key=_rank):
+    for one in sorted(judgements, key=rank):
         if one.verdict in ("same", "new"):
             continue
         yield f"{one.verdict}: {one.id}", {"bold": True}
-        moved = [item for item in one.comparisons if item.outcome in ("worse", "better")]
-        for comparison in moved:
-            yield from _wrapped(f"  {change(comparison)}")
+        for comparison in one.comparisons:
+            if comparison.outcome in ("worse", "better"):
+                yield from _wrapped(f"  {change(comparison)}")
         for reading in cost.moved(one):
             yield from _wrapped(f"  {cost.change(reading)}")
         for sign in (one.signs or [note for note in one.notes if note != IDENTICAL])[:1]:
             yield from _wrapped(f"  first sign: {sign}")
 
 
-def _changes(judgements: list[Judgement]) -> Iterator[Line]:
+def changes(judgements: list[Judgement]) -> Iterator[Line]:
     """What changed in the environment, each difference once; many edited files in one paragraph."""
     found = [change for one in judgements for change in one.changes if change.name != "commit"]
     code = sorted({change.name for change in found if change.is_code})
@@ -90,7 +94,8 @@ def _changes(judgements: list[Judgement]) -> Iterator[Line]:
         yield "Nothing changed in the environment since the baselines.", PLAIN
 
 
-def _counts(judgements: list[Judgement]) -> str:
+def counts(judgements: list[Judgement]) -> str:
+    """ "3 cases: 2 same, 1 worse." """
     counted = Counter(one.verdict for one in judgements)
     words = ", ".join(f"{counted[verdict]} {verdict}" for verdict in reversed(WORST_FIRST) if counted[verdict])
     return f"{len(judgements)} case{'s' * (len(judgements) != 1)}: {words}."
@@ -98,24 +103,26 @@ def _counts(judgements: list[Judgement]) -> str:
 
 def _remedy(session: Session, settings: Settings) -> Iterator[Line]:
     judgements = session.judgements
-    bad = [one for one in judgements if one.verdict in FAILING]
+    judged = [one for one in judgements if (one.suite, one.id) not in session.updated]
     if session.update:
         if session.interrupted:
             yield "Interrupted: no baseline was written.", {"yellow": True}
         elif session.failure:
             yield from ((line, {"red": True}) for line in wrapped(session.failure))
         else:
-            yield f"{session.written} baselines written to {settings.baselines}: review git diff.", {"green": True}
+            yield f"{len(session.written)} baselines written to {settings.baselines}: review git diff.", {"green": True}
         if untimed := [one.id for one in judgements if NO_TIME in one.notes]:
             text = f"{len(untimed)} baselines hold no time, as every window was disturbed: update {', '.join(untimed)} again"
             yield from ((line, {"red": True}) for line in wrapped(f"{text} on a quiet machine."))
         if refused := [one for one in judgements if one.verdict == "invalid"]:
             yield f"{len(refused)} refused: their baselines stay as they were.", {"red": True}
+    yield from update.stale(session)
+    if session.update and not session.new_only:
         return
     if session.blind:
         blind = f"{len(session.blind)} of {len(judgements)} cases could not be compared: a gate that can't see is not green."
         yield from ((line, {"red": True}) for line in wrapped(blind))
-    if bad:
+    if any(one.verdict in FAILING for one in judged):
         yield "Run only these again with --lf; accept them with --lf --update-baselines.", PLAIN
 
 
@@ -126,8 +133,8 @@ def lines(session: Session, settings: Settings) -> Iterator[Line]:
         title = f"{suite}: {setting}"
         yield f"{title:<28}", PLAIN
         yield f"{'accuracy':{NAME}}{'baseline':>13}{'new':>13} {'vs baseline':<21}{'verdict':>12}", PLAIN
-        for one in sorted(group, key=_rank):
-            yield _row(one), {"red": True} if one.verdict in FAILING and not session.update else PLAIN
+        for one in sorted(group, key=rank):
+            yield _row(one), {"red": True} if one.verdict in FAILING and (one.suite, one.id) not in session.updated else PLAIN
         yield "", PLAIN
     for suite, group in groupby(by_suite, key=lambda one: one.suite):
         if found := list(cost.table(list(group))):
@@ -135,7 +142,8 @@ def lines(session: Session, settings: Settings) -> Iterator[Line]:
             for text in found:
                 yield from _wrapped(text) if text.startswith("  ") else [(text, PLAIN)]
             yield "", PLAIN
-    yield from _moved(session.judgements)
-    yield from _changes(session.judgements)
-    yield _counts(session.judgements), {"bold": True}
+    yield from moved([one for one in session.judgements if not update.replaced(session, one)])
+    yield from update.written(session)
+    yield from changes(session.judgements)
+    yield counts(session.judgements), {"bold": True}
     yield from _remedy(session, settings)
