@@ -8,10 +8,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from pytest_ftcompare.compare.statistics import LOOKS
 from pytest_ftcompare.result import Result
 
 CEILING = 0.97  # above it a case has no room to get worse or better in a way that shows
+SEEDS = 3  # of a baseline at least: fewer say nothing of its mean
 ABOVE_MAJORITY = 0.03  # what "clearly above the majority class" is
 
 
@@ -36,8 +36,8 @@ def judgeable(result: Result) -> Iterator[str]:
     majority = result.majority["test"]
     if len(scores) > 1 and len({sample.correct["test"] for sample in result.samples}) == 1:
         yield f"repeated outcomes: all {len(scores)} seeds were right on exactly the same rows"
-    if len(scores) < min(LOOKS):
-        yield f"too few seeds: {len(scores)} of at least {min(LOOKS)}, with which nothing could be called worse"
+    if len(scores) < SEEDS:
+        yield f"too few seeds: {len(scores)} of at least {SEEDS}, with which nothing could be called worse"
     constant = [sample.seed for sample in result.samples if max(sample.predicted["test"]) == sum(sample.predicted["test"])]
     if constant:
         yield f"constant predictor: seed {constant[0]} gave every test row the same class"

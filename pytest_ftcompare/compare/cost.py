@@ -72,6 +72,7 @@ class Reading:
     how: str
     outcome: Outcome
     note: str = ""
+    error: float = 0.0  # standard error of the change's logarithm, of what windows read
 
 
 def _unit(changes: Sequence[Difference], device: str) -> tuple[str, float]:
@@ -97,8 +98,8 @@ def _logs(windows: Sequence[Window], metric: str, how: str) -> list[float]:
     return [math.log(one) for one in values if one]
 
 
-def _settle(base: Sequence[float], new: Sequence[float], metric: Metric, factor: float) -> Outcome:
-    """Significance and a margin, with a noise that few windows borrow from the prior."""
+def _settle(base: Sequence[float], new: Sequence[float], metric: Metric, factor: float) -> tuple[Outcome, float]:
+    """Significance and a margin, with a noise that few windows borrow from the prior; and the standard error."""
     change = fmean(new) - fmean(base)
     squares = sum((one - fmean(group)) ** 2 for group in (base, new) for one in group)
     freedom = WEIGHT + len(base) + len(new) - 2
@@ -106,8 +107,8 @@ def _settle(base: Sequence[float], new: Sequence[float], metric: Metric, factor:
     error = math.sqrt(2 * (factor * metric.between) ** 2 + within * (1 / len(base) + 1 / len(new)))
     margin = factor * metric.margin
     if abs(change) > max(margin, EVIDENCE * error):
-        return "open" if len(new) < CONFIRMED else "worse" if change > 0 else "better"
-    return "held" if change + error < margin else "open"
+        return ("open" if len(new) < CONFIRMED else "worse" if change > 0 else "better"), error
+    return ("held" if change + error < margin else "open"), error
 
 
 def _obstacle(metric: Metric, base: Window, new: Window, unit: str, factor: float) -> str:
@@ -142,9 +143,9 @@ def timed(baseline: Result, candidate: Result, changes: Sequence[Difference]) ->
         if obstacle:
             found.append(Reading(name, metric.unit, 0.0, value, 0.0, "", "incomparable", obstacle))
             continue
-        outcome = _settle(base, new, metric, factor if metric.unit == "s" else 1.0)
+        outcome, error = _settle(base, new, metric, factor if metric.unit == "s" else 1.0)
         change = math.exp(fmean(new) - fmean(base)) - 1
-        found.append(Reading(name, metric.unit, _value(before, name), value, change, how, outcome))
+        found.append(Reading(name, metric.unit, _value(before, name), value, change, how, outcome, error=error))
     return found
 
 

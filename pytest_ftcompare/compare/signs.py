@@ -1,13 +1,38 @@
-"""What a run computes against what its baseline computed: structure, probe and trace, each difference a sentence."""
+"""What a run computes against what its baseline computed: structure, probe and trace, each difference a sign.
+
+A sign has a level, the place in the computation where it shows; the first level names where a run left its baseline.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
-from pytest_ftcompare.result import Result, Trace
+from pytest_ftcompare.result import Result, Sample, Trace
 
 Relation = Literal["identical", "equivalent", "changed"]
+Level = Literal[
+    "invariant",
+    "recipe",
+    "signature",
+    "outputs before any update",
+    "loss at step 0",
+    "gradient norm",
+    "first update",
+    "training rows",
+    "loss curve",
+    "predictions",
+    "outcome",
+    "cost",
+]
+
+
+class Sign(NamedTuple):
+    """A difference: where it shows, and the sentence that says it."""
+
+    level: Level
+    text: str
+
 
 # Relative tolerances of a deterministic float32 computation on another machine: instruction sets and thread counts were
 # seen to move the probe's loss by under 1e-6 and its gradient norms by under 1e-4 (docs/statistics.md).
@@ -28,18 +53,18 @@ def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         yield path, value
 
 
-def recipe(base: Result, new: Result) -> list[str]:
+def recipe(base: Result, new: Result) -> list[Sign]:
     """Hyper-parameters that a method's file or a case sets otherwise."""
     before, after = dict(_leaves(base.recipe)), dict(_leaves(new.recipe))
     names = sorted(set(before) | set(after))
     return [
-        f"recipe {name.removeprefix('options.')} {before.get(name, 'absent')} -> {after.get(name, 'absent')}"
+        Sign("recipe", f"recipe {name.removeprefix('options.')} {before.get(name, 'absent')} -> {after.get(name, 'absent')}")
         for name in names
         if before.get(name) != after.get(name)
     ]
 
 
-def structure(base: Result, new: Result) -> list[str]:
+def structure(base: Result, new: Result) -> list[Sign]:
     """Differences of the structural signature, which is exact on every machine."""
     before = dict(_leaves(base.signature["structure"]))
     after = dict(_leaves(new.signature["structure"]))
@@ -52,34 +77,34 @@ def structure(base: Result, new: Result) -> list[str]:
                 found.append(f"trains {what}: {before.get(name, 0)} -> {after.get(name, 0)} tensors")
             else:
                 found.append(f"{short} {before.get(name, 'absent')} -> {after.get(name, 'absent')}")
-    return found
+    return [Sign("signature", one) for one in found]
 
 
 def _far(base: float, new: float, tolerance: float, scale: float) -> bool:
     return not abs(new - base) <= tolerance * scale
 
 
-def probe(base: Result, new: Result) -> list[str]:
+def probe(base: Result, new: Result) -> list[Sign]:
     """Differences of the probe beyond rounding."""
     before, after = base.probe, new.probe
-    found = []
+    found: list[Sign] = []
     flat_before = [one for row in before["outputs"] for one in row]
     flat_after = [one for row in after["outputs"] for one in row]
     scale = max(1.0, *(abs(one) for one in flat_before))
     if len(flat_before) != len(flat_after) or any(
         _far(b, a, LOSS, scale) for b, a in zip(flat_before, flat_after, strict=False)
     ):
-        found.append("outputs of the probe batch differ before any update")
+        found.append(Sign("outputs before any update", "outputs of the probe batch differ before any update"))
     if "loss" in before and "loss" in after:
         for name, tolerance in (("loss", LOSS), ("norm", GRADIENT)):
             if _far(before[name], after[name], tolerance, abs(before[name])):
-                word = "loss" if name == "loss" else "gradient norm"
-                found.append(f"{word} at step 0 {before[name]:.5g} -> {after[name]:.5g}")
+                level: Level = "loss at step 0" if name == "loss" else "gradient norm"
+                found.append(Sign(level, f"{level.removesuffix(' at step 0')} at step 0 {before[name]:.5g} -> {after[name]:.5g}"))
         found += _tensors(before["tensors"], after["tensors"], before["norm"])
     return found
 
 
-def _tensors(before: Mapping[str, list[float]], after: Mapping[str, list[float]], norm: float) -> list[str]:
+def _tensors(before: Mapping[str, list[float]], after: Mapping[str, list[float]], norm: float) -> list[Sign]:
     gradients, updates = [], []
     for name in before.keys() & after.keys():
         (gradient, update), (new_gradient, new_update) = before[name], after[name]
@@ -87,11 +112,15 @@ def _tensors(before: Mapping[str, list[float]], after: Mapping[str, list[float]]
             gradients.append(f"gradient of {name} {gradient:.4g} -> {new_gradient:.4g}")
         elif gradient > GRADIENT * norm and _far(update, new_update, UPDATE, update):
             updates.append(f"first update of {name} {update:.4g} -> {new_update:.4g}")
-    gradients, updates = (
-        [one.replace("base_model.model.", "").replace(".default", "") for one in found] for found in (gradients, updates)
-    )
-    more = [f"{len(one) - 2} more tensors alike" for one in (gradients, updates) if len(one) > 2]
-    return sorted(gradients)[:2] + sorted(updates)[:2] + more
+    return [*_shortest("gradient norm", gradients), *_shortest("first update", updates)]
+
+
+def _shortest(level: Level, texts: list[str]) -> Iterator[Sign]:
+    """The first two tensors by name, and how many more there are."""
+    for one in sorted(texts)[:2]:
+        yield Sign(level, one.replace("base_model.model.", "").replace(".default", ""))
+    if len(texts) > 2:
+        yield Sign(level, f"{len(texts) - 2} more tensors alike")
 
 
 def trace(base: Trace, new: Trace) -> Relation:
@@ -106,10 +135,20 @@ def trace(base: Trace, new: Trace) -> Relation:
     return "equivalent"
 
 
-def where(base: Trace, new: Trace) -> str:
+def where(base: Trace, new: Trace) -> Sign:
     """The first step at which two traces part beyond rounding."""
     for number, (before, after) in enumerate(zip(base.first, new.first, strict=False), start=1):
         for name, b, a in zip(("loss", "gradient norm"), before, after, strict=True):
             if _far(b, a, TRACE, abs(b)):
-                return f"{name} at step {number} of seed 0 {b:.5g} -> {a:.5g}"
-    return "the loss curve of seed 0"
+                return Sign("loss curve", f"{name} at step {number} of seed 0 {b:.5g} -> {a:.5g}")
+    return Sign("loss curve", "the loss curve of seed 0 differs from its first steps on")
+
+
+def scored(base: Sample, new: Sample) -> list[Sign]:
+    """Differences that no training explains: other rows drawn by the same seed, the same predictions scored otherwise."""
+    found = []
+    if base.subset != new.subset:
+        found.append(Sign("training rows", f"seed {new.seed} draws other training rows"))
+    if base.predictions == new.predictions and base.correct != new.correct:
+        found.append(Sign("predictions", f"the same predictions of seed {new.seed} are scored otherwise"))
+    return found

@@ -1,38 +1,41 @@
-"""The test of an outcome: paired by seed, a variance that few seeds may borrow from a prior, significance *and* a margin.
+"""The test of an outcome: how far a metric of a case moved, how well that is known, and whether the question is settled.
 
-Seeds share data, order and dropout with the baseline's, so each gives a difference of scores on the same test rows. With n
-differences of mean d and sum of squares q around it, and the case's own noise s (the seed SD of its baseline):
-
-    s0^2 = (v0 * prior^2 + sum of squares of the baseline's scores) / (v0 + m - 1)         the case's noise
-    sd^2 = (v0 * 2 s0^2 + q) / (v0 + n - 1)                                                of one difference
-    t    = d / (sd / sqrt(n)),  v0 + n - 1 degrees of freedom
-
-a moderated t statistic (Smyth 2004, doi:10.2202/1544-6115.1027): with no pairing left, a difference has variance 2 s0^2.
-*Worse* needs p < ALPHA, shared over the looks (Bonferroni), and d below minus the margin; *held* needs the lower confidence
-bound above minus the margin. The margin is twice the case's noise, at most half of what the case stands above its majority
-class, at least MARGIN.
+Scores of m baseline seeds and n new ones have the variance s^2 of the case; the two runs of a seed correlate by rho (`pairing`).
+The shift is the best linear unbiased estimate of the difference of means under that covariance, so seeds without a partner
+count for what they are worth. s^2 comes from the baseline, the suite's prior and the new seeds together (`noise`); the shift over
+its standard error is a t statistic. docs/statistics.md has the mathematics and the error rates measured with these constants.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Literal
 
-LOOKS = (3, 5, 8)  # numbers of seeds at which the question is asked again
-ALPHA = 0.01  # of calling a metric of a case worse (or better) that is not, over all looks
-CONFIDENCE = 0.95  # of the bound that must clear the margin
-MARGIN = 0.01  # the smallest loss that matters, as a share of test rows
-PRIOR = 0.02  # a case's seed SD before anything is known of it
-WEIGHT = 4.0  # v0: as many observations as the prior is worth
+from pytest_ftcompare.compare.noise import Spread, sd, spread
+from pytest_ftcompare.compare.pairing import Key
+
+LOOKS = (1, 2, 3, 5, 8, 12, 16)  # numbers of seeds after which the question is asked
+ALPHA = 0.004  # of calling any case of a session worse, or any better, that is not: shared by its tests
+CONVICTING = 5  # seeds below which nothing is called worse or better
+CONFIRM = 0.05  # one-sided p that the seeds since the look before must reach by themselves
+FOUND = 3.0  # the drop that is to be found, in units of the case's noise
+MISSED = 0.01  # of rejecting such a drop at a look, although it is there
+INFORMED = 0.7  # standard error, in units of the noise, above which nothing is settled
+MARGIN = 0.01  # the smallest shift that matters, as a share of test rows
 
 Outcome = Literal["worse", "better", "held", "open"]
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One metric over `seeds` paired seeds; `p` is one-sided, in the direction of `delta`."""
+    """One metric: means, the baseline's SD between seeds, the shift `delta` with its standard error, one-sided p in its direction.
+
+    `new` is `base` + `delta`: what the baseline's own seeds would have given. `noise` is the SD of one seed, `rho` the
+    correlation of a seed's two runs, `margin` the drop that this comparison would find.
+    """
 
     metric: str
     base: float
@@ -40,67 +43,98 @@ class Comparison:
     new: float
     new_sd: float
     delta: float
-    low: float
+    error: float
+    noise: float
+    freedom: float
+    rho: float
     p: float
     margin: float
     seeds: int
     outcome: Outcome
 
 
-def _squares(values: Sequence[float]) -> float:
-    mean = sum(values) / len(values)
-    return sum((one - mean) ** 2 for one in values)
+def contrast(base: Mapping[Key, float], new: Mapping[Key, float], rho: float) -> tuple[float, float, float]:
+    """Estimated mean of `base`, shift of `new` against it, and the shift's variance in units of one score's variance.
 
-
-def sd(values: Sequence[float]) -> float:
-    """Sample SD, zero for a single value."""
-    return math.sqrt(_squares(values) / (len(values) - 1)) if len(values) > 1 else 0.0
-
-
-def noise(baseline: Sequence[float]) -> float:
-    """The case's own noise: its baseline's seed SD, drawn towards the prior."""
-    return math.sqrt((WEIGHT * PRIOR**2 + _squares(baseline)) / (WEIGHT + len(baseline) - 1))
+    Generalised least squares over pairs that correlate by `rho` and scores without a partner.
+    """
+    both = base.keys() & new.keys()
+    pairs = len(both) / (1 - rho**2)  # information of the pairs on either mean
+    xx, yy, xy = pairs + len(base) - len(both), pairs + len(new) - len(both), -rho * pairs
+    x, y = sum(base[one] for one in both), sum(new[one] for one in both)
+    alone = sum(value for one, value in base.items() if one not in both), sum(v for one, v in new.items() if one not in both)
+    right = (x - rho * y) / (1 - rho**2) + alone[0], (y - rho * x) / (1 - rho**2) + alone[1]
+    determinant = xx * yy - xy**2
+    mean = (yy * right[0] - xy * right[1]) / determinant
+    other = (xx * right[1] - xy * right[0]) / determinant
+    return mean, other - mean, (xx + yy + 2 * xy) / determinant
 
 
 def compare(
     metric: str,
-    baseline: Sequence[float],
-    pairs: Sequence[tuple[float, float]],
+    base: Mapping[Key, float],
+    new: Mapping[Key, float],
     *,
-    alike: bool,
-    room: float | None = None,
+    rho: float,
+    known: Spread,
+    share: float = 1.0,
 ) -> Comparison:
-    """Compare (baseline, new) scores of the same seeds; `baseline` holds all of the baseline's scores.
+    """Compare scores by seed, the new ones in the order in which they were trained.
 
-    `alike` says that probe and first steps agree to rounding: then only evidence against holds the case up, while a
-    computation that differs must show that it is no worse. `room` is what there is to lose: the margin is at most its half.
+    `known` is what is known of the noise besides these scores; `share` this test's part of the session's error rate.
     """
     from scipy import stats  # a second to import: not while cases are collected
 
-    size = noise(baseline)
-    deltas = [new - base for base, new in pairs]
-    delta, count = sum(deltas) / len(deltas), len(deltas)
-    freedom = WEIGHT + count - 1
-    spread = math.sqrt((WEIGHT * 2 * size**2 + _squares(deltas)) / freedom / count)
-    p = float(stats.t.sf(abs(delta) / spread, freedom))
-    low = delta - float(stats.t.ppf(CONFIDENCE, freedom)) * spread
-    margin = max(MARGIN, min(2 * size, math.inf if room is None else room / 2))
+    scores = list(new.values())
+    noise = known.joined(spread(list(base.values()))).joined(spread(scores))
+    size, freedom = math.sqrt(noise.variance), max(noise.freedom, 1.0)
+    mean, delta, variance = contrast(base, new, rho)
+    error = size * math.sqrt(variance)
+    p = float(stats.t.sf(abs(delta) / error, freedom)) if error else 0.5 if not delta else 0.0
+    margin = max(FOUND * size, 2 * MARGIN)
+    looks = sum(one >= CONVICTING for one in LOOKS)
     outcome: Outcome = "open"
-    if p < ALPHA / len(LOOKS) and abs(delta) > margin and count >= min(LOOKS):
+    if p < ALPHA * share / looks and abs(delta) > MARGIN and _confirmed(base, new, size, freedom, delta):
         outcome = "worse" if delta < 0 else "better"
-    elif low > -margin or (alike and delta > -margin / 2):
+    elif error <= max(INFORMED * size, MARGIN / 2) and margin - abs(delta) > stats.t.ppf(1 - MISSED, freedom) * error:
         outcome = "held"
-    before, after = [base for base, _ in pairs], [new for _, new in pairs]
     return Comparison(
         metric,
-        sum(before) / count,
-        sd(before),
-        sum(after) / count,
-        sd(after),
+        mean,
+        sd(list(base.values())),
+        mean + delta,
+        sd(scores),
         delta,
-        low,
+        error,
+        size,
+        freedom,
+        rho,
         p,
         margin,
-        count,
+        len(new),
         outcome,
     )
+
+
+def _confirmed(base: Mapping[Key, float], new: Mapping[Key, float], size: float, freedom: float, delta: float) -> bool:
+    """Whether the seeds since the look before say by themselves what all of them say."""
+    from scipy import stats
+
+    if len(new) < CONVICTING:
+        return False
+    before = max(one for one in LOOKS if one < len(new))
+    fresh = list(new.values())[before:]
+    shift = fmean(fresh) - fmean(base.values())
+    error = size * math.sqrt(1 / len(fresh) + 1 / len(base))
+    return shift * delta > 0 and abs(shift) > stats.t.ppf(1 - CONFIRM, freedom) * error
+
+
+def following(count: int, limit: int) -> int | None:
+    """The number of seeds at which to ask again after `count`, None where the limit is reached."""
+    later = [one for one in LOOKS if one > count]
+    return min(later[0], limit) if later and count < limit else None
+
+
+def tests_share(cases: int, metrics: Sequence[str] | Mapping[str, str]) -> float:
+    """Each test's part of the error rate of a session of so many judged cases."""
+    return 1 / max(1, cases * len(metrics))

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from pytest_ftcompare.compare import audit, signs
 from pytest_ftcompare.compare.cost import Reading
 from pytest_ftcompare.compare.environment import Difference, differences, excused
-from pytest_ftcompare.compare.statistics import LOOKS, Comparison, compare
+from pytest_ftcompare.compare.noise import METRICS, PRIOR, Spread
+from pytest_ftcompare.compare.pairing import correlation, keyed
+from pytest_ftcompare.compare.signs import Sign
+from pytest_ftcompare.compare.statistics import Comparison, compare, following
 from pytest_ftcompare.result import Result
 
 Verdict = Literal["same", "better", "worse", "changed", "undecided", "new", "incomparable", "invalid"]
 
-# What fails a session. Undecided and incomparable fail together, when they are more than BLIND of the cases whose outcome
-# counts: a gate that can't see is not green.
+# What fails a case's test; what fails a session besides is in `pooled`. docs/statistics.md has the whole table.
 FAILING: frozenset[Verdict] = frozenset({"worse", "changed", "invalid", "new"})
-UNSEEN: frozenset[Verdict] = frozenset({"undecided", "incomparable"})
-BLIND = 0.10
 WORST_FIRST: tuple[Verdict, ...] = (
     "invalid",
     "worse",
@@ -28,7 +29,6 @@ WORST_FIRST: tuple[Verdict, ...] = (
     "better",
     "same",
 )
-METRICS = ("accuracy", "accuracy_ood")
 IDENTICAL = (
     "it trained and predicted the same, bit for bit"  # the note of a case that trained and predicted the same, bit for bit
 )
@@ -36,19 +36,29 @@ IDENTICAL = (
 
 @dataclass(frozen=True)
 class Judgement:
-    """The verdict on a case and everything that a reader needs to believe it."""
+    """The verdict on a case and everything that a reader needs to believe it.
+
+    `began` is the first level at which the run left its baseline, "" where it did not; `signs` are the differences that
+    count, the earliest level first.
+    """
 
     id: str
     suite: str
     verdict: Verdict
     seeds: int
     comparisons: list[Comparison] = field(default_factory=list)
-    signs: list[str] = field(default_factory=list)  # what differs, the earliest level first
+    signs: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     changes: list[Difference] = field(default_factory=list)  # of the environment
     outcome: bool = True
     scores: dict[str, float] = field(default_factory=dict)  # means of the candidate, for cases without comparison
     costs: list[Reading] = field(default_factory=list)
+    began: str = ""
+
+    @property
+    def identical(self) -> bool:
+        """Whether nothing that was computed moved."""
+        return IDENTICAL in self.notes
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -68,6 +78,16 @@ class More:
     seeds: int
 
 
+@dataclass(frozen=True)
+class Terms:
+    """What a case is judged by besides its samples: what its suite taught of each metric's noise, the part of the session's
+    error rate that each of its tests may use, and whether a note about its trace fails it."""
+
+    priors: Mapping[str, Spread] = field(default_factory=dict)
+    share: float = 1.0
+    strict: bool = False
+
+
 def _means(result: Result) -> dict[str, float]:
     names = result.samples[0].metrics if result.samples else {}
     return {name: sum(one.metrics[name] for one in result.samples) / len(result.samples) for name in names}
@@ -84,6 +104,7 @@ def without_baseline(candidate: Result) -> Judgement:
         signs=refused,
         outcome=candidate.outcome,
         scores=_means(candidate),
+        began="invariant" if refused else "",
     )
 
 
@@ -92,20 +113,14 @@ def incomparable(candidate: Result, reason: str) -> Judgement:
     return Judgement(candidate.id, candidate.suite, "incomparable", 0, notes=[reason], outcome=candidate.outcome)
 
 
-def _next_look(count: int, limit: int) -> int | None:
-    """The number of seeds at which to ask again after `count`, None where the limit is reached."""
-    following = [look for look in LOOKS if look > count]
-    return min(following[0], limit) if following and count < limit else None
-
-
 @dataclass(frozen=True)
 class _Evidence:
     """What a candidate computes beside its baseline, before its outcome counts."""
 
-    found: list[str]  # differences that nothing excuses
+    found: list[Sign]  # differences that nothing excuses
+    noted: list[Sign]  # differences that the environment may explain
     notes: list[str]
     identical: bool  # seed 0 trained and predicted the same, bit for bit
-    alike: bool  # to rounding, the same computation
 
 
 def _evidence(baseline: Result, candidate: Result, changes: list[Difference], same_device: bool) -> _Evidence:
@@ -113,83 +128,83 @@ def _evidence(baseline: Result, candidate: Result, changes: list[Difference], sa
     before, after = baseline.sample(0), candidate.sample(0)
     if not same_device:
         note = "no baselines for this device: structure and outcomes are judged against those for cpu"
-        return _Evidence(found, [note], identical=False, alike=False)
+        return _Evidence(found, [], [note], identical=False)
     found += signs.probe(baseline, candidate)
     if before is None or after is None:
-        return _Evidence(found, ["the baseline has no seed 0"], identical=False, alike=False)
+        return _Evidence(found, [], ["the baseline has no seed 0"], identical=False)
     relation = signs.trace(before.trace, after.trace)
-    choices = before.predictions == after.predictions
-    if choices and before.correct != after.correct:
-        found.append("the same predictions of seed 0 are scored otherwise")
-    sentence = None
+    chosen = before.predictions == after.predictions
+    found += signs.scored(before, after)
+    sign = None
     if relation == "changed":
-        sentence = signs.where(before.trace, after.trace)
-    elif relation == "identical" and not choices:
-        sentence = "predictions of seed 0 differ after identical training"
-    notes: list[str] = []
-    if sentence is not None:
-        (notes if excused(changes) else found).append(sentence)
-    alike = relation != "changed" and not found
-    return _Evidence(found, notes, identical=relation == "identical" and choices and not found, alike=alike)
+        sign = signs.where(before.trace, after.trace)
+    elif relation == "identical" and not chosen:
+        sign = Sign("predictions", "predictions of seed 0 differ after identical training")
+    elif relation == "equivalent" and not changes and baseline.environment.get("device") == "cpu":
+        sign = Sign("loss curve", "the last digits of seed 0's losses differ, and nothing changed that could move them")
+    noted: list[Sign] = []
+    if sign is not None:
+        (noted if excused(changes) else found).append(sign)
+    return _Evidence(found, noted, [], identical=relation == "identical" and chosen and not found)
 
 
-def _room(baseline: Result) -> float:
-    """How far the baseline's accuracy stands above its majority class."""
-    return _means(baseline)["accuracy"] - baseline.majority["test"]
+def _comparisons(baseline: Result, candidate: Result, terms: Terms) -> list[Comparison]:
+    found = []
+    for metric, split in METRICS.items():
+        base, new = keyed(baseline.samples, metric), keyed(candidate.samples, metric)
+        if base and new:
+            rho = correlation(baseline.samples, candidate.samples, split)
+            known = terms.priors.get(metric, PRIOR)
+            found.append(compare(metric, base, new, rho=rho, known=known, share=terms.share))
+    return found
 
 
-def judge(baseline: Result, candidate: Result, budget: int, *, same_device: bool = True) -> Judgement | More:
+def judge(
+    baseline: Result, candidate: Result, budget: int, *, same_device: bool = True, terms: Terms | None = None
+) -> Judgement | More:
     """The verdict on `candidate`, whose samples are those of seeds 0, 1, ...; or how many seeds it takes to know.
 
     On a device without baselines of its own, only structure and outcomes are compared with the ones at hand.
     """
-    refused = list(audit.sound(candidate))
+    terms = Terms() if terms is None else terms
+    refused = [Sign("invariant", one) for one in audit.sound(candidate)]
     changes = differences(baseline.environment, candidate.environment)
     evidence = _evidence(baseline, candidate, changes, same_device)
-    pairs = [(mine, one) for one in candidate.samples if (mine := baseline.sample(one.seed)) is not None]
-    comparisons = [
-        compare(
-            name,
-            [one.metrics[name] for one in baseline.samples],
-            [(mine.metrics[name], one.metrics[name]) for mine, one in pairs],
-            alike=evidence.alike,
-            room=_room(baseline) if name == "accuracy" else None,
-        )
-        for name in METRICS
-        if pairs
-    ]
-    count = len(candidate.samples)
+    found = [*evidence.found, *(evidence.noted if terms.strict else ())]
+    comparisons = _comparisons(baseline, candidate, terms)
+    outcomes = {one.outcome for one in comparisons} if candidate.outcome else {"held"}
 
-    def conclude(verdict: Verdict, notes: list[str]) -> Judgement:
+    def conclude(verdict: Verdict, notes: Iterable[str] = ()) -> Judgement:
+        moved = [Sign("outcome", one.metric) for one in comparisons if candidate.outcome and one.outcome in ("worse", "better")]
+        levels = [*refused, *found, *evidence.noted, *moved]
         return Judgement(
             candidate.id,
             candidate.suite,
             verdict,
-            count,
+            len(candidate.samples),
             comparisons,
-            refused + evidence.found,
-            notes,
+            [one.text for one in [*refused, *found]],
+            [*notes, *evidence.notes, *(one.text for one in evidence.noted if one not in found)],
             changes,
             candidate.outcome,
             _means(candidate),
+            began=levels[0].level if levels else "",
         )
 
     if refused:
-        return conclude("invalid", evidence.notes)
+        return conclude("invalid")
     if evidence.identical:
         return conclude("same", [IDENTICAL])
-    outcomes = {one.outcome for one in comparisons} if candidate.outcome else {"held"}
-    unsettled = candidate.outcome and "worse" not in outcomes and ("open" in outcomes or count < min(LOOKS))
-    following = _next_look(count, min(budget, len(baseline.samples)))
-    if unsettled and following is not None:
-        return More(following)
+    following_look = following(len(candidate.samples), budget)
+    if "open" in outcomes and "worse" not in outcomes and following_look is not None:
+        return More(following_look)
     if "worse" in outcomes:
-        return conclude("worse", evidence.notes)
-    if evidence.found:
-        return conclude("changed", evidence.notes)
+        return conclude("worse")
+    if found:
+        return conclude("changed")
     if "open" in outcomes:
-        return conclude("undecided", evidence.notes)
-    return conclude("better" if "better" in outcomes else "same", evidence.notes)
+        return conclude("undecided")
+    return conclude("better" if "better" in outcomes else "same")
 
 
 def with_costs(judgement: Judgement, costs: list[Reading]) -> Judgement:
@@ -202,4 +217,5 @@ def with_costs(judgement: Judgement, costs: list[Reading]) -> Judgement:
         verdict = "changed"
     elif "better" in outcomes and verdict == "same":
         verdict = "better"
-    return replace(judgement, verdict=verdict, costs=costs)
+    began = judgement.began or ("cost" if outcomes & {"worse", "changed", "better"} else "")
+    return replace(judgement, verdict=verdict, costs=costs, began=began)

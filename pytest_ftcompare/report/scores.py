@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pytest_ftcompare.compare.statistics import sd
+from pytest_ftcompare.compare.noise import sd
 
 
 def mean_and_sd(scores: Sequence[float]) -> str:

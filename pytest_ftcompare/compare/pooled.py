@@ -1,0 +1,128 @@
+"""Shifts of a whole session: one sign over many cases, each too small to be seen alone.
+
+The shift of each case, in units of its own noise, is averaged with weights of their precision. Cases that draw the same training
+rows err together: within such a group errors correlate by `TOGETHER`, between groups by `APART`. Both were measured on the bank
+(docs/statistics.md). Cases that scatter more than their errors say widen the interval (Birge's ratio).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from statistics import fmean
+from typing import Literal
+
+from pytest_ftcompare.compare.verdict import Judgement
+
+LEAST = 4  # cases below which nothing is pooled
+EVIDENCE = 4.0  # standard errors that a pooled shift must be away from none
+TOGETHER = 0.2  # correlation of the errors of two cases that draw the same training rows
+APART = 0.03  # of two that do not
+NOISE = 0.1  # pooled shift of accuracy, in units of the cases' noise, below which it is not worth a word
+TIMES = {"step": 0.02, "evaluation": 0.02}  # timed metric -> the relative change that is worth a word
+DRIFT = 0.004  # SD of what all times of a session share, as a logarithm
+
+Outcome = Literal["worse", "better", "none"]
+
+
+@dataclass(frozen=True)
+class Shift:
+    """The pooled shift of one metric over `cases` cases: `mean` with `low` and `high`, its interval of `EVIDENCE` errors.
+
+    Accuracies are shares; times are relative changes. `size` is the mean in units of the cases' noise (accuracies only).
+    """
+
+    metric: str
+    cases: int
+    lower: int  # cases whose own shift is below zero
+    mean: float
+    low: float
+    high: float
+    size: float
+    z: float
+    outcome: Outcome
+
+    @property
+    def sentence(self) -> str:
+        """ "accuracy is 1.7 points lower on average over 36 cases (35 of them lower; 95 % interval 1.2 to 2.2)"."""
+        points = self.metric.startswith("accuracy")
+        scale, unit = (100.0, "points" if points else "%")
+        up, down = ("higher", "lower") if points else ("slower", "faster")
+        word = up if self.mean > 0 else down
+        agree = self.lower if self.mean < 0 else self.cases - self.lower
+        name = self.metric.replace("_ood", " out of domain")
+        return (
+            f"{name} is {scale * abs(self.mean):.1f} {unit} {word} on average over {self.cases} cases "
+            f"({agree} of them {word}; {abs(self.z):.1f} standard errors)"
+        )
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A case's part in a pooled shift: its size and variance in the unit that is pooled, its shift in the metric's own."""
+
+    group: str
+    size: float
+    variance: float
+    shift: float
+
+
+def _average(parts: Sequence[_Part], together: float) -> tuple[float, float, float]:
+    """Weighted mean size, its variance, and mean shift, of parts whose errors correlate by `together`."""
+    weights = [1 / one.variance for one in parts]
+    total = sum(weights)
+    own = sum(w * w * one.variance for w, one in zip(weights, parts, strict=True))
+    cross = sum(w * math.sqrt(one.variance) for w, one in zip(weights, parts, strict=True)) ** 2 - own
+    mean = sum(w * one.size for w, one in zip(weights, parts, strict=True)) / total
+    shift = sum(w * one.shift for w, one in zip(weights, parts, strict=True)) / total
+    return mean, (own + together * cross) / total**2, shift
+
+
+def _pool(metric: str, parts: Sequence[_Part], worst: int, least: float, drift: float = 0.0) -> Shift:
+    """Average within groups, then over groups; `worst` is the sign of what is bad."""
+    ordered = sorted(parts, key=lambda one: one.group)
+    groups = [_average(list(group), TOGETHER) for _, group in groupby(ordered, key=lambda one: one.group)]
+    mean, variance, shift = _average([_Part("", size, v, moved) for size, v, moved in groups], APART)
+    spread = sum((one.size - mean) ** 2 / one.variance for one in parts) / (len(parts) - 1)
+    error = math.sqrt(variance * max(1.0, spread) + drift**2)
+    z = mean / error
+    moved = abs(z) > EVIDENCE and abs(mean) > least
+    outcome: Outcome = "none" if not moved else "worse" if z * worst > 0 else "better"
+    half = abs(shift / mean) * error * EVIDENCE if mean else 0.0
+    lower = sum(one.shift < 0 for one in parts)
+    return Shift(metric, len(parts), lower, shift, shift - half, shift + half, mean, z, outcome)
+
+
+def _scores(judgements: Iterable[Judgement]) -> Mapping[str, list[_Part]]:
+    found: dict[str, list[_Part]] = {}
+    for one in judgements:
+        if not one.outcome or one.identical:
+            continue
+        for each in one.comparisons:
+            if each.error:
+                part = _Part(one.id.split("-", 1)[-1], each.delta / each.noise, (each.error / each.noise) ** 2, each.delta)
+                found.setdefault(each.metric, []).append(part)
+    return found
+
+
+def _times(judgements: Iterable[Judgement]) -> Mapping[str, list[_Part]]:
+    found: dict[str, list[_Part]] = {}
+    for one in judgements:
+        for each in one.costs:
+            if each.metric in TIMES and each.error:
+                change = math.log1p(each.change)
+                found.setdefault(each.metric, []).append(_Part(one.id, change, each.error**2, change))
+    return found
+
+
+def pool(judgements: Sequence[Judgement]) -> list[Shift]:
+    """The pooled shifts of a session, of the metrics that at least `LEAST` cases moved in; identical cases are not among them."""
+    shifts = [
+        _pool(metric, parts, -1, NOISE) for metric, parts in _scores(judgements).items() if len(parts) >= LEAST
+    ]
+    shifts += [
+        _pool(metric, parts, 1, TIMES[metric], DRIFT) for metric, parts in _times(judgements).items() if len(parts) >= LEAST
+    ]
+    return shifts
