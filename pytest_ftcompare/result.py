@@ -58,7 +58,8 @@ class Sample:
     """What one seed gave.
 
     `subset` names the training rows drawn; `metrics` are shares or nats; `correct` has one packed bit for each example of a
-    split; `predicted` counts the classes chosen; `predictions` digests the choices.
+    split; `predicted` counts the classes chosen; `predictions` digests the choices; `drawn` counts the rows that the method
+    was given to learn from, by task.
     """
 
     seed: int
@@ -68,6 +69,7 @@ class Sample:
     correct: dict[str, str]
     predicted: dict[str, list[int]]
     predictions: str
+    drawn: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

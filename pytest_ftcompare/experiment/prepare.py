@@ -20,6 +20,7 @@ from pytest_ftcompare.case import Case
 from pytest_ftcompare.experiment.ask import Questioner
 from pytest_ftcompare.experiment.base_model import Loaded
 from pytest_ftcompare.experiment.model import ModelError
+from pytest_ftcompare.experiment.overlap import overlaps, without_tested
 from pytest_ftcompare.experiment.setting import Setting
 from pytest_ftcompare.hub import locate, read_split
 from pytest_ftcompare.result import digest
@@ -62,28 +63,42 @@ def _content(folder: Path) -> str:
 @cache
 def _examples(
     task: str, hub: Path | None, revisions: tuple[tuple[str, str], ...], test_rows: int
-) -> dict[str, list[tasks.Example]]:
-    """All splits; test splits bounded by a draw that is the same everywhere, in the rows' own order."""
+) -> tuple[dict[str, list[tasks.Example]], tuple[str, ...]]:
+    """All splits, and what the overlap audit has against them: the training rows without those of a test split, these
+    bounded by a draw that is the same everywhere, in the rows' own order."""
     found = tasks.load(task)
     pinned = dict(revisions)
     splits = {}
     for name, one in found.splits().items():
         folder = locate("datasets", one.dataset, hub, pinned.get(one.dataset))
-        examples = found.convert(name, read_split(folder, one.split))
+        splits[name] = found.convert(name, read_split(folder, one.split))
+    refused = tuple(overlaps(task, splits))
+    if not refused:
+        splits["train"] = without_tested(splits)
+    for name, examples in splits.items():
         if name != "train" and 0 < test_rows < len(examples):
             chosen = random.Random(f"{task} {name}").sample(range(len(examples)), test_rows)
-            examples = [examples[at] for at in sorted(chosen)]
-        splits[name] = examples
-    return splits
+            splits[name] = [examples[at] for at in sorted(chosen)]
+    return splits, refused
 
 
 def _digests(examples: dict[str, list[tasks.Example]]) -> dict[str, str]:
     return {name: digest([[dict(one.fields), one.label] for one in split]) for name, split in examples.items()}
 
 
+class TrainingRows(dict[str, list[tasks.Example]]):
+    """The training rows of a task, under the name of their split, and a sentence for who asks for another one."""
+
+    def __missing__(self, split: str) -> list[tasks.Example]:
+        raise ModelError(
+            f"expected a method to see training rows only, it asked for split {split!r}: a score on rows that a method has "
+            "seen says nothing; select on rows of the training pool that no sample holds"
+        )
+
+
 @dataclass(frozen=True)
 class Prepared:
-    """Everything that all seeds of a case share."""
+    """Everything that all seeds of a case share; `refused` is what the audit of the task's rows says."""
 
     case: Case
     task: tasks.Task
@@ -91,19 +106,24 @@ class Prepared:
     method: Method
     ask: Questioner
     setting: Setting
+    refused: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, case: Case, task: str, method: Method, path: Path, setting: Setting) -> Prepared:
         """The case's method and base model on a task: the case's own, or a source of it."""
         loaded = tasks.load(task)
-        examples = _examples(task, setting.hub, tuple(sorted(setting.revisions.items())), setting.test_rows)
+        examples, refused = _examples(task, setting.hub, tuple(sorted(setting.revisions.items())), setting.test_rows)
         device = torch.device(setting.device)
         ask = Questioner(path, method.ask, loaded, setting.max_length, device, method.reserved, method.load_options())
-        return cls(case, loaded, examples, method, ask, setting)
+        return cls(case, loaded, examples, method, ask, setting, refused)
 
     def on(self, task: str) -> Prepared:
-        """The same on a source task."""
-        return Prepared.of(self.case, task, self.method, self.ask.path, self.setting)
+        """The same on a source task, to train on it."""
+        return Prepared.of(self.case, task, self.method, self.ask.path, self.setting).for_training()
+
+    def for_training(self) -> Prepared:
+        """The same as a method sees it that trains: without the rows on which it is tested."""
+        return replace(self, examples=TrainingRows(train=self.examples["train"]))
 
     def adapted(self) -> nn.Module:
         """The base model freshly loaded, with the method applied."""
@@ -128,7 +148,7 @@ class Prepared:
         """Two results with the same one come from the same case on the same rows and the same base weights."""
         rows = _digests(self.examples)
         for source in self.method.sources():
-            rows |= {f"{source} {name}": value for name, value in _digests(self.on(source).examples).items() if name == "train"}
+            rows |= {f"{source} {name}": value for name, value in _digests(self.on(source).examples).items()}
         return digest([self.case.identity(), rows, _content(self.ask.path)])
 
     def encode(self, examples: list[tasks.Example], support: list[tasks.Example]) -> list[list[int]]:

@@ -37,7 +37,7 @@ def run_seed(prepared: Prepared, seed: int, progress: Progress, stream: int = 0)
     steps: list[Step] = []
     if prepared.method.trains:
         for stage in prepared.method.stages(model, trial):
-            steps += train(model, prepared.method, stage, seed + stream, progress)
+            steps += train(model, prepared.method, trial.check(stage), seed + stream, progress)
 
     progress(0, 0, 0.0)
     metrics: dict[str, float] = {}
@@ -55,4 +55,4 @@ def run_seed(prepared: Prepared, seed: int, progress: Progress, stream: int = 0)
         predicted[split] = found.counts
         choices[split] = found.chosen
     subset = digest(sorted([sorted(one.fields.items()), one.label] for one in trial.support))
-    return Sample(seed, subset, trace_of(steps), metrics, correct, predicted, digest(choices))
+    return Sample(seed, subset, trace_of(steps), metrics, correct, predicted, digest(choices), trial.drawn)

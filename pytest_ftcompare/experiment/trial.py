@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -40,11 +40,18 @@ class Stage:
 
 @dataclass(frozen=True)
 class Trial:
-    """The sample that a seed draws from a task, and what a method may ask of it."""
+    """The sample that a seed draws from a task, and what a method may ask of it: no row on which it is tested.
+
+    `drawn` counts the rows handed out so far, by task, those without labels apart.
+    """
 
     prepared: Prepared
     seed: int
     shots: int
+    drawn: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "prepared", self.prepared.for_training())
 
     @property
     def task(self) -> tasks.Task:
@@ -53,7 +60,9 @@ class Trial:
     @cached_property
     def support(self) -> list[tasks.Example]:
         """The seed's training sample."""
-        return few_shot(self.task, self.prepared.examples["train"], self.shots, self.seed)
+        sample = few_shot(self.task, self.prepared.examples["train"], self.shots, self.seed)
+        self.drawn[self.task.name] = len(sample)
+        return sample
 
     @property
     def labels(self) -> torch.Tensor:
@@ -101,8 +110,26 @@ class Trial:
         return Stage(recipe, rows, torch.tensor(counts, device=ask.device), loss)
 
     def of(self, task: str, shots: int) -> Trial:
-        """The same seed of another task, with `shots` a class; of this task, the sample at hand."""
-        return self if task == self.task.name else Trial(self.prepared.on(task), self.seed, shots)
+        """The same seed of a source task that the method declares, with `shots` a class; of this task, the sample at hand."""
+        method = self.prepared.method
+        if task not in (self.task.name, *method.sources()):
+            declared = ", ".join(method.sources()) or "none"
+            raise ModelError(
+                f"unequal budgets: expected {method.name} to draw from {self.task.name} and the sources that it declares "
+                f"({declared}), it asked for rows of {task}: name it in the recipe's option sources"
+            )
+        return self if task == self.task.name else Trial(self.prepared.on(task), self.seed, shots, self.drawn)
+
+    def check(self, stage: Stage) -> Stage:
+        """The stage; more different rows in it than the trial has handed out are a `ModelError`."""
+        rows, drawn = len({tuple(one) for one in stage.rows}), sum(self.drawn.values())
+        if rows > drawn:
+            raise ModelError(
+                f"unequal budgets: expected {self.prepared.method.name} to train on the {drawn} rows that its trial handed "
+                f"out (seed {self.seed}, {self.shots} shots), a stage has {rows}: draw them with trial.support, "
+                "trial.text_stage, or trial.of and a declared source"
+            )
+        return stage
 
     def base_scores(self, texts: list[str]) -> torch.Tensor:
         """What the untouched base model gives the verbalizers after each text: logits, (rows, classes)."""
@@ -120,6 +147,7 @@ class Trial:
             raise ModelError(f"expected a decoder, whose language modelling can go on, {ask.path.name} is an {ask.kind}")
         pool = self.prepared.examples["train"]
         chosen = torch.randperm(len(pool), generator=torch.Generator().manual_seed(self.seed))[:count].tolist()
+        self.drawn[f"{self.task.name}, unlabelled"] = len(chosen)
         rows = ask.encode([self.task.plain.format(**pool[at].fields) for at in chosen])
         language = ask.language_model(model)
 
