@@ -1,0 +1,75 @@
+"""`python -m pytest_ftcompare compare OLD NEW`: two folders of results against each other, without pytest and torch."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+OK, WORSE, USAGE = 0, 1, 2  # exit statuses, as pytest's mean: passed, failed; a usage error is argparse's 2
+
+EPILOG = """\
+The gate itself is a pytest plugin:
+  pytest suites/                     hold what is here against its baselines
+  pytest suites/ --update-baselines  accept what is here as the baselines
+  pytest --help                      the plugin's options are under "ftcompare"
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; its exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m pytest_ftcompare",
+        description="A regression gate for fine-tuning stacks; what can be done without pytest.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    command = commands.add_parser(
+        "compare",
+        help="compare two folders of results: baselines of this project, or files of PEFT's method_comparison",
+        description="Compare the cases that two folders of results have in common. Exit status: 0 nothing worse, "
+        "1 something worse, changed, invalid or too much unseen, 2 a usage error.",
+    )
+    command.add_argument("old", type=Path, metavar="OLD", help="folder with the results to compare with")
+    command.add_argument("new", type=Path, metavar="NEW", help="folder with the results to judge")
+    command.add_argument("--json", type=Path, metavar="FILE", help="also write all verdicts to FILE")
+    options = parser.parse_args(arguments)
+    return compare(options.old, options.new, options.json)
+
+
+def compare(old: Path, new: Path, file: Path | None) -> int:
+    """Print the comparison of two folders, and write it to `file`; what cannot be compared is a usage error of one sentence."""
+    from pytest_ftcompare.compare import folders, suites
+    from pytest_ftcompare.report.folders import lines
+
+    try:
+        pairs = folders.pairs(folders.read(old), folders.read(new))
+    except folders.FolderError as error:
+        print(f"ERROR: {error}", file=sys.stderr)
+        return USAGE
+    overall = suites.compare_pairs(pairs.both)
+    for line in lines(overall, pairs):
+        print(line)
+    if file is not None:
+        data = {
+            "failed": overall.failed,
+            "findings": overall.findings,
+            "shifts": [asdict(one) for one in overall.shifts],
+            "judgements": [one.to_dict() for one in overall.judgements],
+            "only_old": pairs.only_old,
+            "only_new": pairs.only_new,
+        }
+        try:
+            file.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+        except OSError as error:
+            print(f"ERROR: --json: {file} cannot be written ({error.strerror}): name another file", file=sys.stderr)
+            return USAGE
+    return WORSE if overall.failed else OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())
