@@ -137,12 +137,29 @@ def _candidate(prepared: Prepared) -> Result:
     )
 
 
+def _refused(prepared: Prepared) -> list[str]:
+    """What the audits have against the case before anything is trained: its task's rows, its sources', what is shown."""
+    from pytest_ftcompare.experiment.overlap import source_overlaps
+    from pytest_ftcompare.experiment.shown import shown
+
+    found = [*prepared.refused, *shown(prepared)]
+    for source in prepared.method.sources():
+        if source != prepared.task.name:
+            other = prepared.on(source)
+            tested = source_overlaps(prepared.task.name, prepared.examples, source, other.examples["train"])
+            found += [*other.refused, *tested]
+    return found
+
+
 def _hold(prepared: Prepared, accepted: Result | None, settings: Settings, bench: Bench, device: str) -> Held:
     """Inspect, then train seeds until the judge is settled, then time; all seeds and windows on an update."""
     from pytest_ftcompare.experiment.invariants import inspect
     from pytest_ftcompare.measure.execution import execution
 
     candidate = _candidate(prepared)
+    if refused := _refused(prepared):
+        judgement = Judgement(candidate.id, candidate.suite, "invalid", 0, signs=refused, outcome=candidate.outcome)
+        return Held(judgement, candidate, device)
     if accepted is not None and accepted.fingerprint != candidate.fingerprint and not settings.update:
         reason = "its baseline is of another experiment: other rows, base weights or case options"
         return Held(incomparable(candidate, reason), candidate, device)
