@@ -1,47 +1,99 @@
-"""Audits: what an experiment must meet before its numbers mean anything. Each refusal is a sentence.
+"""Audits of one result: what an experiment must meet before its numbers mean anything. Each refusal is a sentence.
 
-Each was learned from a published comparison whose result files broke it (docs/audits.md).
+Each was learned from a published comparison whose result files broke it (docs/audits.md, which has the others, too).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
-from pytest_ftcompare.result import Result
+from pytest_ftcompare.result import Result, Sample
 
 CEILING = 0.97  # above it a case has no room to get worse or better in a way that shows
-SEEDS = 3  # of a baseline at least: fewer say nothing of its mean
 ABOVE_MAJORITY = 0.03  # what "clearly above the majority class" is
+SEEDS = 3  # of a baseline: fewer do not tell how seeds scatter
 
 
 def sound(result: Result) -> Iterator[str]:
     """What must hold of any result, whatever its outcome."""
-    seen: dict[str, int] = {}
+    subsets: dict[str, int] = {}
+    traces: dict[str, int] = {}
     for sample in result.samples:
-        for name, value in sample.metrics.items():
-            if not math.isfinite(value):
-                yield f"not finite: {name} of seed {sample.seed} is {value}"
-        if (other := seen.setdefault(sample.subset, sample.seed)) != sample.seed:
-            yield f"repeated samples: seeds {other} and {sample.seed} drew the same training rows"
+        yield from _not_finite(sample)
+        if (other := subsets.setdefault(sample.subset, sample.seed)) != sample.seed:
+            yield (
+                f"repeated samples: seeds {other} and {sample.seed} drew the same training rows, "
+                "where each seed must draw its own: look for what fixes or resets the draw"
+            )
+        elif sample.trace.first and (other := traces.setdefault(sample.trace.digest, sample.seed)) != sample.seed:
+            yield (
+                f"repeated samples: seeds {other} and {sample.seed} drew other rows and trained alike to the last bit: "
+                "look for what trains on rows that are not the seed's"
+            )
     yield from (f"invariant: {one}" for one in result.broken)
 
 
+def _not_finite(sample: Sample) -> Iterator[str]:
+    first = [(f"{name} at step {at}", value) for at, step in enumerate(sample.trace.first, 1) for name, value in _named(step)]
+    curve = [(f"block {at} of the loss curve", value) for at, value in enumerate(sample.trace.curve, 1)]
+    for name, value in [*sample.metrics.items(), *first, *curve]:
+        if not math.isfinite(value):
+            yield (
+                f"not finite: {name} of seed {sample.seed} is {value}, where only numbers can be compared: "
+                "lower the learning rate, or look at what changed"
+            )
+            return
+
+
+def _named(step: list[float]) -> Iterator[tuple[str, float]]:
+    yield from zip(("loss", "gradient norm"), step, strict=True)
+
+
 def judgeable(result: Result) -> Iterator[str]:
-    """What must hold before an outcome is accepted as a baseline."""
+    """What must hold before an outcome is accepted as a baseline; nothing of a case that is declared without headroom."""
     if not result.outcome or not result.samples:
         return
     scores = [sample.metrics["accuracy"] for sample in result.samples]
     mean = sum(scores) / len(scores)
     majority = result.majority["test"]
-    if len(scores) > 1 and len({sample.correct["test"] for sample in result.samples}) == 1:
-        yield f"repeated outcomes: all {len(scores)} seeds were right on exactly the same rows"
+    declare = "give it more to learn from, or declare the case outcome=False in its suite's table"
+    different = len({tuple(sorted(sample.correct.items())) for sample in result.samples})
+    if len(scores) > 1 and different <= len(scores) // 2:
+        yield (
+            f"repeated outcomes: all {len(scores)} seeds were right on exactly the same rows"
+            if different == 1
+            else f"repeated outcomes: {len(scores)} seeds have only {different} different outcomes, row by row"
+        ) + ", where each must be an experiment of its own: look for what makes seeds alike"
     if len(scores) < SEEDS:
-        yield f"too few seeds: {len(scores)} of at least {SEEDS}, with which nothing could be called worse"
-    constant = [sample.seed for sample in result.samples if max(sample.predicted["test"]) == sum(sample.predicted["test"])]
+        yield f"too few seeds: {len(scores)} of at least {SEEDS}, that tell how seeds scatter: give more with --ftcompare-seeds"
+    constant = [sample.seed for sample in result.samples if _constant(sample)]
     if constant:
-        yield f"constant predictor: seed {constant[0]} gave every test row the same class"
-    if mean < majority + ABOVE_MAJORITY:
-        yield f"no headroom: accuracy {mean:.1%} is not clearly above the majority class, {majority:.1%}"
+        yield f"constant predictor: seed {constant[0]} gave every test row the same class: {declare}"
+    if mean <= majority:
+        yield (
+            f"below majority, no headroom: accuracy {mean:.1%} is not above {majority:.1%}, "
+            f"which always naming the commonest class gives: {declare}"
+        )
+    elif mean < majority + ABOVE_MAJORITY:
+        yield f"no headroom: accuracy {mean:.1%} is not clearly above the majority class, {majority:.1%}: {declare}"
     if mean > CEILING:
-        yield f"no headroom: accuracy {mean:.1%} is above {CEILING:.0%}"
+        yield (
+            f"no headroom: accuracy {mean:.1%} is above {CEILING:.0%}, where nothing better or worse shows: "
+            "make the task harder, or declare the case outcome=False in its suite's table"
+        )
+
+
+def _constant(sample: Sample) -> bool:
+    return max(sample.predicted["test"]) == sum(sample.predicted["test"])
+
+
+def notices(result: Result) -> Iterator[str]:
+    """What is no fault and still worth saying: a case declared without headroom that has some by now."""
+    if not result.outcome and result.samples and not list(judgeable(replace(result, outcome=True))):
+        mean = sum(one.metrics["accuracy"] for one in result.samples) / len(result.samples)
+        yield (
+            f"gained headroom: it is declared outcome=False, and its accuracy, {mean:.1%}, could be judged now "
+            f"(majority class {result.majority['test']:.1%}): drop outcome=False from its suite's table"
+        )
