@@ -1,7 +1,7 @@
 """Invariants: what must hold of a method whatever its scores, checked on the probe without any baseline.
 
 Each broken one is a sentence. They need no noise model: a merge that changes outputs or a frozen tensor that moves is wrong
-on the first batch.
+on the first batch. These are cheap enough for every case; experiment/thorough.py has those that only tiny models can afford.
 """
 
 from __future__ import annotations
@@ -23,25 +23,57 @@ from pytest_ftcompare.result import Json
 
 ROUNDING = 1e-6  # of logits that only another order of a sum may part
 TOLERANCE = 1e-4  # of logits and gradients in float32, relative to their size
+State = dict[str, torch.Tensor]
 
 
-def _apart(first: torch.Tensor, second: torch.Tensor) -> float:
-    """Largest difference, relative to the larger of 1 and the values' own size."""
-    return ((first - second).abs().max() / max(1.0, first.abs().max().item())).item()
+def apart(first: torch.Tensor, second: torch.Tensor) -> float:
+    """Largest difference, relative to the larger of 1 and the values' own size; infinite where only one is not a number."""
+    if first.shape != second.shape or not torch.equal(first.isnan(), second.isnan()):
+        return float("inf")
+    return ((first - second).nan_to_num().abs().max() / max(1.0, first.nan_to_num().abs().max().item())).item()
 
 
-def _before_update(prepared: Prepared, probed: Probed) -> Iterator[str]:
-    method = prepared.method
-    if method.base_at_start and (apart := _apart(probed.base, probed.start)) > TOLERANCE:
-        yield f"before training the outputs must be the base model's, they differ by {apart:.2g}"
-    stage = probed.stage
-    if stage is None:
-        return
-    if not trainable(probed.model):
-        yield "something must train, no tensor requires a gradient"
-        return
+def state_of(model: nn.Module) -> State:
+    """Copies of all parameters and buffers, by name."""
+    return {name: one.detach().clone() for name, one in (*model.named_parameters(), *model.named_buffers())}
+
+
+def moved(model: nn.Module, before: State) -> str | None:
+    """The first parameter or buffer of `before` that is not what it was, to the last bit."""
+    now = dict((*model.named_parameters(), *model.named_buffers()))
+    return next((name for name, one in before.items() if name not in now or not torch.equal(now[name], one)), None)
+
+
+def _at_the_start(prepared: Prepared, probed: Probed) -> Iterator[str]:
+    if prepared.method.base_at_start and (off := apart(probed.base, probed.start)) > TOLERANCE:
+        yield f"before training the outputs must be the base model's, they differ by {off:.2g}"
+
+
+def _evaluated(prepared: Prepared, probed: Probed, before: State) -> Iterator[str]:
+    """Evaluation repeats, leaves the model as it was, and gives a row what it would get without the others."""
+    again = class_logits(probed.model, prepared.ask, probed.rows)
+    if (off := apart(probed.outputs, again)) > ROUNDING:
+        yield f"evaluated twice, the outputs must be the same, they differ by {off:.2g}"
+    shortest = min(range(len(probed.rows)), key=lambda at: len(probed.rows[at]))
+    alone = class_logits(probed.model, prepared.ask, [probed.rows[shortest]])
+    if (off := apart(probed.outputs[[shortest]], alone)) > TOLERANCE:
+        yield f"alone, a row must get what it gets beside longer ones, its outputs differ by {off:.2g}"
+    if name := moved(probed.model, before):
+        yield f"evaluation must leave the model as it was, {name} moved"
+
+
+def _gradients(prepared: Prepared, probed: Probed) -> Iterator[str]:
+    """What trains gets a gradient, what is frozen none, and it does not depend on how the batch is cut."""
+    method, stage = prepared.method, probed.stage
+    assert stage is not None
     without_dropout(probed.model)
-    backward(probed.model, stage, every_row(stage), 1)
+    (loss,) = backward(probed.model, stage, every_row(stage), 1)
+    if prepared.ask.ask != "answer":
+        with torch.no_grad():
+            outputs = probed.outputs.to(loss.device)
+            expected = method.loss(outputs, stage.targets) + method.penalty(probed.model)
+        if (off := apart(loss, expected.float())) > TOLERANCE:
+            yield f"without dropout, training must compute the loss that evaluation's outputs give, it differs by {off:.2g}"
     whole = {name: p.grad.clone() for name, p in trainable(probed.model).items() if p.grad is not None}
     probed.model.zero_grad()
     backward(probed.model, stage, every_row(stage), 3)
@@ -60,50 +92,83 @@ def _before_update(prepared: Prepared, probed: Probed) -> Iterator[str]:
     probed.model.zero_grad()
 
 
-def _after_update(prepared: Prepared, probed: Probed, frozen: dict[str, torch.Tensor]) -> Iterator[str]:
-    method, model = prepared.method, probed.model
-    now = dict(model.named_parameters())
-    for name, before in frozen.items():
-        if not torch.equal(now[name], before):
-            yield f"{name} is frozen, the first update moved it"
-            break
-    for name, (gradient, moved) in probed.record["tensors"].items():
-        if gradient > TOLERANCE * probed.record["norm"] and moved == 0:
+def _updated(prepared: Prepared, probed: Probed, before: State) -> Iterator[str]:
+    """What the first update moves is what trains, and the outputs show it."""
+    frozen = {name: before[name] for name, p in probed.model.named_parameters() if not p.requires_grad}
+    if name := moved(probed.model, frozen):
+        yield f"{name} is frozen, the first update moved it"
+    for name, (gradient, by) in probed.record["tensors"].items():
+        if gradient > TOLERANCE * probed.record["norm"] and by == 0:
             yield f"{name} has a gradient, the first update left it as it was"
             break
-    outputs = class_logits(model, prepared.ask, probed.rows)
-    yield from _reloaded(prepared, model, outputs, probed.rows)
-    if method.mergeable:
-        try:
-            merged = class_logits(method.merge(copy.deepcopy(model)), prepared.ask, probed.rows)
-        except Exception as error:
-            yield f"it must merge into its base model, that raised {type(error).__name__}: {error}"
-            return
-        if (apart := _apart(outputs, merged)) > TOLERANCE:
-            yield f"merged, the outputs must be the unmerged ones, they differ by {apart:.2g}"
+    probed.outputs = class_logits(probed.model, prepared.ask, probed.rows)
+    if torch.equal(probed.outputs, probed.base):
+        yield "after an update the outputs must not be the base model's, they are, to the last bit: nothing that trains acts"
 
 
-def _reloaded(prepared: Prepared, model: nn.Module, outputs: torch.Tensor, rows: list[list[int]]) -> Iterator[str]:
+def _of_the_base(prepared: Prepared, model: nn.Module, folder: Path) -> str | None:
+    """A saved tensor that is one of the base model's, which stays as it is: a checkpoint need not hold it."""
+    from safetensors.torch import load_file
+
+    kept = prepared.method.kept(model)
+    base = {name: p.detach().cpu() for name, p in model.named_parameters() if name not in kept}
+    if not base:
+        return None
+    for file in sorted(folder.rglob("*.safetensors")):
+        for name, saved in load_file(str(file)).items():
+            if saved.min() == saved.max():  # zeros and ones are the same everywhere
+                continue
+            alike = (one for one in base.values() if one.shape == saved.shape and one.dtype == saved.dtype)
+            if any(torch.equal(one, saved) for one in alike):
+                return name
+    return None
+
+
+def _saved(prepared: Prepared, probed: Probed) -> Iterator[str]:
     """What `save` wrote, read into another model made from the same base with another fresh head."""
     with tempfile.TemporaryDirectory() as folder:
-        prepared.method.save(model, Path(folder))
+        prepared.method.save(probed.model, Path(folder))
+        if name := _of_the_base(prepared, probed.model, Path(folder)):
+            yield f"only what trains must be saved, {name} is a frozen tensor of the base model"
         torch.manual_seed(1)
         try:
             reloaded = prepared.method.restore(prepared.loaded().model, Path(folder))
         except Exception as error:
             yield f"what was saved must load again, it raised {type(error).__name__}: {error}"
             return
-    if (apart := _apart(outputs, class_logits(reloaded, prepared.ask, rows))) > ROUNDING:
-        yield f"saved and loaded again, the outputs must be the same, they differ by {apart:.2g}"
+    if (off := apart(probed.outputs, class_logits(reloaded, prepared.ask, probed.rows))) > ROUNDING:
+        yield f"saved and loaded again, the outputs must be the same, they differ by {off:.2g}"
+
+
+def _merged(prepared: Prepared, probed: Probed) -> Iterator[str]:
+    try:
+        merged = class_logits(prepared.method.merge(copy.deepcopy(probed.model)), prepared.ask, probed.rows)
+    except Exception as error:
+        yield f"it must merge into its base model, that raised {type(error).__name__}: {error}"
+        return
+    if (off := apart(probed.outputs, merged)) > TOLERANCE:
+        yield f"merged, the outputs must be the unmerged ones, they differ by {off:.2g}"
+
+
+def check(prepared: Prepared) -> tuple[Probed, torch.optim.Optimizer | None, list[str]]:
+    """The probe after its update, its optimiser, and the invariants that are broken."""
+    method, probed = prepared.method, build(prepared)
+    before = state_of(probed.model)
+    broken = [*_at_the_start(prepared, probed), *_evaluated(prepared, probed, before)]
+    if method.trains and not trainable(probed.model):
+        return probed, None, [*broken, "something must train, no tensor requires a gradient"]
+    if method.trains:
+        broken += _gradients(prepared, probed)
+    optimizer = update(prepared, probed)
+    if method.trains:
+        broken += _updated(prepared, probed, before)
+        broken += _saved(prepared, probed)
+    if method.mergeable:
+        broken += _merged(prepared, probed)
+    return probed, optimizer, broken
 
 
 def inspect(prepared: Prepared) -> tuple[Json, Json, list[str]]:
     """Signature, probe, and the invariants that are broken."""
-    probed = build(prepared)
-    broken = list(_before_update(prepared, probed))
-    frozen = {name: p.detach().clone() for name, p in probed.model.named_parameters() if not p.requires_grad}
-    nothing = prepared.method.trains and not trainable(probed.model)  # a sentence in `broken` says so
-    optimizer = None if nothing else update(prepared, probed)
-    if prepared.method.trains and not broken:
-        broken += _after_update(prepared, probed, frozen)
+    probed, optimizer, broken = check(prepared)
     return {"structure": structure(prepared.method, probed.model, optimizer)}, probed.record, broken
