@@ -1,0 +1,35 @@
+"""By what a judgement saw a change: the rings of docs/statistics.md, read off its signs, counts and comparisons."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+RINGS = {
+    0: "invariants and audits",
+    1: "signature and counts",
+    2: "probe and trace",
+    3: "outcomes",
+    4: "cost",
+}
+FAILING = ("worse", "changed", "invalid", "new")
+UNSEEN = ("undecided", "incomparable")  # no failure, and no pass: more than one in ten such cases fail a session
+PROBE = ("outputs of the probe", "loss at step", "gradient", "first update of", "predictions of seed 0", "the loss curve")
+
+
+def seen(judgement: Mapping[str, Any]) -> list[int]:
+    """The rings that saw something in a case, the earliest first; none where its verdict does not fail."""
+    if judgement["verdict"] not in FAILING:
+        return []
+    if judgement["verdict"] == "invalid":
+        return [0]
+    found = set()
+    for sign in judgement["signs"]:
+        if not sign.endswith("more tensors alike"):
+            found.add(2 if sign.startswith(PROBE) else 1)
+    for cost in judgement["costs"]:
+        if cost["outcome"] in ("worse", "changed"):
+            found.add(1 if cost["how"] in ("exact", "across versions") else 4)
+    if any(one["outcome"] == "worse" for one in judgement["comparisons"]):
+        found.add(3)
+    return sorted(found)

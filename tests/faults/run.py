@@ -1,0 +1,192 @@
+"""Runs the catalogue: what the gate finds of each change, and by what.
+
+`python -m tests.faults.run docs/fault_catalogue.json [CHANGE ...] [--folder DIR]` makes baselines of the cases that it needs,
+in a folder (kept and used again where it is named), runs each change once in a process of its own, and writes the record,
+and the page beside it, after each. Without names it runs those that are not on record yet.
+
+A change that comes with an upgrade meets an environment that says so: then the gate excuses differences of the trace, and
+only invariants, structure, probe, counts and outcomes can tell.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from . import BENIGN, FAULTS, page
+from .change import MODEL, REACHED, TASKS, Case, Change
+from .rings import UNSEEN, seen
+
+ROOT = Path(__file__).parents[2]
+UPGRADED = ("transformers", "peft", "torch")
+OPTIONS = "test_options"  # the suite of cases that the shipped ones lack
+HEAD = '"""Cases that the shipped suites lack."""\n\nimport pytest\n\n'
+TABLE = "@pytest.mark.ftcompare(methods=({method!r},), tasks=({task!r},), shots=({shots},), models=({model!r},), {rest})\n"
+COLLECTED = ("verdict", "seeds", "signs", "notes")
+
+
+def changes() -> dict[str, Change]:
+    """All faults, and the changes that must pass."""
+    return FAULTS | BENIGN
+
+
+def write_suite(folder: Path) -> None:
+    """The suite of all cases that the shipped ones lack."""
+    own = {case: None for change in changes().values() for case in change.cases if case.suite is None}
+    text = HEAD
+    for case in own:
+        rest = f"options={dict(case.options)!r}" + ("" if case.task in TASKS else ", outcome=False")
+        text += TABLE.format(method=case.method, task=case.task, shots=case.shots, model=MODEL, rest=rest)
+    (folder / f"{OPTIONS}.py").write_text(f"{text}def {OPTIONS}(gate):\n    gate()\n")
+
+
+def node(case: Case, folder: Path) -> str:
+    """The test of a case."""
+    suite = OPTIONS if case.suite is None else f"test_{case.suite}"
+    file = folder / f"{OPTIONS}.py" if case.suite is None else ROOT / "suites" / f"{suite}.py"
+    return f"{file}::{suite}[{case.id}]"
+
+
+def _baseline(case: Case, folder: Path) -> Path:
+    return folder / "baselines" / "cpu" / (case.suite or OPTIONS.removeprefix("test_")) / f"{case.id}.json"
+
+
+def run(folder: Path, change: Change | None, cases: Iterable[Case]) -> dict[str, Any]:
+    """Run the cases in a process of its own with a change, or to make their baselines; what the process wrote."""
+    file = folder / "judgements.json"
+    file.unlink(missing_ok=True)
+    nodes = [node(case, folder) for case in cases]
+    command = [sys.executable, "-m", f"{__package__}.run", "--run", change.name if change else "", str(folder), *nodes]
+    environ = dict(os.environ) | {"PYTHONPATH": str(ROOT)} | dict(change.environ if change else {})
+    with (folder / "log.txt").open("w") as log:
+        subprocess.run(command, cwd=ROOT, env=environ, stdout=log, stderr=subprocess.STDOUT, check=False)
+    if not file.exists():
+        raise RuntimeError(f"expected judgements from {' '.join(command)}, it wrote none: see {folder / 'log.txt'}")
+    found: dict[str, Any] = json.loads(file.read_text())
+    return found
+
+
+def upgrade() -> None:
+    """From here on, the environment that a run records has other versions."""
+    from pytest_ftcompare.experiment import environment
+
+    capture = environment.capture
+
+    def upgraded(*arguments: Any) -> dict[str, str | int]:
+        found = capture(*arguments)
+        return found | {name: f"{found[name]}.post1" for name in UPGRADED}
+
+    environment.capture = upgraded
+
+
+class Put:
+    """A plugin that puts a change in before anything runs, and keeps the judgements of the cases."""
+
+    def __init__(self, change: Change | None) -> None:
+        self.change = change
+        self.judgements: dict[str, Any] = {}
+        self.errors: dict[str, str] = {}
+
+    def pytest_sessionstart(self) -> None:
+        if self.change is not None:
+            self.change.apply()
+            if self.change.upgrade:
+                upgrade()
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        text = getattr(report, "ftcompare", None)
+        if text is not None:
+            judgement = json.loads(text)["judgement"]
+            self.judgements[judgement["id"]] = judgement
+
+
+def _run_here(name: str, folder: Path, nodes: list[str]) -> None:
+    import pytest
+
+    change = changes()[name] if name else None
+    put = Put(change)
+    mode = ["--benchmark-disable"] if change else ["--update-baselines"]
+    places = [f"--rootdir={ROOT}", "-c", str(ROOT / "pyproject.toml"), f"--ftcompare-baselines={folder / 'baselines'}"]
+    quick = ["-p", "no:cacheprovider", "--ftcompare-window=0", "--tb=short", *(change.arguments if change else ())]
+    code = pytest.main([*places, *quick, *mode, *nodes], plugins=[put])
+    found = {"judgements": put.judgements, "exit": int(code), "reached": sorted(REACHED)}
+    (folder / "judgements.json").write_text(json.dumps(found))
+
+
+def told(change: Change, found: dict[str, Any]) -> dict[str, Any]:
+    """The record of a change: what each of its cases showed, and the ring that saw it first."""
+    cases: dict[str, Any] = {}
+    rings = []
+    for case in change.cases:
+        judgement = found["judgements"].get(case.id)
+        if judgement is None:
+            raise RuntimeError(f"{change.name}: expected a judgement of {case.id}, the run gave none")
+        mine = seen(judgement)
+        rings += mine[:1]
+        one = {name: judgement[name] for name in COLLECTED} | {"rings": mine}
+        one["outcomes"] = {
+            metric["metric"]: [round(metric[name], 4) for name in ("base", "delta", "p", "margin")] + [metric["outcome"]]
+            for metric in judgement["comparisons"]
+        }
+        one["costs"] = {
+            cost["metric"]: round(cost["change"], 4) for cost in judgement["costs"] if cost["outcome"] in ("worse", "changed")
+        }
+        cases[case.id] = one
+    caught: int | str | None = min(rings, default=None)
+    if caught is None and any(one["verdict"] in UNSEEN for one in cases.values()):
+        caught = "open"
+    elif caught is None and found["exit"] == 1:
+        caught = "session"  # no case failed, the session did
+    return {
+        "area": change.area,
+        "says": change.says,
+        "upstream": change.upstream,
+        "upgrade": change.upgrade,
+        "reached": found["reached"],
+        "caught": caught,
+        "cases": cases,
+    }
+
+
+def main(file: Path, names: list[str], folder: Path) -> None:
+    """Run the named changes, or all that are not on record."""
+    record: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {"faults": {}, "benign": {}}
+    if unknown := sorted(set(names) - set(changes())):
+        raise SystemExit(f"expected names of changes, {unknown[0]!r} is none: one of {', '.join(changes())}")
+    chosen = [
+        one for one in changes().values() if one.name in (names or set(changes()) - {*record["faults"], *record["benign"]})
+    ]
+    folder.mkdir(parents=True, exist_ok=True)
+    write_suite(folder)
+    for change in chosen:
+        if missing := [case for case in change.cases if not _baseline(case, folder).exists()]:
+            run(folder, None, missing)
+            if lost := [case.id for case in missing if not _baseline(case, folder).exists()]:
+                raise SystemExit(f"expected an update to make a baseline of {lost[0]}: see {folder / 'log.txt'}")
+        one = told(change, run(folder, change, change.cases))
+        record["benign" if change.name in BENIGN else "faults"][change.name] = one
+        record["date"] = date.today().isoformat()
+        file.write_text(f"{json.dumps(record, indent=1)}\n")
+        page.write(file)
+        print(change.name, one["caught"], {name: case["verdict"] for name, case in one["cases"].items()}, flush=True)
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "--run":
+        _run_here(sys.argv[2], Path(sys.argv[3]), sys.argv[4:])
+    else:
+        parser = argparse.ArgumentParser(description=__doc__)
+        parser.add_argument("record", type=Path)
+        parser.add_argument("changes", nargs="*")
+        parser.add_argument("--folder", type=Path, help="keeps the baselines; another run uses them again")
+        given = parser.parse_args()
+        with tempfile.TemporaryDirectory() as temporary:
+            main(given.record.resolve(), given.changes, (given.folder or Path(temporary)).resolve())

@@ -1,0 +1,51 @@
+"""Faults of the learning rate's schedule."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .change import Case, fault, patch
+
+CASES = (Case("pbft", shots=16),)
+
+
+@fault("schedule", *CASES, upstream="https://github.com/huggingface/transformers/pull/24088")
+def schedule_stepped_twice() -> None:
+    """The schedule goes two steps at each update, and is at zero half way."""
+    from pytest_ftcompare.experiment import train
+
+    @patch(train, "get_linear_schedule_with_warmup")
+    def twice(real: Any, optimizer: Any, warmup: int, steps: int) -> Any:
+        return real(optimizer, warmup // 2, -(-steps // 2))
+
+
+@fault("schedule", *CASES)
+def decay_never_applied() -> None:
+    """After its warm-up the learning rate stays where it is."""
+    from transformers import get_constant_schedule_with_warmup
+
+    from pytest_ftcompare.experiment import train
+
+    @patch(train, "get_linear_schedule_with_warmup")
+    def constant(real: Any, optimizer: Any, warmup: int, steps: int) -> Any:
+        return get_constant_schedule_with_warmup(optimizer, warmup)
+
+
+@fault("schedule", *CASES)
+def no_warm_up() -> None:
+    """The learning rate starts at its highest."""
+    from pytest_ftcompare.experiment import train
+
+    @patch(train, "get_linear_schedule_with_warmup")
+    def cold(real: Any, optimizer: Any, warmup: int, steps: int) -> Any:
+        return real(optimizer, 0, steps)
+
+
+@fault("schedule", *CASES, upstream="https://github.com/huggingface/accelerate/pull/999")
+def schedule_counts_micro_batches() -> None:
+    """Under accumulation the schedule is made for micro-batches and stepped at updates: it never comes to its end."""
+    from pytest_ftcompare.experiment import train
+
+    @patch(train, "get_linear_schedule_with_warmup")
+    def longer(real: Any, optimizer: Any, warmup: int, steps: int) -> Any:
+        return real(optimizer, 4 * warmup, 4 * steps)
