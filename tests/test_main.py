@@ -1,6 +1,7 @@
 """`python -m pytest_ftcompare`: what it prints, its exit status, and that it needs neither pytest nor torch."""
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -11,7 +12,7 @@ from method_comparison import training, write
 from results import make_result, make_sample
 
 from pytest_ftcompare.__main__ import main
-from pytest_ftcompare.compare import baseline
+from pytest_ftcompare.compare import baseline, single
 
 ROOT = Path(__file__).parents[1]
 SCORES = [0.80, 0.82, 0.78, 0.81, 0.79, 0.80, 0.83, 0.77]
@@ -30,8 +31,10 @@ sys.exit(main(sys.argv[1:]))
 
 
 def ours(folder, *results):
-    folder.mkdir()
-    baseline.write(folder, {"cpu": results})
+    for one in results:
+        path = baseline.path_of(folder, "cpu", one.suite, one.id)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(one.to_json())
     return str(folder)
 
 
@@ -98,3 +101,19 @@ def test_help_lists_what_there_is(capsys):
         main(["--help"])
     assert raised.value.code == 0
     assert "compare two folders of results" in capsys.readouterr().out
+
+
+def test_the_example_of_the_docs_runs(tmp_path, monkeypatch, capsys):
+    ours(tmp_path / "old", RESULT)
+    ours(tmp_path / "new", WORSE)
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "docs" / "compare.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    exec(compile(example, "docs/compare.md", "exec"), {})
+    assert capsys.readouterr().out.splitlines()[:2] == ["worse -0.15", "full-task-model-n16 worse"]
+
+
+@pytest.mark.parametrize("name", ["ACCURACY", "SHARED", "OWN", "MEMORY", "EVIDENCE", "SUITE"])
+def test_the_page_states_the_noise_of_reruns(name):
+    page = (ROOT / "docs" / "compare.md").read_text(encoding="utf-8")
+    assert f"`{name} = {getattr(single, name)}`" in page

@@ -14,6 +14,7 @@ from pytest_ftcompare.report.failure import wrapped
 from pytest_ftcompare.report.terminal import changes, counts, moved, rank
 
 NAME = 37  # columns for a case; all columns together are 80
+UNSURE = 2.0  # standard errors above which a pooled shift that decides nothing is told
 FEW = 5  # cases of one folder that are listed by name
 ONE_RUN = (
     f"One run of each case: only what stands {EVIDENCE} standard errors of a rerun from nothing shows in a single case. "
@@ -43,12 +44,11 @@ def lines(overall: Overall, pairs: Pairs) -> Iterator[str]:
 
 def _together(overall: Overall) -> Iterator[str]:
     """The pooled shifts, and what fails the comparison as a whole."""
-    still = [shift.metric.replace("_ood", " out of domain") for shift in overall.shifts if shift.outcome == "none"]
-    if still:
-        yield from wrapped(f"All cases together: no shift of {', '.join(still)}.")
     for shift in overall.shifts:
         if shift.outcome == "better":
             yield from wrapped(f"All cases together: better, {shift.sentence}.")
+        elif shift.outcome == "none" and abs(shift.z) > UNSURE:
+            yield from wrapped(f"All cases together, not enough to tell: {shift.sentence}.")
     for finding in overall.findings:
         yield from wrapped(f"All cases together: {finding}.")
 

@@ -13,14 +13,21 @@ SCORES = [0.80, 0.82, 0.78, 0.81, 0.79, 0.80, 0.83, 0.77]
 RESULT = make_result(SCORES)
 
 
+def store(folder, result):
+    path = baseline.path_of(folder, "cpu", result.suite, result.id)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(result.to_json())
+
+
 def test_baselines_are_read_from_every_level(tmp_path):
-    baseline.write(tmp_path, {"cpu": [RESULT, replace(RESULT, id="other")]})
+    store(tmp_path, RESULT)
+    store(tmp_path, replace(RESULT, id="other"))
     for folder in (tmp_path, tmp_path / "cpu", tmp_path / "cpu" / RESULT.suite):
         assert [one.id for one in read(folder)] == [RESULT.id, "other"]
 
 
 def test_an_unfinished_update_is_no_result(tmp_path):
-    baseline.write(tmp_path, {"cpu": [RESULT]})
+    store(tmp_path, RESULT)
     (tmp_path / ".staging-x").mkdir()
     (tmp_path / ".staging-x" / "half.json").write_text("{")
     assert len(read(tmp_path)) == 1
@@ -62,8 +69,7 @@ def test_a_folder_that_is_none_or_empty_is_one_sentence(tmp_path):
 
 def test_one_case_twice_is_one_sentence(tmp_path):
     for name in ("a", "b"):
-        (tmp_path / name).mkdir()
-        baseline.write(tmp_path / name, {"cpu": [RESULT]})
+        store(tmp_path / name, RESULT)
     with pytest.raises(FolderError, match=f"of the same case, {RESULT.id}"):
         read(tmp_path)
 
