@@ -31,11 +31,15 @@ class CaseError(RuntimeError):
 
 @dataclass(frozen=True)
 class Held:
-    """A case that was held against its baseline: the judgement, the result, the device's name, what the last window timed."""
+    """A case that was held against its baseline: the judgement, the result, the device's name, what the last window timed.
+
+    `update` says that the result is to become the case's baseline.
+    """
 
     judgement: Judgement
     result: Result
     device: str
+    update: bool = False
     timings: dict[str, Timing] = field(default_factory=dict)
 
     def info(self, what: str) -> dict[str, Any]:
@@ -160,7 +164,9 @@ def _hold(prepared: Prepared, accepted: Result | None, settings: Settings, bench
     if refused := _refused(prepared):
         judgement = Judgement(candidate.id, candidate.suite, "invalid", 0, signs=refused, outcome=candidate.outcome)
         return Held(judgement, candidate, device)
-    if accepted is not None and accepted.fingerprint != candidate.fingerprint and not settings.update:
+    beside = accepted if accepted is not None and accepted.fingerprint == candidate.fingerprint else None
+    update = settings.update or (settings.new_only and beside is None)
+    if accepted is not None and beside is None and not update:
         reason = "its baseline is of another experiment: other rows, base weights or case options"
         return Held(incomparable(candidate, reason), candidate, device)
     bench.say("inspecting")
@@ -170,17 +176,18 @@ def _hold(prepared: Prepared, accepted: Result | None, settings: Settings, bench
     if not broken:
         signature["execution"] = execution(prepared)
         bench.pause()
-    judgement = _outcome(prepared, accepted, candidate, settings, bench)
+    judgement = _outcome(prepared, accepted, candidate, settings.seeds, bench, update=update)
     if judgement.verdict == "invalid":
-        return Held(judgement, candidate, device)
-    beside = accepted if accepted is not None and accepted.fingerprint == candidate.fingerprint else None
-    timings = take_windows(prepared, beside, candidate, bench, update=settings.update)
-    if settings.update and cost.lacks_time(candidate):
+        return Held(judgement, candidate, device, update)
+    timings = take_windows(prepared, beside, candidate, bench, update=update)
+    if update and cost.lacks_time(candidate):
         judgement = replace(judgement, notes=[*judgement.notes, cost.NO_TIME])
-    return Held(with_costs(judgement, costs(beside, candidate)), candidate, device, timings)
+    return Held(with_costs(judgement, costs(beside, candidate)), candidate, device, update, timings)
 
 
-def _outcome(prepared: Prepared, accepted: Result | None, candidate: Result, settings: Settings, bench: Bench) -> Judgement:
+def _outcome(
+    prepared: Prepared, accepted: Result | None, candidate: Result, seeds: int, bench: Bench, *, update: bool
+) -> Judgement:
     """Train seeds into the candidate until what it computes and how well it does is settled."""
     from pytest_ftcompare.experiment.run import run_seed
 
@@ -188,20 +195,21 @@ def _outcome(prepared: Prepared, accepted: Result | None, candidate: Result, set
         for seed in range(len(candidate.samples), count):
             candidate.samples.append(run_seed(prepared, seed, bench.progress(seed)))
 
-    add_until(settings.seeds if settings.update else 1)
-    if settings.update:
+    add_until(seeds if update else 1)
+    if update:
         return _accept(accepted, candidate)
     if accepted is None:
         return without_baseline(candidate)
     same_device = accepted.environment.get("device") == candidate.environment["device"]
-    while isinstance(step := judge(accepted, candidate, settings.seeds, same_device=same_device), More):
+    while isinstance(step := judge(accepted, candidate, seeds, same_device=same_device), More):
         add_until(step.seeds)
     return step
 
 
 def _baseline(case: Case, settings: Settings, device: str) -> Result | None:
     """The case's baseline for this device; where there is none, the one for cpu."""
-    devices = (device,) if settings.update else dict.fromkeys((device, baseline.FALLBACK))
+    writes = settings.update or settings.new_only
+    devices = (device,) if writes else dict.fromkeys((device, baseline.FALLBACK))
     try:
         for one in devices:
             path = baseline.path_of(settings.baselines, one, case.suite, case.id)
@@ -209,7 +217,7 @@ def _baseline(case: Case, settings: Settings, device: str) -> Result | None:
                 return found
         return None
     except baseline.BaselineError:
-        if settings.update:  # it is about to be made again
+        if writes:  # it is about to be made again
             return None
         raise
 

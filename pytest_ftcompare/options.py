@@ -19,7 +19,8 @@ class Settings:
     profile: Profile
     hub: Path | None
     baselines: Path
-    update: bool
+    update: bool  # every case that runs
+    new_only: bool  # only the cases that have no baseline to be held against
     seeds: int
     threads: int
     device: str
@@ -32,6 +33,11 @@ def add_options(parser: pytest.Parser) -> None:
         "--update-baselines",
         action="store_true",
         help="Train all seeds of the cases that run and accept the results as their baselines; review the diff in git.",
+    )
+    group.addoption(
+        "--update-baselines-new-only",
+        action="store_true",
+        help="Train all seeds of the cases without a baseline and accept them; hold the others against theirs, as ever.",
     )
     names = ", ".join(f"{name} ({one.summary})" for name, one in PROFILES.items())
     group.addoption("--ftcompare-profile", metavar="NAME", default=None, help=f"What to compare on: {names}. Default: pocket.")
@@ -123,6 +129,11 @@ def make_settings(config: pytest.Config) -> Settings:
     device = given("device")
     if device not in ("cpu", "cuda", "auto"):
         raise pytest.UsageError(f"--ftcompare-device: expected cpu, cuda or auto, got {device!r}")
+    update, new_only = config.getoption("update_baselines"), config.getoption("update_baselines_new_only")
+    if update and new_only:
+        raise pytest.UsageError(
+            "expected one of --update-baselines, which writes all that runs, and --update-baselines-new-only, got both"
+        )
     seeds = config.getoption("ftcompare_seeds")
     threads = config.getoption("ftcompare_threads")
     window = config.getoption("ftcompare_window")
@@ -133,7 +144,8 @@ def make_settings(config: pytest.Config) -> Settings:
         profile=profile,
         hub=hub.resolve() if hub else None,
         baselines=(config.rootpath / given("baselines")).resolve(),
-        update=config.getoption("update_baselines"),
+        update=update,
+        new_only=new_only,
         seeds=profile.seeds if seeds is None else seeds,
         threads=(profile.threads if threads is None else threads) or _share(config),
         device=device,

@@ -6,11 +6,12 @@ import json
 import os
 import warnings
 from collections.abc import Callable, Generator
+from functools import partial
 from typing import Any
 
 import pytest
 
-from pytest_ftcompare import benchmarks, options, parametrize
+from pytest_ftcompare import benchmarks, options, parametrize, stale
 from pytest_ftcompare.case import Case
 from pytest_ftcompare.compare import baseline
 from pytest_ftcompare.compare.verdict import FAILING, Judgement
@@ -28,6 +29,7 @@ SESSION = pytest.StashKey[Session]()
 LIVE = pytest.StashKey[Live]()
 TOLD = pytest.StashKey[Told]()
 REPORT = pytest.StashKey[str]()
+SUITES = pytest.StashKey[stale.Suites]()
 
 
 def _is_worker(config: pytest.Config) -> bool:
@@ -43,7 +45,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", parametrize.MARKER)
     settings = config.stash[SETTINGS] = options.make_settings(config)
     if not _is_worker(config) and not config.option.collectonly:
-        if settings.update:
+        if settings.update or settings.new_only:
             try:
                 baseline.check_writable(settings.baselines)
             except baseline.BaselineError as error:
@@ -52,8 +54,9 @@ def pytest_configure(config: pytest.Config) -> None:
                 raise pytest.UsageError("--update-baselines takes time, too: expected pytest-benchmark, on, not disabled")
         if settings.baselines.is_dir():
             baseline.recover(settings.baselines)
+    config.stash[SUITES] = {}
     if not _is_worker(config):
-        config.stash[SESSION] = Session(settings.baselines, settings.update)
+        config.stash[SESSION] = Session(settings.baselines, settings.update or settings.new_only, settings.new_only)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -80,6 +83,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     # Only with a table: a test may have a fixture of its own that is called gate.
     if "gate" in metafunc.fixturenames and metafunc.definition.get_closest_marker("ftcompare"):
         cases = parametrize.cases(metafunc, metafunc.config.stash[SETTINGS].profile)
+        stale.note(metafunc.config.stash[SUITES], metafunc, cases)
         metafunc.parametrize("gate", cases, ids=[one.id for one in cases], indirect=True)
 
 
@@ -147,11 +151,11 @@ def gate(request: pytest.FixtureRequest) -> Callable[[], Judgement]:
             record(_refusal(case, refused), None, "")
             pytest.fail(refused, pytrace=False)
         judgement = held.judgement
-        record(judgement, held.result if settings.update else None, held.device)
+        record(judgement, held.result if held.update else None, held.device)
         for what, timing in held.timings.items():
             assert benchmark is not None
             benchmarks.record(benchmark, what, timing.rounds, timing.calls, held.info(what))
-        failing = judgement.verdict == "invalid" if settings.update else judgement.verdict in FAILING
+        failing = judgement.verdict == "invalid" if held.update else judgement.verdict in FAILING
         if failing:
             pytest.fail("\n".join(explain(judgement, request.node.nodeid, options.given(request.config))), pytrace=False)
         return judgement
@@ -206,6 +210,14 @@ class Collector:
         with live.paused():
             return (yield)
 
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        self.session.half_collected |= report.failed
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Under xdist: what a worker knows of the suites; one that crashed says nothing."""
+        stale.join(self.config.stash[SUITES], getattr(node, "workeroutput", {}).get("ftcompare_suites", {}))
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         # -x stops with exceptions of pytest's and xdist's own that derive from Ctrl-C's: those do not abandon an update.
@@ -234,9 +246,14 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if (live := config.stash.get(LIVE, None)) is not None:
         live.stop()
     if SESSION not in config.stash:
+        vars(config)["workeroutput"]["ftcompare_suites"] = stale.to_plain(config.stash[SUITES])
         return
     run = config.stash[SESSION]
-    run.write()
+    if not run.half_collected and not any("::" in one for one in config.args):  # of a test or class: its file may have others
+        skipped = config.getini("norecursedirs")
+        alone = partial(stale.alone, root=config.rootpath, skipped=skipped)
+        run.stale = stale.find(run.baselines, config.stash[SUITES], run.ran, alone)
+    run.write(sound=session.exitstatus == pytest.ExitCode.OK)
     if (run.blind or run.failure) and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 

@@ -78,7 +78,7 @@ class Window:
 
     `times` has for each piece of work (step, evaluation, inference, merged inference) the seconds and the yardsticks of one
     call; `readings` are bytes and joules by metric; `unread` says why a metric could not be read; `state` is what the device
-    said of itself, and `disturbed` why the window must not be judged.
+    said of itself, `disturbed` why the window must not be judged, and `process` which process took it, by a random name.
     """
 
     times: dict[str, list[float]]
@@ -86,13 +86,15 @@ class Window:
     unread: dict[str, str] = field(default_factory=dict)
     state: Json = field(default_factory=dict)
     disturbed: str = ""
+    process: str = ""
 
 
 @dataclass(frozen=True)
 class Result:
     """All samples of a case, what it computes (signature, probe), what it costs, and the environment that it ran in.
 
-    `windows` are the timed ones of a case that carries its method's cost; the others have none.
+    `windows` are the timed ones of a case that carries its method's cost; the others have none. `noise` has for each metric
+    the sum of squares and the degrees of freedom of earlier accepted samples, and `learned` names those (compare/learned.py).
     """
 
     id: str
@@ -108,6 +110,8 @@ class Result:
     broken: list[str] = field(default_factory=list)  # invariants that do not hold
     samples: list[Sample] = field(default_factory=list)
     windows: list[Window] = field(default_factory=list)
+    noise: dict[str, dict[str, float]] = field(default_factory=dict)
+    learned: list[str] = field(default_factory=list)
 
     def sample(self, seed: int) -> Sample | None:
         return next((one for one in self.samples if one.seed == seed), None)

@@ -10,7 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pytest_ftcompare.compare import baseline
-from pytest_ftcompare.compare.verdict import BLIND, UNSEEN, Judgement
+from pytest_ftcompare.compare.cost import lacks_time
+from pytest_ftcompare.compare.learned import carried
+from pytest_ftcompare.compare.overall import Overall
+from pytest_ftcompare.compare.verdict import Judgement
 from pytest_ftcompare.result import Result
 
 
@@ -25,10 +28,16 @@ class Session:
     """Everything that the cases of this run said."""
 
     baselines: Path
-    update: bool
+    update: bool  # baselines are written: all that run, or with `new_only` the missing ones
+    new_only: bool = False
     judgements: list[Judgement] = field(default_factory=list)
+    ran: dict[str, dict[str, str]] = field(default_factory=dict)  # suite -> case -> device
+    updated: set[tuple[str, str]] = field(default_factory=set)  # suite and case of those that were to be written
     accepted: dict[str, list[Result]] = field(default_factory=dict)  # device -> results
-    written: int = 0
+    written: list[tuple[Result | None, Result]] = field(default_factory=list)  # the baseline before, and this run's result
+    stale: list[Path] = field(default_factory=list)
+    removed: bool = False  # the stale ones
+    half_collected: bool = False  # what could not be collected may have had cases
     interrupted: bool = False
     failure: str = ""  # why accepted baselines could not be written
 
@@ -37,26 +46,51 @@ class Session:
         data = json.loads(text)
         judgement = Judgement.from_dict(data["judgement"])
         self.judgements.append(judgement)
-        if data["result"] is not None and passed:
-            self.accepted.setdefault(data["device"], []).append(Result.from_json(data["result"]))
+        self.ran.setdefault(judgement.suite, {})[judgement.id] = data["device"]
+        if data["result"] is not None:
+            self.updated.add((judgement.suite, judgement.id))
+            if passed:
+                self.accepted.setdefault(data["device"], []).append(Result.from_json(data["result"]))
         return judgement
 
     @property
-    def blind(self) -> list[Judgement]:
-        """The cases whose outcome counts but was not seen, where they are too many; else none, as in an update."""
-        if self.update:
-            return []
-        judged = [one for one in self.judgements if one.outcome]
-        unseen = [one for one in judged if one.verdict in UNSEEN]
-        return unseen if len(unseen) > BLIND * len(judged) else []
+    def overall(self) -> Overall:
+        """What the cases that were held against baselines say together."""
+        return Overall([one for one in self.judgements if (one.suite, one.id) not in self.updated])
 
-    def write(self) -> None:
-        """Write the accepted baselines; an interrupted session writes none."""
+    @property
+    def blind(self) -> list[Judgement]:
+        """The judged cases whose outcome counts but was not seen, where they are too many; else none."""
+        return self.overall.unseen
+
+    @property
+    def untimed(self) -> list[str]:
+        """The accepted cases of which neither this run nor their baseline has a time."""
+        return [one.id for results in self.accepted.values() for one in results if lacks_time(one)]
+
+    def write(self, *, sound: bool) -> None:
+        """Write the accepted baselines, and, of a session in which all was `sound`, remove the stale ones.
+
+        An interrupted session does neither.
+        """
         if not self.update or self.interrupted:
             return
+        removes = sound and not self.new_only
+        if not self.accepted and not (removes and self.stale):
+            return
+        pairs = {device: [(self._before(device, new), new) for new in results] for device, results in self.accepted.items()}
+        self.accepted = {device: [carried(old, new) for old, new in found] for device, found in pairs.items()}
         try:
-            for device, results in sorted(self.accepted.items()):
-                baseline.write(self.baselines, device, results)
-                self.written += len(results)
+            baseline.write(self.baselines, self.accepted, self.stale if removes else ())
         except OSError as error:
             self.failure = f"the baselines could not be written to {self.baselines} ({error.strerror or error})"
+            return
+        self.written = [pair for found in pairs.values() for pair in found]
+        self.removed = removes
+
+    def _before(self, device: str, new: Result) -> Result | None:
+        """The baseline that a result takes the place of; one that can't be read is none."""
+        try:
+            return baseline.read(baseline.path_of(self.baselines, device, new.suite, new.id), new.id)
+        except baseline.BaselineError:
+            return None

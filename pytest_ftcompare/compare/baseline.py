@@ -1,8 +1,8 @@
 """Baselines on disk: `<folder>/<device>/<suite>/<case>.json`, read with one clear sentence, written all or none.
 
-An update first writes every new file into a staging folder, then renames that folder: this is the moment at which it
-happens. Only then do the files move to their places. A process killed before the rename leaves every baseline as it was;
-one killed after it leaves a folder that the next session finishes moving.
+An update first writes every new file, and a mark for each that goes, into a staging folder, then renames that folder: this
+is the moment at which it happens. Only then do the files move to their places, and the marked ones go. A process killed
+before the rename leaves every baseline as it was; one killed after it leaves a folder that the next session finishes.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from filelock import FileLock
@@ -19,6 +19,7 @@ from pytest_ftcompare.result import Result, ResultError
 
 STAGING = ".staging-"
 ACCEPTED = ".accepted"
+REMOVED = ".removed"  # the ending of a mark: the baseline of that name goes
 LOCK = ".lock"
 FALLBACK = "cpu"  # the device whose baselines are shipped
 
@@ -68,7 +69,7 @@ def check_writable(folder: Path) -> None:
 
 
 def recover(folder: Path) -> int:
-    """Finish an update that was killed while its files moved, drop one killed before; how many files moved."""
+    """Finish an update that was killed while its files moved, drop one killed before; how many files moved or went."""
     if not [*folder.glob(f"{STAGING}*"), *folder.glob(ACCEPTED)]:
         return 0
     with FileLock(folder / LOCK):  # what is there may be another session's, at work
@@ -84,26 +85,32 @@ def _move(folder: Path) -> int:
         target = folder / file.relative_to(accepted)
         target.parent.mkdir(parents=True, exist_ok=True)
         os.replace(file, target)
+    marks = sorted(accepted.rglob(f"*{REMOVED}"))
+    for mark in marks:
+        target = folder / mark.relative_to(accepted)
+        target.with_name(target.name.removesuffix(REMOVED)).unlink(missing_ok=True)
     shutil.rmtree(accepted)
-    return len(files)
+    return len(files) + len(marks)
 
 
-def write(folder: Path, device: str, results: Iterable[Result]) -> None:
-    """Write the baselines of all `results`, or, killed at any moment, of none."""
+def write(folder: Path, accepted: Mapping[str, Iterable[Result]], stale: Iterable[Path] = ()) -> None:
+    """Write the `accepted` results of each device and remove the `stale` files; killed at any moment, all of it or nothing."""
     with FileLock(folder / LOCK):
         if (folder / ACCEPTED).is_dir():  # of a session killed since this one began
             _move(folder)
-        _write(folder, device, results)
+        staging = Path(tempfile.mkdtemp(prefix=STAGING, dir=folder))
+        for device, results in accepted.items():
+            for result in results:
+                _put(path_of(staging, device, result.suite, result.id), result.to_json())
+        for path in stale:
+            _put(staging / path.relative_to(folder).with_name(f"{path.name}{REMOVED}"), "")
+        os.replace(staging, folder / ACCEPTED)
+        _move(folder)
 
 
-def _write(folder: Path, device: str, results: Iterable[Result]) -> None:
-    staging = Path(tempfile.mkdtemp(prefix=STAGING, dir=folder))
-    for result in results:
-        target = path_of(staging, device, result.suite, result.id)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with target.open("w", encoding="utf-8") as file:
-            file.write(result.to_json())
-            file.flush()
-            os.fsync(file.fileno())
-    os.replace(staging, folder / ACCEPTED)
-    _move(folder)
+def _put(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())

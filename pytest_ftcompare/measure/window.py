@@ -6,6 +6,7 @@ It trains on one batch of the case's own rows, with the loop's own update, and m
 from __future__ import annotations
 
 import copy
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -21,6 +22,7 @@ from pytest_ftcompare.measure.readings import read
 from pytest_ftcompare.measure.yardstick import make_yardstick
 from pytest_ftcompare.result import Window, rounded
 
+PROCESS = secrets.token_hex(4)  # windows of one process share what it did to their times
 ROWS = 32  # of the test split in a timed evaluation
 STEPS = (
     100_000  # for which the schedule of a timed training is made: a window stays at its beginning, where all steps are alike
@@ -75,4 +77,4 @@ def take(work: Work, device: str, seconds: float, clock: Clock) -> tuple[Window,
 
     readings = read(device, work.pieces, work.rows, timed)
     times = {name: [rounded(one.seconds), rounded(one.in_yardsticks)] for name, one in found.items()}
-    return Window(times, readings.values, readings.unread, readings.state, readings.disturbed), found
+    return Window(times, readings.values, readings.unread, readings.state, readings.disturbed, PROCESS), found

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from pytest_ftcompare.compare.cost import NO_TIME
 from pytest_ftcompare.compare.verdict import FAILING, IDENTICAL, WORST_FIRST, Judgement
 from pytest_ftcompare.report import cost, update
 from pytest_ftcompare.report.failure import change, wrapped
@@ -111,9 +110,9 @@ def _remedy(session: Session, settings: Settings) -> Iterator[Line]:
             yield from ((line, {"red": True}) for line in wrapped(session.failure))
         else:
             yield f"{len(session.written)} baselines written to {settings.baselines}: review git diff.", {"green": True}
-        if untimed := [one.id for one in judgements if NO_TIME in one.notes]:
-            text = f"{len(untimed)} baselines hold no time, as every window was disturbed: update {', '.join(untimed)} again"
-            yield from ((line, {"red": True}) for line in wrapped(f"{text} on a quiet machine."))
+            if untimed := session.untimed:
+                text = f"{len(untimed)} baselines hold no time, as every window was disturbed: update {', '.join(untimed)} again"
+                yield from ((line, {"red": True}) for line in wrapped(f"{text} on a quiet machine."))
         if refused := [one for one in judgements if one.verdict == "invalid"]:
             yield f"{len(refused)} refused: their baselines stay as they were.", {"red": True}
     yield from update.stale(session)

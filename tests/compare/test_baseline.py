@@ -1,5 +1,6 @@
 """Baselines on disk: clear errors, and an update that happens wholly or not at all."""
 
+import contextlib
 import os
 
 import pytest
@@ -12,7 +13,7 @@ RESULT = make_result([0.8, 0.79])
 
 @pytest.fixture
 def path(tmp_path):
-    baseline.write(tmp_path, "cpu", [RESULT])
+    baseline.write(tmp_path, {"cpu": [RESULT]})
     return baseline.path_of(tmp_path, "cpu", RESULT.suite, RESULT.id)
 
 
@@ -58,7 +59,7 @@ def test_an_update_killed_while_it_stages_changes_nothing(path, tmp_path, monkey
     before = path.read_bytes()
     monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
-        baseline.write(tmp_path, "cpu", [make_result([0.1])])
+        baseline.write(tmp_path, {"cpu": [make_result([0.1])]})
     monkeypatch.undo()
     assert path.read_bytes() == before
     baseline.recover(tmp_path)
@@ -78,11 +79,64 @@ def test_an_update_killed_while_its_files_move_is_finished_by_the_next_session(p
 
     monkeypatch.setattr(os, "replace", killed_at_the_third)
     with pytest.raises(KeyboardInterrupt):
-        baseline.write(tmp_path, "cpu", others)
+        baseline.write(tmp_path, {"cpu": others})
     monkeypatch.undo()
     assert baseline.recover(tmp_path) == 2
     for one in others:
         assert baseline.read(baseline.path_of(tmp_path, "cpu", one.suite, one.id), one.id) == one
+
+
+def stale_beside(tmp_path):
+    """Two baselines that are to go, on two devices, beside one that stays and one that is to be written."""
+    stays, gone, comes = (make_result([0.1], id=name) for name in ("stays", "gone", "comes"))
+    baseline.write(tmp_path, {"cpu": [stays, gone], "nvidia-h200": [gone]})
+    stale = [baseline.path_of(tmp_path, device, gone.suite, gone.id) for device in ("cpu", "nvidia-h200")]
+    return {"cpu": [comes], "nvidia-h200": [comes]}, stale
+
+
+def names(folder):
+    return sorted((one.parts[-3], one.stem) for one in folder.rglob("*.json"))
+
+
+WRITTEN = [("cpu", "comes"), ("cpu", "stays"), ("nvidia-h200", "comes")]
+
+
+def test_stale_baselines_go_with_the_update_and_leave_nothing_else(tmp_path):
+    baseline.write(tmp_path, *stale_beside(tmp_path))
+    assert names(tmp_path) == WRITTEN
+    assert {one.name for one in tmp_path.iterdir()} == {"cpu", "nvidia-h200", baseline.LOCK}
+    assert not [*tmp_path.rglob(f"*{baseline.REMOVED}")]
+
+
+@pytest.mark.parametrize("doing", ["replace", "unlink", "fsync"])
+@pytest.mark.parametrize("moment", range(1, 5))
+def test_an_update_that_removes_killed_at_any_moment_happens_wholly_or_not_at_all(tmp_path, monkeypatch, doing, moment):
+    accepted, stale = stale_beside(tmp_path)
+    before = names(tmp_path)
+    owner = os if doing != "unlink" else type(tmp_path)
+    real, calls = getattr(owner, doing), []
+
+    def killed(*arguments, **options):
+        calls.append(arguments)
+        if len(calls) == moment:
+            raise KeyboardInterrupt
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(owner, doing, killed)
+    with contextlib.suppress(KeyboardInterrupt):
+        baseline.write(tmp_path, accepted, stale)
+    monkeypatch.undo()
+    happened = (tmp_path / baseline.ACCEPTED).is_dir() or names(tmp_path) == WRITTEN
+    baseline.recover(tmp_path)
+    assert names(tmp_path) == (WRITTEN if happened else before)
+    assert {one.name for one in tmp_path.iterdir()} == {"cpu", "nvidia-h200", baseline.LOCK}
+
+
+def test_a_stale_baseline_that_somebody_removed_meanwhile_is_no_error(tmp_path):
+    accepted, stale = stale_beside(tmp_path)
+    stale[0].unlink()
+    baseline.write(tmp_path, accepted, stale)
+    assert names(tmp_path) == WRITTEN
 
 
 def test_a_folder_that_cannot_be_written_is_said_before_training(tmp_path):
