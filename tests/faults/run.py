@@ -84,7 +84,7 @@ def upgrade() -> None:
         found = capture(*arguments)
         return found | {name: f"{found[name]}.post1" for name in UPGRADED}
 
-    environment.capture = upgraded
+    environment.capture = upgraded  # type: ignore[assignment]
 
 
 class Put:
