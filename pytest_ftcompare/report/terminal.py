@@ -111,8 +111,9 @@ def _remedy(session: Session, settings: Settings) -> Iterator[Line]:
         else:
             yield f"{len(session.written)} baselines written to {settings.baselines}: review git diff.", {"green": True}
             if untimed := session.untimed:
-                text = f"{len(untimed)} baselines hold no time, as every window was disturbed: update {', '.join(untimed)} again"
-                yield from ((line, {"red": True}) for line in wrapped(f"{text} on a quiet machine."))
+                text = f"{len(untimed)} baselines hold no time, as every window was disturbed:"
+                again = f"update {', '.join(untimed)} again on a quiet machine."
+                yield from ((line, {"red": True}) for line in wrapped(f"{text} {again}"))
         if refused := [one for one in judgements if one.verdict == "invalid"]:
             yield f"{len(refused)} refused: their baselines stay as they were.", {"red": True}
     yield from update.stale(session)
