@@ -29,7 +29,7 @@ class Facts:
 class Fault:
     """`package` in `versions` (a specifier, PEP 440) breaks an invariant, whose sentence begins with `sentence`.
 
-    It concerns the methods, asks and families named; none named means all.
+    It concerns the methods, asks and families named; none named means all. `link` says where it is written down.
     """
 
     package: str
@@ -52,15 +52,80 @@ class Fault:
         return SpecifierSet(self.versions, prereleases=True).contains(installed)
 
 
+UPSTREAM = "docs/upstream.md#"
+PROMPTS = ("prompt_tuning", "p_tuning", "prefix_tuning", "p_tuning_v2")
+SEVERAL = ("roberta", "xlm-roberta", "electra")  # whose head is several modules
+LAST_TOKEN = ("opt", "llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text", "gpt2")  # whose head reads that
+
+# What shows in the invariants that every case is inspected for.
 FAULTS = (
     Fault(
         "peft",
         "<=0.21.2",
-        "it must merge into its base model, that raised AttributeError: 'RobertaClassificationHead' object has no attribute",
-        "docs/upstream.md#3-vera-oft-and-ia3-cannot-be-unloaded-from-a-head-of-several-modules",
+        "it must merge into its base model, that raised AttributeError: ",
+        f"{UPSTREAM}3-vera-oft-and-ia3-cannot-be-unloaded-from-a-head-of-several-modules",
         methods=("vera", "oft", "ia3"),
         asks=("head",),
-        families=("roberta",),
+        families=SEVERAL,
+    ),
+)
+# What shows in those that only tiny models are examined for.
+EXAMINED = (
+    Fault(
+        "peft",
+        "<=0.21.2",
+        "unload must leave a plain model, it raised AttributeError: ",
+        f"{UPSTREAM}3-vera-oft-and-ia3-cannot-be-unloaded-from-a-head-of-several-modules",
+        methods=("vera", "oft", "ia3"),
+        asks=("head",),
+        families=SEVERAL,
+    ),
+    Fault(
+        "peft",
+        "<=0.21.2",
+        "unload must leave a plain model, its ",
+        f"{UPSTREAM}1-ln-tuning-does-not-unload-the-head",
+        methods=("ln_tuning",),
+        asks=("head",),
+    ),
+    Fault(
+        "peft",
+        "<=0.21.2",
+        "its adapter must be there to disable, that raised UnboundLocalError: ",
+        f"{UPSTREAM}2-a-classifiers-prefix-cannot-be-disabled",
+        methods=PROMPTS,
+        asks=("head",),
+    ),
+    Fault(
+        "transformers",
+        "<=5.23.0",
+        "padded on the right, the outputs must be those of padding on the left, ",
+        f"{UPSTREAM}9-behind-a-prompt-a-classifier-reads-padding",
+        methods=("prompt_tuning", "p_tuning"),
+        asks=("head",),
+        families=LAST_TOKEN,
+    ),
+    Fault(
+        "peft",
+        "<=0.21.2",
+        "with its adapter disabled the outputs must be the base model's, ",
+        f"{UPSTREAM}10-pissa-changes-the-base-model-for-good",
+        methods=("pissa",),
+    ),
+    Fault(
+        "peft",
+        "<=0.21.2",
+        "unloaded, the outputs must be the base model's, ",
+        f"{UPSTREAM}10-pissa-changes-the-base-model-for-good",
+        methods=("pissa",),
+        asks=("pattern", "answer"),
+    ),
+    Fault(
+        "peft",
+        "<=0.21.2",
+        "a second adapter that is not active must not change the outputs, ",
+        f"{UPSTREAM}10-pissa-changes-the-base-model-for-good",
+        methods=("pissa",),
     ),
 )
 

@@ -1,0 +1,104 @@
+"""Ring 0: the invariants of every method on every model family, on random tiny models; no baseline, nothing to download.
+
+What a library promises of its adapters, and what the loop does, does not hang on the family: four are examined for all of it
+(`experiment/thorough.py`), the others are checked for what every case is inspected for. What is refused is refused by
+design, and says so. A fault that is known upstream is an expected failure, as strict as its record in `compare/known.py`.
+"""
+
+import os
+
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+from importlib.metadata import version
+
+import pytest
+from pytest_ftcompare.methods import NAMES, load
+
+from pytest_ftcompare.case import Case
+from pytest_ftcompare.compare import known
+
+EXAMINED = ("opt_post", "llama", "gemma3", "roberta")
+DECODERS = ("opt", "opt_post", "llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3")
+ENCODERS = ("bert", "roberta", "xlm_roberta", "electra")
+OTHERS = ("gpt2", "t5")  # for what needs nothing of the architecture
+ASKS = {
+    **dict.fromkeys((*DECODERS, "gpt2"), ("head", "pattern", "answer")),
+    **dict.fromkeys(ENCODERS, ("head",)),
+    "t5": ("pattern",),
+}
+TASKS = {"head": "pocket_sst", "pattern": "pocket_sst", "answer": "pocket_instructions"}
+PLACED = ("partial", "adapter", "adapter_fusion", "adapter_drop", "mam", "unipelt", "ia3", "ln_tuning")
+# methods, families, what is said
+REFUSED = (
+    (("bitfit",), ("llama", "mistral", "qwen3", "gemma", "gemma2", "gemma3", "t5"), "expected a base model with biases"),
+    (("mam", "unipelt"), ("gemma2",), "expected a model that attends through scaled_dot_product"),
+    (("context_distillation",), ENCODERS, "expected a model that can be asked by pattern"),
+    (PLACED, OTHERS, "expected an architecture of opt, llama, mistral, "),
+)
+CASES = [(method, family, ask) for family, asks in ASKS.items() for ask in asks for method in NAMES if ask in load(method).asks]
+
+
+def refusal(method, family):
+    return next((sentence for methods, families, sentence in REFUSED if method in methods and family in families), None)
+
+
+@pytest.fixture(scope="session")
+def hub(tmp_path_factory):
+    """The folder of the tiny models, each made when it is first needed; libraries are quiet and write no model cards."""
+    from peft import PeftModel
+
+    from pytest_ftcompare.experiment.quiet import quiet
+
+    quiet()
+    with pytest.MonkeyPatch.context() as patch:  # their template, compiled anew for each, takes as long as all else
+        patch.setattr(PeftModel, "create_or_update_model_card", lambda *_: None)
+        yield tmp_path_factory.mktemp("hub")
+
+
+@pytest.fixture
+def prepared(hub):
+    """Makes a method ready on a family's tiny model."""
+    from pytest_ftcompare.experiment.families import save
+    from pytest_ftcompare.experiment.prepare import prepare
+    from pytest_ftcompare.experiment.setting import Setting
+
+    def make(method, family, ask):
+        case = Case("invariants", method, TASKS[ask], save(family, hub), 4, (("ask", ask),))
+        return prepare(case, Setting("pocket", max_length=128, hub=hub))
+
+    return make
+
+
+@pytest.mark.parametrize(("method", "family", "ask"), CASES)
+def test_invariants(prepared, method, family, ask):
+    from pytest_ftcompare.methods.base import MethodError
+
+    from pytest_ftcompare.experiment.invariants import check
+    from pytest_ftcompare.experiment.model import ModelError
+    from pytest_ftcompare.experiment.thorough import examine
+
+    if sentence := refusal(method, family):
+        with pytest.raises((MethodError, ModelError), match=sentence):
+            check(prepared(method, family, ask))
+        return
+    case = prepared(method, family, ask)
+    facts = known.Facts(method, ask, case.ask.config.model_type)
+    installed = {name: version(name) for name in ("torch", "transformers", "peft")}
+    if family in EXAMINED:
+        unexplained, notes = known.explain(examine(case), facts, installed, known.FAULTS + known.EXAMINED)
+    else:
+        unexplained, notes = known.explain(check(case)[2], facts, installed)
+    wrong = unexplained + [one for one in notes if one.startswith(known.MENDED)]
+    if wrong:
+        pytest.fail("\n".join(wrong), pytrace=False)
+    if notes:
+        pytest.xfail("\n".join(notes))
+
+
+@pytest.mark.parametrize(("family", "ask"), [(one, ask) for one, asks in ASKS.items() for ask in TASKS if ask not in asks])
+def test_what_a_family_cannot_be_asked_is_refused(prepared, family, ask):
+    from pytest_ftcompare.experiment.model import ModelError
+
+    with pytest.raises(ModelError, match=f"expected a model that can be asked by {ask}, {family} is "):
+        prepared("full", family, ask)
