@@ -1,0 +1,157 @@
+"""What an update keeps: noise that earlier samples taught, never twice, and windows of the same work."""
+
+import random
+from dataclasses import replace
+
+import pytest
+from results import make_result, make_sample
+
+from pytest_ftcompare.compare.learned import FREEDOM, WINDOWS, carried
+from pytest_ftcompare.result import Result, Window
+
+
+def result(scores, seeds=None, **changes):
+    """A result whose samples' traces tell its scores apart."""
+    numbered = zip(seeds or range(len(scores)), scores, strict=True)
+    samples = [make_sample(seed, score, trace=f"trace-{score}") for seed, score in numbered]
+    return make_result([], samples=samples, **changes)
+
+
+def drawn(number, count=8, sd=0.02):
+    generator = random.Random(number)
+    return [round(generator.gauss(0.8, sd), 4) for _ in range(count)]
+
+
+def windows(process, count=3, **changes):
+    return [Window({"step": [0.01, 2.5]}, process=process, **changes) for _ in range(count)]
+
+
+def learned(found):
+    return found.noise.get("accuracy", {"squares": 0.0, "freedom": 0})
+
+
+FIRST, SECOND = result(drawn(1)), result(drawn(2))
+
+
+def test_the_first_baseline_has_learned_nothing():
+    assert carried(None, FIRST) == FIRST
+
+
+def test_samples_that_are_replaced_by_independent_ones_are_all_kept():
+    second = result(drawn(2), seeds=range(10, 18))  # of other seeds
+    squares = sum((one - sum(drawn(1)) / 8) ** 2 for one in drawn(1))
+    found = learned(carried(FIRST, second))
+    assert found["freedom"] == 7
+    assert found["squares"] == pytest.approx(squares, rel=1e-5)
+
+
+def test_a_mean_that_moves_keeps_the_noise():
+    moved = result([one - 0.3 for one in drawn(2)])
+    assert learned(carried(FIRST, moved)) == pytest.approx(learned(carried(FIRST, SECOND)), rel=1e-5)
+    assert learned(carried(FIRST, moved))["freedom"] > 0
+
+
+def test_bit_identical_samples_teach_nothing_and_lose_nothing():
+    second = carried(FIRST, SECOND)
+    assert carried(FIRST, FIRST).noise == {}
+    assert carried(second, SECOND).noise == second.noise
+
+
+@pytest.mark.parametrize("count", [3, 5])
+def test_more_seeds_of_the_same_training_teach_nothing(count):
+    fewer = result(drawn(1)[:count])
+    assert carried(fewer, FIRST).noise == {}
+
+
+def test_fewer_seeds_of_the_same_training_keep_what_the_others_taught():
+    found = learned(carried(FIRST, result(drawn(1)[:3])))
+    assert 0 < found["freedom"] <= 4
+
+
+def test_scores_that_follow_the_old_ones_seed_by_seed_teach_little():
+    nearly = result([one + (-1) ** number * 0.0005 for number, one in enumerate(drawn(1))])
+    assert learned(carried(FIRST, nearly))["freedom"] == 0
+    shuffled = result([drawn(1)[number] for number in (3, 0, 6, 1, 7, 2, 5, 4)])
+    assert learned(carried(FIRST, shuffled))["freedom"] > 0
+
+
+def test_a_change_that_is_taken_back_counts_no_sample_twice():
+    second = carried(FIRST, SECOND)
+    back = carried(second, FIRST)
+    assert learned(back)["freedom"] <= 7
+    assert back.noise == carried(SECOND, FIRST).noise
+
+
+def test_a_spread_that_changed_is_learned_anew():
+    assert "accuracy" not in carried(FIRST, result(drawn(3, sd=0.1))).noise
+    assert "accuracy" not in carried(FIRST, result([0.8] * 8)).noise
+
+
+def test_spreads_of_the_same_noise_are_seldom_called_changed():
+    dropped = sum("accuracy" not in carried(result(drawn(n)), result(drawn(n + 500), range(10, 18))).noise for n in range(500))
+    assert dropped <= 15  # 1 % of 500, and three standard errors
+
+
+def test_another_experiment_begins_with_nothing():
+    second = carried(FIRST, SECOND)
+    assert carried(second, result(drawn(3), fingerprint="another")).noise == {}
+
+
+def test_old_samples_give_way_to_new_ones():
+    found = FIRST
+    for number in range(2, 12):
+        found = carried(found, result(drawn(number), seeds=range(10 * number, 10 * number + 8)))
+        assert learned(found)["freedom"] <= FREEDOM
+    assert learned(found)["freedom"] == FREEDOM
+    assert learned(found)["squares"] / FREEDOM == pytest.approx(0.02**2, rel=0.6)
+
+
+def test_what_was_learned_reads_back_equal_and_older_files_have_none():
+    found = carried(FIRST, SECOND)
+    assert found.noise
+    assert Result.from_json(found.to_json()) == found
+    text = FIRST.to_json().replace(' "noise": {},\n', "").replace(' "learned": [],\n', "")
+    assert '"noise"' not in text
+    assert '"learned"' not in text
+    assert Result.from_json(text) == FIRST
+
+
+def test_windows_of_the_same_work_are_kept_the_newest():
+    found = replace(FIRST, windows=windows("a"))
+    for process in ("b", "c", "d"):
+        found = carried(found, replace(FIRST, windows=windows(process)))
+    assert [one.process for one in found.windows] == ["b"] * 3 + ["c"] * 3 + ["d"] * 3
+    assert len(found.windows) == WINDOWS
+
+
+def test_another_commit_alone_changes_no_windows():
+    old = replace(FIRST, windows=windows("a"))
+    new = replace(FIRST, windows=windows("b"), environment={**FIRST.environment, "commit": "2"})
+    assert len(carried(old, new).windows) == 6
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"environment": {**FIRST.environment, "torch": "2.14.0"}},
+        {"environment": {**FIRST.environment, "cpu": "another"}},
+        {"environment": {**FIRST.environment, "methods/full.py": "b"}},
+        {"samples": SECOND.samples},
+        {"signature": {**FIRST.signature, "execution": {"operations": 7}}},
+        {"fingerprint": "another"},
+    ],
+    ids=["torch", "cpu", "code", "samples", "counts", "experiment"],
+)
+def test_windows_of_other_work_are_not_kept(changes):
+    new = replace(FIRST, windows=windows("b"), **changes)
+    assert carried(replace(FIRST, windows=windows("a")), new).windows == new.windows
+
+
+def test_disturbed_windows_and_those_at_another_power_limit_are_not_kept():
+    old = [*windows("a", 1, disturbed="throttled"), *windows("b", 1, state={"power_limit": 300.0}), *windows("c", 1)]
+    found = carried(replace(FIRST, windows=old), replace(FIRST, windows=windows("d", 1)))
+    assert [one.process for one in found.windows] == ["c", "d"]
+
+
+def test_a_case_that_is_timed_no_more_keeps_no_windows():
+    assert carried(replace(FIRST, windows=windows("a")), FIRST).windows == []
