@@ -64,7 +64,7 @@ def run(folder: Path, change: Change | None, cases: Iterable[Case]) -> dict[str,
     file = folder / "judgements.json"
     file.unlink(missing_ok=True)
     nodes = [node(case, folder) for case in cases]
-    command = [sys.executable, "-m", f"{__package__}.run", "--run", change.name if change else "", str(folder), *nodes]
+    command = [sys.executable, "-m", "tests.faults.run", "--run", change.name if change else "", str(folder), *nodes]
     environ = dict(os.environ) | {"PYTHONPATH": str(ROOT)} | dict(change.environ if change else {})
     with (folder / "log.txt").open("w") as log:
         subprocess.run(command, cwd=ROOT, env=environ, stdout=log, stderr=subprocess.STDOUT, check=False)

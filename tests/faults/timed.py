@@ -62,7 +62,7 @@ class Put:
 def run(folder: Path, name: str, *arguments: str) -> dict[str, dict[str, Any]]:
     """Case -> its judgement, of one run with a fault in a process of its own."""
     (folder / "judgements.json").unlink(missing_ok=True)
-    command = [sys.executable, "-m", f"{__package__}.timed", "--run", name, str(folder), *arguments]
+    command = [sys.executable, "-m", "tests.faults.timed", "--run", name, str(folder), *arguments]
     subprocess.run(command, cwd=Path(__file__).parents[2], stdout=subprocess.DEVNULL, check=False)
     found: dict[str, dict[str, Any]] = json.loads((folder / "judgements.json").read_text())
     return found

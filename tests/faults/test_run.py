@@ -1,0 +1,67 @@
+"""The runner: faults really run and are found, the record is written after each, and a run goes on where another stopped."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+from . import FAULTS, run
+
+LORA = "cpu/few_shot/lora-pocket_cola-opt-1.4m-n16.json"
+
+
+def test_faults_of_the_loss_of_merging_and_of_saving_break_invariants(tmp_path):
+    folder = tmp_path / "folder"
+    kept = folder / "baselines" / LORA
+    kept.parent.mkdir(parents=True)
+    shutil.copy(run.ROOT / "baselines" / LORA, kept)
+    names = ["micro_batches_weighted_alike", "merged_without_scale", "adapters_not_saved"]
+    run.main(tmp_path / "record.json", names, folder)
+    record = json.loads((tmp_path / "record.json").read_text())["faults"]
+    assert [one["caught"] for one in record.values()] == [0, 0, 0]
+    signs = [one["cases"][kept.stem]["signs"][0] for one in record.values()]
+    for name, words in zip(names, ("accumulated micro-batches", "merged, the outputs", "saved"), strict=True):
+        assert record[name]["reached"]
+        assert any(words in sign for sign in signs), name
+    assert "`adapters_not_saved`" in (tmp_path / "faults.md").read_text()
+
+
+@pytest.fixture
+def two(monkeypatch, tmp_path):
+    """A catalogue of two faults of one case, whose runs are made up; the names of those that were run."""
+    chosen = {name: FAULTS[name] for name in ("micro_batches_weighted_alike", "merged_without_scale")}
+    ran = []
+
+    def made_up(folder, change, cases):
+        if change is None:
+            for case in cases:
+                run._baseline(case, folder).parent.mkdir(parents=True, exist_ok=True)
+                run._baseline(case, folder).touch()
+            return {}
+        ran.append(change.name)
+        judgement = {"verdict": "undecided", "seeds": 8, "signs": [], "notes": [], "comparisons": [], "costs": []}
+        return {"judgements": {case.id: judgement for case in cases}, "exit": 1, "reached": []}
+
+    monkeypatch.setattr(run, "changes", lambda: chosen)
+    monkeypatch.setattr(run, "run", made_up)
+    return ran
+
+
+def test_a_run_goes_on_where_another_stopped(two, tmp_path):
+    file = tmp_path / "record.json"
+    run.main(file, ["merged_without_scale"], tmp_path / "folder")
+    run.main(file, [], tmp_path / "folder")
+    assert two == ["merged_without_scale", "micro_batches_weighted_alike"]
+    assert len(json.loads(file.read_text())["faults"]) == 2
+
+
+def test_a_case_that_the_seeds_do_not_settle_is_no_find(two, tmp_path):
+    run.main(tmp_path / "record.json", ["merged_without_scale"], tmp_path / "folder")
+    assert json.loads((tmp_path / "record.json").read_text())["faults"]["merged_without_scale"]["caught"] == "open"
+
+
+def test_a_name_that_is_no_change_is_refused(two, tmp_path):
+    with pytest.raises(SystemExit, match="'merging' is none: one of micro_batches_weighted_alike"):
+        run.main(tmp_path / "record.json", ["merging"], tmp_path / "folder")
