@@ -10,6 +10,7 @@ from peft import (
     AdaLoraConfig,
     IA3Config,
     LNTuningConfig,
+    LoraConfig,
     OFTConfig,
     PeftModel,
     PrefixTuningConfig,
@@ -165,3 +166,44 @@ def test_adalora_allocates_in_a_single_step():
 @pytest.mark.xfail(strict=True, raises=RuntimeError, reason="peft: AdaLoRA with nothing to cut asks for the 0th smallest value")
 def test_adalora_keeps_all_ranks_where_none_is_to_be_cut():
     assert last_allocation(total_step=4, init_r=4, target_r=4) == [4]
+
+
+@pytest.mark.parametrize("config", [PromptTuningConfig, PromptEncoderConfig])
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason="transformers: a head looks for no padding in embeddings")
+def test_a_classifier_behind_a_prompt_reads_no_padding(config):
+    model = get_peft_model(
+        tiny("Llama", "SequenceClassification", initializer_range=0.5), config(task_type="SEQ_CLS", num_virtual_tokens=2)
+    ).eval()
+    padded = {"input_ids": torch.tensor([[5, 6, 7, 1, 1]]), "attention_mask": torch.tensor([[1, 1, 1, 0, 0]])}
+    alone = model(input_ids=ROW, attention_mask=torch.ones_like(ROW)).logits
+    torch.testing.assert_close(model(**padded).logits, alone, rtol=0, atol=1e-3)
+
+
+@pytest.fixture
+def pissa():
+    """A PiSSA adapter on a tiny model, and the logits of that model before."""
+    base = tiny("OPT", "CausalLM", init_std=0.5)
+    expected = base(ROW).logits.detach()
+    config = LoraConfig(task_type="CAUSAL_LM", target_modules=["q_proj", "v_proj"], init_lora_weights="pissa")
+    return get_peft_model(base, config).eval(), expected
+
+
+@pytest.mark.parametrize("way", ["disable", "unload"])
+@pytest.mark.xfail(
+    strict=True, raises=AssertionError, reason="peft: PiSSA changes the base weights, and nothing puts them back"
+)
+def test_a_disabled_adapter_is_the_base_model(pissa, way):
+    model, expected = pissa
+    if way == "unload":
+        torch.testing.assert_close(model.unload()(ROW).logits, expected, rtol=0, atol=1e-3)
+    with model.disable_adapter():
+        torch.testing.assert_close(model(ROW).logits, expected, rtol=0, atol=1e-3)
+
+
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason="peft: loading a PiSSA adapter changes the base weights again")
+def test_a_second_adapter_leaves_the_first_alone(pissa, tmp_path):
+    model, _ = pissa
+    before = model(ROW).logits
+    model.save_pretrained(tmp_path)
+    model.load_adapter(tmp_path, "other")
+    torch.testing.assert_close(model(ROW).logits, before, rtol=0, atol=1e-3)
