@@ -40,7 +40,9 @@ class Overall:
         """What fails the session as a whole, each a sentence."""
         found = [one.sentence for one in self.shifts if one.outcome == "worse"]
         if self.unseen:
-            found.append(f"{len(self.unseen)} of {len(self.judgements)} cases could not be compared: a gate that can't see is not green")
+            found.append(
+                f"{len(self.unseen)} of {len(self.judgements)} cases could not be compared: a gate that can't see is not green"
+            )
         return found
 
     @property

@@ -119,9 +119,7 @@ def _times(judgements: Iterable[Judgement]) -> Mapping[str, list[_Part]]:
 
 def pool(judgements: Sequence[Judgement]) -> list[Shift]:
     """The pooled shifts of a session, of the metrics that at least `LEAST` cases moved in; identical cases are not among them."""
-    shifts = [
-        _pool(metric, parts, -1, NOISE) for metric, parts in _scores(judgements).items() if len(parts) >= LEAST
-    ]
+    shifts = [_pool(metric, parts, -1, NOISE) for metric, parts in _scores(judgements).items() if len(parts) >= LEAST]
     shifts += [
         _pool(metric, parts, 1, TIMES[metric], DRIFT) for metric, parts in _times(judgements).items() if len(parts) >= LEAST
     ]

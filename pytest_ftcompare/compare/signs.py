@@ -99,7 +99,9 @@ def probe(base: Result, new: Result) -> list[Sign]:
         for name, tolerance in (("loss", LOSS), ("norm", GRADIENT)):
             if _far(before[name], after[name], tolerance, abs(before[name])):
                 level: Level = "loss at step 0" if name == "loss" else "gradient norm"
-                found.append(Sign(level, f"{level.removesuffix(' at step 0')} at step 0 {before[name]:.5g} -> {after[name]:.5g}"))
+                found.append(
+                    Sign(level, f"{level.removesuffix(' at step 0')} at step 0 {before[name]:.5g} -> {after[name]:.5g}")
+                )
         found += _tensors(before["tensors"], after["tensors"], before["norm"])
     return found
 

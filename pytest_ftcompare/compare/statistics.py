@@ -23,7 +23,7 @@ CONVICTING = 5  # seeds below which nothing is called worse or better
 CONFIRM = 0.05  # one-sided p that the seeds since the look before must reach by themselves
 FOUND = 3.0  # the drop that is to be found, in units of the case's noise
 MISSED = 0.01  # of rejecting such a drop at a look, although it is there
-INFORMED = 0.7  # standard error, in units of the noise, above which nothing is settled
+INFORMED = 0.6  # standard error, in units of the noise, above which nothing is settled
 MARGIN = 0.01  # the smallest shift that matters, as a share of test rows
 
 Outcome = Literal["worse", "better", "held", "open"]
@@ -83,20 +83,20 @@ def compare(
 
     `known` is what is known of the noise besides these scores; `share` this test's part of the session's error rate.
     """
-    from scipy import stats  # a second to import: not while cases are collected
+    from scipy import special  # not while cases are collected
 
     scores = list(new.values())
     noise = known.joined(spread(list(base.values()))).joined(spread(scores))
     size, freedom = math.sqrt(noise.variance), max(noise.freedom, 1.0)
     mean, delta, variance = contrast(base, new, rho)
     error = size * math.sqrt(variance)
-    p = float(stats.t.sf(abs(delta) / error, freedom)) if error else 0.5 if not delta else 0.0
+    p = float(special.stdtr(freedom, -abs(delta) / error)) if error else 0.5 if not delta else 0.0
     margin = max(FOUND * size, 2 * MARGIN)
     looks = sum(one >= CONVICTING for one in LOOKS)
     outcome: Outcome = "open"
     if p < ALPHA * share / looks and abs(delta) > MARGIN and _confirmed(base, new, size, freedom, delta):
         outcome = "worse" if delta < 0 else "better"
-    elif error <= max(INFORMED * size, MARGIN / 2) and margin - abs(delta) > stats.t.ppf(1 - MISSED, freedom) * error:
+    elif error <= max(INFORMED * size, MARGIN / 2) and margin - abs(delta) > special.stdtrit(freedom, 1 - MISSED) * error:
         outcome = "held"
     return Comparison(
         metric,
@@ -118,7 +118,7 @@ def compare(
 
 def _confirmed(base: Mapping[Key, float], new: Mapping[Key, float], size: float, freedom: float, delta: float) -> bool:
     """Whether the seeds since the look before say by themselves what all of them say."""
-    from scipy import stats
+    from scipy import special
 
     if len(new) < CONVICTING:
         return False
@@ -126,7 +126,7 @@ def _confirmed(base: Mapping[Key, float], new: Mapping[Key, float], size: float,
     fresh = list(new.values())[before:]
     shift = fmean(fresh) - fmean(base.values())
     error = size * math.sqrt(1 / len(fresh) + 1 / len(base))
-    return shift * delta > 0 and abs(shift) > stats.t.ppf(1 - CONFIRM, freedom) * error
+    return shift * delta > 0 and abs(shift) > special.stdtrit(freedom, 1 - CONFIRM) * error
 
 
 def following(count: int, limit: int) -> int | None:
@@ -135,6 +135,6 @@ def following(count: int, limit: int) -> int | None:
     return min(later[0], limit) if later and count < limit else None
 
 
-def tests_share(cases: int, metrics: Sequence[str] | Mapping[str, str]) -> float:
+def error_share(cases: int, metrics: Sequence[str] | Mapping[str, str]) -> float:
     """Each test's part of the error rate of a session of so many judged cases."""
     return 1 / max(1, cases * len(metrics))

@@ -61,7 +61,15 @@ def main() -> int:
     parser.add_argument("--stream", type=int, default=0, help="added to what draws all but the rows; default: %(default)s")
     known, rest = parser.parse_known_args()
     plan = ":".join([str(known.folder.resolve()), *known.seeds.split("-"), str(known.stream)])
-    command = [sys.executable, "-m", "pytest", "-p", "pytest_ftcompare.scripts.bank", "--benchmark-disable", *(rest or ["suites/"])]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "pytest_ftcompare.scripts.bank",
+        "--benchmark-disable",
+        *(rest or ["suites/"]),
+    ]
     return subprocess.run(command, env=os.environ | {PLAN: plan}, check=False).returncode
 
 

@@ -24,29 +24,39 @@ def test_equal_results_have_no_signs():
 def test_a_learning_rate_is_named_with_both_values():
     other = copy.deepcopy(BASE.signature)
     other["structure"]["optimizer"]["groups"][0]["lr"] = 0.01
-    assert signs.structure(BASE, replace(BASE, signature=other)) == ["optimizer lr 0.001 -> 0.01"]
+    assert signs.structure(BASE, replace(BASE, signature=other)) == [("signature", "optimizer lr 0.001 -> 0.01")]
 
 
 def test_a_tensor_that_trains_no_more_is_named_with_counts():
     other = copy.deepcopy(BASE.signature)
     other["structure"]["trains"] = {"layers.*.weight [2, 2]": 1}
-    assert signs.structure(BASE, replace(BASE, signature=other)) == ["trains layers.*.weight [2, 2]: 2 -> 1 tensors"]
+    assert signs.structure(BASE, replace(BASE, signature=other)) == [
+        ("signature", "trains layers.*.weight [2, 2]: 2 -> 1 tensors")
+    ]
 
 
 @pytest.mark.parametrize(
-    ("changes", "expected"),
+    ("changes", "level", "expected"),
     [
-        ({"outputs": [[0.1, 0.2], [0.3, -0.41]]}, "outputs"),
-        ({"loss": 0.701}, "loss at step 0 0.7 -> 0.701"),
-        ({"norm": 2.01}, "gradient norm at step 0 2 -> 2.01"),
-        ({"tensors": {"layers.0.weight": [1.01, 0.1], "layers.1.weight": [1.7, 0.1]}}, "gradient of layers.0.weight"),
-        ({"tensors": {"layers.0.weight": [1.0, 0.0], "layers.1.weight": [1.7, 0.1]}}, "first update of layers.0.weight"),
+        ({"outputs": [[0.1, 0.2], [0.3, -0.41]]}, "outputs before any update", "outputs"),
+        ({"loss": 0.701}, "loss at step 0", "loss at step 0 0.7 -> 0.701"),
+        ({"norm": 2.01}, "gradient norm", "gradient norm at step 0 2 -> 2.01"),
+        (
+            {"tensors": {"layers.0.weight": [1.01, 0.1], "layers.1.weight": [1.7, 0.1]}},
+            "gradient norm",
+            "gradient of layers.0.weight",
+        ),
+        (
+            {"tensors": {"layers.0.weight": [1.0, 0.0], "layers.1.weight": [1.7, 0.1]}},
+            "first update",
+            "first update of layers.0.weight",
+        ),
     ],
 )
-def test_each_part_of_the_probe_gives_its_own_sentence(changes, expected):
-    found = signs.probe(BASE, with_probe(**changes))
-    assert len(found) == 1
-    assert found[0].startswith(expected)
+def test_each_part_of_the_probe_gives_its_own_sentence(changes, level, expected):
+    (found,) = signs.probe(BASE, with_probe(**changes))
+    assert found.level == level
+    assert found.text.startswith(expected)
 
 
 def test_rounding_of_another_machine_gives_no_sign():
@@ -80,4 +90,7 @@ def test_a_trace_is_identical_equivalent_or_changed(digest, loss, expected):
 
 def test_the_first_step_that_parts_is_named():
     base = Trace("a", [[0.7, 1.0], [0.6, 1.0]], [])
-    assert signs.where(base, Trace("b", [[0.7, 1.0], [0.6, 2.0]], [])) == "gradient norm at step 2 of seed 0 1 -> 2"
+    assert signs.where(base, Trace("b", [[0.7, 1.0], [0.6, 2.0]], [])) == (
+        "loss curve",
+        "gradient norm at step 2 of seed 0 1 -> 2",
+    )

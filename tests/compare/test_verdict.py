@@ -5,11 +5,12 @@ from dataclasses import replace
 import pytest
 from results import make_result, make_sample
 
-from pytest_ftcompare.compare.verdict import IDENTICAL, Judgement, More, incomparable, judge, without_baseline
+from pytest_ftcompare.compare.verdict import IDENTICAL, Judgement, More, Terms, incomparable, judge, without_baseline
 
 SCORES = [0.80, 0.82, 0.78, 0.81, 0.79, 0.80, 0.83, 0.77]
 BASE = make_result(SCORES)
 UPGRADED = {**BASE.environment, "torch": "2.14.0"}
+ELSEWHERE = {**BASE.environment, "cpu": "another"}
 
 
 def other(scores, trace="other", first=0.7, **changes):
@@ -19,10 +20,10 @@ def other(scores, trace="other", first=0.7, **changes):
     return make_result(scores, samples=samples, **changes)
 
 
-def settle(candidate_of, **environment):
+def settle(candidate_of, terms=None):
     """Give the judge the seeds that it asks for."""
     count = 1
-    while isinstance(step := judge(BASE, candidate_of(count), 8), More):
+    while isinstance(step := judge(BASE, candidate_of(count), 8, terms=terms), More):
         assert step.seeds > count
         count = step.seeds
     return step
@@ -33,15 +34,32 @@ def test_identical_training_and_predictions_are_the_same_after_one_seed():
     assert (found.verdict, found.seeds, found.notes) == ("same", 1, [IDENTICAL])
 
 
-def test_an_equivalent_trace_with_like_scores_is_the_same_after_three_seeds():
+def test_an_equivalent_trace_with_like_predictions_is_the_same_after_one_seed():
+    found = settle(lambda n: other([one + 0.005 for one in SCORES[:n]], environment=ELSEWHERE))
+    assert (found.verdict, found.seeds, found.began) == ("same", 1, "")
+
+
+def test_an_equivalent_trace_where_nothing_changed_that_could_move_it_is_changed():
     found = settle(lambda n: other([one + 0.005 for one in SCORES[:n]]))
-    assert (found.verdict, found.seeds) == ("same", 3)
+    assert (found.verdict, found.began) == ("changed", "loss curve")
+    assert "nothing changed" in found.signs[0]
+
+
+def test_predictions_that_differ_more_cost_more_seeds():
+    def elsewhere(count):
+        samples = [make_sample(8 - seed, SCORES[seed], trace="other") for seed in range(count)]
+        samples = [replace(one, seed=seed, subset=f"subset-{seed}", predictions="else") for seed, one in enumerate(samples)]
+        return make_result(SCORES[:count], samples=samples, environment=ELSEWHERE)
+
+    found = settle(elsewhere)
+    assert found.verdict == "same"
+    assert found.seeds > 1
 
 
 def test_lower_scores_are_worse():
-    found = settle(lambda n: other([one - 0.15 for one in SCORES[:n]]))
-    assert found.verdict == "worse"
-    assert found.comparisons[0].delta == pytest.approx(-0.15)
+    found = settle(lambda n: other([one - 0.15 for one in SCORES[:n]], environment=ELSEWHERE))
+    assert (found.verdict, found.began) == ("worse", "outcome")
+    assert found.comparisons[0].delta == pytest.approx(-0.15, abs=0.01)
 
 
 def test_higher_scores_under_another_version_are_better():
@@ -82,15 +100,15 @@ def test_the_same_predictions_scored_otherwise_are_changed_whatever_else_changed
     assert (found.verdict, found.signs) == ("changed", ["the same predictions of seed 0 are scored otherwise"])
 
 
-def test_scores_too_noisy_to_tell_are_undecided_when_the_budget_is_spent():
-    noisy = [one + shift for one, shift in zip(SCORES, [0.15, -0.17, 0.1, -0.15, -0.16, 0.05, 0.1, -0.2], strict=True)]
-    found = settle(lambda n: other(noisy[:n], first=0.9, environment=UPGRADED))
+def test_a_loss_between_none_and_the_one_to_be_found_is_undecided_when_the_budget_is_spent():
+    found = settle(lambda n: other([one - 0.04 for one in SCORES[:n]], first=0.9, environment=UPGRADED), Terms(share=0.001))
     assert (found.verdict, found.seeds) == ("undecided", 8)
 
 
 def test_the_budget_bounds_the_seeds():
-    assert judge(BASE, other(SCORES[:1], first=0.9), 2) == More(2)
-    assert isinstance(judge(BASE, other(SCORES[:2], first=0.9), 2), Judgement)
+    lower = [one - 0.1 for one in SCORES]
+    assert judge(BASE, other(lower[:3], first=0.9), 4) == More(4)
+    assert isinstance(judge(BASE, other(lower[:4], first=0.9), 4), Judgement)
 
 
 def test_a_broken_invariant_is_invalid_at_once():
@@ -104,8 +122,23 @@ def test_predictions_that_flip_on_another_machine_are_a_note_and_cost_seeds():
         return make_result(SCORES[:count], samples=samples, environment=UPGRADED)
 
     found = settle(flipped)
-    assert (found.verdict, found.seeds) == ("same", 3)
+    assert (found.verdict, found.seeds, found.began) == ("same", 1, "predictions")
     assert found.notes == ["predictions of seed 0 differ after identical training"]
+
+
+def test_a_note_about_the_trace_fails_where_strict():
+    found = judge(BASE, other(SCORES, first=0.9, environment=UPGRADED), 8, terms=Terms(strict=True))
+    assert (found.verdict, found.began) == ("changed", "loss curve")
+    assert "loss at step 1" in found.signs[0]
+    assert found.notes == []
+
+
+def test_a_seed_that_draws_other_rows_is_changed_and_its_scores_are_not_paired():
+    samples = [replace(make_sample(seed, SCORES[seed], trace="other"), subset=f"other-{seed}") for seed in range(8)]
+    found = judge(BASE, make_result(SCORES, samples=samples, environment=UPGRADED), 8)
+    assert (found.verdict, found.began) == ("changed", "training rows")
+    assert found.signs == ["seed 0 draws other training rows"]
+    assert found.comparisons[0].rho == 0
 
 
 def test_an_edited_recipe_is_the_first_sign():
@@ -120,8 +153,8 @@ def test_predictions_that_differ_after_identical_training_are_changed():
 
 
 def test_an_outcome_that_is_not_judged_is_never_worse():
-    found = settle(lambda n: other([0.1] * n, outcome=False))
-    assert found.verdict == "same"
+    found = settle(lambda n: other([0.1] * n, outcome=False, environment=ELSEWHERE))
+    assert (found.verdict, found.seeds) == ("same", 1)
 
 
 def test_on_another_device_structure_and_outcomes_are_judged_and_the_probe_is_not():
