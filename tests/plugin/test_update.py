@@ -1,0 +1,155 @@
+"""Updating: what is written and what is not, what is kept of the baseline before, and the lines that say what moved."""
+
+import json
+
+import pytest
+from rehearsed import SCORES, Rehearsal
+
+WORKERS = [(), ("-n2",)]
+NEW_ONLY = "--update-baselines-new-only"
+WORSE = [one - 0.15 for one in SCORES]
+
+
+@pytest.fixture
+def suite(pytester):
+    return Rehearsal(pytester)
+
+
+@pytest.mark.parametrize("workers", WORKERS, ids=["without xdist", "n2"])
+def test_new_only_writes_what_is_missing_and_holds_the_rest_against_what_is_there(suite, workers):
+    suite.update("-k", "full or icl")
+    before = suite.file("full").read_bytes(), suite.file("icl").read_bytes()
+    suite.says(full={"scores": WORSE})
+    result = suite.run(NEW_ONLY, *workers)
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(
+        [
+            "*worse: full-pocket_sst-opt-0.4m-n2*",
+            "*new: lora-pocket_sst-opt-0.4m-n2*",
+            "*3 cases: 1 same, 1 new, 1 worse.*",
+            "*1 baselines written to*",
+            "*Run only these again*",
+        ]
+    )
+    assert (suite.file("full").read_bytes(), suite.file("icl").read_bytes()) == before
+    assert len(json.loads(suite.file("lora").read_text())["samples"]) == 8
+    suite.says()
+    assert suite.run(*workers).ret == 0
+
+
+def test_new_only_passes_where_the_rest_is_the_same_and_follows_the_selection(suite):
+    assert suite.run(NEW_ONLY, "-k", "full").ret == 0
+    assert suite.names() == ["full"]
+    assert suite.run(NEW_ONLY, "-k", "full or icl").ret == 0
+    assert suite.names() == ["full", "icl"]
+
+
+@pytest.mark.parametrize(("pattern", "by"), [('"schema": 1', '"schema": 99'), ('"fingerprint": "f"', '"fingerprint": "g"')])
+def test_new_only_makes_again_what_no_case_can_be_held_against(suite, pattern, by):
+    suite.update("-k", "full")
+    text = suite.file("full").read_text()
+    assert pattern in text
+    suite.file("full").write_text(text.replace(pattern, by))
+    assert suite.run(NEW_ONLY, "-k", "full").ret == 0
+    assert json.loads(suite.file("full").read_text())["fingerprint"] == "f"
+
+
+def test_new_only_takes_no_path_for_its_value(suite):
+    assert suite.run(NEW_ONLY, "test_quick.py").ret == 0
+    assert suite.names() == ["full", "icl", "lora"]
+
+
+def test_both_ways_of_updating_are_one_too_many(suite):
+    result = suite.run(NEW_ONLY, "--update-baselines")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*expected one of --update-baselines, *, and --update-baselines-new-only, *got both*"])
+
+
+@pytest.mark.parametrize("flag", ["--update-baselines", NEW_ONLY])
+@pytest.mark.parametrize(
+    ("said", "sentence"),
+    [
+        ({"scores": [0.5 + one / 100 for one in range(-4, 4)]}, "no headroom: accuracy 49.5%"),
+        ({"broken": ["merged outputs differ from unmerged ones"]}, "invariant: merged outputs differ*"),
+        ({"raises": "expected a finite loss, got nan at step 3"}, "expected a finite loss, got nan at step 3"),
+        ({"scores": [0.99, 0.98, 0.99, 0.98, 1.0, 0.99, 0.98, 0.99]}, "no headroom: accuracy 98.8%"),
+    ],
+    ids=["majority", "invariant", "raises", "ceiling"],
+)
+def test_what_the_audits_refuse_is_not_written(suite, flag, said, sentence):
+    suite.says(full=said)
+    result = suite.run(flag)
+    assert result.ret == 1
+    result.stdout.fnmatch_lines([f"*{sentence}*", "*1 refused: their baselines stay as they were.*"])
+    assert suite.names() == ["icl", "lora"]
+
+
+def test_a_refusal_leaves_the_baseline_as_it_was(suite):
+    suite.update()
+    before = suite.file("full").read_bytes()
+    suite.says(full={"broken": ["merged outputs differ from unmerged ones"]})
+    assert suite.run("--update-baselines").ret == 1
+    assert suite.file("full").read_bytes() == before
+
+
+def test_each_metric_that_moved_has_a_signed_line(suite):
+    suite.update("--ftcompare-seeds=3")
+    suite.says(
+        full={"scores": [one + 0.05 for one in SCORES], "step": 2.0, "peak": 2**21},
+        lora={"fingerprint": "another"},
+    )
+    result = suite.update()
+    result.stdout.fnmatch_lines(
+        [
+            "*: full-pocket_sst-opt-0.4m-n2",
+            "  accuracy                70.0 -> 75.0 % (+5.0 pt, 3 -> 8 seeds)",
+            "  accuracy out of domain  60.0 -> 60.0 % (+0.0 pt, 3 -> 8 seeds)",
+            "  step                    2.500 -> 2.000 yardsticks (-20.0 %)",
+            "  peak                    1.00 -> 2.00 MiB (+100.0 %)",
+            "new: lora-pocket_sst-opt-0.4m-n2",
+            "  its baseline was of another experiment",
+            "  accuracy                70.0 % (new, 8 seeds)",
+            "  step                    2.500 yardsticks (new)",
+            "3 baselines written to *",
+        ]
+    )
+    start = next(number for number, line in enumerate(result.outlines) if "= ftcompare =" in line)
+    folder = str(suite.pytester.path)
+    assert max(len(line) for line in result.outlines[start:] if folder not in line) <= 80
+
+
+def test_few_cases_as_they_were_are_listed_and_many_are_counted(suite):
+    suite.update()
+    suite.update().stdout.fnmatch_lines(
+        [
+            "same: full-pocket_sst-opt-0.4m-n2",
+            "  accuracy                70.0 % (=, 8 seeds)",
+            "  step                    2.500 yardsticks (=)",
+            "  peak                    1.00 MiB (=)",
+        ]
+    )
+    suite.suite(methods=("full", "icl", "lora", "pbft"))
+    suite.update()
+    suite.says(**{name: {"step": 2.54} for name in ("full", "icl", "lora", "pbft")})
+    result = suite.update()
+    result.stdout.fnmatch_lines(["= 4 cases as they were, bit for bit, their times within 3%"])
+    result.stdout.no_fnmatch_line("*full-pocket_sst*")
+    suite.says(full={"step": 2.7}, **{name: {"step": 2.54} for name in ("icl", "lora", "pbft")})
+    suite.update().stdout.fnmatch_lines(["*: full-*", "  step                    2.520 -> 2.700 yardsticks (+7.1 %)"])
+
+
+def test_an_update_keeps_the_noise_that_it_learned_and_the_windows_of_the_same_code(suite):
+    suite.suite(methods=("full",))
+    suite.update()
+    first = json.loads(suite.file("full").read_text())
+    assert first["noise"] == {}
+    suite.says(full={"process": "q"})
+    suite.update()
+    again = json.loads(suite.file("full").read_text())
+    assert [one["process"] for one in again["windows"]] == ["p"] * 3 + ["q"] * 3
+    assert again["noise"] == {}
+    suite.says(full={"scores": [one + 0.05 for one in SCORES[::-1]]})
+    suite.update()
+    moved = json.loads(suite.file("full").read_text())
+    assert 0 < moved["noise"]["accuracy"]["freedom"] <= 7
+    assert len(moved["windows"]) == 3

@@ -1,0 +1,117 @@
+"""Cases that train nothing: what they compute and score is read from a file, so that only the session around them is tested."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from results import make_result, make_sample
+
+from pytest_ftcompare.result import Window
+
+FILE = "rehearsed.json"
+SCORES = [0.70, 0.72, 0.68, 0.71, 0.69, 0.70, 0.73, 0.67]
+CONFTEST = """
+import sys
+
+import pytest
+
+sys.path.insert(0, {tests!r})
+
+def pytest_configure(config):
+    from rehearsed import rehearse
+
+    config.rehearsed = pytest.MonkeyPatch()
+    rehearse(config.rehearsed, config.rootpath)
+
+def pytest_unconfigure(config):
+    config.rehearsed.undo()
+"""
+
+
+def rehearse(patch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Put a case's pieces that train, count or time out of the way; the gate itself stays as it is."""
+    # By name, not as attributes of their packages: those are of an earlier run, as pytester forgets what was imported in one.
+    names = ("gate", "experiment.invariants", "experiment.prepare", "experiment.run", "measure.execution")
+    gate, invariants, prepare, run, execution = (import_module(f"pytest_ftcompare.{name}") for name in names)
+    error = import_module("pytest_ftcompare.experiment.train").TrainingError
+
+    def said(case: Any, name: str, default: Any) -> Any:
+        return json.loads((folder / FILE).read_text()).get(case.method, {}).get(name, default)
+
+    def candidate(prepared: Any) -> Any:
+        case = prepared.case
+        found = make_result([], id=case.id, suite=case.suite, identity=case.identity(), outcome=case.outcome)
+        return replace(found, fingerprint=said(case, "fingerprint", "f"))
+
+    def inspect(prepared: Any) -> Any:
+        found = make_result([])
+        return dict(found.signature), found.probe, said(prepared.case, "broken", [])
+
+    def run_seed(prepared: Any, seed: int, say: Callable[..., None]) -> Any:
+        if sentence := said(prepared.case, "raises", ""):
+            raise error(sentence)
+        score = said(prepared.case, "scores", SCORES)[seed]
+        return make_sample(seed, score, trace=f"trace-{score}")
+
+    def take_windows(prepared: Any, accepted: Any, found: Any, bench: Any, *, update: bool) -> dict[str, Any]:
+        step = said(prepared.case, "step", 2.5)
+        found.windows.extend([Window({"step": [step / 100, step]}, process=said(prepared.case, "process", "p"))] * 3)
+        return {}
+
+    patch.setattr(prepare, "prepare", lambda case, _: SimpleNamespace(case=case))
+    patch.setattr(invariants, "inspect", inspect)
+    patch.setattr(execution, "execution", lambda prepared: {"peak bytes": said(prepared.case, "peak", 2**20)})
+    patch.setattr(run, "run_seed", run_seed)
+    patch.setattr(gate, "_candidate", candidate)
+    patch.setattr(gate, "_refused", lambda _: [])
+    patch.setattr(gate, "take_windows", take_windows)
+
+
+class Rehearsal:
+    """A folder with a suite whose cases are rehearsed; `says` what each method gives."""
+
+    def __init__(self, pytester: pytest.Pytester) -> None:
+        self.pytester, self.baselines = pytester, pytester.path / "baselines"
+        pytester.makeconftest(CONFTEST.format(tests=str(Path(__file__).parent)))
+        self.says()
+        self.suite()
+
+    def says(self, **methods: dict[str, Any]) -> None:
+        (self.pytester.path / FILE).write_text(json.dumps(methods))
+
+    def suite(self, methods=("full", "icl", "lora"), name="test_quick", more="", **table: Any) -> None:
+        table = {"tasks": ("pocket_sst",), "shots": (2,), "models": ("pocket/opt-0.4m",), **table}
+        values = ", ".join(f"{key}={value!r}" for key, value in table.items() if value is not None)
+        self.pytester.makepyfile(
+            **{
+                name: f"import pytest\n\n@pytest.mark.ftcompare(methods={tuple(methods)}, {values})\n"
+                f"def test_quick(gate):\n    gate()\n\n{more}"
+            }
+        )
+
+    def run(self, *arguments: str) -> pytest.RunResult:
+        own = ("-p", "pytest_ftcompare.plugin", *arguments)
+        if any(one.startswith("-n") for one in arguments):
+            return self.pytester.runpytest_subprocess(*own)
+        return self.pytester.runpytest_inprocess(*own)
+
+    def update(self, *arguments: str) -> pytest.RunResult:
+        result = self.run("--update-baselines", *arguments)
+        assert result.ret == 0, result.stdout.str()
+        return result
+
+    def file(self, name: str) -> Path:
+        """The baseline of the one case whose name begins so."""
+        (found,) = self.baselines.rglob(f"{name}-*.json")
+        return found
+
+    def names(self) -> list[str]:
+        """The methods that have a baseline."""
+        return sorted(one.stem.split("-")[0] for one in self.baselines.rglob("*.json"))
