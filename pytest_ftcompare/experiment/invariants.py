@@ -22,6 +22,7 @@ from pytest_ftcompare.experiment.train import backward, trainable
 from pytest_ftcompare.result import Json
 
 ROUNDING = 1e-6  # of logits that only another order of a sum may part
+HEADS = frozenset({"score", "classifier"})  # what transformers calls a classification head
 TOLERANCE = 1e-4  # of logits and gradients in float32, relative to their size
 State = dict[str, torch.Tensor]
 
@@ -60,6 +61,13 @@ def _evaluated(prepared: Prepared, probed: Probed, before: State) -> Iterator[st
         yield f"alone, a row must get what it gets beside longer ones, its outputs differ by {off:.2g}"
     if name := moved(probed.model, before):
         yield f"evaluation must leave the model as it was, {name} moved"
+
+
+def _untrained_head(prepared: Prepared, probed: Probed) -> Iterator[str]:
+    """A classification head is drawn at random when a base model is loaded, and answers at random until it trains."""
+    names = {part for name in trainable(probed.model) for part in name.split(".")}
+    if prepared.ask.ask == "head" and names.isdisjoint(HEADS):
+        yield "a new classification head must train, no tensor of it requires a gradient"
 
 
 def _gradients(prepared: Prepared, probed: Probed) -> Iterator[str]:
@@ -158,7 +166,7 @@ def check(prepared: Prepared) -> tuple[Probed, torch.optim.Optimizer | None, lis
     if method.trains and not trainable(probed.model):
         return probed, None, [*broken, "something must train, no tensor requires a gradient"]
     if method.trains:
-        broken += _gradients(prepared, probed)
+        broken += [*_untrained_head(prepared, probed), *_gradients(prepared, probed)]
     optimizer = update(prepared, probed)
     if method.trains:
         broken += _updated(prepared, probed, before)
