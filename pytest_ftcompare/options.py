@@ -22,6 +22,8 @@ class Settings:
     update: bool  # every case that runs
     new_only: bool  # only the cases that have no baseline to be held against
     seeds: int
+    budget: int
+    strict: bool
     threads: int
     device: str
     window: float
@@ -53,7 +55,13 @@ def add_options(parser: pytest.Parser) -> None:
         metavar="N",
         type=int,
         default=None,
-        help="Most seeds that a case may train. Default: the profile's.",
+        help="Seeds of a baseline that is made, and the most that a case may train to settle a question. "
+        "Default: the profile's, and twice as many.",
+    )
+    group.addoption(
+        "--ftcompare-strict",
+        action="store_true",
+        help="Fail where training took another course, even if another version of a library may explain it.",
     )
     group.addoption(
         "--ftcompare-threads",
@@ -92,7 +100,8 @@ def given(config: pytest.Config) -> str:
     """The plugin's own options as they were given, to repeat a run by hand."""
     names = ("profile", "hub", "baselines", "seeds", "threads", "device", "window")
     values = {name: config.getoption(f"ftcompare_{name}") for name in names}
-    return "".join(f" --ftcompare-{name}={value}" for name, value in values.items() if value is not None)
+    strict = " --ftcompare-strict" if config.getoption("ftcompare_strict") else ""
+    return "".join(f" --ftcompare-{name}={value}" for name, value in values.items() if value is not None) + strict
 
 
 def planned(text: str) -> tuple[str, int, int]:
@@ -147,6 +156,8 @@ def make_settings(config: pytest.Config) -> Settings:
         update=update,
         new_only=new_only,
         seeds=profile.seeds if seeds is None else seeds,
+        budget=2 * profile.seeds if seeds is None else seeds,
+        strict=config.getoption("ftcompare_strict"),
         threads=(profile.threads if threads is None else threads) or _share(config),
         device=device,
         window=profile.window if window is None else window,

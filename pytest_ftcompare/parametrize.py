@@ -81,6 +81,11 @@ def case_of(item: pytest.Item) -> Case | None:
     return case if isinstance(case, Case) else None
 
 
+def judged(items: Iterable[pytest.Item]) -> int:
+    """How many of the tests judge an outcome: they share the session's error rate."""
+    return sum(case is not None and case.outcome for case in map(case_of, items))
+
+
 def check_distinct(items: Iterable[pytest.Item]) -> None:
     """Two tests must not share a baseline: suites are told apart by their file's name alone."""
     seen: dict[tuple[str, str], str] = {}

@@ -127,7 +127,8 @@ def gate(request: pytest.FixtureRequest) -> Callable[[], Judgement]:
 
     def check() -> Judgement:
         from pytest_ftcompare.bench import Bench
-        from pytest_ftcompare.gate import CaseError, run_case
+        from pytest_ftcompare.candidate import CaseError
+        from pytest_ftcompare.gate import run_case
 
         if (worker := os.environ.get("PYTEST_XDIST_WORKER")) and settings.device != "cpu":
             device.choose(int(worker.removeprefix("gw")), os.environ)
@@ -136,7 +137,8 @@ def gate(request: pytest.FixtureRequest) -> Callable[[], Judgement]:
         benchmark = request.getfixturevalue("benchmark") if "benchmark" in request.node.fixturenames else None
         clock = benchmarks.timer(benchmark) if benchmark and benchmarks.active(benchmark) else None
         try:
-            held = run_case(case, settings, Bench(told.folder, clock, settings.window, told.about(case.id)))
+            bench = Bench(told.folder, clock, settings.window, told.about(case.id))
+            held = run_case(case, settings, bench, parametrize.judged(request.session.items))
         except CaseError as error:
             refused = str(error)
         except Exception as error:
@@ -272,4 +274,4 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 def pytest_report_header(config: pytest.Config) -> str | None:
     settings = config.stash[SETTINGS]
-    return f"ftcompare: profile {settings.profile.name}, up to {settings.seeds} seeds, baselines {settings.baselines}"
+    return f"ftcompare: profile {settings.profile.name}, up to {settings.budget} seeds, baselines {settings.baselines}"

@@ -98,13 +98,21 @@ def _logs(windows: Sequence[Window], metric: str, how: str) -> list[float]:
     return [math.log(one) for one in values if one]
 
 
-def _settle(base: Sequence[float], new: Sequence[float], metric: Metric, factor: float) -> tuple[Outcome, float]:
+def _processes(windows: Sequence[Window]) -> int:
+    """How many processes took the windows; those that do not say were one."""
+    return len({one.process for one in windows})
+
+
+def _settle(
+    base: Sequence[float], new: Sequence[float], metric: Metric, factor: float, processes: tuple[int, int]
+) -> tuple[Outcome, float]:
     """Significance and a margin, with a noise that few windows borrow from the prior; and the standard error."""
     change = fmean(new) - fmean(base)
     squares = sum((one - fmean(group)) ** 2 for group in (base, new) for one in group)
     freedom = WEIGHT + len(base) + len(new) - 2
     within = (WEIGHT * (factor * metric.within) ** 2 + squares) / freedom
-    error = math.sqrt(2 * (factor * metric.between) ** 2 + within * (1 / len(base) + 1 / len(new)))
+    between = (factor * metric.between) ** 2 * sum(1 / one for one in processes)
+    error = math.sqrt(between + within * (1 / len(base) + 1 / len(new)))
     margin = factor * metric.margin
     if abs(change) > max(margin, EVIDENCE * error):
         return ("open" if len(new) < CONFIRMED else "worse" if change > 0 else "better"), error
@@ -143,7 +151,9 @@ def timed(baseline: Result, candidate: Result, changes: Sequence[Difference]) ->
         if obstacle:
             found.append(Reading(name, metric.unit, 0.0, value, 0.0, "", "incomparable", obstacle))
             continue
-        outcome, error = _settle(base, new, metric, factor if metric.unit == "s" else 1.0)
+        outcome, error = _settle(
+            base, new, metric, factor if metric.unit == "s" else 1.0, (_processes(before), _processes(windows))
+        )
         change = math.exp(fmean(new) - fmean(base)) - 1
         found.append(Reading(name, metric.unit, _value(before, name), value, change, how, outcome, error=error))
     return found

@@ -1,7 +1,8 @@
 """How far a case's scores scatter between seeds: learned from its baseline, and from those of all cases of its suite.
 
-The variance of a few seeds is itself little known, so the cases of a suite lend each other theirs: a scaled inverse chi-square
-prior, fitted to all of them, counts as that many more observations of each (Smyth 2004, doi:10.2202/1544-6115.1027, section 6.2).
+The variance of a few seeds is itself little known, so the cases of a suite lend each other theirs: a scaled inverse
+chi-square prior, fitted to all of them, counts as so many more observations of each (Smyth 2004,
+doi:10.2202/1544-6115.1027, section 6.2).
 """
 
 from __future__ import annotations

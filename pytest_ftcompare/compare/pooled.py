@@ -1,8 +1,8 @@
 """Shifts of a whole session: one sign over many cases, each too small to be seen alone.
 
-The shift of each case, in units of its own noise, is averaged with weights of their precision. Cases that draw the same training
-rows err together: within such a group errors correlate by `TOGETHER`, between groups by `APART`. Both were measured on the bank
-(docs/statistics.md). Cases that scatter more than their errors say widen the interval (Birge's ratio).
+The shift of each case, in units of its own noise, is averaged with weights of their precision. Cases that draw the same
+training rows err together: within such a group errors correlate by `TOGETHER`, between groups by `APART`, both measured on the
+bank (docs/statistics.md). Cases that scatter more than their errors say widen the interval (Birge's ratio).
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from statistics import fmean
 from typing import Literal
 
 from pytest_ftcompare.compare.verdict import Judgement
@@ -118,7 +117,7 @@ def _times(judgements: Iterable[Judgement]) -> Mapping[str, list[_Part]]:
 
 
 def pool(judgements: Sequence[Judgement]) -> list[Shift]:
-    """The pooled shifts of a session, of the metrics that at least `LEAST` cases moved in; identical cases are not among them."""
+    """The pooled shifts of a session, of metrics that moved in at least `LEAST` cases; identical cases are not among them."""
     shifts = [_pool(metric, parts, -1, NOISE) for metric, parts in _scores(judgements).items() if len(parts) >= LEAST]
     shifts += [
         _pool(metric, parts, 1, TIMES[metric], DRIFT) for metric, parts in _times(judgements).items() if len(parts) >= LEAST

@@ -1,9 +1,9 @@
 """The test of an outcome: how far a metric of a case moved, how well that is known, and whether the question is settled.
 
-Scores of m baseline seeds and n new ones have the variance s^2 of the case; the two runs of a seed correlate by rho (`pairing`).
-The shift is the best linear unbiased estimate of the difference of means under that covariance, so seeds without a partner
-count for what they are worth. s^2 comes from the baseline, the suite's prior and the new seeds together (`noise`); the shift over
-its standard error is a t statistic. docs/statistics.md has the mathematics and the error rates measured with these constants.
+Scores of m baseline seeds and n new ones have the variance s^2 of the case; the two runs of a seed correlate by rho
+(`pairing`). The shift is the best linear unbiased estimate of the difference of means under that covariance, so seeds without
+a partner count for what they are worth. s^2 comes from the baseline, the suite's prior and the new seeds together (`noise`);
+the shift over its standard error is a t statistic. docs/statistics.md has the mathematics and the measured error rates.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Outcome = Literal["worse", "better", "held", "open"]
 
 @dataclass(frozen=True)
 class Comparison:
-    """One metric: means, the baseline's SD between seeds, the shift `delta` with its standard error, one-sided p in its direction.
+    """One metric: means, SD between seeds, the shift `delta` with its standard error, one-sided p in its direction.
 
     `new` is `base` + `delta`: what the baseline's own seeds would have given. `noise` is the SD of one seed, `rho` the
     correlation of a seed's two runs, `margin` the drop that this comparison would find.

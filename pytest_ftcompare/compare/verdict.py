@@ -155,6 +155,8 @@ def _comparisons(baseline: Result, candidate: Result, terms: Terms) -> list[Comp
         if base and new:
             rho = correlation(baseline.samples, candidate.samples, split)
             known = terms.priors.get(metric, PRIOR)
+            if taught := baseline.noise.get(metric):  # by samples that the baseline holds no more
+                known = known.joined(Spread(taught["squares"] / taught["freedom"], taught["freedom"]))
             found.append(compare(metric, base, new, rho=rho, known=known, share=terms.share))
     return found
 

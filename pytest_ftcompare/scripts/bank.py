@@ -19,6 +19,7 @@ import pytest
 
 from pytest_ftcompare import gate
 from pytest_ftcompare.bench import Bench
+from pytest_ftcompare.candidate import make_candidate, make_setting
 from pytest_ftcompare.case import Case
 from pytest_ftcompare.compare.verdict import without_baseline
 from pytest_ftcompare.options import Settings
@@ -43,8 +44,8 @@ def record(case: Case, settings: Settings, bench: Bench) -> gate.Held:
     file = Path(folder) / case.suite / f"{case.id}.json"
     if file.exists():
         pytest.skip(f"{file} is there")
-    prepared = prepare(case, gate._setting(settings))
-    result = gate._candidate(prepared)
+    prepared = prepare(case, make_setting(settings))
+    result = make_candidate(prepared)
     for seed in range(int(first), int(end)):
         result.samples.append(run_seed(prepared, seed, bench.progress(seed), int(stream)))
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,8 @@
 """Error rates of the gate: sessions replayed from recorded samples through the code that decides.
 
 `python -m pytest_ftcompare.scripts.replay docs/bank docs/replay.json` draws sessions from the bank: for each, one order of the
-seeds for all cases (cases of one seed share training rows, and err together), the first eight as the baselines, the others as what
-the gate trains when it asks. A loss is put in by turning right answers of the candidate wrong, row by row. The environment says
+seeds for all cases (cases of one seed share training rows, and err together), the first eight as the baselines, the others as
+what the gate trains when it asks. A loss is put in by turning right answers of the candidate wrong, row by row. The environment says
 that a library changed, so that no difference of the trace decides. What is counted is in `Rates`; docs/statistics.md shows it.
 """
 
@@ -197,7 +197,7 @@ class Replay:
         for whole, base, samples, terms in zip(self.bank, drawn.baselines, drawn.candidates, drawn.terms(), strict=True):
             lost = [worsened(one, "accuracy", size * own_noise(whole), drawn.chance) for one in samples] if size else samples
             one = settle(base, lost, replace(terms, share=terms.share * factor))
-            found.append((f"{one.suite}/{one.id}", one.verdict, one.seeds))
+            found.append((f"{one.suite}/{one.id}", str(one.verdict), one.seeds))
         return found
 
 
