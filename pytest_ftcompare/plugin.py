@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from typing import Any
 
@@ -18,7 +18,7 @@ from pytest_ftcompare.compare.verdict import FAILING, Judgement
 from pytest_ftcompare.live import Live, Told, make_live, make_told
 from pytest_ftcompare.measure import device, host
 from pytest_ftcompare.options import Settings
-from pytest_ftcompare.report.failure import explain
+from pytest_ftcompare.report.failure import explain, wrapped
 from pytest_ftcompare.report.plan import plan_lines
 from pytest_ftcompare.report.terminal import lines
 from pytest_ftcompare.result import Result
@@ -121,8 +121,8 @@ def gate(request: pytest.FixtureRequest) -> Callable[[], Judgement]:
     case: Case = request.param
     settings = request.config.stash[SETTINGS]
 
-    def record(judgement: Judgement, result: Result | None, device: str) -> None:
-        request.node.stash[REPORT] = to_text(judgement, result, device)
+    def record(judgement: Judgement, result: Result | None = None, device: str = "", *, update: bool = False) -> None:
+        request.node.stash[REPORT] = to_text(judgement, result, device, update=update)
         request.node.user_properties.append(("verdict", judgement.verdict))
 
     def check() -> Judgement:
@@ -142,7 +142,7 @@ def gate(request: pytest.FixtureRequest) -> Callable[[], Judgement]:
         except CaseError as error:
             refused = str(error)
         except Exception as error:
-            record(_refusal(case, f"{case.id} raised {type(error).__name__}: {error}"), None, "")
+            record(_refusal(case, f"{case.id} raised {type(error).__name__}: {error}"))
             raise  # the traceback is for whoever wrote the code that raised
         finally:
             told.done()
@@ -150,10 +150,10 @@ def gate(request: pytest.FixtureRequest) -> Callable[[], Judgement]:
             from pytest_ftcompare.measure.exhausted import free_memory
 
             free_memory()
-            record(_refusal(case, refused), None, "")
+            record(_refusal(case, refused))
             pytest.fail(refused, pytrace=False)
         judgement = held.judgement
-        record(judgement, held.result if held.update else None, held.device)
+        record(judgement, held.result, held.device, update=held.update)
         for what, timing in held.timings.items():
             assert benchmark is not None
             benchmarks.record(benchmark, what, timing.rounds, timing.calls, held.info(what))
@@ -255,9 +255,23 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         skipped = config.getini("norecursedirs")
         alone = partial(stale.alone, root=config.rootpath, skipped=skipped)
         run.stale = stale.find(run.baselines, config.stash[SUITES], run.ran, alone)
-    run.write(sound=session.exitstatus == pytest.ExitCode.OK)
-    if (run.blind or run.failure) and session.exitstatus == pytest.ExitCode.OK:
+    if run.findings:
+        config.hook.pytest_runtest_logreport(report=_whole(run.findings))
+    run.write(sound=session.exitstatus == pytest.ExitCode.OK and not run.findings)
+    if (run.findings or run.failure) and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _whole(findings: Sequence[str]) -> pytest.TestReport:
+    """What the cases say together, as an item of its own that failed: in the summary, in JUnit's file, for any plugin."""
+    return pytest.TestReport(
+        nodeid="ftcompare::session",
+        location=("ftcompare", None, "session"),
+        keywords={},
+        outcome="failed",
+        longrepr="\n".join(line for one in findings for line in wrapped(f"All cases together: {one}.")),
+        when="call",
+    )
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

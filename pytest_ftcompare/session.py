@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from pytest_ftcompare.compare import baseline
+from pytest_ftcompare.compare.audit_suite import Finding, Summary, across
 from pytest_ftcompare.compare.cost import lacks_time
 from pytest_ftcompare.compare.learned import carried
 from pytest_ftcompare.compare.overall import Overall
@@ -17,9 +19,14 @@ from pytest_ftcompare.compare.verdict import Judgement
 from pytest_ftcompare.result import Result
 
 
-def to_text(judgement: Judgement, result: Result | None, device: str) -> str:
-    """What a test report carries; the result only where it is to become a baseline."""
-    data = {"judgement": judgement.to_dict(), "device": device, "result": result.to_json() if result else None}
+def to_text(judgement: Judgement, result: Result | None, device: str, *, update: bool) -> str:
+    """What a test report carries; the whole result only where it is to become a baseline."""
+    data = {
+        "judgement": judgement.to_dict(),
+        "device": device,
+        "summary": Summary.of(result).to_dict() if result is not None else None,
+        "result": result.to_json() if result is not None and update else None,
+    }
     return json.dumps(data)
 
 
@@ -31,6 +38,7 @@ class Session:
     update: bool  # baselines are written: all that run, or with `new_only` the missing ones
     new_only: bool = False
     judgements: list[Judgement] = field(default_factory=list)
+    summaries: list[Summary] = field(default_factory=list)
     ran: dict[str, dict[str, str]] = field(default_factory=dict)  # suite -> case -> device
     updated: set[tuple[str, str]] = field(default_factory=set)  # suite and case of those that were to be written
     accepted: dict[str, list[Result]] = field(default_factory=dict)  # device -> results
@@ -47,21 +55,28 @@ class Session:
         judgement = Judgement.from_dict(data["judgement"])
         self.judgements.append(judgement)
         self.ran.setdefault(judgement.suite, {})[judgement.id] = data["device"]
+        if data["summary"] is not None:
+            self.summaries.append(Summary(**data["summary"]))
         if data["result"] is not None:
             self.updated.add((judgement.suite, judgement.id))
             if passed:
                 self.accepted.setdefault(data["device"], []).append(Result.from_json(data["result"]))
         return judgement
 
-    @property
+    @cached_property
     def overall(self) -> Overall:
-        """What the cases that were held against baselines say together."""
+        """What the cases that were held against baselines say together; to be asked when all have ended."""
         return Overall([one for one in self.judgements if (one.suite, one.id) not in self.updated])
 
+    @cached_property
+    def refused(self) -> list[Finding]:
+        """What the audits have against cases beside each other; to be asked when all have ended."""
+        return across(self.summaries)
+
     @property
-    def blind(self) -> list[Judgement]:
-        """The judged cases whose outcome counts but was not seen, where they are too many; else none."""
-        return self.overall.unseen
+    def findings(self) -> list[str]:
+        """What fails the session beside the cases that fail by themselves."""
+        return [*self.overall.findings, *(one.sentence for one in self.refused)]
 
     @property
     def untimed(self) -> list[str]:
@@ -76,7 +91,11 @@ class Session:
         if not self.update or self.interrupted:
             return
         removes = sound and not self.new_only
-        if not self.accepted and not (removes and self.stale):
+        against = {(one.suite, case) for one in self.refused for case in one.cases}
+        self.accepted = {
+            device: [one for one in results if (one.suite, one.id) not in against] for device, results in self.accepted.items()
+        }
+        if not any(self.accepted.values()) and not (removes and self.stale):
             return
         pairs = {device: [(self._before(device, new), new) for new in results] for device, results in self.accepted.items()}
         self.accepted = {device: [carried(old, new) for old, new in found] for device, found in pairs.items()}

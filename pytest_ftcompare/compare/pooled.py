@@ -1,8 +1,9 @@
 """Shifts of a whole session: one sign over many cases, each too small to be seen alone.
 
 The shift of each case, in units of its own noise, is averaged with weights of their precision. Cases that draw the same
-training rows err together: within such a group errors correlate by `TOGETHER`, between groups by `APART`, both measured on the
-bank (docs/statistics.md). Cases that scatter more than their errors say widen the interval (Birge's ratio).
+training rows err together: within such a group errors correlate by `TOGETHER`, or by `UNPAIRED` where the baseline's seeds drew
+other rows; between groups by `APART`: measured on the bank (docs/statistics.md). Cases that scatter more than their errors say
+widen the interval (Birge's ratio).
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ from typing import Literal
 from pytest_ftcompare.compare.verdict import Judgement
 
 LEAST = 4  # cases below which nothing is pooled
-EVIDENCE = 4.0  # standard errors that a pooled shift must be away from none
-TOGETHER = 0.2  # correlation of the errors of two cases that draw the same training rows
-APART = 0.03  # of two that do not
+EVIDENCE = 3.5  # standard errors that a pooled shift must be away from none
+TOGETHER = 0.1  # correlation of the errors of two cases that draw the same training rows, paired by them with their baselines
+UNPAIRED = 0.2  # of two cases that draw the same rows, other ones than their baselines
+APART = 0.02  # of cases that draw different rows
+PAIRED = 0.1  # correlation of a seed's two runs above which they share rows
 NOISE = 0.1  # pooled shift of accuracy, in units of the cases' noise, below which it is not worth a word
 TIMES = {"step": 0.02, "evaluation": 0.02}  # timed metric -> the relative change that is worth a word
 DRIFT = 0.004  # SD of what all times of a session share, as a logarithm
@@ -45,7 +48,7 @@ class Shift:
 
     @property
     def sentence(self) -> str:
-        """ "accuracy is 1.7 points lower on average over 36 cases (35 of them lower; 95 % interval 1.2 to 2.2)"."""
+        """ "accuracy is 1.7 points lower on average over 36 cases (35 of them lower; 8.1 standard errors)"."""
         points = self.metric.startswith("accuracy")
         scale, unit = (100.0, "points" if points else "%")
         up, down = ("higher", "lower") if points else ("slower", "faster")
@@ -66,6 +69,7 @@ class _Part:
     size: float
     variance: float
     shift: float
+    together: float = TOGETHER
 
 
 def _average(parts: Sequence[_Part], together: float) -> tuple[float, float, float]:
@@ -82,7 +86,10 @@ def _average(parts: Sequence[_Part], together: float) -> tuple[float, float, flo
 def _pool(metric: str, parts: Sequence[_Part], worst: int, least: float, drift: float = 0.0) -> Shift:
     """Average within groups, then over groups; `worst` is the sign of what is bad."""
     ordered = sorted(parts, key=lambda one: one.group)
-    groups = [_average(list(group), TOGETHER) for _, group in groupby(ordered, key=lambda one: one.group)]
+    groups = []
+    for _, group in groupby(ordered, key=lambda one: one.group):
+        cases = list(group)
+        groups.append(_average(cases, max(one.together for one in cases)))
     mean, variance, shift = _average([_Part("", size, v, moved) for size, v, moved in groups], APART)
     spread = sum((one.size - mean) ** 2 / one.variance for one in parts) / (len(parts) - 1)
     error = math.sqrt(variance * max(1.0, spread) + drift**2)
@@ -101,7 +108,9 @@ def _scores(judgements: Iterable[Judgement]) -> Mapping[str, list[_Part]]:
             continue
         for each in one.comparisons:
             if each.error:
-                part = _Part(one.id.split("-", 1)[-1], each.delta / each.noise, (each.error / each.noise) ** 2, each.delta)
+                size, variance = each.delta / each.noise, (each.error / each.noise) ** 2
+                together = TOGETHER if each.rho > PAIRED else UNPAIRED
+                part = _Part(one.id.split("-", 1)[-1], size, variance, each.delta, together)
                 found.setdefault(each.metric, []).append(part)
     return found
 

@@ -12,9 +12,9 @@ from pytest_ftcompare.compare.single import EVIDENCE
 from pytest_ftcompare.compare.verdict import Judgement
 from pytest_ftcompare.report.failure import wrapped
 from pytest_ftcompare.report.terminal import changes, counts, moved, rank
+from pytest_ftcompare.report.together import together
 
 NAME = 37  # columns for a case; all columns together are 80
-UNSURE = 2.0  # standard errors above which a pooled shift that decides nothing is told
 FEW = 5  # cases of one folder that are listed by name
 ONE_RUN = (
     f"One run of each case: only what stands {EVIDENCE} standard errors of a rerun from nothing shows in a single case. "
@@ -38,19 +38,8 @@ def lines(overall: Overall, pairs: Pairs) -> Iterator[str]:
             yield from wrapped(f"Only in the {name} folder, not compared: {len(cases)} ({listed})")
     if any(is_imported(old) for old, _ in pairs.both):
         yield from wrapped(ONE_RUN)
-    yield from _together(overall)
+    yield from together(overall)
     yield counts(list(overall.judgements))
-
-
-def _together(overall: Overall) -> Iterator[str]:
-    """The pooled shifts, and what fails the comparison as a whole."""
-    for shift in overall.shifts:
-        if shift.outcome == "better":
-            yield from wrapped(f"All cases together: better, {shift.sentence}.")
-        elif shift.outcome == "none" and abs(shift.z) > UNSURE:
-            yield from wrapped(f"All cases together, not enough to tell: {shift.sentence}.")
-    for finding in overall.findings:
-        yield from wrapped(f"All cases together: {finding}.")
 
 
 def _row(one: Judgement) -> str:

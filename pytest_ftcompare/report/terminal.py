@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from pytest_ftcompare.compare.verdict import FAILING, IDENTICAL, WORST_FIRST, Judgement
 from pytest_ftcompare.report import cost, update
 from pytest_ftcompare.report.failure import change, wrapped
+from pytest_ftcompare.report.together import together
 
 if TYPE_CHECKING:  # options import pytest, which comparing two folders does without
     from pytest_ftcompare.options import Settings
@@ -119,9 +120,6 @@ def _remedy(session: Session, settings: Settings) -> Iterator[Line]:
     yield from update.stale(session)
     if session.update and not session.new_only:
         return
-    if session.blind:
-        blind = f"{len(session.blind)} of {len(judgements)} cases could not be compared: a gate that can't see is not green."
-        yield from ((line, {"red": True}) for line in wrapped(blind))
     if any(one.verdict in FAILING for one in judged):
         yield "Run only these again with --lf; accept them with --lf --update-baselines.", PLAIN
 
@@ -145,5 +143,8 @@ def lines(session: Session, settings: Settings) -> Iterator[Line]:
     yield from moved([one for one in session.judgements if not update.replaced(session, one)])
     yield from update.written(session)
     yield from changes(session.judgements)
+    yield from ((line, {"red": bool(session.findings)}) for line in together(session.overall))
+    for finding in session.refused:
+        yield from ((line, {"red": True}) for line in wrapped(f"Audit: {finding.sentence}."))
     yield counts(session.judgements), {"bold": True}
     yield from _remedy(session, settings)

@@ -1,0 +1,115 @@
+"""Pooled shifts: one sign over many cases is found where no case shows it; noise, shared or not, is not."""
+
+import math
+import random
+from dataclasses import replace
+from statistics import stdev
+
+import pytest
+
+from pytest_ftcompare.compare.cost import Reading
+from pytest_ftcompare.compare.overall import session
+from pytest_ftcompare.compare.pooled import EVIDENCE, LEAST, TOGETHER, UNPAIRED, pool
+from pytest_ftcompare.compare.statistics import Comparison
+from pytest_ftcompare.compare.verdict import IDENTICAL, Judgement
+
+NOISE = 0.04
+BLANK = Comparison("accuracy", 0.8, NOISE, 0.8, NOISE, 0.0, 0.02, NOISE, 20.0, 0.6, 0.5, 0.12, 3, "held")
+
+
+def case(name, delta, *, error=0.02, rho=0.6, metric="accuracy", group="task-model-n32", **changes):
+    """A case whose metric moved by `delta`."""
+    comparison = replace(BLANK, metric=metric, delta=delta, error=error, rho=rho)
+    return Judgement(f"{name}-{group}", "suite", "same", 3, [comparison], **changes)
+
+
+def drawn(generator, count, shift=0.0, together=TOGETHER, error=0.02, **changes):
+    """Cases whose errors share a part."""
+    common = generator.gauss(0, math.sqrt(together))
+    return [
+        case(f"m{number}", shift + error * (common + generator.gauss(0, math.sqrt(1 - together))), error=error, **changes)
+        for number in range(count)
+    ]
+
+
+def test_a_small_loss_of_every_case_is_one_finding():
+    generator = random.Random(0)
+    cases = [one for group in "abcd" for one in drawn(generator, 15, -0.5 * NOISE, group=f"t-m-{group}")]
+    (shift,) = pool(cases)
+    assert shift.outcome == "worse"
+    assert shift.mean == pytest.approx(-0.02, abs=0.008)  # two standard errors
+    assert shift.size == pytest.approx(shift.mean / NOISE)
+    assert shift.low < shift.mean < shift.high < 0
+    assert shift.cases == 60 and shift.lower > 40
+    assert shift.sentence.startswith("accuracy is 1.5 ") and "points lower on average over 60 cases" in shift.sentence
+    assert session(cases).failed and session(cases).findings == [shift.sentence]
+
+
+def test_a_gain_of_every_case_is_told_and_does_not_fail():
+    (shift,) = pool([case(f"m{number}", 0.03) for number in range(40)])
+    assert (shift.outcome, session([case("a", 0.03)] * 40).failed) == ("better", False)
+    assert "higher" in shift.sentence
+
+
+@pytest.mark.parametrize(("together", "rho"), [(TOGETHER, 0.6), (UNPAIRED, 0.0)])
+def test_the_error_is_that_of_cases_that_err_together(together, rho):
+    generator = random.Random(1)
+    shifts = [pool(drawn(generator, 26, together=together, rho=rho))[0] for _ in range(2000)]
+    assert stdev(one.z for one in shifts) == pytest.approx(1, abs=0.15)
+    assert sum(one.outcome != "none" for one in shifts) <= 4  # 3.5 standard errors: one in two thousand on both sides
+
+
+def test_cases_that_scatter_more_than_they_say_weigh_less():
+    calm = [case(f"m{number}", -0.02) for number in range(20)]
+    wild = [case(f"m{number}", -0.02 + (-1) ** number * 0.2) for number in range(20)]
+    assert abs(pool(wild)[0].z) < abs(pool(calm)[0].z) / 3
+
+
+def test_a_precise_case_counts_for_more_than_a_noisy_one():
+    cases = [case("exact", 0.01, error=0.001), *(case(f"m{number}", -0.03, error=0.05) for number in range(5))]
+    assert pool(cases)[0].mean > 0
+
+
+def test_what_is_not_judged_or_identical_or_too_little_is_not_pooled():
+    shown = [case(f"m{number}", -0.1, outcome=False) for number in range(9)]
+    same = [case(f"m{number}", -0.1, notes=[IDENTICAL]) for number in range(9)]
+    few = [case(f"m{number}", -0.1) for number in range(LEAST - 1)]
+    assert pool([*shown, *same, *few]) == []
+
+
+def test_each_metric_has_its_own_shift():
+    cases = [case(f"m{number}", -0.03, metric="accuracy_ood") for number in range(30)]
+    cases += [case(f"m{number}", 0.001) for number in range(30)]
+    assert {one.metric: one.outcome for one in pool(cases)} == {"accuracy_ood": "worse", "accuracy": "none"}
+
+
+def timed(change, number=0, metric="step"):
+    reading = Reading(metric, "s", 1.0, 1.0 + change, change, "yardsticks", "held", error=0.011)
+    return Judgement(f"m{number}-t-m-n32", "suite", "same", 1, costs=[reading], notes=[IDENTICAL])
+
+
+def test_a_slowdown_that_no_case_shows_is_found_over_all():
+    generator = random.Random(2)
+    cases = [timed(0.03 + generator.gauss(0, 0.01), number) for number in range(26)]
+    (shift,) = pool(cases)
+    assert shift.outcome == "worse"
+    assert shift.sentence.startswith("step is 2.7 % slower on average over 26 cases")
+
+
+def test_a_machine_that_is_a_little_slower_today_is_not_a_slowdown():
+    assert pool([timed(0.01, number) for number in range(26)])[0].outcome == "none"
+
+
+def test_a_session_that_could_not_see_fails():
+    blind = [replace(case(f"m{number}", 0.0), verdict="undecided") for number in range(2)]
+    seen = [case(f"s{number}", 0.0) for number in range(9)]
+    assert "2 of 11 cases could not be compared" in session([*blind, *seen]).findings[0]
+    assert not session([*blind[:1], *seen]).failed
+    assert session([replace(seen[0], verdict="worse")]).failed
+
+
+def test_the_evidence_asked_for_is_what_decides():
+    cases = [case(f"m{number}", -0.0072) for number in range(40)]
+    below = pool(cases)[0]
+    above = pool([case(f"m{number}", -0.0072 * 1.1 * EVIDENCE / abs(below.z)) for number in range(40)])[0]
+    assert (below.outcome, above.outcome) == ("none", "worse")
