@@ -106,21 +106,13 @@ def gradients_accumulated_in_another_order() -> None:
 @benign(*CASES)
 def eager_attention() -> None:
     """Attention in plain operations instead of the fused function."""
-    from transformers.models.opt.modeling_opt import OPTAttention
+    from pytest_ftcompare.experiment import base_model
 
-    @patch(OPTAttention, "forward")
-    def eager(real: Any, self: Any, *arguments: Any, **named: Any) -> Any:
-        mask = named.get("attention_mask")
-        if mask is not None and not mask.is_floating_point():
-            import torch
-
-            bias = torch.zeros_like(mask, dtype=torch.float32)
-            named["attention_mask"] = bias.masked_fill(~mask, torch.finfo(torch.float32).min)
-        said, self.config._attn_implementation = self.config._attn_implementation, "eager"
-        try:
-            return real(self, *arguments, **named)
-        finally:
-            self.config._attn_implementation = said
+    @patch(base_model, "read")
+    def eager(real: Any, ask: Any) -> Any:
+        loaded = real(ask)
+        loaded.model.set_attn_implementation("eager")
+        return loaded
 
 
 @benign(*CASES)

@@ -38,7 +38,9 @@ def lines(record: Mapping[str, Any]) -> Iterator[str]:
     upstream = sum(bool(one["upstream"]) for one in faults.values())
     found = len(faults) - caught["None"] - caught["open"]
     yield ""
-    yield f"Of {len(faults)} faults, {upstream} of them bugs that a library mended, {found} were found:"
+    of = record["catalogue"]
+    yield f"On record are {len(faults)} of {of['faults']} faults and {len(benign)} of {of['benign']} changes that must pass."
+    yield f"Of these faults, {upstream} of them bugs that a library mended, {found} were found:"
     yield ""
     yield "| ring that saw it first | faults |"
     yield "| --- | --- |"

@@ -174,6 +174,7 @@ def main(file: Path, names: list[str], folder: Path) -> None:
         one = told(change, run(folder, change, change.cases))
         record["benign" if change.name in BENIGN else "faults"][change.name] = one
         record["date"] = date.today().isoformat()
+        record["catalogue"] = {"faults": len(FAULTS), "benign": len(BENIGN)}
         file.write_text(f"{json.dumps(record, indent=1)}\n")
         page.write(file)
         print(change.name, one["caught"], {name: case["verdict"] for name, case in one["cases"].items()}, flush=True)
