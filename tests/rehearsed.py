@@ -42,6 +42,8 @@ def rehearse(patch: pytest.MonkeyPatch, folder: Path) -> None:
     gate, invariants, prepare, run, execution = (import_module(f"pytest_ftcompare.{name}") for name in names)
     error = import_module("pytest_ftcompare.experiment.train").TrainingError
 
+    method, ask = SimpleNamespace(ask="head"), SimpleNamespace(config=SimpleNamespace(model_type="opt"))
+
     def said(case: Any, name: str, default: Any) -> Any:
         return json.loads((folder / FILE).read_text()).get(case.method, {}).get(name, default)
 
@@ -57,20 +59,21 @@ def rehearse(patch: pytest.MonkeyPatch, folder: Path) -> None:
     def run_seed(prepared: Any, seed: int, say: Callable[..., None]) -> Any:
         if sentence := said(prepared.case, "raises", ""):
             raise error(sentence)
-        score = said(prepared.case, "scores", SCORES)[seed]
-        return make_sample(seed, score, trace=f"trace-{score}")
+        scores = said(prepared.case, "scores", SCORES)
+        score = scores[seed % len(scores)]
+        return make_sample(seed, score, trace=f"{prepared.case.method}-{score}")
 
     def take_windows(prepared: Any, accepted: Any, found: Any, bench: Any, *, update: bool) -> dict[str, Any]:
         step = said(prepared.case, "step", 2.5)
         found.windows.extend([Window({"step": [step / 100, step]}, process=said(prepared.case, "process", "p"))] * 3)
         return {}
 
-    patch.setattr(prepare, "prepare", lambda case, _: SimpleNamespace(case=case))
+    patch.setattr(prepare, "prepare", lambda case, _: SimpleNamespace(case=case, method=method, ask=ask))
     patch.setattr(invariants, "inspect", inspect)
     patch.setattr(execution, "execution", lambda prepared: {"peak bytes": said(prepared.case, "peak", 2**20)})
     patch.setattr(run, "run_seed", run_seed)
-    patch.setattr(gate, "_candidate", candidate)
-    patch.setattr(gate, "_refused", lambda _: [])
+    patch.setattr(gate, "make_candidate", candidate)
+    patch.setattr(gate, "refused", lambda _: [])
     patch.setattr(gate, "take_windows", take_windows)
 
 
