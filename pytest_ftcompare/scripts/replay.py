@@ -1,9 +1,10 @@
 """Error rates of the gate: sessions replayed from recorded samples through the code that decides.
 
-`python -m pytest_ftcompare.scripts.replay docs/bank docs/replay.json` draws sessions from the bank: for each, one order of the
-seeds for all cases (cases of one seed share training rows, and err together), the first eight as the baselines, the others as
-what the gate trains when it asks. A loss is put in by turning right answers of the candidate wrong, row by row. The environment says
-that a library changed, so that no difference of the trace decides. What is counted is in `Rates`; docs/statistics.md shows it.
+`python -m pytest_ftcompare.scripts.replay baselines/cpu docs/bank docs/replay.json` draws sessions of the suites' cases from
+what was recorded: the baselines, more seeds of some cases (docs/bank/seeds), and for all of them the same seeds' rows with all
+else drawn anew (docs/bank/stream), as `scripts/bank.py` trains them. Cases of one seed share training rows and err together, so
+a session draws one order of seeds for all cases of a task and size. A loss is put in by turning right answers of the candidate
+wrong, row by row. The environment says that torch is another, so that no difference of a trace decides.
 """
 
 from __future__ import annotations
@@ -11,15 +12,17 @@ from __future__ import annotations
 import json
 import random
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cache
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
-from pytest_ftcompare.compare import noise
+from pytest_ftcompare.compare import noise, pooled, statistics
 from pytest_ftcompare.compare.noise import METRICS
 from pytest_ftcompare.compare.overall import session
 from pytest_ftcompare.compare.statistics import error_share
@@ -30,14 +33,42 @@ HELD = 8  # seeds of a baseline
 BUDGET = 16  # seeds that a case may train
 SESSIONS = 400
 DROPS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0)  # of one case, in units of its noise
-POOLED = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0)  # of every case
+POOLED = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)  # of every case
+SHARES = (0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)  # times the error rate that a test may have
 
-Bank = Sequence[Result]
+
+@dataclass(frozen=True)
+class Recorded:
+    """A case: its baseline, all its seeds, and some of them again from another stream."""
+
+    baseline: Result
+    seeds: list[Sample]
+    stream: list[Sample]
+
+    @property
+    def name(self) -> str:
+        return f"{self.baseline.suite}/{self.baseline.id}"
+
+    @property
+    def group(self) -> str:
+        """What cases share that draw the same rows."""
+        return self.baseline.id.split("-", 1)[1]
 
 
-def read(folder: Path) -> list[Result]:
-    """The results of a bank, whose cases have the same seeds."""
-    return [Result.from_json(file.read_text(encoding="utf-8")) for file in sorted(folder.rglob("*.json"))]
+def read(baselines: Path, bank: Path) -> list[Recorded]:
+    """The cases that have a baseline and were run again from another stream."""
+    found = []
+    for file in sorted(baselines.rglob("*.json")):
+        more, stream = (bank / kind / file.relative_to(baselines) for kind in ("seeds", "stream"))
+        base = _result(file)
+        if base.outcome and stream.exists():
+            samples = [*base.samples, *(_result(more).samples if more.exists() else ())]
+            found.append(Recorded(replace(base, windows=[]), samples, _result(stream).samples))
+    return found
+
+
+def _result(file: Path) -> Result:
+    return Result.from_json(file.read_text(encoding="utf-8"))
 
 
 @cache
@@ -45,9 +76,9 @@ def _scatter(scores: tuple[float, ...]) -> float:
     return noise.sd(scores)
 
 
-def own_noise(case: Result, metric: str = "accuracy") -> float:
-    """SD between all seeds that the bank has of a case."""
-    return _scatter(tuple(one.metrics[metric] for one in case.samples))
+def own_noise(case: Recorded, metric: str = "accuracy") -> float:
+    """SD between all seeds that were recorded of a case."""
+    return _scatter(tuple(one.metrics[metric] for one in case.seeds))
 
 
 def worsened(sample: Sample, metric: str, drop: float, chance: random.Random) -> Sample:
@@ -73,8 +104,9 @@ def settle(base: Result, drawn: Sequence[Sample], terms: Terms) -> Judgement:
 
 @dataclass(frozen=True)
 class Drawn:
-    """The baselines of a replayed session, and each case's samples in the order in which the gate would train them."""
+    """A replayed session: each case, its baseline, and its samples in the order in which the gate would train them."""
 
+    cases: Sequence[Recorded]
     baselines: list[Result]
     candidates: list[list[Sample]]
     chance: random.Random
@@ -86,46 +118,96 @@ class Drawn:
         share = error_share(len(self.baselines), METRICS)
         return [Terms(learned[one.suite], share) for one in self.baselines]
 
-    def judged(self, drop: Callable[[Result], Mapping[str, float]] | None = None) -> list[Judgement]:
-        """The judgements of the session, each case having lost what `drop` says, by metric."""
+    def judged(self, size: float, factor: float = 1.0) -> list[Judgement]:
+        """The judgements of the session, each case having lost `size` of its noise; `factor` times its share of errors."""
         found = []
-        for base, samples, terms in zip(self.baselines, self.candidates, self.terms(), strict=True):
-            drawn = samples
-            for metric, size in (drop(base) if drop else {}).items():
-                drawn = [worsened(one, metric, size, self.chance) for one in drawn]
-            found.append(settle(base, drawn, terms))
+        for case, base, samples, terms in zip(self.cases, self.baselines, self.candidates, self.terms(), strict=True):
+            lost = [worsened(one, "accuracy", size * own_noise(case), self.chance) for one in samples] if size else samples
+            found.append(settle(base, lost, replace(terms, share=terms.share * factor)))
         return found
 
 
-def draw(bank: Bank, number: int) -> Drawn:
-    """Session `number` of a bank: other seeds for baselines and candidates, in one order for all cases."""
+def other_seeds(cases: Sequence[Recorded], number: int) -> Drawn:
+    """Session `number` of cases with as many seeds: other rows in the baselines than in what is held against them."""
     chance = random.Random(number)
-    order = chance.sample(range(len(bank[0].samples)), len(bank[0].samples))
-    held, rest = order[:HELD], order[HELD : HELD + BUDGET]
-    baselines = [replace(one, samples=[one.samples[at] for at in held], windows=[]) for one in bank]
-    return Drawn(baselines, [[replace(one.samples[at], seed=-1 - at) for at in rest] for one in bank], chance)
+    order = chance.sample(range(len(cases[0].seeds)), HELD + BUDGET)
+    baselines = [replace(one.baseline, samples=[one.seeds[at] for at in order[:HELD]]) for one in cases]
+    return Drawn(cases, baselines, [[_apart(one.seeds[at]) for at in order[HELD:]] for one in cases], chance)
 
 
-def paired(bank: Bank, stream: Bank, number: int) -> Drawn:
-    """A session in which each seed keeps its rows and all else is drawn from another stream, as far as there are such seeds.
+def other_stream(cases: Sequence[Recorded], number: int) -> Drawn:
+    """A session in which each seed keeps its rows and all else is drawn anew; what has more seeds goes on with those.
 
-    Which of the two runs is the baseline's, and the order of the seeds, are drawn; seeds of the bank follow.
+    Which of a seed's two runs is the baseline's, and the order of seeds, are drawn for each group.
     """
     chance = random.Random(number)
-    drawn = Drawn([], [], chance)
-    shared = len(stream[0].samples)
-    order = chance.sample(range(shared), shared)
-    others = chance.sample(range(shared, len(bank[0].samples)), HELD - shared + BUDGET - shared)
-    swapped = chance.random() < 0.5
-    for one, two in zip(bank, stream, strict=True):
-        before, after = (two, one) if swapped else (one, two)
-        rest = [replace(one.samples[at], seed=-1 - at) for at in others]
-        drawn.baselines.append(replace(one, samples=[*before.samples, *rest[: HELD - shared]], windows=[]))
-        drawn.candidates.append([*(after.samples[at] for at in order), *rest[HELD - shared :]])
+    drawn = Drawn(cases, [], [], chance)
+    shared = min(len(one.stream) for one in cases)
+    plans = {
+        group: (chance.random() < 0.5, chance.sample(range(shared), shared), chance.sample(range(HELD, 30), 30 - HELD))
+        for group in sorted({one.group for one in cases})
+    }
+    for one in cases:
+        swapped, order, others = plans[one.group]
+        before, after = one.seeds[:HELD], one.stream[:shared]
+        if swapped:
+            before, after = [*after, *before[shared:]], before[:shared]
+        more = [_apart(one.seeds[at]) for at in others if at < len(one.seeds)]
+        drawn.baselines.append(replace(one.baseline, samples=before))
+        drawn.candidates.append([*(after[at] for at in order), *more[: BUDGET - shared]])
     return drawn
 
 
-def _rate(found: int, tried: int) -> dict[str, float | int]:
+def _apart(sample: Sample) -> Sample:
+    """The sample as that of a seed that no baseline has."""
+    return replace(sample, seed=-1 - sample.seed)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a replayed session gave: case -> its verdict and seeds; metric -> pooled outcome, standard errors, points."""
+
+    failed: bool
+    cases: dict[str, tuple[str, int]]
+    shifts: dict[str, tuple[str, float, float]]
+
+
+def _seen(judgements: Sequence[Judgement]) -> Seen:
+    whole = session(judgements)
+    return Seen(
+        whole.failed,
+        {f"{one.suite}/{one.id}": (one.verdict, one.seeds) for one in judgements},
+        {one.metric: (one.outcome, one.z, one.mean) for one in whole.shifts},
+    )
+
+
+CASES: list[Recorded] = []  # of a worker process
+WAYS = {"other stream": other_stream, "other seeds": other_seeds}
+
+
+def _begin(baselines: Path, bank: Path) -> None:
+    CASES.extend(read(baselines, bank))
+
+
+def _of(way: str) -> list[Recorded]:
+    """The cases that can be replayed in a way."""
+    return [one for one in CASES if way == "other stream" or len(one.seeds) >= HELD + BUDGET]
+
+
+def _replay(work: tuple[str, int, float, float]) -> Seen:
+    way, number, size, factor = work
+    return _seen(WAYS[way](_of(way), number).judged(size, factor))
+
+
+def _unchanged(number: int) -> Seen:
+    """The same samples again in the same environment: baselines of other seeds in each session."""
+    held = other_seeds(_of("other seeds"), number).baselines
+    held = [replace(one, samples=[replace(sample, seed=at) for at, sample in enumerate(one.samples)]) for one in held]
+    found = [judge(one, replace(one, samples=one.samples[:1]), BUDGET) for one in held]
+    return _seen([one for one in found if isinstance(one, Judgement)])
+
+
+def rate(found: int, tried: int) -> dict[str, float | int]:
     """A rate with its 95 % interval (Clopper and Pearson)."""
     from scipy import stats
 
@@ -133,86 +215,79 @@ def _rate(found: int, tried: int) -> dict[str, float | int]:
     return {"found": found, "of": tried, "rate": round(found / tried, 5), "low": round(low, 5), "high": round(high, 5)}
 
 
-@dataclass(frozen=True)
-class Seen:
-    """What one replayed session gave: the words of its cases that are not `same`, pooled findings, seeds trained a case."""
-
-    verdicts: dict[str, str]
-    pooled: list[str]
-    better: list[str]
-    failed: bool
-    seeds: float
-    sizes: dict[str, float]
-    z: dict[str, float]
-
-
-def _seen(judgements: Sequence[Judgement]) -> Seen:
-    whole = session(judgements)
-    return Seen(
-        {f"{one.suite}/{one.id}": one.verdict for one in judgements if one.verdict != "same"},
-        [one.metric for one in whole.shifts if one.outcome == "worse"],
-        [one.metric for one in whole.shifts if one.outcome == "better"],
-        whole.failed,
-        sum(one.seeds for one in judgements) / len(judgements),
-        {one.metric: one.mean for one in whole.shifts},
-        {one.metric: one.z for one in whole.shifts},
-    )
+def of_sessions(seen: Sequence[Seen]) -> dict[str, Any]:
+    """Sessions that failed, by a case and by a pooled shift, verdicts, and the share of all seeds that was trained."""
+    every = [one for session in seen for one in session.cases.values()]
+    return {
+        "failed": rate(sum(one.failed for one in seen), len(seen)),
+        "with a case worse": rate(sum(any(word == "worse" for word, _ in one.cases.values()) for one in seen), len(seen)),
+        "with a pooled shift": rate(sum(any(word == "worse" for word, *_ in one.shifts.values()) for one in seen), len(seen)),
+        "verdicts": dict(Counter(word for word, _ in every).most_common()),
+        "seeds of a case": round(fmean(seeds for _, seeds in every), 2),
+        "cases": len(seen[0].cases),
+    }
 
 
-def everywhere(size: float) -> Callable[[Result], dict[str, float]]:
-    """A drop of so many times its own noise in each case."""
-    return lambda case: {"accuracy": size * own_noise(case)}
+def of_cases(seen: Sequence[Seen]) -> dict[str, Any]:
+    """Cases called worse, each by itself, and the seeds that it took."""
+    every = [one for session in seen for one in session.cases.values()]
+    return rate(sum(word == "worse" for word, _ in every), len(every)) | {"seeds": round(fmean(seeds for _, seeds in every), 2)}
 
 
-class Replay:
-    """The scenarios over one bank; each method is a unit of work for a process."""
-
-    def __init__(self, bank: Bank, stream: Bank) -> None:
-        self.bank, self.stream = bank, stream
-
-    def drawn(self, number: int, *, rows: bool) -> Drawn:
-        return paired(self.bank, self.stream, number) if rows else draw(self.bank, number)
-
-    def unchanged(self, number: int) -> Seen:
-        """The same samples again, in an environment that is the same."""
-        drawn = draw(self.bank, number)
-        return _seen(
-            [
-                step
-                for base in drawn.baselines
-                if isinstance(step := judge(base, replace(base, samples=base.samples[:1]), BUDGET), Judgement)
-            ]
-        )
-
-    def all_cases(self, number: int, rows: bool, size: float) -> Seen:
-        """Every case judged, each having lost `size` of its noise: by all its cases' own power, from the true scores."""
-        drawn = self.drawn(number, rows=rows)
-        true = {(one.suite, one.id): own_noise(one) for one in self.bank}
-        return _seen(drawn.judged((lambda case: {"accuracy": size * true[case.suite, case.id]}) if size else None))
-
-    def one_case(self, number: int, rows: bool, size: float, factor: float = 1.0) -> list[tuple[str, str, int]]:
-        """Case, verdict and seeds of every case by itself, in a session of all; `factor` times the share of the error rate."""
-        drawn = self.drawn(number, rows=rows)
-        found = []
-        for whole, base, samples, terms in zip(self.bank, drawn.baselines, drawn.candidates, drawn.terms(), strict=True):
-            lost = [worsened(one, "accuracy", size * own_noise(whole), drawn.chance) for one in samples] if size else samples
-            one = settle(base, lost, replace(terms, share=terms.share * factor))
-            found.append((f"{one.suite}/{one.id}", str(one.verdict), one.seeds))
-        return found
+def of_pooled(seen: Sequence[Seen]) -> dict[str, Any]:
+    """Sessions whose accuracy was found lower over all cases, and by how many points and standard errors on average."""
+    shifts = [one.shifts["accuracy"] for one in seen if "accuracy" in one.shifts]
+    return rate(sum(word == "worse" for word, *_ in shifts), len(seen)) | {
+        "standard errors": round(fmean(z for _, z, _ in shifts), 3),
+        "points": round(100 * fmean(mean for *_, mean in shifts), 3),
+        "cases": len(seen[0].cases),
+    }
 
 
-REPLAY: list[Replay] = []  # of a worker process
+def main(baselines: Path, bank: Path, file: Path, sessions: int = SESSIONS) -> None:
+    """Replay every scenario, and write the record."""
+    with ProcessPoolExecutor(initializer=_begin, initargs=(baselines, bank)) as pool:
+
+        def replay(way: str, size: float, count: int, factor: float = 1.0) -> list[Seen]:
+            found = list(pool.map(_replay, [(way, number, size, factor) for number in range(count)], chunksize=4))
+            print(f"{way}: {count} sessions, each case {size:g} of its noise lower", file=sys.stderr, flush=True)
+            return found
+
+        few = max(8, sessions // 10)  # sessions of one loss in each case, judged case by case
+        record: dict[str, Any] = {"date": date.today().isoformat(), "sessions": sessions, "constants": _constants()}
+        record["unchanged"] = of_sessions(list(pool.map(_unchanged, range(sessions), chunksize=4)))
+        for way in WAYS:
+            benign = replay(way, 0.0, sessions)
+            record[way] = {
+                "benign": of_sessions(benign),
+                "pooled z": {m: [round(one.shifts[m][1], 3) for one in benign if m in one.shifts] for m in METRICS},
+                "one case": {str(size): of_cases(replay(way, size, few)) for size in DROPS},
+                "every case": {str(size): of_pooled(replay(way, size, sessions // 4)) for size in POOLED},
+                "error rate": {
+                    str(factor): {
+                        "false": of_cases(replay(way, 0.0, few, factor)),
+                        "found": {str(size): of_cases(replay(way, size, few // 2, factor)) for size in (1.5, 2.0, 3.0)},
+                    }
+                    for factor in SHARES
+                },
+            }
+            file.write_text(f"{json.dumps(record, indent=1)}\n", encoding="utf-8")
+        noises = [100 * own_noise(one) for one in read(baselines, bank)]
+        record["noise in points"] = {
+            "mean": round(fmean(noises), 2),
+            "least": round(min(noises), 2),
+            "most": round(max(noises), 2),
+        }
+    file.write_text(f"{json.dumps(record, indent=1)}\n", encoding="utf-8")
 
 
-def _begin(bank: Path, stream: Path) -> None:
-    common = {(one.suite, one.id) for one in read(bank)} & {(one.suite, one.id) for one in read(stream)}
-    REPLAY.append(Replay(*([one for one in read(folder) if (one.suite, one.id) in common] for folder in (bank, stream))))
+def _constants() -> dict[str, float]:
+    names = ("ALPHA", "CONVICTING", "CONFIRM", "FOUND", "MISSED", "INFORMED", "MARGIN")
+    return {name: getattr(statistics, name) for name in names} | {
+        f"pooled {name}": getattr(pooled, name) for name in ("EVIDENCE", "TOGETHER", "UNPAIRED", "APART")
+    }
 
 
-def _do(work: tuple[str, tuple[Any, ...]]) -> Any:
-    name, arguments = work
-    return getattr(REPLAY[0], name)(*arguments)
-
-
-def _each(pool: ProcessPoolExecutor, name: str, arguments: Iterable[tuple[Any, ...]]) -> list[Any]:
-    return list(pool.map(_do, [(name, one) for one in arguments], chunksize=4))
+if __name__ == "__main__":
+    folder, recorded, record, *count = sys.argv[1:]
+    main(Path(folder), Path(recorded), Path(record), *map(int, count))
