@@ -9,6 +9,7 @@ import pytest
 from pytest_ftcompare import methods, tasks
 from pytest_ftcompare.compare import audit, cost, signs, statistics
 from pytest_ftcompare.compare.verdict import WORST_FIRST
+from pytest_ftcompare.experiment import overlap, shown
 from pytest_ftcompare.profiles import PROFILES
 from pytest_ftcompare.report import methods as methods_report
 from pytest_ftcompare.report.headroom import table
@@ -83,7 +84,10 @@ def test_the_readmes_links_lead_somewhere():
                 assert ((ROOT / page).parent / link).exists(), f"{page} links to {link}"
 
 
-@pytest.mark.parametrize(("module", "page"), [(statistics, "statistics"), (signs, "statistics"), (cost, "cost")])
+AUDITS = [(audit, "audits"), (overlap, "audits"), (shown, "audits")]
+
+
+@pytest.mark.parametrize(("module", "page"), [(statistics, "statistics"), (signs, "statistics"), (cost, "cost"), *AUDITS])
 def test_a_page_states_the_constants_in_use(module, page):
     text = read(f"docs/{page}.md")
     for name, value in vars(module).items():
