@@ -2,12 +2,13 @@
 
 A few updates on parts of the probe's batch, dropout off, are held to the formulas of Loshchilov and Hutter (arXiv:1711.05101,
 algorithm 2) after clipping by the global norm, with the linear schedule that every recipe has. The limit is half of the whole
-batch's norm and the decay is on, so that both act, whatever the recipe says. One update, as the probe has it, cannot see a state
-that is lost, a gradient that is kept, a schedule that stands still.
+batch's norm and the decay is on, so that both act, whatever the recipe says. One update, as the probe has it, cannot see a
+state that is lost, a gradient that is kept, a schedule that stands still.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -47,7 +48,7 @@ def _gradients(model: nn.Module, stage: Stage, chosen: list[int]) -> dict[str, t
 
 
 def _norm(gradients: dict[str, torch.Tensor]) -> float:
-    return sum(one.square().sum().item() for one in gradients.values()) ** 0.5
+    return math.sqrt(sum(one.square().sum().item() for one in gradients.values()))
 
 
 class Reference:

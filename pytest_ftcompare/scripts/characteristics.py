@@ -1,6 +1,6 @@
 """The operating characteristics that `scripts/replay.py` recorded, as a picture and as the tables of docs/statistics.md.
 
-`python -m pytest_ftcompare.scripts.characteristics docs/replay.json docs/statistics.svg` draws; the tables go to standard output.
+`python -m pytest_ftcompare.scripts.characteristics docs/replay.json docs/statistics.svg` draws, and prints the tables.
 """
 
 from __future__ import annotations
