@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pytest_ftcompare import methods, tasks
-from pytest_ftcompare.compare import audit, cost, signs, statistics
+from pytest_ftcompare.compare import audit, cost, noise, overall, pooled, signs, statistics
 from pytest_ftcompare.compare.verdict import WORST_FIRST
 from pytest_ftcompare.experiment import overlap, shown
 from pytest_ftcompare.profiles import PROFILES
@@ -87,7 +87,7 @@ def test_the_readmes_links_lead_somewhere():
 AUDITS = [(audit, "audits"), (overlap, "audits"), (shown, "audits")]
 
 
-@pytest.mark.parametrize(("module", "page"), [(statistics, "statistics"), (signs, "statistics"), (cost, "cost"), *AUDITS])
+@pytest.mark.parametrize(("module", "page"), [(one, "statistics") for one in (statistics, noise, pooled, overall, signs)] + [(cost, "cost"), *AUDITS])
 def test_a_page_states_the_constants_in_use(module, page):
     text = read(f"docs/{page}.md")
     for name, value in vars(module).items():

@@ -20,10 +20,10 @@ NAMES = {"accuracy": "accuracy", "accuracy_ood": "accuracy out of domain"}
 
 
 def change(one: Comparison) -> str:
-    """ "accuracy 91.2% -> 88.9%: -2.3 pt (p=0.002, 6 seeds; margin 1.0 pt)"."""
+    """ "accuracy 91.2% -> 88.9%: -2.3 pt ± 0.6 (p=0.002, 6 seeds)", with the standard error."""
     return (
         f"{NAMES[one.metric]} {one.base:.1%} -> {one.new:.1%}: {100 * one.delta:+.1f} pt "
-        f"(p={one.p:.2g}, {one.seeds} seed{'s' * (one.seeds != 1)}; margin {100 * one.margin:.1f} pt)"
+        f"± {100 * one.error:.1f} (p={one.p:.2g}, {one.seeds} seed{'s' * (one.seeds != 1)})"
     )
 
 
@@ -58,6 +58,8 @@ def _findings(judgement: Judgement) -> Iterator[str]:
         yield f"  accuracy {judgement.scores['accuracy']:.1%}, out of domain {judgement.scores['accuracy_ood']:.1%}"
     for reading in cost.moved(judgement):
         yield f"  {cost.change(reading)}"
+    if judgement.began and judgement.verdict != "invalid":
+        yield f"  Where it left its baseline: {judgement.began}."
     if judgement.signs:
         yield f"  First sign: {judgement.signs[0]}."
         for sign in judgement.signs[1:6]:

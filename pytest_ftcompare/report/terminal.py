@@ -55,7 +55,7 @@ def _row(one: Judgement) -> str:
     if IDENTICAL in one.notes:
         base, new, versus = _score(first.base, 0.0, 1), "identical", f"=  {seeds}"
     else:
-        base, new = _score(first.base, first.base_sd, first.seeds), _score(first.new, first.new_sd, first.seeds)
+        base, new = _score(first.base, first.base_sd, 2), _score(first.new, first.new_sd, first.seeds)
         shift = f"{100 * first.delta:+.1f} pt" if first.outcome in ("worse", "better") else "~"
         versus = f"{shift}  {seeds}"
     if not one.outcome:
@@ -74,6 +74,8 @@ def moved(judgements: list[Judgement]) -> Iterator[Line]:
                 yield from _wrapped(f"  {change(comparison)}")
         for reading in cost.moved(one):
             yield from _wrapped(f"  {cost.change(reading)}")
+        if one.began and not one.signs:
+            yield f"  where it left its baseline: {one.began}", PLAIN
         for sign in (one.signs or [note for note in one.notes if note != IDENTICAL])[:1]:
             yield from _wrapped(f"  first sign: {sign}")
 
