@@ -114,7 +114,8 @@ def _hold(prepared: Prepared, accepted: Result | None, settings: Settings, bench
         signature["execution"] = execution(prepared)
         bench.pause()
     judgement = _outcome(prepared, accepted, candidate, settings, bench, judged, update=update)
-    judgement = replace(judgement, notes=[*judgement.notes, *known])
+    told = audit.notices(candidate if update or accepted is None else accepted)  # it takes a baseline's seeds to tell
+    judgement = replace(judgement, notes=[*judgement.notes, *known, *told])
     if judgement.verdict == "invalid":
         return Held(judgement, candidate, device, update)
     timings = take_windows(prepared, beside, candidate, bench, update=update)

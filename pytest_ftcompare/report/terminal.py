@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from pytest_ftcompare.compare.audit_suite import budgets
 from pytest_ftcompare.compare.verdict import FAILING, IDENTICAL, WORST_FIRST, Judgement
 from pytest_ftcompare.report import cost, update
 from pytest_ftcompare.report.failure import change, wrapped
@@ -142,6 +143,10 @@ def lines(session: Session, settings: Settings) -> Iterator[Line]:
             for text in found:
                 yield from _wrapped(text) if text.startswith("  ") else [(text, PLAIN)]
             yield "", PLAIN
+    if notes := budgets(session.summaries):
+        for note in notes:
+            yield from _wrapped(note)
+        yield "", PLAIN
     yield from moved([one for one in session.judgements if not update.replaced(session, one)])
     yield from update.written(session)
     yield from changes(session.judgements)
