@@ -19,6 +19,8 @@ from pytest_ftcompare.experiment.prepare import Prepared
 from pytest_ftcompare.experiment.probe import Probed, build, every_row, update, without_dropout
 from pytest_ftcompare.experiment.signature import structure
 from pytest_ftcompare.experiment.train import backward, trainable
+from pytest_ftcompare.experiment.trial import Stage
+from pytest_ftcompare.experiment.updates import as_defined
 from pytest_ftcompare.result import Json
 
 ROUNDING = 1e-6  # of logits that only another order of a sum may part
@@ -70,10 +72,9 @@ def _untrained_head(prepared: Prepared, probed: Probed) -> Iterator[str]:
         yield "a new classification head must train, no tensor of it requires a gradient"
 
 
-def _gradients(prepared: Prepared, probed: Probed) -> Iterator[str]:
+def _gradients(prepared: Prepared, probed: Probed, stage: Stage) -> Iterator[str]:
     """What trains gets a gradient, what is frozen none, and it does not depend on how the batch is cut."""
-    method, stage = prepared.method, probed.stage
-    assert stage is not None
+    method = prepared.method
     without_dropout(probed.model)
     (loss,) = backward(probed.model, stage, every_row(stage), 1)
     if prepared.ask.ask != "answer":
@@ -165,8 +166,8 @@ def check(prepared: Prepared) -> tuple[Probed, torch.optim.Optimizer | None, lis
     broken = [*_at_the_start(prepared, probed), *_evaluated(prepared, probed, before)]
     if method.trains and not trainable(probed.model):
         return probed, None, [*broken, "something must train, no tensor requires a gradient"]
-    if method.trains:
-        broken += [*_untrained_head(prepared, probed), *_gradients(prepared, probed)]
+    if probed.stage is not None:
+        broken += [*_untrained_head(prepared, probed), *_gradients(prepared, probed, probed.stage)]
     optimizer = update(prepared, probed)
     if method.trains:
         broken += _updated(prepared, probed, before)
@@ -179,4 +180,7 @@ def check(prepared: Prepared) -> tuple[Probed, torch.optim.Optimizer | None, lis
 def inspect(prepared: Prepared) -> tuple[Json, Json, list[str]]:
     """Signature, probe, and the invariants that are broken."""
     probed, optimizer, broken = check(prepared)
-    return {"structure": structure(prepared.method, probed.model, optimizer)}, probed.record, broken
+    signature = {"structure": structure(prepared.method, probed.model, optimizer)}
+    if probed.stage is not None and not broken:
+        broken += as_defined(prepared, probed.model, probed.stage)
+    return signature, probed.record, broken
