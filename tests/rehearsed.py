@@ -61,7 +61,8 @@ def rehearse(patch: pytest.MonkeyPatch, folder: Path) -> None:
             raise error(sentence)
         scores = said(prepared.case, "scores", SCORES)
         score = scores[seed % len(scores)]
-        return make_sample(seed, score, trace=f"{prepared.case.method}-{score}")
+        name = f"{prepared.case.method}-{score}"  # no two methods train or predict the same
+        return replace(make_sample(seed, score, trace=name), predictions=f"{name}-{seed}")
 
     def take_windows(prepared: Any, accepted: Any, found: Any, bench: Any, *, update: bool) -> dict[str, Any]:
         step = said(prepared.case, "step", 2.5)
