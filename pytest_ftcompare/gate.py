@@ -92,6 +92,7 @@ def run_case(case: Case, settings: Settings, bench: Bench, judged: int = 1) -> H
 
 def _hold(prepared: Prepared, accepted: Result | None, settings: Settings, bench: Bench, device: str, judged: int) -> Held:
     """Inspect, then train seeds until the judge is settled, then time; all seeds and windows on an update."""
+    from pytest_ftcompare.experiment.drawn import subsets
     from pytest_ftcompare.experiment.invariants import inspect
     from pytest_ftcompare.measure.execution import execution
 
@@ -106,6 +107,7 @@ def _hold(prepared: Prepared, accepted: Result | None, settings: Settings, bench
         return Held(incomparable(candidate, reason), candidate, device)
     bench.say("inspecting")
     signature, probe, broken = inspect(prepared)
+    probe["rows"] = subsets(prepared, settings.seeds)
     facts = Facts(prepared.case.method, prepared.method.ask, prepared.ask.config.model_type)
     unexplained, known = explain(broken, facts, candidate.environment)
     candidate = replace(candidate, signature=signature, probe=probe, broken=unexplained)

@@ -15,6 +15,7 @@ from typing import Any
 
 SCHEMA = 1
 DIGITS = 7
+DRAWS = 32  # of dropout, whose losses make a mean and an SD in the probe's record
 Json = dict[str, Any]
 
 

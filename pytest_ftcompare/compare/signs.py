@@ -5,10 +5,11 @@ A sign has a level, the place in the computation where it shows; the first level
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
-from pytest_ftcompare.result import Result, Sample, Trace
+from pytest_ftcompare.result import DRAWS, Result, Sample, Trace
 
 Relation = Literal["identical", "equivalent", "changed"]
 Level = Literal[
@@ -19,6 +20,8 @@ Level = Literal[
     "loss at step 0",
     "gradient norm",
     "first update",
+    "initialisation",
+    "dropout",
     "training rows",
     "loss curve",
     "predictions",
@@ -40,6 +43,8 @@ LOSS = 1e-4
 GRADIENT = 1e-3  # of the global gradient norm: a tensor's own may be nearly zero
 UPDATE = 1e-2  # compared only where the gradient is above the floor: Adam turns rounding noise into full steps
 TRACE = 2e-3  # of the first steps' losses and norms, with dropout on
+SIZE = 0.25  # of what initialisation draws, beside the error of a drawn root mean square
+STRENGTH = 2.5  # ratio of two SDs of so many losses: one in a million of one strength differ as much
 
 
 def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
@@ -106,6 +111,40 @@ def probe(base: Result, new: Result) -> list[Sign]:
     return found
 
 
+def drawn(base: Result, new: Result) -> list[Sign]:
+    """Initialisation of another size, dropout of another strength, other training rows: beyond what another draw explains."""
+    return [*_sizes(base.probe.get("start", {}), new.probe.get("start", {})), *_dropout(base, new), *_rows(base, new)]
+
+
+def _sizes(before: Mapping[str, list[float]], after: Mapping[str, list[float]]) -> Iterator[Sign]:
+    moved = []
+    for name in before.keys() & after.keys():
+        (size, count), (other, _) = before[name], after[name]
+        if _far(size, other, SIZE + 5 / math.sqrt(2 * count), size):
+            moved.append(f"{name} starts with a root mean square of {other:.3g}, it was {size:.3g}")
+    return _shortest("initialisation", moved)
+
+
+def _dropout(base: Result, new: Result) -> Iterator[Sign]:
+    """The mean loss under dropout and its SD: SDs of one strength differ by less than `STRENGTH` times."""
+    if "dropout" not in base.probe or "dropout" not in new.probe:
+        return
+    (mean, sd), (other, others) = base.probe["dropout"], new.probe["dropout"]
+    error = max(math.hypot(sd, others) / math.sqrt(DRAWS), LOSS * abs(mean))
+    low, high = sorted((sd, others))
+    if abs(other - mean) > 6 * error or high > STRENGTH * low + LOSS * abs(mean):
+        yield Sign("dropout", f"loss under dropout {mean:.4g} ± {sd:.2g} -> {other:.4g} ± {others:.2g}")
+
+
+def _rows(base: Result, new: Result) -> Iterator[Sign]:
+    """Seeds that draw other training rows than the baseline's."""
+    now = new.probe.get("rows", {}) | {str(one.seed): one.subset for one in new.samples}
+    others = [str(one.seed) for one in base.samples if now.get(str(one.seed), one.subset) != one.subset]
+    if others:
+        which = f"seed {others[0]} draws" if len(others) == 1 else f"seeds {', '.join(others)} draw"
+        yield Sign("training rows", f"{which} other training rows")
+
+
 def _tensors(before: Mapping[str, list[float]], after: Mapping[str, list[float]], norm: float) -> list[Sign]:
     gradients, updates = [], []
     for name in before.keys() & after.keys():
@@ -147,10 +186,6 @@ def where(base: Trace, new: Trace) -> Sign:
 
 
 def scored(base: Sample, new: Sample) -> list[Sign]:
-    """Differences that no training explains: other rows drawn by the same seed, the same predictions scored otherwise."""
-    found = []
-    if base.subset != new.subset:
-        found.append(Sign("training rows", f"seed {new.seed} draws other training rows"))
-    if base.predictions == new.predictions and base.correct != new.correct:
-        found.append(Sign("predictions", f"the same predictions of seed {new.seed} are scored otherwise"))
-    return found
+    """A difference that no training explains: the same predictions scored otherwise."""
+    same = base.predictions == new.predictions and base.correct != new.correct
+    return [Sign("predictions", f"the same predictions of seed {new.seed} are scored otherwise")] if same else []

@@ -129,7 +129,7 @@ def _evidence(baseline: Result, candidate: Result, changes: list[Difference], sa
     if not same_device:
         note = "no baselines for this device: structure and outcomes are judged against those for cpu"
         return _Evidence(found, [], [note], identical=False)
-    found += signs.probe(baseline, candidate)
+    found += [*signs.probe(baseline, candidate), *signs.drawn(baseline, candidate)]
     if before is None or after is None:
         return _Evidence(found, [], ["the baseline has no seed 0"], identical=False)
     relation = signs.trace(before.trace, after.trace)

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from pytest_ftcompare.experiment.evaluate import class_logits
+from pytest_ftcompare.experiment.order import as_drawn
 from pytest_ftcompare.experiment.prepare import Prepared
 from pytest_ftcompare.experiment.probe import Probed, build, every_row, update, without_dropout
 from pytest_ftcompare.experiment.signature import structure
@@ -181,6 +182,8 @@ def inspect(prepared: Prepared) -> tuple[Json, Json, list[str]]:
     """Signature, probe, and the invariants that are broken."""
     probed, optimizer, broken = check(prepared)
     signature = {"structure": structure(prepared.method, probed.model, optimizer)}
+    if prepared.method.trains:
+        broken += as_drawn(prepared)
     if probed.stage is not None and not broken:
         broken += as_defined(prepared, probed.model, probed.stage)
     return signature, probed.record, broken

@@ -2,7 +2,8 @@
 
 Base weights come from their files, every other trainable tensor is filled from a generator seeded by its *name* (a
 library's initialisation may draw in another order after an upgrade), dropout is off, the batch is fixed. Recorded are the
-logits, the loss, each tensor's gradient norm and the norm of its first update.
+logits, the loss, each tensor's gradient norm and the norm of its first update; beside them the size of what initialisation
+drew before the fill, and how far dropout moves the loss, which another draw measures alike.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import torch
 from torch import nn
 
 from pytest_ftcompare.experiment.ask import Rows
+from pytest_ftcompare.experiment.drawn import scatter, sizes
 from pytest_ftcompare.experiment.evaluate import class_logits
 from pytest_ftcompare.experiment.prepare import Prepared
 from pytest_ftcompare.experiment.train import backward, make_optimizer, trainable
@@ -37,10 +39,10 @@ def _generator(name: str) -> torch.Generator:
 
 
 @torch.no_grad()
-def fill(model: nn.Module, from_base: set[bytes]) -> None:
+def fill(model: nn.Module, new: set[str]) -> None:
     """Overwrite each trainable tensor that is not one of the base model's with numbers that its name decides."""
     for name, parameter in trainable(model).items():
-        if _content(parameter) not in from_base:
+        if name in new:
             # Uniform from raw bits: the same to the last bit under every instruction set, which a normal draw is not.
             drawn = torch.rand(parameter.shape, generator=_generator(name), dtype=torch.float64)
             parameter.copy_((2 * drawn - 1) * SPREAD)
@@ -68,9 +70,13 @@ def build(prepared: Prepared) -> Probed:
     base = class_logits(loaded.model, prepared.ask, trial.rows)
     model = prepared.method.apply(loaded.model)
     start = class_logits(model, prepared.ask, trial.rows)
-    fill(model, from_base)
+    new = {name for name, parameter in trainable(model).items() if _content(parameter) not in from_base}
+    record: Json = {"start": sizes(model, new)}
+    fill(model, new)
     stage = trial.stage(prepared.method.recipe) if prepared.method.trains else None
-    return Probed(model, stage, trial.rows, base, start, class_logits(model, prepared.ask, trial.rows))
+    if stage is not None:
+        record["dropout"] = scatter(model, stage)
+    return Probed(model, stage, trial.rows, base, start, class_logits(model, prepared.ask, trial.rows), record)
 
 
 def without_dropout(model: nn.Module) -> None:

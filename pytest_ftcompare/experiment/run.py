@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import torch
 
+from pytest_ftcompare.experiment.drawn import subset
 from pytest_ftcompare.experiment.evaluate import evaluate
 from pytest_ftcompare.experiment.prepare import Prepared
 from pytest_ftcompare.experiment.train import Progress, Step, TrainingError, train
@@ -54,5 +55,4 @@ def run_seed(prepared: Prepared, seed: int, progress: Progress, stream: int = 0)
         correct[split] = pack(found.right)
         predicted[split] = found.counts
         choices[split] = found.chosen
-    subset = digest(sorted([sorted(one.fields.items()), one.label] for one in trial.support))
-    return Sample(seed, subset, trace_of(steps), metrics, correct, predicted, digest(choices), trial.drawn)
+    return Sample(seed, subset(trial), trace_of(steps), metrics, correct, predicted, digest(choices), trial.drawn)

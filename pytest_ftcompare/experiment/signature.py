@@ -43,11 +43,13 @@ def structure(method: Method, model: nn.Module, optimizer: torch.optim.Optimizer
     for parameter in model.parameters():
         dtypes[str(parameter.dtype).removeprefix("torch.")] += parameter.numel()
     tensors = Counter(f"{_pattern(name)} {list(parameter.shape)}" for name, parameter in trained.items())
+    dropout = Counter(f"{_pattern(name)} {one.p:g}" for name, one in model.named_modules() if isinstance(one, nn.Dropout))
     found: Json = {
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "trainable": sum(parameter.numel() for parameter in trained.values()),
         "dtypes": dict(sorted(dtypes.items())),
         "trains": dict(sorted(tensors.items())),
+        "dropout": dict(sorted(dropout.items())),
         "checkpoint bytes": checkpoint_bytes(method, model),
     }
     if optimizer is not None:

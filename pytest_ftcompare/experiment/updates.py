@@ -20,7 +20,7 @@ from pytest_ftcompare.experiment.probe import every_row, without_dropout
 from pytest_ftcompare.experiment.train import Training, backward, trainable
 from pytest_ftcompare.experiment.trial import Stage
 
-STEPS = 6
+STEPS = 12
 WARMUP = 1  # updates; the first has a rate of zero
 PARTS = 3  # of the batch, in turn: with one gradient again and again, no average would tell
 DECAY = 1.0

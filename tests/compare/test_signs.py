@@ -94,3 +94,40 @@ def test_the_first_step_that_parts_is_named():
         "loss curve",
         "gradient norm at step 2 of seed 0 1 -> 2",
     )
+
+
+def drawn(**changes):
+    probe = {"start": {"lora_A": [0.1, 800], "head": [0.02, 64]}, "dropout": [0.7, 0.01]} | changes
+    return replace(BASE, probe=BASE.probe | probe)
+
+
+def test_other_draws_of_the_same_kind_are_no_sign():
+    other = drawn(start={"lora_A": [0.104, 800], "head": [0.018, 64]}, dropout=[0.705, 0.014])
+    assert signs.drawn(drawn(), other) == []
+    assert signs.drawn(BASE, other) == []  # a baseline that has none of it
+
+
+@pytest.mark.parametrize(
+    ("changes", "level", "said"),
+    [
+        (
+            {"start": {"lora_A": [0.01, 800], "head": [0.02, 64]}},
+            "initialisation",
+            "lora_A starts with a root mean square of 0.01",
+        ),
+        ({"start": {"lora_A": [0.0, 800], "head": [0.02, 64]}}, "initialisation", "lora_A starts"),
+        ({"dropout": [0.7, 0.0]}, "dropout", "loss under dropout 0.7 ± 0.01 -> 0.7 ± 0"),
+        ({"dropout": [0.7, 0.08]}, "dropout", "loss under dropout"),
+        ({"dropout": [0.85, 0.02]}, "dropout", "loss under dropout"),
+        ({"rows": {"0": "subset-0", "1": "others"}}, "training rows", "seed 1 draws other training rows"),
+    ],
+)
+def test_draws_of_another_kind_are(changes, level, said):
+    base = replace(drawn(), samples=make_result([0.8, 0.8]).samples)
+    (found,) = signs.drawn(base, drawn(**changes))
+    assert found.level == level
+    assert found.text.startswith(said)
+
+
+def test_a_tensor_that_starts_at_zero_may_stay_there():
+    assert signs.drawn(drawn(start={"lora_B": [0.0, 8]}), drawn(start={"lora_B": [0.0, 8]})) == []

@@ -15,8 +15,8 @@ from pytest_ftcompare.compare.statistics import (
     MARGIN,
     compare,
     contrast,
-    following,
     error_share,
+    following,
 )
 
 KNOWN = Spread(0.03**2, 10.0)

@@ -137,7 +137,7 @@ def test_a_seed_that_draws_other_rows_is_changed_and_its_scores_are_not_paired()
     samples = [replace(make_sample(seed, SCORES[seed], trace="other"), subset=f"other-{seed}") for seed in range(8)]
     found = judge(BASE, make_result(SCORES, samples=samples, environment=UPGRADED), 8)
     assert (found.verdict, found.began) == ("changed", "training rows")
-    assert found.signs == ["seed 0 draws other training rows"]
+    assert found.signs == ["seeds 0, 1, 2, 3, 4, 5, 6, 7 draw other training rows"]
     assert found.comparisons[0].rho == 0
 
 

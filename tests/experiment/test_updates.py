@@ -12,7 +12,7 @@ from pytest_ftcompare.experiment import train
 from pytest_ftcompare.experiment.invariants import inspect
 from pytest_ftcompare.experiment.prepare import prepare
 from pytest_ftcompare.experiment.setting import Setting
-from pytest_ftcompare.experiment.updates import DECAY, Reference
+from pytest_ftcompare.experiment.updates import DECAY, STEPS, WARMUP, Reference
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def first_wrong(broken):
 
     def number():
         (sentence,) = broken()
-        return int(re.match(r"update (\d) of 6 must be AdamW's", sentence)[1])
+        return int(re.match(r"update (\d) of 12 must be AdamW's", sentence)[1])
 
     return number
 
@@ -44,9 +44,9 @@ def test_the_reference_is_torchs_adamw():
     generator = torch.Generator().manual_seed(0)
     weight = torch.nn.Parameter(torch.randn(5, generator=generator, dtype=torch.float64))
     optimizer = torch.optim.AdamW([weight], lr=0.01, weight_decay=DECAY)
-    schedule = optimization.get_linear_schedule_with_warmup(optimizer, 1, 6)
+    schedule = optimization.get_linear_schedule_with_warmup(optimizer, WARMUP, STEPS)
     reference, expected = Reference(0.01, clip=1.0), {"w": weight.detach().clone()}
-    for number in range(6):
+    for number in range(STEPS):
         gradient = torch.randn(5, generator=generator, dtype=torch.float64) * 3
         weight.grad = gradient.clone()
         torch.nn.utils.clip_grad_norm_([weight], 1.0)

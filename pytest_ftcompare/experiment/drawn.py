@@ -1,0 +1,49 @@
+"""What a run draws at random, measured so that a library which draws other numbers of the same kind measures the same.
+
+For the probe's record: the size of what initialisation drew, how far dropout moves the loss, and the rows of the seeds.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from pytest_ftcompare.experiment.prepare import Prepared
+from pytest_ftcompare.experiment.train import trainable
+from pytest_ftcompare.experiment.trial import Stage, Trial
+from pytest_ftcompare.result import DRAWS, Json, digest, rounded
+
+DIGITS = 6
+
+
+def sizes(model: nn.Module, new: set[str]) -> Json:
+    """For each trainable tensor that the method or the head made: root mean square as drawn, and number of elements."""
+    found = {}
+    for name, parameter in trainable(model).items():
+        if name in new:
+            square = parameter.detach().double().square().mean().item()
+            found[name] = [rounded(square**0.5, DIGITS), parameter.numel()]
+    return found
+
+
+@torch.no_grad()
+def scatter(model: nn.Module, stage: Stage) -> list[float]:
+    """Mean and SD of the stage's loss over `DRAWS` draws of dropout; leaves the model in training mode."""
+    model.train()
+    losses = []
+    with torch.random.fork_rng():
+        for seed in range(DRAWS):
+            torch.manual_seed(seed)
+            losses.append(stage.loss(model, stage.rows, stage.targets).double())
+    together = torch.stack(losses)
+    return [rounded(together.mean().item(), DIGITS), rounded(together.std().item(), DIGITS)]
+
+
+def subset(trial: Trial) -> str:
+    """The name of the training rows that a seed draws."""
+    return digest(sorted([sorted(one.fields.items()), one.label] for one in trial.support))
+
+
+def subsets(prepared: Prepared, seeds: int) -> dict[str, str]:
+    """Seed -> the name of its training rows."""
+    return {str(seed): subset(Trial(prepared, seed, prepared.case.shots)) for seed in range(seeds)}
