@@ -107,7 +107,7 @@ def _hold(prepared: Prepared, accepted: Result | None, settings: Settings, bench
         return Held(incomparable(candidate, reason), candidate, device)
     bench.say("inspecting")
     signature, probe, broken = inspect(prepared)
-    probe["rows"] = subsets(prepared, settings.seeds)
+    probe["rows"] = subsets(prepared, settings.seeds if accepted is None else len(accepted.samples))
     facts = Facts(prepared.case.method, prepared.method.ask, prepared.ask.config.model_type)
     unexplained, known = explain(broken, facts, candidate.environment)
     candidate = replace(candidate, signature=signature, probe=probe, broken=unexplained)
