@@ -11,7 +11,7 @@ from pytest_ftcompare.compare.environment import differences
 from pytest_ftcompare.compare.imported import is_imported
 from pytest_ftcompare.compare.noise import METRICS, priors
 from pytest_ftcompare.compare.overall import Overall, session
-from pytest_ftcompare.compare.statistics import tests_share
+from pytest_ftcompare.compare.statistics import error_share
 from pytest_ftcompare.compare.verdict import Judgement, Terms, incomparable, judge, with_costs
 from pytest_ftcompare.result import Result
 
@@ -48,7 +48,7 @@ def compare_suites(baselines: Iterable[Result], candidates: Sequence[Result]) ->
 
 def compare_pairs(pairs: Sequence[Pair]) -> Overall:
     """The verdicts on pairs of a case's baseline and its candidate, and what they say together."""
-    share = tests_share(sum(old.outcome for old, _ in pairs), METRICS)
+    share = error_share(sum(old.outcome for old, _ in pairs), METRICS)
     found: list[Judgement] = []
     for _, group in groupby(sorted(pairs, key=lambda pair: pair[1].suite), key=lambda pair: pair[1].suite):
         suite = list(group)
