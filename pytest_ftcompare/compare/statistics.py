@@ -18,11 +18,12 @@ from pytest_ftcompare.compare.noise import Spread, sd, spread
 from pytest_ftcompare.compare.pairing import Key
 
 LOOKS = (1, 2, 3, 5, 8, 12, 16)  # numbers of seeds after which the question is asked
-ALPHA = 0.004  # of calling any case of a session worse, or any better, that is not: shared by its tests
+ALPHA = 0.008  # of calling any case of a session worse, or any better, that is not: shared by its tests
 CONVICTING = 5  # seeds below which nothing is called worse or better
 CONFIRM = 0.05  # one-sided p that the seeds since the look before must reach by themselves
-FOUND = 3.0  # the drop that is to be found, in units of the case's noise
-MISSED = 0.01  # of rejecting such a drop at a look, although it is there
+MODELLED = 10.0  # pairs that the variance of a difference expected from noise and correlation counts for
+LEFT = 2.0  # a shift of so many times the noise must be rejected before a case is left alone
+MISSED = 0.05  # p at which it is
 INFORMED = 0.6  # standard error, in units of the noise, above which nothing is settled
 MARGIN = 0.01  # the smallest shift that matters, as a share of test rows
 
@@ -34,7 +35,7 @@ class Comparison:
     """One metric: means, SD between seeds, the shift `delta` with its standard error, one-sided p in its direction.
 
     `new` is `base` + `delta`: what the baseline's own seeds would have given. `noise` is the SD of one seed, `rho` the
-    correlation of a seed's two runs, `margin` the drop that this comparison would find.
+    correlation of a seed's two runs, `margin` the shift that must be rejected for the case to be left alone.
     """
 
     metric: str
@@ -89,14 +90,14 @@ def compare(
     noise = known.joined(spread(list(base.values()))).joined(spread(scores))
     size, freedom = math.sqrt(noise.variance), max(noise.freedom, 1.0)
     mean, delta, variance = contrast(base, new, rho)
-    error = size * math.sqrt(variance)
+    modelled = size * math.sqrt(variance)
+    error = modelled * math.sqrt(_scatter(base, new, noise.variance * 2 * (1 - rho)))
     p = float(special.stdtr(freedom, -abs(delta) / error)) if error else 0.5 if not delta else 0.0
-    margin = max(FOUND * size, 2 * MARGIN)
-    looks = sum(one >= CONVICTING for one in LOOKS)
+    margin = max(LEFT * size, 2 * MARGIN)
     outcome: Outcome = "open"
-    if p < ALPHA * share / looks and abs(delta) > MARGIN and _confirmed(base, new, size, freedom, delta):
+    if p < ALPHA * share * _spent(len(new)) and abs(delta) > MARGIN and _confirmed(base, new, size, freedom, delta):
         outcome = "worse" if delta < 0 else "better"
-    elif error <= max(INFORMED * size, MARGIN / 2) and margin - abs(delta) > special.stdtrit(freedom, 1 - MISSED) * error:
+    elif modelled <= max(INFORMED * size, MARGIN / 2) and margin - abs(delta) > special.stdtrit(freedom, 1 - MISSED) * modelled:
         outcome = "held"
     return Comparison(
         metric,
@@ -114,6 +115,20 @@ def compare(
         len(new),
         outcome,
     )
+
+
+def _scatter(base: Mapping[Key, float], new: Mapping[Key, float], expected: float) -> float:
+    """How far the pairs' differences scatter, as a share of the variance expected: one that repeats is better known."""
+    pairs = [new[one] - base[one] for one in base.keys() & new.keys()]
+    if len(pairs) < 2 or not expected:
+        return 1.0
+    return (MODELLED + spread(pairs).variance * (len(pairs) - 1) / expected) / (MODELLED + len(pairs) - 1)
+
+
+def _spent(count: int) -> float:
+    """The part of a test's error rate that may be used with so many seeds: the later looks, which know more, have more."""
+    convicting = [one for one in LOOKS if one >= CONVICTING]
+    return min(count, max(convicting)) ** 2 / sum(one**2 for one in convicting)
 
 
 def _confirmed(base: Mapping[Key, float], new: Mapping[Key, float], size: float, freedom: float, delta: float) -> bool:

@@ -282,7 +282,7 @@ def main(baselines: Path, bank: Path, file: Path, sessions: int = SESSIONS) -> N
 
 
 def _constants() -> dict[str, float]:
-    names = ("ALPHA", "CONVICTING", "CONFIRM", "FOUND", "MISSED", "INFORMED", "MARGIN")
+    names = ("ALPHA", "CONVICTING", "CONFIRM", "MODELLED", "LEFT", "MISSED", "INFORMED", "MARGIN")
     return {name: getattr(statistics, name) for name in names} | {
         f"pooled {name}": getattr(pooled, name) for name in ("EVIDENCE", "TOGETHER", "UNPAIRED", "APART")
     }

@@ -10,7 +10,7 @@ import pytest
 from pytest_ftcompare.compare.noise import Spread
 from pytest_ftcompare.compare.statistics import (
     CONVICTING,
-    FOUND,
+    LEFT,
     LOOKS,
     MARGIN,
     compare,
@@ -115,7 +115,7 @@ def test_runs_that_agree_on_nearly_all_rows_settle_it_with_one_seed():
 
 def test_the_margin_is_the_drop_that_is_to_be_found():
     found = compare("accuracy", keys([0.8] * 8), keys([0.8]), rho=0, known=Spread(0.03**2, 1e6))
-    assert found.margin == pytest.approx(FOUND * 0.03, rel=1e-3)
+    assert found.margin == pytest.approx(LEFT * 0.03, rel=1e-3)
     assert compare("accuracy", keys([0.8] * 8), keys([0.8]), rho=0, known=Spread(1e-8, 1e6)).margin == 2 * MARGIN
 
 
@@ -127,7 +127,7 @@ def test_noise_alone_is_rarely_called_worse_and_soon_held(share):
         outcomes.append(found.outcome)
         seeds.append(found.seeds)
     assert "worse" not in outcomes and "better" not in outcomes
-    assert outcomes.count("held") >= 396 and fmean(seeds) < 5.5
+    assert outcomes.count("held") >= 390 and fmean(seeds) < 7
 
 
 def test_a_drop_of_three_times_the_noise_is_found_among_a_hundred_tests():
