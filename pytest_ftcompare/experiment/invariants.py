@@ -66,6 +66,11 @@ def _evaluated(prepared: Prepared, probed: Probed, before: State) -> Iterator[st
         yield f"evaluation must leave the model as it was, {name} moved"
 
 
+def _reached(model: nn.Module, stage: Stage) -> bool:
+    """Whether any tensor that trains has a part in the loss."""
+    return stage.loss(model, stage.rows[:1], stage.targets[:1]).requires_grad
+
+
 def _untrained_head(prepared: Prepared, probed: Probed) -> Iterator[str]:
     """A classification head is drawn at random when a base model is loaded, and answers at random until it trains."""
     names = {part for name in trainable(probed.model) for part in name.split(".")}
@@ -112,8 +117,8 @@ def _updated(prepared: Prepared, probed: Probed, before: State) -> Iterator[str]
             yield f"{name} has a gradient, the first update left it as it was"
             break
     probed.outputs = class_logits(probed.model, prepared.ask, probed.rows)
-    if torch.equal(probed.outputs, probed.base):
-        yield "after an update the outputs must not be the base model's, they are, to the last bit: nothing that trains acts"
+    if apart(probed.outputs, probed.base) <= ROUNDING:
+        yield "after an update the outputs must not be the base model's, they are: nothing that trains acts"
 
 
 def _of_the_base(prepared: Prepared, model: nn.Module, folder: Path) -> str | None:
@@ -168,6 +173,8 @@ def check(prepared: Prepared) -> tuple[Probed, torch.optim.Optimizer | None, lis
     if method.trains and not trainable(probed.model):
         return probed, None, [*broken, "something must train, no tensor requires a gradient"]
     if probed.stage is not None:
+        if not _reached(probed.model, probed.stage):
+            return probed, None, [*broken, "something must train, the loss does not depend on what is declared to"]
         broken += [*_untrained_head(prepared, probed), *_gradients(prepared, probed, probed.stage)]
     optimizer = update(prepared, probed)
     if method.trains:
