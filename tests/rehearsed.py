@@ -38,8 +38,8 @@ def pytest_unconfigure(config):
 def rehearse(patch: pytest.MonkeyPatch, folder: Path) -> None:
     """Put a case's pieces that train, count or time out of the way; the gate itself stays as it is."""
     # By name, not as attributes of their packages: those are of an earlier run, as pytester forgets what was imported in one.
-    names = ("gate", "experiment.invariants", "experiment.prepare", "experiment.run", "measure.execution")
-    gate, invariants, prepare, run, execution = (import_module(f"pytest_ftcompare.{name}") for name in names)
+    names = ("gate", "experiment.drawn", "experiment.invariants", "experiment.prepare", "experiment.run", "measure.execution")
+    gate, drawn, invariants, prepare, run, execution = (import_module(f"pytest_ftcompare.{name}") for name in names)
     error = import_module("pytest_ftcompare.experiment.train").TrainingError
 
     method, ask = SimpleNamespace(ask="head"), SimpleNamespace(config=SimpleNamespace(model_type="opt"))
@@ -70,6 +70,7 @@ def rehearse(patch: pytest.MonkeyPatch, folder: Path) -> None:
         return {}
 
     patch.setattr(prepare, "prepare", lambda case, _: SimpleNamespace(case=case, method=method, ask=ask))
+    patch.setattr(drawn, "subsets", lambda *_: {})
     patch.setattr(invariants, "inspect", inspect)
     patch.setattr(execution, "execution", lambda prepared: {"peak bytes": said(prepared.case, "peak", 2**20)})
     patch.setattr(run, "run_seed", run_seed)
