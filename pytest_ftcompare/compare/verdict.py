@@ -140,7 +140,11 @@ def _evidence(baseline: Result, candidate: Result, changes: list[Difference], sa
         sign = signs.where(before.trace, after.trace)
     elif relation == "identical" and not chosen:
         sign = Sign("predictions", "predictions of seed 0 differ after identical training")
-    elif relation == "equivalent" and not changes and baseline.environment.get("device") == "cpu":
+    elif (
+        relation == "equivalent"
+        and all(one.name == "commit" for one in changes)
+        and baseline.environment.get("device") == "cpu"
+    ):
         sign = Sign("loss curve", "the last digits of seed 0's losses differ, and nothing changed that could move them")
     noted: list[Sign] = []
     if sign is not None:

@@ -40,7 +40,8 @@ def test_an_equivalent_trace_with_like_predictions_is_the_same_after_one_seed():
 
 
 def test_an_equivalent_trace_where_nothing_changed_that_could_move_it_is_changed():
-    found = settle(lambda n: other([one + 0.005 for one in SCORES[:n]]))
+    later = {**BASE.environment, "commit": "another"}
+    found = settle(lambda n: other([one + 0.005 for one in SCORES[:n]], environment=later))
     assert (found.verdict, found.began) == ("changed", "loss curve")
     assert "nothing changed" in found.signs[0]
 
