@@ -19,12 +19,14 @@ from dataclasses import dataclass, replace
 from datetime import date
 from functools import cache
 from pathlib import Path
+from statistics import correlation as scores_correlation
 from statistics import fmean
 from typing import Any
 
 from pytest_ftcompare.compare import noise, pooled, statistics
 from pytest_ftcompare.compare.noise import METRICS
 from pytest_ftcompare.compare.overall import session
+from pytest_ftcompare.compare.pairing import correlation
 from pytest_ftcompare.compare.statistics import error_share
 from pytest_ftcompare.compare.verdict import Judgement, More, Terms, judge
 from pytest_ftcompare.result import Result, Sample, pack, rounded, unpack
@@ -244,6 +246,28 @@ def of_pooled(seen: Sequence[Seen]) -> dict[str, Any]:
     }
 
 
+def of_pairing(cases: Sequence[Recorded], metric: str) -> dict[str, Any]:
+    """Means over the cases whose streams differ: rho by rows and of the scores, and the variance of a pair's difference as a
+    share of the one expected."""
+    by_rows, by_scores, squares, expected = [], [], 0.0, 0.0
+    for case in cases:
+        before, after = case.seeds[: len(case.stream)], case.stream
+        first, second = ([one.metrics[metric] for one in samples] for samples in (before, after))
+        if first == second:  # a method that draws nothing but rows
+            continue
+        by_rows.append(correlation(case.seeds[:HELD], after, METRICS[metric]))
+        by_scores.append(scores_correlation(first, second))
+        both = noise.spread([one.metrics[metric] for one in case.seeds[:HELD]]).joined(noise.spread(second))
+        squares += fmean((y - x) ** 2 for x, y in zip(first, second, strict=True)) / both.variance
+        expected += 2 * (1 - by_rows[-1])
+    return {
+        "cases": len(by_rows),
+        "rho by rows": round(fmean(by_rows), 3),
+        "rho of scores": round(fmean(by_scores), 3),
+        "variance to expected": round(squares / expected, 3),
+    }
+
+
 def main(baselines: Path, bank: Path, file: Path, sessions: int = SESSIONS) -> None:
     """Replay every scenario, and write the record."""
     with ProcessPoolExecutor(initializer=_begin, initargs=(baselines, bank)) as pool:
@@ -272,7 +296,9 @@ def main(baselines: Path, bank: Path, file: Path, sessions: int = SESSIONS) -> N
                 },
             }
             file.write_text(f"{json.dumps(record, indent=1)}\n", encoding="utf-8")
-        noises = [100 * own_noise(one) for one in read(baselines, bank)]
+        cases = read(baselines, bank)
+        record["pairing"] = {metric: of_pairing(cases, metric) for metric in METRICS}
+        noises = [100 * own_noise(one) for one in cases]
         record["noise in points"] = {
             "mean": round(fmean(noises), 2),
             "least": round(min(noises), 2),
