@@ -87,7 +87,9 @@ def test_the_readmes_links_lead_somewhere():
 AUDITS = [(audit, "audits"), (overlap, "audits"), (shown, "audits")]
 
 
-@pytest.mark.parametrize(("module", "page"), [(one, "statistics") for one in (statistics, noise, pooled, overall, signs)] + [(cost, "cost"), *AUDITS])
+@pytest.mark.parametrize(
+    ("module", "page"), [(one, "statistics") for one in (statistics, noise, pooled, overall, signs)] + [(cost, "cost"), *AUDITS]
+)
 def test_a_page_states_the_constants_in_use(module, page):
     text = read(f"docs/{page}.md")
     for name, value in vars(module).items():

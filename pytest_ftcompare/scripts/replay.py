@@ -277,7 +277,7 @@ def main(baselines: Path, bank: Path, file: Path, sessions: int = SESSIONS) -> N
             print(f"{way}: {count} sessions, each case {size:g} of its noise lower", file=sys.stderr, flush=True)
             return found
 
-        few = max(8, sessions // 10)  # sessions of one loss in each case, judged case by case
+        few = max(8, sessions // 20)  # sessions of one loss in each case, judged case by case
         record: dict[str, Any] = {"date": date.today().isoformat(), "sessions": sessions, "constants": _constants()}
         record["unchanged"] = of_sessions(list(pool.map(_unchanged, range(sessions), chunksize=4)))
         for way in WAYS:
@@ -286,7 +286,7 @@ def main(baselines: Path, bank: Path, file: Path, sessions: int = SESSIONS) -> N
                 "benign": of_sessions(benign),
                 "pooled z": {m: [round(one.shifts[m][1], 3) for one in benign if m in one.shifts] for m in METRICS},
                 "one case": {str(size): of_cases(replay(way, size, few)) for size in DROPS},
-                "every case": {str(size): of_pooled(replay(way, size, sessions // 4)) for size in POOLED},
+                "every case": {str(size): of_pooled(replay(way, size, sessions // 8)) for size in POOLED},
                 "error rate": {
                     str(factor): {
                         "false": of_cases(replay(way, 0.0, few, factor)),
