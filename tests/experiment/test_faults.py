@@ -18,7 +18,7 @@ def result(method):
 
 
 def differences(base, new):
-    return signs.structure(base, new) + signs.probe(base, new)
+    return [one.text for one in (*signs.structure(base, new), *signs.probe(base, new))]
 
 
 @pytest.mark.parametrize("method", ["full", "pbft", "icl", "lora"])
