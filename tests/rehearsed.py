@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -35,19 +37,30 @@ def pytest_unconfigure(config):
 """
 
 
-def rehearse(patch: pytest.MonkeyPatch, folder: Path) -> None:
-    """Put a case's pieces that train, count or time out of the way; the gate itself stays as it is."""
-    # By name, not as attributes of their packages: those are of an earlier run, as pytester forgets what was imported in one.
-    names = ("gate", "experiment.drawn", "experiment.invariants", "experiment.prepare", "experiment.run", "measure.execution")
-    gate, drawn, invariants, prepare, run, execution = (import_module(f"pytest_ftcompare.{name}") for name in names)
-    error = import_module("pytest_ftcompare.experiment.train").TrainingError
+class Unfit(Exception):
+    """What a rehearsed case raises instead of training."""
 
-    method, ask = SimpleNamespace(ask="head"), SimpleNamespace(config=SimpleNamespace(model_type="opt"))
+
+class Never(Exception):
+    """In the place of errors that no rehearsed case raises."""
+
+
+@contextmanager
+def quietly(device: str, say: Callable[[str], None]) -> Iterator[Callable[[str], None]]:
+    yield say
+
+
+def rehearse(patch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Stand-ins for whatever needs torch; the gate, its judge and the session stay as they are."""
 
     def said(case: Any, name: str, default: Any) -> Any:
         return json.loads((folder / FILE).read_text()).get(case.method, {}).get(name, default)
 
-    def candidate(prepared: Any) -> Any:
+    def prepare(case: Any, setting: Any) -> Any:
+        model = SimpleNamespace(model_type="opt")
+        return SimpleNamespace(case=case, method=SimpleNamespace(ask="head"), ask=SimpleNamespace(config=model))
+
+    def make_candidate(prepared: Any) -> Any:
         case = prepared.case
         found = make_result([], id=case.id, suite=case.suite, identity=case.identity(), outcome=case.outcome)
         return replace(found, fingerprint=said(case, "fingerprint", "f"))
@@ -58,7 +71,7 @@ def rehearse(patch: pytest.MonkeyPatch, folder: Path) -> None:
 
     def run_seed(prepared: Any, seed: int, say: Callable[..., None]) -> Any:
         if sentence := said(prepared.case, "raises", ""):
-            raise error(sentence)
+            raise Unfit(sentence)
         scores = said(prepared.case, "scores", SCORES)
         score = scores[seed % len(scores)]
         name = f"{prepared.case.method}-{score}"  # no two methods train or predict the same
@@ -69,12 +82,23 @@ def rehearse(patch: pytest.MonkeyPatch, folder: Path) -> None:
         found.windows.extend([Window({"step": [step / 100, step]}, process=said(prepared.case, "process", "p"))] * 3)
         return {}
 
-    patch.setattr(prepare, "prepare", lambda case, _: SimpleNamespace(case=case, method=method, ask=ask))
-    patch.setattr(drawn, "subsets", lambda *_: {})
-    patch.setattr(invariants, "inspect", inspect)
-    patch.setattr(execution, "execution", lambda prepared: {"peak bytes": said(prepared.case, "peak", 2**20)})
-    patch.setattr(run, "run_seed", run_seed)
-    patch.setattr(gate, "make_candidate", candidate)
+    modules: dict[str, dict[str, Any]] = {
+        "experiment.quiet": {"quiet": lambda: None},
+        "experiment.environment": {"device_name": lambda device: device},
+        "experiment.model": {"ModelError": Never},
+        "experiment.prepare": {"prepare": prepare},
+        "experiment.train": {"TrainingError": Unfit},
+        "experiment.invariants": {"inspect": inspect},
+        "experiment.drawn": {"subsets": lambda *_: {}},
+        "experiment.run": {"run_seed": run_seed},
+        "measure.exhausted": {"Exhausted": Never, "told_when_exhausted": quietly, "free_memory": lambda: None},
+        "measure.execution": {"execution": lambda prepared: {"peak bytes": said(prepared.case, "peak", 2**20)}},
+    }
+    for name, content in modules.items():
+        patch.setitem(sys.modules, f"pytest_ftcompare.{name}", SimpleNamespace(**content))
+    gate = import_module("pytest_ftcompare.gate")  # not as its package's attribute: pytester forgets what a run imported
+    patch.setattr(gate, "make_setting", lambda _: SimpleNamespace(device="cpu"))
+    patch.setattr(gate, "make_candidate", make_candidate)
     patch.setattr(gate, "refused", lambda _: [])
     patch.setattr(gate, "take_windows", take_windows)
 
