@@ -97,7 +97,7 @@ def prompts_saved_before_their_encoder() -> None:
 
 @fault("padding", LORA)
 def padded_to_multiples_of_64() -> None:
-    """Batches are padded to the next multiple of 64 tokens: the results are right, and dearer."""
+    """Batches are padded to the next multiple of 64 tokens: the same but for which values dropout takes, and dearer."""
     from transformers import PreTrainedTokenizerBase
 
     @patch(PreTrainedTokenizerBase, "pad")

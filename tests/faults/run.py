@@ -155,6 +155,7 @@ def told(change: Change, found: dict[str, Any]) -> dict[str, Any]:
         "says": change.says,
         "upstream": change.upstream,
         "upgrade": change.upgrade,
+        "held out": change.apply.__module__.endswith(".held_out"),
         "reached": found["reached"],
         "caught": caught,
         "cases": cases,
