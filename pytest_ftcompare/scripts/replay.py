@@ -13,7 +13,7 @@ import json
 import random
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import date
@@ -230,9 +230,9 @@ def of_sessions(seen: Sequence[Seen]) -> dict[str, Any]:
     }
 
 
-def of_cases(seen: Sequence[Seen]) -> dict[str, Any]:
-    """Cases called worse, each by itself, and the seeds that it took."""
-    every = [one for session in seen for one in session.cases.values()]
+def of_cases(seen: Sequence[Seen], cases: Collection[str]) -> dict[str, Any]:
+    """Of these cases of the sessions, those called worse, each by itself, and the seeds that it took."""
+    every = [one for session in seen for name, one in session.cases.items() if name in cases]
     return rate(sum(word == "worse" for word, _ in every), len(every)) | {"seeds": round(fmean(seeds for _, seeds in every), 2)}
 
 
@@ -277,6 +277,8 @@ def main(baselines: Path, bank: Path, file: Path, sessions: int = SESSIONS) -> N
             print(f"{way}: {count} sessions, each case {size:g} of its noise lower", file=sys.stderr, flush=True)
             return found
 
+        cases = read(baselines, bank)
+        whole = {one.name for one in cases if len(one.seeds) >= HELD + BUDGET}  # the others' seeds end before their budget
         few = max(8, sessions // 20)  # sessions of one loss in each case, judged case by case
         record: dict[str, Any] = {"date": date.today().isoformat(), "sessions": sessions, "constants": _constants()}
         record["unchanged"] = of_sessions(list(pool.map(_unchanged, range(sessions), chunksize=4)))
@@ -285,18 +287,17 @@ def main(baselines: Path, bank: Path, file: Path, sessions: int = SESSIONS) -> N
             record[way] = {
                 "benign": of_sessions(benign),
                 "pooled z": {m: [round(one.shifts[m][1], 3) for one in benign if m in one.shifts] for m in METRICS},
-                "one case": {str(size): of_cases(replay(way, size, few)) for size in DROPS},
+                "one case": {str(size): of_cases(replay(way, size, few), whole) for size in DROPS},
                 "every case": {str(size): of_pooled(replay(way, size, sessions // 8)) for size in POOLED},
                 "error rate": {
                     str(factor): {
-                        "false": of_cases(replay(way, 0.0, few, factor)),
-                        "found": {str(size): of_cases(replay(way, size, few // 2, factor)) for size in (1.5, 2.0, 3.0)},
+                        "false": of_cases(replay(way, 0.0, few, factor), whole),
+                        "found": {str(size): of_cases(replay(way, size, few // 2, factor), whole) for size in (1.5, 2.0, 3.0)},
                     }
                     for factor in SHARES
                 },
             }
             file.write_text(f"{json.dumps(record, indent=1)}\n", encoding="utf-8")
-        cases = read(baselines, bank)
         record["pairing"] = {metric: of_pairing(cases, metric) for metric in METRICS}
         noises = [100 * own_noise(one) for one in cases]
         record["noise in points"] = {
