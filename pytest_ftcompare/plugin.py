@@ -288,4 +288,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 def pytest_report_header(config: pytest.Config) -> str | None:
     settings = config.stash[SETTINGS]
-    return f"ftcompare: profile {settings.profile.name}, up to {settings.budget} seeds, baselines {settings.baselines}"
+    seeds = str(settings.seeds) if settings.update else f"up to {settings.budget}"
+    return f"ftcompare: profile {settings.profile.name}, {seeds} seeds, baselines {settings.baselines}"
