@@ -20,7 +20,7 @@ def test_markers_explains_the_table(shell):
 
 
 def test_the_header_says_what_a_run_is_held_against(shell):
-    shell.run("--collect-only").stdout.fnmatch_lines(["ftcompare: profile pocket, up to 8 seeds, baselines *"])
+    shell.run("--collect-only").stdout.fnmatch_lines(["ftcompare: profile pocket, up to 16 seeds, baselines *"])
 
 
 def test_ini_keys_are_the_options_defaults(shell):
