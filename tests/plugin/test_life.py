@@ -105,7 +105,7 @@ def test_a_worse_outcome_fails_with_what_moved(shell, monkeypatch):
     result.stdout.fnmatch_lines(
         [
             "*full-pocket_mnli-opt-0.4m-n64-epochs=8: worse, its outcome got worse.*",
-            "*accuracy *% -> *%: -* pt (p=*, * seeds; margin * pt)*",
+            "*accuracy *% -> *%: -* pt ± * (p=*, * seeds)*",
             "*First sign: recipe lr 0.0005 -> 1e-06.*",
             "*pytest * --update-baselines 'test_quick.py::test_quick[[]full-pocket_mnli-opt-0.4m-n64-epochs=8[]]'",
         ]
