@@ -37,23 +37,29 @@ def draw(record: Record, file: Path) -> None:
     for way, (label, colour) in WAYS.items():
         found = record[way]
         _curve(one, found["one case"], label, colour)
-        _curve(every, found["every case"], f"{label}, {found['every case']['0.5']['cases']} cases", colour)
+        _curve(every, found["every case"], f"{label.split(',')[0]}, {found['every case']['0.5']['cases']} cases", colour)
         sizes = [float(size) for size in found["one case"]]
         seeds.plot(sizes, [at["seeds"] for at in found["one case"].values()], "o-", color=colour, markersize=3, label=label)
-        rates = found["error rate"].values()
-        false = [max(at["false"]["rate"], 0.5 / at["false"]["of"]) for at in rates]
+        factors, rates = [float(one) for one in found["error rate"]], found["error rate"].values()
         for size, dash in DASHES.items():
             hits = [at["found"][size]["rate"] for at in rates]
-            exchange.plot(false, hits, dash, color=colour, marker="o", markersize=3, label=f"{label}, {float(size):g} × noise")
+            exchange.plot(factors, hits, dash, color=colour, marker="o", markersize=3, label=f"{float(size):g} × noise")
+        false = [at["false"]["rate"] for at in rates]
+        exchange.plot(factors, false, "-", color=colour, marker="x", markersize=4, linewidth=0.8, label="no loss")
     for axes in (one, every):
+        axes.set_xlim(left=-0.05)
         axes.axhline(0.95, color="#888888", linewidth=0.8, linestyle=":")
         axes.set(ylim=(-0.02, 1.02), ylabel="share found")
-        axes.legend(frameon=False, loc="lower right")
+        axes.legend(frameon=False, loc="upper left", fontsize=7.5)
     one.set(xlabel="loss of one case, in units of its noise", title="One case called worse")
     every.set(xlabel="loss of every case, in units of its noise", title="Pooled shift found")
-    exchange.set(xscale="log", xlabel="cases called worse with nothing lost", ylabel="share found", ylim=(-0.02, 1.02))
-    exchange.set_title("What a laxer error rate would buy")
-    exchange.legend(frameon=False, fontsize=7, loc="lower right")
+    exchange.set(xscale="log", xlabel="error rate of a test, times the one in use", ylabel="share of cases called worse")
+    exchange.set(title="What a laxer error rate would buy, and cost", ylim=(-0.02, 1.02))
+    exchange.axvline(1, color="#888888", linewidth=0.8, linestyle=":")
+    handles, _ = exchange.get_legend_handles_labels()
+    exchange.legend(
+        handles=handles[: len(DASHES) + 1], frameon=False, fontsize=7.5, loc="lower right", bbox_to_anchor=(1, 0.05)
+    )
     seeds.set(
         xlabel="loss of one case, in units of its noise",
         ylabel="seeds trained",
