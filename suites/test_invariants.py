@@ -28,6 +28,7 @@ REFUSED = (
     (("mam", "unipelt"), ("gemma2",), "expected a model that attends through scaled_dot_product"),
     (("context_distillation",), tuple(ENCODERS), "expected a model that can be asked by pattern"),
     (("adaptive",), ("roberta",), "expected a decoder, whose language modelling can go on"),
+    (("oft",), ("gpt2",), "oft: peft refuses its options for GPT2"),
     (PLACED, tuple(OTHERS), "expected an architecture of opt, llama, mistral, "),
 )
 CASES = [(method, family, ask) for family, asks in ASKS.items() for ask in asks for method in NAMES if ask in load(method).asks]
