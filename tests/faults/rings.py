@@ -15,6 +15,7 @@ RINGS = {
 FAILING = ("worse", "changed", "invalid", "new")
 UNSEEN = ("undecided", "incomparable")  # no failure, and no pass: more than one in ten such cases fail a session
 PROBE = ("outputs of the probe", "loss at step", "gradient", "first update of", "predictions of seed 0", "the loss curve")
+DRAWN = ("starts with a root mean square", "loss under dropout", "other training rows")  # the probe's, too
 
 
 def seen(judgement: Mapping[str, Any]) -> list[int]:
@@ -26,7 +27,7 @@ def seen(judgement: Mapping[str, Any]) -> list[int]:
     found = set()
     for sign in judgement["signs"]:
         if not sign.endswith("more tensors alike"):
-            found.add(2 if sign.startswith(PROBE) else 1)
+            found.add(2 if sign.startswith(PROBE) or any(one in sign for one in DRAWN) else 1)
     for cost in judgement["costs"]:
         if cost["outcome"] in ("worse", "changed"):
             found.add(1 if cost["how"] in ("exact", "across versions") else 4)
