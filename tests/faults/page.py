@@ -23,8 +23,8 @@ Rings: 0 invariants and audits, 1 signature and counts, 2 probe, 3 outcomes. Gen
 docs/fault_catalogue.json` from the record of that name, which has every sign of every case."""
 
 WHY = {
-    "a_tenth_of_labels_wrong": "the rows of the probe miss the wrong ones, and the outcome moves by less than its noise; a digest "
-    "of the targets would see it",
+    "a_tenth_of_labels_wrong": "the rows of the probe miss the wrong ones, and the outcome moves by less than its noise; a "
+    "digest of the targets would see it",
     "decay_after_the_update": "weights differ by the product of two learning rates, which is below any tolerance",
     "truncated_on_the_other_side": "no shipped case has a text that is too long; one with a short limit would see it",
     "recomputed_with_other_dropout": "the invariants train without dropout; one that recomputes with it, beside one that keeps "
