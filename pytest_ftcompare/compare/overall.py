@@ -49,7 +49,3 @@ class Overall:
     def failed(self) -> bool:
         return bool(self.failing or self.findings)
 
-
-def session(judgements: Sequence[Judgement]) -> Overall:
-    """The verdict on a session."""
-    return Overall(judgements)

@@ -10,7 +10,7 @@ from pytest_ftcompare.compare.counts import counted
 from pytest_ftcompare.compare.environment import differences
 from pytest_ftcompare.compare.imported import is_imported
 from pytest_ftcompare.compare.noise import METRICS, priors
-from pytest_ftcompare.compare.overall import Overall, session
+from pytest_ftcompare.compare.overall import Overall
 from pytest_ftcompare.compare.statistics import error_share
 from pytest_ftcompare.compare.verdict import Judgement, Terms, incomparable, judge, with_costs
 from pytest_ftcompare.result import Result
@@ -58,4 +58,4 @@ def compare_pairs(pairs: Sequence[Pair]) -> Overall:
         found += [single.judge(old, new, pace) for old, new in theirs]
         terms = Terms(priors([old for old, _ in ours]), share)
         found += [compare(old, new, terms) for old, new in ours]
-    return session(found)
+    return Overall(found)

@@ -25,7 +25,7 @@ from typing import Any
 
 from pytest_ftcompare.compare import noise, pooled, statistics
 from pytest_ftcompare.compare.noise import METRICS
-from pytest_ftcompare.compare.overall import session
+from pytest_ftcompare.compare.overall import Overall
 from pytest_ftcompare.compare.pairing import correlation
 from pytest_ftcompare.compare.statistics import error_share
 from pytest_ftcompare.compare.verdict import Judgement, More, Terms, judge
@@ -175,7 +175,7 @@ class Seen:
 
 
 def _seen(judgements: Sequence[Judgement]) -> Seen:
-    whole = session(judgements)
+    whole = Overall(judgements)
     return Seen(
         whole.failed,
         {f"{one.suite}/{one.id}": (one.verdict, one.seeds) for one in judgements},

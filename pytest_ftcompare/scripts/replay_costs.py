@@ -21,7 +21,7 @@ from typing import Any
 
 from pytest_ftcompare.compare import cost
 from pytest_ftcompare.compare.counts import PARTS, counted
-from pytest_ftcompare.compare.overall import session
+from pytest_ftcompare.compare.overall import Overall
 from pytest_ftcompare.compare.pooled import DRIFT
 from pytest_ftcompare.compare.verdict import Judgement, with_costs
 from pytest_ftcompare.result import Result, Window
@@ -83,7 +83,7 @@ def of_times(base: Result, processes: Sequence[int], loss: float, *, all_methods
             for number in range(METHODS if all_methods else 1)
         ]
         cases.update(one.verdict for one in found)
-        whole = session(found)
+        whole = Overall(found)
         failed += bool(whole.failing)
         pooled += any(one.outcome == "worse" for one in whole.shifts)
     return {

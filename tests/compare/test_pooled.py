@@ -8,7 +8,7 @@ from statistics import stdev
 import pytest
 
 from pytest_ftcompare.compare.cost import Reading
-from pytest_ftcompare.compare.overall import session
+from pytest_ftcompare.compare.overall import Overall
 from pytest_ftcompare.compare.pooled import EVIDENCE, LEAST, TOGETHER, UNPAIRED, pool
 from pytest_ftcompare.compare.statistics import Comparison
 from pytest_ftcompare.compare.verdict import IDENTICAL, Judgement
@@ -42,12 +42,12 @@ def test_a_small_loss_of_every_case_is_one_finding():
     assert shift.low < shift.mean < shift.high < 0
     assert shift.cases == 60 and shift.lower > 40
     assert shift.sentence.startswith("accuracy is 1.5 ") and "points lower on average over 60 cases" in shift.sentence
-    assert session(cases).failed and session(cases).findings == [shift.sentence]
+    assert Overall(cases).failed and Overall(cases).findings == [shift.sentence]
 
 
 def test_a_gain_of_every_case_is_told_and_does_not_fail():
     (shift,) = pool([case(f"m{number}", 0.03) for number in range(40)])
-    assert (shift.outcome, session([case("a", 0.03)] * 40).failed) == ("better", False)
+    assert (shift.outcome, Overall([case("a", 0.03)] * 40).failed) == ("better", False)
     assert "higher" in shift.sentence
 
 
@@ -103,9 +103,9 @@ def test_a_machine_that_is_a_little_slower_today_is_not_a_slowdown():
 def test_a_session_that_could_not_see_fails():
     blind = [replace(case(f"m{number}", 0.0), verdict="undecided") for number in range(2)]
     seen = [case(f"s{number}", 0.0) for number in range(9)]
-    assert "2 of 11 cases could not be compared" in session([*blind, *seen]).findings[0]
-    assert not session([*blind[:1], *seen]).failed
-    assert session([replace(seen[0], verdict="worse")]).failed
+    assert "2 of 11 cases could not be compared" in Overall([*blind, *seen]).findings[0]
+    assert not Overall([*blind[:1], *seen]).failed
+    assert Overall([replace(seen[0], verdict="worse")]).failed
 
 
 def test_the_evidence_asked_for_is_what_decides():
