@@ -9,6 +9,7 @@ from method_comparison import generation, training
 
 from pytest_ftcompare.compare import imported, single
 from pytest_ftcompare.compare.suites import compare, compare_pairs
+from pytest_ftcompare.compare.verdict import Judgement
 from pytest_ftcompare.result import Result, ResultError
 
 
@@ -181,4 +182,5 @@ def test_reruns_of_a_whole_suite_pass():
 
 def test_the_json_of_a_verdict_is_plain():
     found = compare(result(), result(day=2, accuracy=0.4))
-    json.dumps(found.to_dict(), allow_nan=False)
+    text = json.dumps(found.to_dict(), allow_nan=False)
+    assert Judgement.from_dict(json.loads(text)) == found
