@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from .change import Case, fault, patch
@@ -119,6 +121,17 @@ def default_weight_decay() -> None:
         real(self, *arguments, **named | {"weight_decay": named["weight_decay"] or 0.01})
 
 
+@contextmanager
+def _without_decay(optimizer: Any) -> Iterator[None]:
+    """An update that leaves weight decay out, whatever its groups name."""
+    said = [group["weight_decay"] for group in optimizer.param_groups]
+    for group in optimizer.param_groups:
+        group["weight_decay"] = 0.0
+    yield
+    for group, decay in zip(optimizer.param_groups, said, strict=True):
+        group["weight_decay"] = decay
+
+
 @fault("weight decay", DECAYED)
 def decay_never_on_weights() -> None:
     """The groups name a weight decay, the update leaves it out."""
@@ -126,13 +139,8 @@ def decay_never_on_weights() -> None:
 
     @patch(torch.optim.AdamW, "step")
     def undecayed(real: Any, self: Any, *arguments: Any) -> Any:
-        said = [group["weight_decay"] for group in self.param_groups]
-        for group in self.param_groups:
-            group["weight_decay"] = 0.0
-        done = real(self, *arguments)
-        for group, decay in zip(self.param_groups, said, strict=True):
-            group["weight_decay"] = decay
-        return done
+        with _without_decay(self):
+            return real(self, *arguments)
 
 
 @fault("weight decay", DECAYED)
@@ -142,16 +150,12 @@ def decay_in_the_gradient() -> None:
 
     @patch(torch.optim.AdamW, "step")
     def coupled(real: Any, self: Any, *arguments: Any) -> Any:
-        said = [group["weight_decay"] for group in self.param_groups]
         for group in self.param_groups:
             for one in group["params"]:
                 if one.grad is not None:
                     one.grad.add_(one.detach(), alpha=group["weight_decay"])
-            group["weight_decay"] = 0.0
-        done = real(self, *arguments)
-        for group, decay in zip(self.param_groups, said, strict=True):
-            group["weight_decay"] = decay
-        return done
+        with _without_decay(self):
+            return real(self, *arguments)
 
 
 @fault("weight decay", DECAYED)
@@ -161,12 +165,9 @@ def decay_after_the_update() -> None:
 
     @patch(torch.optim.AdamW, "step")
     def after(real: Any, self: Any, *arguments: Any) -> Any:
-        said = [group["weight_decay"] for group in self.param_groups]
+        with _without_decay(self):
+            done = real(self, *arguments)
         for group in self.param_groups:
-            group["weight_decay"] = 0.0
-        done = real(self, *arguments)
-        for group, decay in zip(self.param_groups, said, strict=True):
-            group["weight_decay"] = decay
             for one in group["params"]:
-                one.data.mul_(1 - group["lr"] * decay)
+                one.data.mul_(1 - group["lr"] * group["weight_decay"])
         return done
