@@ -15,7 +15,7 @@ from pytest_ftcompare.candidate import CaseError, make_candidate, make_setting, 
 from pytest_ftcompare.case import Case
 from pytest_ftcompare.compare import audit, baseline, cost
 from pytest_ftcompare.compare.known import Facts, explain
-from pytest_ftcompare.compare.verdict import Judgement, More, incomparable, judge, with_costs, without_baseline
+from pytest_ftcompare.compare.verdict import Judgement, More, Terms, incomparable, judge, with_costs, without_baseline
 from pytest_ftcompare.hub import HubError
 from pytest_ftcompare.options import Settings
 from pytest_ftcompare.result import Result
@@ -144,24 +144,24 @@ def _outcome(
             candidate.samples.append(run_seed(prepared, seed, bench.progress(seed)))
 
     add_until(settings.seeds if update else 1)
+    terms = make_terms(accepted, settings, judged) if accepted is not None else Terms()
     if update:
-        return _accept(accepted, candidate)
+        return _accept(accepted, candidate, terms)
     if accepted is None:
         return without_baseline(candidate)
     same_device = accepted.environment.get("device") == candidate.environment["device"]
-    terms = make_terms(accepted, settings, judged)
     while isinstance(step := judge(accepted, candidate, settings.budget, same_device=same_device, terms=terms), More):
         add_until(step.seeds)
     return step
 
 
-def _accept(accepted: Result | None, candidate: Result) -> Judgement:
+def _accept(accepted: Result | None, candidate: Result, terms: Terms) -> Judgement:
     """What an update does to this case: refuse it, or say what moved."""
     against = [*audit.sound(candidate), *audit.judgeable(candidate)]
     if accepted is None or accepted.fingerprint != candidate.fingerprint or not accepted.samples:
         found = without_baseline(candidate)
     else:
-        step = judge(accepted, candidate, len(candidate.samples))
+        step = judge(accepted, candidate, len(candidate.samples), terms=terms)
         assert isinstance(step, Judgement)
         found = step
     return replace(found, verdict="invalid", signs=against) if against else found
