@@ -48,4 +48,3 @@ class Overall:
     @property
     def failed(self) -> bool:
         return bool(self.failing or self.findings)
-
