@@ -30,17 +30,17 @@ def test_faults_of_the_loss_of_merging_and_of_saving_break_invariants(tmp_path):
 
 @pytest.fixture
 def two(monkeypatch, tmp_path):
-    """A catalogue of two faults of one case, whose runs are made up; the names of those that were run."""
+    """A catalogue of two faults of one case, whose runs are made up; those that were run and with how many seeds (None: all)."""
     chosen = {name: FAULTS[name] for name in ("micro_batches_weighted_alike", "merged_without_scale")}
     ran = []
 
-    def made_up(folder, change, cases):
+    def made_up(folder, change, cases, seeds=None):
         if change is None:
             for case in cases:
                 run._baseline(case, folder).parent.mkdir(parents=True, exist_ok=True)
                 run._baseline(case, folder).touch()
             return {}
-        ran.append(change.name)
+        ran.append((change.name, seeds))
         judgement = {"verdict": "undecided", "seeds": 8, "signs": [], "notes": [], "comparisons": [], "costs": []}
         return {"judgements": {case.id: judgement for case in cases}, "exit": 1, "reached": []}
 
@@ -53,7 +53,7 @@ def test_a_run_goes_on_where_another_stopped(two, tmp_path):
     file = tmp_path / "record.json"
     run.main(file, ["merged_without_scale"], tmp_path / "folder")
     run.main(file, [], tmp_path / "folder")
-    assert two == ["merged_without_scale", "micro_batches_weighted_alike"]
+    assert two == [(name, seeds) for name in ("merged_without_scale", "micro_batches_weighted_alike") for seeds in (1, None)]
     assert len(json.loads(file.read_text())["faults"]) == 2
 
 

@@ -46,7 +46,7 @@ def test_a_baseline_of_another_experiment_is_incomparable_and_fails_a_session_th
     says(result, "*1 case: 1 incomparable.*")
     assert result.ret == status
     if status:
-        says(result, "*1 of 1 cases could not be compared: a gate that can't see is not green.*")
+        says(result, "*1 of 1 cases could not be compared: a gate that can't see is*", "*not green.*")
 
 
 def test_a_spoilt_baseline_leaves_the_other_cases_alone(shell):
