@@ -30,7 +30,7 @@ def test_faults_of_the_loss_of_merging_and_of_saving_break_invariants(tmp_path):
 
 @pytest.fixture
 def two(monkeypatch, tmp_path):
-    """A catalogue of two faults of one case, whose runs are made up; those that were run and with how many seeds (None: all)."""
+    """A catalogue of two faults of one case, whose runs are made up; what was run, with how many seeds (None: all)."""
     chosen = {name: FAULTS[name] for name in ("micro_batches_weighted_alike", "merged_without_scale")}
     ran = []
 
