@@ -38,6 +38,8 @@ def make_setting(settings: Settings) -> Setting:
         test_rows=profile.test_rows,
         hub=settings.hub,
         revisions=profile.revisions,
+        recipe=profile.recipe,
+        precision=profile.precision,
     )
 
 
@@ -50,8 +52,8 @@ def make_candidate(prepared: Prepared) -> Result:
     if prepared.setting.device != "cpu":
         environment["driver"] = nvml.driver()
     case, majority = prepared.case, {}
-    for split in ("test", "ood"):
-        counts = Counter(one.label for one in prepared.examples[split])
+    for split, rows in prepared.tests.items():
+        counts = Counter(one.label for one in rows)
         majority[split] = max(counts.values()) / counts.total()
     return Result(
         id=case.id,

@@ -26,7 +26,12 @@ class HubError(LookupError):
 
 
 def locate(kind: Kind, name: str, folder: Path | None, revision: str | None = None) -> Path:
-    """The folder of a model or data set: in the embedded hub, in `folder`, or downloaded at `revision`."""
+    """The folder of a model or data set: in the embedded hub, in `folder`, or downloaded at `revision`.
+
+    A project's own data set is named by its file's path, and lies there.
+    """
+    if Path(name).is_absolute():
+        return Path(name)
     if name.startswith("pocket/"):
         folder = EMBEDDED
     noun = kind.removesuffix("s")
@@ -52,7 +57,8 @@ def locate(kind: Kind, name: str, folder: Path | None, revision: str | None = No
 
 def read_split(folder: Path, split: str) -> Iterator[dict[str, Any]]:
     """The rows of a split, in file order."""
-    found = [path for suffix in FORMATS for path in sorted(folder.rglob(f"{split}{suffix}"))]
+    found = [folder] if folder.is_file() else []
+    found = found or [path for suffix in FORMATS for path in sorted(folder.rglob(f"{split}{suffix}"))]
     found = found or sorted(folder.rglob(f"{split}-*.parquet"))
     if not found:
         expected = ", ".join(f"{split}{suffix}" for suffix in FORMATS)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_ftcompare.own import Own, OwnError, read
 from pytest_ftcompare.profiles import PROFILES, Profile
 
 
@@ -17,6 +18,7 @@ class Settings:
     """What the options say, checked; plain values, so that workers see what the controller sees."""
 
     profile: Profile
+    own: Own
     hub: Path | None
     baselines: Path
     update: bool  # every case that runs
@@ -127,9 +129,15 @@ def make_settings(config: pytest.Config) -> Settings:
         return str(config.getini(f"ftcompare_{name}") if value is None else value)
 
     name = given("profile")
-    if name not in PROFILES:
-        raise pytest.UsageError(f"--ftcompare-profile: no profile is called {name!r}: expected one of {', '.join(PROFILES)}")
-    profile = PROFILES[name]
+    try:
+        own = read(config.rootpath)
+    except OwnError as error:
+        raise pytest.UsageError(str(error)) from None
+    if name not in own.profiles:
+        raise pytest.UsageError(
+            f"--ftcompare-profile: no profile is called {name!r}: expected one of {', '.join(own.profiles)}"
+        )
+    profile = own.profiles[name]
     hub = Path(given("hub")).expanduser() if given("hub") else None
     if profile.needs_hub and hub is None:
         raise pytest.UsageError(f"the profile {name} reads models and data from a folder: name it with --ftcompare-hub=DIR")
@@ -151,6 +159,7 @@ def make_settings(config: pytest.Config) -> Settings:
             raise pytest.UsageError(f"--ftcompare-{option}: expected a number of at least {least}, got {value}")
     return Settings(
         profile=profile,
+        own=own,
         hub=hub.resolve() if hub else None,
         baselines=(config.rootpath / given("baselines")).resolve(),
         update=update,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import product
+from typing import Any
 
 import pytest
 
@@ -13,9 +15,10 @@ from pytest_ftcompare.case import Case, Options
 from pytest_ftcompare.profiles import Profile
 
 MARKER = (
-    "ftcompare(methods, tasks, shots, models=None, options=None, outcome=True): the table of a suite; its test runs once for "
-    "each combination. tasks are names of the profile's or of task files; models default to the profile's; options override "
-    "the method's recipe; outcome=False shows accuracy without judging it."
+    "ftcompare(methods, tasks, shots, models=None, options=None, grid=None, outcome=True, judged_from=1): the table of a "
+    "suite; its test runs once for each combination. tasks, models and shots are the profile's names or values; models default "
+    "to the profile's; options override the method's recipe, grid has several values of each; outcome=False shows "
+    "accuracy without judging it, as do fewer shots than judged_from."
 )
 
 
@@ -53,25 +56,43 @@ def _askable(method: str, name: str, options: Options) -> None:
 def _of_marker(marker: pytest.Mark, suite: str, profile: Profile) -> Iterator[Case]:
     from pytest_ftcompare import methods
 
-    known = {"methods", "tasks", "shots", "models", "options", "outcome"}
+    known = {"methods", "tasks", "shots", "models", "options", "grid", "outcome", "judged_from"}
     wrong = sorted(set(marker.kwargs) - known)
     missing = sorted({"methods", "tasks", "shots"} - set(marker.kwargs))
     if wrong or missing or marker.args:
         what = f"has no {', '.join(missing)}" if missing else f"does not know {', '.join(wrong) or 'positional values'}"
         raise pytest.Collector.CollectError(f"the marker ftcompare {what}: expected {MARKER.split(':')[0]}")
-    options = tuple(sorted((marker.kwargs.get("options") or {}).items()))
-    for shots in marker.kwargs["shots"]:
-        if not isinstance(shots, int) or shots < 1:
-            raise pytest.Collector.CollectError(f"shots: expected a number of at least 1, got {shots!r}")
-    for task in marker.kwargs["tasks"]:
+    outcome, judged_from = marker.kwargs.get("outcome", True), marker.kwargs.get("judged_from", 1)
+    for task, model, shots, options, method in product(
+        marker.kwargs["tasks"],
+        marker.kwargs.get("models") or profile.models,
+        _shots(marker.kwargs["shots"], profile),
+        _options(marker),
+        marker.kwargs["methods"],
+    ):
         name = profile.tasks.get(task, task)
-        _known("task", name, (*profile.tasks, *tasks.NAMES))
-        for model in marker.kwargs.get("models") or profile.models:
-            for shots in marker.kwargs["shots"]:
-                for method in marker.kwargs["methods"]:
-                    _known("method", method, methods.NAMES)
-                    _askable(method, name, options)
-                    yield Case(suite, method, name, model, shots, options, marker.kwargs.get("outcome", True))
+        _known("task", name, (*profile.tasks, *tasks.names()))
+        _known("method", method, methods.names())
+        _askable(method, name, options)
+        yield Case(suite, method, name, profile.bases.get(model, model), shots, options, outcome and shots >= judged_from)
+
+
+def _shots(given: Any, profile: Profile) -> Sequence[int]:
+    """Numbers of examples: those of the profile where the table names them."""
+    if isinstance(given, str):
+        _known("number of shots", given, profile.shots)
+        given = profile.shots[given]
+    for one in given:
+        if not isinstance(one, int) or one < 1:
+            raise pytest.Collector.CollectError(f"shots: expected a number of at least 1, got {one!r}")
+    return tuple(given)
+
+
+def _options(marker: pytest.Mark) -> list[Options]:
+    """The options of the table, with each combination of its grid."""
+    common = marker.kwargs.get("options") or {}
+    grid = marker.kwargs.get("grid") or {}
+    return [tuple(sorted((common | dict(zip(grid, one, strict=True))).items())) for one in product(*grid.values())]
 
 
 def case_of(item: pytest.Item) -> Case | None:

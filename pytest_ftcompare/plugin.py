@@ -44,6 +44,7 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", parametrize.MARKER)
     settings = config.stash[SETTINGS] = options.make_settings(config)
+    settings.own.add()
     if not _is_worker(config) and not config.option.collectonly:
         if settings.update or settings.new_only:
             try:
@@ -83,7 +84,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     # Only with a table: a test may have a fixture of its own that is called gate.
     if "gate" in metafunc.fixturenames and metafunc.definition.get_closest_marker("ftcompare"):
         cases = parametrize.cases(metafunc, metafunc.config.stash[SETTINGS].profile)
-        stale.note(metafunc.config.stash[SUITES], metafunc, cases)
+        settings = metafunc.config.stash[SETTINGS]
+        stale.note(metafunc.config.stash[SUITES], metafunc, cases, settings.own.profiles.values())
         metafunc.parametrize("gate", cases, ids=[one.id for one in cases], indirect=True)
 
 
@@ -275,6 +277,8 @@ def _whole(findings: Sequence[str]) -> pytest.TestReport:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
+    if SETTINGS in config.stash:
+        config.stash[SETTINGS].own.remove()
     if TOLD in config.stash:  # the workers are gone by now, who have their locks in this folder
         config.stash[TOLD].close()
 

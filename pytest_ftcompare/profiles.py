@@ -1,26 +1,62 @@
-"""Profiles: base models, data, seeds and budget by name, in one table."""
+"""Profiles: base models, data, examples, seeds, budget and precision by name, in one table.
+
+A project's pyproject.toml overrides and adds to it (`own.py`).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+Precision = Literal["float32", "bfloat16"]
+
+# Base models of the hub: the revision that is fetched, and the parameters, from which time and memory are estimated.
+REVISIONS = {
+    "facebook/opt-125m": "27dcfa74d334bc871f3234de431e71c6eeba5dd6",
+    "facebook/opt-350m": "08ab08cc4b72ff5593870b5d527cf4230323703c",
+    "Qwen/Qwen2.5-0.5B": "060db6499f32faf8b98477b0a26969ef7d8b9987",
+    "Qwen/Qwen2.5-1.5B": "8faed761d45a263340a0528343f099c05c9a4323",
+    "Qwen/Qwen2.5-0.5B-Instruct": "7ae557604adf67be50417f59c2c2f167def9a775",
+    "huggyllama/llama-7b": "4782ad278652c7c71b72204d462d6d01eaaf7549",
+    "huggyllama/llama-13b": "bf57045473f207bb1de1ed035ace226f4d9f9bba",
+}
+PARAMETERS = {
+    "pocket/opt-0.4m": 0.4e6,
+    "pocket/opt-1.4m": 1.4e6,
+    "pocket/opt-1.4m-instruct": 1.4e6,
+    "HuggingFaceTB/SmolLM2-135M-Instruct": 135e6,
+    "facebook/opt-125m": 125e6,
+    "facebook/opt-350m": 331e6,
+    "Qwen/Qwen2.5-0.5B": 494e6,
+    "Qwen/Qwen2.5-1.5B": 1.54e9,
+    "Qwen/Qwen2.5-0.5B-Instruct": 494e6,
+    "huggyllama/llama-7b": 6.74e9,
+    "local/llama-7b-tuned": 6.74e9,
+    "huggyllama/llama-13b": 13.0e9,
+}
 
 
 @dataclass(frozen=True)
 class Profile:
-    """A named choice of what a suite's tasks and models are.
+    """A named choice of what a suite's names stand for, and of what a case may use.
 
-    `tasks` maps the names that suites use to the tasks of this profile; `scale` picks each method's recipe; `seeds` is
-    the most that a case may train, and what a baseline holds; `threads` is torch's count in each worker, 0 for the
-    worker's share of the machine; `test_rows` bounds each test split by a fixed draw, 0 for all rows. `memory` and
+    `tasks` maps the names that suites use to the tasks of this profile, `bases` those for base models, `shots` those for
+    numbers of examples; `models` are the base models of the tables that name none. `scale` picks each method's recipe, of
+    which `recipe` overrides fields (`accumulate`, `checkpointing`); `precision` is that of the computation, the weights are
+    float32. `seeds` is what a baseline holds; `threads` is torch's count in each worker, 0 for the worker's share of the
+    machine; `max_length` tokens are read; `test_rows` bounds each test split by a fixed draw, 0 for all rows. `memory` and
     `gpu_memory` are GiB that a worker needs at most, from which `-n auto` suggests a number of workers; `window` is the
-    seconds of a timed window.
+    seconds of a timed window. `revisions` pin what
+    may be fetched from the hub; where there are none, nothing is. `parameters` are the base models' sizes.
     """
 
     name: str
     summary: str
     tasks: Mapping[str, str]
     models: tuple[str, ...]
+    bases: Mapping[str, str]
+    shots: Mapping[str, tuple[int, ...]]
     scale: str
     seeds: int
     threads: int
@@ -29,31 +65,50 @@ class Profile:
     gpu_memory: float
     window: float
     test_rows: int = 0
+    precision: Precision = "float32"
+    recipe: Mapping[str, Any] = field(default_factory=dict)
     needs_hub: bool = False
     revisions: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, float] = field(default_factory=lambda: PARAMETERS)
 
+
+REAL = {"cola": "cola", "mnli": "mnli", "instructions": "alpaca_zh", "sums": "alpaca_zh"}
+SWEEP = (2, 16, 32, 64, 128)  # examples per class of the few-shot study
+
+POCKET = Profile(
+    name="pocket",
+    summary="embedded models and data; minutes on a laptop CPU",
+    tasks={"cola": "pocket_cola", "mnli": "pocket_mnli", "instructions": "pocket_requests", "sums": "pocket_sums"},
+    models=("pocket/opt-1.4m",),
+    bases={"small": "pocket/opt-0.4m", "large": "pocket/opt-1.4m", "tuned": "pocket/opt-1.4m-instruct"},
+    shots={"few": (16, 64), "sweep": SWEEP, "ranks": (64,), "catalogue": (32,), "rows": (120, 400, 800)},
+    scale="pocket",
+    seeds=8,
+    threads=1,
+    max_length=192,
+    memory=1.5,
+    gpu_memory=2,
+    window=1.5,
+)
 
 PROFILES = {
     one.name: one
     for one in (
-        Profile(
-            name="pocket",
-            summary="embedded models and data; minutes on a laptop CPU",
-            tasks={"cola": "pocket_cola", "mnli": "pocket_mnli"},
-            models=("pocket/opt-1.4m",),
-            scale="pocket",
-            seeds=8,
-            threads=1,
-            max_length=192,
-            memory=1.5,
-            gpu_memory=2,
-            window=1.5,
+        POCKET,
+        replace(
+            POCKET,
+            name="pocket-full",
+            summary="the same with the whole grid of the few-shot study and ten seeds; hours",
+            shots={**POCKET.shots, "few": SWEEP, "ranks": SWEEP, "catalogue": (32, 128)},
+            seeds=10,
         ),
         Profile(
             name="local",
             summary="real models and data from the folder --ftcompare-hub",
-            tasks={"cola": "cola", "mnli": "mnli", "blimp": "blimp"},
+            tasks={**REAL, "blimp": "blimp"},
             models=("HuggingFaceTB/SmolLM2-135M-Instruct",),
+            bases=dict.fromkeys(("small", "large", "tuned"), "HuggingFaceTB/SmolLM2-135M-Instruct"),
+            shots={"few": (16, 64), "sweep": (16, 64), "ranks": (64,), "catalogue": (32,), "rows": (60, 200, 400)},
             scale="paper",
             seeds=5,
             threads=0,
@@ -66,22 +121,46 @@ PROFILES = {
         ),
         Profile(
             name="nightly",
-            summary="OPT-125m and 350m from the hub at pinned revisions; one GPU, some hours",
-            tasks={"cola": "cola", "mnli": "mnli"},
+            summary="OPT-125m and 350m, Qwen2.5-0.5B and 1.5B from the hub at pinned revisions; one GPU, some hours",
+            tasks=REAL,
             models=("facebook/opt-125m", "facebook/opt-350m"),
+            bases={"small": "Qwen/Qwen2.5-0.5B", "large": "Qwen/Qwen2.5-1.5B", "tuned": "Qwen/Qwen2.5-0.5B-Instruct"},
+            shots={"few": (16, 64), "sweep": SWEEP, "ranks": (64,), "catalogue": (32,), "rows": (60, 200, 400)},
             scale="paper",
             seeds=8,
             threads=0,
             max_length=128,
             memory=8,
-            gpu_memory=16,
+            gpu_memory=32,
             window=10,
             needs_hub=True,
             # The data sets come from --ftcompare-hub: the hub joins CoLA's two development sets and holds HANS as a script.
-            revisions={
-                "facebook/opt-125m": "27dcfa74d334bc871f3234de431e71c6eeba5dd6",
-                "facebook/opt-350m": "08ab08cc4b72ff5593870b5d527cf4230323703c",
+            revisions=REVISIONS,
+        ),
+        Profile(
+            name="paper",
+            summary="the studies' own sizes: OPT-125m and 350m, LLaMA-7B and 13B, ten seeds; days of a large GPU",
+            tasks=REAL,
+            models=("facebook/opt-125m", "facebook/opt-350m"),
+            bases={"small": "huggyllama/llama-7b", "large": "huggyllama/llama-13b", "tuned": "local/llama-7b-tuned"},
+            shots={
+                "few": SWEEP,
+                "sweep": SWEEP,
+                "ranks": SWEEP,
+                "catalogue": (32, 128),
+                "rows": (600_000, 2_000_000, 4_000_000),
             },
+            scale="paper",
+            seeds=10,
+            threads=0,
+            max_length=1024,
+            memory=64,
+            gpu_memory=140,
+            window=10,
+            precision="bfloat16",
+            recipe={"checkpointing": True},
+            needs_hub=True,
+            revisions=REVISIONS,
         ),
     )
 }

@@ -19,7 +19,7 @@ import pytest
 from pytest_ftcompare import parametrize
 from pytest_ftcompare.case import Case
 from pytest_ftcompare.compare import baseline
-from pytest_ftcompare.profiles import PROFILES
+from pytest_ftcompare.profiles import Profile
 
 
 @dataclass
@@ -45,12 +45,12 @@ class Suite:
 Suites = dict[str, Suite]
 
 
-def note(suites: Suites, metafunc: pytest.Metafunc, cases: Sequence[Case]) -> None:
-    """Take in a test's table as it is collected; `cases` are those of this run's profile."""
+def note(suites: Suites, metafunc: pytest.Metafunc, cases: Sequence[Case], profiles: Iterable[Profile]) -> None:
+    """Take in a test's table as it is collected; `cases` are those of this run's profile, which is one of the `profiles`."""
     if not cases:
         return
     known, anywhere = True, {one.id for one in cases}
-    for profile in PROFILES.values():
+    for profile in profiles:
         try:
             anywhere |= {one.id for one in parametrize.cases(metafunc, profile)}
         except pytest.Collector.CollectError:  # a table that does not fit that profile

@@ -64,6 +64,10 @@ def learn(spreads: Iterable[Spread]) -> Spread:
 def priors(baselines: Sequence[Result]) -> dict[str, Spread]:
     """What the baselines of a suite say of each metric's noise."""
     return {
-        metric: learn(spread([sample.metrics[metric] for sample in one.samples]) for one in baselines if one.outcome)
+        metric: learn(
+            spread([sample.metrics[metric] for sample in one.samples])
+            for one in baselines
+            if one.outcome and all(metric in sample.metrics for sample in one.samples)
+        )
         for metric in METRICS
     }

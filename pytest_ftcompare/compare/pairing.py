@@ -20,7 +20,7 @@ Key = tuple[int, str]  # a seed and the training rows that it drew: another draw
 
 def keyed(samples: Iterable[Sample], metric: str) -> dict[Key, float]:
     """The scores by seed and rows."""
-    return {(one.seed, one.subset): one.metrics[metric] for one in samples}
+    return {(one.seed, one.subset): one.metrics[metric] for one in samples if metric in one.metrics}
 
 
 def _numbers(samples: Iterable[Sample], split: str) -> dict[Key, int]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections import defaultdict
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -39,7 +40,7 @@ class Questioner:
     """Loads the base model for one way of asking, encodes texts, and reads off (rows, classes) logits.
 
     `length` is the most tokens that the model may read, of which a method's own take `reserved`; `options` are given to
-    `from_pretrained`.
+    `from_pretrained`; `precision` is that of the computation.
     """
 
     path: Path
@@ -49,6 +50,7 @@ class Questioner:
     device: torch.device
     reserved: int = 0
     options: Mapping[str, Any] | None = None
+    precision: str = "float32"
 
     def __post_init__(self) -> None:
         wrong = {
@@ -162,12 +164,19 @@ class Questioner:
             return found | {"decoder_input_ids": start}
         return found
 
+    def computing(self) -> AbstractContextManager[Any]:
+        """In which the model computes: what is safe in a lower precision is done in it, the weights stay float32."""
+        if self.precision == "float32":
+            return nullcontext()
+        return torch.autocast(self.device.type, getattr(torch, self.precision))
+
     def logits(self, model: nn.Module, inputs: Inputs) -> torch.Tensor:
         """Scores of the classes, (rows, classes); where an answer is to be written, of the whole vocabulary for its start."""
         found = self.inputs(inputs)
-        if self.ask == "head":
-            return model(**found).logits  # type: ignore[no-any-return]
-        if "logits_to_keep" in accepts(model):
-            found["logits_to_keep"] = 1
-        scores: torch.Tensor = model(**found, use_cache=False).logits[:, -1]
+        with self.computing():
+            if self.ask == "head":
+                return model(**found).logits  # type: ignore[no-any-return]
+            if "logits_to_keep" in accepts(model):
+                found["logits_to_keep"] = 1
+            scores: torch.Tensor = model(**found, use_cache=False).logits[:, -1]
         return scores[:, self.verbalizers] if self.ask == "pattern" else scores

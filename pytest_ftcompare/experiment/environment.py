@@ -58,9 +58,7 @@ def _digest(files: list[Path]) -> str:
 
 def _builds_on(method: str) -> list[Path]:
     """The method's file, then those in `methods/` that it imports, wherever it does, and those that they import."""
-    package = importlib.import_module("pytest_ftcompare.methods")
-    folder = Path(package.__path__[0])
-    found = [folder / f"{package.FILES.get(method, method)}.py"]
+    found = [importlib.import_module("pytest_ftcompare.methods").file_of(method)]
     for file in found:  # grows while it is read
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom) and node.level and node.module:
@@ -75,12 +73,14 @@ def code(method: str, task: str) -> dict[str, str]:
     package = Path(pytest_ftcompare.__file__).parent
     methods = next(Path(entry) / "methods" for entry in pytest_ftcompare.__path__ if (Path(entry) / "methods").is_dir())
     own, *others = _builds_on(method)
-    file = own.relative_to(methods).as_posix()
+    file = f"methods/{own.name}"
+    tasks = package / "tasks"
+    asked = tasks / f"{task}.py"
     return {
-        f"methods/{file}": _digest([own]),
-        **({f"what methods/{file} builds on": _digest(others)} if others else {}),
+        file: _digest([own]),
+        **({f"what {file} builds on": _digest(others)} if others else {}),
         "methods/base.py": _digest([methods / "base.py"]),
-        f"pytest_ftcompare/tasks/{task}.py": _digest([package / "tasks" / f"{task}.py"]),
+        f"pytest_ftcompare/tasks/{task}.py": _digest([asked if asked.is_file() else tasks / "from_files.py"]),
         "pytest_ftcompare/tasks/base.py": _digest([package / "tasks" / "base.py"]),
         "pytest_ftcompare/hub.py": _digest([package / "hub.py"]),
         "pytest_ftcompare/experiment": _digest(list((package / "experiment").glob("*.py"))),

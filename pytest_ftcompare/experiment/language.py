@@ -19,7 +19,8 @@ def _losses(ask: Questioner, model: nn.Module, rows: Rows, predicted: torch.Tens
     """Cross-entropy of the tokens that are to be predicted, averaged over each row's, (rows,); `predicted` and the padded
     rows are (rows, length)."""
     inputs = ask.collate(rows)
-    logits = model(**ask.inputs(inputs), use_cache=False).logits[:, :-1].float()
+    with ask.computing():
+        logits = model(**ask.inputs(inputs), use_cache=False).logits[:, :-1].float()
     wanted = inputs["input_ids"][:, 1:].masked_fill(~predicted[:, 1:], IGNORED)
     losses = cross_entropy(logits.transpose(1, 2), wanted, ignore_index=IGNORED, reduction="none")
     return losses.sum(1) / predicted[:, 1:].sum(1)
@@ -50,6 +51,7 @@ def write(ask: Questioner, model: nn.Module, rows: Rows) -> list[str]:
     writing: Any = model
     inputs = ask.collate(rows)
     ends = {"eos_token_id": ask.tokenizer.eos_token_id, "pad_token_id": ask.tokenizer.pad_token_id}
-    found = writing.generate(**inputs, max_new_tokens=LONGEST, do_sample=False, **ends)
+    with ask.computing():
+        found = writing.generate(**inputs, max_new_tokens=LONGEST, do_sample=False, **ends)
     texts: list[str] = ask.tokenizer.batch_decode(found[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
     return texts

@@ -29,11 +29,13 @@ if TYPE_CHECKING:
     from methods.base import Method, Recipe
 
 
-def _recipe(recipes: Mapping[str, Recipe], case: Case, scale: str) -> Recipe:
-    """The method's recipe at this scale with the case's overrides, each of which must name something that exists."""
-    if scale not in recipes:
-        raise ModelError(f"expected a recipe {scale!r} in methods/{case.method}.py, found {', '.join(recipes)}")
-    recipe = recipes[scale]
+def _recipe(recipes: Mapping[str, Recipe], case: Case, ask: str, setting: Setting) -> Recipe:
+    """The method's recipe at the setting's scale, the one for this way of asking where it has one, with the setting's and the
+    case's overrides, each of which must name something that exists."""
+    found = next((name for name in (f"{setting.scale}, {ask}", setting.scale) if name in recipes), None)
+    if found is None:
+        raise ModelError(f"expected a recipe {setting.scale!r} of the method {case.method}, found {', '.join(recipes)}")
+    recipe = replace(recipes[found], **setting.recipe)
     own = {one.name for one in fields(recipe)} - {"options"}
     for name, value in case.options:
         if name == "ask":
@@ -62,22 +64,21 @@ def _content(folder: Path) -> str:
 
 @cache
 def _examples(
-    task: str, hub: Path | None, revisions: tuple[tuple[str, str], ...], test_rows: int
+    task: tasks.Task, hub: Path | None, revisions: tuple[tuple[str, str], ...], test_rows: int
 ) -> tuple[dict[str, list[tasks.Example]], tuple[str, ...]]:
     """All splits, and what the overlap audit has against them: the training rows without those of a test split, these
     bounded by a draw that is the same everywhere, in the rows' own order."""
-    found = tasks.load(task)
     pinned = dict(revisions)
     splits = {}
-    for name, one in found.splits().items():
+    for name, one in task.splits().items():
         folder = locate("datasets", one.dataset, hub, pinned.get(one.dataset))
-        splits[name] = found.convert(name, read_split(folder, one.split))
-    refused = tuple(overlaps(task, splits))
+        splits[name] = task.convert(name, read_split(folder, one.split))
+    refused = tuple(overlaps(task.name, splits))
     if not refused:
         splits["train"] = without_tested(splits)
     for name, examples in splits.items():
         if name != "train" and 0 < test_rows < len(examples):
-            chosen = random.Random(f"{task} {name}").sample(range(len(examples)), test_rows)
+            chosen = random.Random(f"{task.name} {name}").sample(range(len(examples)), test_rows)
             splits[name] = [examples[at] for at in sorted(chosen)]
     return splits, refused
 
@@ -108,13 +109,20 @@ class Prepared:
     setting: Setting
     refused: tuple[str, ...] = ()
 
+    @property
+    def tests(self) -> dict[str, list[tasks.Example]]:
+        """The rows of each test split."""
+        return {name: rows for name, rows in self.examples.items() if name != "train"}
+
     @classmethod
     def of(cls, case: Case, task: str, method: Method, path: Path, setting: Setting) -> Prepared:
         """The case's method and base model on a task: the case's own, or a source of it."""
         loaded = tasks.load(task)
-        examples, refused = _examples(task, setting.hub, tuple(sorted(setting.revisions.items())), setting.test_rows)
+        examples, refused = _examples(loaded, setting.hub, tuple(sorted(setting.revisions.items())), setting.test_rows)
         device = torch.device(setting.device)
-        ask = Questioner(path, method.ask, loaded, setting.max_length, device, method.reserved, method.load_options())
+        ask = Questioner(
+            path, method.ask, loaded, setting.max_length, device, method.reserved, method.load_options(), setting.precision
+        )
         return cls(case, loaded, examples, method, ask, setting, refused)
 
     def on(self, task: str) -> Prepared:
@@ -149,7 +157,8 @@ class Prepared:
         rows = _digests(self.examples)
         for source in self.method.sources():
             rows |= {f"{source} {name}": value for name, value in _digests(self.on(source).examples).items()}
-        return digest([self.case.identity(), rows, _content(self.ask.path)])
+        other = {} if self.setting.precision == "float32" else {"precision": self.setting.precision}
+        return digest([self.case.identity() | other, rows, _content(self.ask.path)])
 
     def encode(self, examples: list[tasks.Example], support: list[tasks.Example]) -> list[list[int]]:
         """Token ids of the examples as the method renders them."""
@@ -162,7 +171,7 @@ def prepare(case: Case, setting: Setting) -> Prepared:
     torch.set_num_threads(setting.threads)
     method_class = import_module("pytest_ftcompare.methods").load(case.method)
     path = locate("models", case.model, setting.hub, setting.revisions.get(case.model))
-    recipe = _recipe(method_class.recipes, case, setting.scale)
+    recipe = _recipe(method_class.recipes, case, case.ask or method_class.asks[0], setting)
     method = method_class(recipe, case.ask, f"{case.model}@{_content(path)}")
     return Prepared.of(case, case.task, method, path, setting)
 

@@ -16,6 +16,7 @@ from pytest_ftcompare.result import Sample, Trace, digest, pack, rounded
 
 FIRST = 4  # steps kept one by one
 BLOCKS = 8  # means that make the loss curve
+SUFFIXES = {"test": "", "ood": "_ood"}  # of a metric's name
 
 
 def trace_of(steps: list[Step]) -> Trace:
@@ -45,8 +46,8 @@ def run_seed(prepared: Prepared, seed: int, progress: Progress, stream: int = 0)
     correct: dict[str, str] = {}
     predicted: dict[str, list[int]] = {}
     choices: dict[str, list[int] | list[str]] = {}
-    for split, suffix in (("test", ""), ("ood", "_ood")):
-        examples = prepared.examples[split]
+    for split, examples in prepared.tests.items():
+        suffix = SUFFIXES[split]
         found = evaluate(model, prepared.ask, prepared.encode(examples, trial.support), examples)
         if not math.isfinite(found.loss):
             raise TrainingError(f"expected finite scores on the {split} split, some are not (seed {seed})")

@@ -30,8 +30,8 @@ class Overheard(Trial):
 def shown(prepared: Prepared) -> Iterator[str]:
     """A sentence where a test row's text tells its answer, or where a teacher is told no more than its student."""
     trial = Overheard(prepared, 0, prepared.case.shots)
-    for split in ("test", "ood"):
-        for example in prepared.examples[split][:ROWS]:
+    for split, rows in prepared.tests.items():
+        for example in rows[:ROWS]:
             if _tells(prepared, example, trial.support):
                 yield (
                     f"answer shown: expected {prepared.method.name} to render a row without its answer, row "

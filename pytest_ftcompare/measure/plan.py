@@ -79,7 +79,7 @@ def fake(method_name: str, config: PreTrainedConfig, rows: int, length: int, dty
     task, device = tasks.load(TASK), torch.device("cpu")
     examples = {"train": [tasks.Example({"sentence": ""}, at % len(task.labels)) for at in range(rows)]}
     name, options = Path(config.model_type), method.load_options()
-    ask = FakeQuestioner(name, method.ask, task, length, device, method.reserved, options, config, dtype)
+    ask = FakeQuestioner(name, method.ask, task, length, device, method.reserved, options, shape=config, dtype=dtype)
     return Prepared(Case("plan", method_name, TASK, config.model_type, rows), task, examples, method, ask, Setting("paper"))
 
 

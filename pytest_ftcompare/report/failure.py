@@ -55,7 +55,7 @@ def _findings(judgement: Judgement) -> Iterator[str]:
     for one in judgement.comparisons:
         yield f"  {change(one)}"
     if not judgement.comparisons and judgement.scores:
-        yield f"  accuracy {judgement.scores['accuracy']:.1%}, out of domain {judgement.scores['accuracy_ood']:.1%}"
+        yield "  " + ", ".join(f"{NAMES[name]} {score:.1%}" for name, score in judgement.scores.items() if name in NAMES)
     for reading in cost.moved(judgement):
         yield f"  {cost.change(reading)}"
     if judgement.began and judgement.verdict != "invalid":

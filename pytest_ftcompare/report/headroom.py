@@ -31,7 +31,8 @@ def table(folder: Path) -> Iterator[str]:
         result = Result.from_json(file.read_text(encoding="utf-8"))
         cells = [result.suite, f"`{result.id}`", str(len(result.samples)), f"{result.majority['test']:.1%}"]
         for name in ("accuracy", "accuracy_ood"):
-            cells.append(mean_and_sd([one.metrics[name] for one in result.samples]))
+            scores = [one.metrics[name] for one in result.samples if name in one.metrics]
+            cells.append(mean_and_sd(scores) if scores else "")
         cells.append("; ".join(judgeable(result)) or "passed" if result.outcome else "not judged")
         yield f"| {' | '.join(cells)} |"
 

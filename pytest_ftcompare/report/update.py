@@ -63,6 +63,8 @@ def _metrics(old: Result | None, new: Result) -> Iterator[tuple[str, str]]:
     if old is not None and len(old.samples) != len(new.samples):
         seeds = f"{len(old.samples)} -> {seeds}"
     for metric, name in NAMES.items():
+        if any(metric not in one.metrics for one in new.samples):
+            continue
         after = _score(new, metric)
         before = _score(old, metric) if old is not None and old.samples else None
         same = old is not None and old.samples == new.samples

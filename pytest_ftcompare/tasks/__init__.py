@@ -1,4 +1,4 @@
-"""The tasks by name: one file each. `NAMES` is literal, so that collecting imports none of them."""
+"""The tasks by name: one file each, and those that a project adds. `NAMES` is literal, so that collecting imports none."""
 
 from __future__ import annotations
 
@@ -7,17 +7,40 @@ from importlib import import_module
 
 from pytest_ftcompare.tasks.base import DataError, Example, Row, Source, Task, few_shot
 
-NAMES = ("pocket_cola", "pocket_mnli", "pocket_sst", "pocket_ner", "pocket_instructions", "cola", "mnli", "blimp")
+NAMES = (
+    "pocket_cola",
+    "pocket_mnli",
+    "pocket_sst",
+    "pocket_ner",
+    "pocket_instructions",
+    "pocket_requests",
+    "pocket_sums",
+    "cola",
+    "mnli",
+    "blimp",
+)
+ADDED: dict[str, Task] = {}  # the project's own (`own.py`)
+
+
+def names() -> tuple[str, ...]:
+    """All tasks that can be named now."""
+    return (*NAMES, *ADDED)
+
+
+def load(name: str) -> Task:
+    """The task of that name."""
+    if name in ADDED:
+        return ADDED[name]
+    if name not in NAMES:
+        raise LookupError(f"no task is called {name!r}: expected one of {', '.join(names())}")
+    return _shipped(name)
 
 
 @cache
-def load(name: str) -> Task:
-    """The task of that name."""
-    if name not in NAMES:
-        raise LookupError(f"no task is called {name!r}: expected one of {', '.join(NAMES)}")
+def _shipped(name: str) -> Task:
     task = import_module(f"pytest_ftcompare.tasks.{name}").TASK
     assert isinstance(task, Task)
     return task
 
 
-__all__ = ["NAMES", "DataError", "Example", "Row", "Source", "Task", "few_shot", "load"]
+__all__ = ["ADDED", "NAMES", "DataError", "Example", "Row", "Source", "Task", "few_shot", "load", "names"]

@@ -38,7 +38,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Task:
-    """A data set with an in-domain test split and an out-of-domain one.
+    """A data set with an in-domain test split and, mostly, an out-of-domain one.
 
     `plain` is the text for a classification head; `pattern` ends where the language model is to continue with one of
     `verbalizers` (one token each, in the order of `labels`; Schick and Schütze 2021, arXiv:2001.07676); `instruction` says
@@ -49,7 +49,7 @@ class Task:
     labels: tuple[str, ...]
     train: Source
     test: Source
-    ood: Source
+    ood: Source | None = None
     plain: str = ""
     pattern: str = ""
     instruction: str = ""
@@ -59,7 +59,8 @@ class Task:
     notes: str = field(default="", compare=False)
 
     def splits(self) -> dict[str, Source]:
-        return {"train": self.train, "test": self.test, "ood": self.ood}
+        found = {"train": self.train, "test": self.test, "ood": self.ood}
+        return {name: one for name, one in found.items() if one is not None}
 
     def convert(self, split: str, rows: Iterable[Row]) -> list[Example]:
         """The examples of a split; a missing column or an unknown label is a `DataError` that names the row."""
