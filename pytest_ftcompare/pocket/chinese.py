@@ -37,7 +37,7 @@ class Sentence:
     wrong: str
 
 
-def _noun_phrase(rng: Rng, animate: bool) -> Sentence:
+def noun_phrase(rng: Rng, animate: bool) -> Sentence:
     noun = rng.choice([name for name, entry in NOUNS.items() if entry[3] or not animate])
     classifier, singular, plural, _ = NOUNS[noun]
     number = rng.choice(tuple(NUMBERS))
@@ -48,13 +48,13 @@ def _noun_phrase(rng: Rng, animate: bool) -> Sentence:
 
 def sentence(rng: Rng) -> Sentence:
     """Subject and verb, perhaps an object, with a Chinese full stop."""
-    subject = _noun_phrase(rng, True)
+    subject = noun_phrase(rng, True)
     if rng.random() < 0.5:
         verb = rng.choice(tuple(INTRANSITIVE))
         english = f"{subject.english} {INTRANSITIVE[verb]} ."
         return Sentence(f"{subject.text}{verb}。", english, f"{subject.wrong}{verb}。")
     verb = rng.choice(tuple(TRANSITIVE))
-    target = _noun_phrase(rng, False)
+    target = noun_phrase(rng, False)
     english = f"{subject.english} {TRANSITIVE[verb]} {target.english} ."
     wrong = f"{subject.text}{verb}{target.wrong}。" if rng.random() < 0.5 else f"{subject.wrong}{verb}{target.text}。"
     return Sentence(f"{subject.text}{verb}{target.text}。", english, wrong)

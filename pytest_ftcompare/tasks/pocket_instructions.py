@@ -8,17 +8,18 @@ from pytest_ftcompare.tasks.base import Example, Row, Source, Task
 HELD_OUT = ("en-kind", "en-opposite", "en-plural")
 
 
-def _example(row: Row) -> list[Example]:
+def example(row: Row, _: int) -> list[Example]:
+    """The request with its answer, grouped by its kind."""
     text = prompt(row["kind"], row["instruction"], row["input"])
     return [Example({"prompt": text}, answer(row["kind"], row["output"]), row["kind"])]
 
 
-def _in_domain(row: Row, _: int) -> list[Example]:
-    return [] if row["kind"] in HELD_OUT else _example(row)
+def _in_domain(row: Row, index: int) -> list[Example]:
+    return [] if row["kind"] in HELD_OUT else example(row, index)
 
 
-def _held_out(row: Row, _: int) -> list[Example]:
-    return _example(row) if row["kind"] in HELD_OUT else []
+def _held_out(row: Row, index: int) -> list[Example]:
+    return example(row, index) if row["kind"] in HELD_OUT else []
 
 
 TASK = Task(

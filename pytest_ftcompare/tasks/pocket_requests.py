@@ -1,0 +1,17 @@
+"""General requests in two scripts, answered in writing; out of domain: held-out words, longer lists and sentences."""
+
+from __future__ import annotations
+
+from pytest_ftcompare.tasks.base import Source, Task
+from pytest_ftcompare.tasks.pocket_instructions import example
+
+TASK = Task(
+    name="pocket_requests",
+    labels=(),
+    train=Source("pocket/requests", "train", example),
+    test=Source("pocket/requests", "test", example),
+    ood=Source("pocket/requests", "ood", example),
+    plain="{prompt}",
+    pattern="{prompt}",
+    written=True,
+)

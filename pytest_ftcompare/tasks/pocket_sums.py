@@ -1,0 +1,17 @@
+"""Sums in words, a domain that no general request holds, answered in writing; out of domain: held-out nouns, three terms."""
+
+from __future__ import annotations
+
+from pytest_ftcompare.tasks.base import Source, Task
+from pytest_ftcompare.tasks.pocket_instructions import example
+
+TASK = Task(
+    name="pocket_sums",
+    labels=(),
+    train=Source("pocket/sums", "train", example),
+    test=Source("pocket/sums", "test", example),
+    ood=Source("pocket/sums", "ood", example),
+    plain="{prompt}",
+    pattern="{prompt}",
+    written=True,
+)
