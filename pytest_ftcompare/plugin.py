@@ -16,6 +16,7 @@ from pytest_ftcompare.case import Case
 from pytest_ftcompare.compare import baseline
 from pytest_ftcompare.compare.verdict import FAILING, Judgement
 from pytest_ftcompare.live import Live, Told, make_live, make_told
+from pytest_ftcompare.machine import Machine
 from pytest_ftcompare.measure import device, host
 from pytest_ftcompare.options import Settings
 from pytest_ftcompare.report.failure import explain, wrapped
@@ -29,6 +30,7 @@ SESSION = pytest.StashKey[Session]()
 LIVE = pytest.StashKey[Live]()
 TOLD = pytest.StashKey[Told]()
 REPORT = pytest.StashKey[str]()
+MACHINE = pytest.StashKey[Machine]()
 SUITES = pytest.StashKey[stale.Suites]()
 
 
@@ -92,12 +94,24 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.hookimpl(tryfirst=True)  # before pytest-benchmark looks which tests have its fixture
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     parametrize.check_distinct(items)
+    if any(parametrize.case_of(item) for item in items):
+        machine = config.stash[MACHINE] = Machine(config.stash[SETTINGS])
+        kept = [item for item in items if (case := parametrize.case_of(item)) is None or machine.holds(case)]
+        if left := [item for item in items if item not in kept]:
+            config.hook.pytest_deselected(items=left)
+            items[:] = kept
     if not config.pluginmanager.has_plugin("pytest-benchmark"):
         return
     for item in items:
         case = parametrize.case_of(item)
         if isinstance(item, pytest.Function) and case is not None and case.timed:
             item.fixturenames = [*item.fixturenames, "benchmark"]  # so that --benchmark-only and -skip know it
+
+
+def pytest_report_collectionfinish(config: pytest.Config, items: Sequence[pytest.Item]) -> list[str]:
+    if MACHINE not in config.stash or not config.option.collectonly:
+        return []
+    return list(config.stash[MACHINE].lines(filter(None, map(parametrize.case_of, items))))
 
 
 @pytest.hookimpl(optionalhook=True, tryfirst=True)

@@ -60,11 +60,21 @@ def choose(worker: int, environ: MutableMapping[str, str]) -> str | None:
     return environ[VARIABLE]
 
 
-def free_gpu_memory(devices: Sequence[str]) -> list[int]:
-    """Free bytes of each device that `visible` names, without those that cannot be read."""
+def _memory(devices: Sequence[str]) -> list[tuple[int, int]]:
+    """Used and all bytes of each device that `visible` names, without those that cannot be read."""
     opened = [nvml.open_gpu(device) for device in devices]
     found = [None if isinstance(gpu, nvml.Unread) else gpu.memory() for gpu in opened]
-    return [total - used for used, total in (one for one in found if one is not None)]
+    return [one for one in found if one is not None]
+
+
+def free_gpu_memory(devices: Sequence[str]) -> list[int]:
+    """Free bytes of each device that `visible` names and NVML can read."""
+    return [total - used for used, total in _memory(devices)]
+
+
+def gpu_memory(devices: Sequence[str]) -> list[int]:
+    """All bytes of each device that `visible` names and NVML can read."""
+    return [total for _, total in _memory(devices)]
 
 
 def suggested_workers(cpus: int, memory: int, gpus: Sequence[int], need: int, gpu_need: int) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 ROOT = Path("/")
+LIMITS = ("memory.max", "memory.limit_in_bytes")  # of a control group, by version
 
 
 def _text(file: Path) -> str:
@@ -55,6 +56,12 @@ def available_memory(root: Path = ROOT) -> int:
         if limit is not None and used is not None:
             left.append(max(0, limit - used + _fields(_text(folder / "memory.stat")).get(names[2], 0)))
     return min(left)
+
+
+def memory(root: Path = ROOT) -> int:
+    """Bytes of the machine, or what its control groups allow; 0 where none can say."""
+    limits = [_number(_text(folder / name)) for folder in _groups(root, "memory") for name in LIMITS]
+    return min([_all_memory(), *(one for one in limits if one is not None)])
 
 
 def _all_memory() -> int:
