@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 Options = tuple[tuple[str, Any], ...]
+ENGINES = ("loop", "trainer")  # this project's own loop, and transformers.Trainer
 
 
 @dataclass(frozen=True)
@@ -13,7 +14,7 @@ class Case:
     """One (method, task, model, shots, options) of a suite.
 
     `options` override the method's recipe, by field or by its own option names; the option `ask` says in which of the
-    method's ways the model is asked. `outcome=False` declares that the case has
+    method's ways the model is asked, the option `engine` what trains it. `outcome=False` declares that the case has
     no headroom: its accuracy is shown, never judged. A `timed` case carries the cost of its method for its suite.
     """
 
@@ -36,6 +37,11 @@ class Case:
     def ask(self) -> str | None:
         """The way of asking, None for the method's first."""
         return dict(self.options).get("ask")
+
+    @property
+    def engine(self) -> str:
+        """What trains the case, one of `ENGINES`."""
+        return str(dict(self.options).get("engine", ENGINES[0]))
 
     def identity(self) -> dict[str, Any]:
         """What makes two results the same experiment, besides the data's and base model's content."""

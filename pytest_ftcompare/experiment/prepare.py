@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from pytest_ftcompare import tasks
-from pytest_ftcompare.case import Case
+from pytest_ftcompare.case import ENGINES, Case
 from pytest_ftcompare.experiment.ask import Questioner
 from pytest_ftcompare.experiment.base_model import Loaded
 from pytest_ftcompare.experiment.model import ModelError
@@ -38,7 +38,7 @@ def _recipe(recipes: Mapping[str, Recipe], case: Case, ask: str, setting: Settin
     recipe = replace(recipes[found], **setting.recipe)
     own = {one.name for one in fields(recipe)} - {"options"}
     for name, value in case.options:
-        if name == "ask":
+        if name in ("ask", "engine"):
             continue
         if name in own:
             recipe = replace(recipe, **{name: value})
@@ -169,6 +169,8 @@ class Prepared:
 def prepare(case: Case, setting: Setting) -> Prepared:
     """Read and check what the case needs; nothing is trained."""
     torch.set_num_threads(setting.threads)
+    if case.engine not in ENGINES:
+        raise ModelError(f"case {case.id}: expected the option engine to be {' or '.join(ENGINES)}, got {case.engine!r}")
     method_class = import_module("pytest_ftcompare.methods").load(case.method)
     path = locate("models", case.model, setting.hub, setting.revisions.get(case.model))
     recipe = _recipe(method_class.recipes, case, case.ask or method_class.asks[0], setting)

@@ -7,10 +7,11 @@ from itertools import pairwise
 
 import torch
 
+from pytest_ftcompare.case import Case
 from pytest_ftcompare.experiment.drawn import subset
 from pytest_ftcompare.experiment.evaluate import evaluate
 from pytest_ftcompare.experiment.prepare import Prepared
-from pytest_ftcompare.experiment.train import Progress, Step, TrainingError, train
+from pytest_ftcompare.experiment.train import Engine, Progress, Step, TrainingError, train
 from pytest_ftcompare.experiment.trial import Trial
 from pytest_ftcompare.result import Sample, Trace, digest, pack, rounded
 
@@ -28,6 +29,15 @@ def trace_of(steps: list[Step]) -> Trace:
     return Trace(digest([[one.loss, one.norm] for one in steps]), first, curve)
 
 
+def engine(case: Case) -> Engine:
+    """What trains the case."""
+    if case.engine == "trainer":
+        from pytest_ftcompare.experiment import hf_trainer  # transformers.Trainer takes seconds to import
+
+        return hf_trainer.train
+    return train
+
+
 def run_seed(prepared: Prepared, seed: int, progress: Progress, stream: int = 0) -> Sample:
     """Train and evaluate one seed; raises `TrainingError` where a loss or a score is not finite.
 
@@ -39,7 +49,7 @@ def run_seed(prepared: Prepared, seed: int, progress: Progress, stream: int = 0)
     steps: list[Step] = []
     if prepared.method.trains:
         for stage in prepared.method.stages(model, trial):
-            steps += train(model, prepared.method, trial.check(stage), seed + stream, progress)
+            steps += engine(prepared.case)(model, prepared.method, trial.check(stage), seed + stream, progress)
 
     progress(0, 0, 0.0)
     metrics: dict[str, float] = {}

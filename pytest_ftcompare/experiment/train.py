@@ -1,6 +1,7 @@
-"""The training loop: the only one, for every method. What is timed is its update, not a copy of it.
+"""The training loop: the only one of our own, for every method. What is timed is its update, not a copy of it.
 
 Order, dropout and the new head depend on the seed alone, so on a CPU the same seed on the same stack repeats to the last bit.
+`hf_trainer.py` trains the same stages with transformers.Trainer.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from methods.base import Method, Recipe
 
 Progress = Callable[[int, int, float], None]  # step, steps, loss; zeros when evaluation begins
+Engine = Callable[[nn.Module, "Method", Stage, int, Progress], list["Step"]]  # `train`, and what stands in for it
 
 
 class TrainingError(RuntimeError):
@@ -33,6 +35,16 @@ class Step:
 
     loss: float
     norm: float
+
+
+def finite(step: Step, number: int, steps: int, seed: int, recipe: Recipe) -> Step:
+    """The step; a loss or norm that is not finite is a `TrainingError`."""
+    if not (math.isfinite(step.loss) and math.isfinite(step.norm)):
+        raise TrainingError(
+            f"expected a finite loss and gradient norm, got {step.loss:g} and {step.norm:g} at step {number} of {steps} "
+            f"(seed {seed}): lower the learning rate {recipe.lr:g}, or look at what changed"
+        )
+    return step
 
 
 def trainable(model: nn.Module) -> dict[str, nn.Parameter]:
@@ -94,13 +106,7 @@ class Training:
         self.method.after_step(self.model, self.number, self.steps)
         self.optimizer.zero_grad()
         *parts, size = torch.stack([*losses, norm.to(losses[0].dtype)]).tolist()
-        step = Step(sum(parts), size)
-        if not (math.isfinite(step.loss) and math.isfinite(step.norm)):
-            raise TrainingError(
-                f"expected a finite loss and gradient norm, got {step.loss:g} and {step.norm:g} at step {self.number} of "
-                f"{self.steps} (seed {self.seed}): lower the learning rate {recipe.lr:g}, or look at what changed"
-            )
-        return step
+        return finite(Step(sum(parts), size), self.number, self.steps, self.seed, recipe)
 
 
 def train(model: nn.Module, method: Method, stage: Stage, seed: int, progress: Progress) -> list[Step]:

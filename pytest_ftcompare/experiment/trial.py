@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from pytest_ftcompare import tasks
-from pytest_ftcompare.experiment.ask import Rows
+from pytest_ftcompare.experiment.ask import Inputs, Rows
 from pytest_ftcompare.experiment.evaluate import class_logits
 from pytest_ftcompare.experiment.language import answer_loss, text_loss, with_answers
 from pytest_ftcompare.experiment.model import ModelError
@@ -22,6 +22,17 @@ if TYPE_CHECKING:
     from methods.base import Recipe
 
 Loss = Callable[[nn.Module, Rows, torch.Tensor], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A loss that the model computes of itself, too, and the same: from `inputs`, which have its labels."""
+
+    loss: Loss
+    inputs: Callable[[Rows, torch.Tensor], Inputs]
+
+    def __call__(self, model: nn.Module, rows: Rows, targets: torch.Tensor) -> torch.Tensor:
+        return self.loss(model, rows, targets)
 
 
 @dataclass(frozen=True)
@@ -97,7 +108,12 @@ class Trial:
         def loss(model: nn.Module, rows: Rows, targets: torch.Tensor) -> torch.Tensor:
             return method.loss(ask.logits(model, ask.collate(rows)), targets) + method.penalty(model)
 
-        return Stage(recipe, self.rows, method.targets(self), loss)
+        def inputs(rows: Rows, targets: torch.Tensor) -> Inputs:
+            return ask.collate(rows) | {"labels": targets}
+
+        plain = not any(hook in vars(kind) for kind in type(method).__mro__[:-2] for hook in ("loss", "penalty"))
+        whole = Labelled(loss, inputs) if plain and ask.ask == "head" else loss
+        return Stage(recipe, self.rows, method.targets(self), whole)
 
     def _answer_stage(self, recipe: Recipe) -> Stage:
         """Writing the sample's answers; a target is the number of an answer's tokens."""
