@@ -50,8 +50,9 @@ class Summary:
 
     @property
     def settings(self) -> dict[str, object]:
-        """What a suite's table varies in cases on the same rows."""
-        return {"method": self.identity["method"], "shots": self.identity["shots"], **self.identity["options"]}
+        """What a suite's table varies in cases on the same rows, and should change what is computed: engines should not."""
+        options = {name: value for name, value in self.identity["options"].items() if name != "engine"}
+        return {"method": self.identity["method"], "shots": self.identity["shots"], **options}
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,8 @@ def _alike(first: dict[str, str], second: dict[str, str]) -> int:
 def _unmoved(first: Summary, second: Summary) -> Iterator[Finding]:
     """Another method, number of shots or option must change what is computed, and what is predicted: two models may agree on
     every row of one seed by chance, of `SEEDS` they do not."""
+    if first.settings == second.settings:
+        return
     if _alike(first.traces, second.traces):
         what = "trained alike to the last bit"
     elif first.outcome and second.outcome and (count := _alike(first.predictions, second.predictions)) >= SEEDS:

@@ -98,3 +98,10 @@ def test_rows_besides_the_sample_are_a_note_and_no_finding():
     assert budgets([case("full"), extra]) == [
         "adapter_fusion-cola-opt-n2 also learned from 256 rows of cola, unlabelled, 128 rows of mnli"
     ]
+
+
+def test_two_engines_of_a_case_may_compute_the_same():
+    loop, trainer = (case(trace="one", predictions="one", **options) for options in ({}, {"engine": "trainer"}))
+    assert across([loop, trainer]) == []
+    (found,) = across([trainer, case(r=64, trace="one")])
+    assert "expected r the method's own -> 64" in found.sentence
