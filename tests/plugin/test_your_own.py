@@ -1,0 +1,147 @@
+"""docs/your-own.md as its reader follows it, in a folder of their own; and what a table may not say."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from pytest_ftcompare import methods, own, tasks
+from pytest_ftcompare.hub import EMBEDDED
+from pytest_ftcompare.profiles import PROFILES
+
+PAGE = Path(__file__).parents[2] / "docs" / "your-own.md"
+ROWS = EMBEDDED / "datasets" / "pocket" / "sst" / "train.jsonl"
+
+
+@pytest.fixture
+def project(pytester):
+    """The page's files, with rows in the pocket language."""
+    text = PAGE.read_text()
+    toml, method, suite = re.findall(r"```(?:toml|python)\n(.*?)```", text, re.DOTALL)
+    rows = [json.loads(line) for line in ROWS.read_text().splitlines()][:500]
+    tickets = "".join(f"{json.dumps({'text': one['sentence'], 'kind': ('calm', 'urgent')[one['label']]})}\n" for one in rows)
+    files = {
+        "pyproject.toml": toml,
+        "ours/last_layer.py": method,
+        "suites/test_ours.py": suite,
+        "data/tickets.jsonl": tickets,
+    }
+    for name, content in files.items():
+        file = pytester.path / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(content)
+    return pytester
+
+
+def run(project, *arguments):
+    return project.runpytest_inprocess(
+        *("-p", "pytest_ftcompare.plugin", "-p", "no:cacheprovider", "--ftcompare-window=0", "suites", *arguments)
+    )
+
+
+def test_the_page_works_word_for_word(project):
+    listed = run(project, "--collect-only", "-q")
+    listed.stdout.fnmatch_lines(
+        ["*[[]last_layer-tickets-opt-1.4m-n32[]]", "ours: 3 cases, a seed of each about * of a CPU core *"]
+    )
+    made = run(project, "--update-baselines", "--ftcompare-seeds=3", "-k", "last_layer")
+    made.stdout.fnmatch_lines(["*1 baseline written*"])
+    kept = json.loads((project.path / "baselines/cpu/ours/last_layer-tickets-opt-1.4m-n32.json").read_text())
+    assert "accuracy_ood" not in kept["samples"][0]["metrics"]
+    held = run(project, "-k", "last_layer")
+    held.stdout.fnmatch_lines(["*1 case: 1 same.*"])
+    assert held.ret == 0
+    assert not methods.ADDED and not tasks.ADDED, "the next session knows nothing of this one's"
+
+
+def test_a_row_of_a_single_file_stays_on_its_side_when_others_come(project):
+    def sides():
+        task = own.read(project.path).tasks["tickets"]
+        rows = [json.loads(line) for line in (project.path / "data/tickets.jsonl").read_text().splitlines()]
+        return [{one.fields["text"] for one in task.convert(split, rows)} for split in ("train", "test")]
+
+    train, test = sides()
+    assert not train & test
+    assert 0.1 < len(test) / len(train | test) < 0.3
+    file = project.path / "data/tickets.jsonl"
+    file.write_text('{"text": "a new one", "kind": "calm"}\n' + file.read_text())
+    more = sides()
+    assert train <= more[0]
+    assert test <= more[1]
+
+
+def test_a_profile_joins_its_tables_with_those_of_its_base(project):
+    mine = own.read(project.path).profiles["ours"]
+    assert mine.shots["few"] == (32,)
+    assert mine.shots["sweep"] == PROFILES["pocket"].shots["sweep"]
+    assert mine.seeds == 5
+    assert mine.max_length == PROFILES["pocket"].max_length
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ('base = "pocket"', 'base = "poket"', "*expected base to be one of pocket, *, got 'poket'*"),
+        ("seeds = 5", 'seeds = "five"', "*profiles.ours*: expected seeds to be a whole number, got 'five'*"),
+        ("seeds = 5", "sedes = 5", "*profiles.ours*: expected base, *; found sedes*"),
+        (
+            '"data/tickets.jsonl"',
+            '"data/none.jsonl"',
+            "*tickets*: expected the train rows in *none.jsonl, there is no such file*",
+        ),
+        ('plain = "{text}"', "", "*tickets*: expected a pattern such as *"),
+        ('plain = "{text}"', 'plain = "text"', "*tickets*: expected a pattern that names columns in braces, got 'text'*"),
+        ('plain = "{text}"', 'plain = "{text"', "*tickets*: expected a pattern with columns' names in braces*"),
+        ('labels = ["calm", "urgent"]', "", "*tickets*: expected labels*or answer*"),
+        ('plain = "{text}"', 'plain = "{text}"\nverbalizers = [" no"]', "*as many verbalizers as labels, 2, got 1*"),
+        ('plain = "{text}"', 'plain = "{text}"\ncolour = "red"', "*tickets*found colour*"),
+        ('"ours/last_layer.py"', '"ours/first_layer.py"', "*expected the Python file of last_layer at *first_layer.py*"),
+        ("last_layer =", "lora =", "*expected another name than lora for a method*"),
+        ("tasks.tickets", "tasks.cola", "*expected another name than cola for a task*"),
+        ("[tool.ftcompare.methods]", "[tool.ftcompare.method]", "*expected profiles, tasks, methods in *found method*"),
+        ("[tool.ftcompare.methods]", "[tool.ftcompare.methods", "*pyproject.toml is not TOML*"),
+    ],
+)
+def test_a_table_that_cannot_be_is_a_usage_error_of_one_sentence(project, old, new, sentence):
+    file = project.path / "pyproject.toml"
+    assert old in file.read_text()
+    project.makeini("[pytest]\nftcompare_profile = ours\n")  # or pytest itself would stumble over what is no TOML
+    file.write_text(file.read_text().replace(old, new))
+    result = run(project)
+    assert result.ret == 4
+    result.stderr.fnmatch_lines([sentence])
+    assert "Traceback" not in result.stderr.str()
+
+
+@pytest.mark.parametrize(
+    ("row", "sentence"),
+    [
+        (b'{"txt": "x", "kind": "calm"}', "*expected a column 'text' in *tickets.jsonl*row 0 has *txt*"),
+        (b'{"text": "x", "kind": "angry"}', "*expected a label in 0..1 (calm, urgent) in *row 0 has 'angry'*"),
+        (b"", "*has no row that the task can use*"),
+        (b'{"text": "\xff", "kind": "calm"}', "*expected UTF-8 in *tickets.jsonl*"),
+        (b'{"text": "x"', "*expected one JSON object a line in *line 1 is not JSON*"),
+    ],
+    ids=["column", "label", "empty", "not UTF-8", "not JSON"],
+)
+def test_rows_that_cannot_be_used_are_one_sentence(project, row, sentence):
+    (project.path / "data/tickets.jsonl").write_bytes(row)
+    result = run(project, "-k", "full", "--benchmark-disable")
+    result.stdout.fnmatch_lines([sentence])
+    result.stdout.no_fnmatch_line("*Traceback*")
+    assert result.ret == 1
+
+
+def test_a_method_whose_file_has_no_such_method_is_one_sentence(project):
+    file = project.path / "ours/last_layer.py"
+    file.write_text(file.read_text().replace('name = "last_layer"', 'name = "lastlayer"'))
+    result = run(project, "-k", "last_layer", "--benchmark-disable")
+    result.stdout.fnmatch_lines(["*expected a method with name = 'last_layer' in METHODS, found lastlayer*"])
+
+
+def test_a_very_long_line_is_a_row_like_others(project):
+    file = project.path / "data/tickets.jsonl"
+    file.write_text(json.dumps({"text": "good " * 2_000_000, "kind": "calm"}) + "\n" + file.read_text())
+    result = run(project, "-k", "last_layer", "--benchmark-disable")
+    result.stdout.fnmatch_lines(["*1 case: 1 new.*"])
