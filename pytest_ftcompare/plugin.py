@@ -7,6 +7,7 @@ import os
 import warnings
 from collections.abc import Callable, Generator, Sequence
 from functools import partial
+from itertools import compress
 from typing import Any
 
 import pytest
@@ -96,10 +97,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     parametrize.check_distinct(items)
     if any(parametrize.case_of(item) for item in items):
         machine = config.stash[MACHINE] = Machine(config.stash[SETTINGS])
-        kept = [item for item in items if (case := parametrize.case_of(item)) is None or machine.holds(case)]
-        if left := [item for item in items if item not in kept]:
-            config.hook.pytest_deselected(items=left)
-            items[:] = kept
+        fits = [(case := parametrize.case_of(item)) is None or machine.holds(case) for item in items]
+        if not all(fits):
+            config.hook.pytest_deselected(items=[*compress(items, (not one for one in fits))])
+            items[:] = compress(items, fits)
     if not config.pluginmanager.has_plugin("pytest-benchmark"):
         return
     for item in items:

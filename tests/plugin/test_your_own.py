@@ -11,7 +11,7 @@ from pytest_ftcompare.hub import EMBEDDED
 from pytest_ftcompare.profiles import PROFILES
 
 PAGE = Path(__file__).parents[2] / "docs" / "your-own.md"
-ROWS = EMBEDDED / "datasets" / "pocket" / "sst" / "train.jsonl"
+ROWS = EMBEDDED / "datasets" / "pocket" / "cola" / "train.jsonl"
 
 
 @pytest.fixture
@@ -42,9 +42,7 @@ def run(project, *arguments):
 
 def test_the_page_works_word_for_word(project):
     listed = run(project, "--collect-only", "-q")
-    listed.stdout.fnmatch_lines(
-        ["*[[]last_layer-tickets-opt-1.4m-n32[]]", "ours: 3 cases, a seed of each about * of a CPU core *"]
-    )
+    listed.stdout.fnmatch_lines(["ours: 3 cases, a seed of each about * of a CPU core *", "*last_layer-tickets-opt-1.4m-n32*"])
     made = run(project, "--update-baselines", "--ftcompare-seeds=3", "-k", "last_layer")
     made.stdout.fnmatch_lines(["*1 baseline written*"])
     kept = json.loads((project.path / "baselines/cpu/ours/last_layer-tickets-opt-1.4m-n32.json").read_text())
@@ -100,13 +98,11 @@ def test_a_profile_joins_its_tables_with_those_of_its_base(project):
         ("last_layer =", "lora =", "*expected another name than lora for a method*"),
         ("tasks.tickets", "tasks.cola", "*expected another name than cola for a task*"),
         ("[tool.ftcompare.methods]", "[tool.ftcompare.method]", "*expected profiles, tasks, methods in *found method*"),
-        ("[tool.ftcompare.methods]", "[tool.ftcompare.methods", "*pyproject.toml is not TOML*"),
     ],
 )
 def test_a_table_that_cannot_be_is_a_usage_error_of_one_sentence(project, old, new, sentence):
     file = project.path / "pyproject.toml"
     assert old in file.read_text()
-    project.makeini("[pytest]\nftcompare_profile = ours\n")  # or pytest itself would stumble over what is no TOML
     file.write_text(file.read_text().replace(old, new))
     result = run(project)
     assert result.ret == 4
