@@ -128,6 +128,23 @@ EXAMINED = (
         methods=("pissa",),
     ),
 )
+# What shows in the Trainer's own loss where an update is cut into micro-batches (suites/test_engines.py).
+ACCUMULATED = (
+    Fault(
+        "transformers",
+        "<=5.23.0",
+        "the Trainer's loss must be that of the update's ",
+        f"{UPSTREAM}11-under-accumulation-a-heads-loss-is-too-large",
+        asks=("head",),
+    ),
+    Fault(
+        "transformers",
+        "<=5.23.0",
+        "the Trainer's gradient norm must be that of the update's ",
+        f"{UPSTREAM}11-under-accumulation-a-heads-loss-is-too-large",
+        asks=("head",),
+    ),
+)
 
 
 def explain(

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from methods.base import Method
 
 Tensors = dict[str, torch.Tensor]
-ROUNDING = 1e-5  # of a loss, and of the global gradient norm; a hundred times float32's, for the sums of a backward pass
+ROUNDING = 1e-5  # of a loss (of logarithms near one) and the global gradient norm; a hundred times float32's, for long sums
 LARGEST = 3.2  # learning rates: Adam's largest step, (1 - beta1) / sqrt(1 - beta2)
 
 
@@ -118,7 +118,7 @@ def _apart(first: Course, second: Course) -> Iterator[str]:
     for number, (a, b) in enumerate(zip(first.steps, second.steps, strict=True)):
         where = f"update {number + 1} of {len(first.steps)} must be the same by both engines"
         for what, left, right in (("loss", a.loss, b.loss), ("gradient norm", a.norm, b.norm)):
-            if abs(left - right) > ROUNDING * abs(left):
+            if abs(left - right) > ROUNDING * max(1.0, left):
                 yield f"{where}: {what} {left:.6g} by the loop, {right:.6g} by the Trainer"
         tolerance.add(first.updates[number].gradients)
         norm = min(a.norm, recipe.clip)

@@ -67,6 +67,7 @@ OTHERS: Mapping[str, Make] = {
     "t5": lambda t: t.T5ForConditionalGeneration(t.T5Config(**T5)),
 }
 FAMILIES = {**DECODERS, **ENCODERS, **OTHERS}
+TASKS: Mapping[str, str] = {"head": "pocket_sst", "pattern": "pocket_sst", "answer": "pocket_instructions"}  # by ask
 
 
 def stray(model: nn.Module) -> None:

@@ -1,0 +1,86 @@
+"""The loop and transformers.Trainer held to each other, update by update, and the Trainer to the definition of its losses.
+
+No baseline, random tiny models, nothing to download. What was found, and which engine is right where they differ:
+docs/engines.md.
+"""
+
+from itertools import chain, islice
+
+import pytest
+
+from pytest_ftcompare.compare import known
+
+FAMILIES = {"opt_post": ("head", "pattern", "answer"), "llama": ("head", "pattern", "answer"), "roberta": ("head",)}
+# Of two ends: whose loss the model has itself, whose loss, hook or stages are their own.
+METHODS = {
+    "full": ("head", "pattern", "answer"),
+    "lora": ("head", "pattern", "answer"),
+    "bitfit": ("head",),
+    "adapter": ("head",),
+    "context_distillation": ("pattern",),
+    "adalora": ("head",),
+    "adapter_fusion": ("head",),
+}
+ACCUMULATE = (1, 8)
+SIZE = {"batch": 24, "epochs": 3}  # 28 rows: an update of 24 and one of 4; of 8 micro-batches, one of 3 rows and one of 1
+FEW = {"source_epochs": 1, "source_shots": 4}
+ROWS = {"head": 14, "pattern": 14, "answer": 28}  # a class, or in all
+CASES = [
+    (method, family, ask)
+    for family, asks in FAMILIES.items()
+    for method, wanted in METHODS.items()
+    for ask in asks
+    if ask in wanted and (method, family) != ("bitfit", "llama")  # no biases
+]
+
+
+def options(method):
+    return SIZE | (FEW if method == "adapter_fusion" else {})
+
+
+@pytest.mark.parametrize("accumulate", ACCUMULATE)
+@pytest.mark.parametrize(("method", "family", "ask"), CASES)
+def test_both_engines_compute_the_same(prepared, method, family, ask, accumulate):
+    from pytest_ftcompare.experiment.engines import differences
+
+    case = prepared(method, family, ask, ROWS[ask], accumulate=accumulate, **options(method))
+    if wrong := list(islice(differences(case), 5)):
+        pytest.fail("\n".join(wrong), pytrace=False)
+
+
+@pytest.mark.parametrize("family", ["opt_post", "llama"])
+def test_both_engines_draw_the_same_dropout(prepared, family):
+    from pytest_ftcompare.experiment.engines import differences
+
+    equal = prepared("lora", family, "head", 8, batch=8, accumulate=2, epochs=3)  # every micro-batch has four rows
+    assert list(differences(equal, dropout=True)) == []
+
+
+@pytest.mark.parametrize("accumulate", ACCUMULATE)
+@pytest.mark.parametrize("method", ["full", "lora"])
+@pytest.mark.parametrize(("family", "ask"), [(one, ask) for one, asks in FAMILIES.items() for ask in asks if ask != "pattern"])
+def test_the_trainers_own_loss_is_as_defined(prepared, hold, family, ask, method, accumulate):
+    from pytest_ftcompare.experiment.own_loss import as_defined
+
+    case = prepared(method, family, ask, ROWS[ask], accumulate=accumulate, lr=0.0, **SIZE)
+    hold(case, as_defined(case), known.ACCUMULATED if accumulate > 1 else ())
+
+
+def test_the_trainers_own_sampler_gives_each_row_once_an_epoch_and_repeats_by_its_seed(prepared):
+    import torch
+
+    from pytest_ftcompare.experiment.own_loss import run
+
+    case = prepared("lora", "llama", "head", 14, accumulate=8, **SIZE)
+    runs = []
+    for seed in (0, 0, 1):
+        torch.manual_seed(0)
+        runs.append(run(case, case.adapted(), seed))
+    first, again, other = runs
+    epochs = [list(chain(*epoch)) for epoch in first.epochs]
+    assert [sorted(epoch) for epoch in epochs] == [list(range(28))] * 3
+    assert len({tuple(epoch) for epoch in epochs}) == 3
+    assert (again.epochs, again.steps) == (first.epochs, first.steps)
+    ends = zip(first.model.parameters(), again.model.parameters(), strict=True)
+    assert all(torch.equal(one, two) for one, two in ends)
+    assert other.epochs != first.epochs and other.steps != first.steps
