@@ -118,21 +118,12 @@ class Result:
         return next((one for one in self.samples if one.seed == seed), None)
 
     def to_json(self) -> str:
-        return f"{_pretty({'schema': SCHEMA} | asdict(self))}\n"
+        return f"{pretty({'schema': SCHEMA} | asdict(self))}\n"
 
     @classmethod
     def from_json(cls, text: str) -> Result:
         """Read a result; anything else raises `ResultError` with one sentence."""
-        if any(line.startswith(("<<<<<<<", ">>>>>>>")) for line in text.splitlines()):
-            raise ResultError("it has merge-conflict markers: take one side with git checkout --ours or --theirs")
-        try:
-            data = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise ResultError(f"it is not JSON ({error.msg}, line {error.lineno}): it may be half a file") from None
-        if not isinstance(data, dict) or not isinstance(data.get("schema"), int):
-            raise ResultError("it has no schema number: it is not a result of pytest-ftcompare")
-        if data.pop("schema") > SCHEMA:
-            raise ResultError(f"it is of a newer schema than {SCHEMA}, which this version reads: upgrade pytest-ftcompare")
+        data = fields_of(text, SCHEMA)
         try:
             samples = [Sample(**{**one, "trace": Trace(**one["trace"])}) for one in data.pop("samples")]
             windows = [Window(**one) for one in data.pop("windows")]
@@ -145,12 +136,27 @@ class Result:
         return result
 
 
-def _pretty(value: object, indent: str = "") -> str:
+def fields_of(text: str, schema: int) -> Json:
+    """What a file of ours holds besides its schema's number; anything else raises `ResultError` with one sentence."""
+    if any(line.startswith(("<<<<<<<", ">>>>>>>")) for line in text.splitlines()):
+        raise ResultError("it has merge-conflict markers: take one side with git checkout --ours or --theirs")
+    try:
+        data = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ResultError(f"it is not JSON ({error.msg}, line {error.lineno}): it may be half a file") from None
+    if not isinstance(data, dict) or not isinstance(data.get("schema"), int):
+        raise ResultError("it has no schema number: it is not a result of pytest-ftcompare")
+    if data.pop("schema") > schema:
+        raise ResultError(f"it is of a newer schema than {schema}, which this version reads: upgrade pytest-ftcompare")
+    return data
+
+
+def pretty(value: object, indent: str = "") -> str:
     """JSON with sorted keys, an object's entries on lines of their own, lists of scalars on one line."""
     inner = f"{indent} "
     if isinstance(value, dict) and value:
-        entries = (f"{inner}{json.dumps(key)}: {_pretty(value[key], inner)}" for key in sorted(value))
+        entries = (f"{inner}{json.dumps(key)}: {pretty(value[key], inner)}" for key in sorted(value))
         return "{\n" + ",\n".join(entries) + f"\n{indent}}}"
     if isinstance(value, list) and any(isinstance(one, dict) for one in value):
-        return "[\n" + ",\n".join(f"{inner}{_pretty(one, inner)}" for one in value) + f"\n{indent}]"
+        return "[\n" + ",\n".join(f"{inner}{pretty(one, inner)}" for one in value) + f"\n{indent}]"
     return json.dumps(value, ensure_ascii=False)

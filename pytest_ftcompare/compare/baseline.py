@@ -1,5 +1,7 @@
 """Baselines on disk: `<folder>/<device>/<suite>/<case>.json`, read with one clear sentence, written all or none.
 
+Those of claims are `<folder>/<device>/claims/<profile>/<name>.json`.
+
 An update first writes every new file, and a mark for each that goes, into a staging folder, then renames that folder: this
 is the moment at which it happens. Only then do the files move to their places, and the marked ones go. A process killed
 before the rename leaves every baseline as it was; one killed after it leaves a folder that the next session finishes.
@@ -10,11 +12,14 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 from filelock import FileLock
 
+from pytest_ftcompare.compare import claim
+from pytest_ftcompare.compare.claim import Record
 from pytest_ftcompare.result import Result, ResultError
 
 STAGING = ".staging-"
@@ -22,6 +27,9 @@ ACCEPTED = ".accepted"
 REMOVED = ".removed"  # the ending of a mark: the baseline of that name goes
 LOCK = ".lock"
 FALLBACK = "cpu"  # the device whose baselines are shipped
+CLAIMS = "claims"
+
+T = TypeVar("T")
 
 
 class BaselineError(ValueError):
@@ -32,8 +40,30 @@ def path_of(folder: Path, device: str, suite: str, case: str) -> Path:
     return folder / device / suite / f"{case}.json"
 
 
+def path_of_claim(folder: Path, device: str, profile: str, name: str) -> Path:
+    return folder / device / CLAIMS / profile / f"{name}.json"
+
+
+def results_in(folder: Path) -> list[Path]:
+    """The files of results in a folder and those below it, without claims and what an update has under way."""
+    return [
+        one
+        for one in sorted(folder.rglob("*.json"))
+        if one.parent.parent.name != CLAIMS and not any(part.startswith(".") for part in one.relative_to(folder).parts)
+    ]
+
+
 def read(path: Path, case: str) -> Result | None:
     """The baseline of a case, None where there is none."""
+    return _read(path, case, Result.from_json, lambda found: found.id)
+
+
+def read_claim(path: Path, name: str) -> Record | None:
+    """The baseline of a claim, None where there is none."""
+    return _read(path, name, claim.from_json, lambda found: found.name)
+
+
+def _read(path: Path, name: str, parse: Callable[[str], T], name_of: Callable[[T], str]) -> T | None:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -41,18 +71,18 @@ def read(path: Path, case: str) -> Result | None:
     except (OSError, UnicodeDecodeError) as error:
         raise BaselineError(f"the baseline {path} cannot be read ({error}): restore it with git checkout") from None
     try:
-        result = Result.from_json(text)
+        found = parse(text)
     except ResultError as error:
         raise BaselineError(
             f"expected a baseline in {path}, but {error}. Restore it with git checkout, "
             "or make it again with --update-baselines"
         ) from None
-    if result.id != case:
+    if name_of(found) != name:
         raise BaselineError(
-            f"expected the baseline of {case} in {path}, found that of {result.id}: "
+            f"expected the baseline of {name} in {path}, found that of {name_of(found)}: "
             "restore it with git checkout, or make it again with --update-baselines"
         )
-    return result
+    return found
 
 
 def check_writable(folder: Path) -> None:
@@ -93,8 +123,16 @@ def _move(folder: Path) -> int:
     return len(files) + len(marks)
 
 
-def write(folder: Path, accepted: Mapping[str, Iterable[Result]], stale: Iterable[Path] = ()) -> None:
-    """Write the `accepted` results of each device and remove the `stale` files; killed at any moment, all of it or nothing."""
+def write(
+    folder: Path,
+    accepted: Mapping[str, Iterable[Result]],
+    stale: Iterable[Path] = (),
+    claims: Mapping[str, Iterable[Record]] | None = None,
+) -> None:
+    """Write the `accepted` results and the `claims` of each device and remove the `stale` files.
+
+    Killed at any moment, all of it or nothing.
+    """
     with FileLock(folder / LOCK):
         if (folder / ACCEPTED).is_dir():  # of a session killed since this one began
             _move(folder)
@@ -102,6 +140,9 @@ def write(folder: Path, accepted: Mapping[str, Iterable[Result]], stale: Iterabl
         for device, results in accepted.items():
             for result in results:
                 _put(path_of(staging, device, result.suite, result.id), result.to_json())
+        for device, records in (claims or {}).items():
+            for record in records:
+                _put(path_of_claim(staging, device, record.profile, record.name), claim.to_json(record))
         for path in stale:
             _put(staging / path.relative_to(folder).with_name(f"{path.name}{REMOVED}"), "")
         os.replace(staging, folder / ACCEPTED)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_ftcompare.compare import imported
-from pytest_ftcompare.compare.baseline import FALLBACK
+from pytest_ftcompare.compare.baseline import FALLBACK, results_in
 from pytest_ftcompare.result import Result, ResultError
 
 Key = tuple[str, str, str]  # suite, case, device
@@ -36,9 +36,7 @@ def read(folder: Path) -> list[Result]:
         what = "a file" if folder.exists() else "nothing"
         raise FolderError(f"expected a folder of results at {folder}, found {what} there: name a folder with result files")
     found: dict[Key, tuple[Result, Path]] = {}
-    for path in sorted(folder.rglob("*.json")):
-        if any(part.startswith(".") for part in path.relative_to(folder).parts):
-            continue  # an update's staging
+    for path in results_in(folder):
         result = _result(path)
         other, place = found.get(key := _key(result), (None, path))
         if other is not None and not (imported.created(result) and imported.created(other)):

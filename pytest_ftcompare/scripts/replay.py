@@ -23,7 +23,7 @@ from statistics import correlation as scores_correlation
 from statistics import fmean
 from typing import Any
 
-from pytest_ftcompare.compare import noise, pooled, statistics
+from pytest_ftcompare.compare import baseline, noise, pooled, statistics
 from pytest_ftcompare.compare.noise import METRICS
 from pytest_ftcompare.compare.overall import Overall
 from pytest_ftcompare.compare.pairing import correlation
@@ -60,7 +60,7 @@ class Recorded:
 def read(baselines: Path, bank: Path) -> list[Recorded]:
     """The cases that have a baseline and were run again from another stream."""
     found = []
-    for file in sorted(baselines.rglob("*.json")):
+    for file in baseline.results_in(baselines):
         more, stream = (bank / kind / file.relative_to(baselines) for kind in ("seeds", "stream"))
         base = _result(file)
         if base.outcome and stream.exists():

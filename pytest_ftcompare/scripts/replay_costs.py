@@ -19,7 +19,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from pytest_ftcompare.compare import cost
+from pytest_ftcompare.compare import baseline, cost
 from pytest_ftcompare.compare.counts import PARTS, counted
 from pytest_ftcompare.compare.overall import Overall
 from pytest_ftcompare.compare.pooled import DRIFT
@@ -95,7 +95,7 @@ def of_times(base: Result, processes: Sequence[int], loss: float, *, all_methods
 
 def main(baselines: Path, file: Path) -> None:
     """Replay, and write the record."""
-    found = [Result.from_json(one.read_text(encoding="utf-8")) for one in sorted(baselines.rglob("*.json"))]
+    found = [Result.from_json(one.read_text(encoding="utf-8")) for one in baseline.results_in(baselines)]
     record: dict[str, Any] = {"date": date.today().isoformat(), "sessions": SESSIONS, "methods": METHODS}
     record["one more"] = of_counts(found, 0.0)
     record["1 % more"] = of_counts(found, 0.01)
