@@ -20,7 +20,6 @@ from transformers import AutoConfig, AutoTokenizer
 
 from pytest_ftcompare.experiment import base_model
 from pytest_ftcompare.experiment.base_model import Loaded
-from pytest_ftcompare.experiment.language import LONGEST
 from pytest_ftcompare.experiment.model import Kind, ModelError, accepts, count_positions, kind_of
 
 if TYPE_CHECKING:
@@ -78,7 +77,7 @@ class Questioner:
     def max_length(self) -> int:
         """The most tokens of a text."""
         whole = int(min(self.length, getattr(self.config, "max_position_embeddings", self.length))) - self.reserved
-        return whole - LONGEST if self.ask == "answer" else whole
+        return whole - self.task.answer_tokens if self.ask == "answer" else whole
 
     @cached_property
     def tokenizer(self) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 import torch
 from torch import nn
@@ -12,7 +13,9 @@ from torch.nn.functional import cross_entropy
 
 from pytest_ftcompare.experiment.ask import Questioner
 from pytest_ftcompare.experiment.language import answer_loss, with_answers, write
+from pytest_ftcompare.experiment.scores import rate
 from pytest_ftcompare.tasks import Example
+from pytest_ftcompare.tasks.base import RIGHT
 
 BATCH = 64
 
@@ -20,12 +23,13 @@ BATCH = 64
 @dataclass(frozen=True)
 class Evaluated:
     """Of each row what was chosen and whether it is right; how often each class (or the commonest answer, and the others)
-    was chosen; the mean loss."""
+    was chosen; the mean loss; the mean of the task's own `score`, where it has one."""
 
     chosen: list[int] | list[str]
     right: list[bool]
     counts: list[int]
     loss: float
+    score: float | None = None
 
 
 def _batches(rows: Sequence[list[int]]) -> Iterator[list[int]]:
@@ -73,9 +77,11 @@ def evaluate(model: nn.Module, ask: Questioner, rows: Sequence[list[int]], examp
         wanted = [str(one.label) for one in examples]
         texts = _answers(model, ask, rows)
         commonest = Counter(texts).most_common(1)[0][1]
-        right = [text.strip() == answer.strip() for text, answer in zip(texts, wanted, strict=True)]
+        rated = [rate(ask.task, text, one) for text, one in zip(texts, examples, strict=True)]
+        right = [one >= RIGHT for one in rated]
         loss = _answers_loss(model, ask, rows, wanted)
-        return Evaluated(texts, right, [commonest, len(texts) - commonest], loss)
+        score = fmean(rated) if ask.task.score else None
+        return Evaluated(texts, right, [commonest, len(texts) - commonest], loss, score)
     labels = torch.tensor([one.label for one in examples])
     logits = class_logits(model, ask, rows)
     chosen = logits.argmax(1)

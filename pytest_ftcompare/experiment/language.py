@@ -11,7 +11,6 @@ from torch.nn.functional import cross_entropy
 if TYPE_CHECKING:
     from pytest_ftcompare.experiment.ask import Questioner, Rows
 
-LONGEST = 32  # tokens of an answer that a model may write
 IGNORED = -100  # the label of a token that is not to be predicted, as cross_entropy has it
 
 
@@ -33,9 +32,9 @@ def text_loss(ask: Questioner, model: nn.Module, rows: Rows) -> torch.Tensor:
 
 
 def with_answers(ask: Questioner, rows: Rows, answers: list[str]) -> tuple[Rows, list[int]]:
-    """Each row with its answer, of at most `LONGEST` tokens, and the end of text behind it; and how many tokens those are."""
+    """Each row with its answer and the end of text behind it, at most the task's `answer_tokens`; and how many they are."""
     written = ask.tokenizer(answers, add_special_tokens=False)["input_ids"]
-    ends: Rows = [[*one, ask.tokenizer.eos_token_id][:LONGEST] for one in written]
+    ends: Rows = [[*one, ask.tokenizer.eos_token_id][: ask.task.answer_tokens] for one in written]
     return [[*row, *end] for row, end in zip(rows, ends, strict=True)], [len(one) for one in ends]
 
 
@@ -47,11 +46,11 @@ def answer_loss(ask: Questioner, model: nn.Module, rows: Rows, counts: torch.Ten
 
 
 def write(ask: Questioner, model: nn.Module, rows: Rows) -> list[str]:
-    """What the model writes after each row, greedily, up to the end of text or `LONGEST` tokens."""
+    """What the model writes after each row, greedily, up to the end of text or the task's `answer_tokens`."""
     writing: Any = model
     inputs = ask.collate(rows)
     ends = {"eos_token_id": ask.tokenizer.eos_token_id, "pad_token_id": ask.tokenizer.pad_token_id}
     with ask.computing():
-        found = writing.generate(**inputs, max_new_tokens=LONGEST, do_sample=False, **ends)
+        found = writing.generate(**inputs, max_new_tokens=ask.task.answer_tokens, do_sample=False, **ends)
     texts: list[str] = ask.tokenizer.batch_decode(found[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
     return texts

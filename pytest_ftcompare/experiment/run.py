@@ -11,6 +11,7 @@ from pytest_ftcompare.case import Case
 from pytest_ftcompare.experiment.drawn import subset
 from pytest_ftcompare.experiment.evaluate import evaluate
 from pytest_ftcompare.experiment.prepare import Prepared
+from pytest_ftcompare.experiment.scores import shares
 from pytest_ftcompare.experiment.train import Engine, Progress, Step, TrainingError, train
 from pytest_ftcompare.experiment.trial import Trial
 from pytest_ftcompare.result import Sample, Trace, digest, pack, rounded
@@ -61,8 +62,12 @@ def run_seed(prepared: Prepared, seed: int, progress: Progress, stream: int = 0)
         found = evaluate(model, prepared.ask, prepared.encode(examples, trial.support), examples)
         if not math.isfinite(found.loss):
             raise TrainingError(f"expected finite scores on the {split} split, some are not (seed {seed})")
-        metrics[f"accuracy{suffix}"] = rounded(sum(found.right) / len(found.right))
-        metrics[f"loss{suffix}"] = rounded(found.loss)
+        scores = shares(prepared.task, found.right, examples) | {"loss": found.loss}
+        if found.score is not None:
+            scores["score"] = found.score
+        for name, value in scores.items():  # accuracy/group -> accuracy_ood/group
+            metric, *part = name.split("/", 1)
+            metrics["/".join([f"{metric}{suffix}", *part])] = rounded(value)
         correct[split] = pack(found.right)
         predicted[split] = found.counts
         choices[split] = found.chosen

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 Row = Mapping[str, Any]
 Label = int | tuple[int, ...] | str
@@ -25,6 +25,9 @@ class Example:
 
 
 Convert = Callable[[Row, int], Sequence[Example]]
+Match = Literal["exact", "reference"]
+Score = Callable[[str, Example], float]
+RIGHT = 0.5
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,11 @@ class Task:
     `plain` is the text for a classification head; `pattern` ends where the language model is to continue with one of
     `verbalizers` (one token each, in the order of `labels`; Schick and Schütze 2021, arXiv:2001.07676); `instruction` says
     in words what is asked.
+
+    Where the model writes its answer, of at most `answer_tokens` tokens, `match` says what is right: "exact", the very text
+    but for white space around it, or "reference", the same in Unicode's compatibility forms, in whatever case and spacing and
+    with or without a full stop at its end. `score` is asked instead where the task has one: given the written answer and its
+    example, it returns a number from 0 to 1, such as a judge's; an answer is right from `RIGHT` on.
     """
 
     name: str
@@ -55,7 +63,10 @@ class Task:
     instruction: str = ""
     verbalizers: tuple[str, ...] = ()
     words_labelled: bool = False
-    written: bool = False  # the model writes its answer, which is scored by exact match
+    written: bool = False  # the model writes its answer
+    answer_tokens: int = 32
+    match: Match = "exact"
+    score: Score | None = None
     notes: str = field(default="", compare=False)
 
     def splits(self) -> dict[str, Source]:

@@ -59,7 +59,10 @@ def test_what_is_learned_by_heart_is_written(ready):
 def test_a_seed_of_instruction_tuning_is_a_sample_like_any_other(make, method):
     prepared = make(method, task="pocket_instructions", ask="answer", epochs=1)
     sample = run_seed(prepared, 0, silent)
-    assert set(sample.metrics) == {"accuracy", "accuracy_ood", "loss", "loss_ood"}
+    groups = {
+        f"accuracy{suffix}/{one.group}" for split, suffix in (("test", ""), ("ood", "_ood")) for one in prepared.examples[split]
+    }
+    assert set(sample.metrics) == {"accuracy", "accuracy_ood", "loss", "loss_ood", "macro", "macro_ood"} | groups
     assert sum(sample.predicted["test"]) == len(prepared.examples["test"])
     assert run_seed(prepared, 0, silent).predictions == sample.predictions
 
