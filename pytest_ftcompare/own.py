@@ -1,8 +1,9 @@
-"""What a project's pyproject.toml adds, under `[tool.ftcompare]`: its profiles, its data sets, its methods.
+"""What a project's pyproject.toml adds, under `[tool.ftcompare]`: its profiles, data sets, methods and judges.
 
 [tool.ftcompare.profiles.ours]           # the fields of Profile; `base` names the profile that gives the rest
 [tool.ftcompare.tasks.tickets]           # a data set with its columns, see tasks/from_files.py
 [tool.ftcompare.methods]                 # name = "path/of/its/file.py"
+[tool.ftcompare.judges]                  # task = "path/of/its/file.py:function"
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from pytest_ftcompare import methods, tasks
 from pytest_ftcompare.profiles import PROFILES, Profile
 from pytest_ftcompare.tasks import DataError, Task
 from pytest_ftcompare.tasks.from_files import make_task
+from pytest_ftcompare.tasks.judge import Judge
 
-KEYS = ("profiles", "tasks", "methods")
+KEYS = ("profiles", "tasks", "methods", "judges")
 WORDS = {Mapping: "a table", tuple: "a list", str: "a text", float: "a number", int: "a whole number", bool: "true or false"}
 
 
@@ -72,6 +74,13 @@ def read(root: Path) -> Own:
             made[name] = make_task(name, given, root)
         except DataError as error:
             raise OwnError(f"{file}, [tool.ftcompare.tasks.{name}]: {error}") from None
+    for name, given in table.get("judges", {}).items():
+        if name not in made and name not in tasks.NAMES:
+            raise OwnError(f"{file}, [tool.ftcompare.judges]: expected a task, no task is called {name!r}")
+        judged = made[name] if name in made else tasks.load(name)
+        if not judged.written:
+            raise OwnError(f"{file}, [tool.ftcompare.judges]: expected a task whose answers are written, {name} has classes")
+        made[name] = replace(judged, score=_judge(given, root, file))
     return Own(profiles, made, {name: _method(name, given, root, file) for name, given in table.get("methods", {}).items()})
 
 
@@ -109,6 +118,15 @@ def _value(value: Any, kind: type, otherwise: str) -> Any:
     if (kind is int and isinstance(value, bool)) or not isinstance(value, kind):
         raise OwnError(otherwise)
     return value
+
+
+def _judge(given: Any, root: Path, file: Path) -> Judge:
+    path, _, function = str(given).rpartition(":")
+    if not (root / path).is_file() or not function.isidentifier():
+        raise OwnError(
+            f"{file}, [tool.ftcompare.judges]: expected a file and its function, 'ours/judge.py:score', got {given!r}"
+        )
+    return Judge(root / path, function)
 
 
 def _method(name: str, given: Any, root: Path, file: Path) -> Path:

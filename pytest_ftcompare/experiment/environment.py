@@ -15,6 +15,8 @@ import torch
 
 import pytest_ftcompare
 from pytest_ftcompare.experiment.setting import Setting
+from pytest_ftcompare.tasks import load
+from pytest_ftcompare.tasks.judge import Judge
 
 PACKAGES = ("torch", "transformers", "peft", "tokenizers", "accelerate", "bitsandbytes", "numpy", "safetensors")
 
@@ -76,11 +78,13 @@ def code(method: str, task: str) -> dict[str, str]:
     file = f"methods/{own.name}"
     tasks = package / "tasks"
     asked = tasks / f"{task}.py"
+    judge = load(task).score
     return {
         file: _digest([own]),
         **({f"what {file} builds on": _digest(others)} if others else {}),
         "methods/base.py": _digest([methods / "base.py"]),
         f"pytest_ftcompare/tasks/{task}.py": _digest([asked if asked.is_file() else tasks / "from_files.py"]),
+        **({f"judge {judge.file.name}": _digest([judge.file])} if isinstance(judge, Judge) else {}),
         "pytest_ftcompare/tasks/base.py": _digest([package / "tasks" / "base.py"]),
         "pytest_ftcompare/hub.py": _digest([package / "hub.py"]),
         "pytest_ftcompare/experiment": _digest(list((package / "experiment").glob("*.py"))),

@@ -18,7 +18,7 @@ ROWS = EMBEDDED / "datasets" / "pocket" / "cola" / "train.jsonl"
 def project(pytester):
     """The page's files, with rows in the pocket language."""
     text = PAGE.read_text()
-    toml, method, suite = re.findall(r"```(?:toml|python)\n(.*?)```", text, re.DOTALL)
+    toml, method, suite, _judges = re.findall(r"```(?:toml|python)\n(.*?)```", text, re.DOTALL)
     rows = [json.loads(line) for line in ROWS.read_text().splitlines()][:500]
     tickets = "".join(f"{json.dumps({'text': one['sentence'], 'kind': ('calm', 'urgent')[one['label']]})}\n" for one in rows)
     files = {
@@ -97,7 +97,7 @@ def test_a_profile_joins_its_tables_with_those_of_its_base(project):
         ('"ours/last_layer.py"', '"ours/first_layer.py"', "*expected the Python file of last_layer at *first_layer.py*"),
         ("last_layer =", "lora =", "*expected another name than lora for a method*"),
         ("tasks.tickets", "tasks.cola", "*expected another name than cola for a task*"),
-        ("[tool.ftcompare.methods]", "[tool.ftcompare.method]", "*expected profiles, tasks, methods in *found method*"),
+        ("[tool.ftcompare.methods]", "[tool.ftcompare.method]", "*expected profiles, tasks, methods, judges in *found method*"),
     ],
 )
 def test_a_table_that_cannot_be_is_a_usage_error_of_one_sentence(project, old, new, sentence):
@@ -108,6 +108,57 @@ def test_a_table_that_cannot_be_is_a_usage_error_of_one_sentence(project, old, n
     assert result.ret == 4
     result.stderr.fnmatch_lines([sentence])
     assert "Traceback" not in result.stderr.str()
+
+
+JUDGE = """
+def score(answer, example):
+    return len(set(answer) & set(example.label)) / len(set(example.label))
+
+
+def loud(answer, example):
+    return 7
+"""
+
+
+def judged(project, name, function):
+    (project.path / "ours/judge.py").write_text(JUDGE)
+    file = project.path / "pyproject.toml"
+    file.write_text(f'{file.read_text()}\n[tool.ftcompare.judges]\n{name} = "{function}"\n')
+    return own.read(project.path)
+
+
+def test_a_judge_scores_the_answers_of_a_shipped_task(project):
+    from pytest_ftcompare.experiment.environment import code
+
+    mine = judged(project, "pocket_instructions", "ours/judge.py:score")
+    ask = mine.tasks["pocket_instructions"].score
+    assert ask("ab", tasks.Example({}, "abcd")) == 0.5
+    mine.add()
+    try:
+        assert "judge judge.py" in code("lora", "pocket_instructions")
+    finally:
+        mine.remove()
+    assert "judge judge.py" not in code("lora", "pocket_instructions")
+
+
+def test_a_judge_whose_score_is_none_is_refused(project):
+    ask = judged(project, "pocket_instructions", "ours/judge.py:loud").tasks["pocket_instructions"].score
+    with pytest.raises(tasks.DataError, match="expected a score from 0 to 1 of loud in .*judge.py, got 7 for 'ab'"):
+        ask("ab", tasks.Example({}, "abcd"))
+
+
+@pytest.mark.parametrize(
+    ("name", "function", "sentence"),
+    [
+        ("pocket_instructions", "ours/judge.py", "expected a file and its function"),
+        ("pocket_instructions", "ours/none.py:score", "expected a file and its function"),
+        ("pocket_cola", "ours/judge.py:score", "expected a task whose answers are written, pocket_cola has classes"),
+        ("poems", "ours/judge.py:score", "no task is called 'poems'"),
+    ],
+)
+def test_a_judge_that_cannot_be_is_one_sentence(project, name, function, sentence):
+    with pytest.raises(own.OwnError, match=sentence):
+        judged(project, name, function)
 
 
 @pytest.mark.parametrize(
