@@ -143,7 +143,7 @@ def test_a_judge_scores_the_answers_of_a_shipped_task(project):
 
 def test_a_judge_whose_score_is_none_is_refused(project):
     ask = judged(project, "pocket_instructions", "ours/judge.py:loud").tasks["pocket_instructions"].score
-    with pytest.raises(tasks.DataError, match="expected a score from 0 to 1 of loud in .*judge.py, got 7 for 'ab'"):
+    with pytest.raises(tasks.DataError, match=r"expected a score from 0 to 1 of loud in .*judge.py, got 7 for 'ab'"):
         ask("ab", tasks.Example({}, "abcd"))
 
 
