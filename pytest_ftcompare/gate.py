@@ -6,6 +6,8 @@ This is where the torch side and the comparison meet; it knows neither pytest no
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +25,7 @@ from pytest_ftcompare.tasks import DataError
 
 if TYPE_CHECKING:
     from pytest_ftcompare.experiment.prepare import Prepared
+    from pytest_ftcompare.experiment.setting import Setting
     from pytest_ftcompare.measure.meter import Timing
 
 
@@ -57,37 +60,45 @@ class Held:
         }
 
 
-def run_case(case: Case, settings: Settings, bench: Bench, judged: int = 1) -> Held:
-    """Train the case, time it where it carries its method's cost, and hold it against its baseline.
-
-    `judged` is the number of cases that share the session's error rate. What keeps a case from being judged, for a reason
-    that its user can mend, is a `CaseError`.
-    """
+@contextmanager
+def at_work(settings: Settings, bench: Bench) -> Iterator[tuple[Setting, Bench]]:
+    """Torch made ready and the bench at its device; what a user can mend is a `CaseError` of one sentence."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     if not settings.profile.revisions:
         os.environ["HF_HUB_OFFLINE"] = "1"
     from pytest_ftcompare.experiment.quiet import quiet
 
     quiet()  # before the imports below, which may import what has advice to give
-    from pytest_ftcompare.experiment.environment import device_name
     from pytest_ftcompare.experiment.model import ModelError
-    from pytest_ftcompare.experiment.prepare import prepare
     from pytest_ftcompare.experiment.train import TrainingError
     from pytest_ftcompare.measure.exhausted import Exhausted, told_when_exhausted
     from pytest_ftcompare.methods import MethodFileError
     from pytest_ftcompare.methods.base import MethodError
 
     setting = make_setting(settings)
-    device = device_name(setting.device)
     try:
-        accepted = read_baseline(case, settings, device)
         with bench.at(setting.device) as held, told_when_exhausted(setting.device, bench.say) as say:
-            return _hold(prepare(case, setting), accepted, settings, replace(held, say=say), device, judged)
+            yield setting, replace(held, say=say)
     except (
         *(HubError, DataError, baseline.BaselineError),
         *(ModelError, TrainingError, MethodError, MethodFileError, Exhausted),
     ) as error:
         raise CaseError(str(error)) from error
+
+
+def run_case(case: Case, settings: Settings, bench: Bench, judged: int = 1) -> Held:
+    """Train the case, time it where it carries its method's cost, and hold it against its baseline.
+
+    `judged` is the number of cases that share the session's error rate. What keeps a case from being judged, for a reason
+    that its user can mend, is a `CaseError`.
+    """
+    with at_work(settings, bench) as (setting, ready):
+        from pytest_ftcompare.experiment.environment import device_name
+        from pytest_ftcompare.experiment.prepare import prepare
+
+        device = device_name(setting.device)
+        accepted = read_baseline(case, settings, device)
+        return _hold(prepare(case, setting), accepted, settings, ready, device, judged)
 
 
 def _hold(prepared: Prepared, accepted: Result | None, settings: Settings, bench: Bench, device: str, judged: int) -> Held:

@@ -21,6 +21,8 @@ from rich.console import Console
 from rich.live import Live as RichLive
 from rich.text import Text
 
+from pytest_ftcompare.compare.claim import FAILING as CHANGED
+from pytest_ftcompare.compare.claim import Judgement as ClaimJudgement
 from pytest_ftcompare.compare.verdict import FAILING, Judgement
 
 EVERY = 0.2  # seconds between two reports of a worker, and between two drawings
@@ -58,6 +60,9 @@ class Told:
     def close(self) -> None:
         if self.owner:
             shutil.rmtree(self.folder, ignore_errors=True)
+
+
+TOLD = pytest.StashKey[Told]()
 
 
 def make_told(config: pytest.Config) -> Told:
@@ -132,6 +137,16 @@ class Live:
             self.reporter.ensure_newline()
             self.reporter.write(f"  {judgement.verdict:12}", red=bad, green=not bad)
             self.reporter.write_line(f" {judgement.id}  ({seeds}, {seconds:.1f} s)")
+
+    def claimed(self, judgement: ClaimJudgement, seconds: float) -> None:
+        """A line that stays: the claim and its outcome."""
+        with self._lock:
+            self._clear()
+            bad = judgement.verdict in CHANGED and not judgement.update
+            self.reporter.ensure_newline()
+            outcome = judgement.record.outcome if judgement.record else judgement.verdict
+            self.reporter.write(f"  {outcome:12}", red=bad, green=not bad)
+            self.reporter.write_line(f" {judgement.name}  ({seconds:.1f} s)")
 
     def stop(self) -> None:
         self._stopping.set()

@@ -31,6 +31,9 @@ class Settings:
     window: float
 
 
+SETTINGS = pytest.StashKey[Settings]()
+
+
 def add_options(parser: pytest.Parser) -> None:
     group = parser.getgroup("ftcompare", "regression gate for fine-tuning (pytest-ftcompare)")
     group.addoption(

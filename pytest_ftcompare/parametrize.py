@@ -120,16 +120,21 @@ def check_distinct(items: Iterable[pytest.Item]) -> None:
 
 
 def cases(metafunc: pytest.Metafunc, profile: Profile) -> list[Case]:
-    """The cases of a test function, in the order of its tables; the suite is its file's name without `test_`.
+    """The cases of a test function; the suite is its file's name without `test_`."""
+    suite = metafunc.definition.path.stem.removeprefix("test_")
+    return of_marks(metafunc.definition.iter_markers("ftcompare"), suite, profile, metafunc.definition.nodeid)
+
+
+def of_marks(marks: Iterable[pytest.Mark], suite: str, profile: Profile, test: str) -> list[Case]:
+    """The cases of a `test`, in the order of its tables.
 
     Of those with the same method, model and options, which cost the same, the first is timed.
     """
-    suite = metafunc.definition.path.stem.removeprefix("test_")
     found: dict[str, Case] = {}
-    for marker in metafunc.definition.iter_markers("ftcompare"):
+    for marker in marks:
         for case in _of_marker(marker, suite, profile):
             if found.setdefault(case.id, case) != case:
-                raise pytest.Collector.CollectError(f"two cases of {metafunc.definition.nodeid} are called {case.id}")
+                raise pytest.Collector.CollectError(f"two cases of {test} are called {case.id}")
     first: dict[tuple[object, ...], Case] = {}
     for case in found.values():
         first.setdefault((case.method, case.model, repr(case.options)), case)

@@ -12,24 +12,22 @@ from typing import Any
 
 import pytest
 
-from pytest_ftcompare import benchmarks, options, parametrize, stale
+from pytest_ftcompare import benchmarks, claims, options, parametrize, stale
 from pytest_ftcompare.case import Case
 from pytest_ftcompare.compare import baseline
 from pytest_ftcompare.compare.verdict import FAILING, Judgement
-from pytest_ftcompare.live import Live, Told, make_live, make_told
+from pytest_ftcompare.live import TOLD, Live, make_live, make_told
 from pytest_ftcompare.machine import Machine
 from pytest_ftcompare.measure import device, host
-from pytest_ftcompare.options import Settings
+from pytest_ftcompare.options import SETTINGS
 from pytest_ftcompare.report.failure import explain, wrapped
 from pytest_ftcompare.report.plan import plan_lines
 from pytest_ftcompare.report.terminal import lines
 from pytest_ftcompare.result import Result
 from pytest_ftcompare.session import Session, to_text
 
-SETTINGS = pytest.StashKey[Settings]()
 SESSION = pytest.StashKey[Session]()
 LIVE = pytest.StashKey[Live]()
-TOLD = pytest.StashKey[Told]()
 REPORT = pytest.StashKey[str]()
 MACHINE = pytest.StashKey[Machine]()
 SUITES = pytest.StashKey[stale.Suites]()
@@ -42,6 +40,7 @@ def _is_worker(config: pytest.Config) -> bool:
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
     options.add_options(parser)
     pluginmanager.register(benchmarks, "ftcompare-benchmarks-hooks")
+    pluginmanager.register(claims, "ftcompare-claims")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -146,6 +145,7 @@ def gate(request: pytest.FixtureRequest) -> Callable[[], Judgement]:
         from pytest_ftcompare.bench import Bench
         from pytest_ftcompare.candidate import CaseError
         from pytest_ftcompare.gate import run_case
+        from pytest_ftcompare.kept import Kept
 
         if (worker := os.environ.get("PYTEST_XDIST_WORKER")) and settings.device != "cpu":
             device.choose(int(worker.removeprefix("gw")), os.environ)
@@ -155,7 +155,8 @@ def gate(request: pytest.FixtureRequest) -> Callable[[], Judgement]:
         clock = benchmarks.timer(benchmark) if benchmark and benchmarks.active(benchmark) else None
         try:
             bench = Bench(told.folder, clock, settings.window, told.about(case.id))
-            held = run_case(case, settings, bench, parametrize.judged(request.session.items))
+            run = partial(run_case, case, settings, bench, parametrize.judged(request.session.items))
+            held = Kept(told.folder).for_gate(case, run, timed=case.timed and clock is not None)
         except CaseError as error:
             refused = str(error)
         except Exception as error:
@@ -216,6 +217,11 @@ class Collector:
             judgement = self.session.add(text, passed=report.passed)
             if live is not None:
                 live.finished(judgement, report.duration)
+        claimed = getattr(report, claims.ATTRIBUTE, None)
+        if claimed is not None and report.when == "call":
+            about = self.session.add_claim(claimed, passed=report.passed)
+            if live is not None:
+                live.claimed(about, report.duration)
         if live is None:
             return (yield)
         with live.paused():
@@ -272,6 +278,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         skipped = config.getini("norecursedirs")
         alone = partial(stale.alone, root=config.rootpath, skipped=skipped)
         run.stale = stale.find(run.baselines, config.stash[SUITES], run.ran, alone)
+        run.stale += claims.stale(run.claims, run.tables, run.baselines)
     if run.findings:
         config.hook.pytest_runtest_logreport(report=_whole(run.findings))
     run.write(sound=session.exitstatus == pytest.ExitCode.OK and not run.findings)
@@ -299,7 +306,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    if SESSION in config.stash and config.stash[SESSION].judgements:
+    if SESSION in config.stash and (config.stash[SESSION].judgements or config.stash[SESSION].claims):
         terminalreporter.section("ftcompare", "=")
         for text, markup in lines(config.stash[SESSION], config.stash[SETTINGS]):
             terminalreporter.write_line(text, **markup)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from pytest_ftcompare.compare import baseline
+from pytest_ftcompare.compare import baseline, claim
 from pytest_ftcompare.compare.audit_suite import Finding, Summary, across
 from pytest_ftcompare.compare.cost import lacks_time
 from pytest_ftcompare.compare.learned import carried
@@ -43,6 +43,9 @@ class Session:
     updated: set[tuple[str, str]] = field(default_factory=set)  # suite and case of those that were to be written
     accepted: dict[str, list[Result]] = field(default_factory=dict)  # device -> results
     written: list[tuple[Result | None, Result]] = field(default_factory=list)  # the baseline before, and this run's result
+    claims: list[claim.Judgement] = field(default_factory=list)
+    tables: dict[str, list[str]] = field(default_factory=dict)  # suite -> the names of its claims
+    written_claims: list[claim.Judgement] = field(default_factory=list)
     stale: list[Path] = field(default_factory=list)
     removed: bool = False  # the stale ones
     half_collected: bool = False  # what could not be collected may have had cases
@@ -61,6 +64,16 @@ class Session:
             self.updated.add((judgement.suite, judgement.id))
             if passed:
                 self.accepted.setdefault(data["device"], []).append(Result.from_json(data["result"]))
+        return judgement
+
+    def add_claim(self, text: str, *, passed: bool) -> claim.Judgement:
+        """Take in what the report of a claim carries."""
+        data = json.loads(text)
+        judgement = claim.Judgement.from_dict(data["judgement"])
+        self.tables[judgement.suite] = data["table"]
+        self.claims.append(judgement)
+        if judgement.update and passed:
+            self.written_claims.append(judgement)
         return judgement
 
     @cached_property
@@ -89,23 +102,33 @@ class Session:
         An interrupted session does neither.
         """
         if not self.update or self.interrupted:
+            self.written_claims = []
             return
         removes = sound and not self.new_only
         against = {(one.suite, case) for one in self.refused for case in one.cases}
         self.accepted = {
             device: [one for one in results if (one.suite, one.id) not in against] for device, results in self.accepted.items()
         }
-        if not any(self.accepted.values()) and not (removes and self.stale):
+        if not any(self.accepted.values()) and not self.written_claims and not (removes and self.stale):
             return
         pairs = {device: [(self._before(device, new), new) for new in results] for device, results in self.accepted.items()}
         self.accepted = {device: [carried(old, new) for old, new in found] for device, found in pairs.items()}
         try:
-            baseline.write(self.baselines, self.accepted, self.stale if removes else ())
+            baseline.write(self.baselines, self.accepted, self.stale if removes else (), self._records())
         except OSError as error:
+            self.written_claims = []
             self.failure = f"the baselines could not be written to {self.baselines} ({error.strerror or error})"
             return
         self.written = [pair for found in pairs.values() for pair in found]
         self.removed = removes
+
+    def _records(self) -> dict[str, list[claim.Record]]:
+        """The claims' baselines that are to be written, by device."""
+        found: dict[str, list[claim.Record]] = {}
+        for one in self.written_claims:
+            if one.record is not None:
+                found.setdefault(one.device, []).append(one.record)
+        return found
 
     def _before(self, device: str, new: Result) -> Result | None:
         """The baseline that a result takes the place of; one that can't be read is none."""

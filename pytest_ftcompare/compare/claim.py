@@ -20,6 +20,7 @@ SCHEMA = 1
 Outcome = Literal["reproduced", "contradicted", "undecided"]
 Verdict = Literal["held", "noted", "changed", "new", "untested"]
 FAILING: frozenset[Verdict] = frozenset({"changed", "new"})
+OUTCOMES: tuple[Outcome, ...] = ("reproduced", "contradicted", "undecided")
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,10 @@ class Record:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What a run says of a claim: against its baseline where it has one, or why it could not be tested."""
+    """What a run says of a claim: against its baseline where it has one, or why it was not tested.
+
+    `update` says that the record is to become its baseline on `device`.
+    """
 
     name: str
     suite: str
@@ -107,6 +111,8 @@ class Judgement:
     record: Record | None = None
     before: Record | None = None
     note: str = ""
+    device: str = ""
+    update: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -134,11 +140,11 @@ def from_json(text: str) -> Record:
         raise ResultError(f"its fields are not those of a claim ({error})") from None
 
 
-def judge(new: Record, before: Record | None) -> Judgement:
+def judge(new: Record, before: Record | None, device: str = "", *, update: bool = False) -> Judgement:
     """The verdict on a claim's fresh record."""
 
     def conclude(verdict: Verdict, note: str = "") -> Judgement:
-        return Judgement(new.name, new.suite, new.profile, verdict, new, before, note)
+        return Judgement(new.name, new.suite, new.profile, verdict, new, before, note, device, update)
 
     if before is None:
         return conclude("new")

@@ -59,8 +59,25 @@ def wait(device: str) -> None:
         torch.cuda.synchronize()
 
 
+def timed(piece: Piece, calls: int, device: str, clock: Clock) -> float:
+    """Seconds that so many calls take, the device idle before and after."""
+    piece.ready()
+    wait(device)
+    start = clock()
+    for _ in range(calls):
+        piece.call()
+    wait(device)
+    return clock() - start
+
+
+def warm(piece: Piece, device: str, clock: Clock) -> int:
+    """Call the piece until it is warm; how many calls make a round."""
+    timed(piece, WARM_UP, device, clock)
+    return max(1, math.ceil(ROUND / max(timed(piece, 1, device, clock), 1e-9)))
+
+
 @contextmanager
-def _no_collection() -> Iterator[None]:
+def no_collection() -> Iterator[None]:
     gc.collect()
     gc.disable()
     try:
@@ -74,25 +91,13 @@ def measure(
 ) -> dict[str, Timing]:
     """Time each piece; all together take about `budget` seconds by `clock`."""
 
-    def timed(piece: Piece, calls: int) -> float:
-        piece.ready()
-        wait(device)
-        start = clock()
-        for _ in range(calls):
-            piece.call()
-        wait(device)
-        return clock() - start
-
-    with _no_collection():
+    with no_collection():
         begin = clock()
-        calls = {}
-        for name, piece in {**work, "yardstick": yardstick}.items():
-            timed(piece, WARM_UP)
-            calls[name] = max(1, math.ceil(ROUND / max(timed(piece, 1), 1e-9)))
+        calls = {name: warm(piece, device, clock) for name, piece in {**work, "yardstick": yardstick}.items()}
         rounds: dict[str, list[float]] = {name: [] for name in work}
         yardsticks: list[float] = []
         while len(yardsticks) < ROUNDS or clock() - begin < budget:
-            yardsticks.append(timed(yardstick, calls["yardstick"]) / calls["yardstick"])
+            yardsticks.append(timed(yardstick, calls["yardstick"], device, clock) / calls["yardstick"])
             for name, piece in work.items():
-                rounds[name].append(timed(piece, calls[name]))
+                rounds[name].append(timed(piece, calls[name], device, clock))
     return {name: Timing(calls[name], found, yardsticks) for name, found in rounds.items()}

@@ -31,12 +31,12 @@ STEPS = (
 
 @dataclass(frozen=True)
 class Work:
-    """What is timed: pieces by name, the number of rows that a step learns from, and the answer of a merged copy of the model,
-    which is made only when a GPU's memory was read without it."""
+    """What is timed: pieces by name, the number of rows that a step learns from, and the answers of a merged copy of the model
+    to so many rows, which is made only when a GPU's memory was read without it."""
 
     pieces: dict[str, Piece]
     rows: int
-    merged: Callable[[], Piece] | None = None
+    merged: Callable[[int], Piece] | None = None
 
 
 def make_work(prepared: Prepared) -> Work:
@@ -60,8 +60,8 @@ def make_work(prepared: Prepared) -> Work:
     pieces["evaluation"] = Piece(answers(model, len(rows)))
     pieces["inference"] = Piece(answers(model, 1))
 
-    def merged() -> Piece:
-        return Piece(answers(prepared.method.merge(copy.deepcopy(model)), 1))
+    def merged(count: int) -> Piece:
+        return Piece(answers(prepared.method.merge(copy.deepcopy(model)), count))
 
     return Work(pieces, batch, merged if prepared.method.mergeable else None)
 
@@ -71,7 +71,7 @@ def take(work: Work, device: str, seconds: float, clock: Clock) -> tuple[Window,
     found: dict[str, Timing] = {}
 
     def timed(watch: Callable[[], object]) -> None:
-        merged = {"merged inference": work.merged()} if work.merged else {}
+        merged = {"merged inference": work.merged(1)} if work.merged else {}
         yardstick = Piece(make_yardstick(device), watch)  # between the rounds, where it costs nothing that is timed
         found.update(measure(work.pieces | merged, yardstick, device, seconds, clock))
 

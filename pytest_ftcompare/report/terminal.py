@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from pytest_ftcompare.compare.audit_suite import budgets
 from pytest_ftcompare.compare.verdict import FAILING, IDENTICAL, WORST_FIRST, Judgement
-from pytest_ftcompare.report import cost, update
+from pytest_ftcompare.report import claims, cost, update
 from pytest_ftcompare.report.failure import change, wrapped
 from pytest_ftcompare.report.together import together
 
@@ -113,7 +113,8 @@ def _remedy(session: Session, settings: Settings) -> Iterator[Line]:
         elif session.failure:
             yield from ((line, {"red": True}) for line in wrapped(session.failure))
         else:
-            yield f"{len(session.written)} baselines written to {settings.baselines}: review git diff.", {"green": True}
+            count = len(session.written) + len(session.written_claims)
+            yield f"{count} baselines written to {settings.baselines}: review git diff.", {"green": True}
             if untimed := session.untimed:
                 text = f"{len(untimed)} baselines hold no time, as every window was disturbed:"
                 again = f"update {', '.join(untimed)} again on a quiet machine."
@@ -123,7 +124,8 @@ def _remedy(session: Session, settings: Settings) -> Iterator[Line]:
     yield from update.stale(session)
     if session.update and not session.new_only:
         return
-    if any(one.verdict in FAILING for one in judged):
+    failing = any(one.verdict in FAILING for one in judged)
+    if failing or claims.failing(session.claims):
         yield "Run only these again with --lf; accept them with --lf --update-baselines.", PLAIN
 
 
@@ -153,5 +155,7 @@ def lines(session: Session, settings: Settings) -> Iterator[Line]:
     yield from ((line, {"red": bool(session.findings)}) for line in together(session.overall))
     for finding in session.refused:
         yield from ((line, {"red": True}) for line in wrapped(f"Audit: {finding.sentence}."))
-    yield counts(session.judgements), {"bold": True}
+    if session.judgements:
+        yield counts(session.judgements), {"bold": True}
+    yield from claims.summary(session.claims)
     yield from _remedy(session, settings)
