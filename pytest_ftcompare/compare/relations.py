@@ -117,6 +117,11 @@ def _weight(weight: float) -> str:
     return "" if abs(weight) == 1 else f"{abs(weight):.2g} "
 
 
+def level(of: Arm, metric: str) -> Scores:
+    """An arm's own score."""
+    return Scores(metric, ((1.0, of),))
+
+
 def difference(of: Arm, against: Arm, metric: str = "accuracy") -> Scores:
     """How far one arm is above another, paired by seed."""
     return Scores(metric, ((1.0, of), (-1.0, against)))
