@@ -34,6 +34,19 @@ CASES = [
 ]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def frozen(hub):
+    """The Trainer collects garbage before it trains: with all that the libraries hold, that takes as long as the training."""
+    import gc
+
+    from pytest_ftcompare.experiment import own_loss  # noqa: F401  imports what there is
+
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 def options(method):
     return SIZE | (FEW if method == "adapter_fusion" else {})
 
@@ -54,6 +67,24 @@ def test_both_engines_draw_the_same_dropout(prepared, family):
 
     equal = prepared("lora", family, "head", 8, batch=8, accumulate=2, epochs=3)  # every micro-batch has four rows
     assert list(differences(equal, dropout=True)) == []
+
+
+def test_the_trainer_leaves_biases_and_norms_out_of_weight_decay(prepared):
+    import torch
+
+    from pytest_ftcompare.experiment import engines, hf_trainer, train
+
+    case = prepared("full", "opt_post", "head", 4, batch=8, epochs=1, warmup=0.0, weight_decay=0.1)
+    torch.manual_seed(0)
+    before = train.trainable(case.adapted())
+    (loop,), (trainer,) = (engines.courses(case, one) for one in (train.train, hf_trainer.train))
+    after, other = loop.updates[0].parameters, trainer.updates[0].parameters
+    spared = {name for name in before if name.endswith("bias") or "layer_norm" in name}
+    decayed = {name: case.method.recipe.lr * 0.1 * one.detach() for name, one in before.items()}
+    assert 0 < len(spared) < len(before)
+    for name in before:
+        expected = after[name] + decayed[name] if name in spared else after[name]
+        torch.testing.assert_close(other[name], expected, rtol=1e-6, atol=1e-3 * case.method.recipe.lr)
 
 
 @pytest.mark.parametrize("accumulate", ACCUMULATE)

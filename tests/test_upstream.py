@@ -207,3 +207,28 @@ def test_a_second_adapter_leaves_the_first_alone(pissa, tmp_path):
     model.save_pretrained(tmp_path)
     model.load_adapter(tmp_path, "other")
     torch.testing.assert_close(model(ROW).logits, before, rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("family", ["OPT", "Llama", "Bert"])
+@pytest.mark.xfail(
+    strict=True, raises=AssertionError, reason="transformers: a head ignores the count that the Trainer gives it"
+)
+def test_accumulation_does_not_change_a_heads_loss(family, tmp_path):
+    rows = [{"input_ids": [5 + number, 6, 7 + number], "labels": number % 2} for number in range(8)]
+    logged = []
+    for accumulate in (1, 4):
+        model = tiny(family, "SequenceClassification")
+        model.train = lambda mode=True, model=model: model  # no dropout
+        arguments = transformers.TrainingArguments(
+            str(tmp_path),
+            use_cpu=True,
+            per_device_train_batch_size=8 // accumulate,
+            gradient_accumulation_steps=accumulate,
+            max_steps=1,
+            logging_steps=1,
+            report_to="none",
+        )
+        trainer = transformers.Trainer(model, arguments, train_dataset=rows)
+        trainer.train()
+        logged.append(trainer.state.log_history[0]["loss"])
+    assert logged[1] == pytest.approx(logged[0], rel=1e-4)

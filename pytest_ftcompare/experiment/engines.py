@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 Tensors = dict[str, torch.Tensor]
 ROUNDING = 1e-5  # of a loss (of logarithms near one) and the global gradient norm; a hundred times float32's, for long sums
+OWN = "own."  # how the Trainer's model calls a stage's own parameters
 LARGEST = 3.2  # learning rates: Adam's largest step, (1 - beta1) / sqrt(1 - beta2)
 
 
@@ -40,7 +41,7 @@ class Recorder:
     """Stands in for a method while it trains, and keeps what each update left."""
 
     def __init__(self, method: Method, stage: Stage) -> None:
-        self.method, self.own = method, {f"own.{number}": one for number, one in enumerate(stage.own)}
+        self.method, self.own = method, {f"{OWN}{number}": one for number, one in enumerate(stage.own)}
         self.updates: list[Update] = []
 
     def after_step(self, model: nn.Module, step: int, steps: int) -> None:
@@ -79,10 +80,14 @@ def courses(prepared: Prepared, engine: Engine, *, dropout: bool = False) -> lis
 class Tolerance:
     """How far rounding may have moved each parameter: by a share of a step where it is a share of the gradient."""
 
-    def __init__(self, lr: float) -> None:
-        self.lr, self.count = lr, 0
-        self.squares: Tensors = {}
+    def __init__(self) -> None:
         self.moved: Tensors = {}
+
+    def begin(self, stage: Stage) -> None:
+        """A stage begins, with a new optimiser, where the one before left the model."""
+        self.lr, self.count = stage.recipe.lr, 0
+        self.squares: Tensors = {}
+        self.moved = {name: one for name, one in self.moved.items() if not name.startswith(OWN)}
 
     def add(self, gradients: Tensors) -> None:
         """Take another update's gradients in."""
@@ -112,24 +117,24 @@ def _tensors(first: Update, second: Update, norm: float, tolerance: Tolerance) -
             yield f"{name} differs by {off.max().item() / tolerance.lr:.2g} learning rates"
 
 
-def _apart(first: Course, second: Course) -> Iterator[str]:
-    recipe = first.stage.recipe
-    tolerance = Tolerance(recipe.lr)
+def _apart(first: Course, second: Course, tolerance: Tolerance) -> Iterator[str]:
+    tolerance.begin(first.stage)
     for number, (a, b) in enumerate(zip(first.steps, second.steps, strict=True)):
         where = f"update {number + 1} of {len(first.steps)} must be the same by both engines"
         for what, left, right in (("loss", a.loss, b.loss), ("gradient norm", a.norm, b.norm)):
             if abs(left - right) > ROUNDING * max(1.0, left):
                 yield f"{where}: {what} {left:.6g} by the loop, {right:.6g} by the Trainer"
         tolerance.add(first.updates[number].gradients)
-        norm = min(a.norm, recipe.clip)
+        norm = min(a.norm, first.stage.recipe.clip)
         yield from (f"{where}: {one}" for one in _tensors(first.updates[number], second.updates[number], norm, tolerance))
 
 
 def differences(prepared: Prepared, *, dropout: bool = False) -> Iterator[str]:
     """What the engines do differently, update by update."""
+    tolerance = Tolerance()
     loop, trainer = (courses(prepared, one, dropout=dropout) for one in (train.train, hf_trainer.train))
     for first, second in zip(loop, trainer, strict=True):
         if len(first.steps) != len(second.steps):
             yield f"expected {len(first.steps)} updates by both engines, the Trainer made {len(second.steps)}"
             return
-        yield from _apart(first, second)
+        yield from _apart(first, second, tolerance)
