@@ -8,9 +8,9 @@ from pathlib import Path
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m pytest_ftcompare.pocket", description=__doc__)
-    parser.add_argument("step", choices=("tokenizer", "pretrain", "data"), help="what to make")
+    parser.add_argument("step", choices=("tokenizer", "pretrain", "instruct", "data"), help="what to make")
     parser.add_argument("directory", type=Path, help="where to write it; pretrain reads DIR/tokenizer")
-    parser.add_argument("--model", default="opt-1.4m", help="pretrain: which base model (default: %(default)s)")
+    parser.add_argument("--model", default="opt-1.4m", help="pretrain, instruct: which base model (default: %(default)s)")
     arguments = parser.parse_args()
     if arguments.step == "data":
         from pytest_ftcompare.pocket.data import make_data
@@ -20,6 +20,10 @@ def main() -> None:
         from pytest_ftcompare.pocket.tokenizer import train_tokenizer
 
         train_tokenizer(arguments.directory / "tokenizer")
+    elif arguments.step == "instruct":
+        from pytest_ftcompare.pocket.instruct import instruct
+
+        instruct(arguments.model, arguments.directory / f"{arguments.model}-instruct")
     else:
         from pytest_ftcompare.pocket.pretrain import pretrain
 

@@ -13,10 +13,13 @@ from typing import Any
 
 from pytest_ftcompare.pocket import acceptability, entailment, entities, sentiment
 from pytest_ftcompare.pocket.grammar import HELD_OUT, SEEN, Rng
-from pytest_ftcompare.pocket.instructions import instruction
+from pytest_ftcompare.pocket.instructions import Instruction, instruction
+from pytest_ftcompare.pocket.requests import request
+from pytest_ftcompare.pocket.sums import problem
 
 Row = dict[str, Any]
 SIZES = {"train": 1600, "test": 400, "ood": 400}
+SMALL = ("sst", "ner", "instructions")  # of half the size
 
 
 def _acceptability(constructions: tuple[acceptability.Construction, ...], ood: bool) -> Callable[[Rng], Row]:
@@ -60,8 +63,8 @@ def _tagged(make: Callable[[Rng], entities.Tagged]) -> Callable[[Rng], Row]:
     return row
 
 
-def _instruction(rng: Rng) -> Row:
-    one = instruction(rng)
+def instruction_row(one: Instruction) -> Row:
+    """A request as a row of its data set."""
     return {"kind": one.kind, "instruction": one.instruction, "input": one.input, "output": one.output}
 
 
@@ -86,7 +89,17 @@ MAKERS: dict[str, dict[str, Callable[[Rng], Row]]] = {
         "test": _tagged(entities.sentence),
         "ood": _tagged(entities.shifted_sentence),
     },
-    "instructions": {"train": _instruction, "test": _instruction},
+    "instructions": dict.fromkeys(("train", "test"), lambda rng: instruction_row(instruction(rng))),
+    "requests": {
+        "train": lambda rng: instruction_row(request(rng)),
+        "test": lambda rng: instruction_row(request(rng)),
+        "ood": lambda rng: instruction_row(request(rng, shifted=True)),
+    },
+    "sums": {
+        "train": lambda rng: instruction_row(problem(rng)),
+        "test": lambda rng: instruction_row(problem(rng)),
+        "ood": lambda rng: instruction_row(problem(rng, shifted=True)),
+    },
 }
 
 
@@ -120,6 +133,6 @@ def make_data(target: Path, seed: int = 11) -> None:
         seen: set[str] = set()
         for split, make in splits.items():
             # A finite world: the small tasks have fewer distinct sentences than the large ones.
-            size = SIZES[split] if task in ("cola", "mnli") else SIZES[split] // 2
+            size = SIZES[split] // 2 if task in SMALL else SIZES[split]
             rng = random.Random(f"{seed} {task} {split}")
             write_jsonl(target / task / f"{split}.jsonl", _distinct(make, rng, size, seen))

@@ -1,69 +1,64 @@
-"""Sums in words: a domain of its own, which neither pre-training nor the general requests hold. Numbers have one digit.
+"""Sums: a domain of its own, which neither pre-training nor the general requests hold. What is counted is there to be counted.
 
-Out of domain: held-out nouns, and in Chinese three terms instead of two.
+Out of domain: held-out nouns, and in Chinese lists of other words with another separator.
 """
 
 from __future__ import annotations
 
 from pytest_ftcompare.pocket import chinese, words
-from pytest_ftcompare.pocket.grammar import HELD_OUT, SEEN, Rng
+from pytest_ftcompare.pocket.grammar import Rng
 from pytest_ftcompare.pocket.instructions import Instruction
-from pytest_ftcompare.pocket.requests import Maker
+from pytest_ftcompare.pocket.requests import Maker, nouns
 
-MOST = 9
-
-
-def _nouns(rng: Rng, shifted: bool, count: int) -> list[str]:
-    """Different plural nouns."""
-    lexicon = HELD_OUT if shifted else SEEN
-    return [words.PLURAL[one] for one in rng.sample((*lexicon.animate, *lexicon.things), count)]
+MOST = 5  # of a list
+KINDS = {"animals": "animal", "people": "person", "things": "thing"}
 
 
-def _two(rng: Rng) -> tuple[int, int]:
-    """Two numbers of at least two whose sum has one digit."""
-    first = rng.randint(2, MOST - 2)
-    return first, rng.randint(2, MOST - first)
+def _some(rng: Rng, shifted: bool) -> list[str]:
+    return nouns(rng, shifted, rng.randint(2, MOST))
 
 
 def _sum(rng: Rng, shifted: bool) -> Instruction:
-    (first, second), (one, other) = _two(rng), _nouns(rng, shifted, 2)
-    return Instruction("en-sum", "how many are there ?", f"{first} {one} and {second} {other}", str(first + second))
+    one = _some(rng, shifted)
+    at = rng.randrange(1, len(one))
+    return Instruction("en-sum", "how many are they in all ?", f"{' '.join(one[:at])} and {' '.join(one[at:])}", str(len(one)))
+
+
+def _next(rng: Rng, shifted: bool) -> Instruction:
+    one = _some(rng, shifted)
+    return Instruction("en-next", "how many are they with one more ?", " ".join(one), str(len(one) + 1))
 
 
 def _left(rng: Rng, shifted: bool) -> Instruction:
-    (first, second), (one,) = _two(rng), _nouns(rng, shifted, 1)
-    verb = rng.choice((HELD_OUT if shifted else SEEN).intransitive).past
-    return Instruction("en-left", "how many are left ?", f"{first + second} {one} , {second} {verb}", str(first))
+    one = _some(rng, shifted)
+    return Instruction("en-left", "how many are they without one ?", " ".join(one), str(len(one) - 1))
 
 
-def _more(rng: Rng, shifted: bool) -> Instruction:
-    (first, second), (one, other) = rng.sample(range(2, MOST + 1), 2), _nouns(rng, shifted, 2)
-    return Instruction("en-more", "which are more ?", f"{first} {one} and {second} {other}", one if first > second else other)
+def _kinds(rng: Rng, shifted: bool) -> Instruction:
+    plural, kind = rng.choice(tuple(KINDS.items()))
+    one = _some(rng, shifted)
+    return Instruction("en-kinds", f"how many {plural} ?", " ".join(one), str(sum(words.KINDS[each] == kind for each in one)))
 
 
-def _chinese(rng: Rng, animate: bool) -> str:
-    """A noun with its classifier."""
-    name, entry = rng.choice([(name, entry) for name, entry in chinese.NOUNS.items() if entry[3] or not animate])
-    return f"{entry[0]}{name}"
+def _chinese(rng: Rng, shifted: bool) -> tuple[str, int]:
+    """A list and how long it is; out of domain of phrases instead of words."""
+    count = rng.randint(2, MOST)
+    if shifted:
+        return "，".join(chinese.noun_phrase(rng, False).text for _ in range(count)), count
+    return "，".join(rng.choice(tuple(chinese.NOUNS)) for _ in range(count)), count
 
 
-def _chinese_sum(rng: Rng, shifted: bool) -> Instruction:
-    first, second = _two(rng)
-    given = f"{first}{_chinese(rng, False)}和{second}{_chinese(rng, False)}"
-    third = 0
-    if shifted and first + second < MOST:
-        third = rng.randint(1, MOST - first - second)
-        given = f"{given}和{third}{_chinese(rng, False)}"
-    return Instruction("zh-sum", "一共几个？", given, str(first + second + third))
+def _chinese_next(rng: Rng, shifted: bool) -> Instruction:
+    given, count = _chinese(rng, shifted)
+    return Instruction("zh-next", "多一个是几个？", given, str(count + 1))
 
 
 def _chinese_left(rng: Rng, shifted: bool) -> Instruction:
-    first, second = _two(rng)
-    verb = rng.choice(tuple(chinese.INTRANSITIVE))
-    return Instruction("zh-left", "还有几个？", f"{first + second}{_chinese(rng, True)}，{second}个{verb}", str(first))
+    given, count = _chinese(rng, shifted)
+    return Instruction("zh-left", "少一个是几个？", given, str(count - 1))
 
 
-MAKERS: tuple[Maker, ...] = (_sum, _left, _more, _chinese_sum, _chinese_left)
+MAKERS: tuple[Maker, ...] = (_sum, _next, _left, _kinds, _chinese_next, _chinese_left)
 
 
 def problem(rng: Rng, shifted: bool = False) -> Instruction:

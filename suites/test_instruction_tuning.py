@@ -1,0 +1,17 @@
+"""Study 3: instruction tuning in full and by LoRA (arXiv:2304.08109), two sizes of the base model by three scales of data.
+
+The third arm adapts a base that is already instruction-tuned to a new domain, with the plain base beside it: the gap between
+full fine-tuning and LoRA is compared on the same rows. Both methods train on the same rows for the same epochs, which the
+study's arms do not; what they cost is timed on the large base. `shots` are rows.
+"""
+
+import pytest
+
+METHODS = ("full", "lora")
+ANSWER = {"ask": "answer"}
+
+
+@pytest.mark.ftcompare(methods=METHODS, tasks=("instructions",), models=("small", "large"), shots="rows", options=ANSWER)
+@pytest.mark.ftcompare(methods=METHODS, tasks=("sums",), models=("large", "tuned"), shots="new_domain", options=ANSWER)
+def test_instruction_tuning(gate):
+    gate()
