@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from pytest_ftcompare import parametrize
+from pytest_ftcompare.candidate import CaseError
 from pytest_ftcompare.case import Case
 from pytest_ftcompare.compare.relations import Arm, Untestable
 from pytest_ftcompare.profiles import Profile
@@ -25,13 +26,14 @@ class Tables:
         self._cases: dict[str, list[Case]] = {}
 
     def cases(self, suite: str) -> list[Case]:
-        """All cases of a suite, in the order of its tests and tables; of no file, none."""
+        """All cases of a suite, in the order of its tests and tables; of no file, none. A wrong table is a `CaseError`."""
         if suite not in self._cases:
-            self._cases[suite] = [
-                case
-                for marks in _marks(self.folder / f"test_{suite}.py")
-                for case in parametrize.of_marks(marks, suite, self.profile, f"test_{suite}.py")
-            ]
+            tables = _marks(self.folder / f"test_{suite}.py")
+            try:
+                found = [parametrize.of_marks(marks, suite, self.profile, f"test_{suite}.py") for marks in tables]
+            except pytest.Collector.CollectError as error:
+                raise CaseError(f"the suite {suite} has a table that cannot be: {error}") from None
+            self._cases[suite] = [case for cases in found for case in cases]
         return self._cases[suite]
 
     def of(self, arm: Arm) -> list[Case]:

@@ -1,0 +1,212 @@
+"""Claims by made-up results: what intervals cover, what is decided at the margin, what a changed outcome is."""
+
+import json
+import math
+import random
+from dataclasses import replace
+
+import pytest
+from results import make_result, make_sample
+
+from pytest_ftcompare.compare import baseline, claim
+from pytest_ftcompare.compare.claim import Claim, Range, Record, at_least, at_most, judge, within
+from pytest_ftcompare.compare.estimate import CONFIDENCE, Estimate
+from pytest_ftcompare.compare.relations import (
+    Arm,
+    Counts,
+    Times,
+    Untestable,
+    difference,
+    gap_change,
+    level,
+    over_parts,
+    trend,
+)
+
+A, B, C = (Arm("few_shot", name) for name in ("full", "lora", "icl"))
+
+
+def points(value, error=1.0, n=16, freedom=0.0, unit="pt"):
+    return Estimate(value, error, n, unit, freedom)
+
+
+def record(outcome="reproduced", value=3.0, error=1.0, **changes):
+    made = Record("a", "claims", "pocket", "few-shot", "says", "source", "statistic", outcome, points(value, error), ["c"], {})
+    return replace(made, **changes)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected", "outcome"),
+    [
+        (2.0, at_least(0), "reproduced"),  # from 0.04 to 3.96
+        (1.9, at_least(0), "undecided"),
+        (-1.9, at_least(0), "undecided"),
+        (-2.0, at_least(0), "contradicted"),
+        (-2.0, at_most(0), "reproduced"),
+        (2.0, at_most(0), "contradicted"),
+        (1.0, within(3), "reproduced"),
+        (1.1, within(3), "undecided"),
+        (4.9, within(3), "undecided"),
+        (5.0, within(3), "contradicted"),
+        (-5.0, within(3), "contradicted"),
+    ],
+)
+def test_an_outcome_needs_the_whole_interval_on_one_side(value, expected, outcome):
+    assert expected.outcome(points(value)) == outcome
+
+
+def test_what_is_counted_is_decided_at_the_margin_itself():
+    assert at_most(1.0).outcome(points(1.0, 0.0, unit="×")) == "reproduced"
+    assert at_most(1.0).outcome(points(1.0 + 1e-9, 0.0, unit="×")) == "contradicted"
+
+
+def test_without_a_known_noise_nothing_is_decided_or_changed():
+    alone = points(50.0, None, n=1)
+    assert alone.interval() == (-math.inf, math.inf)
+    assert at_least(0).outcome(alone) == "undecided"
+    assert alone.agrees(points(-50.0))
+
+
+def test_few_degrees_of_freedom_widen_the_interval():
+    low, high = points(0.0, 1.0, freedom=7.0).interval()
+    assert (low, high) == pytest.approx((-2.3646, 2.3646), abs=1e-4)  # a table's t at 97.5 %
+
+
+@pytest.mark.parametrize("seeds", [3, 8])
+def test_intervals_cover_the_truth_as_often_as_they_say(seeds):
+    rng, truth, covered, trials = random.Random(1), 5.0, 0, 2000
+    for _ in range(trials):
+        arms = []
+        for mean in (0.60 + truth / 100, 0.60):
+            arms.append([make_result([rng.gauss(mean, sd) for _ in range(seeds)]) for sd in (0.02, 0.06)])
+        low, high = difference(A, B).estimate(arms).interval()
+        covered += low <= truth <= high
+    noise = math.sqrt(CONFIDENCE * (1 - CONFIDENCE) / trials)
+    assert covered / trials == pytest.approx(CONFIDENCE, abs=4 * noise + 0.01)
+
+
+def test_seeds_are_paired_so_what_they_share_does_not_count_as_noise():
+    shared = [0.5, 0.7, 0.6, 0.8]
+    better = make_result([one + 0.02 + 0.001 * (at % 2) for at, one in enumerate(shared)])
+    found = difference(A, B).estimate([[better], [make_result(shared)]])
+    assert found.value == pytest.approx(2.05)
+    assert found.error == pytest.approx(0.1 * math.sqrt(1 / 3) / 2)  # of 2.0, 2.1, 2.0, 2.1
+    assert (found.n, found.freedom) == (4, pytest.approx(3))
+
+
+def test_only_seeds_that_both_have_count():
+    few = make_result([0.7, 0.8])
+    found = difference(A, B).estimate([[few], [make_result([0.6, 0.6, 0.1, 0.1])]])
+    assert (found.value, found.n) == (pytest.approx(15.0), 2)
+    with pytest.raises(Untestable, match="no seed in common"):
+        difference(A, B).estimate([[few], [replace(few, samples=[make_sample(7, 0.5)])]])
+
+
+def test_one_seed_says_nothing_of_the_noise():
+    found = difference(A, B).estimate([[make_result([0.7])], [make_result([0.6])]])
+    assert (found.error, found.n) == (None, 1)
+
+
+def test_cells_have_equal_weight_however_many_seeds_they_have():
+    many, few = make_result([0.7] * 6), make_result([0.9] * 2)
+    base = [make_result([0.6] * 6), make_result([0.6] * 2)]
+    assert difference(A, B).estimate([[many, few], base]).value == pytest.approx(20.0)
+
+
+def test_gaps_trends_and_parts():
+    def scores(*means):
+        return [[make_result([mean, mean])] for mean in means]
+
+    assert gap_change((A, B), (C, B)).estimate(scores(0.9, 0.6, 0.8, 0.7)).value == pytest.approx(20.0)
+    assert over_parts(A, B, C).estimate(scores(0.9, 0.6, 0.8)).value == pytest.approx(20.0)
+    assert trend([A, B, C]).estimate(scores(0.6, 0.7, 0.8)).value == pytest.approx(20.0)
+    assert trend([A, B, C]).estimate(scores(0.6, 0.9, 0.6)).value == pytest.approx(0.0)
+    assert level(A, "domain gap").estimate(scores(0.9)).value == pytest.approx(30.0)  # 0.6 out of domain
+    assert level(A, "above majority").estimate(scores(0.9)).value == pytest.approx(40.0)
+
+
+def test_the_second_classs_accuracy_comes_from_what_was_predicted():
+    # 200 rows, 100 of either class: 90 + 30 right; of the second 30 right and 10 wrong were predicted
+    sample = replace(make_sample(0, 0.5, ood=0.6), predicted={"ood": [160, 40]})
+    found = level(A, "accuracy_ood of class 1").estimate([[make_result([], samples=[sample, replace(sample, seed=1)])]])
+    assert found.value == pytest.approx(30.0)
+    with pytest.raises(Untestable, match="as many rows of either class"):
+        uneven = make_result([], samples=[sample], majority={"test": 0.5, "ood": 0.7})
+        level(A, "accuracy_ood of class 1").estimate([[uneven]])
+
+
+def test_a_metric_that_is_not_there_is_told():
+    with pytest.raises(Untestable, match="has no score"):
+        level(A, "score").estimate([[make_result([0.5, 0.6])]])
+
+
+def test_counts_are_ratios_without_noise():
+    found = Counts("peak bytes", A, B).estimate([{"peak bytes": 30.0}, {"peak bytes": 20.0}])
+    assert (found.value, found.error, str(found)) == (1.5, 0.0, "1.5 ×")
+    share = Counts("trainable", A).estimate([{"trainable": 1.0, "parameters": 1000.0}])
+    assert share.value == 0.001
+
+
+def test_times_know_their_rounds_and_the_noise_between_processes():
+    rounds = [(1.0, 2.0), (1.1, 2.0)] * 8
+    found = Times("step", A, B).estimate(rounds, between=0.0)
+    assert found.value == pytest.approx(math.sqrt(0.5 * 0.55))
+    spread = math.log(1.1) / 2 * math.sqrt(16 / 15)
+    assert found.error == pytest.approx(found.value * spread / 4)
+    apart = Times("step", A, B).estimate(rounds, between=0.01)
+    assert apart.error == pytest.approx(math.hypot(found.error, found.value * math.sqrt(2) * 0.01))
+
+
+@pytest.mark.parametrize(
+    ("before", "new", "verdict"),
+    [
+        (None, record(), "new"),
+        (record(), record(value=9.0), "held"),
+        (record("reproduced", 3.0), record("contradicted", -3.0), "changed"),
+        (record("reproduced", 3.0), record("contradicted", 2.9), "changed"),  # never within noise: nothing between them
+        (record("reproduced", 3.0), record("undecided", 0.2), "noted"),  # 2.8 = 1.98 joint errors
+        (record("undecided", 0.1), record("reproduced", 3.0), "changed"),  # 2.9 = 2.05 joint errors
+        (record("undecided", 0.0), record("reproduced", 3.0, error=None), "noted"),
+        (record(statistic="another"), record(), "new"),
+    ],
+)
+def test_a_changed_outcome_fails_unless_it_is_within_the_noise_of_both(before, new, verdict):
+    assert judge(new, before).verdict == verdict
+
+
+def test_a_judgement_and_a_record_read_back():
+    made = judge(record(), record("undecided"), "cpu", update=True)
+    assert claim.Judgement.from_dict(json.loads(json.dumps(made.to_dict()))) == made
+    assert claim.from_json(claim.to_json(record())) == record()
+
+
+def test_the_statistic_says_what_is_compared_and_where_the_study_puts_it():
+    lora = Arm("few_shot", "lora", 64, options={"r": 4})
+    stated = Claim("a", "few-shot", "says", "source", difference(lora, A, "accuracy_ood"), Range(-3, 3))
+    assert stated.statistic == "accuracy_ood of `lora` (r=4, n=64) − `full`, few_shot: from -3 to +3 pt"
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "sentence"),
+    [
+        (lambda text: text[: len(text) // 2], "it may be half a file"),
+        (lambda text: text.replace('"schema": 1', '"schema": 9'), "newer schema than 1"),
+        (lambda text: f"<<<<<<< ours\n{text}", "merge-conflict markers"),
+        (lambda text: text.replace('"says"', '"said"'), "its fields are not those of a claim"),
+        (lambda text: text.replace('"name": "a"', '"name": "b"'), "expected the baseline of a in"),
+    ],
+)
+def test_a_spoilt_baseline_is_one_sentence(tmp_path, spoilt, sentence):
+    path = tmp_path / "a.json"
+    path.write_text(spoilt(claim.to_json(record())))
+    with pytest.raises(baseline.BaselineError, match=sentence):
+        baseline.read_claim(path, "a")
+
+
+def test_claims_are_written_with_the_results_and_are_not_taken_for_results(tmp_path):
+    baseline.write(tmp_path, {"cpu": [make_result([0.5, 0.6])]}, claims={"cpu": [record()]})
+    path = baseline.path_of_claim(tmp_path, "cpu", "pocket", "a")
+    assert baseline.read_claim(path, "a") == record()
+    assert [one.name for one in baseline.results_in(tmp_path)] == ["full-task-model-n16.json"]
+    baseline.write(tmp_path, {}, [path])
+    assert baseline.read_claim(path, "a") is None
