@@ -98,7 +98,7 @@ def _epochs(seen: list[list[int]], count: int, accumulate: int) -> list[list[lis
 
 
 def as_defined(prepared: Prepared) -> Iterator[str]:
-    """Where the Trainer's own loss is not the definition's, dropout off; the case's learning rate is zero."""
+    """The first update whose loss is not the definition's, dropout off; the case's learning rate is zero."""
     torch.manual_seed(0)
     model: Any = prepared.adapted()
     without_dropout(model)
@@ -108,9 +108,12 @@ def as_defined(prepared: Prepared) -> Iterator[str]:
     updates = [update for epoch in found.epochs for update in epoch]
     for number, (chosen, step) in enumerate(zip(updates, found.steps, strict=True)):
         right = defined(model, labelled(prepared.ask, stage, chosen))
-        for what, logged, exact in (("loss", step.loss, right.loss), ("gradient norm", step.norm, right.norm)):
-            if abs(logged - exact) > ROUNDING * exact:
-                yield (
-                    f"the Trainer's {what} must be that of the update's {len(chosen)} rows in one batch, {exact:.6g}, it is "
-                    f"{logged:.6g} in update {number + 1} of {len(updates)}"
-                )
+        pairs = (("loss", step.loss, right.loss), ("gradient norm", step.norm, right.norm))
+        wrong = [one for one in pairs if abs(one[1] - one[2]) > ROUNDING * one[2]]
+        for what, logged, exact in wrong:
+            yield (
+                f"the Trainer's {what} must be that of the update's {len(chosen)} rows in one batch, {exact:.6g}, it is "
+                f"{logged:.6g} in update {number + 1} of {len(updates)}"
+            )
+        if wrong:
+            return
