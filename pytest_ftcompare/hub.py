@@ -19,6 +19,7 @@ Kind = Literal["models", "datasets"]
 EMBEDDED = Path(__file__).parent / "pocket" / "hub"
 OTHERS = ["*.h5", "*.msgpack", "*.onnx", "flax_*", "tf_*"]  # weights of other frameworks
 FORMATS = (".jsonl", ".tsv", ".parquet")
+LONGEST = 1_000_000  # characters of a line: more is a file without line breaks, or no data set of texts that a model reads
 
 
 class HubError(LookupError):
@@ -68,9 +69,7 @@ def read_split(folder: Path, split: str) -> Iterator[dict[str, Any]]:
     if first.suffix == ".jsonl":
         yield from _jsonl(first)
     elif first.suffix == ".tsv":
-        with first.open(encoding="utf-8", newline="") as file:
-            for row in csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE):
-                yield row | {"label": int(row["label"])} if "label" in row else row
+        yield from _tsv(first)
     else:
         from datasets import load_dataset
 
@@ -78,15 +77,42 @@ def read_split(folder: Path, split: str) -> Iterator[dict[str, Any]]:
         yield from load_dataset("parquet", data_files=files, split="train")
 
 
-def _jsonl(path: Path) -> Iterator[dict[str, Any]]:
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """The lines of a text file with their numbers, from 1."""
     try:
-        with path.open(encoding="utf-8") as file:
+        with path.open(encoding="utf-8", newline="\n") as file:
             for number, line in enumerate(file, start=1):
-                row = json.loads(line)
-                if not isinstance(row, dict):
-                    raise DataError(f"expected a JSON object in {path}, line {number} has {type(row).__name__}")
-                yield row
-    except json.JSONDecodeError as error:
-        raise DataError(f"expected one JSON object a line in {path}, line {number} is not JSON ({error})") from None
+                if len(line) > LONGEST:
+                    raise DataError(
+                        f"expected a row of at most {LONGEST:,} characters in {path}, line {number} has {len(line):,}: "
+                        "write one row a line, and cut texts that no model reads"
+                    )
+                yield number, line
     except UnicodeDecodeError as error:
         raise DataError(f"expected UTF-8 in {path}, found a byte that is not at offset {error.start}") from None
+
+
+def _jsonl(path: Path) -> Iterator[dict[str, Any]]:
+    for number, line in _lines(path):
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise DataError(f"expected one JSON object a line in {path}, line {number} is not JSON ({error})") from None
+        if not isinstance(row, dict):
+            raise DataError(f"expected a JSON object in {path}, line {number} has {type(row).__name__}")
+        yield row
+
+
+def _tsv(path: Path) -> Iterator[dict[str, Any]]:
+    """Rows under a line of column names; a column `label` has numbers."""
+    csv.field_size_limit(LONGEST)
+    reader = csv.DictReader((line for _, line in _lines(path)), delimiter="\t", quoting=csv.QUOTE_NONE)
+    for row in reader:
+        if None in row or None in row.values():
+            raise DataError(
+                f"expected {len(reader.fieldnames or ())} columns in {path}, line {reader.line_num} has another number"
+            )
+        try:
+            yield row | {"label": int(row["label"])} if "label" in row else row
+        except ValueError:
+            raise DataError(f"expected a number as label in {path}, line {reader.line_num} has {row['label']!r}") from None

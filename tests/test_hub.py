@@ -35,6 +35,29 @@ def test_a_spoilt_data_file_names_file_and_line(tmp_path, content, sentence):
         list(read_split(tmp_path, "train"))
 
 
+@pytest.mark.parametrize("suffix", ["jsonl", "tsv"])
+def test_a_line_of_ten_million_characters_is_refused_by_its_number(tmp_path, suffix):
+    line = {"jsonl": '{"sentence": "x"}\n', "tsv": "sentence\n"}[suffix]
+    (tmp_path / f"train.{suffix}").write_text(line + "x" * 10_000_000)
+    with pytest.raises(DataError, match=r"expected a row of at most 1,000,000 characters in .*, line 2 has 10,000,000"):
+        list(read_split(tmp_path, "train"))
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"sentence\tlabel\nx\tno\n", "expected a number as label in .*, line 2 has 'no'"),
+        (b"sentence\tlabel\nx\t1\ty\n", "expected 2 columns in .*, line 2 has another number"),
+        (b"sentence\tlabel\nx\n", "expected 2 columns in .*, line 2 has another number"),
+        ("sentence\tlabel\né\t1\n".encode("latin-1"), "expected UTF-8 in .*, found a byte that is not at offset 15"),
+    ],
+)
+def test_a_spoilt_table_names_file_and_line(tmp_path, content, sentence):
+    (tmp_path / "train.tsv").write_bytes(content)
+    with pytest.raises(DataError, match=sentence):
+        list(read_split(tmp_path, "train"))
+
+
 def test_a_missing_model_says_how_to_fetch_it(tmp_path):
     with pytest.raises(HubError, match="hf download org/name --repo-type model --local-dir"):
         locate("models", "org/name", tmp_path)

@@ -83,6 +83,11 @@ class Questioner:
     def tokenizer(self) -> Any:
         tokenizer = AutoTokenizer.from_pretrained(self.path)
         if tokenizer.pad_token is None:
+            if tokenizer.eos_token is None:
+                raise ModelError(
+                    f"expected a tokenizer with a pad token, or an end-of-text token to pad with, that of {self.path.name} has "
+                    "neither: name one as pad_token in its tokenizer_config.json"
+                )
             tokenizer.pad_token = tokenizer.eos_token
         tokenizer.padding_side = "left" if self.kind == "decoder" else "right"
         tokenizer.truncation_side = "right" if self.ask == "head" else "left"

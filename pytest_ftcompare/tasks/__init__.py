@@ -18,6 +18,7 @@ NAMES = (
     "cola",
     "mnli",
     "blimp",
+    "alpaca_zh",
 )
 ADDED: dict[str, Task] = {}  # the project's own (`own.py`)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from string import Formatter
 from typing import Any, Literal
 
 Row = Mapping[str, Any]
@@ -74,7 +75,8 @@ class Task:
         return {name: one for name, one in found.items() if one is not None}
 
     def convert(self, split: str, rows: Iterable[Row]) -> list[Example]:
-        """The examples of a split; a missing column or an unknown label is a `DataError` that names the row."""
+        """The examples of a split; a missing column, an unknown label, or what else a row should not have is a `DataError`
+        that names the row."""
         source = self.splits()[split]
         examples: list[Example] = []
         where = f"{source.dataset}, split {source.split}"
@@ -85,9 +87,14 @@ class Task:
                 raise DataError(
                     f"task {self.name}: expected a column {missing} in {where}, row {index} has {sorted(row)}"
                 ) from None
+            except (AttributeError, TypeError) as error:
+                raise DataError(
+                    f"task {self.name}: expected columns of the types it needs in {where}, row {index} has others ({error})"
+                ) from None
             for example in made:
+                self._check_fields(example, where, index)
                 if self.written:
-                    if not isinstance(example.label, str) or not example.label:
+                    if not isinstance(example.label, str) or not example.label.strip():
                         raise DataError(
                             f"task {self.name}: expected an answer of some text in {where}, row {index} has {example.label!r}"
                         )
@@ -102,6 +109,19 @@ class Task:
         if not examples:
             raise DataError(f"task {self.name}: {where} has no row that the task can use")
         return examples
+
+    def _check_fields(self, example: Example, where: str, index: int) -> None:
+        """Every field is a text, and the templates name no other."""
+        for name, value in example.fields.items():
+            if not isinstance(value, str):
+                raise DataError(f"task {self.name}: expected a text as {name} in {where}, row {index} has {value!r}")
+        for template in (self.plain, self.pattern):
+            for _, field_name, _, _ in Formatter().parse(template):
+                if field_name is not None and field_name not in example.fields:
+                    raise DataError(
+                        f"task {self.name}: expected a template of the fields {', '.join(example.fields)}, {template!r} names "
+                        f"{field_name!r}"
+                    )
 
 
 def few_shot(task: Task, pool: Sequence[Example], shots: int, seed: int) -> list[Example]:

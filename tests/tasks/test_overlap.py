@@ -1,0 +1,22 @@
+"""The overlap of a written answer with its reference: a longest common subsequence of characters."""
+
+import pytest
+
+from pytest_ftcompare.tasks import Example
+from pytest_ftcompare.tasks.overlap import overlap
+
+
+@pytest.mark.parametrize(
+    ("written", "wanted", "share"),
+    [
+        ("中国将于明年发射。", "中国将于明年发射", 1.0),
+        ("中国 将发射！", "中国将于明年发射", 2 * 5 / (5 + 8)),
+        ("ＡＢＣ", "abc", 1.0),  # full-width letters
+        ("cba", "abc", 2 * 1 / 6),  # the order counts
+        ("", "abc", 0.0),
+        ("。", "abc", 0.0),
+        ("。", "！", 1.0),  # nothing is asked for, nothing is said
+    ],
+)
+def test_the_overlap_is_what_it_is_by_hand(written, wanted, share):
+    assert overlap(written, Example({}, wanted)) == pytest.approx(share)
