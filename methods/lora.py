@@ -26,7 +26,7 @@ class Lora(ThroughPeft):
     recipes = {
         "pocket": Recipe(lr=0.005, epochs=20, accumulate=2, options=OPTIONS),
         "paper": Recipe(lr=2e-4, epochs=40, batch=32, options={**OPTIONS, "alpha": 8}),
-        "pocket, answer": Recipe(lr=0.005, epochs=8, options={**OPTIONS, "targets": "all-linear"}),
+        "pocket, answer": Recipe(lr=0.005, epochs=8, options={**OPTIONS, "dropout": 0.0, "targets": "all-linear"}),
         "paper, answer": Recipe(lr=2e-4, epochs=3, batch=32, warmup=0.03, options={**OPTIONS, "targets": "all-linear"}),
     }
 
