@@ -25,6 +25,7 @@ PARAMETERS = {
     "pocket/opt-0.4m": 0.4e6,
     "pocket/opt-1.4m": 1.4e6,
     "pocket/opt-1.4m-instruct": 1.4e6,
+    "HuggingFaceTB/SmolLM2-135M": 135e6,
     "HuggingFaceTB/SmolLM2-135M-Instruct": 135e6,
     "facebook/opt-125m": 125e6,
     "facebook/opt-350m": 331e6,
@@ -72,7 +73,7 @@ class Profile:
     parameters: Mapping[str, float] = field(default_factory=lambda: PARAMETERS)
 
 
-REAL = {"cola": "cola", "mnli": "mnli", "instructions": "alpaca_zh", "sums": "alpaca_zh"}
+REAL = {"cola": "cola", "mnli": "mnli", "instructions": "alpaca_zh", "sums": "alpaca_en"}
 SWEEP = (2, 16, 32, 64, 128)  # examples per class of the few-shot study
 
 POCKET = Profile(
@@ -107,7 +108,10 @@ PROFILES = {
             summary="real models and data from the folder --ftcompare-hub",
             tasks={**REAL, "blimp": "blimp"},
             models=("HuggingFaceTB/SmolLM2-135M-Instruct",),
-            bases=dict.fromkeys(("small", "large", "tuned"), "HuggingFaceTB/SmolLM2-135M-Instruct"),
+            bases={
+                **dict.fromkeys(("small", "large"), "HuggingFaceTB/SmolLM2-135M"),
+                "tuned": "HuggingFaceTB/SmolLM2-135M-Instruct",
+            },
             shots={
                 "few": (16, 64),
                 "sweep": (16, 64),

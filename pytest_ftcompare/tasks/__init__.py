@@ -19,6 +19,7 @@ NAMES = (
     "mnli",
     "blimp",
     "alpaca_zh",
+    "alpaca_en",
 )
 ADDED: dict[str, Task] = {}  # the project's own (`own.py`)
 

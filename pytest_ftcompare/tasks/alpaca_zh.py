@@ -18,7 +18,7 @@ FIFTH = 5
 
 
 def _prompt(instruction: str, given: str = "") -> dict[str, str]:
-    return {"prompt": f"指令：{instruction}\n{f'输入：{given}' + chr(10) if given else ''}回答："}
+    return {"prompt": f"指令：{instruction}\n" + (f"输入：{given}\n" if given else "") + "回答："}
 
 
 def _instructions(held_out: bool) -> Convert:

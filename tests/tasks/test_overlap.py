@@ -1,4 +1,4 @@
-"""The overlap of a written answer with its reference: a longest common subsequence of characters."""
+"""The overlap of a written answer with its reference: a longest common subsequence of words and Chinese characters."""
 
 import pytest
 
@@ -12,7 +12,9 @@ from pytest_ftcompare.tasks.overlap import overlap
         ("中国将于明年发射。", "中国将于明年发射", 1.0),
         ("中国 将发射！", "中国将于明年发射", 2 * 5 / (5 + 8)),
         ("ＡＢＣ", "abc", 1.0),  # full-width letters
-        ("cba", "abc", 2 * 1 / 6),  # the order counts
+        ("the dog saw a cat", "a dog saw the cat", 2 * 3 / 10),  # the order counts
+        ("cat", "cats", 0.0),
+        ("用Python写", "用 python 写", 1.0),
         ("", "abc", 0.0),
         ("。", "abc", 0.0),
         ("。", "！", 1.0),  # nothing is asked for, nothing is said
