@@ -1,5 +1,6 @@
 """What the docs say of the code is held to the code."""
 
+import importlib.util
 import json
 import re
 from pathlib import Path
@@ -7,11 +8,13 @@ from pathlib import Path
 import pytest
 
 from pytest_ftcompare import methods, tasks
-from pytest_ftcompare.compare import audit, cost, noise, overall, pooled, signs, statistics
+from pytest_ftcompare.compare import audit, baseline, cost, noise, overall, pooled, signs, statistics
 from pytest_ftcompare.compare.verdict import WORST_FIRST
 from pytest_ftcompare.experiment import overlap, shown
 from pytest_ftcompare.profiles import PROFILES
+from pytest_ftcompare.report import claims as claims_report
 from pytest_ftcompare.report import methods as methods_report
+from pytest_ftcompare.report import studies as studies_report
 from pytest_ftcompare.report.headroom import table
 from pytest_ftcompare.result import Result
 
@@ -23,8 +26,48 @@ def read(name):
     return (ROOT / name).read_text(encoding="utf-8")
 
 
+def suite_of_claims():
+    """The suite's module, whose name a test here must not have."""
+    spec = importlib.util.spec_from_file_location("suite_of_claims", ROOT / "suites" / "test_claims.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 def test_the_headroom_page_is_generated_from_the_baselines():
     assert read("docs/headroom.md") == "\n".join(table(ROOT / "baselines" / "cpu")) + "\n"
+
+
+def test_the_page_of_claims_and_the_studies_pages_are_generated_from_the_baselines():
+    cpu = ROOT / "baselines" / "cpu"
+    assert read("docs/claims.md") == "\n".join(claims_report.page(cpu)) + "\n"
+    for study in studies_report.SUITES:
+        page = read(f"docs/studies/{study}.md")
+        assert studies_report.filled(page, list(studies_report.section(cpu, study))) == page
+        assert page.count(studies_report.BEGIN) == page.count(studies_report.END) == 1
+
+
+CLAIMS = {one.name: one for one in suite_of_claims().CLAIMS}
+
+
+def test_there_are_claims_of_every_study_and_none_is_told_twice():
+    assert len(CLAIMS) >= 36
+    assert {one.study for one in CLAIMS.values()} == set(studies_report.SUITES)
+    assert (
+        len({one.says for one in CLAIMS.values()})
+        == len({(one.source, one.statistic) for one in CLAIMS.values()})
+        == len(CLAIMS)
+    )
+
+
+@pytest.mark.parametrize(
+    "file", sorted((ROOT / "baselines" / "cpu" / "claims" / "pocket").glob("*.json")), ids=lambda one: one.stem
+)
+def test_a_claims_baseline_says_what_the_suite_says(file):
+    record, stated = baseline.read_claim(file, file.stem), CLAIMS[file.stem]
+    assert (record.study, record.says, record.source) == (stated.study, stated.says, stated.source)
+    assert record.statistic == stated.statistic
+    assert stated.expected.outcome(record.estimate) == record.outcome
 
 
 HEADINGS = [

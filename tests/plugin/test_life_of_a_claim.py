@@ -1,0 +1,182 @@
+"""A claim in a session: missing, written, held, noted, changed, updated, stale; alone, with and without workers."""
+
+import json
+
+import pytest
+from rehearsed import SCORES, Rehearsal
+
+HIGHER, LOWER = [one + 0.1 for one in SCORES], [one - 0.1 for one in SCORES]
+HEAD = """
+import pytest
+from pytest_ftcompare.compare.claim import Claim, at_least, at_most
+from pytest_ftcompare.compare.relations import Arm, Times, difference
+
+FULL, LORA, ICL = (Arm("quick", name) for name in ("full", "lora", "icl"))
+CLAIMS = [
+"""
+TAIL = """
+]
+
+@pytest.mark.ftcompare_claims(CLAIMS)
+def test_claims(claim):
+    claim()
+"""
+LORA = 'Claim("better-than-full", "few-shot", "it is", "a paper", difference(LORA, FULL), at_least(0)),'
+
+
+class Claims(Rehearsal):
+    def __init__(self, pytester):
+        super().__init__(pytester)
+        self.says(lora={"scores": HIGHER})
+        self.claims(LORA)
+
+    def claims(self, *rows):
+        self.pytester.makepyfile(test_stated=HEAD + "\n".join(rows) + TAIL)
+
+    def record(self, name="better-than-full"):
+        return self.baselines / "cpu" / "claims" / "pocket" / f"{name}.json"
+
+    def edit(self, **changes):
+        data = json.loads(self.record().read_text())
+        self.record().write_text(json.dumps({**data, **changes}))
+
+
+@pytest.fixture
+def run(pytester):
+    return Claims(pytester)
+
+
+@pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["without xdist", "n2"])
+def test_missing_then_written_then_held_then_changed_then_updated(run, workers):
+    result = run.run(*workers)
+    result.assert_outcomes(failed=4)
+    result.stdout.fnmatch_lines(["*better-than-full: new, it has no baseline yet*", "*1 claim: 1 undecided.*"])
+
+    run.update(*workers).stdout.fnmatch_lines(["*1 claim: 1 reproduced.*", "*4 baselines written*"])
+    data = json.loads(run.record().read_text())
+    assert (data["outcome"], data["suite"], data["estimate"]["n"]) == ("reproduced", "stated", 8)
+    assert data["estimate"]["value"] == pytest.approx(10.0)
+
+    result = run.run(*workers)
+    result.assert_outcomes(passed=4)
+    result.stdout.fnmatch_lines(["*1 claim: 1 reproduced.*"])
+
+    run.says(lora={"scores": LOWER})
+    result = run.run(*workers)
+    result.assert_outcomes(failed=2, passed=2)
+    told = " ".join(result.stdout.str().split())
+    assert "better-than-full: changed, its outcome is not its baseline's: it was reproduced (+10.0 pt" in told
+    assert "it is contradicted (-10.0 pt" in told
+    assert "a paper: it is." in told and "Cases: quick/lora-pocket_sst-opt-0.4m-n2, quick/full-" in told
+    assert "pytest --update-baselines 'test_stated.py::test_claims[better-than-full]'" in told
+
+    result = run.update(*workers)
+    told = " ".join(result.stdout.str().split())
+    assert "changed: better-than-full it was reproduced" in told and "1 claim: 1 contradicted." in told
+    assert json.loads(run.record().read_text())["outcome"] == "contradicted"
+    run.run(*workers).assert_outcomes(passed=4)
+
+
+def test_alone_claims_run_their_cases_themselves_and_update_nothing_but_themselves(run):
+    run.update()
+    before = run.file("lora").read_bytes()
+    run.run("test_stated.py").assert_outcomes(passed=1)
+    run.run("-k", "better").assert_outcomes(passed=1, deselected=3)
+    run.edit(outcome="contradicted")
+    run.run("test_stated.py").assert_outcomes(failed=1)
+    run.update("test_stated.py").stdout.fnmatch_lines(["*1 baselines written*"])
+    assert run.file("lora").read_bytes() == before
+    run.run("test_stated.py").assert_outcomes(passed=1)
+
+
+def test_a_claim_on_cases_without_baselines_is_not_accepted(run):
+    result = run.run("--update-baselines", "test_stated.py")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*cannot be judged: it rests on lora-*, which has no baseline: update that first*"])
+    assert not run.record().exists()
+
+
+def test_claims_come_last_whatever_their_files_name(run):
+    run.suite(methods=("full", "lora"), name="test_quick")
+    result = run.run("-v", "--collect-only", "-q")
+    names = [line for line in result.outlines if "::" in line]
+    assert [line.split("::")[0] for line in names] == ["test_quick.py", "test_quick.py", "test_stated.py"]
+
+
+def test_a_changed_outcome_within_the_noise_of_both_is_a_note(run):
+    run.update()
+    estimate = json.loads(run.record().read_text())["estimate"]
+    run.edit(outcome="undecided", estimate={**estimate, "error": 20.0, "value": 1.0})
+    result = run.run()
+    result.assert_outcomes(passed=4)
+    result.stdout.fnmatch_lines(["noted: better-than-full", "*it was undecided (+1.0 pt*"])
+    run.edit(outcome="undecided", estimate={**estimate, "error": 0.1, "value": 1.0})
+    run.run().assert_outcomes(passed=3, failed=1)
+
+
+def test_an_edited_statistic_needs_a_baseline_of_its_own(run):
+    run.update()
+    run.claims(LORA.replace("at_least(0)", "at_least(1)"))
+    result = run.run()
+    result.assert_outcomes(passed=3, failed=1)
+    result.stdout.fnmatch_lines(["*its baseline is of another statistic*"])
+    assert run.run("--update-baselines-new-only").ret == 0
+    run.run().assert_outcomes(passed=4)
+
+
+def test_a_claim_that_the_table_no_longer_has_is_stale_and_goes(run):
+    other = LORA.replace("better-than-full", "another")
+    run.claims(LORA, other)
+    run.update()
+    assert run.record("another").exists()
+    run.claims(LORA)
+    run.run("-k", "not better").stdout.no_fnmatch_line("*stale*")
+    run.run().stdout.fnmatch_lines(["*1 stale baseline*", "*cpu/claims/pocket/another.json"])
+    run.update()
+    assert not run.record("another").exists() and run.record().exists()
+
+
+def test_what_the_profile_has_no_case_of_is_skipped_with_the_reason(run):
+    run.claims('Claim("a", "few-shot", "it is", "a paper", difference(Arm("quick", "vera"), FULL), at_least(0)),')
+    run.update()
+    result = run.run("-rs")
+    result.assert_outcomes(passed=3, skipped=1)
+    result.stdout.fnmatch_lines(["*the profile pocket has no case of `vera` in the suite quick*", "*1 claim: 1 not tested.*"])
+
+
+def test_without_a_clock_a_claim_about_time_is_skipped(run):
+    run.claims('Claim("a", "few-shot", "it is", "a paper", Times("step", LORA, FULL), at_most(1)),')
+    result = run.run("--benchmark-disable", "-rs", "test_stated.py")
+    result.assert_outcomes(skipped=1)
+    result.stdout.fnmatch_lines(["*not timed: pytest-benchmark is off*"])
+
+
+def test_a_claim_on_an_invalid_case_says_which(run):
+    run.update()
+    run.says(lora={"scores": HIGHER, "broken": ["merged must be unmerged"]})
+    result = run.run("test_stated.py")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*it rests on lora-pocket_sst-opt-0.4m-n2, which is invalid: *merged must be unmerged*"])
+
+
+def test_half_a_baseline_is_one_sentence(run):
+    run.update()
+    run.record().write_text(run.record().read_text()[:100])
+    result = run.run("test_stated.py")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*better-than-full cannot be judged: expected a baseline in *it may be half a file*"])
+    result.stdout.no_fnmatch_line("*Traceback*")
+
+
+@pytest.mark.parametrize(
+    ("rows", "sentence"),
+    [
+        ((LORA, LORA), "*two claims of * are called better-than-full*"),
+        (('"a claim",',), "*the marker ftcompare_claims: expected ftcompare_claims(claims), a list of Claim*"),
+    ],
+)
+def test_a_wrong_table_is_one_sentence(run, rows, sentence):
+    run.claims(*rows)
+    result = run.run("test_stated.py")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines([sentence])
