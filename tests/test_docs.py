@@ -142,4 +142,4 @@ def test_a_page_states_the_constants_in_use(module, page):
 
 def test_the_models_together_are_small():
     weights = (ROOT / "pytest_ftcompare" / "pocket" / "hub" / "models").rglob("*.safetensors")
-    assert sum(file.stat().st_size for file in weights) < 12_000_000
+    assert sum(file.stat().st_size for file in weights) < 14_000_000
