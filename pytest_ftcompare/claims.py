@@ -16,7 +16,7 @@ from pytest_ftcompare.candidate import CaseError
 from pytest_ftcompare.compare import baseline
 from pytest_ftcompare.compare.claim import FAILING, Claim, Judgement, judge
 from pytest_ftcompare.compare.relations import Times, Untestable
-from pytest_ftcompare.live import TOLD
+from pytest_ftcompare.live import LIVE, TOLD
 from pytest_ftcompare.measure import device
 from pytest_ftcompare.options import SETTINGS
 from pytest_ftcompare.report.claims import explain
@@ -89,13 +89,14 @@ def claim(request: pytest.FixtureRequest) -> Callable[[], Judgement]:
         except Untestable as error:
             judgement = Judgement(stated.name, _suite(request.node), settings.profile.name, "untested", note=str(error))
         except CaseError as error:
-            refused = f"{stated.name} cannot be judged: {error}"
+            refused = str(error)
+            judgement = Judgement(stated.name, _suite(request.node), settings.profile.name, "untested", note=refused)
         finally:
             told.done()
-        if refused:
-            pytest.fail(refused, pytrace=False)
         table = request.config.stash[TABLES][judgement.suite]
         request.node.stash[REPORT] = json.dumps({"judgement": judgement.to_dict(), "table": table})
+        if refused:  # outside the handler, or pytest would show the exceptions behind it
+            pytest.fail(f"{stated.name} cannot be judged: {refused}", pytrace=False)
         if judgement.verdict == "untested":
             pytest.skip(judgement.note)
         if judgement.verdict in FAILING and not judgement.update:
@@ -161,7 +162,7 @@ def pytest_report_teststatus(report: pytest.TestReport, config: pytest.Config) -
     record = json.loads(text)["judgement"]["record"] if text is not None and report.when == "call" else None
     if record is None or hasattr(report, "wasxfail"):
         return None
-    letter = "." if report.passed else "F"
+    letter = "" if LIVE in config.stash else "." if report.passed else "F"
     return report.outcome, letter, (record["outcome"].upper(), {"green": report.passed, "red": report.failed})
 
 

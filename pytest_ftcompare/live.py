@@ -155,6 +155,9 @@ class Live:
             self._clear()
 
 
+LIVE = pytest.StashKey[Live]()
+
+
 def make_live(config: pytest.Config, folder: Path) -> Live | None:
     """Live lines on a terminal that moves its cursor, unless -q, -v or -s ask pytest for something else."""
     reporter = config.pluginmanager.getplugin("terminalreporter")

@@ -16,7 +16,7 @@ from pytest_ftcompare import benchmarks, claims, options, parametrize, stale
 from pytest_ftcompare.case import Case
 from pytest_ftcompare.compare import baseline
 from pytest_ftcompare.compare.verdict import FAILING, Judgement
-from pytest_ftcompare.live import TOLD, Live, make_live, make_told
+from pytest_ftcompare.live import LIVE, TOLD, make_live, make_told
 from pytest_ftcompare.machine import Machine
 from pytest_ftcompare.measure import device, host
 from pytest_ftcompare.options import SETTINGS
@@ -27,7 +27,6 @@ from pytest_ftcompare.result import Result
 from pytest_ftcompare.session import Session, to_text
 
 SESSION = pytest.StashKey[Session]()
-LIVE = pytest.StashKey[Live]()
 REPORT = pytest.StashKey[str]()
 MACHINE = pytest.StashKey[Machine]()
 SUITES = pytest.StashKey[stale.Suites]()

@@ -1,7 +1,7 @@
 """The claims of the three studies on how methods relate, each a named test (docs/claims.md has their outcomes).
 
 A claim rests on results that this session has; what it asks for beyond them is counted or timed. Where a study gives no number,
-"better" is more than 0 points and "as well as" at most `MARGIN` points below.
+"better" is more than 0 points; "as well as", within `MARGIN` points, or at most so far below where more is welcome.
 """
 
 import pytest
@@ -83,18 +83,18 @@ FEW_SHOT = [
         at_most(50),
     ),
     (
-        "lora-not-above-vanilla-out-of-domain",
+        "lora-as-vanilla-out-of-domain",
         "LoRA generalises out of domain as well as vanilla fine-tuning or slightly worse",
         STUDY_1,
         difference(few("lora"), few("full"), OOD),
-        at_most(0),
+        within(MARGIN),
     ),
     (
-        "adaptive-not-above-vanilla-out-of-domain",
+        "adaptive-as-vanilla-out-of-domain",
         "training the last layers alone, which the study calls adaptive, is out of domain equal to vanilla or slightly worse",
         STUDY_1,
         difference(few("partial"), few("full"), OOD),
-        at_most(0),
+        within(MARGIN),
     ),
     (
         "pretraining-on-the-task-helps",

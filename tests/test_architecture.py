@@ -17,6 +17,8 @@ FORBIDDEN = {
     "pytest_ftcompare/result.py": {*TORCH, "pytest", "_pytest"},
     "pytest_ftcompare/gate.py": {"pytest", "_pytest"},
     "pytest_ftcompare/bench.py": {"pytest", "_pytest"},
+    "pytest_ftcompare/kept.py": {"pytest", "_pytest"},
+    "pytest_ftcompare/evidence.py": {"pytest", "_pytest"},
     "pytest_ftcompare/measure": {"pytest", "_pytest", "pytest_ftcompare.plugin", "pytest_ftcompare.compare"},
 }
 # What may not be imported while options are parsed or cases are collected.
@@ -29,6 +31,10 @@ LAZY = (
     "profiles.py",
     "case.py",
     "gate.py",
+    "arms.py",
+    "claims.py",
+    "evidence.py",
+    "kept.py",
     "session.py",
     "hub.py",
     "live.py",

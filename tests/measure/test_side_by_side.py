@@ -1,0 +1,62 @@
+"""Two pieces of work timed in turns; the clock is made up."""
+
+from contextlib import closing
+from itertools import islice
+
+import pytest
+
+from pytest_ftcompare.case import Case
+from pytest_ftcompare.measure.meter import Piece
+from pytest_ftcompare.measure.side_by_side import NoPiece, make_piece, rounds
+
+
+class Machine:
+    """A clock that moves when work is done on it, and who did it."""
+
+    def __init__(self):
+        self.now, self.order = 0.0, []
+
+    def piece(self, name, seconds):
+        def work():
+            self.now += seconds
+            self.order.append(name)
+
+        return Piece(work)
+
+
+def test_the_pieces_take_turns_and_each_call_is_what_is_told():
+    machine = Machine()
+    with closing(rounds(machine.piece("a", 0.02), machine.piece("b", 0.03), "cpu", lambda: machine.now)) as pairs:
+        machine.order.clear()
+        found = list(islice(pairs, 4))
+    assert found == [(pytest.approx(0.02), pytest.approx(0.03))] * 4
+    assert "".join(machine.order[-8:]) == "abbaabba"
+
+
+def test_short_pieces_are_called_often_enough_to_be_timed():
+    machine = Machine()
+    with closing(rounds(machine.piece("a", 0.001), machine.piece("b", 0.02), "cpu", lambda: machine.now)) as pairs:
+        next(pairs)
+        before = machine.order.count("a")
+        assert next(pairs)[0] == pytest.approx(0.001)
+    assert machine.order.count("a") - before >= 10
+
+
+@pytest.fixture(scope="module")
+def lora():
+    from pytest_ftcompare.experiment.prepare import prepare
+    from pytest_ftcompare.experiment.setting import Setting
+
+    return prepare(Case("made", "lora", "pocket_sst", "pocket/opt-0.4m", 2), Setting("pocket", max_length=64))
+
+
+@pytest.mark.parametrize("name", ["step", "evaluation", "inference", "merged evaluation", "merged inference"])
+def test_every_piece_of_a_case_can_be_called(lora, name):
+    piece = make_piece(lora, name)
+    piece.ready()
+    piece.call()
+
+
+def test_a_piece_that_a_case_has_not_is_told(lora):
+    with pytest.raises(NoPiece, match="has no merged step to be timed: expected step, evaluation, inference"):
+        make_piece(lora, "merged step")
