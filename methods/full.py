@@ -1,7 +1,7 @@
 """Full fine-tuning: every weight trains; with a classification head on the last token it is called vanilla fine-tuning.
 
 Mosbach et al. 2023 (arXiv:2305.16938), appendix: AdamW, lr 1e-5, 40 epochs, batch 32, warm-up over 10 % of the steps.
-Instruction tuning: Ji et al. 2023 (arXiv:2304.08109), lr 5e-6, 3 epochs, batch 32, warm-up over 3 % of the steps; here the
+Instruction tuning: Sun et al. 2023 (arXiv:2304.08109), lr 5e-6, 3 epochs, batch 32, warm-up over 3 % of the steps; here the
 decay is linear.
 """
 

@@ -2,7 +2,7 @@
 
 Hu et al. 2021 (arXiv:2106.09685). A classification head trains with it. The study of few-shot methods uses full
 fine-tuning's learning rate of 1e-5, at which nothing moves in so few steps; here the paper's own order of 2e-4 and above.
-For instruction tuning all linear layers are adapted, as Ji et al. 2023 (arXiv:2304.08109) state; its epochs and batches are
+For instruction tuning all linear layers are adapted, as Sun et al. 2023 (arXiv:2304.08109) state; its epochs and batches are
 those of full fine-tuning, which theirs are not.
 """
 

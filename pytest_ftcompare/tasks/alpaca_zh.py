@@ -1,5 +1,5 @@
 """Chinese instructions with short answers (Taori et al. 2023's Alpaca in Chinese, from LLaMA-Factory's demonstration data); out
-of domain: BELLE's evaluation set by class (Ji et al. 2023, arXiv:2304.08109).
+of domain: BELLE's evaluation set by class (Sun et al. 2023, arXiv:2304.08109).
 
 Every fifth instruction is held out as the test split. The study has a judge model score the answers from 0 to 1; without one,
 an answer's score is its overlap with the reference (`overlap`), since an open answer never is the reference to the letter. The
