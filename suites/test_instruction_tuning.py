@@ -2,8 +2,8 @@
 
 The third arm adapts a base that is already instruction-tuned to a new domain, with the plain base beside it: the gap between
 full fine-tuning and LoRA is compared on the same rows. Both methods train on the same rows for the same epochs, which the
-study's arms do not; what they cost is timed on each base. `shots` are rows. LoRA of the plain embedded base learns no sums at
-all (it cannot write digits, which the base has never seen), so that pair is shown, not judged.
+study's arms do not; what they cost is timed on each base. `shots` are rows. LoRA of the plain embedded base hardly learns the
+sums (their answers are digits, which it has never written), so that pair is shown, not judged.
 """
 
 import pytest

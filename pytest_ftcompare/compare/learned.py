@@ -44,7 +44,7 @@ def _scores(result: Result, metric: str) -> Scores:
 def _noise(old: Result, new: Result) -> dict[str, dict[str, float]]:
     """For each metric whose spread is what it was, the sum of squares and the degrees of freedom of samples before `new`."""
     found = {}
-    for metric in sorted({name for one in old.samples for name in one.metrics}):
+    for metric in sorted({name for one in old.samples for name in one.metrics if "/" not in name}):  # not of groups
         its, mine = _scores(old, metric), _scores(new, metric)
         before = old.noise.get(metric, {"squares": 0.0, "freedom": 0})
         own = variance(its.values()) if len(its) > 1 else 0.0
