@@ -18,7 +18,7 @@ MARKER = (
     "ftcompare(methods, tasks, shots, models=None, options=None, grid=None, outcome=True, judged_from=1): the table of a "
     "suite; its test runs once for each combination. tasks, models and shots are the profile's names or values; models default "
     "to the profile's; options override the method's recipe, grid has several values of each; outcome=False shows "
-    "accuracy without judging it, as do fewer shots than judged_from."
+    "accuracy without judging it, as do fewer shots than judged_from, a number or the least of the profile's of that name."
 )
 
 
@@ -62,7 +62,7 @@ def _of_marker(marker: pytest.Mark, suite: str, profile: Profile) -> Iterator[Ca
     if wrong or missing or marker.args:
         what = f"has no {', '.join(missing)}" if missing else f"does not know {', '.join(wrong) or 'positional values'}"
         raise pytest.Collector.CollectError(f"the marker ftcompare {what}: expected {MARKER.split(':')[0]}")
-    outcome, judged_from = marker.kwargs.get("outcome", True), marker.kwargs.get("judged_from", 1)
+    outcome, judged_from = marker.kwargs.get("outcome", True), min(_shots(marker.kwargs.get("judged_from", 1), profile))
     for task, model, shots, options, method in product(
         marker.kwargs["tasks"],
         marker.kwargs.get("models") or profile.models,
@@ -82,6 +82,7 @@ def _shots(given: Any, profile: Profile) -> Sequence[int]:
     if isinstance(given, str):
         _known("number of shots", given, profile.shots)
         given = profile.shots[given]
+    given = (given,) if isinstance(given, int) else given
     for one in given:
         if not isinstance(one, int) or one < 1:
             raise pytest.Collector.CollectError(f"shots: expected a number of at least 1, got {one!r}")
