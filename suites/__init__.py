@@ -1,0 +1,1 @@
+"""WHAT is compared: tables of cases and of claims, one file a suite; a package so that `--pyargs` finds it installed."""
