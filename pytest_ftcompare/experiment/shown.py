@@ -52,6 +52,8 @@ def _tells(prepared: Prepared, example: Example, support: list[Example]) -> bool
 def _untold(prepared: Prepared, trial: Overheard) -> Iterator[str]:
     """Whether what a teacher reads is the student's row, or the bare question in the task's own words."""
     prepared.method.targets(trial)
+    if not trial.asked:  # there is no teacher; and an encoder cannot be asked as one is
+        return
     ask, task = prepared.ask.by("pattern"), prepared.task
     bare = [template.format(**one.fields) for template in (task.plain, task.pattern) for one in trial.support]
     known = {tuple(row) for row in [*trial.rows, *ask.encode(bare)]}

@@ -4,6 +4,7 @@ import pytest
 
 from pytest_ftcompare import methods
 from pytest_ftcompare.case import Case
+from pytest_ftcompare.experiment.families import save
 from pytest_ftcompare.experiment.prepare import prepare
 from pytest_ftcompare.experiment.setting import Setting
 from pytest_ftcompare.experiment.shown import shown
@@ -17,6 +18,11 @@ def case(method, task="pocket_sst", length=192, **options):
 @pytest.mark.parametrize("method", methods.NAMES)
 def test_every_method_passes(method):
     assert list(shown(case(method))) == []
+
+
+def test_an_encoder_which_has_no_teacher_passes(tmp_path):
+    encoder = Case("s", "full", "pocket_sst", save("roberta", tmp_path), 4)
+    assert list(shown(prepare(encoder, Setting("pocket", max_length=128, hub=tmp_path)))) == []
 
 
 @pytest.mark.parametrize("ask", ["pattern", "head"])
