@@ -35,11 +35,18 @@ def moved(judgement: Judgement) -> list[Reading]:
     return sorted(found, key=lambda one: MOVED.index(one.outcome))
 
 
-def _row(judgement: Judgement) -> str:
+def _label(judgement: Judgement, timed: Sequence[Judgement]) -> str:
+    """The method, and where it was timed more than once, what of its ids is not in all of them: "lora n64 r=4"."""
+    method, *parts = judgement.id.split("-")
+    ids = [one.id.split("-") for one in timed if one.id.split("-")[0] == method]
+    return " ".join([method, *(one for one in parts if not all(one in other for other in ids))])
+
+
+def _row(judgement: Judgement, name: str) -> str:
     by_name = {one.metric: one for one in judgement.costs}
     cells = ""
-    for name, (_, width) in COLUMNS.items():
-        one = by_name.get(name)
+    for column, (_, width) in COLUMNS.items():
+        one = by_name.get(column)
         cells += f"{amount(one.new, one.unit) if one else '':>{width}}"
     found = moved(judgement)
     versus = "~"
@@ -49,7 +56,7 @@ def _row(judgement: Judgement) -> str:
         versus = f"{unsettled[0].metric.split()[0]} {unsettled[0].change:+.1%}?"
     elif all(one.outcome in ("new", "incomparable") for one in judgement.costs):
         versus = "new"
-    return f"{judgement.id.split('-', 1)[0]:{NAME}}{cells} {versus:>18}"
+    return f"{name:{NAME}}{cells} {versus:>18}"
 
 
 def _unread(judgements: Sequence[Judgement]) -> Iterator[str]:
@@ -71,7 +78,10 @@ def table(judgements: Sequence[Judgement]) -> Iterator[str]:
         return
     yield f"{'cost':{NAME}}{''.join(f'{title:>{width}}' for title, width in COLUMNS.values())} {'vs baseline':>18}"
     for one in sorted(timed, key=lambda one: (not moved(one), one.id)):
-        yield _row(one)
+        if len(label := _label(one, timed)) > NAME:  # on a line of its own
+            yield label
+            label = ""
+        yield _row(one, label)
     hows = sorted({cost.how for one in timed for cost in one.costs if cost.unit == "s" and cost.how})
     if hows:
         yield f"  times compared in {' and '.join(hows)}; peak: bytes of one update, counted"
