@@ -108,7 +108,7 @@ def test_more_shots_than_rows_is_one_sentence(shell):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("--ftcompare-profile=pockt",), "no profile is called 'pockt': expected one of pocket, pocket-full, local, nightly, paper"),
+        (("--ftcompare-profile=pockt",), "no profile is called 'pockt': expected one of pocket, pocket-full, local, *"),
         (("--ftcompare-profile=local",), "the profile local reads models and data from a folder*--ftcompare-hub=DIR"),
         (("--ftcompare-profile=local", "--ftcompare-hub=/nowhere"), "expected a folder with models/ or datasets/*"),
         (("--ftcompare-seeds=0",), "--ftcompare-seeds: expected a number of at least 1, got 0"),
