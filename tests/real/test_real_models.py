@@ -27,7 +27,7 @@ CASES = [
     ("adapter", "cola", MINILM, 16, {"epochs": 2, "lr": 1e-3}),
     ("unipelt", "cola", MINILM, 16, {"epochs": 1}),
     ("icl", "blimp", SMOL, 4, {"demonstrations": 1}),
-    ("lora", "alpaca_zh", SMOL, 8, ANSWER),
+    ("lora", "alpaca_zh", SMOL, 4, ANSWER),
     ("full", "alpaca_zh", STORIES, 8, ANSWER),
     ("qlora", "alpaca_en", STORIES, 8, ANSWER | {"r": 8}),
     ("unipelt", "alpaca_en", STORIES, 8, ANSWER),
