@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pytest_ftcompare import benchmarks, options, parametrize
-from pytest_ftcompare.bench import Bench
+from pytest_ftcompare import options, parametrize
 from pytest_ftcompare.candidate import CaseError
 from pytest_ftcompare.compare import baseline
 from pytest_ftcompare.compare.claim import FAILING, Claim, Judgement, judge
 from pytest_ftcompare.compare.relations import Times, Untestable
+from pytest_ftcompare.item import carry, make_bench
 from pytest_ftcompare.live import LIVE, TOLD
-from pytest_ftcompare.measure import device
 from pytest_ftcompare.options import SETTINGS
 from pytest_ftcompare.report.claims import explain
 
 MARKER = "ftcompare_claims(claims): the claims of a suite; its test runs once for each."
 TRIES = 2  # timings of a claim whose outcome changed, or that were disturbed
-REPORT = pytest.StashKey[str]()
 TABLES = pytest.StashKey[dict[str, list[str]]]()  # suite -> the names of its claims
-ATTRIBUTE = "ftcompare_claim"  # of a test report
+REPORT = "ftcompare_claim"  # what it is called on a test report
 
 
 def claim_of(item: pytest.Item) -> Claim | None:
@@ -94,7 +91,7 @@ def claim(request: pytest.FixtureRequest) -> Callable[[], Judgement]:
         finally:
             told.done()
         table = request.config.stash[TABLES][judgement.suite]
-        request.node.stash[REPORT] = json.dumps({"judgement": judgement.to_dict(), "table": table})
+        carry(request.node, REPORT, json.dumps({"judgement": judgement.to_dict(), "table": table}))
         if refused:  # outside the handler, or pytest would show the exceptions behind it
             pytest.fail(f"{stated.name} cannot be judged: {refused}", pytrace=False)
         if judgement.verdict == "untested":
@@ -113,16 +110,13 @@ def _judge(stated: Claim, request: pytest.FixtureRequest) -> Judgement:
     from pytest_ftcompare.evidence import Evidence, accepted_record, elsewhere, make_record
     from pytest_ftcompare.kept import Kept
 
-    settings, told, items = request.config.stash[SETTINGS], request.config.stash[TOLD], request.session.items
-    if (worker := os.environ.get("PYTEST_XDIST_WORKER")) and settings.device != "cpu":
-        device.choose(int(worker.removeprefix("gw")), os.environ)
-    benchmark = request.getfixturevalue("benchmark") if "benchmark" in request.node.fixturenames else None
-    clock = benchmarks.timer(benchmark) if benchmark and benchmarks.active(benchmark) else None
+    settings, items = request.config.stash[SETTINGS], request.session.items
+    _, bench = make_bench(request, stated.name)
     evidence = Evidence(
         settings,
-        Bench(told.folder, clock, settings.window, told.about(stated.name)),
+        bench,
         Tables(Path(request.node.path).parent, settings.profile),
-        Kept(told.folder),
+        Kept(bench.folder),
         {(one.suite, one.id): one for one in map(parametrize.case_of, items) if one is not None},
         parametrize.judged(items),
     )
@@ -131,7 +125,7 @@ def _judge(stated: Claim, request: pytest.FixtureRequest) -> Judgement:
         try:
             found = evidence.find(stated)
         except Untestable:
-            if left and clock is not None:
+            if left and bench.clock is not None:
                 continue
             raise
         record = make_record(stated, _suite(request.node), settings, found)
@@ -146,19 +140,9 @@ def _judge(stated: Claim, request: pytest.FixtureRequest) -> Judgement:
     return judgement
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[None]
-) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    report = yield
-    if call.when == "call" and (text := item.stash.get(REPORT, None)) is not None:
-        vars(report)[ATTRIBUTE] = text  # what xdist sends to the controller
-    return report
-
-
 def pytest_report_teststatus(report: pytest.TestReport, config: pytest.Config) -> tuple[str, str, Any] | None:
     """The outcome as the word of a claim."""
-    text = getattr(report, ATTRIBUTE, None)
+    text = getattr(report, REPORT, None)
     record = json.loads(text)["judgement"]["record"] if text is not None and report.when == "call" else None
     if record is None or hasattr(report, "wasxfail"):
         return None

@@ -1,33 +1,29 @@
-"""The pytest plugin: hooks of a few lines that delegate, and the `gate` fixture that a suite's test calls."""
+"""The pytest plugin: hooks of a few lines that delegate. The fixtures that suites call are in `cases.py` and `claims.py`."""
 
 from __future__ import annotations
 
-import json
 import os
 import warnings
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from functools import partial
 from itertools import compress
 from typing import Any
 
 import pytest
 
-from pytest_ftcompare import benchmarks, claims, options, parametrize, stale
-from pytest_ftcompare.case import Case
+from pytest_ftcompare import benchmarks, cases, claims, options, parametrize, stale
 from pytest_ftcompare.compare import baseline
-from pytest_ftcompare.compare.verdict import FAILING, Judgement
+from pytest_ftcompare.item import CARRIED
 from pytest_ftcompare.live import LIVE, TOLD, make_live, make_told
 from pytest_ftcompare.machine import Machine
 from pytest_ftcompare.measure import device, host
 from pytest_ftcompare.options import SETTINGS
-from pytest_ftcompare.report.failure import explain, wrapped
+from pytest_ftcompare.report.failure import wrapped
 from pytest_ftcompare.report.plan import plan_lines
 from pytest_ftcompare.report.terminal import lines
-from pytest_ftcompare.result import Result
-from pytest_ftcompare.session import Session, to_text
+from pytest_ftcompare.session import Session
 
 SESSION = pytest.StashKey[Session]()
-REPORT = pytest.StashKey[str]()
 MACHINE = pytest.StashKey[Machine]()
 SUITES = pytest.StashKey[stale.Suites]()
 
@@ -39,6 +35,7 @@ def _is_worker(config: pytest.Config) -> bool:
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
     options.add_options(parser)
     pluginmanager.register(benchmarks, "ftcompare-benchmarks-hooks")
+    pluginmanager.register(cases, "ftcompare-cases")
     pluginmanager.register(claims, "ftcompare-claims")
 
 
@@ -84,10 +81,10 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     # Only with a table: a test may have a fixture of its own that is called gate.
     if "gate" in metafunc.fixturenames and metafunc.definition.get_closest_marker("ftcompare"):
-        cases = parametrize.cases(metafunc, metafunc.config.stash[SETTINGS].profile)
         settings = metafunc.config.stash[SETTINGS]
-        stale.note(metafunc.config.stash[SUITES], metafunc, cases, settings.own.profiles.values())
-        metafunc.parametrize("gate", cases, ids=[one.id for one in cases], indirect=True)
+        found = parametrize.cases(metafunc, settings.profile)
+        stale.note(metafunc.config.stash[SUITES], metafunc, found, settings.own.profiles.values())
+        metafunc.parametrize("gate", found, ids=[one.id for one in found], indirect=True)
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-benchmark looks which tests have its fixture
@@ -124,82 +121,15 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     return device.suggested_workers(host.cpus(), host.available_memory(), gpus, *needs)
 
 
-def _refusal(case: Case, sentence: str) -> Judgement:
-    return Judgement(case.id, case.suite, "invalid", 0, signs=[sentence], outcome=case.outcome)
-
-
-@pytest.fixture
-def gate(request: pytest.FixtureRequest) -> Callable[[], Judgement]:
-    """Call it to train the case and hold it against its baseline; the test fails where the verdict does."""
-    if not hasattr(request, "param"):
-        pytest.fail(f"{request.node.nodeid} has no table: expected @pytest.mark.ftcompare(methods=..., ...)", pytrace=False)
-    case: Case = request.param
-    settings = request.config.stash[SETTINGS]
-
-    def record(judgement: Judgement, result: Result | None = None, device: str = "", *, update: bool = False) -> None:
-        request.node.stash[REPORT] = to_text(judgement, result, device, update=update)
-        request.node.user_properties.append(("verdict", judgement.verdict))
-
-    def check() -> Judgement:
-        from pytest_ftcompare.bench import Bench
-        from pytest_ftcompare.candidate import CaseError
-        from pytest_ftcompare.gate import run_case
-        from pytest_ftcompare.kept import Kept
-
-        if (worker := os.environ.get("PYTEST_XDIST_WORKER")) and settings.device != "cpu":
-            device.choose(int(worker.removeprefix("gw")), os.environ)
-        told = request.config.stash[TOLD]
-        refused: str | None = None
-        benchmark = request.getfixturevalue("benchmark") if "benchmark" in request.node.fixturenames else None
-        clock = benchmarks.timer(benchmark) if benchmark and benchmarks.active(benchmark) else None
-        try:
-            bench = Bench(told.folder, clock, settings.window, told.about(case.id))
-            run = partial(run_case, case, settings, bench, parametrize.judged(request.session.items))
-            held = Kept(told.folder).for_gate(case, run, timed=case.timed and clock is not None)
-        except CaseError as error:
-            refused = str(error)
-        except Exception as error:
-            record(_refusal(case, f"{case.id} raised {type(error).__name__}: {error}"))
-            raise  # the traceback is for whoever wrote the code that raised
-        finally:
-            told.done()
-        if refused is not None:  # outside the handler, or pytest would show the exceptions behind it
-            from pytest_ftcompare.measure.exhausted import free_memory
-
-            free_memory()
-            record(_refusal(case, refused))
-            pytest.fail(refused, pytrace=False)
-        judgement = held.judgement
-        record(judgement, held.result, held.device, update=held.update)
-        for what, timing in held.timings.items():
-            assert benchmark is not None
-            benchmarks.record(benchmark, what, timing.rounds, timing.calls, held.info(what))
-        failing = judgement.verdict == "invalid" if held.update else judgement.verdict in FAILING
-        if failing:
-            pytest.fail("\n".join(explain(judgement, request.node.nodeid, options.given(request.config))), pytrace=False)
-        return judgement
-
-    return check
-
-
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    if call.when == "call" and (text := item.stash.get(REPORT, None)) is not None:
-        vars(report)["ftcompare"] = text  # what xdist sends to the controller
+    if call.when == "call" and CARRIED in item.stash:
+        carried = item.stash[CARRIED]
+        vars(report).update(carried)  # what xdist sends to the controller
     return report
-
-
-def pytest_report_teststatus(report: pytest.TestReport, config: pytest.Config) -> tuple[str, str, Any] | None:
-    """The verdict as the word of a case; its letter is left to pytest, or to the live display where there is one."""
-    text = getattr(report, "ftcompare", None)
-    if text is None or report.when != "call" or hasattr(report, "wasxfail"):
-        return None
-    verdict = json.loads(text)["judgement"]["verdict"].upper()
-    letter = "" if LIVE in config.stash else "." if report.passed else "F"
-    return report.outcome, letter, (verdict, {"green": report.passed, "red": report.failed})
 
 
 class Collector:
@@ -210,13 +140,13 @@ class Collector:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None]:
-        text = getattr(report, "ftcompare", None)
+        text = getattr(report, cases.REPORT, None)
         live = self.config.stash.get(LIVE, None)
         if text is not None and report.when == "call":
             judgement = self.session.add(text, passed=report.passed)
             if live is not None:
                 live.finished(judgement, report.duration)
-        claimed = getattr(report, claims.ATTRIBUTE, None)
+        claimed = getattr(report, claims.REPORT, None)
         if claimed is not None and report.when == "call":
             about = self.session.add_claim(claimed, passed=report.passed)
             if live is not None:

@@ -1,7 +1,9 @@
 """Shared by all tests. torch and numpy are imported here: pytester restores `sys.modules`, and a C extension that was first
 imported inside one of its runs fails on its second import; a method's file would be there twice."""
 
+import importlib
 import os
+from pathlib import Path
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -17,6 +19,8 @@ from pytest_ftcompare import methods
 
 for name in methods.NAMES:
     methods.load(name)
+for layer in Path(methods.__file__).with_name("layers").glob("*.py"):  # methods read them when they are applied
+    importlib.import_module(f"pytest_ftcompare.methods.layers.{layer.stem}")
 
 pytest_plugins = ["pytester"]
 

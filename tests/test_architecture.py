@@ -32,7 +32,9 @@ LAZY = (
     "case.py",
     "gate.py",
     "arms.py",
+    "cases.py",
     "claims.py",
+    "item.py",
     "evidence.py",
     "kept.py",
     "session.py",
@@ -99,6 +101,12 @@ def test_every_module_says_what_it_is_for_and_is_called_for_it():
     everywhere = [*files("pytest_ftcompare"), *files("methods"), *files("suites")]
     assert not [file for file in everywhere if not ast.get_docstring(ast.parse(file.read_text()))]
     assert not [file for file in everywhere if file.stem in {"utils", "helpers", "common", "misc"}]
+
+
+def test_no_two_files_of_tests_have_one_name():
+    """pytest imports them by their names alone, and refuses the second."""
+    names = [file.name for file in (ROOT / "tests").rglob("test_*.py")]
+    assert len(names) == len(set(names))
 
 
 def test_a_rule_that_is_broken_is_seen(tmp_path):

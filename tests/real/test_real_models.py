@@ -25,9 +25,11 @@ CASES = [
     ("full", "mnli", MINILM, 16, {"epochs": 2, "lr": 5e-5}),
     ("lora", "cola", MINILM, 16, {"epochs": 2, "lr": 2e-3}),
     ("adapter", "cola", MINILM, 16, {"epochs": 2, "lr": 1e-3}),
+    ("unipelt", "cola", MINILM, 16, {"epochs": 1}),
     ("icl", "blimp", SMOL, 4, {"demonstrations": 1}),
     ("full", "alpaca_zh", STORIES, 8, ANSWER),
     ("qlora", "alpaca_en", STORIES, 8, ANSWER | {"r": 8}),
+    ("mam", "alpaca_en", STORIES, 8, ANSWER),
 ]
 TEST_ROWS = {"alpaca_zh": 12, "alpaca_en": 12}  # writing an answer takes as many steps as it has tokens
 

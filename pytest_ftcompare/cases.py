@@ -1,0 +1,83 @@
+"""Cases in pytest: the fixture `gate` that a suite's test calls, and the word that its verdict is on the terminal."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+
+from pytest_ftcompare import benchmarks, options, parametrize
+from pytest_ftcompare.candidate import CaseError
+from pytest_ftcompare.case import Case
+from pytest_ftcompare.compare.verdict import FAILING, Judgement
+from pytest_ftcompare.gate import run_case
+from pytest_ftcompare.item import carry, make_bench
+from pytest_ftcompare.kept import Kept
+from pytest_ftcompare.live import LIVE, TOLD
+from pytest_ftcompare.options import SETTINGS
+from pytest_ftcompare.report.failure import explain
+from pytest_ftcompare.result import Result
+from pytest_ftcompare.session import to_text
+
+REPORT = "ftcompare"  # what it is called on a test report
+
+
+def _refusal(case: Case, sentence: str) -> Judgement:
+    return Judgement(case.id, case.suite, "invalid", 0, signs=[sentence], outcome=case.outcome)
+
+
+@pytest.fixture
+def gate(request: pytest.FixtureRequest) -> Callable[[], Judgement]:
+    """Call it to train the case and hold it against its baseline; the test fails where the verdict does."""
+    if not hasattr(request, "param"):
+        pytest.fail(f"{request.node.nodeid} has no table: expected @pytest.mark.ftcompare(methods=..., ...)", pytrace=False)
+    case: Case = request.param
+    settings = request.config.stash[SETTINGS]
+
+    def record(judgement: Judgement, result: Result | None = None, device: str = "", *, update: bool = False) -> None:
+        carry(request.node, REPORT, to_text(judgement, result, device, update=update))
+        request.node.user_properties.append(("verdict", judgement.verdict))
+
+    def check() -> Judgement:
+        refused: str | None = None
+        benchmark, bench = make_bench(request, case.id)
+        try:
+            run = partial(run_case, case, settings, bench, parametrize.judged(request.session.items))
+            held = Kept(bench.folder).for_gate(case, run, timed=case.timed and bench.clock is not None)
+        except CaseError as error:
+            refused = str(error)
+        except Exception as error:
+            record(_refusal(case, f"{case.id} raised {type(error).__name__}: {error}"))
+            raise  # the traceback is for whoever wrote the code that raised
+        finally:
+            request.config.stash[TOLD].done()
+        if refused is not None:  # outside the handler, or pytest would show the exceptions behind it
+            from pytest_ftcompare.measure.exhausted import free_memory
+
+            free_memory()
+            record(_refusal(case, refused))
+            pytest.fail(refused, pytrace=False)
+        judgement = held.judgement
+        record(judgement, held.result, held.device, update=held.update)
+        for what, timing in held.timings.items():
+            assert benchmark is not None
+            benchmarks.record(benchmark, what, timing.rounds, timing.calls, held.info(what))
+        failing = judgement.verdict == "invalid" if held.update else judgement.verdict in FAILING
+        if failing:
+            pytest.fail("\n".join(explain(judgement, request.node.nodeid, options.given(request.config))), pytrace=False)
+        return judgement
+
+    return check
+
+
+def pytest_report_teststatus(report: pytest.TestReport, config: pytest.Config) -> tuple[str, str, Any] | None:
+    """The verdict as the word of a case; its letter is left to pytest, or to the live display where there is one."""
+    text = getattr(report, REPORT, None)
+    if text is None or report.when != "call" or hasattr(report, "wasxfail"):
+        return None
+    verdict = json.loads(text)["judgement"]["verdict"].upper()
+    letter = "" if LIVE in config.stash else "." if report.passed else "F"
+    return report.outcome, letter, (verdict, {"green": report.passed, "red": report.failed})
