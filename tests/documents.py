@@ -1,0 +1,250 @@
+"""Documents as a session makes them at its end, with figures made up for tests: full, valid, the same for the same seed."""
+
+from __future__ import annotations
+
+from itertools import islice, product
+from math import exp
+from random import Random
+from statistics import fmean, stdev
+from typing import Any
+
+Json = dict[str, Any]
+
+METHODS = {"full": 1.0, "lora": 0.95, "bitfit": 0.85, "prefix_tuning": 0.7, "icl": 0.4}  # how much each learns
+TASKS = ("pocket_cola", "pocket_mnli")
+SHOTS = (2, 4, 8, 16, 32, 64, 128)
+SUITES = ("few_shot", "peft_methods")
+MODELS = ("pocket/opt-1.4m", "pocket/opt-0.4m")
+OPTIONS: tuple[Json, ...] = ({}, {"lr": 0.01}, {"lr": 0.001}, {"lr": 0.0001})
+VERDICTS = ("same", "worse", "changed", "better", "undecided", "new", "incomparable", "invalid")
+FAILING = {"worse", "changed", "new", "invalid"}
+SHIFTS = {"worse": -0.08, "better": 0.06, "undecided": -0.02, "changed": 0.004}
+ENVIRONMENT: Json = {
+    "commit": "8a35bb5f2f89",
+    "cpu": "Some(R) Processor @ 2.80GHz",
+    "device": "cpu",
+    "peft": "0.21.2",
+    "python": "3.11.7",
+    "threads": 1,
+    "torch": "2.13.0",
+    "transformers": "5.23.0",
+}
+BASE_ENVIRONMENT = ENVIRONMENT | {"commit": "494107a2f0e1", "peft": "0.20.0"}
+CHANGE = {"name": "peft", "base": "0.20.0", "new": "0.21.2"}
+
+
+def make_document(cases: int = 3, *, seed: int = 0, **changes: Any) -> Json:
+    """A document of `cases` cases (1,120 at most), of every verdict from eight on; `changes` replace entries of it by name.
+
+    With `update=True` what fails and is sound is accepted.
+    """
+    update = bool(changes.get("update", False))
+    table = product(OPTIONS, MODELS, SUITES, SHOTS, TASKS, METHODS)
+    made = [
+        make_case(
+            VERDICTS[number % len(VERDICTS)],
+            suite=suite,
+            method=method,
+            task=task,
+            model=model,
+            shots=shots,
+            options=options,
+            update=update,
+            seed=seed,
+        )
+        for number, (options, model, suite, shots, task, method) in enumerate(islice(table, cases))
+    ]
+    if len(made) < cases:
+        raise ValueError(f"expected at most {len(made)} cases, got {cases}")
+    counts = {verdict: sum(one["verdict"] == verdict for one in made) for verdict in VERDICTS}
+    document: Json = {
+        "schema": 1,
+        "version": "0.1.0",
+        "started": f"2030-01-{1 + seed % 28:02}T02:00:00+00:00",
+        "seconds": 12.5 * cases,
+        "command": "pytest suites/ -n 4",
+        "profile": "pocket",
+        "update": update,
+        "failed": any(one["failed"] for one in made),
+        "counts": {verdict: count for verdict, count in counts.items() if count},
+        "findings": [],
+        "shifts": [make_shift(cases)],
+        "notes": ["lora trained 20 epochs, full 10: an unequal budget"],
+        "environment": ENVIRONMENT,
+        "changes": [CHANGE | {"cases": cases}],
+        "cases": made,
+        "claims": make_claims([f"{one['suite']}/{one['id']}" for one in made], seed),
+        "history": None,
+    }
+    return document | changes
+
+
+def make_shift(cases: int) -> Json:
+    """A pooled shift that says nothing."""
+    figures: Json = {"mean": -0.001, "low": -0.004, "high": 0.002, "size": -0.1, "z": -0.6}
+    return {"metric": "accuracy", "cases": cases, "lower": cases // 2, "outcome": "held"} | figures
+
+
+def make_case(
+    verdict: str = "same",
+    *,
+    suite: str = "few_shot",
+    method: str = "lora",
+    task: str = "pocket_cola",
+    model: str = "pocket/opt-1.4m",
+    shots: int = 16,
+    options: Json | None = None,
+    update: bool = False,
+    seed: int = 0,
+    **changes: Any,
+) -> Json:
+    """One case with a verdict and what goes with it; `changes` replace entries of it by name."""
+    options = options or {}
+    name = "-".join((method, task, model.split("/")[-1], f"n{shots}", *(f"{key}={value}" for key, value in options.items())))
+    draws = Random(f"{suite}/{name}/{seed}")
+    seeds = 1 if method == "icl" or verdict == "same" else 8
+    level = METHODS[method] * (1 - exp(-shots / 32)) * (0.4 if task == "pocket_cola" else 0.3)
+    base = [make_sample(number, level, trained=method != "icl", draws=draws) for number in range(8 if method != "icl" else 1)]
+    new = base[:seeds]
+    if verdict != "same":
+        moved = level + SHIFTS.get(verdict, 0.0)
+        new = [make_sample(number, moved, trained=method != "icl", draws=draws) for number in range(seeds)]
+    if verdict == "invalid":
+        new = []
+    accepted = update and verdict in FAILING - {"invalid"}
+    nodeid = f"suites/test_{suite}.py::test_{suite}[{name}]"
+    case: Json = {
+        "id": name,
+        "suite": suite,
+        "nodeid": nodeid,
+        "method": method,
+        "task": task,
+        "model": model,
+        "shots": shots,
+        "options": options,
+        "device": "cpu",
+        "verdict": verdict,
+        "failed": verdict in FAILING and not accepted,
+        "accepted": accepted,
+        "outcome": True,
+        "began": {"worse": "recipe", "changed": "trace", "better": "trace", "invalid": "invariant"}.get(verdict, ""),
+        "signs": ["recipe lr 0.005 -> 0.05"] if verdict in {"worse", "changed", "better"} else [],
+        "notes": ["it trained and predicted the same, bit for bit"] if verdict == "same" else [],
+        "changes": [] if verdict in {"new", "invalid"} else [CHANGE],
+        "comparisons": [] if verdict in {"new", "invalid", "incomparable"} else make_comparisons(base, new, verdict),
+        "costs": [] if verdict == "invalid" else make_costs(verdict, draws),
+        "scores": means(new),
+        "seconds": round(draws.uniform(3, 30), 1),
+        "parameters": None if verdict == "invalid" else {"trainable": round(1_480_000 * level), "total": 1_480_000},
+        "samples": new,
+        "baseline": None if verdict == "new" else {"samples": base, "environment": BASE_ENVIRONMENT},
+        "rerun": f"pytest '{nodeid}'",
+        "accept": "" if verdict == "invalid" else f"pytest --update-baselines '{nodeid}'",
+    }
+    return case | changes
+
+
+def make_sample(seed: int, level: float, *, trained: bool, draws: Random) -> Json:
+    """What one seed gave: an accuracy `level` above chance and half as much out of domain; nothing was trained by icl."""
+    accuracy = 0.5 + level + draws.gauss(0, 0.015)
+    metrics = {"accuracy": accuracy, "accuracy_ood": 0.5 + level / 2 + draws.gauss(0, 0.02)}
+    losses = {"loss": 0.7 - level / 2 + draws.gauss(0, 0.01), "loss_ood": 0.7 - level / 4 + draws.gauss(0, 0.01)}
+    curve = [round(0.7 * exp(-2 * level * step) + draws.uniform(0, 0.02), 5) for step in range(8)]
+    first = [[round(0.7 - 0.01 * step + draws.gauss(0, 0.005), 6), round(1.2 + draws.gauss(0, 0.1), 5)] for step in range(4)]
+    figures = {name: round(value, 7) for name, value in (metrics | losses).items()}
+    return {"seed": seed, "metrics": figures, "curve": curve if trained else [], "first": first if trained else []}
+
+
+def means(samples: list[Json]) -> dict[str, float]:
+    """The mean of each metric over samples; nothing where there are none."""
+    return {name: fmean(one["metrics"][name] for one in samples) for name in (samples[0]["metrics"] if samples else ())}
+
+
+def make_comparisons(base: list[Json], new: list[Json], verdict: str) -> list[Json]:
+    """Both accuracies of the new samples against the base's."""
+    found = []
+    for metric in ("accuracy", "accuracy_ood"):
+        old, now = ([one["metrics"][metric] for one in samples] for samples in (base, new))
+        outcome = {"worse": "worse", "better": "better", "undecided": "open"}.get(verdict, "held")
+        delta = fmean(now) - fmean(old[: len(now)])
+        spread = [stdev(values) if len(values) > 1 else 0.0 for values in (old, now)]
+        found.append(
+            {
+                "metric": metric,
+                "base": fmean(old),
+                "base_sd": spread[0],
+                "new": fmean(old) + delta,
+                "new_sd": spread[1],
+                "delta": delta,
+                "error": 0.01,
+                "noise": 0.02,
+                "freedom": 14.0,
+                "rho": 0.5,
+                "p": {"worse": 1e-6, "better": 1.0, "open": 0.05}.get(outcome, 0.5),
+                "margin": 0.02,
+                "seeds": len(now),
+                "outcome": outcome,
+            }
+        )
+    return found
+
+
+def make_costs(verdict: str, draws: Random) -> list[Json]:
+    """A time, an energy and a count of bytes; those of a new case have nothing to be held against."""
+    step, energy, peak = round(draws.uniform(0.02, 0.05), 6), round(draws.uniform(2, 9), 3), draws.randrange(2**23, 2**25)
+    if verdict in {"new", "incomparable"}:
+        outcome, how, note = ("new", "", "") if verdict == "new" else ("incomparable", "", "threads 1 -> 4")
+        rows = [("step", "s", 0.0, step), ("joules per 1000 examples", "J", 0.0, energy), ("peak bytes", "B", 0.0, peak)]
+    else:
+        outcome, how, note = "held", "yardsticks", ""
+        rows = [
+            ("step", "s", step * 0.99, step),
+            ("joules per 1000 examples", "J", energy, energy),
+            ("peak bytes", "B", peak, peak),
+        ]
+    return [
+        {
+            "metric": metric,
+            "unit": unit,
+            "base": base,
+            "new": new,
+            "change": new / base - 1 if base else 0.0,
+            "how": how if unit == "s" else how and "readings",
+            "outcome": outcome,
+            "note": note,
+            "error": 0.008 if base and unit != "B" else 0.0,
+        }
+        for metric, unit, base, new in rows
+    ]
+
+
+def make_claims(cases: list[str], seed: int = 0) -> list[Json]:
+    """A claim of every verdict, each about the first cases."""
+    draws = Random(f"claims/{seed}")
+    found = []
+    for number, verdict in enumerate(("held", "noted", "changed", "new", "untested")):
+        outcome = None if verdict == "untested" else ("reproduced", "undecided", "contradicted")[number % 3]
+        estimate = {"value": round(draws.gauss(2, 1), 4), "error": 0.6, "n": 16, "unit": "pt", "freedom": 14.0}
+        before = {"outcome": "reproduced", "estimate": estimate | {"value": 2.0}}
+        found.append(
+            {
+                "name": f"claim-that-is-{verdict}",
+                "suite": "claims",
+                "study": "few-shot",
+                "profile": "pocket",
+                "says": f"LoRA does as well as full fine-tuning, or better; this one is {verdict}",
+                "source": "Hu et al. 2021 (arXiv:2106.09685), abstract",
+                "statistic": "accuracy of `lora` − `full`, few_shot: at least -3 pt",
+                "verdict": verdict,
+                "failed": verdict in {"changed", "new"},
+                "accepted": False,
+                "outcome": outcome,
+                "estimate": None if verdict == "untested" else estimate,
+                "before": None if verdict in {"new", "untested"} else before,
+                "cases": cases[:2],
+                "note": "no result of `full`" if verdict == "untested" else "",
+                "seconds": 0.1,
+                "nodeid": f"suites/test_claims.py::test_claims[claim-that-is-{verdict}]",
+            }
+        )
+    return found
