@@ -82,7 +82,7 @@ def make_document(cases: int = 3, *, seed: int = 0, **changes: Any) -> Json:
 def make_shift(cases: int) -> Json:
     """A pooled shift that says nothing."""
     figures: Json = {"mean": -0.001, "low": -0.004, "high": 0.002, "size": -0.1, "z": -0.6}
-    return {"metric": "accuracy", "cases": cases, "lower": cases // 2, "outcome": "held"} | figures
+    return {"metric": "accuracy", "cases": cases, "lower": cases // 2, "outcome": "none"} | figures
 
 
 def make_case(
@@ -127,7 +127,7 @@ def make_case(
         "failed": verdict in FAILING and not accepted,
         "accepted": accepted,
         "outcome": True,
-        "began": {"worse": "recipe", "changed": "trace", "better": "trace", "invalid": "invariant"}.get(verdict, ""),
+        "began": {"worse": "recipe", "changed": "loss curve", "better": "loss curve", "invalid": "invariant"}.get(verdict, ""),
         "signs": ["recipe lr 0.005 -> 0.05"] if verdict in {"worse", "changed", "better"} else [],
         "notes": ["it trained and predicted the same, bit for bit"] if verdict == "same" else [],
         "changes": [] if verdict in {"new", "invalid"} else [CHANGE],
