@@ -37,8 +37,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.add_argument("old", type=Path, metavar="OLD", help="folder with the results to compare with")
     command.add_argument("new", type=Path, metavar="NEW", help="folder with the results to judge")
     command.add_argument("--json", type=Path, metavar="FILE", help="also write all verdicts to FILE")
+    command.set_defaults(do=lambda given: compare(given.old, given.new, given.json))
+    command = commands.add_parser(
+        "report",
+        help="render what --ftcompare-report=RUN.json wrote, as HTML or Markdown",
+        description="Render a session's report again. Exit status: 0 written, 2 a usage error.",
+    )
+    command.add_argument("run", type=Path, metavar="RUN.json", help="what --ftcompare-report=RUN.json wrote")
+    command.add_argument("out", type=Path, metavar="OUT", help="the file to write; its ending, .html or .md, says what")
+    command.set_defaults(do=lambda given: report(given.run, given.out))
     options = parser.parse_args(arguments)
-    return compare(options.old, options.new, options.json)
+    status: int = options.do(options)
+    return status
 
 
 def compare(old: Path, new: Path, file: Path | None) -> int:
@@ -69,6 +79,27 @@ def compare(old: Path, new: Path, file: Path | None) -> int:
             print(f"ERROR: --json: {file} cannot be written ({error.strerror}): name another file", file=sys.stderr)
             return USAGE
     return WORSE if overall.failed else OK
+
+
+def report(run: Path, out: Path) -> int:
+    """Render the session's report in `run` as what the ending of `out` says; what cannot be is a usage error of one sentence."""
+    from pytest_ftcompare.report import files
+    from pytest_ftcompare.report.reading import DocumentError, read
+
+    refused = ""
+    if out.suffix not in files.RENDERINGS:
+        refused = f"{out}: expected a file to write that ends in one of {', '.join(files.RENDERINGS)}"
+    else:
+        try:
+            files.write(out, read(run.read_text(encoding="utf-8")))
+        except (DocumentError, UnicodeDecodeError) as error:
+            refused = f"{run} cannot be read: {error}"
+        except OSError as error:
+            refused = f"{error.filename or out}: {error.strerror or error}: name a report that is there, and a file to write"
+    if refused:
+        print(f"ERROR: {refused}", file=sys.stderr)
+        return USAGE
+    return OK
 
 
 if __name__ == "__main__":
