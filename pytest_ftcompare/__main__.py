@@ -82,7 +82,7 @@ def compare(old: Path, new: Path, file: Path | None) -> int:
 
 
 def report(run: Path, out: Path) -> int:
-    """Render the session's report in `run` as what the ending of `out` says; what cannot be is a usage error of one sentence."""
+    """Render the report in `run` as what the ending of `out` says; what cannot be is a usage error of one sentence."""
     from pytest_ftcompare.report import files
     from pytest_ftcompare.report.reading import DocumentError, read
 
