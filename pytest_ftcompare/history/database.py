@@ -1,0 +1,169 @@
+"""The history's file: one SQLite database with its tables, opened safely; what is wrong with a file in one sentence.
+
+Text and numbers only, in tables that any SQLite client can query; docs/history.md has them. Written with SQLite's rollback
+journal, not its write-ahead log: that one cannot be shared over a network, and leaves two more files beside the history.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+APPLICATION = 0x66746331  # "ftc1": what tells a history from another program's database
+SCHEMA = 1
+PATIENCE = 60.0  # seconds that a writer waits for others; a run is written in a fraction of one
+
+# A run's id is the moment it began, in milliseconds since 1970, or the next free one: so runs, and with them the points of a
+# series, lie in the order of time. The points of one case and metric lie side by side, without an index of their own.
+TABLES = """
+CREATE TABLE runs (
+    id INTEGER PRIMARY KEY, digest TEXT NOT NULL UNIQUE, started TEXT NOT NULL, seconds REAL, source TEXT NOT NULL,
+    version TEXT NOT NULL, commit_id TEXT NOT NULL, profile TEXT NOT NULL, devices TEXT NOT NULL, command TEXT NOT NULL,
+    updated INTEGER NOT NULL, failed INTEGER, environment TEXT NOT NULL
+);
+CREATE TABLE cases (
+    id INTEGER PRIMARY KEY, suite TEXT NOT NULL, name TEXT NOT NULL, device TEXT NOT NULL, method TEXT NOT NULL,
+    task TEXT NOT NULL, model TEXT NOT NULL, shots INTEGER, options TEXT NOT NULL, UNIQUE (suite, name, device)
+);
+CREATE INDEX cases_by_method ON cases (method);
+CREATE TABLE metrics (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, unit TEXT NOT NULL);
+CREATE TABLE results (
+    case_id INTEGER NOT NULL REFERENCES cases, run_id INTEGER NOT NULL REFERENCES runs, verdict TEXT, failed INTEGER,
+    accepted INTEGER NOT NULL, seeds INTEGER NOT NULL, seconds REAL, trainable INTEGER, parameters INTEGER, created TEXT,
+    PRIMARY KEY (case_id, run_id)
+) WITHOUT ROWID;
+CREATE TABLE points (
+    case_id INTEGER NOT NULL REFERENCES cases, metric_id INTEGER NOT NULL REFERENCES metrics,
+    run_id INTEGER NOT NULL REFERENCES runs, value REAL NOT NULL, sd REAL,
+    PRIMARY KEY (case_id, metric_id, run_id)
+) WITHOUT ROWID;
+CREATE TABLE claims (
+    id INTEGER PRIMARY KEY, suite TEXT NOT NULL, profile TEXT NOT NULL, name TEXT NOT NULL, UNIQUE (suite, profile, name)
+);
+CREATE TABLE outcomes (
+    claim_id INTEGER NOT NULL REFERENCES claims, run_id INTEGER NOT NULL REFERENCES runs, verdict TEXT NOT NULL, outcome TEXT,
+    failed INTEGER NOT NULL, accepted INTEGER NOT NULL, value REAL, error REAL, n INTEGER, freedom REAL, unit TEXT,
+    PRIMARY KEY (claim_id, run_id)
+) WITHOUT ROWID;
+CREATE VIEW history AS
+    SELECT runs.started, runs.commit_id, runs.profile, runs.source, cases.suite, cases.name AS "case", cases.device,
+        cases.method, cases.task, cases.model, cases.shots, metrics.name AS metric, metrics.unit, points.value, points.sd,
+        results.seeds, results.verdict, results.failed, results.accepted
+    FROM points JOIN cases ON cases.id = points.case_id JOIN metrics ON metrics.id = points.metric_id
+        JOIN runs ON runs.id = points.run_id
+        JOIN results ON results.case_id = points.case_id AND results.run_id = points.run_id;
+"""
+
+
+class HistoryError(ValueError):
+    """A history that cannot be read or written; the message says what was expected, what is there, where, and what to do."""
+
+
+@contextmanager
+def writing(path: Path, patience: float = PATIENCE) -> Iterator[sqlite3.Connection]:
+    """A transaction on the history, made where there is none yet; written whole when it ends, not at all if it raises.
+
+    Raises `HistoryError`, with the file as it was.
+    """
+    _check_place(path)
+    with _explained(path), _connection(path, "rwc", patience) as connection:
+        connection.execute("BEGIN IMMEDIATE")  # others wait for their turn here, none fails halfway
+        try:
+            if _is_empty(path, connection):
+                for statement in TABLES.strip().rstrip(";").split(";\n"):
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA application_id = {APPLICATION}")
+                connection.execute(f"PRAGMA user_version = {SCHEMA}")
+            yield connection
+        except BaseException:
+            connection.rollback()
+            raise
+        connection.commit()
+
+
+@contextmanager
+def reading(path: Path, patience: float = PATIENCE) -> Iterator[sqlite3.Connection]:
+    """The history, to be read as it is at one moment. Raises `HistoryError`."""
+    if not path.exists():
+        raise HistoryError(f"expected a history at {path}, found nothing there: name the file given to --ftcompare-history")
+    _check_place(path)
+    with _explained(path), _connection(path, "rw", patience) as connection:
+        connection.execute("BEGIN")
+        if _is_empty(path, connection):
+            raise HistoryError(f"expected a history at {path}, found an empty file: no run was appended to it yet")
+        yield connection
+
+
+def check(path: Path, patience: float = 10.0) -> None:
+    """Raise `HistoryError` where a run could not be appended: asked before hours of training. Nothing is left changed."""
+    _check_place(path)
+    if not path.exists():
+        try:
+            with tempfile.TemporaryFile(dir=path.parent):
+                return
+        except OSError as error:
+            raise _unwritable(path, error.strerror or str(error)) from None
+    with _explained(path), _connection(path, "rw", patience) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        _is_empty(path, connection)
+        connection.execute(f"PRAGMA user_version = {SCHEMA}")  # begins the journal, which needs the folder, too
+        connection.rollback()
+
+
+def _check_place(path: Path) -> None:
+    if path.is_dir():
+        raise HistoryError(f"expected a file for the history at {path}, found a folder: name a file in it")
+    if not path.parent.is_dir():
+        raise HistoryError(f"expected a folder for the history at {path.parent}, found none: make it or name another file")
+
+
+@contextmanager
+def _connection(path: Path, mode: str, patience: float) -> Iterator[sqlite3.Connection]:
+    # As a URI, since only that opens without making a file; without transactions of Python's own.
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", timeout=patience, uri=True, isolation_level=None)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def _is_empty(path: Path, connection: sqlite3.Connection) -> bool:
+    """Whether the file holds nothing yet. Raises `HistoryError` where it holds something else than a history of ours."""
+    (application,), (schema,) = (connection.execute(f"PRAGMA {name}").fetchone() for name in ("application_id", "user_version"))
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if not tables and not application:
+        return True
+    if application != APPLICATION:
+        raise HistoryError(f"expected a history at {path}, found another program's SQLite database: name another file")
+    if schema != SCHEMA:
+        newer = "update pytest-ftcompare" if schema > SCHEMA else "name another file"
+        raise HistoryError(f"expected a history of schema {SCHEMA} at {path}, found schema {schema}: {newer}")
+    return False
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """What SQLite says, as one sentence."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        name = getattr(error, "sqlite_errorname", "")
+        if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+            message = f"the history {path} is locked by another process: wait until that one has ended, then try again"
+        elif name == "SQLITE_NOTADB":
+            message = f"expected a history (SQLite) at {path}, found another kind of file: name another file"
+        elif name.startswith("SQLITE_CORRUPT"):
+            message = f"the history {path} is damaged, or its end is missing: restore a copy, or name another file"
+        elif name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
+            raise _unwritable(path, os.strerror(13) if path.exists() and not os.access(path, os.W_OK) else str(error)) from None
+        else:
+            message = f"the history {path} cannot be used ({error}): check its disk, or name another file"
+        raise HistoryError(message) from None
+
+
+def _unwritable(path: Path, why: str) -> HistoryError:
+    return HistoryError(f"the history {path} cannot be written ({why.lower()}): name a file in a folder that can be written")

@@ -1,0 +1,164 @@
+"""A run's results into the history: one transaction for each run, so that several processes lose nothing of each other."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+from pytest_ftcompare.history.database import HistoryError, writing
+
+GATE = "gate"  # the source of a session's runs
+
+Json = Mapping[str, Any]
+
+
+def append(path: Path, document: Json) -> None:
+    """Add a session's document as one run; one that is there already is not added again.
+
+    Raises `HistoryError` with one sentence; the file is then as it was.
+    """
+    content = {name: value for name, value in document.items() if name != "history"}
+    digest = sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    try:
+        with writing(path) as connection:
+            if not find_run(connection, digest):
+                run = add_run(connection, digest, GATE, document)
+                for case in document["cases"]:
+                    add_result(connection, run, case)
+                for claim in document["claims"]:
+                    _add_outcome(connection, run, claim)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise HistoryError(f"expected a document of a session for the history {path}, but it lacks {error}") from None
+
+
+def find_run(connection: sqlite3.Connection, digest: str) -> int:
+    """The id of a run that is there, else 0."""
+    found = connection.execute("SELECT id FROM runs WHERE digest = ?", (digest,)).fetchone()
+    return found[0] if found else 0
+
+
+def add_run(connection: sqlite3.Connection, digest: str, source: str, document: Json) -> int:
+    """Add a run without results, with the moment it began as its id, or the next free one."""
+    environment = document["environment"]
+    run = moment(document["started"])
+    while connection.execute("SELECT 1 FROM runs WHERE id = ?", (run,)).fetchone():
+        run += 1
+    columns = {
+        "id": run,
+        "digest": digest,
+        "started": document["started"],
+        "seconds": document["seconds"],
+        "source": source,
+        "version": document["version"],
+        "commit_id": str(environment.get("commit", "")),
+        "profile": document["profile"],
+        "devices": ", ".join(sorted({case["device"] for case in document["cases"]})),
+        "command": document["command"],
+        "updated": document["update"],
+        "failed": document["failed"],
+        "environment": json.dumps(environment, sort_keys=True),
+    }
+    _insert(connection, "runs", columns)
+    return run
+
+
+def moment(started: str) -> int:
+    """ISO 8601 text as milliseconds since 1970; without a time zone it is UTC. Raises `HistoryError`."""
+    try:
+        when = datetime.fromisoformat(started)
+    except (TypeError, ValueError):
+        raise HistoryError(f"expected the time of a run as ISO 8601 (2026-01-31T02:00:00+00:00), got {started!r}") from None
+    return round((when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def add_result(connection: sqlite3.Connection, run: int, case: Json, created: str | None = None) -> None:
+    """Add what a case gave in a run; `created` is when it was made, where that is not when the run began."""
+    parameters = case["parameters"] or {}
+    number = case_number(connection, case)
+    result = {
+        "case_id": number,
+        "run_id": run,
+        "verdict": case["verdict"],
+        "failed": case["failed"],
+        "accepted": case["accepted"],
+        "seeds": len(case["samples"]),
+        "seconds": case["seconds"],
+        "trainable": parameters.get("trainable"),
+        "parameters": parameters.get("total"),
+        "created": created,
+    }
+    _insert(connection, "results", result)
+    for name, unit, value, sd in points(case):
+        metric = _number(connection, "metrics", {"name": name}, {"unit": unit})
+        _insert(connection, "points", {"case_id": number, "metric_id": metric, "run_id": run, "value": value, "sd": sd})
+
+
+def case_number(connection: sqlite3.Connection, case: Json) -> int:
+    """The id of a case on its device, new if need be."""
+    about = {name: case[name] for name in ("method", "task", "model", "shots")} | {"options": json.dumps(case["options"])}
+    return _number(connection, "cases", {"suite": case["suite"], "name": case["id"], "device": case["device"]}, about)
+
+
+def points(case: Json) -> Iterator[tuple[str, str, float, float | None]]:
+    """Name, unit, value and SD between seeds of each score and cost of a case.
+
+    A score is what the *baseline's* seeds would have given: their mean, moved by the mean difference of the seeds that ran in
+    both. A case that did not change runs fewer seeds than its baseline has; the plain mean of each would differ. What an audit
+    refused has no points.
+    """
+    if case["verdict"] == "invalid":
+        return
+    held = case["baseline"] if case["verdict"] != "incomparable" else None
+    before = _by_metric(held["samples"] if held else [])
+    for name, new in _by_metric(case["samples"]).items():
+        base = before.get(name, {})
+        both = base.keys() & new.keys()
+        value = fmean(base.values()) + fmean(new[seed] - base[seed] for seed in both) if both else fmean(new.values())
+        yield name, "", _rounded(value), stdev(new.values()) if len(new) > 1 else None
+    for cost in case["costs"]:
+        if cost["new"] or (cost["new"] == 0 and cost["outcome"] != "incomparable"):  # 0 there says that nothing was read
+            yield cost["metric"], cost["unit"], _rounded(cost["new"]), None
+
+
+def _by_metric(samples: list[Json]) -> dict[str, dict[int, float]]:
+    """Metric -> seed -> value, of those that have one."""
+    found: dict[str, dict[int, float]] = {}
+    for sample in samples:
+        for name, value in sample["metrics"].items():
+            if value is not None:
+                found.setdefault(name, {})[sample["seed"]] = value
+    return found
+
+
+def _rounded(value: float) -> float:
+    """To nine digits: a sum in another order is no change."""
+    return float(f"{value:.9g}")
+
+
+def _add_outcome(connection: sqlite3.Connection, run: int, claim: Json) -> None:
+    number = _number(connection, "claims", {name: claim[name] for name in ("suite", "profile", "name")}, {})
+    estimate = claim["estimate"] or {}
+    outcome = {name: claim[name] for name in ("verdict", "outcome", "failed", "accepted")}
+    outcome |= {name: estimate.get(name) for name in ("value", "error", "n", "freedom", "unit")}
+    _insert(connection, "outcomes", {"claim_id": number, "run_id": run} | outcome)
+
+
+def _number(connection: sqlite3.Connection, table: str, key: Json, about: Json) -> int:
+    """The id of a row by its key, added if need be with what there is to say about it."""
+    where = " AND ".join(f"{name} = ?" for name in key)
+    found = connection.execute(f"SELECT id FROM {table} WHERE {where}", tuple(key.values())).fetchone()
+    if not found:
+        return _insert(connection, table, {**key, **about})
+    return int(found[0])
+
+
+def _insert(connection: sqlite3.Connection, table: str, row: Json) -> int:
+    marks = ", ".join("?" * len(row))
+    done = connection.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({marks})", tuple(row.values()))
+    return done.lastrowid or 0
