@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from pytest_ftcompare.compare import cost
 from pytest_ftcompare.compare.counts import counted
 from pytest_ftcompare.compare.environment import differences
 from pytest_ftcompare.result import Result
+from pytest_ftcompare.told import duration
 
 if TYPE_CHECKING:
     from pytest_ftcompare.experiment.prepare import Prepared
@@ -60,8 +62,14 @@ class Bench:
     def progress(self, seed: int) -> Callable[[int, int, float], None]:
         """Called between two steps of a seed: tells it, and pauses."""
 
+        began = time.monotonic()
+
         def step(number: int, steps: int, loss: float) -> None:
-            self.say(f"seed {seed}  step {number}/{steps}  loss {loss:.3f}" if steps else f"seed {seed}  evaluating")
+            if steps:
+                left = (time.monotonic() - began) / max(number, 1) * (steps - number)
+                self.say(f"seed {seed}  step {number}/{steps}  loss {loss:.3f}  {duration(left)} left")
+            else:
+                self.say(f"seed {seed}  evaluating")
             self.pause()
 
         return step

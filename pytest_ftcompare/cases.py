@@ -14,9 +14,9 @@ from pytest_ftcompare.candidate import CaseError
 from pytest_ftcompare.case import Case
 from pytest_ftcompare.compare.verdict import FAILING, Judgement
 from pytest_ftcompare.gate import run_case
-from pytest_ftcompare.item import carry, make_bench
+from pytest_ftcompare.item import TOLD, carry, make_bench
 from pytest_ftcompare.kept import Kept
-from pytest_ftcompare.live import LIVE, TOLD
+from pytest_ftcompare.live import has_words
 from pytest_ftcompare.options import SETTINGS
 from pytest_ftcompare.report.failure import explain
 from pytest_ftcompare.result import Result
@@ -38,15 +38,16 @@ def gate(request: pytest.FixtureRequest) -> Callable[[], Judgement]:
     settings = request.config.stash[SETTINGS]
 
     def record(judgement: Judgement, result: Result | None = None, device: str = "", *, update: bool = False) -> None:
-        carry(request.node, REPORT, to_text(judgement, result, device, update=update))
+        carry(request.node, REPORT, to_text(case, judgement, result, device, update=update))
         request.node.user_properties.append(("verdict", judgement.verdict))
 
     def check() -> Judgement:
         refused: str | None = None
         benchmark, bench = make_bench(request, case.id)
         try:
-            run = partial(run_case, case, settings, bench, parametrize.judged(request.session.items))
-            held = Kept(bench.folder).for_gate(case, run, timed=case.timed and bench.clock is not None)
+            judged = parametrize.judged(request.session.items)
+            run = partial(run_case, case, settings, bench, judged)
+            held = Kept(bench.folder, judged).for_gate(case, run, timed=case.timed and bench.clock is not None)
         except CaseError as error:
             refused = str(error)
         except Exception as error:
@@ -79,5 +80,5 @@ def pytest_report_teststatus(report: pytest.TestReport, config: pytest.Config) -
     if text is None or report.when != "call" or hasattr(report, "wasxfail"):
         return None
     verdict = json.loads(text)["judgement"]["verdict"].upper()
-    letter = "" if LIVE in config.stash else "." if report.passed else "F"
+    letter = "" if has_words(config) else "." if report.passed else "F"
     return report.outcome, letter, (verdict, {"green": report.passed, "red": report.failed})

@@ -14,8 +14,8 @@ from pytest_ftcompare.candidate import CaseError
 from pytest_ftcompare.compare import baseline
 from pytest_ftcompare.compare.claim import FAILING, Claim, Judgement, judge
 from pytest_ftcompare.compare.relations import Times, Untestable
-from pytest_ftcompare.item import carry, make_bench
-from pytest_ftcompare.live import LIVE, TOLD
+from pytest_ftcompare.item import TOLD, carry, make_bench
+from pytest_ftcompare.live import has_words
 from pytest_ftcompare.options import SETTINGS
 from pytest_ftcompare.report.claims import explain
 
@@ -116,7 +116,7 @@ def _judge(stated: Claim, request: pytest.FixtureRequest) -> Judgement:
         settings,
         bench,
         Tables(Path(request.node.path).parent, settings.profile),
-        Kept(bench.folder),
+        Kept(bench.folder, parametrize.judged(items)),
         {(one.suite, one.id): one for one in map(parametrize.case_of, items) if one is not None},
         parametrize.judged(items),
     )
@@ -146,7 +146,7 @@ def pytest_report_teststatus(report: pytest.TestReport, config: pytest.Config) -
     record = json.loads(text)["judgement"]["record"] if text is not None and report.when == "call" else None
     if record is None or hasattr(report, "wasxfail"):
         return None
-    letter = "" if LIVE in config.stash else "." if report.passed else "F"
+    letter = "" if has_words(config) else "." if report.passed else "F"
     return report.outcome, letter, (record["outcome"].upper(), {"green": report.passed, "red": report.failed})
 
 

@@ -9,10 +9,11 @@ import pytest
 
 from pytest_ftcompare import benchmarks
 from pytest_ftcompare.bench import Bench
-from pytest_ftcompare.live import TOLD
 from pytest_ftcompare.measure import device
 from pytest_ftcompare.options import SETTINGS
+from pytest_ftcompare.told import Told
 
+TOLD = pytest.StashKey[Told]()
 CARRIED = pytest.StashKey[dict[str, str]]()  # attributes of the test's report, which xdist sends to the controller
 
 

@@ -1,169 +1,231 @@
-"""Progress while cases train: workers write small files, the controller draws one line per case under pytest's output.
+"""Progress while cases train, below what pytest has written: a line for each process, one for the suites.
 
-Drawn only where stdout is a terminal; elsewhere pytest's own dots and words are all there is.
+On a terminal that moves its cursor the lines are drawn anew; elsewhere, in a log, a plain line comes now and then. With -q, -v
+or -s pytest says something else, and nothing is added.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
 import sys
-import tempfile
+import textwrap
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live as RichLive
+from rich.progress_bar import ProgressBar
+from rich.table import Table
 from rich.text import Text
 
-from pytest_ftcompare.compare.claim import FAILING as CHANGED
 from pytest_ftcompare.compare.claim import Judgement as ClaimJudgement
-from pytest_ftcompare.compare.verdict import FAILING, Judgement
+from pytest_ftcompare.compare.verdict import Judgement
+from pytest_ftcompare.told import EVERY, at_work, duration, total
 
-EVERY = 0.2  # seconds between two reports of a worker, and between two drawings
-
-
-class Told:
-    """A worker's side: what it is training, as a file in the run's folder."""
-
-    def __init__(self, folder: Path, name: str, *, owner: bool) -> None:
-        self.folder, self.owner = folder, owner
-        self._file = folder / f"{name}.json"
-        self._last = 0.0
-
-    def about(self, case: str) -> Callable[[str], None]:
-        """A function that tells how far the case is, from time to time."""
-
-        def say(text: str) -> None:
-            now = time.monotonic()
-            if "  step " in text and now - self._last < EVERY:  # they follow each other fast: not each is written
-                return
-            self._last = now
-            self._write({"case": case, "text": text})
-
-        say("loading")
-        return say
-
-    def _write(self, data: dict[str, str]) -> None:
-        part = self._file.with_suffix(".part")
-        part.write_text(json.dumps(data))
-        os.replace(part, self._file)
-
-    def done(self) -> None:
-        self._file.unlink(missing_ok=True)
-
-    def close(self) -> None:
-        if self.owner:
-            shutil.rmtree(self.folder, ignore_errors=True)
+PERIOD = 60.0  # seconds between two plain lines
+BAR = 24  # columns
+WIDTH = 80  # of plain lines
 
 
-TOLD = pytest.StashKey[Told]()
+class Progress:
+    """How far the suites are: cases and claims that ended, those that failed, and about how long the rest takes."""
+
+    def __init__(self, folder: Path, workers: int) -> None:
+        self.folder, self.workers = folder, workers
+        self._began = time.monotonic()
+        self._ended = self._failed = 0
+        self._seconds = 0.0
+
+    def add(self, seconds: float, *, failed: bool) -> None:
+        """A case or a claim has ended, after so many seconds."""
+        self._ended += 1
+        self._failed += failed
+        self._seconds += seconds
+
+    @property
+    def total(self) -> int:
+        return max(total(self.folder), self._ended)
+
+    @property
+    def share(self) -> float:
+        return self._ended / self.total if self.total else 0.0
+
+    def __str__(self) -> str:
+        failed = f", {self._failed} failed" if self._failed else ""
+        spent = duration(time.monotonic() - self._began)
+        left = ""
+        if self._ended and self.total > self._ended:  # they take as long as those before, on average
+            each = self._seconds / self._ended / self.workers
+            left = f", about {duration(each * (self.total - self._ended))} left"
+        return f"{self._ended} of {self.total} done{failed}; {spent}{left}"
 
 
-def make_told(config: pytest.Config) -> Told:
-    """The controller makes the run's folder; a worker finds its name in what the controller sent."""
-    workerinput = getattr(config, "workerinput", None)
-    if workerinput is None:
-        return Told(Path(tempfile.mkdtemp(prefix="ftcompare-")), "main", owner=True)
-    return Told(Path(workerinput["ftcompare_folder"]), workerinput["workerid"], owner=False)
+def _uncapture(reporter: pytest.TerminalReporter) -> ExitStack:
+    """Let the reporter write to a descriptor of its own until this is closed.
+
+    pytest captures by turning descriptor 1 to a file while a test runs, which is when there is something to draw. Now, at the
+    start of a session, it is the terminal's.
+    """
+    stack, terminal = ExitStack(), reporter._tw
+    usual = terminal._file
+    usual.flush()
+    try:
+        own = os.fdopen(os.dup(usual.fileno()), "w", buffering=1, encoding=usual.encoding, errors=usual.errors)
+    except OSError:  # no file of the operating system: nobody captures it by its descriptor
+        return stack
+    stack.enter_context(own)
+    terminal._file = own
+    stack.callback(setattr, terminal, "_file", usual)
+    return stack
 
 
-class Live:
-    """The controller's side: one line for each case that trains now, drawn below what pytest has written."""
+class Display:
+    """The controller's side: told of what ends, it draws from a thread of its own."""
 
-    def __init__(self, reporter: pytest.TerminalReporter, folder: Path) -> None:
-        self.reporter, self.folder = reporter, folder
-        terminal = reporter._tw
-        self.console = Console(file=terminal._file, force_terminal=True, no_color=not terminal.hasmarkup, highlight=False)
+    every = EVERY
+    words = False  # whether a case gets a line of its own instead of a letter
+
+    def __init__(self, reporter: pytest.TerminalReporter, progress: Progress) -> None:
+        self.reporter, self.progress = reporter, progress
+        self._uncaptured = _uncapture(reporter)
         self._lock = threading.RLock()
         self._stopping = threading.Event()
-        self._live: RichLive | None = None
-        self._thread = threading.Thread(target=self._draw, daemon=True)
+        self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
-    def _lines(self) -> Text:
-        lines = []
-        for file in sorted(self.folder.glob("*.json")):
-            try:
-                data = json.loads(file.read_text())
-            except (OSError, ValueError):
-                continue
-            lines.append(f"  {data['case']}  {data['text']}"[: self.console.width - 1])
-        return Text("\n".join(lines), style="dim")
-
-    def _draw(self) -> None:
-        while not self._stopping.wait(EVERY):
+    def _run(self) -> None:
+        while not self._stopping.wait(self.every):
             with self._lock:
-                lines = self._lines()
-                if not lines.plain:
-                    self._clear()
-                    continue
-                if self._live is None:
-                    if self.reporter._tw.width_of_current_line:
-                        self.reporter.ensure_newline()
-                    self._live = RichLive(
-                        console=self.console,
-                        transient=True,
-                        auto_refresh=False,
-                        redirect_stdout=False,
-                        redirect_stderr=False,
-                    )
-                    self._live.start()
-                self._live.update(lines, refresh=True)
+                self.draw(at_work(self.progress.folder))
+
+    def draw(self, lines: list[list[str]]) -> None:
+        """Show what the processes are at."""
+
+    def clear(self) -> None:
+        """Leave the screen to pytest."""
+
+    def stay(self, word: str, text: str, *, bad: bool) -> None:
+        """Show a line that stays."""
 
     @contextmanager
     def paused(self) -> Iterator[None]:
         """No line of ours on the screen while pytest writes."""
         with self._lock:
-            self._clear()
+            self.clear()
             yield
 
-    def _clear(self) -> None:
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
+    def finished(self, judgement: Judgement, report: pytest.TestReport) -> None:
+        """A case has ended."""
+        seeds = f"{judgement.seeds} seed{'s' * (judgement.seeds != 1)}, "
+        self._ended(judgement.verdict, judgement.id, seeds, report)
 
-    def finished(self, judgement: Judgement, seconds: float) -> None:
-        """A line that stays: the case, its verdict, what it took."""
-        with self._lock:
-            self._clear()
-            bad = judgement.verdict in FAILING
-            seeds = f"{judgement.seeds} seed{'s' * (judgement.seeds != 1)}"
-            self.reporter.ensure_newline()
-            self.reporter.write(f"  {judgement.verdict:12}", red=bad, green=not bad)
-            self.reporter.write_line(f" {judgement.id}  ({seeds}, {seconds:.1f} s)")
+    def claimed(self, judgement: ClaimJudgement, report: pytest.TestReport) -> None:
+        """A claim has been judged."""
+        self._ended(judgement.record.outcome if judgement.record else judgement.verdict, judgement.name, "", report)
 
-    def claimed(self, judgement: ClaimJudgement, seconds: float) -> None:
-        """A line that stays: the claim and its outcome."""
+    def _ended(self, word: str, name: str, how: str, report: pytest.TestReport) -> None:
         with self._lock:
-            self._clear()
-            bad = judgement.verdict in CHANGED and not judgement.update
-            self.reporter.ensure_newline()
-            outcome = judgement.record.outcome if judgement.record else judgement.verdict
-            self.reporter.write(f"  {outcome:12}", red=bad, green=not bad)
-            self.reporter.write_line(f" {judgement.name}  ({seconds:.1f} s)")
+            self.progress.add(report.duration, failed=report.failed)
+            self.clear()
+            self.stay(word, f"{name}  ({how}{report.duration:.1f} s)", bad=report.failed)
 
     def stop(self) -> None:
         self._stopping.set()
         self._thread.join()
         with self._lock:
-            self._clear()
+            self.clear()
+            self._uncaptured.close()
 
 
-LIVE = pytest.StashKey[Live]()
+class Live(Display):
+    """On a terminal: one line for each process that trains, and the suites' progress."""
+
+    words = True
+
+    _live: RichLive | None = None
+
+    def draw(self, lines: list[list[str]]) -> None:
+        if not lines:
+            self.clear()
+            return
+        if self._live is None:
+            terminal = self.reporter._tw
+            if terminal.width_of_current_line:
+                self.reporter.ensure_newline()
+            console = Console(
+                file=terminal._file,
+                width=os.get_terminal_size(terminal._file.fileno()).columns,  # rich would ask descriptors that are captured
+                force_terminal=True,
+                no_color=not terminal.hasmarkup,
+                highlight=False,
+            )
+            self._live = RichLive(
+                console=console, transient=True, auto_refresh=False, redirect_stdout=False, redirect_stderr=False
+            )
+            self._live.start()
+        width = self._live.console.width
+        self._live.update(Group(self._workers(lines, width), self._suites(width)), refresh=True)
+
+    def _workers(self, lines: list[list[str]], width: int) -> Table:
+        """What the processes are at; where it is too narrow, names lose their ends first."""
+        table = Table.grid(padding=(0, 2, 0, 0))
+        table.add_column(no_wrap=True, overflow="ellipsis", max_width=max(width // 2, 14))
+        table.add_column(no_wrap=True, overflow="crop")
+        for case, *words in lines:
+            table.add_row(Text(f"  {case}", style="dim"), Text("  ".join(words), style="dim"))
+        return table
+
+    def _suites(self, width: int) -> Table:
+        table = Table.grid(padding=(0, 1, 0, 0))
+        bar = ProgressBar(total=1.0, completed=self.progress.share, width=min(BAR, max(width // 5, 4)))
+        table.add_row(Text(" "), bar, Text(str(self.progress), style="dim", no_wrap=True, overflow="crop"))
+        return table
+
+    def clear(self) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def stay(self, word: str, text: str, *, bad: bool) -> None:
+        self.reporter.ensure_newline()
+        self.reporter.write(f"  {word:12}", red=bad, green=not bad)
+        self.reporter.write_line(f" {text}")
 
 
-def make_live(config: pytest.Config, folder: Path) -> Live | None:
-    """Live lines on a terminal that moves its cursor, unless -q, -v or -s ask pytest for something else."""
+class Plain(Display):
+    """In a log: a line now and then, so that who follows it knows that the run lives and how far it is."""
+
+    every = PERIOD
+
+    def draw(self, lines: list[list[str]]) -> None:
+        if not lines:
+            return
+        at = "; ".join(" ".join(one) for one in lines)
+        self.reporter.ensure_newline()
+        for line in textwrap.wrap(
+            f"ftcompare: {self.progress}. At work: {at}", WIDTH, subsequent_indent="  ", break_on_hyphens=False
+        ):
+            self.reporter.write_line(line)
+
+
+LIVE = pytest.StashKey[Display]()
+
+
+def make_display(config: pytest.Config, folder: Path) -> Display | None:
+    """Lines for the kind of output there is, unless -q, -v or -s ask pytest for something else."""
     reporter = config.pluginmanager.getplugin("terminalreporter")
     capture = config.getoption("capture", "fd")
     if reporter is None or config.option.usepdb or config.option.collectonly or config.option.verbose != 0 or capture == "no":
         return None
-    if not sys.__stdout__ or not reporter.isatty or os.environ.get("TERM", "dumb") == "dumb":
-        return None
-    return Live(reporter, folder)
+    progress = Progress(folder, workers=len(config.getoption("tx", None) or [1]))
+    moves = sys.__stdout__ and reporter.isatty and os.environ.get("TERM", "dumb") != "dumb"
+    return Live(reporter, progress) if moves else Plain(reporter, progress)
+
+
+def has_words(config: pytest.Config) -> bool:
+    """Whether cases and claims have lines of their own, so that pytest's letters would be said twice."""
+    return LIVE in config.stash and config.stash[LIVE].words

@@ -29,6 +29,9 @@ class Settings:
     threads: int
     device: str
     window: float
+    reports: tuple[Path, ...]
+    history: Path | None
+    resume: bool
 
 
 SETTINGS = pytest.StashKey[Settings]()
@@ -89,6 +92,24 @@ def add_options(parser: pytest.Parser) -> None:
         help="Length of a timed window, in which a worker has its device alone. Default: the profile's.",
     )
     group.addoption(
+        "--ftcompare-report",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="Write a report at the end: FILE.html to look at, FILE.md for a comment, FILE.json for programs. Can be repeated.",
+    )
+    group.addoption(
+        "--ftcompare-history",
+        metavar="FILE",
+        default=None,
+        help="Append the results to this SQLite database; 'python -m pytest_ftcompare history FILE' shows it.",
+    )
+    group.addoption(
+        "--ftcompare-resume",
+        action="store_true",
+        help="Go on with the last run that died or was interrupted: what it finished is taken as it is.",
+    )
+    group.addoption(
         "--ftcompare-plan",
         metavar="SHAPE[,ROWSxTOKENS]",
         default=None,
@@ -98,6 +119,7 @@ def add_options(parser: pytest.Parser) -> None:
     parser.addini("ftcompare_profile", "Default of --ftcompare-profile.", default="pocket")
     parser.addini("ftcompare_hub", "Default of --ftcompare-hub.", default="")
     parser.addini("ftcompare_baselines", "Default of --ftcompare-baselines, relative to the root.", default="baselines")
+    parser.addini("ftcompare_history", "Default of --ftcompare-history, relative to the root.", default="")
     parser.addini("ftcompare_device", "Default of --ftcompare-device.", default="auto")
 
 
@@ -160,6 +182,9 @@ def make_settings(config: pytest.Config) -> Settings:
     for option, value, least in (("seeds", seeds, 1), ("threads", threads, 0), ("window", window, 0)):
         if value is not None and value < least:
             raise pytest.UsageError(f"--ftcompare-{option}: expected a number of at least {least}, got {value}")
+    here = config.invocation_params.dir
+    history = config.getoption("ftcompare_history")
+    kept = config.getini("ftcompare_history")
     return Settings(
         profile=profile,
         own=own,
@@ -173,4 +198,7 @@ def make_settings(config: pytest.Config) -> Settings:
         threads=(profile.threads if threads is None else threads) or _share(config),
         device=device,
         window=profile.window if window is None else window,
+        reports=tuple(here / Path(one).expanduser() for one in config.getoption("ftcompare_report")),
+        history=here / Path(history).expanduser() if history else config.rootpath / kept if kept else None,
+        resume=config.getoption("ftcompare_resume"),
     )

@@ -7,25 +7,32 @@ import warnings
 from collections.abc import Generator, Sequence
 from functools import partial
 from itertools import compress
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pytest_ftcompare import benchmarks, cases, claims, options, parametrize, stale
+from pytest_ftcompare import benchmarks, cases, claims, options, parametrize, reports, runs, stale
 from pytest_ftcompare.compare import baseline
-from pytest_ftcompare.item import CARRIED
-from pytest_ftcompare.live import LIVE, TOLD, make_live, make_told
+from pytest_ftcompare.item import CARRIED, TOLD
+from pytest_ftcompare.live import LIVE, make_display
 from pytest_ftcompare.machine import Machine
 from pytest_ftcompare.measure import device, host
 from pytest_ftcompare.options import SETTINGS
 from pytest_ftcompare.report.failure import wrapped
 from pytest_ftcompare.report.plan import plan_lines
 from pytest_ftcompare.report.terminal import lines
-from pytest_ftcompare.session import Session
+from pytest_ftcompare.runs import Run
+from pytest_ftcompare.session import SESSION, Session
+from pytest_ftcompare.told import Told
 
-SESSION = pytest.StashKey[Session]()
 MACHINE = pytest.StashKey[Machine]()
 SUITES = pytest.StashKey[stale.Suites]()
+RUN = pytest.StashKey[Run]()
+FINISHED = pytest.StashKey[bool]()  # whether the session came to its end
+
+
+ENDS = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED)
 
 
 def _is_worker(config: pytest.Config) -> bool:
@@ -37,8 +44,10 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
     pluginmanager.register(benchmarks, "ftcompare-benchmarks-hooks")
     pluginmanager.register(cases, "ftcompare-cases")
     pluginmanager.register(claims, "ftcompare-claims")
+    pluginmanager.register(reports, "ftcompare-reports")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", parametrize.MARKER)
     settings = config.stash[SETTINGS] = options.make_settings(config)
@@ -143,14 +152,14 @@ class Collector:
         text = getattr(report, cases.REPORT, None)
         live = self.config.stash.get(LIVE, None)
         if text is not None and report.when == "call":
-            judgement = self.session.add(text, passed=report.passed)
+            judgement = self.session.add(text, report)
             if live is not None:
-                live.finished(judgement, report.duration)
+                live.finished(judgement, report)
         claimed = getattr(report, claims.REPORT, None)
         if claimed is not None and report.when == "call":
-            about = self.session.add_claim(claimed, passed=report.passed)
+            about = self.session.add_claim(claimed, report)
             if live is not None:
-                live.claimed(about, report.duration)
+                live.claimed(about, report)
         if live is None:
             return (yield)
         with live.paused():
@@ -180,12 +189,44 @@ class Collector:
 
 def pytest_sessionstart(session: pytest.Session) -> None:
     config = session.config
-    config.stash[TOLD] = make_told(config)
-    if SESSION in config.stash:
-        config.pluginmanager.register(Collector(config, config.stash[SESSION]), "ftcompare-collector")
-        live = make_live(config, config.stash[TOLD].folder)
-        if live is not None:
-            config.stash[LIVE] = live
+    if SESSION not in config.stash:
+        sent = vars(config)["workerinput"]
+        config.stash[TOLD] = Told(Path(sent["ftcompare_folder"]), sent["workerid"])
+        return
+    run = config.stash[RUN] = _start(config)
+    config.stash[TOLD] = Told(run.folder, "main")
+    config.pluginmanager.register(Collector(config, config.stash[SESSION]), "ftcompare-collector")
+    if (display := make_display(config, run.folder)) is not None:
+        config.stash[LIVE] = display
+
+
+def _start(config: pytest.Config) -> Run:
+    """The run's place: a new one, or with --ftcompare-resume that of a run which did not come to its end."""
+    cache = getattr(config, "cache", None) if not config.option.collectonly else None
+    try:
+        folder = cache.mkdir("ftcompare") if cache is not None else None
+    except OSError:  # a root that can't be written to
+        folder = None
+    if not config.stash[SETTINGS].resume or config.option.collectonly:
+        return runs.start(folder)
+    try:
+        return runs.resume(folder, _key(config))
+    except runs.ResumeError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+def _key(config: pytest.Config) -> runs.Key:
+    settings = config.stash[SETTINGS]
+    own = (config.rootpath / "pyproject.toml", *settings.own.methods.values())
+    return runs.make_key(settings, own, benchmarks=benchmarks.wanted(config))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    config = session.config
+    count = sum(1 for one in session.items if parametrize.case_of(one) or claims.claim_of(one))
+    if count and not config.option.collectonly:
+        runs.begin(config.stash[TOLD].folder, _key(config))
+        config.stash[TOLD].total(count)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -202,6 +243,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if SESSION not in config.stash:
         vars(config)["workeroutput"]["ftcompare_suites"] = stale.to_plain(config.stash[SUITES])
         return
+    config.stash[FINISHED] = session.exitstatus in ENDS and not (session.shouldstop or session.shouldfail)
     run = config.stash[SESSION]
     if not run.half_collected and not any("::" in one for one in config.args):  # of a test or class: its file may have others
         skipped = config.getini("norecursedirs")
@@ -230,8 +272,8 @@ def _whole(findings: Sequence[str]) -> pytest.TestReport:
 def pytest_unconfigure(config: pytest.Config) -> None:
     if SETTINGS in config.stash:
         config.stash[SETTINGS].own.remove()
-    if TOLD in config.stash:  # the workers are gone by now, who have their locks in this folder
-        config.stash[TOLD].close()
+    if RUN in config.stash:  # the workers are gone by now, who have their locks in this folder
+        config.stash[RUN].close(finished=config.stash.get(FINISHED, False))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -239,9 +281,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.section("ftcompare", "=")
         for text, markup in lines(config.stash[SESSION], config.stash[SETTINGS]):
             terminalreporter.write_line(text, **markup)
+    if RUN in config.stash and not config.stash.get(FINISHED, False) and (left := config.stash[RUN].left):
+        terminalreporter.write_line(f"{left} cases were finished: --ftcompare-resume goes on from there.", yellow=True)
 
 
-def pytest_report_header(config: pytest.Config) -> str | None:
+def pytest_report_header(config: pytest.Config) -> list[str]:
     settings = config.stash[SETTINGS]
     seeds = str(settings.seeds) if settings.update else f"up to {settings.budget}"
-    return f"ftcompare: profile {settings.profile.name}, {seeds} seeds, baselines {settings.baselines}"
+    header = [f"ftcompare: profile {settings.profile.name}, {seeds} seeds, baselines {settings.baselines}"]
+    if RUN in config.stash and (run := config.stash[RUN]).resumed:
+        header.append(f"ftcompare: goes on with the run of {run.since}, which finished {run.resumed} cases")
+    return header

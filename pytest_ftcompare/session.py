@@ -10,24 +10,43 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+import pytest
+
+from pytest_ftcompare.case import Case
 from pytest_ftcompare.compare import baseline, claim
 from pytest_ftcompare.compare.audit_suite import Finding, Summary, across
 from pytest_ftcompare.compare.cost import lacks_time
 from pytest_ftcompare.compare.learned import carried
 from pytest_ftcompare.compare.overall import Overall
 from pytest_ftcompare.compare.verdict import Judgement
-from pytest_ftcompare.result import Result
+from pytest_ftcompare.result import Json, Result
 
 
-def to_text(judgement: Judgement, result: Result | None, device: str, *, update: bool) -> str:
+def to_text(case: Case, judgement: Judgement, result: Result | None, device: str, *, update: bool) -> str:
     """What a test report carries; the whole result only where it is to become a baseline."""
     data = {
         "judgement": judgement.to_dict(),
+        "identity": case.identity(),
         "device": device,
         "summary": Summary.of(result).to_dict() if result is not None else None,
         "result": result.to_json() if result is not None and update else None,
     }
     return json.dumps(data)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How the test of a case or a claim ended; a claim's has no identity, and none of them a device where nothing ran."""
+
+    nodeid: str
+    seconds: float
+    passed: bool
+    identity: Json = field(default_factory=dict)
+    device: str = ""
+
+    @classmethod
+    def of(cls, report: pytest.TestReport, data: Json) -> Ended:
+        return cls(report.nodeid, report.duration, report.passed, data.get("identity", {}), data.get("device", ""))
 
 
 @dataclass
@@ -39,7 +58,7 @@ class Session:
     new_only: bool = False
     judgements: list[Judgement] = field(default_factory=list)
     summaries: list[Summary] = field(default_factory=list)
-    ran: dict[str, dict[str, str]] = field(default_factory=dict)  # suite -> case -> device
+    ended: dict[tuple[str, str], Ended] = field(default_factory=dict)  # by suite and case or claim
     updated: set[tuple[str, str]] = field(default_factory=set)  # suite and case of those that were to be written
     accepted: dict[str, list[Result]] = field(default_factory=dict)  # device -> results
     written: list[tuple[Result | None, Result]] = field(default_factory=list)  # the baseline before, and this run's result
@@ -52,29 +71,38 @@ class Session:
     interrupted: bool = False
     failure: str = ""  # why accepted baselines could not be written
 
-    def add(self, text: str, *, passed: bool) -> Judgement:
-        """Take in what a report carries; a test that failed for whatever reason accepts nothing."""
+    def add(self, text: str, report: pytest.TestReport) -> Judgement:
+        """Take in what the report of a case carries; a test that failed for whatever reason accepts nothing."""
         data = json.loads(text)
         judgement = Judgement.from_dict(data["judgement"])
         self.judgements.append(judgement)
-        self.ran.setdefault(judgement.suite, {})[judgement.id] = data["device"]
+        self.ended[judgement.suite, judgement.id] = Ended.of(report, data)
         if data["summary"] is not None:
             self.summaries.append(Summary(**data["summary"]))
         if data["result"] is not None:
             self.updated.add((judgement.suite, judgement.id))
-            if passed:
+            if report.passed:
                 self.accepted.setdefault(data["device"], []).append(Result.from_json(data["result"]))
         return judgement
 
-    def add_claim(self, text: str, *, passed: bool) -> claim.Judgement:
+    def add_claim(self, text: str, report: pytest.TestReport) -> claim.Judgement:
         """Take in what the report of a claim carries."""
         data = json.loads(text)
         judgement = claim.Judgement.from_dict(data["judgement"])
+        self.ended[judgement.suite, judgement.name] = Ended.of(report, data)
         self.tables[judgement.suite] = data["table"]
         self.claims.append(judgement)
-        if judgement.update and passed:
+        if judgement.update and report.passed:
             self.written_claims.append(judgement)
         return judgement
+
+    @property
+    def ran(self) -> dict[str, dict[str, str]]:
+        """The device of each case that ran, by suite and id."""
+        found: dict[str, dict[str, str]] = {}
+        for one in self.judgements:
+            found.setdefault(one.suite, {})[one.id] = self.ended[one.suite, one.id].device
+        return found
 
     @cached_property
     def overall(self) -> Overall:
@@ -111,7 +139,10 @@ class Session:
         }
         if not any(self.accepted.values()) and not self.written_claims and not (removes and self.stale):
             return
-        pairs = {device: [(self._before(device, new), new) for new in results] for device, results in self.accepted.items()}
+        pairs = {
+            device: [(self.before(device, new.suite, new.id), new) for new in results]
+            for device, results in self.accepted.items()
+        }
         self.accepted = {device: [carried(old, new) for old, new in found] for device, found in pairs.items()}
         try:
             baseline.write(self.baselines, self.accepted, self.stale if removes else (), self._records())
@@ -130,9 +161,17 @@ class Session:
                 found.setdefault(one.device, []).append(one.record)
         return found
 
-    def _before(self, device: str, new: Result) -> Result | None:
-        """The baseline that a result takes the place of; one that can't be read is none."""
+    def before(self, device: str, suite: str, case: str) -> Result | None:
+        """The baseline of a case on a device; one that can't be read is none."""
         try:
-            return baseline.read(baseline.path_of(self.baselines, device, new.suite, new.id), new.id)
+            return baseline.read(baseline.path_of(self.baselines, device, suite, case), case)
         except baseline.BaselineError:
             return None
+
+    def held_against(self, device: str, suite: str, case: str) -> Result | None:
+        """The baseline that a case was held against: its device's, or where there is none, that for cpu."""
+        devices = (device or baseline.FALLBACK, *(() if self.update else (baseline.FALLBACK,)))
+        return next(filter(None, (self.before(one, suite, case) for one in devices)), None)
+
+
+SESSION = pytest.StashKey[Session]()

@@ -8,7 +8,6 @@ import importlib
 import platform
 import subprocess
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
@@ -17,8 +16,7 @@ import pytest_ftcompare
 from pytest_ftcompare.experiment.setting import Setting
 from pytest_ftcompare.tasks import load
 from pytest_ftcompare.tasks.judge import Judge
-
-PACKAGES = ("torch", "transformers", "peft", "tokenizers", "accelerate", "bitsandbytes", "numpy", "safetensors")
+from pytest_ftcompare.versions import versions
 
 
 def device_name(device: str) -> str:
@@ -103,9 +101,4 @@ def capture(setting: Setting, method: str, task: str) -> dict[str, str | int]:
     }
     if setting.device != "cpu":
         found["cuda"] = torch.version.cuda or "none"
-    for name in PACKAGES:
-        try:
-            found[name] = version(name).split("+")[0]
-        except PackageNotFoundError:
-            found[name] = "not installed"
-    return found | code(method, task)
+    return found | versions() | code(method, task)

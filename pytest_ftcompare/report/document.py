@@ -1,0 +1,141 @@
+"""A session as one document of plain JSON data: what its JSON, Markdown, HTML and history are renderings of.
+
+`document.schema.json` beside this file says what is in it, docs/report-json.md how it is versioned.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest_ftcompare
+from pytest_ftcompare.compare import claim
+from pytest_ftcompare.compare.audit_suite import budgets
+from pytest_ftcompare.compare.environment import Difference
+from pytest_ftcompare.compare.verdict import WORST_FIRST, Judgement
+from pytest_ftcompare.result import Json, Result
+
+if TYPE_CHECKING:  # a session knows pytest
+    from pytest_ftcompare.session import Session
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a document says of the session besides its cases: `started` in ISO 8601, `options` the plugin's, as given."""
+
+    started: str
+    seconds: float
+    command: str
+    options: str
+    profile: str
+
+
+def make(session: Session, run: Run, results: Mapping[tuple[str, str], Result]) -> Json:
+    """The document of a session that has ended; `results` has this run's, by suite and case, of those that got so far."""
+    cases = [_case(one, session, run, results.get((one.suite, one.id))) for one in session.judgements]
+    claims = [_claim(one, session, run) for one in session.claims]
+    counted = Counter(one.verdict for one in session.judgements)
+    document: Json = _finite(
+        {
+            "schema": SCHEMA,
+            "version": pytest_ftcompare.__version__,
+            "started": run.started,
+            "seconds": round(run.seconds, 1),
+            "command": run.command,
+            "profile": run.profile,
+            "update": session.update,
+            "failed": bool(session.findings) or any(one["failed"] for one in [*cases, *claims]),
+            "counts": {verdict: counted[verdict] for verdict in WORST_FIRST if counted[verdict]},
+            "findings": session.findings,
+            "shifts": [asdict(one) for one in session.overall.shifts],
+            "notes": budgets(session.summaries),
+            "environment": _shared([one.environment for one in results.values()]),
+            "changes": _changes(session.judgements),
+            "cases": sorted(cases, key=lambda one: (WORST_FIRST.index(one["verdict"]), one["suite"], one["id"])),
+            "claims": sorted(claims, key=lambda one: (not one["failed"], one["suite"], one["name"])),
+            "history": None,
+        }
+    )
+    return document
+
+
+def _case(judgement: Judgement, session: Session, run: Run, result: Result | None) -> Json:
+    key = judgement.suite, judgement.id
+    ended, written = session.ended[key], {(new.suite, new.id): old for old, new in session.written}
+    before = written[key] if key in written else session.held_against(ended.device, *key)
+    data = judgement.to_dict()
+    del data["seeds"]
+    return {
+        **data,
+        **ended.identity,
+        "nodeid": ended.nodeid,
+        "device": ended.device,
+        "failed": not ended.passed,
+        "accepted": key in written,
+        "seconds": round(ended.seconds, 2),
+        "parameters": _parameters(result),
+        "samples": _samples(result),
+        "baseline": None if before is None else {"samples": _samples(before), "environment": before.environment},
+        "rerun": f"pytest{run.options} '{ended.nodeid}'",
+        "accept": "" if judgement.verdict == "invalid" else f"pytest{run.options} --update-baselines '{ended.nodeid}'",
+    }
+
+
+def _claim(judgement: claim.Judgement, session: Session, run: Run) -> Json:
+    record, before = judgement.record, judgement.before
+    ended = session.ended[judgement.suite, judgement.name]
+    stated = {name: getattr(record, name) if record else "" for name in ("study", "says", "source", "statistic")}
+    return {
+        **stated,
+        "name": judgement.name,
+        "suite": judgement.suite,
+        "profile": judgement.profile,
+        "verdict": judgement.verdict,
+        "failed": not ended.passed,
+        "accepted": judgement in session.written_claims,
+        "outcome": record.outcome if record else None,
+        "estimate": asdict(record.estimate) if record else None,
+        "before": {"outcome": before.outcome, "estimate": asdict(before.estimate)} if before else None,
+        "cases": record.cases if record else [],
+        "note": judgement.note,
+        "seconds": round(ended.seconds, 2),
+        "nodeid": ended.nodeid,
+    }
+
+
+def _parameters(result: Result | None) -> Json | None:
+    structure = result.signature.get("structure", {}) if result is not None else {}
+    if "parameters" not in structure:
+        return None
+    return {"trainable": structure["trainable"], "total": structure["parameters"]}
+
+
+def _samples(result: Result | None) -> list[Json]:
+    """What one can plot of each seed; per-example outcomes and digests stay in the results."""
+    samples = result.samples if result is not None else []
+    return [{"seed": one.seed, "metrics": one.metrics, "curve": one.trace.curve, "first": one.trace.first} for one in samples]
+
+
+def _shared(environments: Sequence[Mapping[str, Any]]) -> Json:
+    """The entries that all environments have alike."""
+    first = environments[0] if environments else {}
+    return {name: value for name, value in first.items() if all(one.get(name) == value for one in environments)}
+
+
+def _changes(judgements: Sequence[Judgement]) -> list[Json]:
+    counted: Counter[Difference] = Counter(change for one in judgements for change in one.changes)
+    return [asdict(change) | {"cases": count} for change, count in counted.items()]
+
+
+def _finite(value: Any) -> Any:
+    """The value with None for what JSON has no number for."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {name: _finite(one) for name, one in value.items()}
+    return [_finite(one) for one in value] if isinstance(value, list | tuple) else value

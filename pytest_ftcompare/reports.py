@@ -1,0 +1,71 @@
+"""Reports and the history in pytest: what can't be written is said before anything trains, the rest is written at the end."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import time
+from datetime import UTC, datetime
+
+import pytest
+
+from pytest_ftcompare import options
+from pytest_ftcompare.item import TOLD
+from pytest_ftcompare.kept import Kept
+from pytest_ftcompare.options import SETTINGS
+from pytest_ftcompare.report.files import ReportError, check
+from pytest_ftcompare.session import SESSION
+
+GITHUB = ("GITHUB_STEP_SUMMARY", "GITHUB_ACTIONS")
+STARTED = pytest.StashKey[tuple[datetime, float]]()
+DELIVERED = pytest.StashKey[list[tuple[str, bool]]]()  # a sentence for each thing that was to be written, and whether it was
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if SESSION not in config.stash or config.option.collectonly:
+        return
+    settings = config.stash[SETTINGS]
+    config.stash[STARTED] = datetime.now(UTC), time.monotonic()
+    try:
+        check(settings.reports)
+        if settings.history is not None:
+            from pytest_ftcompare import history
+
+            try:
+                history.check(settings.history)
+            except history.HistoryError as error:
+                raise ReportError(f"--ftcompare-history: {error}") from None
+    except ReportError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+@pytest.hookimpl(trylast=True)  # when the accepted baselines are written
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    config = session.config
+    if SESSION not in config.stash or STARTED not in config.stash:
+        return
+    settings, run = config.stash[SETTINGS], config.stash[SESSION]
+    on_github = bool(run.judgements or run.claims) and any(name in os.environ for name in GITHUB)
+    if not (settings.reports or settings.history or on_github):
+        return
+    from pytest_ftcompare.report import document
+    from pytest_ftcompare.report.outlets import deliver
+
+    started, since = config.stash[STARTED]
+    about = document.Run(
+        started.isoformat(timespec="seconds"),
+        time.monotonic() - since,
+        shlex.join(["pytest", *map(str, config.invocation_params.args)]),
+        options.given(config),
+        settings.profile.name,
+    )
+    made = document.make(run, about, Kept(config.stash[TOLD].folder).results())
+    config.stash[DELIVERED] = [*deliver(made, settings.reports, settings.history, os.environ)]
+    if session.exitstatus == pytest.ExitCode.OK and not all(written for _, written in config.stash[DELIVERED]):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(trylast=True)  # below the summary
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    for sentence, written in config.stash.get(DELIVERED, []):
+        terminalreporter.write_line(sentence, red=not written)

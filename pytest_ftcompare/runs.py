@@ -1,0 +1,153 @@
+"""The folder of a run, in which its workers leave results; of a run that dies it stays, for `--ftcompare-resume`.
+
+Folders lie in pytest's cache. Whoever runs holds the lock beside its folder, which the operating system frees when the process
+dies: so a folder whose lock is free was left behind. What a result depends on besides its case is the run's `key`; a folder
+is resumed only by a run with the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+import pytest_ftcompare
+from pytest_ftcompare.kept import count_earlier, make_earlier
+from pytest_ftcompare.options import Settings
+from pytest_ftcompare.versions import versions
+
+KEPT = 3  # folders of dead runs that are kept, the latest
+KEY = "run.json"
+Key = Mapping[str, str]
+OPTIONS = ("profile", "hub", "baselines", "update", "new_only", "seeds", "budget", "strict", "threads", "device", "window")
+
+
+class ResumeError(ValueError):
+    """There is nothing to go on with; the message says why."""
+
+
+@dataclass
+class Run:
+    """A run's folder; `resumed` is the number of results that an earlier run left in it, `since` when that began.
+
+    It is made once there are cases to run (`begin`): a session without any leaves nothing.
+    """
+
+    folder: Path
+    resumed: int = 0
+    since: str = ""
+    lock: FileLock | None = field(default=None, repr=False)  # held; a run without one cannot be resumed
+
+    def close(self, *, finished: bool) -> None:
+        """Remove the folder; of a run that did not finish it stays where it can be resumed."""
+        gone = finished or self.left == 0
+        if gone:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        if self.lock is not None:
+            self.lock.release()
+            if gone:
+                _lock_of(self.folder).unlink(missing_ok=True)
+                with suppress(OSError):  # not empty
+                    self.folder.parent.rmdir()
+
+    @property
+    def left(self) -> int:
+        """How many results would be found in this folder again."""
+        return count_earlier(self.folder) if self.lock is not None else 0
+
+
+def start(cache: Path | None) -> Run:
+    """A place for this run; without a cache one that goes with the run."""
+    if cache is None:
+        return Run(Path(tempfile.mkdtemp(prefix="ftcompare-")))
+    for lock, folder in _left(cache)[KEPT - 1 :]:
+        shutil.rmtree(folder, ignore_errors=True)
+        lock.release()
+        _lock_of(folder).unlink(missing_ok=True)
+    now = datetime.now(UTC)
+    folder = cache / f"{now:%Y%m%d-%H%M%S-%f}"
+    lock = FileLock(_lock_of(folder))
+    lock.acquire()
+    return Run(folder, since=now.isoformat(timespec="seconds"), lock=lock)
+
+
+def begin(folder: Path, key: Key) -> None:
+    """Make the folder of a run that has cases, and leave in it what its results will depend on; every worker does."""
+    file = folder / KEY
+    if not file.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        part = folder / f"{KEY}.{os.getpid()}.part"
+        part.write_text(json.dumps({"started": datetime.now(UTC).isoformat(timespec="seconds"), "key": dict(key)}))
+        os.replace(part, file)
+
+
+def resume(cache: Path | None, key: Key) -> Run:
+    """The latest folder that a dead run left with results in it; of another key it is refused, they are not this run's."""
+    if cache is None:
+        raise ResumeError(
+            "--ftcompare-resume: expected pytest's cache, where runs leave their results, it is off (-p no:cacheprovider)"
+        )
+    chosen = next(((lock, one) for lock, one in _left(cache) if (one / KEY).is_file() and count_earlier(one)), None)
+    if chosen is None:
+        raise ResumeError(
+            f"--ftcompare-resume: expected a run that died or was interrupted to have left results in {cache}, found none: "
+            "run without --ftcompare-resume"
+        )
+    lock, folder = chosen
+    kept = json.loads((folder / KEY).read_text())
+    if differing := sorted(name for name in {*kept["key"], *key} if kept["key"].get(name) != key.get(name)):
+        moved = ", ".join(f"{name} {kept['key'].get(name, 'none')} -> {key.get(name, 'none')}" for name in differing)
+        raise ResumeError(
+            f"--ftcompare-resume: expected all as in the run of {kept['started']}, which left results, got {moved}: "
+            "run without --ftcompare-resume"
+        )
+    return Run(folder, make_earlier(folder), kept["started"], lock)
+
+
+def _lock_of(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.lock")
+
+
+def _left(cache: Path) -> list[tuple[FileLock, Path]]:
+    """The folders of dead runs, the latest first, each with its lock, held for as long as this list lives."""
+    found = []
+    for folder in sorted((one for one in cache.iterdir() if one.is_dir()), reverse=True):
+        lock = FileLock(_lock_of(folder), timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:  # at work
+            continue
+        found.append((lock, folder))
+    return found
+
+
+def make_key(settings: Settings, own: Iterable[Path], *, benchmarks: bool) -> dict[str, str]:
+    """What the results of a run depend on besides their cases, by name: options, versions, code and baselines as digests.
+
+    `own` are the project's files that add to the package; `benchmarks` says whether cases are timed.
+    """
+    package = Path(pytest_ftcompare.__file__).parent
+    methods = [file for entry in pytest_ftcompare.__path__ for file in Path(entry, "methods").rglob("*.py")]
+    return {
+        **{name: str(getattr(settings, name)) for name in OPTIONS},
+        "benchmarks": "on" if benchmarks else "off",
+        "code": _digest({*package.rglob("*.py"), *methods, *filter(Path.is_file, own)}),
+        "baselines' content": _digest(settings.baselines.rglob("*.json")),
+        **versions(),
+    }
+
+
+def _digest(files: Iterable[Path]) -> str:
+    content = hashlib.sha256()
+    for file in sorted(files):
+        content.update(str(file).encode() + file.read_bytes())
+    return content.hexdigest()[:12]
