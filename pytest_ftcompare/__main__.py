@@ -46,7 +46,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.add_argument("run", type=Path, metavar="RUN.json", help="what --ftcompare-report=RUN.json wrote")
     command.add_argument("out", type=Path, metavar="OUT", help="the file to write; its ending, .html or .md, says what")
     command.set_defaults(do=lambda given: report(given.run, given.out))
-    options = parser.parse_args(arguments)
+    commands.add_parser("history", help="show a metric over the runs of a history, or import results into one")
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    if words[:1] == ["history"]:
+        from pytest_ftcompare.history import command as history
+
+        return history.main(words[1:])
+    options = parser.parse_args(words)
     status: int = options.do(options)
     return status
 

@@ -68,9 +68,12 @@ class Series:
 
 
 def cases(connection: sqlite3.Connection, pattern: str = "*", method: str = "") -> list[Case]:
-    """The cases whose name, with or without its suite, is or matches a pattern (`*`, `?`), by suite and name."""
+    """The cases whose name, with or without its suite, is or matches a pattern (`*`, `?`), by suite, task and method."""
     where, values = ("WHERE method = ?", (method,)) if method else ("", ())
-    rows = connection.execute(f"SELECT id, suite, name, device, method FROM cases {where} ORDER BY suite, name, device", values)
+    rows = connection.execute(
+        f"SELECT id, suite, name, device, method FROM cases {where} ORDER BY suite, task, method, model, shots, name, device",
+        values,
+    )
     found = [Case(*row) for row in rows]
     return [one for one in found if any(pattern == name or fnmatchcase(name, pattern) for name in (one.name, one.path))]
 

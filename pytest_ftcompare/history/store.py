@@ -23,18 +23,22 @@ def append(path: Path, document: Json) -> None:
 
     Raises `HistoryError` with one sentence; the file is then as it was.
     """
+    with writing(path) as connection:
+        add_document(connection, document)
+
+
+def add_document(connection: sqlite3.Connection, document: Json) -> bool:
+    """Add a session's document within a transaction; whether it was not there yet."""
     content = {name: value for name, value in document.items() if name != "history"}
     digest = sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-    try:
-        with writing(path) as connection:
-            if not find_run(connection, digest):
-                run = add_run(connection, digest, GATE, document)
-                for case in document["cases"]:
-                    add_result(connection, run, case)
-                for claim in document["claims"]:
-                    _add_outcome(connection, run, claim)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise HistoryError(f"expected a document of a session for the history {path}, but it lacks {error}") from None
+    if find_run(connection, digest):
+        return False
+    run = add_run(connection, digest, GATE, document)
+    for case in document["cases"]:
+        add_result(connection, run, case)
+    for claim in document["claims"]:
+        _add_outcome(connection, run, claim)
+    return True
 
 
 def find_run(connection: sqlite3.Connection, digest: str) -> int:
