@@ -15,7 +15,7 @@ from pytest_ftcompare.history.levels import changes_of
 from pytest_ftcompare.history.series import Run, Series
 
 LAST = 100  # runs that are shown, unless --last says
-NAMED = 8  # names that an error lists
+NAMED = 3  # names that an error lists
 
 
 def main(arguments: Sequence[str]) -> int:

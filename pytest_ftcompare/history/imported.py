@@ -42,6 +42,8 @@ def add(path: Path, folder: Path) -> Added:
 
     Raises `HistoryError` with one sentence.
     """
+    if not folder.exists():
+        raise HistoryError(f"expected a folder with results at {folder}, found nothing there: name one that is there")
     files = results_in(folder) if folder.is_dir() else [folder]
     results, documents, others = [], [], 0
     for file in files:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
+from itertools import groupby, pairwise
 from statistics import fmean
 
 from rich.console import Console
@@ -24,7 +24,7 @@ def show(console: Console, found: Sequence[Series], runs: Mapping[int, Run]) -> 
     """Several cases in one table, or one of them at length."""
     several = len({one.case.device for one in found}) > 1
     names = {one.case.number: one.case.path + (f" on {one.case.device}" if several else "") for one in found}
-    changes = sorted((each for one in found for each in changes_of(one, runs)), key=lambda each: -each.run_id)
+    changes = sorted((each for one in found for each in changes_of(one, runs)), key=lambda each: (-each.run_id, each.beside))
     unexplained = sum(not one.accepted for one in changes)
     counted = f"{_counted(len(found), 'case')}, {_counted(len(changes), 'change')} of level"
     metric = found[0].metric.name
@@ -43,8 +43,8 @@ def show(console: Console, found: Sequence[Series], runs: Mapping[int, Run]) -> 
     if listed:
         console.print()
         console.print("Changes of level, the latest first:")
-        for change in listed:
-            for line in _change(console, change, "" if len(found) == 1 else names[change.series.case.number]):
+        for _, group in groupby(listed, key=lambda change: (change.run_id, change.beside)):
+            for line in _moves(console, list(group), names if len(found) > 1 else {}):
                 console.print(line)
     if len(listed) < len(changes):
         console.print(f"... and {len(changes) - len(listed)} earlier ones: choose with --case or --method, or see --json")
@@ -116,20 +116,24 @@ def _bars(console: Console, values: Sequence[float], room: int) -> str:
     )
 
 
-def _change(console: Console, change: Change, name: str) -> Iterator[Text]:
-    """When, at which commit, of which case, from what to what, and what changed beside it: as much to a line as fits."""
-    before, after = (value(level, change.series.metric) for level in (change.before, change.after))
-    if before == after:
-        before, after = f"{change.before:.9g}", f"{change.after:.9g}"
-    mark = "accepted" if change.accepted else "not accepted"
-    parts = [change.run.started[:16].replace("T", " "), change.run.commit, name, f"{before} -> {after}", mark, *change.beside]
+def _moves(console: Console, group: Sequence[Change], names: Mapping[int, str]) -> Iterator[Text]:
+    """The changes of one run: when, at which commit, beside what else, then from what to what in each case."""
+    first = group[0]
+    yield from _flow(console, [first.run.started[:16].replace("T", " "), first.run.commit, *first.beside], "", "bold")
+    for change in group:
+        before, after = (value(level, change.series.metric) for level in (change.before, change.after))
+        if before == after:
+            before, after = f"{change.before:.9g}", f"{change.after:.9g}"
+        mark, style = ("accepted", "") if change.accepted else ("not accepted", "yellow")
+        yield from _flow(console, [names.get(change.series.case.number, ""), f"{before} -> {after}", mark], "  ", style)
+
+
+def _flow(console: Console, parts: Sequence[str], indent: str, style: str) -> Iterator[Text]:
+    """Parts in lines, as many to a line as fit, further lines indented more."""
     line = ""
-    style = "" if change.accepted else "yellow"
-    for part in filter(None, parts):
-        part = visible(part, console.encoding)
+    for part in (visible(one, console.encoding) for one in parts if one):
         if line and len(line) + 2 + len(part) > console.width:
             yield Text(line, style, overflow="fold")
-            line = "  " + part
-        else:
-            line = f"{line}  {part}" if line else part
+            line, indent = "", indent + "  "
+        line = f"{line}  {part}" if line else indent + part
     yield Text(line, style, overflow="fold")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from statistics import fmean, stdev
 from typing import Any
 
 from pytest_ftcompare.history.database import HistoryError, writing
+from pytest_ftcompare.history.points import points
 
 GATE = "gate"  # the source of a session's runs
 
@@ -107,42 +107,6 @@ def case_number(connection: sqlite3.Connection, case: Json) -> int:
     """The id of a case on its device, new if need be."""
     about = {name: case[name] for name in ("method", "task", "model", "shots")} | {"options": json.dumps(case["options"])}
     return _number(connection, "cases", {"suite": case["suite"], "name": case["id"], "device": case["device"]}, about)
-
-
-def points(case: Json) -> Iterator[tuple[str, str, float, float | None]]:
-    """Name, unit, value and SD between seeds of each score and cost of a case.
-
-    A score is what the *baseline's* seeds would have given: their mean, moved by the mean difference of the seeds that ran in
-    both. A case that did not change runs fewer seeds than its baseline has; the plain mean of each would differ. What an audit
-    refused has no points.
-    """
-    if case["verdict"] == "invalid":
-        return
-    held = case["baseline"] if case["verdict"] != "incomparable" else None
-    before = _by_metric(held["samples"] if held else [])
-    for name, new in _by_metric(case["samples"]).items():
-        base = before.get(name, {})
-        both = base.keys() & new.keys()
-        value = fmean(base.values()) + fmean(new[seed] - base[seed] for seed in both) if both else fmean(new.values())
-        yield name, "", _rounded(value), stdev(new.values()) if len(new) > 1 else None
-    for cost in case["costs"]:
-        if cost["new"] or (cost["new"] == 0 and cost["outcome"] != "incomparable"):  # 0 there says that nothing was read
-            yield cost["metric"], cost["unit"], _rounded(cost["new"]), None
-
-
-def _by_metric(samples: list[Json]) -> dict[str, dict[int, float]]:
-    """Metric -> seed -> value, of those that have one."""
-    found: dict[str, dict[int, float]] = {}
-    for sample in samples:
-        for name, value in sample["metrics"].items():
-            if value is not None:
-                found.setdefault(name, {})[sample["seed"]] = value
-    return found
-
-
-def _rounded(value: float) -> float:
-    """To nine digits: a sum in another order is no change."""
-    return float(f"{value:.9g}")
 
 
 def _add_outcome(connection: sqlite3.Connection, run: int, claim: Json) -> None:
