@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from itertools import islice, product
 from math import exp
 from random import Random
@@ -102,13 +103,14 @@ def make_case(
     options = options or {}
     name = "-".join((method, task, model.split("/")[-1], f"n{shots}", *(f"{key}={value}" for key, value in options.items())))
     draws = Random(f"{suite}/{name}/{seed}")
-    seeds = 1 if method == "icl" or verdict == "same" else 8
+    trained = method != "icl"
+    seeds = 8 if trained and verdict != "same" else 1
     level = METHODS[method] * (1 - exp(-shots / 32)) * (0.4 if task == "pocket_cola" else 0.3)
-    base = [make_sample(number, level, trained=method != "icl", draws=draws) for number in range(8 if method != "icl" else 1)]
-    new = base[:seeds]
+    base = [make_sample(number, level, trained=trained, draws=draws) for number in range(8 if trained else 1)]
+    new = deepcopy(base[:seeds])
     if verdict != "same":
         moved = level + SHIFTS.get(verdict, 0.0)
-        new = [make_sample(number, moved, trained=method != "icl", draws=draws) for number in range(seeds)]
+        new = [make_sample(number, moved, trained=trained, draws=draws) for number in range(seeds)]
     if verdict == "invalid":
         new = []
     accepted = update and verdict in FAILING - {"invalid"}
@@ -135,7 +137,9 @@ def make_case(
         "costs": [] if verdict == "invalid" else make_costs(verdict, draws),
         "scores": means(new),
         "seconds": round(draws.uniform(3, 30), 1),
-        "parameters": None if verdict == "invalid" else {"trainable": round(1_480_000 * level), "total": 1_480_000},
+        "parameters": None
+        if verdict == "invalid"
+        else {"trainable": round(1_480_000 * level) if trained else 0, "total": 1_480_000},
         "samples": new,
         "baseline": None if verdict == "new" else {"samples": base, "environment": BASE_ENVIRONMENT},
         "rerun": f"pytest '{nodeid}'",
