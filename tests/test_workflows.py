@@ -1,0 +1,209 @@
+"""The workflows of GitHub Actions: options that exist, permissions that are few, and their scripts run with stand-ins."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+FILES = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+WORKFLOWS = {file.stem: yaml.safe_load(file.read_text(encoding="utf-8")) for file in FILES}
+STEPS = {
+    (workflow, step.get("name", step.get("uses"))): step
+    for workflow, content in WORKFLOWS.items()
+    for step in content["jobs"]["gate"]["steps"]
+}
+SCRIPTS = {name: step["run"] for name, step in STEPS.items() if "run" in step}
+OTHERS = {  # options of other programs in the scripts and on the page
+    *("--query-gpu", "--format", "--intent-to-add", "--binary", "--field", "--method", "--paginate", "--jq", "--silent"),
+    *("--label", "--state", "--limit", "--json", "--comment", "--body-file", "--description", "--force", "--title"),
+    *("--url", "--token", "--labels", "--name", "--cached", "--stat", "--ref", "--ff-only"),
+}
+
+
+@pytest.fixture(scope="module")
+def known():
+    """The options that `pytest --help` lists."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "--help", "suites"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return set(re.findall(r"--[a-z][a-z-]*", done.stdout))
+
+
+def options(text):
+    return set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", text))
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=" ".join)
+def test_the_options_of_a_script_exist(script, known):
+    assert options(SCRIPTS[script]) - OTHERS <= known
+
+
+def test_the_options_of_the_page_exist(known):
+    assert options((ROOT / "docs" / "nightly.md").read_text(encoding="utf-8")) - OTHERS <= known
+
+
+@pytest.mark.parametrize("workflow", ["nightly", "pocket"])
+def test_a_run_writes_every_report(workflow):
+    script = SCRIPTS[workflow, "Run the gate"]
+    assert {"--ftcompare-report", "--ftcompare-profile", "--junit-xml"} <= options(script)
+    assert set(re.findall(r"report\.(\w+)", script)) == {"html", "md", "json", "xml"}
+    uploaded = STEPS[workflow, "Upload the reports"]
+    assert uploaded["if"] == "always()"
+    assert "report.*" in uploaded["with"]["path"]
+
+
+def test_the_nightly_run_keeps_its_history_and_goes_on_with_one_that_died():
+    script = SCRIPTS["nightly", "Run the gate"]
+    assert {"--ftcompare-history", "--ftcompare-resume", "--benchmark-json"} <= options(script)
+    assert WORKFLOWS["nightly"]["jobs"]["gate"]["runs-on"] == ["self-hosted", "gpu"]
+    assert set(WORKFLOWS["nightly"][True]) == {"schedule", "workflow_dispatch"}  # YAML reads the key `on` as true
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=" ".join)
+def test_a_script_is_shell_and_gets_what_others_wrote_through_the_environment(script):
+    done = subprocess.run(["bash", "-n"], input=SCRIPTS[script], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "${{" not in SCRIPTS[script]
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS)
+def test_permissions_are_few_and_actions_are_githubs_own(workflow):
+    content = WORKFLOWS[workflow]
+    job = content["jobs"]["gate"]
+    assert content["permissions"] == {}
+    writes = {"nightly": "issues", "pocket": "pull-requests"}[workflow]
+    assert job["permissions"] == {"contents": "read", writes: "write"}
+    used = [step["uses"] for step in job["steps"] if "uses" in step]
+    assert used
+    assert all(re.fullmatch(r"actions/[a-z-]+@v\d+", one) for one in used)
+    (checkout,) = [step for step in job["steps"] if step.get("uses", "").startswith("actions/checkout")]
+    assert checkout["with"]["persist-credentials"] is False
+
+
+@pytest.fixture
+def machine(tmp_path):
+    """A folder whose stand-ins for programs note how they were called; what one does is a line of shell."""
+
+    class Machine:
+        folder = tmp_path
+        calls = tmp_path / "calls"
+
+        def program(self, path, does):
+            file = tmp_path / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(f'#!/bin/bash\necho "{file.name} $*" >> "{self.calls}"\n{does}\n')
+            file.chmod(0o755)
+
+        def run(self, workflow, step, **environ):
+            path = f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"
+            return subprocess.run(
+                ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", SCRIPTS[workflow, step]],  # as GitHub's runner does
+                cwd=tmp_path,
+                env={"PATH": path, "HOME": str(tmp_path), **environ},
+                capture_output=True,
+                text=True,
+            )
+
+        def called(self):
+            return self.calls.read_text().splitlines() if self.calls.exists() else []
+
+    return Machine()
+
+
+@pytest.mark.parametrize(
+    ("does", "status", "runs"),
+    [
+        ("exit 0", 0, 1),
+        ("exit 1", 1, 1),
+        ("exit 4", 4, 1),
+        ("[ -e died ] || { touch died; kill -9 $$; }", 0, 2),
+        ("[ -e died ] && exit 1; touch died; kill -9 $$", 1, 2),
+        ("kill -9 $$", 137, 2),
+    ],
+    ids=["passed", "failed", "usage", "died once", "died once, failed", "died twice"],
+)
+def test_a_run_that_a_signal_killed_is_started_once_more(machine, does, status, runs):
+    machine.program("venv/bin/python", does)
+    done = machine.run("nightly", "Run the gate", STATE=str(machine.folder), PROFILE="nightly")
+    assert done.returncode == status
+    assert len(machine.called()) == runs
+    assert all(
+        "--ftcompare-profile=nightly" in one and f"--ftcompare-hub={machine.folder}/hub" in one for one in machine.called()
+    )
+
+
+@pytest.mark.parametrize("device", ["nvidia-h200", "cpu"])
+def test_the_versions_are_those_of_the_devices_baselines(machine, device):
+    machine.program("bin/nvidia-smi", "printf 'NVIDIA H200\\nNVIDIA H200\\n'")
+    machine.program("bin/make", "")
+    (machine.folder / "baselines" / device).mkdir(parents=True)
+    (machine.folder / "baselines" / device / "constraints.txt").touch()
+    done = machine.run("nightly", "Set up with the versions of the device's baselines", STATE="/state")
+    assert done.returncode == 0
+    assert machine.called()[-1] == f"make setup VENV=/state/venv CONSTRAINTS=baselines/{device}/constraints.txt PYTHON=python3"
+
+
+def issue(machine, outcome, numbers):
+    machine.program("bin/gh", f"[ \"$2\" != list ] || printf '%s' '{numbers}'")
+    done = machine.run("nightly", "Say it in an issue, or close it", OUTCOME=outcome, RUN="https://run")
+    assert (done.returncode, done.stderr) == (0, "")
+    return [one.split()[1:4] for one in machine.called() if " list " not in one]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "numbers", "calls"),
+    [
+        ("success", "", []),
+        ("success", "7", [["issue", "close", "7"]]),
+        ("failure", "7", [["issue", "comment", "7"]]),
+        ("failure", "", [["label", "create", "nightly"], ["issue", "create", "--title"]]),
+    ],
+)
+def test_a_failure_is_one_issue_until_a_night_passes(machine, outcome, numbers, calls):
+    (machine.folder / "report.md").write_text("## ftcompare failed\n")
+    assert issue(machine, outcome, numbers) == calls
+    if outcome == "failure":
+        assert (machine.folder / "report.md").read_text() == "## ftcompare failed\n\nReports and log: https://run\n"
+
+
+def test_a_run_without_a_report_says_that(machine):
+    issue(machine, "failure", "")
+    assert (machine.folder / "report.md").read_text().startswith("The nightly run ended before it had a report.\n")
+
+
+@pytest.mark.parametrize(
+    ("there", "target"), [("", "repos/o/r/issues/3/comments"), ("12\n34\n", "repos/o/r/issues/comments/12")]
+)
+def test_a_pull_request_has_one_comment(machine, there, target):
+    machine.program("bin/gh", f"case $* in *--paginate*) printf '%b' '{there.encode('unicode_escape').decode()}';; esac")
+    (machine.folder / "report.md").write_text("## ftcompare passed\n")
+    environ = STEPS["pocket", "Comment"]["env"]
+    places = {"COMMENTS": "repos/o/r/issues/3/comments", "COMMENT": "repos/o/r/issues/comments", "MARK": environ["MARK"]}
+    assert machine.run("pocket", "Comment", **places).returncode == 0
+    assert machine.called()[-1].split()[2] == target
+    assert (machine.folder / "comment.md").read_text() == f"{environ['MARK']}\n## ftcompare passed\n"
+
+
+def test_a_comment_is_written_only_where_the_token_may():
+    assert "head.repo.full_name == github.repository" in STEPS["pocket", "Comment"]["if"]
+    assert "dependabot" in STEPS["pocket", "Comment"]["if"]
+
+
+def test_the_crontab_of_the_page_prints_only_what_failed(machine):
+    (line,) = re.findall(r"^    17 1 \* \* \* (.*)$", (ROOT / "docs" / "nightly.md").read_text(encoding="utf-8"), re.MULTILINE)
+    (machine.folder / "pytest-ftcompare").mkdir()
+    line = line.replace("\\%", "%").replace("/data/", f"{machine.folder}/data/")
+    machine.program("bin/git", "")
+    for does, said in (
+        ("exit 0", ""),
+        (f"echo failed > $(echo {machine.folder}/data/reports/*)/report.md; echo log; exit 1", "failed\nlog\n"),
+    ):
+        machine.program("pytest-ftcompare/.venv/bin/pytest", does)
+        environ = {"PATH": f"{machine.folder / 'bin'}:{os.environ['PATH']}", "HOME": str(machine.folder)}
+        done = subprocess.run(["sh", "-c", line], env=environ, capture_output=True, text=True)
+        assert (done.stdout, done.stderr) == (said, "")
