@@ -14,6 +14,7 @@ FORBIDDEN = {
     "pytest_ftcompare/experiment": {"pytest", "_pytest", "pytest_ftcompare.plugin", "pytest_ftcompare.compare"},
     "pytest_ftcompare/tasks": {*TORCH, "pytest", "_pytest", "methods", "pytest_ftcompare.experiment"},
     "pytest_ftcompare/report": {*TORCH, "pytest", "_pytest", "methods", "pytest_ftcompare.experiment"},
+    "pytest_ftcompare/history": {*TORCH, "pytest", "_pytest", "methods", "pytest_ftcompare.experiment"},
     "pytest_ftcompare/result.py": {*TORCH, "pytest", "_pytest"},
     "pytest_ftcompare/gate.py": {"pytest", "_pytest"},
     "pytest_ftcompare/bench.py": {"pytest", "_pytest"},

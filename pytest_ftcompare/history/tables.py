@@ -13,7 +13,7 @@ CREATE TABLE runs (
 );
 CREATE TABLE cases (
     id INTEGER PRIMARY KEY, suite TEXT NOT NULL, name TEXT NOT NULL, device TEXT NOT NULL, method TEXT NOT NULL,
-    task TEXT NOT NULL, model TEXT NOT NULL, shots INTEGER, options TEXT NOT NULL, UNIQUE (suite, name, device)
+    task TEXT NOT NULL, model TEXT NOT NULL, shots INTEGER, options TEXT NOT NULL, UNIQUE (name, suite, device)
 );
 CREATE INDEX cases_by_method ON cases (method);
 CREATE TABLE metrics (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, unit TEXT NOT NULL);

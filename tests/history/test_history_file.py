@@ -123,3 +123,12 @@ def test_a_path_with_characters_of_a_uri(tmp_path):
     path = tmp_path / "a?b#c %41.db"
     append(path, make_document(1))
     assert [one.name for one in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("where", ["\"case\" = 'a' AND metric = 'accuracy'", "method = 'lora' AND metric = 'accuracy'"])
+def test_a_series_is_found_without_reading_the_others(path, where):
+    connection = sqlite3.connect(path)
+    plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN SELECT started, value FROM history WHERE {where}")]
+    connection.close()
+    assert "SEARCH points USING PRIMARY KEY (case_id=? AND metric_id=?)" in plan
+    assert not [step for step in plan if step.startswith("SCAN")]
