@@ -29,7 +29,7 @@ def headline(document: Json) -> str:
     word = "failed" if document["failed"] else "passed"
     counts, claims = document["counts"], [one["verdict"] for one in document["claims"]]
     parts = [", ".join(f"{counts[one]:,} {one}" for one in WORST_FIRST if counts.get(one))]
-    parts = [f"{parts[0]} of {counted(len(document['cases']), 'case')}"] if parts[0] else ["no cases"]
+    parts = [f"{parts[0]} of {counted(len(document['cases']), 'case')}"] if parts[0] else ["no case ran"]
     if claims:
         words = ", ".join(
             f"{claims.count(one)} {one}" for one in ("changed", "new", "noted", "held", "untested") if one in claims

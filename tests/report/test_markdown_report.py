@@ -98,7 +98,7 @@ def test_a_session_that_passes_says_so_and_shows_no_empty_part():
 def test_a_session_without_cases_is_two_lines():
     text = render(of(claims=[], notes=[], changes=[]))
     assert [line for line in text.splitlines() if line] == [
-        "## ftcompare passed: no cases",
+        "## ftcompare passed: no case ran",
         "Profile `pocket`, 2030-01-01 02:00 UTC, 0 s: `pytest suites/ -n 4`",
     ]
 

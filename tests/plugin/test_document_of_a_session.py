@@ -1,0 +1,49 @@
+"""A real session's document: as its schema says, and rendered as Markdown and annotations."""
+
+import json
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from pytest_ftcompare.report import markdown
+from pytest_ftcompare.report.github import annotations
+from pytest_ftcompare.report.reading import read, schema
+
+VALIDATOR = Draft202012Validator(schema(), format_checker=Draft202012Validator.FORMAT_CHECKER)
+
+
+@pytest.fixture
+def report(shell, monkeypatch):
+    """Runs the suite and reads its report, which must be as the schema says."""
+    for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
+        monkeypatch.delenv(name, raising=False)
+
+    def made(*arguments):
+        result = shell.run("--ftcompare-report=run.json", *arguments)
+        text = (shell.pytester.path / "run.json").read_text(encoding="utf-8")
+        assert [f"{one.json_path}: {one.message}" for one in VALIDATOR.iter_errors(json.loads(text))] == []
+        return read(text), result
+
+    return made
+
+
+def test_a_sessions_document_is_as_its_schema_says(report):
+    accepted, _ = report("--update-baselines", "--ftcompare-seeds=2")
+    assert [(one["verdict"], one["accepted"], one["failed"]) for one in accepted["cases"]] == [("new", True, False)]
+    assert "Baselines were to be written: 1 case and 0 claims accepted." in markdown.render(accepted)
+
+    held, result = report()
+    (case,) = held["cases"]
+    assert (case["verdict"], held["failed"], result.ret) == ("same", False, 0)
+    assert case["baseline"]["samples"] == accepted["cases"][0]["samples"]
+    assert [one["metric"] for one in case["comparisons"]] == ["accuracy", "accuracy_ood"]
+    assert annotations(held) == []
+
+
+def test_a_case_that_cannot_run_is_as_the_schema_says(shell, report):
+    shell.suite(shots=(10**6,))
+    invalid, result = report()
+    (case,) = invalid["cases"]
+    assert (case["verdict"], case["samples"], case["accept"], result.ret) == ("invalid", [], "", 1)
+    assert annotations(invalid)[0].startswith("::error file=test_quick.py,title=invalid%3A full-pocket_sst-")
+    assert "1000000" in markdown.render(invalid)
