@@ -282,13 +282,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         for text, markup in lines(config.stash[SESSION], config.stash[SETTINGS]):
             terminalreporter.write_line(text, **markup)
     if RUN in config.stash and not config.stash.get(FINISHED, False) and (left := config.stash[RUN].left):
-        terminalreporter.write_line(f"{left} cases were finished: --ftcompare-resume goes on from there.", yellow=True)
+        terminalreporter.write_line(f"{left} case{'s' * (left != 1)} finished: --ftcompare-resume goes on from there.", yellow=True)
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
     settings = config.stash[SETTINGS]
     seeds = str(settings.seeds) if settings.update else f"up to {settings.budget}"
     header = [f"ftcompare: profile {settings.profile.name}, {seeds} seeds, baselines {settings.baselines}"]
-    if RUN in config.stash and (run := config.stash[RUN]).resumed:
-        header.append(f"ftcompare: goes on with the run of {run.since}, which finished {run.resumed} cases")
+    if RUN in config.stash and (note := config.stash[RUN].note):
+        header.append(f"ftcompare: {note}")
     return header

@@ -14,7 +14,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -27,6 +27,8 @@ from pytest_ftcompare.versions import versions
 
 KEPT = 3  # folders of dead runs that are kept, the latest
 KEY = "run.json"
+DIGESTS = ("code", "baselines' content")
+SHORT = 80  # characters of two values that are told
 Key = Mapping[str, str]
 OPTIONS = ("profile", "hub", "baselines", "update", "new_only", "seeds", "budget", "strict", "threads", "device", "window")
 
@@ -37,15 +39,14 @@ class ResumeError(ValueError):
 
 @dataclass
 class Run:
-    """A run's folder; `resumed` is the number of results that an earlier run left in it, `since` when that began.
+    """A run's folder, and what --ftcompare-resume made of it, in words.
 
     It is made once there are cases to run (`begin`): a session without any leaves nothing.
     """
 
     folder: Path
-    resumed: int = 0
-    since: str = ""
     lock: FileLock | None = field(default=None, repr=False)  # held; a run without one cannot be resumed
+    note: str = ""
 
     def close(self, *, finished: bool) -> None:
         """Remove the folder; of a run that did not finish it stays where it can be resumed."""
@@ -73,11 +74,10 @@ def start(cache: Path | None) -> Run:
         shutil.rmtree(folder, ignore_errors=True)
         lock.release()
         _lock_of(folder).unlink(missing_ok=True)
-    now = datetime.now(UTC)
-    folder = cache / f"{now:%Y%m%d-%H%M%S-%f}"
+    folder = cache / f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"
     lock = FileLock(_lock_of(folder))
     lock.acquire()
-    return Run(folder, since=now.isoformat(timespec="seconds"), lock=lock)
+    return Run(folder, lock)
 
 
 def begin(folder: Path, key: Key) -> None:
@@ -91,26 +91,30 @@ def begin(folder: Path, key: Key) -> None:
 
 
 def resume(cache: Path | None, key: Key) -> Run:
-    """The latest folder that a dead run left with results in it; of another key it is refused, they are not this run's."""
+    """The latest folder that a dead run left with results in it; a new one where there is none, or of another key.
+
+    Like pytest's --lf, which runs all where nothing failed: a nightly job can give the option always.
+    """
     if cache is None:
         raise ResumeError(
             "--ftcompare-resume: expected pytest's cache, where runs leave their results, it is off (-p no:cacheprovider)"
         )
     chosen = next(((lock, one) for lock, one in _left(cache) if (one / KEY).is_file() and count_earlier(one)), None)
     if chosen is None:
-        raise ResumeError(
-            f"--ftcompare-resume: expected a run that died or was interrupted to have left results in {cache}, found none: "
-            "run without --ftcompare-resume"
-        )
+        return replace(start(cache), note="no run left anything to resume: all cases run")
     lock, folder = chosen
     kept = json.loads((folder / KEY).read_text())
     if differing := sorted(name for name in {*kept["key"], *key} if kept["key"].get(name) != key.get(name)):
-        moved = ", ".join(f"{name} {kept['key'].get(name, 'none')} -> {key.get(name, 'none')}" for name in differing)
-        raise ResumeError(
-            f"--ftcompare-resume: expected all as in the run of {kept['started']}, which left results, got {moved}: "
-            "run without --ftcompare-resume"
-        )
-    return Run(folder, make_earlier(folder), kept["started"], lock)
+        moved = ", ".join(_difference(name, kept["key"].get(name, "none"), key.get(name, "none")) for name in differing)
+        lock.release()
+        return replace(start(cache), note=f"does not resume the run of {kept['started']}, since then {moved}: all cases run")
+    count = make_earlier(folder)
+    return Run(folder, lock, f"resumes the run of {kept['started']}, which finished {count} case{'s' * (count != 1)}")
+
+
+def _difference(name: str, old: str, new: str) -> str:
+    """ "peft 0.20.0 -> 0.21.2"; a profile and a digest say nothing to a reader."""
+    return f"{name} {old} -> {new}" if len(old + new) < SHORT and name not in DIGESTS else f"{name} changed"
 
 
 def _lock_of(folder: Path) -> Path:

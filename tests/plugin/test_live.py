@@ -1,0 +1,112 @@
+"""Live lines on a terminal, plain ones in a log, none where pytest was asked for something else."""
+
+import io
+import os
+import pty
+import re
+import subprocess
+import sys
+
+import pytest
+from results import make_result
+
+from pytest_ftcompare import live
+from pytest_ftcompare.compare.verdict import without_baseline
+from pytest_ftcompare.told import Told, at_work, duration
+
+CASE = "full-pocket_sst-opt-0.4m-n2-epochs=2"
+
+
+def on_a_terminal(*arguments, columns=80):
+    """Run pytest on a terminal of so many columns; all that it wrote there."""
+    ours, theirs = pty.openpty()
+    os.set_blocking(ours, True)
+    subprocess.run(["stty", "-F", os.ttyname(theirs), "cols", str(columns)], check=True)
+    plugin = ("-p", "pytest_ftcompare.plugin", "-p", "no:cacheprovider", "--benchmark-disable")
+    environ = {name: value for name, value in os.environ.items() if name != "COLUMNS"} | {"TERM": "xterm-256color"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pytest", *plugin, *arguments], stdin=theirs, stdout=theirs, stderr=theirs, env=environ
+    )
+    os.close(theirs)
+    written = b""
+    while True:
+        try:
+            part = os.read(ours, 65536)
+        except OSError:  # its other end is closed
+            break
+        written += part
+    process.wait()
+    os.close(ours)
+    return written.decode()
+
+
+@pytest.mark.parametrize("workers", [(), ("-n1",)], ids=["without xdist", "n1"])
+def test_a_line_for_each_process_and_one_for_the_suites(shell, workers):
+    text = on_a_terminal(*workers)
+    assert re.search(rf"{CASE}\S*\s+\S*(loading|inspecting)", text)
+    assert "0 of 1 done" in text
+    assert re.search(rf"new .*{CASE}  \(1 seed, \d", text)  # the line that stays
+
+
+@pytest.mark.parametrize("option", ["-q", "-v", "-s"])
+def test_no_lines_where_pytest_was_asked_for_something_else(shell, option):
+    assert "of 1 done" not in on_a_terminal(option)
+
+
+@pytest.mark.parametrize("columns", [40, 300])
+def test_no_line_is_wider_than_the_terminal(shell, columns):
+    text = on_a_terminal(columns=columns)
+    frames = re.findall(r"\x1b\[2m  full[^\n]*", text)
+    assert frames
+    assert max(len(re.sub(r"\x1b\[[\d;?]*[A-Za-z]|\r", "", one)) for one in frames) <= columns
+    assert ("full-pocket_sst-o…" in text) is (columns == 40)
+
+
+class Reporter:
+    """What the display needs of pytest's."""
+
+    def __init__(self):
+        self._tw = type("Writer", (), {"_file": io.StringIO(), "width_of_current_line": 0})()
+
+    def ensure_newline(self):
+        pass
+
+    def write_line(self, line):
+        self._tw._file.write(f"{line}\n")
+
+
+def report(seconds, outcome="passed"):
+    return pytest.TestReport("node", ("file", 1, "test"), {}, outcome, None, "call", duration=seconds)
+
+
+def test_a_log_gets_a_plain_line_now_and_then(tmp_path, monkeypatch):
+    monkeypatch.setattr(live.Plain, "every", 3600.0)
+    reporter, told = Reporter(), Told(tmp_path, "gw0")
+    plain = live.Plain(reporter, live.Progress(tmp_path, workers=2))
+    told.total(5)
+    plain.finished(without_baseline(make_result([0.5])), report(120.0))
+    plain.finished(without_baseline(make_result([0.5])), report(60.0, "failed"))
+    told.about("lora-cola")("seed 1  evaluating")
+    plain.draw(at_work(tmp_path))
+    told.done()
+    plain.draw(at_work(tmp_path))  # nobody is at work: nothing to say
+    plain.stop()
+    assert reporter._tw._file.getvalue() == (
+        "ftcompare: 2 of 5 done, 1 failed; 0 s, about 2 min left. At work: lora-cola\n  seed 1 evaluating\n"
+    )
+
+
+def test_steps_that_follow_each_other_fast_are_not_each_written(tmp_path):
+    told = Told(tmp_path, "gw0")
+    say = told.about("case")
+    say("seed 0  step 1/40  loss 0.7")
+    assert at_work(tmp_path) == [["case", "loading"]]
+    say("seed 0  evaluating")
+    assert at_work(tmp_path) == [["case", "seed 0", "evaluating"]]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.4, "0 s"), (89, "89 s"), (90, "2 min"), (5400, "1 h 30 min"), (36060, "10 h 01 min")]
+)
+def test_durations_are_as_long_as_a_reader_wants(seconds, text):
+    assert duration(seconds) == text

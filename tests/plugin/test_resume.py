@@ -1,0 +1,62 @@
+"""A run that is killed leaves what it finished, and --ftcompare-resume goes on from there."""
+
+import pytest
+
+KILLED = """
+import os, signal
+from pathlib import Path
+
+import pytest_ftcompare.cases as cases
+
+run_case = cases.run_case
+
+def counted(case, *others):
+    with Path("trained.txt").open("a") as file:
+        print(case.method, file=file)
+    return run_case(case, *others)
+
+cases.run_case = counted
+
+def pytest_runtest_logfinish(nodeid):
+    if "full" in nodeid and "KILL" in os.environ:
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def trained(pytester):
+    return sorted((pytester.path / "trained.txt").read_text().split())
+
+
+@pytest.mark.parametrize("workers", [(), ("-n1",)], ids=["without xdist", "n1"])
+def test_a_killed_run_goes_on_from_there(pytester, shell, monkeypatch, workers):
+    shell.suite(methods=("full", "icl"))
+    shell.update()
+    pytester.makeconftest(KILLED)
+    plugin = ("-p", "pytest_ftcompare.plugin", "--benchmark-disable", *workers)
+    monkeypatch.setenv("KILL", "1")
+    assert pytester.runpytest_subprocess(*plugin).ret == -9
+    monkeypatch.delenv("KILL")
+    before = trained(pytester)
+    assert "full" in before
+
+    result = pytester.runpytest_subprocess(*plugin, "--ftcompare-resume")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["ftcompare: resumes the run of *, which finished *", "*2 cases: 2 same.*"])
+    assert trained(pytester).count("full") == 1
+
+    result = pytester.runpytest_subprocess(*plugin, "--ftcompare-resume", "-k", "full")
+    result.stdout.fnmatch_lines(["ftcompare: no run left anything to resume: all cases run"])
+    assert trained(pytester).count("full") == 2
+
+
+def test_an_interrupted_run_says_how_to_go_on(pytester, shell):
+    shell.suite(methods=("full", "icl"))
+    pytester.makeconftest("def pytest_runtest_logfinish(nodeid): raise KeyboardInterrupt")
+    result = pytester.runpytest_subprocess("-p", "pytest_ftcompare.plugin", "--benchmark-disable")
+    result.stdout.fnmatch_lines(["1 case finished: --ftcompare-resume goes on from there."])
+
+
+def test_resuming_without_pytests_cache_is_refused_in_one_sentence(shell):
+    result = shell.run("--ftcompare-resume")
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(["ERROR: --ftcompare-resume: expected pytest's cache*"])
