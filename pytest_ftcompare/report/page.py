@@ -1,4 +1,4 @@
-"""A session's document as one HTML page without network access: what a maintainer opens in the morning. docs/report.md shows it.
+"""A session's document as one HTML page without network access: what a maintainer opens in the morning (docs/report.md).
 
 Banner, tables, claims and audits stand in the HTML itself and need no script; scripts sort and filter the table, draw plots and
 show a case. The figures behind those and the plotting library are packed: compressed, which browsers undo without a network.

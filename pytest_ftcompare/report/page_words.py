@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from itertools import groupby, islice
 from urllib.parse import quote
 
+from pytest_ftcompare.compare.cost import Reading
 from pytest_ftcompare.compare.environment import Difference
 from pytest_ftcompare.compare.estimate import Estimate
 from pytest_ftcompare.compare.pooled import Shift
@@ -76,7 +77,8 @@ def worst(document: Json) -> list[Json]:
 
 def unnamed(document: Json) -> int:
     """How many cases fail besides those."""
-    return sum(one["failed"] for one in document["cases"]) - len(worst(document))
+    failed: int = sum(one["failed"] for one in document["cases"])
+    return failed - len(worst(document))
 
 
 def moved(case: Json) -> str:
@@ -87,7 +89,7 @@ def moved(case: Json) -> str:
                 return failure.change(Comparison(**one))
         for reading in case["costs"]:
             if reading["outcome"] in cost.MOVED:
-                return cost.change(cost.Reading(**reading))
+                return cost.change(Reading(**reading))
     if case["signs"]:
         return str(case["signs"][0])
     return str(case["notes"][0]) if case["notes"] else failure.MEANING.get(case["verdict"], "")

@@ -1,0 +1,187 @@
+"""The HTML page as text: what stands in it without a script, that nothing in it asks for a network, that names are harmless."""
+
+import base64
+import gzip
+import hashlib
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+from documents import make_case, make_claims, make_document
+from pages import EVIL, holding
+
+from pytest_ftcompare.report import page_words
+from pytest_ftcompare.report.page import SCRIPTS, render
+
+
+class Elements(HTMLParser):
+    """The elements of a page as (tag, attributes), and the text in each script."""
+
+    def __init__(self, page):
+        super().__init__(convert_charrefs=True)
+        self.found, self.texts, self.scripts = [], [], []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.found.append((tag, dict(attrs)))
+        if tag == "script":
+            self.scripts.append((dict(attrs), ""))
+
+    def handle_data(self, data):
+        if self.lasttag == "script" and self.cdata_elem == "script":
+            attributes, text = self.scripts[-1]
+            self.scripts[-1] = attributes, text + data
+        else:
+            self.texts.append(data)
+
+    def keys(self):
+        return [attributes["data-key"] for tag, attributes in self.found if tag == "tr" and "data-key" in attributes]
+
+
+def unpacked(elements, name):
+    packed = next(text for attributes, text in elements.scripts if attributes.get("id") == name)
+    return gzip.decompress(base64.b64decode(packed)).decode()
+
+
+def test_every_case_is_a_row_of_the_html_itself_the_worst_first():
+    document = make_document(40)
+    keys = Elements(render(document)).keys()
+    verdicts = {page_words.key(one): one["verdict"] for one in document["cases"]}
+    assert sorted(keys) == sorted(verdicts)
+    ranks = [page_words.VERDICTS.index(verdicts[key]) for key in keys]
+    failing = [rank for key, rank in zip(keys, ranks, strict=True) if verdicts[key] in {"invalid", "worse", "changed", "new"}]
+    assert ranks == failing + ranks[len(failing) :]
+    assert failing == sorted(failing)
+
+
+def test_nothing_in_the_page_asks_for_a_network():
+    elements = Elements(render(make_document(8)))
+    addresses = [
+        attributes[name] for _, attributes in elements.found for name in ("src", "href", "action") if name in attributes
+    ]
+    assert addresses
+    assert [one for one in addresses if not one.startswith(("#", "data:,"))] == []
+    style = render(make_document(0)).split("<style>")[1].split("</style>")[0]
+    assert "url(" not in style and "@import" not in style
+
+
+def test_the_policy_lets_run_the_pages_own_two_scripts_alone():
+    elements = Elements(render(make_document(8)))
+    policy = next(one["content"] for tag, one in elements.found if tag == "meta" and "http-equiv" in one)
+    own = next(text for attributes, text in elements.scripts if attributes.get("type") == "module")
+    digests = [
+        base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (own, unpacked(elements, "plotly"))
+    ]
+    assert policy.startswith("default-src 'none';")
+    assert re.search("script-src (.*)$", policy)[1].split() == [f"'sha256-{one}'" for one in digests]
+
+
+def test_the_scripts_end_no_element_and_are_all_there():
+    own = next(text for attributes, text in Elements(render(make_document(1))).scripts if attributes.get("type") == "module")
+    assert all(f"function {one}" in own for one in ("make", "startTable", "startScatter", "startShots", "casePanel"))
+    assert len(SCRIPTS) == len(set(SCRIPTS))
+
+
+def test_the_figures_of_all_cases_are_in_the_page():
+    document = make_document(16)
+    data = json.loads(unpacked(Elements(render(document)), "document"))
+    assert [one["id"] for one in data["cases"]] == [one["id"] for one in document["cases"]]
+    assert data["cases"][1]["samples"][0]["curve"] == pytest.approx(document["cases"][1]["samples"][0]["curve"])
+
+
+def test_a_name_with_markup_is_text():
+    clean = Elements(render(holding(make_case("worse"))))
+    elements = Elements(render(holding(make_case("worse", id=EVIL), findings=[EVIL], command=EVIL)))
+    assert len(elements.scripts) == len(clean.scripts)
+    assert "img" not in [tag for tag, _ in elements.found]
+    assert not [attributes for _, attributes in elements.found if any(name.startswith("on") for name in attributes)]
+    assert elements.keys()[0].startswith("few_shot/<img src=x")
+
+
+def test_control_characters_are_written_out():
+    page = render(holding(make_case("worse", id=EVIL + "\x00"), notes=["half \ud800 a character"]))
+    assert "\\x1b[31m\\u202e\\x00" in page
+    assert "half \\ud800 a character" in page
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u202e]", page)
+    page.encode()
+
+
+def test_equal_documents_give_equal_pages():
+    assert render(make_document(8)) == render(make_document(8))
+
+
+def test_no_case_and_no_claim():
+    page = render(make_document(0, claims=[]))
+    assert "No case ran." in page
+    assert "Nothing was compared: no case and no claim ran." in page
+
+
+def test_only_claims():
+    page = render(make_document(0, claims=make_claims([]), failed=True))
+    assert "Failing: 2 of 5 claims." in page
+    assert "+2.0 pt [+0.7, +3.3], n 16" in page  # 2.0 ± 0.6 with 14 degrees of freedom, from before
+    assert page.index("this one is changed") < page.index("this one is noted") < page.index("this one is held")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"claims": []}, "Failing: 4 of 8 cases."),
+        ({}, "Failing: 4 of 8 cases, 2 of 5 claims."),
+        ({"findings": ["all is slower"]}, "Failing: 4 of 8 cases, 2 of 5 claims, 1 finding on the whole session."),
+        ({"update": True, "claims": []}, "Failing: 1 of 8 cases. 3 results accepted as baselines."),
+    ],
+)
+def test_the_headline_counts_what_fails(changes, said):
+    assert page_words.headline(make_document(8, **changes)) == said
+
+
+def test_the_headline_of_a_session_in_which_nothing_fails():
+    assert page_words.headline(make_document(1, claims=[])) == "Nothing fails in 1 case."
+
+
+def test_the_banner_names_three_cases_of_each_failing_verdict():
+    document = make_document(80)
+    verdicts = [one["verdict"] for one in page_words.worst(document)]
+    assert verdicts == [verdict for verdict in ("invalid", "worse", "changed", "new") for _ in range(3)]
+    assert page_words.unnamed(document) == 40 - 12
+
+
+def test_the_greatest_loss_is_named_first():
+    small, great = make_case("worse", shots=2), make_case("worse", shots=64)
+    small["comparisons"][0]["delta"], great["comparisons"][0]["delta"] = -0.02, -0.3
+    assert page_words.worst(holding(small, great)) == [great, small]
+
+
+def test_an_accepted_case_says_so_and_comes_after_what_fails():
+    accepted, failing = make_case("worse", shots=2, update=True), make_case("new", shots=4)
+    document = holding(accepted, failing)
+    assert page_words.cases(document) == [failing, accepted]
+    assert "worse, accepted" in render(document)
+
+
+def test_what_is_no_number_is_left_out():
+    case = make_case("invalid", signs=["expected finite losses, got nan in seed 0"])
+    broken = dict.fromkeys(("new", "new_sd", "delta", "error", "p"))
+    case["comparisons"] = [one | broken for one in make_case("undecided")["comparisons"]]
+    case["scores"] = {"accuracy": None, "loss": None}
+    assert "expected finite losses, got nan in seed 0" in render(holding(case))
+
+
+def test_changes_of_the_environment_say_how_many_cases_they_are_in():
+    few = {"name": "torch", "base": "2.12", "new": "2.13", "cases": 2}
+    edited = {"name": "methods/lora.py", "base": "a", "new": "b", "cases": 8}
+    assert list(page_words.changes(make_document(8, changes=[few, edited]))) == [
+        "torch 2.12 → 2.13 (2 of 8 cases)",
+        "methods/lora.py edited",
+    ]
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(12.34, "12.3 s"), (1391, "23 min"), (11100, "3 h 05 min")])
+def test_how_long_it_took(seconds, said):
+    assert page_words.lasted(seconds) == said
+
+
+def test_two_hundred_cases_stay_small():
+    assert len(render(make_document(200)).encode()) < 2.6e6
