@@ -86,7 +86,7 @@ def _parts(document: Json) -> Iterator[Part]:
     yield Part("note", ["### Notes", ""], [f"- {prose(one)}" for one in document["notes"]])
     yield _commands(failed)
     heads = ["| case | verdict | accuracy | out of domain | seeds | step |", "| --- | --- | --- | --- | --- | --- |"]
-    yield Part("case", [*_fold(f"All {counted(len(cases), 'case')}"), *heads], [_row(one) for one in cases], ["", "</details>"])
+    yield Part("case", [*_fold(f"All cases ({len(cases):,})"), *heads], [_row(one) for one in cases], ["", "</details>"])
 
 
 def _fold(summary: str) -> list[str]:

@@ -58,7 +58,7 @@ def test_the_verdict_comes_first_and_everything_follows_folded():
     assert found[0].endswith(" of 8 cases; 1 changed, 1 new, 1 noted, 1 held, 1 untested of 5 claims")
     assert found[1:] == [
         *("All cases together", "Failed", "Claims", "Changed since the baselines", "Better", "Not settled", "Notes"),
-        *("Run the failed cases again, or accept them", "All 8 cases"),
+        *("Run the failed cases again, or accept them", "All cases (8)"),
     ]
 
 
@@ -91,7 +91,7 @@ def test_a_cost_that_moved_tells_what_it_was_compared_in():
 
 def test_a_session_that_passes_says_so_and_shows_no_empty_part():
     document = of(make_case("same", changes=[]), claims=[], changes=[], notes=[])
-    assert titles(document) == ["ftcompare passed: 1 same of 1 case", "Changed since the baselines", "All 1 case"]
+    assert titles(document) == ["ftcompare passed: 1 same of 1 case", "Changed since the baselines", "All cases (1)"]
     assert "\n- nothing in the environment\n" in render(document)
 
 
@@ -142,7 +142,7 @@ def test_a_thousand_cases_stay_within_the_limit_and_what_is_left_out_is_said(lim
     left = re.findall(
         r"^Left out here for length: ([\d,]+) of 1,000 cases; the reports in HTML and JSON have all\.$", text, re.M
     )
-    shown = rows(text, "All 1,000 cases")
+    shown = rows(text, "All cases (1,000)")
     if limit == 2**20:
         assert (len(shown), left) == (1000, [])
     else:

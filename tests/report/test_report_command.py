@@ -11,7 +11,7 @@ import pytest
 from documents import make_document
 
 from pytest_ftcompare.__main__ import main
-from pytest_ftcompare.report import markdown
+from pytest_ftcompare.report import markdown, page
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "report-json.md").read_text(encoding="utf-8")
@@ -25,10 +25,11 @@ def run(tmp_path):
     return file
 
 
-def test_a_stored_report_is_rendered_again(run, capsys):
-    out = run.with_suffix(".md")
+@pytest.mark.parametrize("rendering", [markdown, page])
+def test_a_stored_report_is_rendered_again(run, rendering, capsys):
+    out = run.with_suffix({markdown: ".md", page: ".html"}[rendering])
     assert main(["report", str(run), str(out)]) == 0
-    assert out.read_text(encoding="utf-8") == markdown.render(DOCUMENT)
+    assert out.read_text(encoding="utf-8") == rendering.render(DOCUMENT)
     assert capsys.readouterr() == ("", "")
 
 
