@@ -108,7 +108,8 @@ def _name(case: Json) -> str:
 
 def _claim(claim: Json) -> str:
     said = f" {prose(claim['source'])}: {prose(claim['says'])}." if claim["says"] else ""
-    return f"{code(claim['name'])} {claim['verdict']}: {prose(turn(claim))}.{said}"
+    verdict = f"{claim['verdict']}, accepted" if claim["accepted"] else claim["verdict"]
+    return f"{code(claim['name'])} {verdict}: {prose(turn(claim))}.{said}"
 
 
 def _changes(document: Json) -> Iterator[str]:

@@ -110,6 +110,13 @@ def test_an_update_says_what_it_accepted():
     assert [row[1] for row in rows(text, "Failed")] == ["invalid"]
 
 
+def test_a_claim_tells_what_it_was_and_whether_its_new_outcome_is_accepted():
+    changed = make_document(0)["claims"][2]
+    for claim, words in ((changed, "changed"), (changed | {"failed": False, "accepted": True}, "changed, accepted")):
+        text = render(of(claims=[claim]))
+        assert f"\n- `claim-that-is-changed` {words}: was reproduced (+2.0 pt ± 0.6, n 16), is contradicted (" in text
+
+
 def test_a_case_whose_accuracy_is_not_judged_does_not_say_that_it_moved():
     case = make_case("changed", outcome=False, comparisons=make_case("worse")["comparisons"])
     ((_, _, moved, _),) = rows(render(of(case)), "Failed")
