@@ -81,17 +81,17 @@ def test_one_case_at_length(path):
 
 def test_a_cost_that_moved_and_nobody_accepted(path):
     shown = screen(path, 120, method="icl", metric="step")
-    assert shown[0].endswith("2 changes of level, 2 not accepted") or shown[0].endswith("1 change of level, 1 not accepted")
+    assert shown[0] == "step over runs: 1 case, 1 change of level, 1 not accepted"
     assert shown[-1].endswith("not accepted")
     assert shown[-1].count(" ms") == 2
 
 
-@pytest.mark.parametrize("width", [40, 80, 300])
-def test_any_width_shows_all_of_a_name(path, width):
-    for one in (LORA, "few_shot/prefix_tuning-pocket_cola-opt-1.4m-n2"):
-        assert one.replace(" ", "") in "".join("".join(screen(path, width, metric="accuracy_ood")).split()) or width == 80
-    table = [line for line in screen(path, width) if "opt-1.4m" in line]
-    assert len(table) >= 8
+@pytest.mark.parametrize("width", [40, 72, 80, 300])
+def test_any_width_shows_all_names_and_figures(path, width):
+    shown = screen(path, width, metric="accuracy_ood")
+    assert sum("30" in line for line in shown) == 7  # the runs of each case; the eighth gave nothing
+    if width != 72 and width != 80:  # there a name may go on below, in its column
+        assert "few_shot/prefix_tuning-pocket_cola-opt-1.4m-n2" in "".join(shown).replace(" ", "")
 
 
 @pytest.mark.parametrize("width", [40, 300])
@@ -161,3 +161,8 @@ def test_it_needs_neither_pytest_nor_torch_and_a_pipe_has_no_colour(path):
     assert (told.returncode, told.stderr) == (0, "")
     assert told.stdout.startswith("accuracy over runs: 2 cases")
     assert "\x1b" not in told.stdout
+
+
+def test_the_page_shows_this_screen(path):
+    shown = [f"    {line}".rstrip() for line in screen(path, 80, method="lora")]
+    assert "\n".join(shown) in (ROOT / "docs" / "history.md").read_text(encoding="utf-8")
