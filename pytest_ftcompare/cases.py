@@ -18,6 +18,7 @@ from pytest_ftcompare.item import TOLD, carry, make_bench
 from pytest_ftcompare.kept import Kept
 from pytest_ftcompare.live import has_words
 from pytest_ftcompare.options import SETTINGS
+from pytest_ftcompare.report import junit
 from pytest_ftcompare.report.failure import explain
 from pytest_ftcompare.result import Result
 from pytest_ftcompare.session import to_text
@@ -39,7 +40,7 @@ def gate(request: pytest.FixtureRequest) -> Callable[[], Judgement]:
 
     def record(judgement: Judgement, result: Result | None = None, device: str = "", *, update: bool = False) -> None:
         carry(request.node, REPORT, to_text(case, judgement, result, device, update=update))
-        request.node.user_properties.append(("verdict", judgement.verdict))
+        request.node.user_properties.extend(junit.properties(judgement))
 
     def check() -> Judgement:
         refused: str | None = None

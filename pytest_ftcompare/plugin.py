@@ -282,7 +282,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         for text, markup in lines(config.stash[SESSION], config.stash[SETTINGS]):
             terminalreporter.write_line(text, **markup)
     if RUN in config.stash and not config.stash.get(FINISHED, False) and (left := config.stash[RUN].left):
-        terminalreporter.write_line(f"{left} case{'s' * (left != 1)} finished: --ftcompare-resume goes on from there.", yellow=True)
+        count = f"{left} case{'s' * (left != 1)}"
+        terminalreporter.write_line(f"{count} finished: --ftcompare-resume goes on from there.", yellow=True)
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:

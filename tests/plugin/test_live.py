@@ -92,7 +92,7 @@ def test_a_log_gets_a_plain_line_now_and_then(tmp_path, monkeypatch):
     plain.draw(at_work(tmp_path))  # nobody is at work: nothing to say
     plain.stop()
     assert reporter._tw._file.getvalue() == (
-        "ftcompare: 2 of 5 done, 1 failed; 0 s, about 2 min left. At work: lora-cola\n  seed 1 evaluating\n"
+        "ftcompare: 2 of 5 done, 1 failed; 0 s, about 2 min left. At work: lora-cola seed\n  1 evaluating\n"
     )
 
 
