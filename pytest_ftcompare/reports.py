@@ -58,11 +58,25 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         shlex.join(["pytest", *map(str, config.invocation_params.args)]),
         options.given(config),
         settings.profile.name,
+        _ended(session),
     )
     made = document.make(run, about, Kept(config.stash[TOLD].folder).results())
     config.stash[DELIVERED] = [*deliver(made, settings.reports, settings.history, os.environ)]
     if session.exitstatus == pytest.ExitCode.OK and not all(written for _, written in config.stash[DELIVERED]):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _ended(session: pytest.Session) -> str:
+    """How pytest ended, in words, unless the cases themselves say it."""
+    run, status = session.config.stash[SESSION], pytest.ExitCode(session.exitstatus)
+    if run.half_collected:
+        return "not all files could be collected: pytest's own output says why"
+    if status in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+        return ""
+    if status is not pytest.ExitCode.TESTS_FAILED:
+        return "pytest did not come to its end: not all cases ran"
+    told = bool(run.findings or run.failure) or not all(one.passed for one in run.ended.values())
+    return "" if told else "tests failed that are no cases: pytest's own output says which"
 
 
 @pytest.hookimpl(trylast=True)  # below the summary

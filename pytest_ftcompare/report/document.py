@@ -33,6 +33,7 @@ class Run:
     command: str
     options: str
     profile: str
+    ended: str = ""  # how pytest ended, where its cases, claims and findings do not say why it failed
 
 
 def make(session: Session, run: Run, results: Mapping[tuple[str, str], Result]) -> Json:
@@ -40,6 +41,7 @@ def make(session: Session, run: Run, results: Mapping[tuple[str, str], Result]) 
     cases = [_case(one, session, run, results.get((one.suite, one.id))) for one in session.judgements]
     claims = [_claim(one, session, run) for one in session.claims]
     counted = Counter(one.verdict for one in session.judgements)
+    findings = [*session.findings, *filter(None, (run.ended,))]
     document: Json = _finite(
         {
             "schema": SCHEMA,
@@ -49,9 +51,9 @@ def make(session: Session, run: Run, results: Mapping[tuple[str, str], Result]) 
             "command": run.command,
             "profile": run.profile,
             "update": session.update,
-            "failed": bool(session.findings) or any(one["failed"] for one in [*cases, *claims]),
+            "failed": bool(findings) or any(one["failed"] for one in [*cases, *claims]),
             "counts": {verdict: counted[verdict] for verdict in WORST_FIRST if counted[verdict]},
-            "findings": session.findings,
+            "findings": findings,
             "shifts": [asdict(one) for one in session.overall.shifts],
             "notes": budgets(session.summaries),
             "environment": _shared([one.environment for one in results.values()]),

@@ -28,7 +28,7 @@ def _markdown(document: Json) -> str:
 
 
 def _json(document: Json) -> str:
-    return f"{json.dumps(document, indent=1, ensure_ascii=False)}\n"
+    return f"{json.dumps(document, indent=1)}\n"
 
 
 RENDERINGS: dict[str, Callable[[Json], str]] = {".html": _html, ".md": _markdown, ".json": _json}
