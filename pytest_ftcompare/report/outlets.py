@@ -17,7 +17,7 @@ def deliver(
     document: Json, reports: Sequence[Path], database: Path | None, environ: Mapping[str, str]
 ) -> Iterator[tuple[str, bool]]:
     """Write all that was asked for; a sentence for each, and whether it was written. None of them keeps another from it."""
-    if database is not None:
+    if database is not None and (document["cases"] or document["claims"]):
         try:
             history.append(database, document)
             document = document | {"history": history.for_document(database, document)}
