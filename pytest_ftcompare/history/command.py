@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,7 +21,11 @@ NAMED = 3  # names that an error lists
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command; its exit status: 0, or 2 for a usage error."""
-    return _import(arguments[1:]) if arguments[:1] == ["import"] else _show(arguments)
+    try:
+        return _import(arguments[1:]) if arguments[:1] == ["import"] else _show(arguments)
+    except BrokenPipeError:  # as of `| head`: what is left in the buffer has no reader
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
 
 
 def _show(arguments: Sequence[str]) -> int:
@@ -66,7 +71,8 @@ def _import(arguments: Sequence[str]) -> int:
         done = imported.add(options.file, options.folder)
     except HistoryError as error:
         return _refused(error)
-    print(f"Added {done.results} results and {done.sessions} sessions; {done.known} were there; {done.others} other files.")
+    print(f"results added: {done.results}, sessions added: {done.sessions}", end=", ")
+    print(f"there already: {done.known}, other files: {done.others}")
     return 0
 
 

@@ -13,8 +13,8 @@ def points(case: Json) -> Iterator[tuple[str, str, float, float | None]]:
     """Name, unit, value and SD between seeds of each score and cost of a case.
 
     A score is what the *baseline's* seeds would have given: their mean, moved by the mean difference of the seeds that ran in
-    both. A case that did not change runs fewer seeds than its baseline has; the plain mean of each would differ. What an audit
-    refused has no points.
+    both. A case that did not change runs fewer seeds than its baseline has; the plain mean of each would differ. Scores of
+    kinds of rows ("accuracy/passive") stay in reports: they are most of all figures. What an audit refused has no points.
     """
     if case["verdict"] == "invalid":
         return
@@ -31,11 +31,11 @@ def points(case: Json) -> Iterator[tuple[str, str, float, float | None]]:
 
 
 def _by_metric(samples: list[Json]) -> dict[str, dict[int, float]]:
-    """Metric -> seed -> value, of those that have one."""
+    """Metric -> seed -> value, of those that have one and are of all rows."""
     found: dict[str, dict[int, float]] = {}
     for sample in samples:
         for name, value in sample["metrics"].items():
-            if value is not None:
+            if value is not None and "/" not in name:
                 found.setdefault(name, {})[sample["seed"]] = value
     return found
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import Any
 
 from pytest_ftcompare.history import changes
-from pytest_ftcompare.history.database import reading
 
 
 @dataclass(frozen=True)
@@ -108,30 +106,3 @@ def runs(connection: sqlite3.Connection, wanted: Iterable[int]) -> dict[int, Run
         started, commit, failed, source, environment = row
         found[number] = Run(started, commit, None if failed is None else bool(failed), source, json.loads(environment))
     return found
-
-
-def for_document(path: Path, document: Mapping[str, Any], last: int = 50) -> dict[str, Any]:
-    """What the history knows of a document's cases, on their devices: each metric over its `last` runs (docs/history.md).
-
-    Raises `HistoryError`.
-    """
-    with reading(path) as connection:
-        known = metrics(connection).values()
-        here = {(one.suite, one.name, one.device): one for one in cases(connection)}
-        found: list[Series] = []
-        for case in document["cases"]:
-            if one := here.get((case["suite"], case["id"], case["device"])):
-                all_of_it = (series(connection, one, metric, last) for metric in known)
-                found += [each for each in all_of_it if each is not None]
-        told = runs(connection, {number for each in found for number in each.runs})
-    place = {number: index for index, number in enumerate(told)}
-    by_case: dict[str, dict[str, Any]] = {}
-    for each in found:
-        by_case.setdefault(each.case.path, {})[each.metric.name] = {
-            "runs": [place[number] for number in each.runs],
-            "values": each.values,
-            "changes": each.changes,
-            "accepted": each.explained,
-        }
-    fields = ("started", "commit", "failed", "source")
-    return {"runs": [{name: getattr(one, name) for name in fields} for one in told.values()], "series": by_case}

@@ -120,13 +120,19 @@ def _add_outcome(connection: sqlite3.Connection, run: int, claim: Json) -> None:
 def _number(connection: sqlite3.Connection, table: str, key: Json, about: Json) -> int:
     """The id of a row by its key, added if need be with what there is to say about it."""
     where = " AND ".join(f"{name} = ?" for name in key)
-    found = connection.execute(f"SELECT id FROM {table} WHERE {where}", tuple(key.values())).fetchone()
+    values = tuple(map(storable, key.values()))
+    found = connection.execute(f"SELECT id FROM {table} WHERE {where}", values).fetchone()
     if not found:
         return _insert(connection, table, {**key, **about})
     return int(found[0])
 
 
 def _insert(connection: sqlite3.Connection, table: str, row: Json) -> int:
-    marks = ", ".join("?" * len(row))
-    done = connection.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({marks})", tuple(row.values()))
+    marks, values = ", ".join("?" * len(row)), tuple(map(storable, row.values()))
+    done = connection.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({marks})", values)
     return done.lastrowid or 0
+
+
+def storable(value: Any) -> Any:
+    """The value with half characters, as of an argument in another encoding, written out: SQLite's text is UTF-8."""
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value

@@ -1,7 +1,7 @@
 """How long a history of many runs takes to ask: it is built in a folder of its own, then each question is asked three times.
 
-`python -m pytest_ftcompare.scripts.history_speed [RUNS [CASES]]`, by default 10,000 runs of 200 cases with eight metrics each
-(some 16 million points), prints its size and the best time of each question. docs/history.md has the figures.
+`python -m pytest_ftcompare.scripts.history_speed [RUNS [CASES]]`, by default 10,000 runs of 200 cases with 16 metrics each
+(32 million points), prints its size and the best time of each question. docs/history.md has the figures.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from pytest_ftcompare.history.series import cases, metrics, series
 
 RUNS, CASES = 10_000, 200
 METRICS = {
-    **dict.fromkeys(("accuracy", "accuracy_ood", "loss", "loss_ood"), ""),
-    **{"step": "s", "inference": "s", "peak bytes": "B", "checkpoint bytes": "B"},
+    **dict.fromkeys(("accuracy", "accuracy_ood", "loss", "loss_ood", "macro", "macro_ood", "operations", "flops"), ""),
+    **dict.fromkeys((f"{what} bytes" for what in ("activations", "gradients", "peak", "saved", "state", "weights")), "B"),
+    **dict.fromkeys(("step", "inference"), "s"),
 }
 METHODS = 27
 NIGHT = 86_400_000  # milliseconds

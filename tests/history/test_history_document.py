@@ -62,3 +62,11 @@ def test_a_case_that_the_history_does_not_know_has_no_series(tmp_path):
     other = deepcopy(document)
     other["cases"] = [other["cases"][0] | {"id": "unheard-of"}]
     assert for_document(tmp_path / "h.db", other) == {"runs": [], "series": {}}
+
+
+def test_a_name_with_half_a_character_has_its_series(tmp_path):
+    (document,) = nights(1)
+    document["command"] = "pytest suites/\udcff"
+    document["cases"][0]["id"] = name = "half-\udcff"
+    append(tmp_path / "h.db", document)
+    assert for_document(tmp_path / "h.db", document)["series"][f"few_shot/{name}"]["accuracy"]["runs"] == [0]

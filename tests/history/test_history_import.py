@@ -39,7 +39,7 @@ def test_runs_are_of_one_study_stack_and_day(tmp_path, capsys):
     (tmp_path / "new" / "text.json").write_text(json.dumps(generation()))
     (tmp_path / "new" / "adapter_config.json").write_text('{"r": 8}')
     path = tmp_path / "h.db"
-    assert imported(path, tmp_path, capsys) == "Added 5 results and 0 sessions; 0 were there; 1 other files."
+    assert imported(path, tmp_path, capsys) == "results added: 5, sessions added: 0, there already: 0, other files: 1"
     assert rows(
         path, "SELECT started, profile, commit_id, devices, failed, source FROM runs ORDER BY started, profile, commit_id DESC"
     ) == [
@@ -63,7 +63,7 @@ def test_what_is_there_is_not_added_again_and_what_came_since_is(tmp_path, capsy
     write(folder / "later", later, training("lora/b", 0.4))
     for _ in range(2):
         told = imported(path, folder, capsys)
-    assert told == "Added 0 results and 0 sessions; 3 were there; 0 other files."
+    assert told == "results added: 0, sessions added: 0, there already: 3, other files: 0"
     assert rows(path, "SELECT count(*) FROM runs") == [(2,)]
     assert rows(path, """SELECT value FROM history WHERE metric = 'accuracy' ORDER BY started, "case" """) == [
         (0.5,),
@@ -85,8 +85,10 @@ def test_reports_of_sessions_are_imported_as_if_they_had_been_appended(tmp_path,
     append(path, documents[0])
     for number, document in enumerate(documents):
         (tmp_path / f"{number}.json").write_text(json.dumps(document))
-    assert imported(path, tmp_path, capsys) == "Added 0 results and 1 sessions; 1 were there; 0 other files."
-    assert imported(path, tmp_path / "1.json", capsys) == "Added 0 results and 0 sessions; 1 were there; 0 other files."
+    assert imported(path, tmp_path, capsys) == "results added: 0, sessions added: 1, there already: 1, other files: 0"
+    assert (
+        imported(path, tmp_path / "1.json", capsys) == "results added: 0, sessions added: 0, there already: 1, other files: 0"
+    )
 
 
 def test_what_cannot_be_imported_is_one_sentence_and_adds_nothing(tmp_path, capsys):

@@ -75,13 +75,13 @@ def test_a_score_is_what_the_baselines_seeds_would_have_given():
     assert kept(case)["accuracy"][0] == pytest.approx(seeds[0] + 0.125)
 
 
-def test_what_an_audit_refused_and_what_was_not_read_have_no_points():
+def test_what_an_audit_refused_what_was_not_read_and_kinds_of_rows_have_no_points():
     case = make_case("new")
     assert not list(points(case | {"verdict": "invalid"}))
     case["costs"][0] |= {"new": 0.0, "outcome": "incomparable"}
     case["costs"][1] |= {"new": None}
     case["costs"][2] |= {"new": 0.0}  # a count may be zero
-    case["samples"][0]["metrics"]["loss"] = None
+    case["samples"][0]["metrics"] |= {"loss": None, "accuracy/passive": 0.5}
     assert kept(case).keys() == {"accuracy", "accuracy_ood", "loss", "loss_ood", "peak bytes"}
     assert len(case["samples"]) > 1
 
