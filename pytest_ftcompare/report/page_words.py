@@ -17,6 +17,7 @@ from pytest_ftcompare.report import cost, failure
 from pytest_ftcompare.result import Json
 
 WORST = 3  # cases of each verdict, and claims, that the banner names
+CHANGES = 6  # changes of the environment that it lists openly
 CLAIMS = ("changed", "new", "noted", "untested", "held")  # verdicts of claims, those to be looked at first
 VERDICTS = WORST_FIRST
 MEMORY = ("allocated bytes, training", "peak bytes")  # the first that a case has is its peak memory

@@ -178,6 +178,13 @@ def test_changes_of_the_environment_say_how_many_cases_they_are_in():
     ]
 
 
+def test_many_changes_are_folded_and_none_is_lost():
+    many = [{"name": f"methods/m{number}.py", "base": "a", "new": "b", "cases": 1} for number in range(9)]
+    page = render(make_document(8, changes=many))
+    assert "<summary>and 3 more</summary>" in page
+    assert page.count(" edited (1 of 8 cases)</li>") == 9
+
+
 @pytest.mark.parametrize(("seconds", "said"), [(12.34, "12.3 s"), (1391, "23 min"), (11100, "3 h 05 min")])
 def test_how_long_it_took(seconds, said):
     assert page_words.lasted(seconds) == said

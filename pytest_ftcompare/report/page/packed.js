@@ -1,6 +1,8 @@
 // Text that the page holds compressed: gzip in base64.
 
 async function unpack(id) {
-  const bytes = Uint8Array.from(atob(byId(id).textContent), (one) => one.charCodeAt(0));
+  const text = atob(byId(id).textContent);
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i += 1) bytes[i] = text.charCodeAt(i);  // many times faster than Uint8Array.from
   return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
 }
