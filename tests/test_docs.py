@@ -98,6 +98,9 @@ def test_a_methods_page_states_the_learning_rates_of_its_recipes(name):
 
 
 def test_the_pages_of_results_and_of_the_search_are_generated():
+    readme = read("README.md")
+    assert methods_report.filled(readme, list(methods_report.short_table(results()))) == readme
+    assert f"{methods_report.BEGIN}\n| method |" in readme
     assert read("docs/results.md") == "\n".join(methods_report.table(results())) + "\n"
     record = json.loads(read("docs/search.json"))
     assert read("docs/search.md") == "\n".join(methods_report.searched(record)) + "\n"
