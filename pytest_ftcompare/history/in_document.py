@@ -14,8 +14,8 @@ from pytest_ftcompare.history.store import storable
 def for_document(path: Path, document: Mapping[str, Any], last: int = 50) -> dict[str, Any]:
     """What the history knows of a document's cases, on their devices: each metric over its `last` runs.
 
-    `runs` has the runs that any of them is from, oldest first; `series` has suite/case -> metric -> indices into `runs`, values,
-    and the indices into those at which a new level begins, all of them and the accepted ones. Raises `HistoryError`.
+    `runs` has the runs that any of them is from, oldest first; `series` has suite/case -> metric -> indices into `runs`,
+    values, and the indices into those at which a new level begins, all of them and the accepted ones. Raises `HistoryError`.
     """
     found: dict[str, list[Series]] = {}
     with reading(path) as connection:
@@ -34,6 +34,6 @@ def for_document(path: Path, document: Mapping[str, Any], last: int = 50) -> dic
     }
 
 
-def _data(one: Series, place: Mapping[int, int]) -> dict[str, list[float]]:
+def _data(one: Series, place: Mapping[int, int]) -> dict[str, Any]:
     numbers = [place[number] for number in one.runs]
     return {"runs": numbers, "values": one.values, "changes": one.changes, "accepted": one.explained}
