@@ -95,6 +95,18 @@ POCKET = Profile(
     window=1.5,
 )
 
+# Of the hub's data: its instructions are small sets.
+FROM_FOLDER: Mapping[str, tuple[int, ...]] = {
+    "few": (16, 64),
+    "sweep": SWEEP,
+    "ranks": (64,),
+    "catalogue": (32,),
+    "rows": (36, 120, 240),
+    "enough": (36,),
+    "enough_for_small": (36,),
+    "new_domain": (240,),
+}
+
 PROFILES = {
     one.name: one
     for one in (
@@ -115,16 +127,7 @@ PROFILES = {
                 **dict.fromkeys(("small", "large"), "HuggingFaceTB/SmolLM2-135M"),
                 "tuned": "HuggingFaceTB/SmolLM2-135M-Instruct",
             },
-            shots={
-                "few": (16, 64),
-                "sweep": (16, 64),
-                "ranks": (64,),
-                "catalogue": (32,),
-                "rows": (36, 120, 240),
-                "enough": (36,),
-                "enough_for_small": (36,),
-                "new_domain": (240,),
-            },
+            shots={**FROM_FOLDER, "sweep": (16, 64)},
             scale="paper",
             seeds=5,
             threads=0,
@@ -141,16 +144,7 @@ PROFILES = {
             tasks=REAL,
             models=("facebook/opt-125m", "facebook/opt-350m"),
             bases={"small": "Qwen/Qwen2.5-0.5B", "large": "Qwen/Qwen2.5-1.5B", "tuned": "Qwen/Qwen2.5-0.5B-Instruct"},
-            shots={
-                "few": (16, 64),
-                "sweep": SWEEP,
-                "ranks": (64,),
-                "catalogue": (32,),
-                "rows": (36, 120, 240),
-                "enough": (36,),
-                "enough_for_small": (36,),
-                "new_domain": (240,),
-            },
+            shots=FROM_FOLDER,
             scale="paper",
             seeds=8,
             threads=0,

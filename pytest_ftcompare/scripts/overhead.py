@@ -1,24 +1,31 @@
-"""The loop's step against a bare torch loop and against transformers' Trainer: same model, same batch, side by side in one run.
+"""The loop's step, and the step while live lines tell of it, against a bare torch loop and against transformers' Trainer: same
+model, same batch, side by side in one run.
 
-`python -m pytest_ftcompare.scripts.overhead docs/overhead.json` on a quiet machine. The three take turns for a few updates; a
-round compares them, so that the machine's speed of the minute cancels; the median over rounds is recorded.
+`python -m pytest_ftcompare.scripts.overhead docs/overhead.json` on a quiet machine. They take turns for a few updates; a round
+compares them, so that the machine's speed of the minute cancels; the median over rounds is recorded.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import pty
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from datetime import date
 from pathlib import Path
 from statistics import median
+from types import SimpleNamespace
 from typing import Any
 
 import torch
 from torch import nn
 
+from pytest_ftcompare.bench import Bench
 from pytest_ftcompare.case import Case
 from pytest_ftcompare.experiment.environment import capture
 from pytest_ftcompare.experiment.prepare import Prepared, prepare
@@ -26,6 +33,8 @@ from pytest_ftcompare.experiment.quiet import quiet
 from pytest_ftcompare.experiment.setting import Setting
 from pytest_ftcompare.experiment.train import Training
 from pytest_ftcompare.experiment.trial import Trial
+from pytest_ftcompare.live import Live, Progress
+from pytest_ftcompare.told import Told
 
 TASK, SHOTS = "pocket_mnli", 8
 SETTING = Setting("pocket", max_length=192)
@@ -53,6 +62,42 @@ def ours(prepared: Prepared) -> Steps:
     training = Training(model, prepared.method, stage, ROUNDS * STEPS * 2, 0)
     rows = list(range(len(stage.rows)))
     return lambda count: _seconds(lambda: training.update(rows), count)
+
+
+@contextmanager
+def on_a_terminal(folder: Path) -> Iterator[Live]:
+    """Live lines, drawn in this process on a terminal that nobody looks at, as without xdist."""
+    ours, theirs = pty.openpty()
+    with ExitStack() as stack:
+        screen = stack.enter_context(os.fdopen(theirs, "w", buffering=1))
+        reader = threading.Thread(target=_drain, args=(ours,), daemon=True)
+        reader.start()
+        reporter: Any = SimpleNamespace(_tw=SimpleNamespace(_file=screen, width_of_current_line=0, hasmarkup=True))
+        live = Live(reporter, Progress(folder, workers=1))
+        yield live
+        live.stop()
+
+
+def _drain(descriptor: int) -> None:
+    with suppress(OSError):  # its other end is closed
+        while os.read(descriptor, 65536):
+            pass
+
+
+def told(prepared: Prepared, folder: Path) -> Steps:
+    """The project's own loop, telling after each update how far it is."""
+    model, trial = _fresh(prepared)
+    stage = trial.stage(prepared.method.recipe)
+    training = Training(model, prepared.method, stage, ROUNDS * STEPS * 2, 0)
+    rows = list(range(len(stage.rows)))
+    say = Told(folder, "main").about(prepared.case.id)
+    tell = Bench(folder, None, 0.0, say).progress(0)
+
+    def update() -> None:
+        training.update(rows)
+        tell(training.number, ROUNDS * STEPS * 2, 0.5)
+
+    return lambda count: _seconds(update, count)
 
 
 def bare(prepared: Prepared) -> Steps:
@@ -116,22 +161,26 @@ def trainer(prepared: Prepared) -> Steps:
 
 
 def measure(model: str) -> dict[str, float]:
-    """Step time in those of the bare loop, and the bare loop's in milliseconds."""
+    """Step time in those of the bare loop, of the told loop in those of the loop, and the bare loop's in milliseconds."""
     case = Case("overhead", "full", TASK, model, SHOTS, (("accumulate", 1),))
     kinds: dict[str, Steps] = {"ours": ours(prepare(case, SETTING)), "bare": bare(prepare(case, SETTING))}
     kinds["Trainer"] = trainer(prepare(case, SETTING))
-    found: dict[str, list[float]] = {name: [] for name in kinds}
-    for number in range(ROUNDS + 1):
-        for name, steps in kinds.items():
-            seconds = steps(STEPS)
-            if number:  # the first round warms up
-                found[name].append(seconds)
-        print(f"{model}: round {number} of {ROUNDS}", file=sys.stderr, flush=True)
+    found: dict[str, list[float]] = {name: [] for name in (*kinds, "told")}
+    with tempfile.TemporaryDirectory() as name:
+        kinds["told"] = told(prepare(case, SETTING), Path(name))
+        for number in range(ROUNDS + 1):
+            for kind, steps in kinds.items():
+                with on_a_terminal(Path(name)) if kind == "told" else nullcontext():
+                    seconds = steps(STEPS)
+                if number:  # the first round warms up
+                    found[kind].append(seconds)
+            print(f"{model}: round {number} of {ROUNDS}", file=sys.stderr, flush=True)
 
-    def ratio(name: str) -> float:
-        return round(median(one / base for one, base in zip(found[name], found["bare"], strict=True)), 3)
+    def ratio(kind: str, to: str = "bare") -> float:
+        return round(median(one / base for one, base in zip(found[kind], found[to], strict=True)), 3)
 
-    return {"ours": ratio("ours"), "Trainer": ratio("Trainer"), "bare, ms": round(1e3 * median(found["bare"]), 2)}
+    times = {"ours": ratio("ours"), "Trainer": ratio("Trainer"), "told to ours": ratio("told", "ours")}
+    return times | {"bare, ms": round(1e3 * median(found["bare"]), 2)}
 
 
 def main(file: Path) -> None:
