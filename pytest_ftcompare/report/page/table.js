@@ -81,7 +81,8 @@ function startTable() {
   if (!table) return;
   byId("controls").hidden = false;
   for (const [i, head] of [...table.tHead.rows[0].cells].entries()) {
-    head.replaceChildren(make("button", { type: "button", onclick: () => sortBy(columns[i]) }, [...head.childNodes]));
+    const text = head.textContent;  // twice: browsers leave buttons out of the heads that they repeat on each sheet of paper
+    head.replaceChildren(make("button", { type: "button", onclick: () => sortBy(columns[i]) }, text), make("span", { class: "paper" }, text));
   }
   byId("filter").addEventListener("input", (event) => { view.text = event.target.value.trim().toLowerCase(); arrange(); });
   byId("group").addEventListener("change", (event) => { view.group = event.target.value; arrange(); });
