@@ -1,4 +1,4 @@
-"""`python -m pytest_ftcompare compare OLD NEW`: two folders of results against each other, without pytest and torch."""
+"""Commands that need neither pytest nor torch: `python -m pytest_ftcompare compare`, `history` and `report`."""
 
 from __future__ import annotations
 
