@@ -142,6 +142,12 @@ def comparison(case: Json, metric: str) -> Json | None:
     return found if found and found["delta"] is not None else None
 
 
+def points(share: float) -> str:
+    """ "−12.4", "+0.4", "0.0"."""
+    rounded = round(100 * share, 1)
+    return f"{rounded:+.1f}".replace("-", "−") if rounded else "0.0"
+
+
 def costs(case: Json, names: Sequence[str]) -> Json | None:
     """The first of these costs that the case has a reading of."""
     by_name: Json = {one["metric"]: one for one in case["costs"] if one["new"]}

@@ -185,6 +185,11 @@ def test_many_changes_are_folded_and_none_is_lost():
     assert page.count(" edited (1 of 8 cases)</li>") == 9
 
 
+@pytest.mark.parametrize(("share", "said"), [(-0.1241, "−12.4"), (0.004, "+0.4"), (-0.0001, "0.0"), (0.0001, "0.0")])
+def test_shifts_have_a_sign_where_they_are_not_nought(share, said):
+    assert page_words.points(share) == said
+
+
 @pytest.mark.parametrize(("seconds", "said"), [(12.34, "12.3 s"), (1391, "23 min"), (11100, "3 h 05 min")])
 def test_how_long_it_took(seconds, said):
     assert page_words.lasted(seconds) == said

@@ -48,6 +48,7 @@ function draw(canvas) {
 
 // A figure: {title, summary, columns, rows, traces(theme), layout(theme), click(point)}.
 function figureOf(chart) {
+  if (!chart.rows.length) return make("figure", {}, make("figcaption", {}, chart.title), make("p", { class: "summary" }, chart.summary));
   const canvas = make("div", { class: "canvas", role: "img", "aria-label": `${chart.title}. ${chart.summary}`, hidden: !window.Plotly });
   charts.set(canvas, chart);
   return make("figure", {}, make("figcaption", {}, chart.title), canvas, make("p", { class: "summary" }, chart.summary),

@@ -2,8 +2,9 @@
 
 const minus = (text) => text.replace(/-/g, "−");
 const percent = (share) => (share == null ? "–" : `${(100 * share).toFixed(1)} %`);
-const points = (share) => (share == null ? "–" : minus(`${share > 0 ? "+" : ""}${(100 * share).toFixed(1)} pt`));
-const change = (share) => (share == null ? "–" : minus(`${share > 0 ? "+" : ""}${(100 * share).toFixed(1)} %`));
+const signed = (share) => (Math.abs(100 * share) < 0.05 ? "0.0" : minus(`${share > 0 ? "+" : ""}${(100 * share).toFixed(1)}`));
+const points = (share) => (share == null ? "–" : `${signed(share)} pt`);
+const change = (share) => (share == null ? "–" : `${signed(share)} %`);
 const figure3 = (value) => (value == null ? "–" : minus(String(Number(value.toPrecision(3)))));
 
 function amount(value, unit) {
