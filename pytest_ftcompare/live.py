@@ -173,7 +173,7 @@ class Live(Display):
     def _workers(self, lines: list[list[str]], width: int) -> Table:
         """What the processes are at; where it is too narrow, names lose their ends first."""
         table = Table.grid(padding=(0, 2, 0, 0))
-        table.add_column(no_wrap=True, overflow="ellipsis", max_width=max(width // 2, 14))
+        table.add_column(no_wrap=True, overflow="ellipsis", max_width=max(width // 2 - 4, 14))
         table.add_column(no_wrap=True, overflow="crop")
         for case, *words in lines:
             table.add_row(Text(f"  {case}", style="dim"), Text("  ".join(words), style="dim"))
