@@ -13,14 +13,13 @@ from pytest_ftcompare import benchmarks, options, parametrize
 from pytest_ftcompare.candidate import CaseError
 from pytest_ftcompare.case import Case
 from pytest_ftcompare.compare.verdict import FAILING, Judgement
-from pytest_ftcompare.gate import run_case
+from pytest_ftcompare.gate import Held, run_case
 from pytest_ftcompare.item import TOLD, carry, make_bench
 from pytest_ftcompare.kept import Kept
 from pytest_ftcompare.live import has_words
 from pytest_ftcompare.options import SETTINGS
 from pytest_ftcompare.report import junit
 from pytest_ftcompare.report.failure import explain
-from pytest_ftcompare.result import Result
 from pytest_ftcompare.session import to_text
 
 REPORT = "ftcompare"  # what it is called on a test report
@@ -38,8 +37,8 @@ def gate(request: pytest.FixtureRequest) -> Callable[[], Judgement]:
     case: Case = request.param
     settings = request.config.stash[SETTINGS]
 
-    def record(judgement: Judgement, result: Result | None = None, device: str = "", *, update: bool = False) -> None:
-        carry(request.node, REPORT, to_text(case, judgement, result, device, update=update))
+    def record(judgement: Judgement, held: Held | None = None) -> None:
+        carry(request.node, REPORT, to_text(case, judgement, held))
         request.node.user_properties.extend(junit.properties(judgement))
 
     def check() -> Judgement:
@@ -63,7 +62,7 @@ def gate(request: pytest.FixtureRequest) -> Callable[[], Judgement]:
             record(_refusal(case, refused))
             pytest.fail(refused, pytrace=False)
         judgement = held.judgement
-        record(judgement, held.result, held.device, update=held.update)
+        record(judgement, held)
         for what, timing in held.timings.items():
             assert benchmark is not None
             benchmarks.record(benchmark, what, timing.rounds, timing.calls, held.info(what))

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 class Held:
     """A case that was held against its baseline: the judgement, the result, the device's name, what the last window timed.
 
-    `update` says that the result is to become the case's baseline.
+    `update` says that the result is to become the case's baseline; `seconds` is how long it took, whoever asked.
     """
 
     judgement: Judgement
@@ -41,6 +41,7 @@ class Held:
     device: str
     update: bool = False
     timings: dict[str, Timing] = field(default_factory=dict)
+    seconds: float = 0.0
 
     def info(self, what: str) -> dict[str, Any]:
         """What pytest-benchmark keeps beside the rounds of a timed piece."""

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
+from pytest_ftcompare import atomic
 from pytest_ftcompare.candidate import CaseError
 from pytest_ftcompare.case import Case
 from pytest_ftcompare.compare.verdict import Judgement
@@ -24,7 +26,7 @@ from pytest_ftcompare.result import Result
 POLL = 0.05  # seconds between two looks at a lock that another worker holds
 RESULTS, EARLIER = "results", "earlier"  # of this run, and of the run that it goes on with
 Left = dict[str, Any]
-Run = Callable[[], Held]
+Make = Callable[[], Held]
 
 
 class Kept:
@@ -33,11 +35,11 @@ class Kept:
     def __init__(self, folder: Path, judged: int = 1) -> None:
         self._folder, self._judged = folder, judged
 
-    def for_gate(self, case: Case, run: Run, *, timed: bool) -> Held:
+    def for_gate(self, case: Case, run: Make, *, timed: bool) -> Held:
         """The case's result for its own test: run, unless a claim was first; no claim's run is timed."""
         return self._once(case, run, timed=timed)
 
-    def for_claim(self, case: Case, run: Run) -> Held:
+    def for_claim(self, case: Case, run: Make) -> Held:
         """The case's result, as it is there, or else run without a clock."""
         return self._once(case, run, timed=None)
 
@@ -61,7 +63,7 @@ class Kept:
         """What a result of an earlier run must be of, to stand for this run's."""
         return f"{case}, one of {self._judged}"
 
-    def _once(self, case: Case, run: Run, *, timed: bool | None) -> Held:
+    def _once(self, case: Case, run: Make, *, timed: bool | None) -> Held:
         """The case's result, once; `timed` says whether its own test times it, None that a claim asks."""
         path = self._path(RESULTS, case)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -77,13 +79,16 @@ class Kept:
                 os.replace(earlier, path)
                 return _held(left)
             of: Left = {"for claim": timed is None, "refused": "", "result": None, "about": self._about(case)}
+            began = time.monotonic()
             try:
                 held = run()
             except CaseError as error:
                 _leave(path, of | {"refused": str(error)})
                 raise
+            held = replace(held, seconds=time.monotonic() - began)
             timings = {what: asdict(one) for what, one in held.timings.items()}
             of |= {"judgement": held.judgement.to_dict(), "device": held.device, "update": held.update, "timings": timings}
+            of |= {"seconds": held.seconds}
             _leave(path, of | {"result": held.result.to_json()})
             return held
 
@@ -91,7 +96,7 @@ class Kept:
 def make_earlier(folder: Path) -> int:
     """Let the results in a dead run's folder be an earlier run's; how many there are. What was refused is tried again."""
     for file in [*(folder / RESULTS).glob("*/*.json")]:
-        if (left := _read(file)) and left["result"]:
+        if (left := _read(file)) and left.get("result"):
             earlier = folder / EARLIER / file.parent.name / file.name
             earlier.parent.mkdir(parents=True, exist_ok=True)
             os.replace(file, earlier)
@@ -106,15 +111,14 @@ def count_earlier(folder: Path) -> int:
 
 
 def _leave(path: Path, left: Left) -> None:
-    part = path.with_suffix(f".{os.getpid()}.part")
-    part.write_text(json.dumps(left), encoding="utf-8")
-    os.replace(part, path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    atomic.write(path, json.dumps(left))
 
 
 def _read(path: Path) -> Left | None:
     try:
         left: Left = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):  # a machine that went down may leave half a file: as if it were not there
         return None
     return left
 
@@ -126,4 +130,4 @@ def _held(left: Left) -> Held:
 
         timings = {what: Timing(**one) for what, one in left["timings"].items()}
     judgement, result = Judgement.from_dict(left["judgement"]), Result.from_json(left["result"])
-    return Held(judgement, result, left["device"], left["update"], timings)
+    return Held(judgement, result, left["device"], left["update"], timings, left["seconds"])

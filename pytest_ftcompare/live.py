@@ -11,7 +11,7 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from rich.text import Text
 
 from pytest_ftcompare.compare.claim import Judgement as ClaimJudgement
 from pytest_ftcompare.compare.verdict import Judgement
+from pytest_ftcompare.session import Ended
 from pytest_ftcompare.told import EVERY, at_work, duration, total
 
 PERIOD = 60.0  # seconds between two plain lines
@@ -94,13 +95,29 @@ class Display:
         self._uncaptured = _uncapture(reporter)
         self._lock = threading.RLock()
         self._stopping = threading.Event()
+        self._held = False  # somebody debugs: the screen is theirs
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
         while not self._stopping.wait(self.every):
             with self._lock:
-                self.draw(at_work(self.progress.folder))
+                if not self._held:
+                    self._safely(lambda: self.draw(at_work(self.progress.folder)))
+
+    def _safely(self, draw: Callable[[], None]) -> None:
+        """What only shows must not end a session: a screen that cannot show it is shown no more."""
+        try:
+            draw()
+        except (OSError, ValueError):  # gone, or without the characters
+            self._stopping.set()
+            self.clear = lambda: None  # type: ignore[method-assign]
+
+    def hold(self, *, held: bool) -> None:
+        """Leave the screen alone for as long as somebody debugs."""
+        with self._lock:
+            self._held = held
+            self._safely(self.clear)
 
     def draw(self, lines: list[list[str]]) -> None:
         """Show what the processes are at."""
@@ -115,29 +132,29 @@ class Display:
     def paused(self) -> Iterator[None]:
         """No line of ours on the screen while pytest writes."""
         with self._lock:
-            self.clear()
+            self._safely(self.clear)
             yield
 
-    def finished(self, judgement: Judgement, report: pytest.TestReport) -> None:
+    def finished(self, judgement: Judgement, ended: Ended) -> None:
         """A case has ended."""
         seeds = f"{judgement.seeds} seed{'s' * (judgement.seeds != 1)}, "
-        self._ended(judgement.verdict, judgement.id, seeds, report)
+        self._ended(judgement.verdict, judgement.id, seeds, ended)
 
-    def claimed(self, judgement: ClaimJudgement, report: pytest.TestReport) -> None:
+    def claimed(self, judgement: ClaimJudgement, ended: Ended) -> None:
         """A claim has been judged."""
-        self._ended(judgement.record.outcome if judgement.record else judgement.verdict, judgement.name, "", report)
+        self._ended(judgement.record.outcome if judgement.record else judgement.verdict, judgement.name, "", ended)
 
-    def _ended(self, word: str, name: str, how: str, report: pytest.TestReport) -> None:
+    def _ended(self, word: str, name: str, how: str, ended: Ended) -> None:
         with self._lock:
-            self.progress.add(report.duration, failed=report.failed)
-            self.clear()
-            self.stay(word, f"{name}  ({how}{report.duration:.1f} s)", bad=report.failed)
+            self.progress.add(ended.seconds, failed=not ended.passed)
+            self._safely(self.clear)
+            self.stay(word, f"{name}  ({how}{ended.seconds:.1f} s)", bad=not ended.passed)
 
     def stop(self) -> None:
         self._stopping.set()
         self._thread.join()
         with self._lock:
-            self.clear()
+            self._safely(self.clear)
             self._uncaptured.close()
 
 
@@ -155,7 +172,7 @@ class Live(Display):
         if self._live is None:
             terminal = self.reporter._tw
             if terminal.width_of_current_line:
-                self.reporter.ensure_newline()
+                terminal.line()
             console = Console(
                 file=terminal._file,
                 width=os.get_terminal_size(terminal._file.fileno()).columns,  # rich would ask descriptors that are captured
@@ -205,7 +222,8 @@ class Plain(Display):
         if not lines:
             return
         at = "; ".join(" ".join(one) for one in lines)
-        self.reporter.ensure_newline()
+        if self.reporter._tw.width_of_current_line:  # letters of tests
+            self.reporter._tw.line()
         for line in textwrap.wrap(
             f"ftcompare: {self.progress}. At work: {at}", WIDTH, subsequent_indent="  ", break_on_hyphens=False
         ):
@@ -216,14 +234,19 @@ LIVE = pytest.StashKey[Display]()
 
 
 def make_display(config: pytest.Config, folder: Path) -> Display | None:
-    """Lines for the kind of output there is, unless -q, -v or -s ask pytest for something else."""
+    """Lines for the kind of output there is, unless -q, -v, -s, --pdb, --trace or log_cli ask pytest for something else."""
     reporter = config.pluginmanager.getplugin("terminalreporter")
-    capture = config.getoption("capture", "fd")
-    if reporter is None or config.option.usepdb or config.option.collectonly or config.option.verbose != 0 or capture == "no":
+    debugs = config.getoption("usepdb", False) or config.getoption("trace", False)
+    talks = config.option.verbose != 0 or config.getoption("capture", "fd") == "no" or _logs(config)
+    if reporter is None or debugs or talks:
         return None
     progress = Progress(folder, workers=len(config.getoption("tx", None) or [1]))
     moves = sys.__stdout__ and reporter.isatty and os.environ.get("TERM", "dumb") != "dumb"
     return Live(reporter, progress) if moves else Plain(reporter, progress)
+
+
+def _logs(config: pytest.Config) -> bool:
+    return config.pluginmanager.hasplugin("logging") and bool(config.getini("log_cli"))
 
 
 def has_words(config: pytest.Config) -> bool:

@@ -107,7 +107,8 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--ftcompare-resume",
         action="store_true",
-        help="Go on with the last run that died or was interrupted: what it finished is taken as it is.",
+        help="Go on with the last run that died or was interrupted: what it finished is taken as it is, unless code, "
+        "versions, options or baselines changed since.",
     )
     group.addoption(
         "--ftcompare-plan",
@@ -141,8 +142,9 @@ def planned(text: str) -> tuple[str, int, int]:
 
 
 def _share(config: pytest.Config) -> int:
-    """Threads for each worker such that together they use the machine once."""
-    workers: int = getattr(config, "workerinput", {}).get("workercount", 1)
+    """Threads for each worker such that together they use the machine once; the controller says what its workers say."""
+    here = len(config.getoption("tx", None) or [1])
+    workers: int = getattr(config, "workerinput", {}).get("workercount", here)
     return max(1, (os.cpu_count() or 1) // workers)
 
 

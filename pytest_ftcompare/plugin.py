@@ -22,16 +22,15 @@ from pytest_ftcompare.options import SETTINGS
 from pytest_ftcompare.report.failure import wrapped
 from pytest_ftcompare.report.plan import plan_lines
 from pytest_ftcompare.report.terminal import lines
-from pytest_ftcompare.runs import Run
+from pytest_ftcompare.runs import FINISHED, RUN, Run
 from pytest_ftcompare.session import SESSION, Session
-from pytest_ftcompare.told import Told
+from pytest_ftcompare.told import Told, forget, total
 
 MACHINE = pytest.StashKey[Machine]()
 SUITES = pytest.StashKey[stale.Suites]()
-RUN = pytest.StashKey[Run]()
-FINISHED = pytest.StashKey[bool]()  # whether the session came to its end
 
 
+# Of a session that ran what it was to run; others leave their results to be gone on with.
 ENDS = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED)
 
 
@@ -154,12 +153,12 @@ class Collector:
         if text is not None and report.when == "call":
             judgement = self.session.add(text, report)
             if live is not None:
-                live.finished(judgement, report)
+                live.finished(judgement, self.session.ended[judgement.suite, judgement.id])
         claimed = getattr(report, claims.REPORT, None)
         if claimed is not None and report.when == "call":
             about = self.session.add_claim(claimed, report)
             if live is not None:
-                live.claimed(about, report)
+                live.claimed(about, self.session.ended[about.suite, about.name])
         if live is None:
             return (yield)
         with live.paused():
@@ -173,12 +172,25 @@ class Collector:
         with live.paused():
             return (yield)
 
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self) -> None:
+        _show(self.config)
+
+    def pytest_enter_pdb(self) -> None:
+        if (live := self.config.stash.get(LIVE, None)) is not None:
+            live.hold(held=True)
+
+    def pytest_leave_pdb(self) -> None:
+        if (live := self.config.stash.get(LIVE, None)) is not None:
+            live.hold(held=False)
+
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         self.session.half_collected |= report.failed
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        """Under xdist: what a worker knows of the suites; one that crashed says nothing."""
+        """Under xdist: what a worker knows of the suites; one that crashed says nothing, and is at nothing any more."""
+        forget(self.config.stash[RUN].folder, node.gateway.id)
         stale.join(self.config.stash[SUITES], getattr(node, "workeroutput", {}).get("ftcompare_suites", {}))
 
     @pytest.hookimpl(tryfirst=True)
@@ -196,8 +208,6 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     run = config.stash[RUN] = _start(config)
     config.stash[TOLD] = Told(run.folder, "main")
     config.pluginmanager.register(Collector(config, config.stash[SESSION]), "ftcompare-collector")
-    if (display := make_display(config, run.folder)) is not None:
-        config.stash[LIVE] = display
 
 
 def _start(config: pytest.Config) -> Run:
@@ -207,26 +217,36 @@ def _start(config: pytest.Config) -> Run:
         folder = cache.mkdir("ftcompare") if cache is not None else None
     except OSError:  # a root that can't be written to
         folder = None
-    if not config.stash[SETTINGS].resume or config.option.collectonly:
-        return runs.start(folder)
+    resumes = config.stash[SETTINGS].resume and not config.option.collectonly
     try:
-        return runs.resume(folder, _key(config))
+        return runs.resume(folder, _key(config)) if resumes else runs.start(folder)
     except runs.ResumeError as error:
         raise pytest.UsageError(str(error)) from None
+    except OSError as error:  # a cache that is there and can't be written to
+        if resumes:
+            raise pytest.UsageError(f"--ftcompare-resume: {folder} cannot be used ({error.strerror or error})") from None
+        return runs.start(None)
 
 
 def _key(config: pytest.Config) -> runs.Key:
-    settings = config.stash[SETTINGS]
-    own = (config.rootpath / "pyproject.toml", *settings.own.methods.values())
-    return runs.make_key(settings, own, benchmarks=benchmarks.wanted(config))
+    return runs.make_key(config.stash[SETTINGS], config.rootpath, benchmarks=benchmarks.wanted(config))
 
 
+@pytest.hookimpl(tryfirst=True)  # before a worker tells the controller that it has collected
 def pytest_collection_finish(session: pytest.Session) -> None:
     config = session.config
     count = sum(1 for one in session.items if parametrize.case_of(one) or claims.claim_of(one))
     if count and not config.option.collectonly:
-        runs.begin(config.stash[TOLD].folder, _key(config))
+        runs.begin(config.stash[TOLD].folder, lambda: _key(config))
         config.stash[TOLD].total(count)
+        _show(config)
+
+
+def _show(config: pytest.Config) -> None:
+    """Start the live lines, where there are cases to tell of: on the controller, or where there are no workers."""
+    wanted = RUN in config.stash and LIVE not in config.stash and total(config.stash[RUN].folder) > 0
+    if wanted and (display := make_display(config, config.stash[RUN].folder)) is not None:
+        config.stash[LIVE] = display
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -253,6 +273,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if run.findings:
         config.hook.pytest_runtest_logreport(report=_whole(run.findings))
     run.write(sound=session.exitstatus == pytest.ExitCode.OK and not run.findings)
+    config.stash[FINISHED] |= bool(run.written)  # its results are baselines now: nothing is left to go on with
     if (run.findings or run.failure) and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 

@@ -14,6 +14,7 @@ from pytest_ftcompare.item import TOLD
 from pytest_ftcompare.kept import Kept
 from pytest_ftcompare.options import SETTINGS
 from pytest_ftcompare.report.files import ReportError, check
+from pytest_ftcompare.runs import FINISHED, RUN
 from pytest_ftcompare.session import SESSION
 
 GITHUB = ("GITHUB_STEP_SUMMARY", "GITHUB_ACTIONS")
@@ -52,7 +53,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     from pytest_ftcompare.report.outlets import deliver
 
     started, since = config.stash[STARTED]
-    about = document.Run(
+    about = document.Header(
         started.isoformat(timespec="seconds"),
         time.monotonic() - since,
         shlex.join(["pytest", *map(str, config.invocation_params.args)]),
@@ -61,19 +62,20 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         _ended(session),
     )
     made = document.make(run, about, Kept(config.stash[TOLD].folder).results())
-    config.stash[DELIVERED] = [*deliver(made, settings.reports, settings.history, os.environ)]
+    resumable = config.stash[RUN].left > 0 and not config.stash[FINISHED]
+    config.stash[DELIVERED] = [*deliver(made, settings.reports, settings.history, os.environ, resumable=resumable)]
     if session.exitstatus == pytest.ExitCode.OK and not all(written for _, written in config.stash[DELIVERED]):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def _ended(session: pytest.Session) -> str:
     """How pytest ended, in words, unless the cases themselves say it."""
-    run, status = session.config.stash[SESSION], pytest.ExitCode(session.exitstatus)
+    run, status = session.config.stash[SESSION], session.exitstatus  # a plugin may have set a number of its own
     if run.half_collected:
         return "not all files could be collected: pytest's own output says why"
     if status in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
         return ""
-    if status is not pytest.ExitCode.TESTS_FAILED:
+    if status != pytest.ExitCode.TESTS_FAILED:
         return "pytest did not come to its end: not all cases ran"
     told = bool(run.findings or run.failure) or not all(one.passed for one in run.ended.values())
     return "" if told else "tests failed that are no cases: pytest's own output says which"

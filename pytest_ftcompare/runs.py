@@ -10,24 +10,30 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import platform
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+import pytest
 from filelock import FileLock, Timeout
 
 import pytest_ftcompare
-from pytest_ftcompare.kept import count_earlier, make_earlier
+from pytest_ftcompare import atomic
+from pytest_ftcompare.kept import RESULTS, count_earlier, make_earlier
+from pytest_ftcompare.measure import device, host, nvml
 from pytest_ftcompare.options import Settings
-from pytest_ftcompare.versions import versions
+from pytest_ftcompare.versions import installed
 
 KEPT = 3  # folders of dead runs that are kept, the latest
 KEY = "run.json"
-DIGESTS = ("code", "baselines' content")
+DIGESTS = ("code", "project", "baselines' content", "hub's content")
+PROJECT = frozenset({".py", ".toml", ".ini", ".cfg", ".jsonl", ".csv"})  # of files that decide what a project's cases are
 SHORT = 80  # characters of two values that are told
 Key = Mapping[str, str]
 OPTIONS = ("profile", "hub", "baselines", "update", "new_only", "seeds", "budget", "strict", "threads", "device", "window")
@@ -50,7 +56,9 @@ class Run:
 
     def close(self, *, finished: bool) -> None:
         """Remove the folder; of a run that did not finish it stays where it can be resumed."""
-        gone = finished or self.left == 0
+        if finished:  # but not what an earlier run left, if this one did not ask for it
+            shutil.rmtree(self.folder / RESULTS, ignore_errors=True)
+        gone = self.lock is None or self.left == 0
         if gone:
             shutil.rmtree(self.folder, ignore_errors=True)
         if self.lock is not None:
@@ -70,6 +78,11 @@ def start(cache: Path | None) -> Run:
     """A place for this run; without a cache one that goes with the run."""
     if cache is None:
         return Run(Path(tempfile.mkdtemp(prefix="ftcompare-")))
+    for orphan in cache.glob("*.lock"):  # of sessions that were killed before they had cases
+        with suppress(OSError, Timeout):
+            if not orphan.with_suffix("").exists():
+                with FileLock(orphan, timeout=0):
+                    orphan.unlink()
     for lock, folder in _left(cache)[KEPT - 1 :]:
         shutil.rmtree(folder, ignore_errors=True)
         lock.release()
@@ -80,14 +93,13 @@ def start(cache: Path | None) -> Run:
     return Run(folder, lock)
 
 
-def begin(folder: Path, key: Key) -> None:
+def begin(folder: Path, make_key: Callable[[], Key]) -> None:
     """Make the folder of a run that has cases, and leave in it what its results will depend on; every worker does."""
     file = folder / KEY
     if not file.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        part = folder / f"{KEY}.{os.getpid()}.part"
-        part.write_text(json.dumps({"started": datetime.now(UTC).isoformat(timespec="seconds"), "key": dict(key)}))
-        os.replace(part, file)
+        started = datetime.now(UTC).isoformat(timespec="seconds")
+        atomic.write(file, json.dumps({"started": started, "key": dict(make_key())}))
 
 
 def resume(cache: Path | None, key: Key) -> Run:
@@ -99,15 +111,15 @@ def resume(cache: Path | None, key: Key) -> Run:
         raise ResumeError(
             "--ftcompare-resume: expected pytest's cache, where runs leave their results, it is off (-p no:cacheprovider)"
         )
-    chosen = next(((lock, one) for lock, one in _left(cache) if (one / KEY).is_file() and count_earlier(one)), None)
+    chosen = next(((*one, kept) for one in _left(cache) if (kept := _about(one[1])) and count_earlier(one[1])), None)
     if chosen is None:
         return replace(start(cache), note="no run left anything to resume: all cases run")
-    lock, folder = chosen
-    kept = json.loads((folder / KEY).read_text())
+    lock, folder, kept = chosen
     if differing := sorted(name for name in {*kept["key"], *key} if kept["key"].get(name) != key.get(name)):
         moved = ", ".join(_difference(name, kept["key"].get(name, "none"), key.get(name, "none")) for name in differing)
         lock.release()
         return replace(start(cache), note=f"does not resume the run of {kept['started']}, since then {moved}: all cases run")
+    shutil.rmtree(folder / "told", ignore_errors=True)  # of processes that are dead
     count = make_earlier(folder)
     return Run(folder, lock, f"resumes the run of {kept['started']}, which finished {count} case{'s' * (count != 1)}")
 
@@ -115,6 +127,15 @@ def resume(cache: Path | None, key: Key) -> Run:
 def _difference(name: str, old: str, new: str) -> str:
     """ "peft 0.20.0 -> 0.21.2"; a profile and a digest say nothing to a reader."""
     return f"{name} {old} -> {new}" if len(old + new) < SHORT and name not in DIGESTS else f"{name} changed"
+
+
+def _about(folder: Path) -> dict[str, Any] | None:
+    """When a run began, and its key; None where a machine that went down left no whole file."""
+    try:
+        kept = json.loads((folder / KEY).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return kept if isinstance(kept, dict) and {"started", "key"} <= kept.keys() else None
 
 
 def _lock_of(folder: Path) -> Path:
@@ -134,24 +155,56 @@ def _left(cache: Path) -> list[tuple[FileLock, Path]]:
     return found
 
 
-def make_key(settings: Settings, own: Iterable[Path], *, benchmarks: bool) -> dict[str, str]:
-    """What the results of a run depend on besides their cases, by name: options, versions, code and baselines as digests.
+def make_key(settings: Settings, root: Path, *, benchmarks: bool) -> dict[str, str]:
+    """What the results of a run depend on besides their cases, by name: options, machine, versions, code, data, as digests.
 
-    `own` are the project's files that add to the package; `benchmarks` says whether cases are timed.
+    `root` is the project's folder, whose code and data count; `benchmarks` says whether cases are timed.
     """
     package = Path(pytest_ftcompare.__file__).parent
     methods = [file for entry in pytest_ftcompare.__path__ for file in Path(entry, "methods").rglob("*.py")]
+    own = [file for file in settings.own.methods.values() if file.is_file()]
+    gpus = device.visible(os.environ, device.count_gpus) if settings.device != "cpu" else []
     return {
         **{name: str(getattr(settings, name)) for name in OPTIONS},
         "benchmarks": "on" if benchmarks else "off",
-        "code": _digest({*package.rglob("*.py"), *methods, *filter(Path.is_file, own)}),
+        "machine": f"{host.processor()}, Python {platform.python_version()}",
+        "gpus": f"{len(gpus)}, driver {nvml.driver()}" if gpus else "none",
+        "code": _digest({*_files(package), *methods, *own}),
+        "project": _digest(_files(root, PROJECT)),
         "baselines' content": _digest(settings.baselines.rglob("*.json")),
-        **versions(),
+        "hub's content": _listed(settings.hub) if settings.hub is not None else "none",
+        **installed(),
     }
+
+
+def _files(root: Path, suffixes: Collection[str] = ()) -> Iterator[Path]:
+    """The files below a folder, of these endings or all; not what is hidden, another environment's or compiled."""
+    for at, folders, files in os.walk(root):
+        if "pyvenv.cfg" in files:
+            folders.clear()
+            continue
+        folders[:] = [one for one in folders if not one.startswith((".", "__pycache__"))]
+        yield from (Path(at, one) for one in files if not suffixes or Path(one).suffix in suffixes)
 
 
 def _digest(files: Iterable[Path]) -> str:
     content = hashlib.sha256()
     for file in sorted(files):
-        content.update(str(file).encode() + file.read_bytes())
+        content.update(str(file).encode(errors="surrogateescape"))
+        with suppress(OSError):  # gone, or not ours to read: its name counts
+            content.update(file.read_bytes())
     return content.hexdigest()[:12]
+
+
+def _listed(folder: Path) -> str:
+    """A digest of names, sizes and times: models are too large to be read for this."""
+    content = hashlib.sha256()
+    for file in sorted(_files(folder)):
+        with suppress(OSError):
+            found = file.stat()
+            content.update(f"{file} {found.st_size} {found.st_mtime_ns}\n".encode(errors="surrogateescape"))
+    return content.hexdigest()[:12]
+
+
+RUN = pytest.StashKey[Run]()
+FINISHED = pytest.StashKey[bool]()  # whether the session came to its end

@@ -19,15 +19,18 @@ from pytest_ftcompare.compare.cost import lacks_time
 from pytest_ftcompare.compare.learned import carried
 from pytest_ftcompare.compare.overall import Overall
 from pytest_ftcompare.compare.verdict import Judgement
+from pytest_ftcompare.gate import Held
 from pytest_ftcompare.result import Json, Result
 
 
-def to_text(case: Case, judgement: Judgement, result: Result | None, device: str, *, update: bool) -> str:
-    """What a test report carries; the whole result only where it is to become a baseline."""
+def to_text(case: Case, judgement: Judgement, held: Held | None) -> str:
+    """What a test report carries of a case, and of what came of it if it ran; the whole result only for a baseline."""
+    result, update = (held.result, held.update) if held is not None else (None, False)
     data = {
         "judgement": judgement.to_dict(),
         "identity": case.identity(),
-        "device": device,
+        "device": held.device if held is not None else "",
+        "seconds": held.seconds if held is not None else 0.0,
         "summary": Summary.of(result).to_dict() if result is not None else None,
         "result": result.to_json() if result is not None and update else None,
     }
@@ -46,7 +49,9 @@ class Ended:
 
     @classmethod
     def of(cls, report: pytest.TestReport, data: Json) -> Ended:
-        return cls(report.nodeid, report.duration, report.passed, data.get("identity", {}), data.get("device", ""))
+        """`data` is what the report carries; a case that an earlier run finished took its time then."""
+        seconds = max(report.duration, data.get("seconds", 0.0))
+        return cls(report.nodeid, seconds, report.passed, data.get("identity", {}), data.get("device", ""))
 
 
 @dataclass
@@ -75,6 +80,7 @@ class Session:
         """Take in what the report of a case carries; a test that failed for whatever reason accepts nothing."""
         data = json.loads(text)
         judgement = Judgement.from_dict(data["judgement"])
+        self._forget(judgement.suite, judgement.id)
         self.judgements.append(judgement)
         self.ended[judgement.suite, judgement.id] = Ended.of(report, data)
         if data["summary"] is not None:
@@ -85,13 +91,24 @@ class Session:
                 self.accepted.setdefault(data["device"], []).append(Result.from_json(data["result"]))
         return judgement
 
+    def _forget(self, suite: str, case: str) -> None:
+        """A test that is run again, as plugins for flaky tests do, has one result, its last."""
+        if (suite, case) not in self.ended:
+            return
+        self.judgements = [one for one in self.judgements if (one.suite, one.id) != (suite, case)]
+        self.summaries = [one for one in self.summaries if (one.suite, one.id) != (suite, case)]
+        for device, results in self.accepted.items():
+            self.accepted[device] = [one for one in results if (one.suite, one.id) != (suite, case)]
+
     def add_claim(self, text: str, report: pytest.TestReport) -> claim.Judgement:
         """Take in what the report of a claim carries."""
         data = json.loads(text)
         judgement = claim.Judgement.from_dict(data["judgement"])
         self.ended[judgement.suite, judgement.name] = Ended.of(report, data)
         self.tables[judgement.suite] = data["table"]
-        self.claims.append(judgement)
+        key = judgement.suite, judgement.name
+        self.claims = [one for one in self.claims if (one.suite, one.name) != key] + [judgement]
+        self.written_claims = [one for one in self.written_claims if (one.suite, one.name) != key]
         if judgement.update and report.passed:
             self.written_claims.append(judgement)
         return judgement

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+
+from pytest_ftcompare import atomic
 
 EVERY = 0.2  # seconds between two reports of one process
 TOTAL = "total"  # the file with the number of cases and claims that were collected
@@ -16,7 +18,7 @@ class Told:
     """One process's side; `name` is the worker's."""
 
     def __init__(self, folder: Path, name: str) -> None:
-        self.folder = folder
+        self.folder, self._name = folder, name
         self._told = folder / "told"
         self._file = self._told / f"{name}.json"
         self._last = 0.0
@@ -39,13 +41,12 @@ class Told:
         self._write(self._told / TOTAL, str(count))
 
     def done(self) -> None:
-        self._file.unlink(missing_ok=True)
+        forget(self.folder, self._name)
 
     def _write(self, file: Path, text: str) -> None:
-        self._told.mkdir(exist_ok=True)
-        part = file.with_suffix(f".{os.getpid()}.part")
-        part.write_text(text)
-        os.replace(part, file)
+        with suppress(OSError):  # a full disk, a folder that someone removed: what is only told must not fail a case
+            self._told.mkdir(parents=True, exist_ok=True)
+            atomic.write(file, text, lasting=False)
 
 
 def duration(seconds: float) -> str:
@@ -54,6 +55,12 @@ def duration(seconds: float) -> str:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02} min"
+
+
+def forget(folder: Path, name: str) -> None:
+    """The process of this name is at nothing any more: it has ended, or died."""
+    with suppress(OSError):
+        (folder / "told" / f"{name}.json").unlink()
 
 
 def at_work(folder: Path) -> list[list[str]]:

@@ -1,6 +1,7 @@
 """A run's folder: gone with a run that ends, found again after one that does not, never one at work or of another key."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
@@ -28,7 +29,7 @@ def test_a_session_without_cases_leaves_nothing(tmp_path):
 
 def test_a_run_that_ends_leaves_nothing_even_with_results(tmp_path):
     run = start(tmp_path)
-    begin(run.folder, KEY)
+    begin(run.folder, lambda: KEY)
     (run.folder / "results" / "suite").mkdir(parents=True)
     (run.folder / "results" / "suite" / "one.json").write_text("{}")
     run.close(finished=True)
@@ -39,11 +40,11 @@ def test_an_interrupted_run_stays_if_it_finished_something(tmp_path):
     cache = tmp_path / "ftcompare"
     cache.mkdir()
     empty = start(cache)
-    begin(empty.folder, KEY)
+    begin(empty.folder, lambda: KEY)
     empty.close(finished=False)
     assert not empty.folder.exists()
     run = start(cache := tmp_path)
-    begin(run.folder, KEY)
+    begin(run.folder, lambda: KEY)
     (run.folder / "results" / "suite").mkdir(parents=True)
     (run.folder / "results" / "suite" / "one.json").write_text(json.dumps({"result": "{}", "refused": ""}))
     run.close(finished=False)
@@ -52,10 +53,10 @@ def test_an_interrupted_run_stays_if_it_finished_something(tmp_path):
 
 def test_the_latest_dead_run_is_resumed_and_what_was_refused_is_tried_again(tmp_path):
     first = start(tmp_path)
-    begin(first.folder, KEY)
+    begin(first.folder, lambda: KEY)
     die(first)
     second = start(tmp_path)
-    begin(second.folder, KEY)
+    begin(second.folder, lambda: KEY)
     (second.folder / "results" / "suite").mkdir(parents=True)
     (second.folder / "results" / "suite" / "refused.json").write_text(json.dumps({"result": None, "refused": "no memory"}))
     die(second, results=("one", "two"))
@@ -69,7 +70,7 @@ def test_the_latest_dead_run_is_resumed_and_what_was_refused_is_tried_again(tmp_
 
 def test_a_run_at_work_is_left_alone(tmp_path):
     busy = start(tmp_path)
-    begin(busy.folder, KEY)
+    begin(busy.folder, lambda: KEY)
     (busy.folder / "results" / "suite").mkdir(parents=True)
     (busy.folder / "results" / "suite" / "one.json").write_text(json.dumps({"result": "{}", "refused": ""}))
     run = resume(tmp_path, KEY)
@@ -82,18 +83,76 @@ def test_a_run_at_work_is_left_alone(tmp_path):
 )
 def test_a_run_of_other_libraries_or_code_is_not_resumed(tmp_path, key, told):
     run = start(tmp_path)
-    begin(run.folder, KEY)
+    begin(run.folder, lambda: KEY)
     die(run)
     other = resume(tmp_path, KEY | key)
     assert other.folder != run.folder
     assert told in other.note
 
 
+def test_what_a_run_did_not_ask_for_is_not_lost_with_it(tmp_path):
+    run = start(tmp_path)
+    begin(run.folder, lambda: KEY)
+    die(run, results=("one", "two"))
+    run = resume(tmp_path, KEY)
+    (run.folder / "results" / "suite").mkdir(exist_ok=True)
+    (run.folder / "earlier" / "suite" / "one.json").rename(run.folder / "results" / "suite" / "one.json")  # it asked for this
+    run.close(finished=True)
+    assert "which finished 1 case" in resume(tmp_path, KEY).note
+
+
+@pytest.mark.parametrize("broken", ["run.json", "results/suite/one.json"])
+def test_half_a_file_of_a_machine_that_went_down_is_as_if_it_were_not_there(tmp_path, broken):
+    run = start(tmp_path)
+    begin(run.folder, lambda: KEY)
+    die(run)
+    (run.folder / broken).write_text("")
+    resume(tmp_path, KEY).lock.release()
+
+
+def test_a_lock_without_a_folder_goes(tmp_path):
+    (tmp_path / "20260101-000000-000000.lock").touch()
+    run = start(tmp_path)
+    assert [one.name for one in tmp_path.glob("*.lock")] == [f"{run.folder.name}.lock"]
+
+
+def test_a_key_holds_what_results_depend_on(tmp_path, monkeypatch):
+    from pytest_ftcompare import versions
+    from pytest_ftcompare.own import Own
+    from pytest_ftcompare.profiles import PROFILES
+
+    names = dict.fromkeys((*runs.OPTIONS,), None) | {"own": Own(), "profile": PROFILES["pocket"], "device": "cpu"}
+    settings = SimpleNamespace(**names | {"baselines": tmp_path / "baselines", "hub": tmp_path / "hub"})
+    (tmp_path / "baselines").mkdir()
+    (tmp_path / "hub").mkdir()
+
+    def moved(change):
+        before = runs.make_key(settings, tmp_path, benchmarks=True)
+        change()
+        after = runs.make_key(settings, tmp_path, benchmarks=True)
+        return {name for name in before if before[name] != after[name]}
+
+    assert moved(lambda: None) == set()
+    assert moved(lambda: (tmp_path / "report.html").write_text("a report")) == set()
+    assert moved(lambda: (tmp_path / "conftest.py").write_text("x = 1")) == {"project"}
+    assert moved(lambda: (tmp_path / "rows.jsonl").write_text("{}")) == {"project"}
+    assert moved(lambda: (tmp_path / "hub" / "weights").write_bytes(b"0")) == {"hub's content"}
+    assert moved(lambda: (tmp_path / "baselines" / "one.json").write_text("{}")) == {"baselines' content"}
+    checkout = tmp_path / ".checkout"
+    checkout.mkdir()
+    distribution = SimpleNamespace(
+        version="0.22.0.dev0",
+        read_text=lambda _: json.dumps({"url": checkout.as_uri(), "dir_info": {"editable": True}}),
+    )
+    monkeypatch.setattr(versions, "distribution", lambda _: distribution)
+    assert "peft" in moved(lambda: (checkout / "peft.py").write_text("fixed = True"))
+
+
 def test_only_the_latest_dead_runs_are_kept(tmp_path):
     dead = []
     for _ in range(runs.KEPT + 2):
         dead.append(start(tmp_path))
-        begin(dead[-1].folder, KEY)
+        begin(dead[-1].folder, lambda: KEY)
         die(dead[-1])
     assert [one.folder.exists() for one in dead] == [False, False, *[True] * runs.KEPT]
 

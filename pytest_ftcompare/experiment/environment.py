@@ -14,6 +14,7 @@ import torch
 
 import pytest_ftcompare
 from pytest_ftcompare.experiment.setting import Setting
+from pytest_ftcompare.measure import host
 from pytest_ftcompare.tasks import load
 from pytest_ftcompare.tasks.judge import Judge
 from pytest_ftcompare.versions import versions
@@ -24,17 +25,6 @@ def device_name(device: str) -> str:
     if device == "cpu":
         return "cpu"
     return torch.cuda.get_device_name(device).lower().replace(" ", "-")
-
-
-@cache
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        fields = dict(line.split(":", 1) for line in lines if ":" in line)
-        found = {key.strip(): value.strip() for key, value in fields.items()}
-        return " ".join(found[key] for key in ("model name", "cpu family", "model") if key in found) or platform.machine()
-    except (OSError, ValueError):
-        return platform.processor() or platform.machine()
 
 
 @cache
@@ -93,7 +83,7 @@ def capture(setting: Setting, method: str, task: str) -> dict[str, str | int]:
     """The environment as a flat table of names and values."""
     found: dict[str, str | int] = {
         "commit": _commit(Path(pytest_ftcompare.__file__).parents[1]),
-        "cpu": _processor(),
+        "cpu": host.processor(),
         "device": device_name(setting.device),
         "instruction set": torch.backends.cpu.get_cpu_capability(),
         "python": platform.python_version(),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import platform
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 ROOT = Path("/")
@@ -93,3 +95,15 @@ def fellows(environ: Mapping[str, str], root: Path = ROOT) -> set[int]:
         if rest[1:2] == [str(os.getppid())]:
             found.add(int(file.parent.name))
     return found
+
+
+@cache
+def processor() -> str:
+    """The processor's name, as the system has it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        fields = dict(line.split(":", 1) for line in lines if ":" in line)
+        found = {key.strip(): value.strip() for key, value in fields.items()}
+        return " ".join(found[key] for key in ("model name", "cpu family", "model") if key in found) or platform.machine()
+    except (OSError, ValueError):
+        return platform.processor() or platform.machine()

@@ -25,7 +25,7 @@ SCHEMA = 1
 
 
 @dataclass(frozen=True)
-class Run:
+class Header:
     """What a document says of the session besides its cases: `started` in ISO 8601, `options` the plugin's, as given."""
 
     started: str
@@ -36,7 +36,7 @@ class Run:
     ended: str = ""  # how pytest ended, where its cases, claims and findings do not say why it failed
 
 
-def make(session: Session, run: Run, results: Mapping[tuple[str, str], Result]) -> Json:
+def make(session: Session, run: Header, results: Mapping[tuple[str, str], Result]) -> Json:
     """The document of a session that has ended; `results` has this run's, by suite and case, of those that got so far."""
     cases = [_case(one, session, run, results.get((one.suite, one.id))) for one in session.judgements]
     claims = [_claim(one, session, run) for one in session.claims]
@@ -66,7 +66,7 @@ def make(session: Session, run: Run, results: Mapping[tuple[str, str], Result]) 
     return document
 
 
-def _case(judgement: Judgement, session: Session, run: Run, result: Result | None) -> Json:
+def _case(judgement: Judgement, session: Session, run: Header, result: Result | None) -> Json:
     key = judgement.suite, judgement.id
     ended, written = session.ended[key], {(new.suite, new.id): old for old, new in session.written}
     before = written[key] if key in written else session.held_against(ended.device, *key)
@@ -88,7 +88,7 @@ def _case(judgement: Judgement, session: Session, run: Run, result: Result | Non
     }
 
 
-def _claim(judgement: claim.Judgement, session: Session, run: Run) -> Json:
+def _claim(judgement: claim.Judgement, session: Session, run: Header) -> Json:
     record, before = judgement.record, judgement.before
     ended = session.ended[judgement.suite, judgement.name]
     stated = {name: getattr(record, name) if record else "" for name in ("study", "says", "source", "statistic")}

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from pytest_ftcompare import atomic
 from pytest_ftcompare.result import Json
 
 
@@ -54,7 +54,4 @@ def check(paths: Iterable[Path]) -> None:
 
 def write(path: Path, document: Json) -> None:
     """Write one report, whole or not at all; OSError where it can't be."""
-    text = RENDERINGS[path.suffix](document)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)
+    atomic.write(path, RENDERINGS[path.suffix](document))

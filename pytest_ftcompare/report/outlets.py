@@ -9,15 +9,20 @@ from pytest_ftcompare import history
 from pytest_ftcompare.report import files, github, markdown
 from pytest_ftcompare.result import Json
 
-Told = tuple[str, bool]  # a sentence, and whether what it says of was written
+Said = tuple[str, bool]  # a sentence, and whether what it says of was written
 SUMMARY_LIMIT = 2**20  # bytes of a step's summary: https://docs.github.com/actions/reference/workflow-commands
 
 
 def deliver(
-    document: Json, reports: Sequence[Path], database: Path | None, environ: Mapping[str, str]
-) -> Iterator[tuple[str, bool]]:
-    """Write all that was asked for; a sentence for each, and whether it was written. None of them keeps another from it."""
-    if database is not None and (document["cases"] or document["claims"]):
+    document: Json, reports: Sequence[Path], database: Path | None, environ: Mapping[str, str], *, resumable: bool
+) -> Iterator[Said]:
+    """Write all that was asked for; a sentence for each, and whether it was written. None of them keeps another from it.
+
+    A `resumable` run is not added to a history: the run that goes on with it has its cases again.
+    """
+    if database is not None and resumable:
+        yield f"history {database}: nothing added, as --ftcompare-resume goes on with this run.", True
+    elif database is not None and (document["cases"] or document["claims"]):
         try:
             history.append(database, document)
             document = document | {"history": history.for_document(database, document)}

@@ -8,22 +8,24 @@ import subprocess
 import sys
 
 import pytest
+from _pytest._io import TerminalWriter
 from results import make_result
 
 from pytest_ftcompare import live
 from pytest_ftcompare.compare.verdict import without_baseline
+from pytest_ftcompare.session import Ended
 from pytest_ftcompare.told import Told, at_work, duration
 
 CASE = "full-pocket_sst-opt-0.4m-n2-epochs=2"
 
 
-def on_a_terminal(*arguments, columns=80):
+def on_a_terminal(*arguments, columns=80, **environ):
     """Run pytest on a terminal of so many columns; all that it wrote there."""
     ours, theirs = pty.openpty()
     os.set_blocking(ours, True)
     subprocess.run(["stty", "-F", os.ttyname(theirs), "cols", str(columns)], check=True)
     plugin = ("-p", "pytest_ftcompare.plugin", "-p", "no:cacheprovider", "--benchmark-disable")
-    environ = {name: value for name, value in os.environ.items() if name != "COLUMNS"} | {"TERM": "xterm-256color"}
+    environ = {**{name: value for name, value in os.environ.items() if name != "COLUMNS"}, "TERM": "xterm-256color", **environ}
     process = subprocess.Popen(
         [sys.executable, "-m", "pytest", *plugin, *arguments], stdin=theirs, stdout=theirs, stderr=theirs, env=environ
     )
@@ -43,7 +45,7 @@ def on_a_terminal(*arguments, columns=80):
 @pytest.mark.parametrize("workers", [(), ("-n1",)], ids=["without xdist", "n1"])
 def test_a_line_for_each_process_and_one_for_the_suites(shell, workers):
     text = on_a_terminal(*workers)
-    assert re.search(rf"{CASE}\S*\s+\S*(loading|inspecting)", text)
+    assert re.search(r"full-pocket_sst-opt-0.4m-n2-e\S*\s+\S*(loading|inspecting)", text)
     assert "0 of 1 done" in text
     assert re.search(rf"new .*{CASE}  \(1 seed, \d", text)  # the line that stays
 
@@ -59,24 +61,37 @@ def test_no_line_is_wider_than_the_terminal(shell, columns):
     frames = re.findall(r"\x1b\[2m  full[^\n]*", text)
     assert frames
     assert max(len(re.sub(r"\x1b\[[\d;?]*[A-Za-z]|\r", "", one)) for one in frames) <= columns
-    assert ("full-pocket_sst-o…" in text) is (columns == 40)
+    assert ("full-pocket_s…" in text) is (columns == 40)
+
+
+def test_a_terminal_without_the_characters_gets_no_lines_and_ends_no_session(shell):
+    text = on_a_terminal(PYTHONIOENCODING="ascii")
+    assert "1 case: 1 new." in text
+    assert "Error" not in text
+
+
+def test_no_lines_where_there_are_no_cases(shell):
+    import threading
+
+    shell.pytester.makepyfile(test_quick="import threading\ndef test_other(): assert threading.active_count() == 1")
+    before = threading.active_count()
+    result = shell.pytester.runpytest_subprocess("-p", "pytest_ftcompare.plugin")
+    assert result.ret == 0
+    assert threading.active_count() == before
 
 
 class Reporter:
     """What the display needs of pytest's."""
 
     def __init__(self):
-        self._tw = type("Writer", (), {"_file": io.StringIO(), "width_of_current_line": 0})()
-
-    def ensure_newline(self):
-        pass
+        self._tw = TerminalWriter(io.StringIO())
 
     def write_line(self, line):
         self._tw._file.write(f"{line}\n")
 
 
-def report(seconds, outcome="passed"):
-    return pytest.TestReport("node", ("file", 1, "test"), {}, outcome, None, "call", duration=seconds)
+def ended(seconds, *, passed=True):
+    return Ended("node", seconds, passed)
 
 
 def test_a_log_gets_a_plain_line_now_and_then(tmp_path, monkeypatch):
@@ -84,15 +99,16 @@ def test_a_log_gets_a_plain_line_now_and_then(tmp_path, monkeypatch):
     reporter, told = Reporter(), Told(tmp_path, "gw0")
     plain = live.Plain(reporter, live.Progress(tmp_path, workers=2))
     told.total(5)
-    plain.finished(without_baseline(make_result([0.5])), report(120.0))
-    plain.finished(without_baseline(make_result([0.5])), report(60.0, "failed"))
+    reporter._tw.write("..")  # of tests that are no cases
+    plain.finished(without_baseline(make_result([0.5])), ended(120.0))
+    plain.finished(without_baseline(make_result([0.5])), ended(60.0, passed=False))
     told.about("lora-cola")("seed 1  evaluating")
     plain.draw(at_work(tmp_path))
     told.done()
     plain.draw(at_work(tmp_path))  # nobody is at work: nothing to say
     plain.stop()
     assert reporter._tw._file.getvalue() == (
-        "ftcompare: 2 of 5 done, 1 failed; 0 s, about 2 min left. At work: lora-cola seed\n  1 evaluating\n"
+        "..\nftcompare: 2 of 5 done, 1 failed; 0 s, about 2 min left. At work: lora-cola seed\n  1 evaluating\n"
     )
 
 

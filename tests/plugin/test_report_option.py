@@ -80,6 +80,27 @@ def test_a_report_never_says_passed_where_pytest_did_not(shell, test, sentence):
     assert (document["failed"], document["findings"]) == (True, [sentence])
 
 
+def test_a_status_of_somebody_elses_loses_no_report(shell):
+    shell.pytester.makepyfile(test_quick="import pytest\ndef test_other(): pytest.exit('enough', returncode=42)")
+    result = shell.pytester.runpytest_subprocess("-p", "pytest_ftcompare.plugin", "--ftcompare-report=run.json")
+    assert result.ret == 42
+    assert json.loads((shell.pytester.path / "run.json").read_text())["failed"]
+
+
+def test_a_case_that_runs_twice_is_reported_once(shell):
+    shell.pytester.makeconftest(
+        "def pytest_runtest_protocol(item, nextitem):\n"
+        "    from _pytest.runner import runtestprotocol\n"
+        "    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)\n"
+        "    runtestprotocol(item, nextitem=item)\n"
+        "    runtestprotocol(item, nextitem=nextitem)\n"
+        "    return True\n"
+    )
+    shell.suite(methods=("icl",))
+    shell.run("--ftcompare-report=run.json", "--ftcompare-history=runs.db").stdout.fnmatch_lines(["*this run added.*"])
+    assert len(json.loads((shell.pytester.path / "run.json").read_text())["cases"]) == 1
+
+
 def test_a_report_that_fails_at_the_end_fails_the_session_and_spoils_no_other(shell):
     shell.pytester.makepyfile(test_quick="def test_other():\n    import pathlib\n    pathlib.Path('gone.md').mkdir()")
     result = shell.run("--ftcompare-report=gone.md", "--ftcompare-report=run.json")

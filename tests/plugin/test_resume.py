@@ -1,5 +1,7 @@
 """A run that is killed leaves what it finished, and --ftcompare-resume goes on from there."""
 
+import sqlite3
+
 import pytest
 
 KILLED = """
@@ -27,7 +29,7 @@ def trained(pytester):
     return sorted((pytester.path / "trained.txt").read_text().split())
 
 
-@pytest.mark.parametrize("workers", [(), ("-n1",)], ids=["without xdist", "n1"])
+@pytest.mark.parametrize("workers", [(), ("-n2", "--ftcompare-threads=0")], ids=["without xdist", "n2 that share the cores"])
 def test_a_killed_run_goes_on_from_there(pytester, shell, monkeypatch, workers):
     shell.suite(methods=("full", "icl"))
     shell.update()
@@ -36,8 +38,7 @@ def test_a_killed_run_goes_on_from_there(pytester, shell, monkeypatch, workers):
     monkeypatch.setenv("KILL", "1")
     assert pytester.runpytest_subprocess(*plugin).ret == -9
     monkeypatch.delenv("KILL")
-    before = trained(pytester)
-    assert "full" in before
+    assert "full" in trained(pytester)
 
     result = pytester.runpytest_subprocess(*plugin, "--ftcompare-resume")
     assert result.ret == 0
@@ -47,6 +48,17 @@ def test_a_killed_run_goes_on_from_there(pytester, shell, monkeypatch, workers):
     result = pytester.runpytest_subprocess(*plugin, "--ftcompare-resume", "-k", "full")
     result.stdout.fnmatch_lines(["ftcompare: no run left anything to resume: all cases run"])
     assert trained(pytester).count("full") == 2
+
+
+def test_an_interrupted_run_is_in_the_history_once_when_it_is_resumed(pytester, shell):
+    shell.suite(methods=("full", "icl"))
+    plugin = ("-p", "pytest_ftcompare.plugin", "--benchmark-disable", "--ftcompare-history=history.db")
+    result = pytester.runpytest_subprocess(*plugin, "-x")  # the first is new, and fails
+    result.stdout.fnmatch_lines(["history *: nothing added, as --ftcompare-resume goes on with this run."])
+    pytester.runpytest_subprocess(*plugin, "--ftcompare-resume").stdout.fnmatch_lines(["history *: this run added."])
+    with sqlite3.connect(pytester.path / "history.db") as database:
+        assert database.execute("SELECT count(*) FROM runs").fetchone() == (1,)
+        assert database.execute("SELECT count(*) FROM results").fetchone() == (2,)
 
 
 def test_an_interrupted_run_says_how_to_go_on(pytester, shell):
