@@ -137,6 +137,14 @@ def test_a_run_that_a_signal_killed_is_started_once_more(machine, does, status, 
     )
 
 
+@pytest.mark.parametrize(("night", "kept"), [("true", True), ("false", False)])
+def test_only_a_night_is_in_the_history(machine, night, kept):
+    machine.program("state/venv/bin/python", "exit 0")
+    machine.run("nightly", "Run the gate", STATE=str(machine.folder / "state"), PROFILE="nightly", NIGHT=night)
+    (call,) = machine.called()
+    assert ("--ftcompare-history=" in call) is kept
+
+
 @pytest.mark.parametrize("device", ["nvidia-h200", "cpu"])
 def test_the_versions_are_those_of_the_devices_baselines(machine, device):
     machine.program("bin/nvidia-smi", "printf 'NVIDIA H200\\nNVIDIA H200\\n'")
