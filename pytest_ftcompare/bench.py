@@ -14,7 +14,7 @@ from pytest_ftcompare.compare import cost
 from pytest_ftcompare.compare.counts import counted
 from pytest_ftcompare.compare.environment import differences
 from pytest_ftcompare.result import Result
-from pytest_ftcompare.told import duration
+from pytest_ftcompare.told import TIMED, duration
 
 if TYPE_CHECKING:
     from pytest_ftcompare.experiment.prepare import Prepared
@@ -88,7 +88,7 @@ def take_windows(
         bench.say("waiting to be alone on the device")
         work = make_work(prepared)
         with bench.alone():
-            bench.say("timing")
+            bench.say(TIMED)
             window, timings = take(work, prepared.setting.device, bench.window, bench.clock)
         candidate.windows.append(window)
         del work  # or its model would stay beside the next one's

@@ -22,6 +22,7 @@ from pytest_ftcompare.gate import Held, at_work, run_case
 from pytest_ftcompare.kept import Kept
 from pytest_ftcompare.options import Settings
 from pytest_ftcompare.result import Json, Result, rounded
+from pytest_ftcompare.told import TIMED
 
 BUDGET = 3.0  # seconds of a timing side by side, at most
 LEAST = 10  # rounds of it, at least
@@ -141,7 +142,7 @@ class Evidence:
 
             bench.say("waiting to be alone on the device")
             with bench.alone():
-                bench.say("timing side by side")
+                bench.say(f"{TIMED}  side by side")
                 readings = read(setting.device, {}, 0, take)
             if readings.disturbed:
                 raise Untestable(f"not timed: {readings.disturbed}")

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ from rich.text import Text
 from pytest_ftcompare.compare.claim import Judgement as ClaimJudgement
 from pytest_ftcompare.compare.verdict import Judgement
 from pytest_ftcompare.session import Ended
-from pytest_ftcompare.told import EVERY, at_work, duration, total
+from pytest_ftcompare.told import EVERY, TIMED, at_work, duration, total
 
 PERIOD = 60.0  # seconds between two plain lines
 BAR = 24  # columns
@@ -96,14 +97,18 @@ class Display:
         self._lock = threading.RLock()
         self._stopping = threading.Event()
         self._held = False  # somebody debugs: the screen is theirs
+        self._drawn: list[list[str]] = []
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
         while not self._stopping.wait(self.every):
             with self._lock:
-                if not self._held:
-                    self._safely(lambda: self.draw(at_work(self.progress.folder)))
+                lines = at_work(self.progress.folder)
+                still = lines == self._drawn and any(TIMED in words for _, *words in lines)  # somebody times: nothing moves
+                if not (self._held or still):
+                    self._safely(partial(self.draw, lines))
+                    self._drawn = lines
 
     def _safely(self, draw: Callable[[], None]) -> None:
         """What only shows must not end a session: a screen that cannot show it is shown no more."""
@@ -133,6 +138,7 @@ class Display:
         """No line of ours on the screen while pytest writes."""
         with self._lock:
             self._safely(self.clear)
+            self._drawn = []
             yield
 
     def finished(self, judgement: Judgement, ended: Ended) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from pytest_ftcompare import atomic
 
 EVERY = 0.2  # seconds between two reports of one process
+TIMED = "timing"  # told while a process has its device alone and its clock runs
 TOTAL = "total"  # the file with the number of cases and claims that were collected
 
 

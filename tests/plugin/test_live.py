@@ -6,6 +6,7 @@ import pty
 import re
 import subprocess
 import sys
+import threading
 
 import pytest
 from _pytest._io import TerminalWriter
@@ -71,8 +72,6 @@ def test_a_terminal_without_the_characters_gets_no_lines_and_ends_no_session(she
 
 
 def test_no_lines_where_there_are_no_cases(shell):
-    import threading
-
     shell.pytester.makepyfile(test_quick="import threading\ndef test_other(): assert threading.active_count() == 1")
     before = threading.active_count()
     result = shell.pytester.runpytest_subprocess("-p", "pytest_ftcompare.plugin")
@@ -110,6 +109,20 @@ def test_a_log_gets_a_plain_line_now_and_then(tmp_path, monkeypatch):
     assert reporter._tw._file.getvalue() == (
         "..\nftcompare: 2 of 5 done, 1 failed; 0 s, about 2 min left. At work: lora-cola seed\n  1 evaluating\n"
     )
+
+
+def test_nothing_moves_on_the_screen_while_somebody_times(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(live.Plain, "every", 0.01)
+    monkeypatch.setattr(live.Plain, "draw", lambda self, lines: drawn.append(lines))
+    Told(tmp_path, "gw0").about("case")("timing")
+    plain = live.Plain(Reporter(), live.Progress(tmp_path, workers=1))
+    threading.Event().wait(0.3)
+    assert drawn == [[["case", "timing"]]]
+    Told(tmp_path, "gw0").about("case")("seed 1  evaluating")
+    threading.Event().wait(0.3)
+    plain.stop()
+    assert len(drawn) > 2
 
 
 def test_steps_that_follow_each_other_fast_are_not_each_written(tmp_path):
