@@ -117,10 +117,15 @@ def test_nothing_moves_on_the_screen_while_somebody_times(tmp_path, monkeypatch)
     monkeypatch.setattr(live.Plain, "draw", lambda self, lines: drawn.append(lines))
     Told(tmp_path, "gw0").about("case")("timing")
     plain = live.Plain(Reporter(), live.Progress(tmp_path, workers=1))
-    threading.Event().wait(0.3)
+    while not drawn:
+        threading.Event().wait(0.01)
+    threading.Event().wait(0.2)
     assert drawn == [[["case", "timing"]]]
     Told(tmp_path, "gw0").about("case")("seed 1  evaluating")
-    threading.Event().wait(0.3)
+    for _ in range(1000):
+        if len(drawn) > 2:
+            break
+        threading.Event().wait(0.01)
     plain.stop()
     assert len(drawn) > 2
 
