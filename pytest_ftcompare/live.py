@@ -10,7 +10,6 @@ import os
 import sys
 import textwrap
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -25,45 +24,13 @@ from rich.text import Text
 
 from pytest_ftcompare.compare.claim import Judgement as ClaimJudgement
 from pytest_ftcompare.compare.verdict import Judgement
+from pytest_ftcompare.progress import Progress
 from pytest_ftcompare.session import Ended
-from pytest_ftcompare.told import EVERY, TIMED, at_work, duration, total
+from pytest_ftcompare.told import EVERY, TIMED, at_work
 
 PERIOD = 60.0  # seconds between two plain lines
 BAR = 24  # columns
 WIDTH = 80  # of plain lines
-
-
-class Progress:
-    """How far the suites are: cases and claims that ended, those that failed, and about how long the rest takes."""
-
-    def __init__(self, folder: Path, workers: int) -> None:
-        self.folder, self.workers = folder, workers
-        self._began = time.monotonic()
-        self._ended = self._failed = 0
-        self._seconds = 0.0
-
-    def add(self, seconds: float, *, failed: bool) -> None:
-        """A case or a claim has ended, after so many seconds."""
-        self._ended += 1
-        self._failed += failed
-        self._seconds += seconds
-
-    @property
-    def total(self) -> int:
-        return max(total(self.folder), self._ended)
-
-    @property
-    def share(self) -> float:
-        return self._ended / self.total if self.total else 0.0
-
-    def __str__(self) -> str:
-        failed = f", {self._failed} failed" if self._failed else ""
-        spent = duration(time.monotonic() - self._began)
-        left = ""
-        if self._ended and self.total > self._ended:  # they take as long as those before, on average
-            each = self._seconds / self._ended / self.workers
-            left = f", about {duration(each * (self.total - self._ended))} left"
-        return f"{self._ended} of {self.total} done{failed}; {spent}{left}"
 
 
 def _uncapture(reporter: pytest.TerminalReporter) -> ExitStack:

@@ -22,6 +22,7 @@ from pytest_ftcompare.options import SETTINGS
 from pytest_ftcompare.report.failure import wrapped
 from pytest_ftcompare.report.plan import plan_lines
 from pytest_ftcompare.report.terminal import lines
+from pytest_ftcompare.run_key import Key, make_key
 from pytest_ftcompare.runs import FINISHED, RUN, Run
 from pytest_ftcompare.session import SESSION, Session
 from pytest_ftcompare.told import Told, forget, total
@@ -228,8 +229,8 @@ def _start(config: pytest.Config) -> Run:
         return runs.start(None)
 
 
-def _key(config: pytest.Config) -> runs.Key:
-    return runs.make_key(config.stash[SETTINGS], config.rootpath, benchmarks=benchmarks.wanted(config))
+def _key(config: pytest.Config) -> Key:
+    return make_key(config.stash[SETTINGS], config.rootpath, benchmarks=benchmarks.wanted(config))
 
 
 @pytest.hookimpl(tryfirst=True)  # before a worker tells the controller that it has collected

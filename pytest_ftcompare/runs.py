@@ -7,13 +7,10 @@ is resumed only by a run with the same.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import platform
 import shutil
 import tempfile
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -23,20 +20,13 @@ from typing import Any
 import pytest
 from filelock import FileLock, Timeout
 
-import pytest_ftcompare
 from pytest_ftcompare import atomic
 from pytest_ftcompare.kept import RESULTS, count_earlier, make_earlier
-from pytest_ftcompare.measure import device, host, nvml
-from pytest_ftcompare.options import Settings
-from pytest_ftcompare.versions import installed
+from pytest_ftcompare.run_key import DIGESTS, Key
 
 KEPT = 3  # folders of dead runs that are kept, the latest
 KEY = "run.json"
-DIGESTS = ("code", "project", "baselines' content", "hub's content")
-PROJECT = frozenset({".py", ".toml", ".ini", ".cfg", ".jsonl", ".csv"})  # of files that decide what a project's cases are
 SHORT = 80  # characters of two values that are told
-Key = Mapping[str, str]
-OPTIONS = ("profile", "hub", "baselines", "update", "new_only", "seeds", "budget", "strict", "threads", "device", "window")
 
 
 class ResumeError(ValueError):
@@ -153,57 +143,6 @@ def _left(cache: Path) -> list[tuple[FileLock, Path]]:
             continue
         found.append((lock, folder))
     return found
-
-
-def make_key(settings: Settings, root: Path, *, benchmarks: bool) -> dict[str, str]:
-    """What the results of a run depend on besides their cases, by name: options, machine, versions, code, data, as digests.
-
-    `root` is the project's folder, whose code and data count; `benchmarks` says whether cases are timed.
-    """
-    package = Path(pytest_ftcompare.__file__).parent
-    methods = [file for entry in pytest_ftcompare.__path__ for file in Path(entry, "methods").rglob("*.py")]
-    own = [file for file in settings.own.methods.values() if file.is_file()]
-    gpus = device.visible(os.environ, device.count_gpus) if settings.device != "cpu" else []
-    return {
-        **{name: str(getattr(settings, name)) for name in OPTIONS},
-        "benchmarks": "on" if benchmarks else "off",
-        "machine": f"{host.processor()}, Python {platform.python_version()}",
-        "gpus": f"{len(gpus)}, driver {nvml.driver()}" if gpus else "none",
-        "code": _digest({*_files(package), *methods, *own}),
-        "project": _digest(_files(root, PROJECT)),
-        "baselines' content": _digest(settings.baselines.rglob("*.json")),
-        "hub's content": _listed(settings.hub) if settings.hub is not None else "none",
-        **installed(),
-    }
-
-
-def _files(root: Path, suffixes: Collection[str] = ()) -> Iterator[Path]:
-    """The files below a folder, of these endings or all; not what is hidden, another environment's or compiled."""
-    for at, folders, files in os.walk(root):
-        if "pyvenv.cfg" in files:
-            folders.clear()
-            continue
-        folders[:] = [one for one in folders if not one.startswith((".", "__pycache__"))]
-        yield from (Path(at, one) for one in files if not suffixes or Path(one).suffix in suffixes)
-
-
-def _digest(files: Iterable[Path]) -> str:
-    content = hashlib.sha256()
-    for file in sorted(files):
-        content.update(str(file).encode(errors="surrogateescape"))
-        with suppress(OSError):  # gone, or not ours to read: its name counts
-            content.update(file.read_bytes())
-    return content.hexdigest()[:12]
-
-
-def _listed(folder: Path) -> str:
-    """A digest of names, sizes and times: models are too large to be read for this."""
-    content = hashlib.sha256()
-    for file in sorted(_files(folder)):
-        with suppress(OSError):
-            found = file.stat()
-            content.update(f"{file} {found.st_size} {found.st_mtime_ns}\n".encode(errors="surrogateescape"))
-    return content.hexdigest()[:12]
 
 
 RUN = pytest.StashKey[Run]()

@@ -39,6 +39,11 @@ LAZY = (
     "evidence.py",
     "kept.py",
     "session.py",
+    "runs.py",
+    "run_key.py",
+    "reports.py",
+    "told.py",
+    "progress.py",
     "hub.py",
     "live.py",
 )

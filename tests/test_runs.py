@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from pytest_ftcompare import runs
+from pytest_ftcompare import run_key, runs
 from pytest_ftcompare.runs import ResumeError, begin, resume, start
 
 KEY = {"torch": "2.13.0", "code": "a" * 12}
@@ -121,15 +121,15 @@ def test_a_key_holds_what_results_depend_on(tmp_path, monkeypatch):
     from pytest_ftcompare.own import Own
     from pytest_ftcompare.profiles import PROFILES
 
-    names = dict.fromkeys((*runs.OPTIONS,), None) | {"own": Own(), "profile": PROFILES["pocket"], "device": "cpu"}
+    names = dict.fromkeys((*run_key.OPTIONS,), None) | {"own": Own(), "profile": PROFILES["pocket"], "device": "cpu"}
     settings = SimpleNamespace(**names | {"baselines": tmp_path / "baselines", "hub": tmp_path / "hub"})
     (tmp_path / "baselines").mkdir()
     (tmp_path / "hub").mkdir()
 
     def moved(change):
-        before = runs.make_key(settings, tmp_path, benchmarks=True)
+        before = run_key.make_key(settings, tmp_path, benchmarks=True)
         change()
-        after = runs.make_key(settings, tmp_path, benchmarks=True)
+        after = run_key.make_key(settings, tmp_path, benchmarks=True)
         return {name for name in before if before[name] != after[name]}
 
     assert moved(lambda: None) == set()

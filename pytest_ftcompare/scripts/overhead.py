@@ -33,7 +33,8 @@ from pytest_ftcompare.experiment.quiet import quiet
 from pytest_ftcompare.experiment.setting import Setting
 from pytest_ftcompare.experiment.train import Training
 from pytest_ftcompare.experiment.trial import Trial
-from pytest_ftcompare.live import Live, Progress
+from pytest_ftcompare.live import Live
+from pytest_ftcompare.progress import Progress
 from pytest_ftcompare.told import Told
 
 TASK, SHOTS = "pocket_mnli", 8

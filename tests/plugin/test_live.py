@@ -14,6 +14,7 @@ from results import make_result
 
 from pytest_ftcompare import live
 from pytest_ftcompare.compare.verdict import without_baseline
+from pytest_ftcompare.progress import Progress
 from pytest_ftcompare.session import Ended
 from pytest_ftcompare.told import Told, at_work, duration
 
@@ -96,7 +97,7 @@ def ended(seconds, *, passed=True):
 def test_a_log_gets_a_plain_line_now_and_then(tmp_path, monkeypatch):
     monkeypatch.setattr(live.Plain, "every", 3600.0)
     reporter, told = Reporter(), Told(tmp_path, "gw0")
-    plain = live.Plain(reporter, live.Progress(tmp_path, workers=2))
+    plain = live.Plain(reporter, Progress(tmp_path, workers=2))
     told.total(5)
     reporter._tw.write("..")  # of tests that are no cases
     plain.finished(without_baseline(make_result([0.5])), ended(120.0))
@@ -116,7 +117,7 @@ def test_nothing_moves_on_the_screen_while_somebody_times(tmp_path, monkeypatch)
     monkeypatch.setattr(live.Plain, "every", 0.01)
     monkeypatch.setattr(live.Plain, "draw", lambda self, lines: drawn.append(lines))
     Told(tmp_path, "gw0").about("case")("timing")
-    plain = live.Plain(Reporter(), live.Progress(tmp_path, workers=1))
+    plain = live.Plain(Reporter(), Progress(tmp_path, workers=1))
     while not drawn:
         threading.Event().wait(0.01)
     threading.Event().wait(0.2)
