@@ -30,7 +30,7 @@ from pytest_ftcompare.told import EVERY, TIMED, at_work
 
 PERIOD = 60.0  # seconds between two plain lines
 BAR = 24  # columns
-WIDTH = 80  # of plain lines
+WIDTH = 80  # of plain lines, and of a terminal that does not know its own
 
 
 def _uncapture(reporter: pytest.TerminalReporter) -> ExitStack:
@@ -131,6 +131,11 @@ class Display:
             self._uncaptured.close()
 
 
+def _columns(descriptor: int) -> int:
+    """How wide a terminal is, WIDTH where it does not know; rich would ask descriptors that are captured."""
+    return os.get_terminal_size(descriptor).columns or WIDTH
+
+
 class Live(Display):
     """On a terminal: one line for each process that trains, and the suites' progress."""
 
@@ -148,7 +153,7 @@ class Live(Display):
                 terminal.line()
             console = Console(
                 file=terminal._file,
-                width=os.get_terminal_size(terminal._file.fileno()).columns,  # rich would ask descriptors that are captured
+                width=_columns(terminal._file.fileno()),
                 force_terminal=True,
                 no_color=not terminal.hasmarkup,
                 highlight=False,

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from pytest_ftcompare import benchmarks, cases, claims, options, parametrize, reports, runs, stale
+from pytest_ftcompare.collector import Collector, show
 from pytest_ftcompare.compare import baseline
 from pytest_ftcompare.item import CARRIED, TOLD
-from pytest_ftcompare.live import LIVE, make_display
+from pytest_ftcompare.live import LIVE
 from pytest_ftcompare.machine import Machine
 from pytest_ftcompare.measure import device, host
 from pytest_ftcompare.options import SETTINGS
@@ -25,10 +26,9 @@ from pytest_ftcompare.report.terminal import lines
 from pytest_ftcompare.run_key import Key, make_key
 from pytest_ftcompare.runs import FINISHED, RUN, Run
 from pytest_ftcompare.session import SESSION, Session
-from pytest_ftcompare.told import Told, forget, total
+from pytest_ftcompare.told import Told
 
 MACHINE = pytest.StashKey[Machine]()
-SUITES = pytest.StashKey[stale.Suites]()
 
 
 # Of a session that ran what it was to run; others leave their results to be gone on with.
@@ -62,7 +62,7 @@ def pytest_configure(config: pytest.Config) -> None:
                 raise pytest.UsageError("--update-baselines takes time, too: expected pytest-benchmark, on, not disabled")
         if settings.baselines.is_dir():
             baseline.recover(settings.baselines)
-    config.stash[SUITES] = {}
+    config.stash[stale.SUITES] = {}
     if not _is_worker(config):
         config.stash[SESSION] = Session(settings.baselines, settings.update or settings.new_only, settings.new_only)
 
@@ -92,7 +92,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "gate" in metafunc.fixturenames and metafunc.definition.get_closest_marker("ftcompare"):
         settings = metafunc.config.stash[SETTINGS]
         found = parametrize.cases(metafunc, settings.profile)
-        stale.note(metafunc.config.stash[SUITES], metafunc, found, settings.own.profiles.values())
+        stale.note(metafunc.config.stash[stale.SUITES], metafunc, found, settings.own.profiles.values())
         metafunc.parametrize("gate", found, ids=[one.id for one in found], indirect=True)
 
 
@@ -141,65 +141,6 @@ def pytest_runtest_makereport(
     return report
 
 
-class Collector:
-    """Controller side: takes in what reports carry, keeps the live lines out of pytest's way."""
-
-    def __init__(self, config: pytest.Config, session: Session) -> None:
-        self.config, self.session = config, session
-
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None]:
-        text = getattr(report, cases.REPORT, None)
-        live = self.config.stash.get(LIVE, None)
-        if text is not None and report.when == "call":
-            judgement = self.session.add(text, report)
-            if live is not None:
-                live.finished(judgement, self.session.ended[judgement.suite, judgement.id])
-        claimed = getattr(report, claims.REPORT, None)
-        if claimed is not None and report.when == "call":
-            about = self.session.add_claim(claimed, report)
-            if live is not None:
-                live.claimed(about, self.session.ended[about.suite, about.name])
-        if live is None:
-            return (yield)
-        with live.paused():
-            return (yield)
-
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_logstart(self) -> Generator[None]:
-        live = self.config.stash.get(LIVE, None)
-        if live is None:
-            return (yield)
-        with live.paused():
-            return (yield)
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_xdist_node_collection_finished(self) -> None:
-        _show(self.config)
-
-    def pytest_enter_pdb(self) -> None:
-        if (live := self.config.stash.get(LIVE, None)) is not None:
-            live.hold(held=True)
-
-    def pytest_leave_pdb(self) -> None:
-        if (live := self.config.stash.get(LIVE, None)) is not None:
-            live.hold(held=False)
-
-    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        self.session.half_collected |= report.failed
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_testnodedown(self, node: Any) -> None:
-        """Under xdist: what a worker knows of the suites; one that crashed says nothing, and is at nothing any more."""
-        forget(self.config.stash[RUN].folder, node.gateway.id)
-        stale.join(self.config.stash[SUITES], getattr(node, "workeroutput", {}).get("ftcompare_suites", {}))
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        # -x stops with exceptions of pytest's and xdist's own that derive from Ctrl-C's: those do not abandon an update.
-        self.session.interrupted |= excinfo.type is KeyboardInterrupt or isinstance(excinfo.value, pytest.exit.Exception)
-
-
 def pytest_sessionstart(session: pytest.Session) -> None:
     config = session.config
     if SESSION not in config.stash:
@@ -240,14 +181,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if count and not config.option.collectonly:
         runs.begin(config.stash[TOLD].folder, lambda: _key(config))
         config.stash[TOLD].total(count)
-        _show(config)
-
-
-def _show(config: pytest.Config) -> None:
-    """Start the live lines, where there are cases to tell of: on the controller, or where there are no workers."""
-    wanted = RUN in config.stash and LIVE not in config.stash and total(config.stash[RUN].folder) > 0
-    if wanted and (display := make_display(config, config.stash[RUN].folder)) is not None:
-        config.stash[LIVE] = display
+        show(config)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -262,14 +196,14 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if (live := config.stash.get(LIVE, None)) is not None:
         live.stop()
     if SESSION not in config.stash:
-        vars(config)["workeroutput"]["ftcompare_suites"] = stale.to_plain(config.stash[SUITES])
+        vars(config)["workeroutput"]["ftcompare_suites"] = stale.to_plain(config.stash[stale.SUITES])
         return
     config.stash[FINISHED] = session.exitstatus in ENDS and not (session.shouldstop or session.shouldfail)
     run = config.stash[SESSION]
     if not run.half_collected and not any("::" in one for one in config.args):  # of a test or class: its file may have others
         skipped = config.getini("norecursedirs")
         alone = partial(stale.alone, root=config.rootpath, skipped=skipped)
-        run.stale = stale.find(run.baselines, config.stash[SUITES], run.ran, alone)
+        run.stale = stale.find(run.baselines, config.stash[stale.SUITES], run.ran, alone)
         run.stale += claims.stale(run.claims, run.tables, run.baselines)
     if run.findings:
         config.hook.pytest_runtest_logreport(report=_whole(run.findings))

@@ -43,6 +43,7 @@ class Suite:
 
 
 Suites = dict[str, Suite]
+SUITES = pytest.StashKey[Suites]()
 
 
 def note(suites: Suites, metafunc: pytest.Metafunc, cases: Sequence[Case], profiles: Iterable[Profile]) -> None:

@@ -40,6 +40,7 @@ LAZY = (
     "kept.py",
     "session.py",
     "runs.py",
+    "collector.py",
     "run_key.py",
     "reports.py",
     "told.py",

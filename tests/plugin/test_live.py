@@ -57,12 +57,12 @@ def test_no_lines_where_pytest_was_asked_for_something_else(shell, option):
     assert "of 1 done" not in on_a_terminal(option)
 
 
-@pytest.mark.parametrize("columns", [40, 300])
+@pytest.mark.parametrize("columns", [0, 40, 300])
 def test_no_line_is_wider_than_the_terminal(shell, columns):
     text = on_a_terminal(columns=columns)
     frames = re.findall(r"\x1b\[2m  full[^\n]*", text)
     assert frames
-    assert max(len(re.sub(r"\x1b\[[\d;?]*[A-Za-z]|\r", "", one)) for one in frames) <= columns
+    assert max(len(re.sub(r"\x1b\[[\d;?]*[A-Za-z]|\r", "", one)) for one in frames) <= (columns or 80)
     assert ("full-pocket_s…" in text) is (columns == 40)
 
 

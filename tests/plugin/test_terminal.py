@@ -6,8 +6,6 @@ import re
 import subprocess
 import sys
 
-import pytest
-
 
 def screen_of(master):
     """All that was written to a terminal until its programs ended."""
@@ -33,20 +31,6 @@ def test_the_summary_fits_eighty_columns(shell):
 def test_verbose_shows_the_verdict_as_the_tests_word(shell):
     shell.update()
     shell.run("-v").stdout.fnmatch_lines(["*test_quick*SAME*"])
-
-
-@pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["without xdist", "n2"])
-def test_on_a_terminal_each_case_has_a_line_while_it_trains_and_one_that_stays(shell, workers):
-    shell.suite(shots=(16,), extra="options={'epochs': 10}, outcome=False")
-    master, slave = pty.openpty()
-    command = [sys.executable, "-m", "pytest", "-p", "pytest_ftcompare.plugin", *workers]
-    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "80"}
-    running = subprocess.Popen(command, cwd=shell.pytester.path, stdin=slave, stdout=slave, stderr=slave, env=environment)
-    os.close(slave)
-    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen_of(master))
-    running.wait()
-    assert re.search(r"full-pocket_sst-opt-0\.4m-n16-epochs=10  (loading|seed 0  step \d+/\d+  loss)", text)
-    assert re.search(r"  new +full-pocket_sst-opt-0\.4m-n16-epochs=10  \(1 seed, [\d.]+ s\)", text)
 
 
 def test_on_a_terminal_a_session_without_cases_looks_as_ever(pytester):
