@@ -22,6 +22,7 @@ STARTED = pytest.StashKey[tuple[datetime, float]]()
 DELIVERED = pytest.StashKey[list[tuple[str, bool]]]()  # a sentence for each thing that was to be written, and whether it was
 
 
+@pytest.hookimpl(trylast=True)  # when the plugin has read the options
 def pytest_configure(config: pytest.Config) -> None:
     if SESSION not in config.stash or config.option.collectonly:
         return
