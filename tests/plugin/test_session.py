@@ -13,7 +13,7 @@ def test_cases(gate):
 """
 CANNED = """
 from dataclasses import replace
-from pytest_ftcompare import gate
+from pytest_ftcompare import cases, gate
 from pytest_ftcompare.compare.statistics import Comparison
 from pytest_ftcompare.compare.verdict import Judgement
 from pytest_ftcompare.result import Result
@@ -26,7 +26,7 @@ def canned(case, settings, bench, judged):
     result = Result(case.id, case.suite, case.identity(), "f", {{}}, {{}}, {{}}, {{}}, {{}})
     return gate.Held(Judgement(case.id, case.suite, "same", 3, [comparison]), result, "cpu")
 
-gate.run_case = canned
+cases.run_case = canned
 """
 
 
