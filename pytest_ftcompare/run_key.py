@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import platform
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
 
 import pytest_ftcompare
 from pytest_ftcompare.measure import device, host, nvml
 from pytest_ftcompare.options import Settings
-from pytest_ftcompare.versions import installed
+from pytest_ftcompare.versions import PACKAGES
 
 Key = Mapping[str, str]
 OPTIONS = ("profile", "hub", "baselines", "update", "new_only", "seeds", "budget", "strict", "threads", "device", "window")
@@ -38,8 +42,32 @@ def make_key(settings: Settings, root: Path, *, benchmarks: bool) -> dict[str, s
         "project": _digest(_files(root, PROJECT)),
         "baselines' content": _digest(settings.baselines.rglob("*.json")),
         "hub's content": _listed(settings.hub) if settings.hub is not None else "none",
-        **installed(),
+        **_installed(),
     }
+
+
+def _installed() -> dict[str, str]:
+    """Each library's version with its local part and, where it was not installed from an index, what it was installed from:
+    the digest of an editable checkout's files, or the commit."""
+    found = {}
+    for name in PACKAGES:
+        try:
+            there = distribution(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+            continue
+        found[name] = there.version + _origin(json.loads(there.read_text("direct_url.json") or "{}"))
+    return found
+
+
+def _origin(origin: dict[str, Any]) -> str:
+    """What pip wrote of where a library came from: https://packaging.python.org/specifications/direct-url/."""
+    if "vcs_info" in origin:
+        return f" at {origin['vcs_info'].get('commit_id', 'unknown')}"
+    folder = Path(urlparse(origin.get("url", "")).path)
+    if not origin.get("dir_info", {}).get("editable") or not folder.is_dir():
+        return ""
+    return f" edited {_digest(_files(folder, {'.py'}))}"
 
 
 def _files(root: Path, suffixes: Collection[str] = ()) -> Iterator[Path]:

@@ -117,7 +117,6 @@ def test_a_lock_without_a_folder_goes(tmp_path):
 
 
 def test_a_key_holds_what_results_depend_on(tmp_path, monkeypatch):
-    from pytest_ftcompare import versions
     from pytest_ftcompare.own import Own
     from pytest_ftcompare.profiles import PROFILES
 
@@ -144,7 +143,7 @@ def test_a_key_holds_what_results_depend_on(tmp_path, monkeypatch):
         version="0.22.0.dev0",
         read_text=lambda _: json.dumps({"url": checkout.as_uri(), "dir_info": {"editable": True}}),
     )
-    monkeypatch.setattr(versions, "distribution", lambda _: distribution)
+    monkeypatch.setattr(run_key, "distribution", lambda _: distribution)
     assert "peft" in moved(lambda: (checkout / "peft.py").write_text("fixed = True"))
 
 
