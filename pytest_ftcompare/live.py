@@ -1,7 +1,7 @@
 """Progress while cases train, below what pytest has written: a line for each process, one for the suites.
 
-On a terminal that moves its cursor the lines are drawn anew; elsewhere, in a log, a plain line comes now and then. With -q, -v
-or -s pytest says something else, and nothing is added.
+On a terminal that moves its cursor the lines are drawn anew; elsewhere, in a log, a plain line comes now and then. With -q, -v,
+-s, --pdb, --trace or log_cli pytest says something else, and nothing is added.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ WIDTH = 80  # of plain lines, and of a terminal that does not know its own
 def _uncapture(reporter: pytest.TerminalReporter) -> ExitStack:
     """Let the reporter write to a descriptor of its own until this is closed.
 
-    pytest captures by turning descriptor 1 to a file while a test runs, which is when there is something to draw. Now, at the
-    start of a session, it is the terminal's.
+    pytest captures by turning descriptor 1 to a file while a test runs, which is when there is something to draw. Now, between
+    collecting and the first test, it is the terminal's.
     """
     stack, terminal = ExitStack(), reporter._tw
     usual = terminal._file
@@ -63,6 +63,7 @@ class Display:
         self._uncaptured = _uncapture(reporter)
         self._lock = threading.RLock()
         self._stopping = threading.Event()
+        self._shows = True  # until the screen turns out not to
         self._held = False  # somebody debugs: the screen is theirs
         self._drawn: list[list[str]] = []
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -80,10 +81,10 @@ class Display:
     def _safely(self, draw: Callable[[], None]) -> None:
         """What only shows must not end a session: a screen that cannot show it is shown no more."""
         try:
-            draw()
+            if self._shows:
+                draw()
         except (OSError, ValueError):  # gone, or without the characters
-            self._stopping.set()
-            self.clear = lambda: None  # type: ignore[method-assign]
+            self._shows = False
 
     def hold(self, *, held: bool) -> None:
         """Leave the screen alone for as long as somebody debugs."""
@@ -140,7 +141,6 @@ class Live(Display):
     """On a terminal: one line for each process that trains, and the suites' progress."""
 
     words = True
-
     _live: RichLive | None = None
 
     def draw(self, lines: list[list[str]]) -> None:

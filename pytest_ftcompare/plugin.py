@@ -29,8 +29,6 @@ from pytest_ftcompare.session import SESSION, Session
 from pytest_ftcompare.told import Told
 
 MACHINE = pytest.StashKey[Machine]()
-
-
 # Of a session that ran what it was to run; others leave their results to be gone on with.
 ENDS = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED)
 
