@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-import textwrap
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -25,12 +24,12 @@ from rich.text import Text
 from pytest_ftcompare.compare.claim import Judgement as ClaimJudgement
 from pytest_ftcompare.compare.verdict import Judgement
 from pytest_ftcompare.progress import Progress
+from pytest_ftcompare.report.wrapping import WIDTH, wrapped
 from pytest_ftcompare.session import Ended
 from pytest_ftcompare.told import EVERY, TIMED, at_work
 
 PERIOD = 60.0  # seconds between two plain lines
 BAR = 24  # columns
-WIDTH = 80  # of plain lines, and of a terminal that does not know its own
 
 
 def _uncapture(reporter: pytest.TerminalReporter) -> ExitStack:
@@ -202,9 +201,7 @@ class Plain(Display):
         at = "; ".join(" ".join(one) for one in lines)
         if self.reporter._tw.width_of_current_line:  # letters of tests
             self.reporter._tw.line()
-        for line in textwrap.wrap(
-            f"ftcompare: {self.progress}. At work: {at}", WIDTH, subsequent_indent="  ", break_on_hyphens=False
-        ):
+        for line in wrapped(f"ftcompare: {self.progress}. At work: {at}"):
             self.reporter.write_line(line)
 
 

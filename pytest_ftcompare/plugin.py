@@ -20,9 +20,9 @@ from pytest_ftcompare.live import LIVE
 from pytest_ftcompare.machine import Machine
 from pytest_ftcompare.measure import device, host
 from pytest_ftcompare.options import SETTINGS
-from pytest_ftcompare.report.failure import wrapped
 from pytest_ftcompare.report.plan import plan_lines
 from pytest_ftcompare.report.terminal import lines
+from pytest_ftcompare.report.wrapping import fitted, wrapped
 from pytest_ftcompare.run_key import Key, make_key
 from pytest_ftcompare.runs import FINISHED, RUN, Run
 from pytest_ftcompare.session import SESSION, Session
@@ -233,7 +233,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if SESSION in config.stash and (config.stash[SESSION].judgements or config.stash[SESSION].claims):
         terminalreporter.section("ftcompare", "=")
         for text, markup in lines(config.stash[SESSION], config.stash[SETTINGS]):
-            terminalreporter.write_line(text, **markup)
+            for line in fitted(text, terminalreporter._tw.fullwidth):
+                terminalreporter.write_line(line, **markup)
     if RUN in config.stash and not config.stash.get(FINISHED, False) and (left := config.stash[RUN].left):
         count = f"{left} case{'s' * (left != 1)}"
         terminalreporter.write_line(f"{count} finished: --ftcompare-resume goes on from there.", yellow=True)

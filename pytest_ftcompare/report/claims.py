@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pytest_ftcompare.compare import baseline
 from pytest_ftcompare.compare.claim import FAILING, OUTCOMES, Judgement, Record
-from pytest_ftcompare.report.failure import wrapped
+from pytest_ftcompare.report.wrapping import wrapped
 
 Line = tuple[str, dict[str, bool]]
 SHOWN = 4  # cases of a claim that are named one by one

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator
 
 from pytest_ftcompare.compare.statistics import Comparison
 from pytest_ftcompare.compare.verdict import Judgement
 from pytest_ftcompare.report import cost
+from pytest_ftcompare.report.wrapping import wrapped
 
 MEANING = {
     "worse": "its outcome got worse",
@@ -15,7 +15,6 @@ MEANING = {
     "new": "it has no baseline yet",
     "invalid": "it cannot be judged",
 }
-WIDTH = 80
 NAMES = {"accuracy": "accuracy", "accuracy_ood": "accuracy out of domain"}
 
 
@@ -25,12 +24,6 @@ def change(one: Comparison) -> str:
         f"{NAMES[one.metric]} {one.base:.1%} -> {one.new:.1%}: {100 * one.delta:+.1f} pt "
         f"± {100 * one.error:.1f} (p={one.p:.2g}, {one.seeds} seed{'s' * (one.seeds != 1)})"
     )
-
-
-def wrapped(text: str) -> list[str]:
-    """A sentence over as many lines of `WIDTH` as it takes, the later ones further in."""
-    indent = text[: len(text) - len(text.lstrip())]
-    return textwrap.wrap(text, WIDTH, subsequent_indent=f"{indent}  ", break_on_hyphens=False)
 
 
 def explain(judgement: Judgement, nodeid: str, options: str = "") -> Iterator[str]:

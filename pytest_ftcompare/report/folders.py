@@ -10,9 +10,9 @@ from pytest_ftcompare.compare.imported import is_imported
 from pytest_ftcompare.compare.overall import Overall
 from pytest_ftcompare.compare.single import EVIDENCE
 from pytest_ftcompare.compare.verdict import Judgement
-from pytest_ftcompare.report.failure import wrapped
 from pytest_ftcompare.report.terminal import changes, counts, moved, rank
 from pytest_ftcompare.report.together import together
+from pytest_ftcompare.report.wrapping import wrapped
 
 NAME = 37  # columns for a case; all columns together are 80
 FEW = 5  # cases of one folder that are listed by name

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
+from pytest_ftcompare.report.wrapping import WIDTH
+
 if TYPE_CHECKING:
     from pytest_ftcompare.measure.plan import Plan
 
-WIDTH = 80
 NAME = 21  # of the longest method's name, and a space
 COLUMNS = ("trains", "weights", "grad.", "optim.", "activ.", "peak")
 

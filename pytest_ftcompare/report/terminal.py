@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 from pytest_ftcompare.compare.audit_suite import budgets
 from pytest_ftcompare.compare.verdict import FAILING, IDENTICAL, WORST_FIRST, Judgement
 from pytest_ftcompare.report import claims, cost, update
-from pytest_ftcompare.report.failure import change, wrapped
+from pytest_ftcompare.report.failure import change
 from pytest_ftcompare.report.together import together
+from pytest_ftcompare.report.wrapping import wrapped
 
 if TYPE_CHECKING:  # options import pytest, which comparing two folders does without
     from pytest_ftcompare.options import Settings

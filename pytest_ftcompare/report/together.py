@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pytest_ftcompare.compare.overall import Overall
-from pytest_ftcompare.report.failure import wrapped
+from pytest_ftcompare.report.wrapping import wrapped
 
 UNSURE = 2.0  # standard errors above which a pooled shift that decides nothing is told
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from pytest_ftcompare.compare.cost import METRICS
 from pytest_ftcompare.compare.verdict import Judgement
-from pytest_ftcompare.report.failure import NAMES, wrapped
+from pytest_ftcompare.report.failure import NAMES
+from pytest_ftcompare.report.wrapping import wrapped
 from pytest_ftcompare.result import Result
 
 if TYPE_CHECKING:  # a session knows pytest

@@ -6,6 +6,8 @@ import re
 import subprocess
 import sys
 
+import pytest
+
 
 def screen_of(master):
     """All that was written to a terminal until its programs ended."""
@@ -20,12 +22,14 @@ def screen_of(master):
     return screen.decode()
 
 
-def test_the_summary_fits_eighty_columns(shell):
+@pytest.mark.parametrize("columns", [40, 80])
+def test_the_summary_fits_the_terminal(shell, monkeypatch, columns):
     shell.suite(methods=("full", "icl", "lora"))
     shell.update()
+    monkeypatch.setenv("COLUMNS", str(columns))
     lines = shell.run().stdout.lines
     start = next(number for number, line in enumerate(lines) if "= ftcompare =" in line)
-    assert max(map(len, lines[start:])) <= 80
+    assert max(map(len, lines[start:])) <= columns
 
 
 def test_verbose_shows_the_verdict_as_the_tests_word(shell):
