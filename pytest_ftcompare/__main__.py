@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -61,6 +62,7 @@ def compare(old: Path, new: Path, file: Path | None) -> int:
     """Print the comparison of two folders, and write it to `file`; what cannot be compared is a usage error of one sentence."""
     from pytest_ftcompare.compare import folders, suites
     from pytest_ftcompare.report.folders import lines
+    from pytest_ftcompare.report.wrapping import WIDTH, fitted
 
     try:
         pairs = folders.pairs(folders.read(old), folders.read(new))
@@ -68,8 +70,9 @@ def compare(old: Path, new: Path, file: Path | None) -> int:
         print(f"ERROR: {error}", file=sys.stderr)
         return USAGE
     overall = suites.compare_pairs(pairs.both)
+    columns = shutil.get_terminal_size((WIDTH, 0)).columns
     for line in lines(overall, pairs):
-        print(line)
+        print("\n".join(fitted(line, columns)))
     if file is not None:
         data = {
             "failed": overall.failed,

@@ -77,10 +77,10 @@ def summary(judgements: Sequence[Judgement]) -> Iterator[Line]:
         moved = one.before is not None and one.record is not None and one.before.outcome != one.record.outcome
         if one.verdict in ("changed", "noted") or (one.update and moved):
             yield f"{one.verdict}: {one.name}", {"bold": True}
-            yield from ((line, {}) for line in wrapped(f"  {_turn(one)}"))
+            yield f"  {_turn(one)}", {}
     for note, group in groupby(sorted(one.note for one in judgements if one.verdict == "untested")):
         count = len(list(group))
-        yield from ((line, {}) for line in wrapped(f"  {count} claim{'s' * (count != 1)} not tested: {note}"))
+        yield f"  {count} claim{'s' * (count != 1)} not tested: {note}", {}
     yield counts(judgements), {"bold": True, "red": failing(judgements)}
 
 

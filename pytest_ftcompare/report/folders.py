@@ -1,4 +1,7 @@
-"""Two folders of results, compared: a table with a line for each case, what moved, what the cases say together, 80 columns."""
+"""Two folders of results, compared: a table with a line for each case, what moved, what the cases say together.
+
+The table has 80 columns; sentences are whole, to be wrapped.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,6 @@ from pytest_ftcompare.compare.single import EVIDENCE
 from pytest_ftcompare.compare.verdict import Judgement
 from pytest_ftcompare.report.terminal import changes, counts, moved, rank
 from pytest_ftcompare.report.together import together
-from pytest_ftcompare.report.wrapping import wrapped
 
 NAME = 37  # columns for a case; all columns together are 80
 FEW = 5  # cases of one folder that are listed by name
@@ -35,9 +37,9 @@ def lines(overall: Overall, pairs: Pairs) -> Iterator[str]:
     for name, cases in (("old", pairs.only_old), ("new", pairs.only_new)):
         if cases:
             listed = ", ".join([*cases[:FEW], *(["..."] if len(cases) > FEW else [])])
-            yield from wrapped(f"Only in the {name} folder, not compared: {len(cases)} ({listed})")
+            yield f"Only in the {name} folder, not compared: {len(cases)} ({listed})"
     if any(is_imported(old) for old, _ in pairs.both):
-        yield from wrapped(ONE_RUN)
+        yield ONE_RUN
     yield from together(overall)
     yield counts(list(overall.judgements))
 

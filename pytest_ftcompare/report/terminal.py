@@ -1,6 +1,6 @@
 """The summary at the end of a session: tables of accuracy, worst first within, footnotes, and what to do next.
 
-A generator of (line, markup); readable without colour and within 80 columns.
+A generator of (line, markup); readable without colour. Tables have 80 columns; sentences are whole, to be wrapped.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from pytest_ftcompare.compare.verdict import FAILING, IDENTICAL, WORST_FIRST, Ju
 from pytest_ftcompare.report import claims, cost, update
 from pytest_ftcompare.report.failure import change
 from pytest_ftcompare.report.together import together
-from pytest_ftcompare.report.wrapping import wrapped
 
 if TYPE_CHECKING:  # options import pytest, which comparing two folders does without
     from pytest_ftcompare.options import Settings
@@ -39,11 +38,6 @@ def _setting(one: Judgement) -> str:
 
 def _score(mean: float, sd: float, seeds: int) -> str:
     return f"{100 * mean:5.1f}% ± {100 * sd:3.1f}" if seeds > 1 else f"{100 * mean:5.1f}%{'':6}"
-
-
-def _wrapped(text: str) -> Iterator[Line]:
-    for line in wrapped(text):
-        yield line, PLAIN
 
 
 def _row(one: Judgement) -> str:
@@ -73,13 +67,13 @@ def moved(judgements: list[Judgement]) -> Iterator[Line]:
         yield f"{one.verdict}: {one.id}", {"bold": True}
         for comparison in one.comparisons:
             if comparison.outcome in ("worse", "better"):
-                yield from _wrapped(f"  {change(comparison)}")
+                yield f"  {change(comparison)}", PLAIN
         for reading in cost.moved(one):
-            yield from _wrapped(f"  {cost.change(reading)}")
+            yield f"  {cost.change(reading)}", PLAIN
         if one.began and not one.signs:
             yield f"  where it left its baseline: {one.began}", PLAIN
         for sign in (one.signs or [note for note in one.notes if note != IDENTICAL])[:1]:
-            yield from _wrapped(f"  first sign: {sign}")
+            yield f"  first sign: {sign}", PLAIN
 
 
 def changes(judgements: list[Judgement]) -> Iterator[Line]:
@@ -93,7 +87,7 @@ def changes(judgements: list[Judgement]) -> Iterator[Line]:
         for text, count in sorted(counted.items()):
             yield f"  {text}" + (f"  ({count} of {len(judgements)} cases)" if count < len(judgements) else ""), PLAIN
         if several:
-            yield from _wrapped(f"  edited: {', '.join(code)}")
+            yield f"  edited: {', '.join(code)}", PLAIN
     elif any(one.comparisons for one in judgements):
         yield "Nothing changed in the environment since the baselines.", PLAIN
 
@@ -112,14 +106,14 @@ def _remedy(session: Session, settings: Settings) -> Iterator[Line]:
         if session.interrupted:
             yield "Interrupted: no baseline was written.", {"yellow": True}
         elif session.failure:
-            yield from ((line, {"red": True}) for line in wrapped(session.failure))
+            yield session.failure, {"red": True}
         else:
             count = len(session.written) + len(session.written_claims)
             yield f"{count} baselines written to {settings.baselines}: review git diff.", {"green": True}
             if untimed := session.untimed:
                 text = f"{len(untimed)} baselines hold no time, as every window was disturbed:"
                 again = f"update {', '.join(untimed)} again on a quiet machine."
-                yield from ((line, {"red": True}) for line in wrapped(f"{text} {again}"))
+                yield f"{text} {again}", {"red": True}
         if refused := [one for one in judgements if one.verdict == "invalid"]:
             yield f"{len(refused)} refused: their baselines stay as they were.", {"red": True}
     yield from update.stale(session)
@@ -143,19 +137,17 @@ def lines(session: Session, settings: Settings) -> Iterator[Line]:
     for suite, group in groupby(by_suite, key=lambda one: one.suite):
         if found := list(cost.table(list(group))):
             yield f"{suite}: what a method costs", PLAIN
-            for text in found:
-                yield from _wrapped(text) if text.startswith("  ") else [(text, PLAIN)]
+            yield from ((text, PLAIN) for text in found)
             yield "", PLAIN
     if notes := budgets(session.summaries):
-        for note in notes:
-            yield from _wrapped(note)
+        yield from ((note, PLAIN) for note in notes)
         yield "", PLAIN
     yield from moved([one for one in session.judgements if not update.replaced(session, one)])
     yield from update.written(session)
     yield from changes(session.judgements)
     yield from ((line, {"red": bool(session.findings)}) for line in together(session.overall))
     for finding in session.refused:
-        yield from ((line, {"red": True}) for line in wrapped(f"Audit: {finding.sentence}."))
+        yield f"Audit: {finding.sentence}.", {"red": True}
     if session.judgements:
         yield counts(session.judgements), {"bold": True}
     yield from claims.summary(session.claims)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pytest_ftcompare.compare.overall import Overall
-from pytest_ftcompare.report.wrapping import wrapped
 
 UNSURE = 2.0  # standard errors above which a pooled shift that decides nothing is told
 
@@ -14,8 +13,8 @@ def together(overall: Overall) -> Iterator[str]:
     """Gains, shifts that are not enough to tell, and what fails the whole."""
     for shift in overall.shifts:
         if shift.outcome == "better":
-            yield from wrapped(f"All cases together: better, {shift.sentence}.")
+            yield f"All cases together: better, {shift.sentence}."
         elif shift.outcome == "none" and abs(shift.z) > UNSURE:
-            yield from wrapped(f"All cases together, not enough to tell: {shift.sentence}.")
+            yield f"All cases together, not enough to tell: {shift.sentence}."
     for finding in overall.findings:
-        yield from wrapped(f"All cases together: {finding}.")
+        yield f"All cases together: {finding}."

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from pytest_ftcompare.compare.cost import METRICS
 from pytest_ftcompare.compare.verdict import Judgement
 from pytest_ftcompare.report.failure import NAMES
-from pytest_ftcompare.report.wrapping import wrapped
 from pytest_ftcompare.result import Result
 
 if TYPE_CHECKING:  # a session knows pytest
@@ -41,7 +40,7 @@ def written(session: Session) -> Iterator[Line]:
             old = None
         yield from ((f"  {name:{NAME}} {text}", {}) for name, text in _metrics(old, new))
         if judgement.signs and judgement.verdict != "invalid":
-            yield from ((line, {}) for line in wrapped(f"  first sign: {judgement.signs[0]}"))
+            yield f"  first sign: {judgement.signs[0]}", {}
     if len(still) > FEW:
         yield f"= {len(still)} cases as they were, bit for bit, their times within {STILL:.0%}", {}
 
@@ -53,7 +52,7 @@ def stale(session: Session) -> Iterator[Line]:
     count = len(session.stale)
     what = f"{count} stale baseline{'s' * (count != 1)}, of cases that no table has any more"
     remedy = "removed" if session.removed else "--update-baselines of the whole suite, when all of it passes, removes them"
-    yield from ((line, {"yellow": True}) for line in wrapped(f"{what}: {remedy}."))
+    yield f"{what}: {remedy}.", {"yellow": True}
     for path in session.stale:
         yield f"  {'- ' * session.removed}{path.relative_to(session.baselines)}", {}
 

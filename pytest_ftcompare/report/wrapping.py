@@ -1,4 +1,4 @@
-"""Sentences over as many lines as they take; rows made for 80 columns on a terminal that has fewer."""
+"""Sentences, and a table's rows on a terminal that is too narrow for them, over as many lines as they take."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import re
 import textwrap
 
 WIDTH = 80
-TOGETHER = re.compile(r"(?<=\S) (?=± |(pt|s|ms|MiB|seeds?)\b)|(?<=±) ")  # a mean and its spread, a number and its unit
+TOGETHER = re.compile(r"(?<=\S) (?=± |(pt|s|ms|min|MiB|seeds?)\b)|(?<=±) ")  # a mean and its spread, a number and its unit
 HARD = "\N{NO-BREAK SPACE}"
 
 
 def wrapped(text: str, width: int = WIDTH) -> list[str]:
     """A sentence over lines of `width`, the later ones further in; a longer word, such as a case's id, stays whole."""
     indent = text[: len(text) - len(text.lstrip())]
-    return textwrap.wrap(text, width, subsequent_indent=f"{indent}  ", break_on_hyphens=False, break_long_words=False)
+    hard = TOGETHER.sub(HARD, text)
+    lines = textwrap.wrap(hard, width, subsequent_indent=f"{indent}  ", break_on_hyphens=False, break_long_words=False)
+    return [line.replace(HARD, " ") for line in lines]
 
 
 def fitted(line: str, width: int) -> list[str]:
-    """A line of the summary as it is, or where the terminal is narrower over several, broken between columns."""
-    if width >= WIDTH or len(line) <= width:
+    """A line, a sentence or a table's row, as it is where it fits the terminal and 80 columns, or over several."""
+    width = min(width, WIDTH)
+    if len(line) <= width:
         return [line]
-    words = TOGETHER.sub(HARD, line.rstrip())
-    indent = words[: len(words) - len(words.lstrip())]
-    columns = re.sub(" {2,}", "  ", words.lstrip())
-    return [one.replace(HARD, " ") for one in wrapped(indent + columns, width)]
+    return wrapped(re.sub("(?<=\\S) {2,}", "  ", line), width)

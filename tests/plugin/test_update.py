@@ -110,7 +110,7 @@ def test_each_metric_that_moved_has_a_signed_line(suite):
             "  its baseline was of another experiment",
             "  accuracy                70.0 % (new, 8 seeds)",
             "  step                    2.500 yardsticks (new)",
-            "3 baselines written to *",
+            "3 baselines written to*",
         ]
     )
     start = next(number for number, line in enumerate(result.outlines) if "= ftcompare =" in line)

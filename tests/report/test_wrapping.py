@@ -21,6 +21,10 @@ def test_a_footnote_keeps_its_indent():
     assert fitted("  first sign: recipe lr 0.005 -> 0.05", 24) == ["  first sign: recipe lr", "    0.005 -> 0.05"]
 
 
+def test_a_sentence_has_at_most_eighty_columns_on_a_wide_terminal_too():
+    assert fitted("  note: " + "word " * 20, 300) == ["  note: " + "word " * 13 + "word", "    " + "word " * 5 + "word"]
+
+
 def test_lines_that_fit_and_empty_ones_stay_as_they_are():
     assert fitted("", 40) == [""]
     assert fitted("few_shot: pocket_cola       ", 40) == ["few_shot: pocket_cola       "]
