@@ -119,9 +119,9 @@ class Display:
 
     def _ended(self, word: str, name: str, how: str, ended: Ended) -> None:
         with self._lock:
-            self.progress.add(ended.seconds, failed=not ended.passed)
+            self.progress.add(ended.seconds, failed=ended.failed)
             self._safely(self.clear)
-            self.stay(word, f"{name}  ({how}{ended.seconds:.1f} s)", bad=not ended.passed)
+            self.stay(word, f"{name}  ({how}{ended.seconds:.1f} s)", bad=ended.failed)
 
     def stop(self) -> None:
         self._stopping.set()

@@ -43,7 +43,7 @@ class Ended:
 
     nodeid: str
     seconds: float
-    passed: bool
+    failed: bool
     identity: Json = field(default_factory=dict)
     device: str = ""
 
@@ -51,7 +51,7 @@ class Ended:
     def of(cls, report: pytest.TestReport, data: Json) -> Ended:
         """`data` is what the report carries; a case that an earlier run finished took its time then."""
         seconds = max(report.duration, data.get("seconds", 0.0))
-        return cls(report.nodeid, seconds, report.passed, data.get("identity", {}), data.get("device", ""))
+        return cls(report.nodeid, seconds, report.failed, data.get("identity", {}), data.get("device", ""))
 
 
 @dataclass

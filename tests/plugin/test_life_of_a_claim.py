@@ -146,6 +146,15 @@ def test_what_the_profile_has_no_case_of_is_skipped_with_the_reason(run):
     )
 
 
+def test_a_claim_that_is_skipped_does_not_fail_its_report(run):
+    run.update()
+    run.claims('Claim("a", "few-shot", "it is", "a paper", difference(Arm("quick", "vera"), FULL), at_least(0)),')
+    assert run.run("--ftcompare-report=report.json").ret == 0
+    document = json.loads((run.pytester.path / "report.json").read_text())
+    assert [(one["verdict"], one["failed"]) for one in document["claims"]] == [("untested", False)]
+    assert document["failed"] is False
+
+
 def test_without_a_clock_a_claim_about_time_is_skipped(run):
     run.claims('Claim("a", "few-shot", "it is", "a paper", Times("step", LORA, FULL), at_most(1)),')
     result = run.run("--benchmark-disable", "-rs", "test_stated.py")
