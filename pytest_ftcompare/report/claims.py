@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pytest_ftcompare.compare import baseline
 from pytest_ftcompare.compare.claim import FAILING, OUTCOMES, Judgement, Record
+from pytest_ftcompare.report.reasons import alike
 from pytest_ftcompare.report.wrapping import wrapped
 
 Line = tuple[str, dict[str, bool]]
@@ -78,8 +79,9 @@ def summary(judgements: Sequence[Judgement]) -> Iterator[Line]:
         if one.verdict in ("changed", "noted") or (one.update and moved):
             yield f"{one.verdict}: {one.name}", {"bold": True}
             yield f"  {_turn(one)}", {}
-    for note, group in groupby(sorted(one.note for one in judgements if one.verdict == "untested")):
-        count = len(list(group))
+    notes = [one.note for one in judgements if one.verdict == "untested"]
+    told = alike(notes)
+    for note, count in sorted(Counter(told[one] for one in notes).items()):
         yield f"  {count} claim{'s' * (count != 1)} not tested: {note}", {}
     yield counts(judgements), {"bold": True, "red": failing(judgements)}
 

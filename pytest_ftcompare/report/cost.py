@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from pytest_ftcompare.compare.cost import Reading
 from pytest_ftcompare.compare.verdict import Judgement
+from pytest_ftcompare.report.reasons import alike
 
 MOVED = ("worse", "changed", "better")
 UNSETTLED = "?: not settled by its windows, not judged"
@@ -60,9 +61,9 @@ def _row(judgement: Judgement, name: str) -> str:
 
 
 def _unread(judgements: Sequence[Judgement]) -> Iterator[str]:
-    counted: Counter[tuple[str, str]] = Counter()
-    for one in judgements:
-        counted.update((cost.metric, cost.note) for cost in one.costs if cost.outcome == "incomparable")
+    unread = [cost for one in judgements for cost in one.costs if cost.outcome == "incomparable"]
+    told = alike(cost.note for cost in unread)
+    counted = Counter((cost.metric, told[cost.note]) for cost in unread)
     by_note: dict[str, list[str]] = {}
     for metric, note in sorted(counted):
         by_note.setdefault(note, []).append(metric)
