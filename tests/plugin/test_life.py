@@ -81,8 +81,9 @@ def test_an_update_with_x_keeps_what_was_accepted_before_the_stop(shell, workers
 def test_last_failed_runs_the_case_that_failed(shell):
     shell.suite(methods=("full", "icl"))
     shell.update("-k", "icl")
-    shell.pytester.runpytest_inprocess("-p", "pytest_ftcompare.plugin")
-    result = shell.pytester.runpytest_inprocess("-p", "pytest_ftcompare.plugin", "--lf")
+    plugin = ("-p", "pytest_ftcompare.plugin", "--benchmark-disable")  # with the cache, without times, which are noise here
+    shell.pytester.runpytest_inprocess(*plugin)
+    result = shell.pytester.runpytest_inprocess(*plugin, "--lf")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*1 case: 1 new.*"])
 
