@@ -82,6 +82,18 @@ class Adalora(ThroughPeft):
             config.total_step = steps
         else:
             tuner.update_and_allocate(step)
+        if step == steps:
+            self._within_budget(model)
+
+    def _within_budget(self, model: nn.Module) -> None:
+        """The end of equation 12: no more singular values are left than `target_r` for each matrix."""
+        values = [one for name, one in model.named_parameters() if "lora_E" in name]
+        left, budget = sum(int(one.count_nonzero()) for one in values), self.count("target_r") * len(values)
+        if left > budget:
+            raise MethodError(
+                f"adalora: expected its budget of {budget} singular values to be met when training ends, {left} are left: "
+                "peft did not cut them"
+            )
 
 
 METHODS = (Adalora,)

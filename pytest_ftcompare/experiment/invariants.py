@@ -18,6 +18,7 @@ from pytest_ftcompare.experiment.evaluate import class_logits
 from pytest_ftcompare.experiment.order import as_drawn
 from pytest_ftcompare.experiment.prepare import Prepared
 from pytest_ftcompare.experiment.probe import Probed, build, every_row, update, without_dropout
+from pytest_ftcompare.experiment.rows import as_labelled, as_read
 from pytest_ftcompare.experiment.signature import structure
 from pytest_ftcompare.experiment.train import backward, trainable
 from pytest_ftcompare.experiment.trial import Stage
@@ -189,8 +190,9 @@ def inspect(prepared: Prepared) -> tuple[Json, Json, list[str]]:
     """Signature, probe, and the invariants that are broken."""
     probed, optimizer, broken = check(prepared)
     signature = {"structure": structure(prepared.method, probed.model, optimizer)}
+    broken += as_read(prepared)
     if prepared.method.trains:
-        broken += as_drawn(prepared)
+        broken += [*as_labelled(prepared), *as_drawn(prepared)]
     if probed.stage is not None and not broken:
         broken += as_defined(prepared, probed.model, probed.stage)
     return signature, probed.record, broken

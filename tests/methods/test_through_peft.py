@@ -4,6 +4,8 @@ import math
 
 import pytest
 import torch
+from peft import AdaLoraModel
+from pytest_ftcompare.methods.base import MethodError
 from pytest_ftcompare.methods.layers.soft_tokens import SoftTokens
 from pytest_ftcompare.methods.layers.text_start import start_soft_tokens
 
@@ -90,6 +92,12 @@ def test_adaloras_budget_never_rises_and_ends_at_its_target(make):
     config = model.peft_config["default"]
     assert (config.total_step, config.tinit, config.tfinal) == (20, 2, 6)
     assert calls == list(range(1, 15)), "the allocator sees every step up to the final phase"
+
+
+def test_adalora_that_cuts_no_rank_is_refused(make, monkeypatch):
+    monkeypatch.setattr(AdaLoraModel, "update_and_allocate", lambda self, step: None)
+    with pytest.raises(MethodError, match=r"expected its budget of \d+ singular values to be met .* peft did not cut them"):
+        adalora_run(make)
 
 
 def test_adaloras_penalty_is_the_one_that_peft_adds_to_the_models_own_loss(make):
