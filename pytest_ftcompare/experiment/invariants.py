@@ -28,6 +28,7 @@ from pytest_ftcompare.result import Json
 ROUNDING = 1e-6  # of logits that only another order of a sum may part
 HEADS = frozenset({"score", "classifier"})  # what transformers calls a classification head
 TOLERANCE = 1e-4  # of logits and gradients in float32, relative to their size
+FEW = 8  # numbers of a gradient that may all fit by chance
 State = dict[str, torch.Tensor]
 
 
@@ -102,10 +103,18 @@ def _gradients(prepared: Prepared, probed: Probed, stage: Stage) -> Iterator[str
         elif (parameter.grad - whole[name]).norm().item() > TOLERANCE * norm:
             yield f"three accumulated micro-batches must give the gradient of one batch, {name} differs"
             break
+    if prepared.setting.precision == "float32" and (coarse := [name for name, one in whole.items() if _rounded(one)]):
+        yield f"the gradient of {coarse[0]} must be of full precision, each number of it fits bfloat16"
     stray = [name for name, p in probed.model.named_parameters() if not p.requires_grad and p.grad is not None]
     if stray:
         yield f"{stray[0]} is frozen, it received a gradient"
     probed.model.zero_grad()
+
+
+def _rounded(gradient: torch.Tensor) -> bool:
+    """Whether each number fits bfloat16, as one in 65,536 does by chance."""
+    numbers = gradient[gradient != 0]
+    return gradient.dtype == torch.float32 and len(numbers) > FEW and torch.equal(numbers, numbers.bfloat16().float())
 
 
 def _updated(prepared: Prepared, probed: Probed, before: State) -> Iterator[str]:

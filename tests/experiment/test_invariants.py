@@ -16,7 +16,7 @@ from transformers.cache_utils import DynamicLayer
 from transformers.models.opt.modeling_opt import OPTDecoder
 
 from pytest_ftcompare.case import Case
-from pytest_ftcompare.experiment import families, trial
+from pytest_ftcompare.experiment import families, invariants, trial
 from pytest_ftcompare.experiment.ask import Questioner
 from pytest_ftcompare.experiment.invariants import inspect
 from pytest_ftcompare.experiment.prepare import prepare
@@ -105,6 +105,21 @@ def test_an_adapter_without_effect(prepared, monkeypatch):
 
     monkeypatch.setattr(LoraLayer, "update_layer", silent)
     says(inspect(prepared("lora", "pattern"))[2], "after an update the outputs must not be the base model's")
+
+
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_gradients_that_are_rounded_on_their_way(prepared, monkeypatch, method):
+    def rounded(model, *arguments):
+        losses = real(model, *arguments)
+        for one in model.parameters():
+            if one.grad is not None:
+                one.grad = one.grad.bfloat16().float()
+        return losses
+
+    real = invariants.backward
+    monkeypatch.setattr(invariants, "backward", rounded)
+    (said,) = (one for one in inspect(prepared(method))[2] if one.startswith("the gradient of "))
+    assert said.endswith(" must be of full precision, each number of it fits bfloat16")
 
 
 def test_an_adapter_that_is_never_called(prepared, monkeypatch):
