@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import copy
+from collections.abc import Callable
 from typing import Any
 
 from .change import Case, fault, patch
@@ -10,59 +10,58 @@ from .change import Case, fault, patch
 QLORA = Case("qlora")
 
 
+def _held_as(change: Callable[[Any], None]) -> None:
+    """Let `change` edit the scales of a quantised matrix, in 8 bits, and their mean, from which both passes read it."""
+    from bitsandbytes import functional
+
+    @patch(functional, "quantize_4bit")
+    def changed(real: Any, *arguments: Any, **named: Any) -> Any:
+        numbers, state = real(*arguments, **named)
+        change(state)
+        return numbers, state
+
+
 @fault("quantisation", QLORA, upstream="https://github.com/bitsandbytes-foundation/bitsandbytes/pull/1549")
 def scales_not_dequantised() -> None:
     """The scales, quantised once more, are used as they are stored."""
-    from bitsandbytes import functional
 
-    @patch(functional, "dequantize_4bit")
-    def raw(real: Any, tensor: Any, quant_state: Any = None, *arguments: Any, **named: Any) -> Any:
-        if quant_state is not None and quant_state.nested:
-            quant_state = copy.copy(quant_state)
-            quant_state.absmax, quant_state.nested = quant_state.absmax.float() / 255, False
-        return real(tensor, quant_state, *arguments, **named)
+    def raw(state: Any) -> None:
+        state.absmax, state.nested = state.absmax.float() / 255, False
+
+    _held_as(raw)
 
 
 @fault("quantisation", QLORA, upstream="https://github.com/bitsandbytes-foundation/bitsandbytes/pull/1582")
 def scales_rounded_down() -> None:
-    """Scales are quantised to the next smaller value instead of the nearest."""
-    import torch
-    from bitsandbytes import functional
+    """Every second scale is quantised to the next smaller value, as by rounding down instead of to the nearest."""
 
-    @patch(functional, "dequantize_4bit")
-    def smaller(real: Any, tensor: Any, quant_state: Any = None, *arguments: Any, **named: Any) -> Any:
-        if quant_state is not None and quant_state.nested:
-            quant_state = copy.copy(quant_state)
-            odd = torch.arange(len(quant_state.absmax), device=quant_state.absmax.device) % 2
-            quant_state.absmax = (quant_state.absmax.int() - odd).clamp(min=0).to(torch.uint8)
-        return real(tensor, quant_state, *arguments, **named)
+    def smaller(state: Any) -> None:
+        odd = torch.arange(len(state.absmax), device=state.absmax.device) % 2
+        state.absmax = (state.absmax.int() - odd).clamp(min=0).to(torch.uint8)
+
+    import torch
+
+    _held_as(smaller)
 
 
 @fault("quantisation", QLORA, upstream="https://github.com/bitsandbytes-foundation/bitsandbytes/pull/1884")
 def last_block_spoilt() -> None:
     """The last block's scale is computed from numbers that are not the matrix's."""
-    from bitsandbytes import functional
 
-    @patch(functional, "dequantize_4bit")
-    def spoilt(real: Any, tensor: Any, quant_state: Any = None, *arguments: Any, **named: Any) -> Any:
-        found = real(tensor, quant_state, *arguments, **named).clone()
-        if quant_state is not None:
-            found.flatten()[-quant_state.blocksize :].mul_(1.5)
-        return found
+    def spoilt(state: Any) -> None:
+        state.absmax[-1] = 255  # the largest scale of the matrix's
+
+    _held_as(spoilt)
 
 
 @fault("quantisation", QLORA)
 def offset_of_scales_forgotten() -> None:
     """The mean that was taken from the scales before they were quantised is not added again."""
-    import torch
-    from bitsandbytes import functional
 
-    @patch(functional, "dequantize_4bit")
-    def without(real: Any, tensor: Any, quant_state: Any = None, *arguments: Any, **named: Any) -> Any:
-        if quant_state is not None and quant_state.nested:
-            quant_state = copy.copy(quant_state)
-            quant_state.offset = torch.zeros_like(quant_state.offset)
-        return real(tensor, quant_state, *arguments, **named)
+    def without(state: Any) -> None:
+        state.offset.zero_()
+
+    _held_as(without)
 
 
 @fault("quantisation", QLORA)
