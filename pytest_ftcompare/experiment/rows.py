@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import cycle
+from itertools import cycle, islice
 
 from pytest_ftcompare.experiment.prepare import Prepared
 from pytest_ftcompare.experiment.trial import Trial
@@ -11,10 +11,13 @@ from pytest_ftcompare.experiment.trial import Trial
 
 def as_read(prepared: Prepared) -> Iterator[str]:
     """A text that is too long is cut to what the model reads, and keeps the side that the model is asked at."""
-    ask = prepared.ask
-    text, at = "", cycle(prepared.examples["train"])
-    while ask.fits(text):
-        text += f"{' '.join(map(str, next(at).fields.values()))} "
+    ask, rows, text = prepared.ask, prepared.examples["train"], ""
+    for power in range(ask.max_length.bit_length() + 1):  # as many rows as tokens are too long, unless they are blank
+        text = " ".join(str(field) for one in islice(cycle(rows), 2**power) for field in one.fields.values())
+        if not ask.fits(text):
+            break
+    else:
+        return
     whole, read = ask.tokenizer(text, verbose=False)["input_ids"], ask.encode([text])[0]
     half = ask.max_length // 2  # a tokenizer may put tokens of its own at either end
     kept = read[:half] == whole[:half] if ask.ask == "head" else read[-half:] == whole[-half:]

@@ -1,5 +1,7 @@
 """Rows that are cut or labelled otherwise than they should be are found without a baseline."""
 
+from dataclasses import replace
+
 import pytest
 
 from pytest_ftcompare.case import Case
@@ -45,6 +47,12 @@ def test_a_text_that_is_not_cut(prepared, monkeypatch):
     )
     (said,) = as_read(case)
     assert said.startswith("a text must be cut to the 64 tokens that the model reads, it has ")
+
+
+def test_rows_that_are_blank_are_never_too_long(prepared):
+    case = prepared("head")
+    blank = [replace(one, fields=dict.fromkeys(one.fields, "")) for one in case.examples["train"]]
+    assert list(as_read(replace(case, examples=case.examples | {"train": blank}))) == []
 
 
 def test_labels_of_other_rows(prepared, monkeypatch):
