@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 CONFIDENCE = 0.95  # of the two-sided interval
-NOISE = 2.0  # joint standard errors within which two estimates agree
+NOISE = 4.0  # joint standard errors within which two estimates agree: one in 16,000 does not by chance, and a run has dozens
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,8 @@ What the studies state of how methods relate, as tests: `suites/test_claims.py`.
 interval of its estimate lies wholly where the study says, *contradicted* where it lies wholly elsewhere, else *undecided*. The
 interval is over seeds (t, paired by seed, tasks with equal weight) or over rounds of two pieces of work timed in turns; what
 is counted has none. The profiles' models and tasks are small: an outcome says what holds here, and the gate fails when it
-*changes*, not when a study disagrees. What a study reported and why this suite sees it otherwise:
+*changes*, not when a study disagrees. To or from *undecided* it may go while both estimates lie within four of their joint
+standard errors: that is noted, and passes. What a study reported and why this suite sees it otherwise:
 [few-shot](studies/few-shot.md), [the catalogue](studies/peft-methods.md),
 [instruction tuning](studies/instruction-tuning.md).
 

@@ -164,8 +164,8 @@ def test_times_know_their_rounds_and_the_noise_between_processes():
         (record(), record(value=9.0), "held"),
         (record("reproduced", 3.0), record("contradicted", -3.0), "changed"),
         (record("reproduced", 3.0), record("contradicted", 2.9), "changed"),  # never within noise: nothing between them
-        (record("reproduced", 3.0), record("undecided", 0.2), "noted"),  # 2.8 = 1.98 joint errors
-        (record("undecided", 0.1), record("reproduced", 3.0), "changed"),  # 2.9 = 2.05 joint errors
+        (record("reproduced", 6.0), record("undecided", 0.4), "noted"),  # 5.6 = 3.96 joint errors
+        (record("undecided", 0.1), record("reproduced", 5.9), "changed"),  # 5.8 = 4.10 joint errors
         (record("undecided", 0.0), record("reproduced", 3.0, error=None), "noted"),
         (record(statistic="another"), record(), "new"),
     ],
