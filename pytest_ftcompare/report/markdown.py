@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from pytest_ftcompare.report.cost import amount
 from pytest_ftcompare.report.harmless import clean, code, fence, prose
-from pytest_ftcompare.report.moved import change, counted, headline, moved, number, turn
+from pytest_ftcompare.report.moved import changes, counted, headline, moved, number, turn
 from pytest_ftcompare.result import Json
 
 COMMENT = 65_000  # bytes: GitHub takes 65,536 characters in a comment, and who posts it may put a line before it
@@ -114,13 +114,13 @@ def _claim(claim: Json) -> str:
 
 def _changes(document: Json) -> Iterator[str]:
     """The environment's differences, each once; many edited files in one line."""
-    found, total = document["changes"], len(document["cases"])
-    edited = [one for one in found if "/" in one["name"]]
-    for one in found:
-        if one not in edited or len(edited) <= EDITED:
-            yield f"- {prose(change(one))}" + (f" ({one['cases']:,} of {total:,} cases)" if one["cases"] < total else "")
+    found, total = list(changes(document)), len(document["cases"])
+    edited = sorted(name for name, _, _ in found if "/" in name)
+    for name, text, cases in found:
+        if name not in edited or len(edited) <= EDITED:
+            yield f"- {prose(text)}" + (f" ({cases:,} of {total:,} cases)" if cases < total else "")
     if len(edited) > EDITED:
-        yield f"- edited: {', '.join(sorted({prose(one['name']) for one in edited}))}"
+        yield f"- edited: {', '.join(map(prose, edited))}"
     if not found and any(one["comparisons"] for one in document["cases"]):
         yield "- nothing in the environment"
 

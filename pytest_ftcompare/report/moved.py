@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from pytest_ftcompare.compare.environment import Difference
@@ -76,9 +77,15 @@ def moved(case: Json) -> Iterator[str]:
         yield from (f"{NAMES[name]} {number(score, '.1%')}" for name, score in case["scores"].items() if name in NAMES)
 
 
-def change(one: Json) -> str:
-    """ "peft 0.20.0 -> 0.21.2"."""
-    return str(Difference(one["name"], one["base"], one["new"]))
+def changes(document: Json) -> Iterator[tuple[str, str, int]]:
+    """The environment's differences, each once: name, "peft 0.20.0 -> 0.21.2", in how many cases; the commits last.
+
+    Baselines of different age may have a file in different versions: it is edited all the same.
+    """
+    found: Counter[tuple[str, str]] = Counter()
+    for one in sorted(document["changes"], key=lambda one: one["name"] == "commit"):
+        found[one["name"], str(Difference(one["name"], one["base"], one["new"]))] += one["cases"]
+    yield from ((name, text, cases) for (name, text), cases in found.items())
 
 
 def turn(claim: Json) -> str:

@@ -8,12 +8,13 @@ from itertools import groupby, islice
 from urllib.parse import quote
 
 from pytest_ftcompare.compare.cost import Reading
-from pytest_ftcompare.compare.environment import Difference
 from pytest_ftcompare.compare.estimate import Estimate
 from pytest_ftcompare.compare.pooled import Shift
 from pytest_ftcompare.compare.statistics import Comparison
 from pytest_ftcompare.compare.verdict import WORST_FIRST
 from pytest_ftcompare.report import cost, failure
+from pytest_ftcompare.report.moved import changes as differences
+from pytest_ftcompare.report.moved import counted
 from pytest_ftcompare.result import Json
 
 WORST = 3  # cases of each verdict, and claims, that the banner names
@@ -43,11 +44,6 @@ def headline(document: Json) -> str:
 def counts(document: Json) -> list[tuple[str, int]]:
     """Cases per verdict, the gravest first."""
     return [(verdict, document["counts"][verdict]) for verdict in VERDICTS if verdict in document["counts"]]
-
-
-def counted(number: int, noun: str) -> str:
-    """ "1 case", "1,000 cases"."""
-    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 def key(case: Json) -> str:
@@ -99,9 +95,9 @@ def moved(case: Json) -> str:
 def changes(document: Json) -> Iterator[str]:
     """What changed in the environment: "peft 0.20.0 -> 0.21.2 (3 of 128 cases)"."""
     total = len(document["cases"])
-    for one in document["changes"]:
-        text = str(Difference(one["name"], one["base"], one["new"])).replace("->", "→")
-        yield text if one["cases"] == total else f"{text} ({one['cases']:,} of {counted(total, 'case')})"
+    for _, text, cases in differences(document):
+        text = text.replace("->", "→")
+        yield text if cases == total else f"{text} ({cases:,} of {counted(total, 'case')})"
 
 
 def together(document: Json) -> Iterator[str]:

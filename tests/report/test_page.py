@@ -178,6 +178,15 @@ def test_changes_of_the_environment_say_how_many_cases_they_are_in():
     ]
 
 
+def test_a_file_that_baselines_have_in_two_versions_is_edited_once_and_commits_come_last():
+    commit = {"name": "commit", "base": "a", "new": "c", "cases": 8}
+    old, older = ({"name": "methods/lora.py", "base": base, "new": "c", "cases": 3} for base in "ab")
+    assert list(page_words.changes(make_document(8, changes=[commit, old, older]))) == [
+        "methods/lora.py edited (6 of 8 cases)",
+        "commit a → c",
+    ]
+
+
 def test_many_changes_are_folded_and_none_is_lost():
     many = [{"name": f"methods/m{number}.py", "base": "a", "new": "b", "cases": 1} for number in range(9)]
     page = render(make_document(8, changes=many))
