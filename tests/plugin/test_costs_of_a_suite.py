@@ -82,7 +82,7 @@ def test_another_thread_count_makes_time_incomparable_and_the_case_is_still_judg
     result.stdout.fnmatch_lines(["*not compared in 1 case: evaluation, inference, step (threads 1 -> 2)*", "*1 case: 1 same.*"])
 
 
-def test_a_worker_that_lost_its_core_is_not_called_slow(shell, monkeypatch):
+def test_a_worker_that_lost_its_core_is_not_called_slow(shell, undisturbed, monkeypatch):
     shell.update()
     faster(shell)
     monkeypatch.setattr(scheduled, "SHARE", -1.0)
