@@ -69,7 +69,7 @@ class Display:
         self._thread.start()
 
     def _run(self) -> None:
-        while not self._stopping.wait(self.every):
+        while self._shows and not self._stopping.wait(self.every):
             with self._lock:
                 lines = at_work(self.progress.folder)
                 still = lines == self._drawn and any(TIMED in words for _, *words in lines)  # somebody times: nothing moves
