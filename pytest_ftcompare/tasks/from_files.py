@@ -32,12 +32,8 @@ def held_out(fields: Mapping[str, str]) -> bool:
     return int(hashlib.sha256(text.encode()).hexdigest()[:8], 16) % FIFTH == 0
 
 
-def make_task(name: str, given: Any, root: Path) -> Task:
-    """The task of a table; what is wrong with it is a `DataError` of one sentence.
-
-    `train` (and `test`, `ood`) are files relative to `root`; `label` is the column of the class, as a text of `labels` or its
-    index, or `answer` that of the text to be written; `pattern` and `plain` name the other columns in braces.
-    """
+def _check(given: Any) -> None:
+    """A table of keys that are known, of the right types, with rows and something to learn."""
     if not isinstance(given, dict):
         raise DataError(f"expected a table, got {given!r}")
     if unknown := sorted(set(given) - {*TEXTS, *LISTS}):
@@ -50,11 +46,12 @@ def make_task(name: str, given: Any, root: Path) -> Task:
             raise DataError(f"expected {key} to be {'a text' if key in TEXTS else 'a list of texts'}, got {value!r}")
     if "train" not in given:
         raise DataError("expected train, the file with its rows")
-    written = "answer" in given
-    if written == ("labels" in given):
+    if ("answer" in given) == ("labels" in given):
         raise DataError("expected labels, the names of its classes, or answer, the column of what is to be written")
-    pattern = given.get("pattern", "")
-    plain = given.get("plain", pattern)
+
+
+def _columns(pattern: str, plain: str) -> list[str]:
+    """The columns that the two texts name."""
     if not plain:
         raise DataError("expected a pattern such as 'text: {text} question?', with the columns' names in braces")
     try:
@@ -63,6 +60,19 @@ def make_task(name: str, given: Any, root: Path) -> Task:
         raise DataError(f"expected a pattern with columns' names in braces, got {pattern or plain!r} ({error})") from None
     if not columns or not all(columns):
         raise DataError(f"expected a pattern that names columns in braces, got {pattern or plain!r}")
+    return columns
+
+
+def make_task(name: str, given: Any, root: Path) -> Task:
+    """The task of a table; what is wrong with it is a `DataError` of one sentence.
+
+    `train` (and `test`, `ood`) are files relative to `root`; `label` is the column of the class, as a text of `labels` or its
+    index, or `answer` that of the text to be written; `pattern` and `plain` name the other columns in braces.
+    """
+    _check(given)
+    written, pattern = "answer" in given, given.get("pattern", "")
+    plain = given.get("plain", pattern)
+    columns = _columns(pattern, plain)
     labels, verbalizers = tuple(given.get("labels", ())), tuple(given.get("verbalizers", ()))
     if verbalizers and len(verbalizers) != len(labels):
         raise DataError(f"expected as many verbalizers as labels, {len(labels)}, got {len(verbalizers)}")
