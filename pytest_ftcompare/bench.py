@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING
 from pytest_ftcompare.compare import cost
 from pytest_ftcompare.compare.counts import counted
 from pytest_ftcompare.compare.environment import differences
-from pytest_ftcompare.result import Result
+from pytest_ftcompare.measure.remote import Remote, RemoteError
+from pytest_ftcompare.result import Result, Window
 from pytest_ftcompare.told import TIMED, duration
 
 if TYPE_CHECKING:
     from pytest_ftcompare.experiment.prepare import Prepared
     from pytest_ftcompare.measure.lease import Lease
     from pytest_ftcompare.measure.meter import Clock, Timing
+    from pytest_ftcompare.options import Settings
 
 Say = Callable[[str], None]
 
@@ -76,28 +78,57 @@ class Bench:
 
 
 def take_windows(
-    prepared: Prepared, accepted: Result | None, candidate: Result, bench: Bench, *, update: bool
+    prepared: Prepared,
+    accepted: Result | None,
+    candidate: Result,
+    bench: Bench,
+    settings: Settings,
+    *,
+    update: bool,
 ) -> dict[str, Timing]:
-    """Take windows into the candidate until its cost is settled; the rounds of the last one, none where nothing is timed."""
-    from pytest_ftcompare.measure.window import make_work, take
-
+    """Take windows into the candidate until its cost is settled; the rounds of the last one taken in
+    this process, none where nothing is timed."""
     timings: dict[str, Timing] = {}
     if bench.clock is None or not prepared.case.timed:
         return timings
-    while cost.another(accepted, candidate, update=update):
-        bench.say("waiting to be alone on the device")
-        work = make_work(prepared)
-        with bench.alone():
-            bench.say(TIMED)
-            window, timings = take(work, prepared.setting.device, bench.window, bench.clock)
+    strict = settings.strict_times
+    shown_only = settings.reference is not None and not update  # the reference is what is compared with
+    while where := cost.next_window(None if shown_only else accepted, candidate, update=update, strict=strict):
+        window = _fresh_window(prepared, bench, settings) if where == "fresh" else None
+        if window is None:  # also where no fresh process could be had
+            window, timings = _window(prepared, bench)
         candidate.windows.append(window)
-        del work  # or its model would stay beside the next one's
     return timings
 
 
-def costs(accepted: Result | None, candidate: Result) -> list[cost.Reading]:
+def _window(prepared: Prepared, bench: Bench) -> tuple[Window, dict[str, Timing]]:
+    from pytest_ftcompare.measure.window import make_work, take
+
+    assert bench.clock is not None
+    bench.say("waiting to be alone on the device")
+    work = make_work(prepared)  # its model goes with this frame, or it would stay beside the next one's
+    with bench.alone():
+        bench.say(TIMED)
+        return take(work, prepared.setting.device, bench.window, bench.clock)
+
+
+def _fresh_window(prepared: Prepared, bench: Bench, settings: Settings) -> Window | None:
+    """A window from a process that has done nothing else; None where it could not be had."""
+    bench.say("starting a fresh process to time in")
+    try:
+        with Remote() as remote:
+            remote.prepare(prepared.case, prepared.setting, settings.root)
+            with bench.alone():
+                bench.say(f"{TIMED}  in a fresh process")
+                return Window(**remote.window(bench.window))
+    except RemoteError:
+        return None
+
+
+def costs(accepted: Result | None, candidate: Result, *, strict: bool = False) -> list[cost.Reading]:
     """What the case costs beside its baseline, or by itself where there is none of its kind of device."""
     changes = differences(accepted.environment, candidate.environment) if accepted is not None else []
     if accepted is None or any(one.name == "device" for one in changes):
         return cost.alone(candidate)
-    return [*counted(accepted, candidate, changes), *(cost.timed(accepted, candidate, changes) if candidate.windows else ())]
+    times = cost.timed(accepted, candidate, changes, strict=strict) if candidate.windows else []
+    return [*counted(accepted, candidate, changes), *times]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_ftcompare.accepted import make_terms, read_baseline
 from pytest_ftcompare.bench import Bench, costs, take_windows
+from pytest_ftcompare.beside import Beside
 from pytest_ftcompare.candidate import CaseError, make_candidate, make_setting, refused
 from pytest_ftcompare.case import Case
 from pytest_ftcompare.compare import audit, baseline, cost
@@ -132,10 +133,15 @@ def _hold(prepared: Prepared, accepted: Result | None, settings: Settings, bench
     judgement = replace(judgement, notes=[*judgement.notes, *known, *told])
     if judgement.verdict == "invalid":
         return Held(judgement, candidate, device, update)
-    timings = take_windows(prepared, beside, candidate, bench, update=update)
+    timings = take_windows(prepared, beside, candidate, bench, settings, update=update)
     if update and cost.lacks_time(candidate):
         judgement = replace(judgement, notes=[*judgement.notes, cost.NO_TIME])
-    return Held(with_costs(judgement, costs(beside, candidate)), candidate, device, update, timings)
+    readings = costs(beside, candidate, strict=settings.strict_times)
+    if timings and settings.reference is not None and beside is not None and not update:
+        timed = {name for name, rule in cost.METRICS.items() if rule.unit == "s"}
+        kept = [reading for reading in readings if reading.metric not in timed]
+        readings = [*kept, *Beside(prepared, beside, bench, settings).readings()]
+    return Held(with_costs(judgement, readings), candidate, device, update, timings)
 
 
 def _outcome(

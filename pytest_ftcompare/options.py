@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_ftcompare.measure.remote import RemoteError, check_reference
 from pytest_ftcompare.own import Own, OwnError, read
 from pytest_ftcompare.profiles import PROFILES, Profile
 
@@ -26,6 +27,9 @@ class Settings:
     seeds: int
     budget: int
     strict: bool
+    strict_times: bool
+    reference: Path | None  # the interpreter of an environment to time beside
+    root: Path  # the project's folder
     threads: int
     device: str
     window: float
@@ -70,6 +74,17 @@ def add_options(parser: pytest.Parser) -> None:
         "--ftcompare-strict",
         action="store_true",
         help="Fail where training took another course, even if another version of a library may explain it.",
+    )
+    group.addoption(
+        "--ftcompare-strict-times",
+        action="store_true",
+        help="Fail where a time differs though nothing changed that could move it; by default it is noted.",
+    )
+    group.addoption(
+        "--ftcompare-reference",
+        metavar="PYTHON",
+        default=None,
+        help="Interpreter of an environment with the versions to compare times with: its rounds alternate with these.",
     )
     group.addoption(
         "--ftcompare-threads",
@@ -126,10 +141,11 @@ def add_options(parser: pytest.Parser) -> None:
 
 def given(config: pytest.Config) -> str:
     """The plugin's own options as they were given, to repeat a run by hand."""
-    names = ("profile", "hub", "baselines", "seeds", "threads", "device", "window")
+    names = ("profile", "hub", "baselines", "seeds", "threads", "device", "window", "reference")
     values = {name: config.getoption(f"ftcompare_{name}") for name in names}
-    strict = " --ftcompare-strict" if config.getoption("ftcompare_strict") else ""
-    return "".join(f" --ftcompare-{name}={value}" for name, value in values.items() if value is not None) + strict
+    flags = [name for name in ("strict", "strict_times") if config.getoption(f"ftcompare_{name}")]
+    texts = [f" --ftcompare-{name}={value}" for name, value in values.items() if value is not None]
+    return "".join([*texts, *(f" --ftcompare-{name.replace('_', '-')}" for name in flags)])
 
 
 def planned(text: str) -> tuple[str, int, int]:
@@ -146,6 +162,20 @@ def _share(config: pytest.Config) -> int:
     here = len(config.getoption("tx", None) or [1])
     workers: int = getattr(config, "workerinput", {}).get("workercount", here)
     return max(1, (os.cpu_count() or 1) // workers)
+
+
+def _reference(config: pytest.Config) -> Path | None:
+    """The interpreter that --ftcompare-reference names; the controller has looked whether it can serve."""
+    text = config.getoption("ftcompare_reference")
+    if text is None:
+        return None
+    python: Path = config.invocation_params.dir / Path(text).expanduser()
+    if not hasattr(config, "workerinput"):
+        try:
+            check_reference(python)
+        except RemoteError as error:
+            raise pytest.UsageError(f"--ftcompare-reference: {error}") from None
+    return python
 
 
 def make_settings(config: pytest.Config) -> Settings:
@@ -197,6 +227,9 @@ def make_settings(config: pytest.Config) -> Settings:
         seeds=profile.seeds if seeds is None else seeds,
         budget=2 * profile.seeds if seeds is None else seeds,
         strict=config.getoption("ftcompare_strict"),
+        strict_times=config.getoption("ftcompare_strict_times"),
+        reference=_reference(config),
+        root=config.rootpath,
         threads=(profile.threads if threads is None else threads) or _share(config),
         device=device,
         window=profile.window if window is None else window,

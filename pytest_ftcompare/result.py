@@ -77,9 +77,12 @@ class Sample:
 class Window:
     """What one timed window read, with the device alone.
 
-    `times` has for each piece of work (step, evaluation, inference, merged inference) the seconds and the yardsticks of one
-    call; `readings` are bytes and joules by metric; `unread` says why a metric could not be read; `state` is what the device
-    said of itself, `disturbed` why the window must not be judged, and `process` which process took it, by a random name.
+    `times` has for each piece of work (step, evaluation, inference, merged inference) the seconds of
+    one call, then that call in yardsticks of kernels and in yardsticks of dispatch. `yardsticks` are
+    seconds of one yardstick of each kind: the machine's speed in this window. `readings` are bytes and
+    joules by metric; `unread` says why a metric could not be read; `state` is what the device said of
+    itself, `disturbed` why the window must not be judged, and `process` which process took it, by a
+    random name.
     """
 
     times: dict[str, list[float]]
@@ -88,6 +91,7 @@ class Window:
     state: Json = field(default_factory=dict)
     disturbed: str = ""
     process: str = ""
+    yardsticks: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

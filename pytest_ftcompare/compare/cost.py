@@ -1,28 +1,33 @@
 """Timed windows against those of the baseline: time, memory and energy, each with a noise of its own.
 
-A metric is compared by the logarithm of its windows' readings; more windows are asked for until the question is settled.
+A metric is compared by the logarithm of its windows' readings; more windows are asked for until the
+question is settled. A stored time is judged only where the machine, as its yardsticks measure it, is
+the baseline's, and where something changed that could move it. `side_by_side` judges times that a
+reference environment gave in the same window.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean
+from statistics import fmean, median, variance
 from typing import Literal
 
-from pytest_ftcompare.compare.environment import Difference, differences
+from pytest_ftcompare.compare.environment import Difference, differences, software_changed
 from pytest_ftcompare.result import Result, Window
 
 WINDOWS = 4  # most windows of a case in one run
 KEPT = 3  # windows of a baseline
 EVIDENCE = 4.0  # standard errors that a difference must be away from none, beside its margin
-CONFIRMED = 2  # windows without which nothing is called worse or better
+CONFIRMED = 2  # windows, and processes that took them, without which no time is called worse or better
 WEIGHT = 4.0  # windows that the prior noise of a metric counts as
 
 NO_TIME = "every window was disturbed: its baseline holds no time"  # the note of such an update
 
-Outcome = Literal["held", "worse", "better", "open", "changed", "incomparable", "new"]
+Outcome = Literal["held", "worse", "better", "open", "changed", "incomparable", "new", "noted"]
+Kind = Literal["kernels", "dispatch"]
+KINDS: tuple[Kind, ...] = ("kernels", "dispatch")  # of yardsticks, in the order of a window's times
 
 
 @dataclass(frozen=True)
@@ -30,21 +35,23 @@ class Metric:
     """A metric that windows read: the least relative change that counts, and its noise.
 
     `between` is the SD of a logarithm from one process to another, which all windows of a run share; `within`, that of one
-    window in a process.
+    window in a process. A time is given in yardsticks of its own `kind`.
     """
 
     unit: str
     margin: float
     between: float
     within: float
+    kind: Kind = "kernels"
 
 
 # The noise of times is measured with nothing changed (docs/cost.md); that of a GPU's readings is a guess until one was had.
 METRICS = {
     "step": Metric("s", 0.03, 0.007, 0.006),
     "evaluation": Metric("s", 0.03, 0.007, 0.006),
-    "inference": Metric("s", 0.25, 0.045, 0.027),  # of one row, which is Python's time: it differs from process to process
-    "merged inference": Metric("s", 0.15, 0.02, 0.017),
+    # Of one row, which is Python's time: it differs from process to process.
+    "inference": Metric("s", 0.25, 0.045, 0.027, "dispatch"),
+    "merged inference": Metric("s", 0.15, 0.02, 0.017, "dispatch"),
     "allocated bytes, training": Metric("B", 0.01, 0.0005, 0.0005),
     "allocated bytes, evaluation": Metric("B", 0.01, 0.0005, 0.0005),
     "reserved bytes, training": Metric("B", 0.02, 0.002, 0.002),
@@ -55,9 +62,12 @@ METRICS = {
 }
 
 KERNELS = frozenset({"torch", "cuda", "driver", "yardstick"})  # with another of these the yardstick is another one
-MACHINE = frozenset({"cpu", "instruction set"})
+HOST = ("threads", "cpu", "instruction set")  # with another of these a CPU's times are another machine's
 SECONDS = 2.5  # how much noisier seconds are than yardsticks
-ELSEWHERE = 4.0  # how much further another instruction set moves yardsticks
+# Logarithm by which a yardstick may be faster or slower on the baseline's machine. Hosts of one processor
+# name were seen 1.1 to 1.6 times apart; a larger number compares more of them, a smaller one loses more
+# of the home machine's own windows (docs/cost.md).
+SPEED = 0.15
 
 
 @dataclass(frozen=True)
@@ -73,30 +83,53 @@ class Reading:
     outcome: Outcome
     note: str = ""
     error: float = 0.0  # standard error of the change's logarithm, of what windows read
+    judged: bool = True  # False: nothing changed that could move it, so it fails nothing
 
 
 def _unit(changes: Sequence[Difference], device: str) -> tuple[str, float]:
     """What times are compared in, and how many times the margin it needs; or why they cannot be, and 0."""
-    names = {one.name for one in changes}
-    if device != "cpu":  # a GPU is its own machine, whatever its host
-        names -= MACHINE
-    for name in ("threads", "cpu"):  # a yardstick of another processor was seen to be a third off for some methods
-        if name in names:
-            return next(str(one) for one in changes if one.name == name), 0.0
-    if not names & KERNELS:
-        return "yardsticks", ELSEWHERE if names & MACHINE else 1.0
-    if names & MACHINE:
-        return "another torch with another instruction set", 0.0
-    return "seconds", SECONDS
+    by_name = {change.name: change for change in changes}
+    machine = by_name.get("machine")
+    if machine and machine.base and machine.new:
+        return f"FTCOMPARE_MACHINE {machine.base} -> {machine.new}", 0.0
+    for name in HOST if device == "cpu" else ():  # a GPU is its own machine, whatever its host
+        if name in by_name:
+            return str(by_name[name]), 0.0
+    python = by_name.get("python")
+    if python and python.base.split(".")[:2] != python.new.split(".")[:2]:
+        return f"{python}: its yardsticks are others", 0.0
+    return ("seconds", SECONDS) if KERNELS & by_name.keys() else ("yardsticks", 1.0)
 
 
-def _logs(windows: Sequence[Window], metric: str, how: str) -> list[float]:
-    """The logarithms of what the windows read, those that read it."""
+def another_machine(before: Sequence[Window], window: Window, unit: str, device: str, name: str = "") -> str:
+    """Why the window was not taken on the machine of those before, as measured; "" where it was.
+
+    Another torch has yardsticks of its own, so then the machine is told by memory and interpreter
+    alone; a GPU by what runs on it. `name` is what FTCOMPARE_MACHINE calls both machines.
+    """
+    kinds = {"kernels", "dispatch", "memory", "interpreter"}
+    kinds -= {"kernels", "dispatch"} if unit == "seconds" else set()
+    kinds -= {"interpreter", "dispatch"} if device != "cpu" else set()
+    if not all(kinds <= one.yardsticks.keys() for one in (*before, window)):
+        return "its baseline does not say how fast its machine was: --update-baselines"
+    ratios = {
+        kind: window.yardsticks[kind] / math.exp(fmean(math.log(one.yardsticks[kind]) for one in before)) for kind in kinds
+    }
+    furthest = max(sorted(ratios), key=lambda kind: abs(math.log(ratios[kind])))
+    if abs(math.log(ratios[furthest])) <= SPEED:
+        return ""
+    what = f"FTCOMPARE_MACHINE={name} names two machines that differ" if name else "another machine"
+    return f"{what}: the yardstick {furthest} takes {ratios[furthest]:.2f} times as long"
+
+
+def _logs(windows: Sequence[Window], metric: str, position: int = 0) -> list[float]:
+    """The logarithms of what the windows read, those that read it; of a time in seconds or, by its
+    position, in yardsticks of a kind."""
     if METRICS[metric].unit == "s":
-        values = [one.times[metric][how == "yardsticks"] for one in windows if metric in one.times]
+        values = [one.times[metric][position] for one in windows if metric in one.times]
     else:
         values = [one.readings[metric] for one in windows if metric in one.readings]
-    return [math.log(one) for one in values if one]
+    return [math.log(one) for one in values if one > 0]
 
 
 def _processes(windows: Sequence[Window]) -> int:
@@ -104,59 +137,126 @@ def _processes(windows: Sequence[Window]) -> int:
     return len({one.process for one in windows})
 
 
-def _settle(
-    base: Sequence[float], new: Sequence[float], metric: Metric, factor: float, processes: tuple[int, int]
-) -> tuple[Outcome, float]:
-    """Significance and a margin, with a noise that few windows borrow from the prior; and the standard error."""
-    change = fmean(new) - fmean(base)
-    squares = sum((one - fmean(group)) ** 2 for group in (base, new) for one in group)
-    freedom = WEIGHT + len(base) + len(new) - 2
-    within = (WEIGHT * (factor * metric.within) ** 2 + squares) / freedom
-    between = (factor * metric.between) ** 2 * sum(1 / one for one in processes)
-    error = math.sqrt(between + within * (1 / len(base) + 1 / len(new)))
-    margin = factor * metric.margin
+def _change(before: Sequence[Window], windows: Sequence[Window], metric: str, unit: str) -> float:
+    """The change of the logarithm. A time in yardsticks counts only as far as those of every kind agree
+    on it: where kernels and dispatch do not scale together, neither alone says what a piece should take."""
+    if unit != "yardsticks" or METRICS[metric].unit != "s":
+        return fmean(_logs(windows, metric)) - fmean(_logs(before, metric))
+    positions = range(1, len(KINDS) + 1)
+    changes = [fmean(_logs(windows, metric, k)) - fmean(_logs(before, metric, k)) for k in positions]
+    own = changes[KINDS.index(METRICS[metric].kind)]
+    return max(0.0, min(changes)) if own > 0 else min(0.0, max(changes))
+
+
+def _error(before: Sequence[Window], windows: Sequence[Window], metric: str, unit: str, factor: float) -> float:
+    """Standard error of the change, with a noise that few windows borrow from the prior."""
+    rule = METRICS[metric]
+    position = 1 + KINDS.index(rule.kind) if unit == "yardsticks" and rule.unit == "s" else 0
+    groups = [_logs(one, metric, position) for one in (before, windows)]
+    squares = sum((one - fmean(group)) ** 2 for group in groups for one in group)
+    freedom = WEIGHT + sum(map(len, groups)) - 2
+    within = (WEIGHT * (factor * rule.within) ** 2 + squares) / freedom
+    between = (factor * rule.between) ** 2 * sum(1 / _processes(one) for one in (before, windows))
+    return math.sqrt(between + within * sum(1 / len(group) for group in groups))
+
+
+def _settle(change: float, error: float, margin: float, *, confirmed: bool) -> Outcome:
+    """Significance and a margin; a suspicion that is not `confirmed` stays open."""
     if abs(change) > max(margin, EVIDENCE * error):
-        return ("open" if len(new) < CONFIRMED else "worse" if change > 0 else "better"), error
-    return ("held" if change + error < margin else "open"), error
+        return "open" if not confirmed else "worse" if change > 0 else "better"
+    return "held" if change + error < margin else "open"
 
 
-def _obstacle(metric: Metric, base: Window, new: Window, unit: str, factor: float) -> str:
+def _obstacle(rule: Metric, base: Window, new: Window, unit: str, factor: float) -> str:
     """Why two windows cannot be compared in a metric, "" where they can."""
     if new.disturbed:
         return new.disturbed
-    if metric.unit == "s" and not factor:
+    if rule.unit == "s" and not factor:
         return unit
     was, now = base.state.get("power_limit"), new.state.get("power_limit")
-    if metric.unit != "B" and None not in (was, now) and was != now:  # it makes another card, as time and energy go
+    if rule.unit != "B" and None not in (was, now) and was != now:  # it makes another card, as time and energy go
         return f"power limit {was} W -> {now} W"
     return ""
 
 
-def timed(baseline: Result, candidate: Result, changes: Sequence[Difference]) -> list[Reading]:
-    """What the candidate's windows read against the baseline's; `open` asks for another window."""
-    windows = [one for one in candidate.windows if not one.disturbed] or candidate.windows
-    before = [one for one in baseline.windows if not one.disturbed]
-    unit, factor = _unit(changes, str(candidate.environment.get("device", "cpu")))
-    last = windows[-1]
+def _undisturbed(windows: Sequence[Window]) -> list[Window]:
+    return [window for window in windows if not window.disturbed]
+
+
+def timed(baseline: Result, candidate: Result, changes: Sequence[Difference], *, strict: bool = False) -> list[Reading]:
+    """What the candidate's windows read against the baseline's; `open` asks for another window.
+
+    Where nothing of the software changed, another time is the machine's: `noted`, unless `strict`.
+    """
+    judged = strict or software_changed(changes)
+    windows = _undisturbed(candidate.windows) or candidate.windows
+    before = _undisturbed(baseline.windows)
+    device = str(candidate.environment.get("device", "cpu"))
+    unit, factor = _unit(changes, device)
+    name = str(candidate.environment.get("machine", ""))
+    elsewhere = ""
+    if before and factor:
+        reasons = [another_machine(before, one, unit, device, name) for one in windows]
+        here = [one for one, reason in zip(windows, reasons, strict=True) if not reason]
+        elsewhere = "" if here else reasons[-1]
     found = []
-    for name, metric in METRICS.items():
-        if name in last.unread:
-            found.append(Reading(name, metric.unit, 0.0, 0.0, 0.0, "", "incomparable", last.unread[name]))
-        if name not in last.times and name not in last.readings:
+    for metric, rule in METRICS.items():
+        last = windows[-1]
+        if metric in last.unread:
+            found.append(Reading(metric, rule.unit, 0.0, 0.0, 0.0, "", "incomparable", last.unread[metric]))
+        if metric not in last.times and metric not in last.readings:
             continue
-        how = unit if metric.unit == "s" else "readings"
-        base, new = _logs(before, name, how), _logs(windows, name, how)
-        missing = "" if base else "its baseline has no undisturbed reading: --update-baselines on a quiet machine"
-        obstacle = missing or _obstacle(metric, before[-1], last, unit, factor) or ("" if new else "it read nothing")
-        value = _value(windows, name)
-        if obstacle:
-            found.append(Reading(name, metric.unit, 0.0, value, 0.0, "", "incomparable", obstacle))
-            continue
-        outcome, error = _settle(
-            base, new, metric, factor if metric.unit == "s" else 1.0, (_processes(before), _processes(windows))
+        is_time = rule.unit == "s"
+        taken = here if is_time and before and factor and here else windows
+        base_logs, new_logs = _logs(before, metric), _logs(taken, metric)
+        obstacle = (
+            ("" if base_logs else "its baseline has no undisturbed reading: --update-baselines on a quiet machine")
+            or _obstacle(rule, before[-1], last, unit, factor)
+            or (elsewhere if is_time else "")
+            or ("" if new_logs else "it read nothing")
         )
-        change = math.exp(fmean(new) - fmean(base)) - 1
-        found.append(Reading(name, metric.unit, _value(before, name), value, change, how, outcome, error=error))
+        value = _value(taken, metric)
+        if obstacle:
+            found.append(Reading(metric, rule.unit, 0.0, value, 0.0, "", "incomparable", obstacle))
+            continue
+        counts = judged or rule.unit == "B"  # a machine's speed moves time and energy, not bytes
+        width = factor if is_time else 1.0
+        change = _change(before, taken, metric, unit)
+        error = _error(before, taken, metric, unit, width)
+        confirmed = len(new_logs) >= CONFIRMED and (not is_time or _processes(taken) >= CONFIRMED)
+        outcome = _settle(change, error, width * rule.margin, confirmed=confirmed or not counts)
+        if not counts:
+            outcome = "noted" if outcome in ("worse", "better") else "held"
+        how = unit if is_time else "readings"
+        found.append(
+            Reading(
+                *(metric, rule.unit, _value(before, metric), value, math.expm1(change), how, outcome),
+                error=error,
+                judged=counts,
+            )
+        )
+    return found
+
+
+def side_by_side(pairs: Mapping[str, Sequence[Sequence[tuple[float, float]]]]) -> list[Reading]:
+    """Times beside a reference's, by metric: for each pair of processes the seconds (reference, here)
+    of its rounds. Both ran in one window, so seconds are compared, on any machine."""
+    found = []
+    for metric, processes in pairs.items():
+        rule = METRICS[metric]
+        logs = [[math.log(here / reference) for reference, here in rounds] for rounds in processes]
+        change = fmean(median(one) for one in logs)
+        # A median of n normal values has a variance of pi / 2 n times theirs.
+        within = sum(math.pi / 2 * variance(one) / len(one) for one in logs) / len(logs) ** 2
+        error = math.sqrt(2 * rule.between**2 / len(logs) + within)
+        outcome = _settle(change, error, rule.margin, confirmed=len(logs) >= CONFIRMED)
+        base, new = (fmean(median(r[k] for r in rounds) for rounds in processes) for k in (0, 1))
+        found.append(
+            Reading(
+                *(metric, rule.unit, base, new, math.expm1(change), "seconds side by side", outcome),
+                error=error,
+            )
+        )
     return found
 
 
@@ -175,17 +275,37 @@ def lacks_time(candidate: Result) -> bool:
     return bool(candidate.windows) and all(one.disturbed for one in candidate.windows)
 
 
-def another(baseline: Result | None, candidate: Result, *, update: bool) -> bool:
-    """Whether to take another window: until a baseline has its own, until a comparison is settled, or once to be told."""
+Where = Literal["here", "fresh"]  # in this process, or in a process that has done nothing else
+
+
+def next_window(baseline: Result | None, candidate: Result, *, update: bool, strict: bool = False) -> Where | None:
+    """Where to take another window, None if none is needed.
+
+    A baseline keeps `KEPT`, the last of them from a fresh process. A comparison takes windows until it
+    is settled, the second and third in a fresh process; where times are not judged, one is shown.
+    """
+    count = len(candidate.windows)
     if update:
-        sound = [one for one in candidate.windows if not one.disturbed]
-        return len(sound) < KEPT and len(candidate.windows) < 2 * KEPT
-    if baseline is None or not candidate.windows:
-        return not candidate.windows
+        sound = _undisturbed(candidate.windows)
+        if len(sound) >= KEPT or count >= 2 * KEPT:
+            return None
+        return "fresh" if len(sound) == KEPT - 1 else "here"
+    if baseline is None or not count:
+        return None if count else "here"
     changes = differences(baseline.environment, candidate.environment)
-    readings = timed(baseline, candidate, changes)
-    unsettled = any(one.outcome == "open" for one in readings) or lacks_time(candidate)
-    return unsettled and len(candidate.windows) < WINDOWS
+    readings = timed(baseline, candidate, changes, strict=strict)
+    if count >= WINDOWS or not (_open(readings) or _retake(readings, candidate)):
+        return None
+    return "fresh" if count in (1, 2) and _undisturbed(candidate.windows) else "here"
+
+
+def _open(readings: Sequence[Reading]) -> bool:
+    return any(reading.outcome == "open" for reading in readings)
+
+
+def _retake(readings: Sequence[Reading], candidate: Result) -> bool:
+    """Whether every window was disturbed, where an undisturbed one could be judged."""
+    return lacks_time(candidate) and any(reading.note == candidate.windows[-1].disturbed for reading in readings)
 
 
 def _value(windows: Sequence[Window], metric: str) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -36,10 +36,19 @@ def differences(base: Mapping[str, object], new: Mapping[str, object]) -> list[D
     return sorted(found, key=lambda one: (one.name == "commit", one.is_code, one.name))
 
 
+HARDWARE = frozenset({"cpu", "instruction set", "machine"})  # what runs the software, not the software
 # These move numbers by rounding only, or not at all: the first steps stay within their tolerance, so they excuse nothing.
-ROUNDING = frozenset({"cpu", "instruction set", "python", "threads", "yardstick"})
+ROUNDING = HARDWARE | {"python", "threads", "yardstick", "torch build"}
 
 
 def excused(found: list[Difference]) -> bool:
     """Whether something changed that may draw other random numbers: a version of a library, or the device."""
     return any(not one.is_code and one.name not in ROUNDING for one in found)
+
+
+def software_changed(changes: Sequence[Difference]) -> bool:
+    """Whether a library, a driver, an option or a file that the case executes is not what it was.
+
+    A commit says nothing of what the case executes; the digests of its files do.
+    """
+    return any(change.name != "commit" and change.name not in HARDWARE for change in changes)

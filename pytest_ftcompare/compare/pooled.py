@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Literal
 
@@ -26,7 +26,7 @@ NOISE = 0.1  # pooled shift of accuracy, in units of the cases' noise, below whi
 TIMES = {"step": 0.02, "evaluation": 0.02}  # timed metric -> the relative change that is worth a word
 DRIFT = 0.004  # SD of what all times of a session share, as a logarithm
 
-Outcome = Literal["worse", "better", "none"]
+Outcome = Literal["worse", "better", "none", "noted"]
 
 
 @dataclass(frozen=True)
@@ -115,11 +115,12 @@ def _scores(judgements: Iterable[Judgement]) -> Mapping[str, list[_Part]]:
     return found
 
 
-def _times(judgements: Iterable[Judgement]) -> Mapping[str, list[_Part]]:
+def _times(judgements: Iterable[Judgement], *, judged: bool) -> Mapping[str, list[_Part]]:
+    """The parts of times that are judged, or of those that nothing changed in the software could move."""
     found: dict[str, list[_Part]] = {}
     for one in judgements:
         for each in one.costs:
-            if each.metric in TIMES and each.error:
+            if each.metric in TIMES and each.error and each.judged == judged:
                 change = math.log1p(each.change)
                 found.setdefault(each.metric, []).append(_Part(one.id, change, each.error**2, change))
     return found
@@ -128,7 +129,9 @@ def _times(judgements: Iterable[Judgement]) -> Mapping[str, list[_Part]]:
 def pool(judgements: Sequence[Judgement]) -> list[Shift]:
     """The pooled shifts of a session, of metrics that moved in at least `LEAST` cases; identical cases are not among them."""
     shifts = [_pool(metric, parts, -1, NOISE) for metric, parts in _scores(judgements).items() if len(parts) >= LEAST]
-    shifts += [
-        _pool(metric, parts, 1, TIMES[metric], DRIFT) for metric, parts in _times(judgements).items() if len(parts) >= LEAST
-    ]
+    for judged in (True, False):
+        for metric, parts in _times(judgements, judged=judged).items():
+            if len(parts) >= LEAST:
+                shift = _pool(metric, parts, 1, TIMES[metric], DRIFT)
+                shifts.append(shift if judged or shift.outcome == "none" else replace(shift, outcome="noted"))
     return shifts

@@ -150,6 +150,8 @@ def _reading(name: str, unit: str, base: float, new: float, margin: float, obsta
         return Reading(name, unit, base, new, 0.0, "", "incomparable", obstacle)
     change = math.log(new / base) - pace
     outcome: Outcome = "held" if abs(change) <= margin else "worse" if change > 0 else "better"
+    if outcome == "worse" and new < base:  # it fell, while its suite fell more: told, no failure
+        outcome = "noted"
     how = "readings" if unit == "B" else f"seconds beside the suite's {math.expm1(pace):+.1%}" if pace else "seconds"
     return Reading(name, unit, base, new, math.expm1(change), how, outcome)
 

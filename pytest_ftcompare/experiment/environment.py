@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import ast
-import hashlib
 import importlib
+import os
 import platform
 import subprocess
 from functools import cache
@@ -14,10 +14,13 @@ import torch
 
 import pytest_ftcompare
 from pytest_ftcompare.experiment.setting import Setting
+from pytest_ftcompare.experiment.source_digest import digest
 from pytest_ftcompare.measure import host
 from pytest_ftcompare.tasks import load
 from pytest_ftcompare.tasks.judge import Judge
 from pytest_ftcompare.versions import versions
+
+MACHINE = "FTCOMPARE_MACHINE"  # a name that its user gives to a machine, or to a fleet of equal ones
 
 
 def device_name(device: str) -> str:
@@ -39,13 +42,6 @@ def _commit(folder: Path) -> str:
         return "unknown"
 
 
-def _digest(files: list[Path]) -> str:
-    content = hashlib.sha256()
-    for file in sorted(files):
-        content.update(file.name.encode() + file.read_bytes())
-    return content.hexdigest()[:12]
-
-
 def _builds_on(method: str) -> list[Path]:
     """The method's file, then those in `methods/` that it imports, wherever it does, and those that they import."""
     found = [importlib.import_module("pytest_ftcompare.methods").file_of(method)]
@@ -59,7 +55,7 @@ def _builds_on(method: str) -> list[Path]:
 
 
 def code(method: str, task: str) -> dict[str, str]:
-    """Digests of the files that decide what a case computes, so that an edit can be named."""
+    """Digests of the files that a case executes, so that an edit can be named."""
     package = Path(pytest_ftcompare.__file__).parent
     methods = next(Path(entry) / "methods" for entry in pytest_ftcompare.__path__ if (Path(entry) / "methods").is_dir())
     own, *others = _builds_on(method)
@@ -68,20 +64,23 @@ def code(method: str, task: str) -> dict[str, str]:
     asked = tasks / f"{task}.py"
     judge = load(task).score
     return {
-        file: _digest([own]),
-        **({f"what {file} builds on": _digest(others)} if others else {}),
-        "methods/base.py": _digest([methods / "base.py"]),
-        f"pytest_ftcompare/tasks/{task}.py": _digest([asked if asked.is_file() else tasks / "from_files.py"]),
-        **({f"judge {judge.file.name}": _digest([judge.file])} if isinstance(judge, Judge) else {}),
-        "pytest_ftcompare/tasks/base.py": _digest([package / "tasks" / "base.py"]),
-        "pytest_ftcompare/hub.py": _digest([package / "hub.py"]),
-        "pytest_ftcompare/experiment": _digest(list((package / "experiment").glob("*.py"))),
+        file: digest([own]),
+        **({f"what {file} builds on": digest(others)} if others else {}),
+        "methods/base.py": digest([methods / "base.py"]),
+        f"pytest_ftcompare/tasks/{task}.py": digest([asked if asked.is_file() else tasks / "from_files.py"]),
+        **({f"judge {judge.file.name}": digest([judge.file])} if isinstance(judge, Judge) else {}),
+        "pytest_ftcompare/tasks/base.py": digest([package / "tasks" / "base.py"]),
+        "pytest_ftcompare/hub.py": digest([package / "hub.py"]),
+        "pytest_ftcompare/result.py": digest([package / "result.py"]),
+        "pytest_ftcompare/experiment": digest((package / "experiment").glob("*.py")),
+        "pytest_ftcompare/measure": digest((package / "measure").glob("*.py")),
     }
 
 
 def capture(setting: Setting, method: str, task: str) -> dict[str, str | int]:
     """The environment as a flat table of names and values."""
     found: dict[str, str | int] = {
+        "machine": os.environ.get(MACHINE, ""),
         "commit": _commit(Path(pytest_ftcompare.__file__).parents[1]),
         "cpu": host.processor(),
         "device": device_name(setting.device),

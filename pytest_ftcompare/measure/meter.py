@@ -1,7 +1,7 @@
-"""The meter: durations of pieces of work, round by round, with the yardstick timed between them.
+"""The meter: durations of pieces of work, round by round, with the yardsticks timed between them.
 
-Within a round every piece is called a few times, after the yardstick: what the machine does to one it does to the other. The
-device must be the caller's alone (`lease`).
+Within a round every piece is called a few times, after the yardsticks: what the machine does to one
+it does to the other. The device must be the caller's alone (`lease`).
 """
 
 from __future__ import annotations
@@ -36,21 +36,22 @@ class Piece:
 
 @dataclass(frozen=True)
 class Timing:
-    """A piece's rounds: seconds each took over its `calls`, and the seconds of one yardstick beside each."""
+    """A piece's rounds: seconds each took over its `calls`, and beside each the seconds of one call of
+    each yardstick, by kind."""
 
     calls: int
     rounds: list[float]
-    yardsticks: list[float]
+    yardsticks: dict[str, list[float]]
 
     @property
     def seconds(self) -> float:
         """One call, the median over rounds."""
         return median(self.rounds) / self.calls
 
-    @property
-    def in_yardsticks(self) -> float:
-        """One call in yardsticks of its own round, the median over rounds."""
-        return median(one / yard for one, yard in zip(self.rounds, self.yardsticks, strict=True)) / self.calls
+    def in_yardsticks(self, kind: str) -> float:
+        """One call in yardsticks of a kind, of its own round: the median over rounds."""
+        pairs = zip(self.rounds, self.yardsticks[kind], strict=True)
+        return median(seconds / yardstick for seconds, yardstick in pairs) / self.calls
 
 
 def wait(device: str) -> None:
@@ -87,17 +88,33 @@ def no_collection() -> Iterator[None]:
 
 
 def measure(
-    work: Mapping[str, Piece], yardstick: Piece, device: str, budget: float, clock: Clock = time.perf_counter
+    work: Mapping[str, Piece],
+    yardsticks: Mapping[str, Piece],
+    device: str,
+    budget: float,
+    clock: Clock = time.perf_counter,
 ) -> dict[str, Timing]:
     """Time each piece; all together take about `budget` seconds by `clock`."""
 
     with no_collection():
         begin = clock()
-        calls = {name: warm(piece, device, clock) for name, piece in {**work, "yardstick": yardstick}.items()}
-        rounds: dict[str, list[float]] = {name: [] for name in work}
-        yardsticks: list[float] = []
-        while len(yardsticks) < ROUNDS or clock() - begin < budget:
-            yardsticks.append(timed(yardstick, calls["yardstick"], device, clock) / calls["yardstick"])
-            for name, piece in work.items():
+        pieces = {**yardsticks, **work}
+        calls = {name: warm(piece, device, clock) for name, piece in pieces.items()}
+        rounds: dict[str, list[float]] = {name: [] for name in pieces}
+        count = 0
+        while count < ROUNDS or clock() - begin < budget:
+            for name, piece in pieces.items():
                 rounds[name].append(timed(piece, calls[name], device, clock))
-    return {name: Timing(calls[name], found, yardsticks) for name, found in rounds.items()}
+            count += 1
+    beside = {kind: [one / calls[kind] for one in rounds[kind]] for kind in yardsticks}
+    return {name: Timing(calls[name], rounds[name], beside) for name in work}
+
+
+def speeds(yardsticks: Mapping[str, Piece], device: str, clock: Clock) -> dict[str, float]:
+    """Seconds of one call of each yardstick: the median of `ROUNDS` rounds."""
+    with no_collection():
+        calls = {kind: warm(piece, device, clock) for kind, piece in yardsticks.items()}
+        return {
+            kind: median(timed(piece, calls[kind], device, clock) for _ in range(ROUNDS)) / calls[kind]
+            for kind, piece in yardsticks.items()
+        }

@@ -8,7 +8,8 @@ from __future__ import annotations
 import copy
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from statistics import fmean, median
 
 import torch
 from torch import nn
@@ -17,9 +18,9 @@ from pytest_ftcompare.experiment.evaluate import evaluate
 from pytest_ftcompare.experiment.prepare import Prepared
 from pytest_ftcompare.experiment.train import Training
 from pytest_ftcompare.experiment.trial import Trial
-from pytest_ftcompare.measure.meter import Clock, Piece, Timing, measure
+from pytest_ftcompare.measure.meter import Clock, Piece, Timing, measure, speeds
 from pytest_ftcompare.measure.readings import read
-from pytest_ftcompare.measure.yardstick import make_yardstick
+from pytest_ftcompare.measure.yardstick import BESIDE, KINDS, make_yardsticks
 from pytest_ftcompare.result import Window, rounded
 
 PROCESS = secrets.token_hex(4)  # windows of one process share what it did to their times
@@ -67,14 +68,36 @@ def make_work(prepared: Prepared) -> Work:
 
 
 def take(work: Work, device: str, seconds: float, clock: Clock) -> tuple[Window, dict[str, Timing]]:
-    """The window, about so many seconds long, and the rounds of each piece that its times are the medians of."""
-    found: dict[str, Timing] = {}
+    """The window, about so many seconds long, and the rounds of each piece that its times are the
+    medians of."""
+    timings: dict[str, Timing] = {}
+    yardsticks = {kind: Piece(call) for kind, call in make_yardsticks(device).items()}
+    others = {kind: yardsticks[kind] for kind in KINDS if kind not in BESIDE}
+    speed: list[dict[str, float]] = []
 
     def timed(watch: Callable[[], object]) -> None:
         merged = {"merged inference": work.merged(1)} if work.merged else {}
-        yardstick = Piece(make_yardstick(device), watch)  # between the rounds, where it costs nothing that is timed
-        found.update(measure(work.pieces | merged, yardstick, device, seconds, clock))
+        beside = {kind: yardsticks[kind] for kind in BESIDE}
+        # The device is looked at between rounds, where it costs nothing that is timed.
+        beside[BESIDE[0]] = replace(beside[BESIDE[0]], ready=watch)
+        speed.append(speeds(others, device, clock))
+        timings.update(measure(work.pieces | merged, beside, device, seconds, clock))
+        speed.append(speeds(others, device, clock))
 
     readings = read(device, work.pieces, work.rows, timed)
-    times = {name: [rounded(one.seconds), rounded(one.in_yardsticks)] for name, one in found.items()}
-    return Window(times, readings.values, readings.unread, readings.state, readings.disturbed, PROCESS), found
+    times = {
+        name: [rounded(one.seconds), *(rounded(one.in_yardsticks(kind)) for kind in BESIDE)] for name, one in timings.items()
+    }
+    beside = next(iter(timings.values())).yardsticks
+    machine = {kind: rounded(median(beside[kind])) for kind in BESIDE}
+    machine |= {kind: rounded(fmean(at[kind] for at in speed)) for kind in others}
+    window = Window(
+        times,
+        readings.values,
+        readings.unread,
+        readings.state,
+        readings.disturbed,
+        PROCESS,
+        machine,
+    )
+    return window, timings

@@ -1,8 +1,10 @@
-"""The yardstick: a fixed mix of torch kernels whose time says how fast the machine is at this minute.
+"""Yardsticks: fixed pieces of work whose times say how fast this machine is, each of another kind.
 
-It is timed between the rounds of what is measured, so that step time can be given in yardsticks: a busy neighbour or a slower
-clock lengthens both, a slower library only one. Nothing in it comes from a library under test. Changing it makes all recorded
-yardsticks another unit: raise VERSION with it.
+Windows time `kernels` and `dispatch` between the rounds of what they measure, so that a case's
+times can be given in yardsticks: a busy neighbour or a slower clock lengthens both, a slower
+library only one. `memory` and `interpreter` are timed beside a window, to tell one machine from
+another: they depend on neither torch's kernels nor its dispatch. No library under test is used.
+A change here makes all recorded yardsticks another unit: raise VERSION with it.
 """
 
 from __future__ import annotations
@@ -11,25 +13,39 @@ from collections.abc import Callable
 
 import torch
 
-VERSION = 1
-ROWS, LENGTH, WIDTH, HEADS, LAYERS = 16, 16, 160, 4, 2
+VERSION = 2
+ROWS, LENGTH, WIDTH, HEADS, LAYERS = 16, 16, 160, 4, 2  # of the kernels: about a pocket model's
+SMALL_OPERATIONS = 25  # passes of `dispatch` over one small block, about 15 operations each
+TRAFFIC = 2**24  # floats that `memory` copies: 64 MiB, more than caches hold
+TURNS = 20_000  # of the interpreter's loop
+
+BESIDE = ("kernels", "dispatch")  # between the rounds of a window; the others before and after
+KINDS = (*BESIDE, "memory", "interpreter")
+Work = Callable[[], object]
 
 
-def make_yardstick(device: str) -> Callable[[], None]:
-    """A function that does the same work at each call: forward and backward through attention and feed-forward layers of
-    about the pocket model's width, and an update; on a GPU, wide enough to keep it busy."""
-    scale = 1 if device == "cpu" else 4
-    rows, length, width = ROWS * scale, LENGTH * scale, WIDTH * scale
+def make_yardsticks(device: str) -> dict[str, Work]:
+    """A function of each kind in `KINDS` that does the same work at each call, on the device."""
+    makers = {"kernels": _kernels, "dispatch": _dispatch, "memory": _memory}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(VERSION)
-        text = torch.randn(rows, length, width).to(device)
-        shapes = [(3 * width, width), (width, width), (4 * width, width), (width, 4 * width)] * LAYERS
-        weights = [(torch.randn(shape) / shape[1] ** 0.5).to(device).requires_grad_() for shape in shapes]
+        return {name: make(device) for name, make in makers.items()} | {"interpreter": _interpret}
+
+
+def _kernels(device: str) -> Work:
+    """Forward and backward through attention and feed-forward layers of about the pocket model's
+    width, and an update; on a GPU wide enough to keep it busy."""
+    scale = 1 if device == "cpu" else 4
+    rows, length, width = ROWS * scale, LENGTH * scale, WIDTH * scale
+    text = torch.randn(rows, length, width).to(device)
+    shapes = [(3 * width, width), (width, width), (4 * width, width), (width, 4 * width)] * LAYERS
+    weights = [(torch.randn(shape) / shape[1] ** 0.5).to(device).requires_grad_() for shape in shapes]
 
     def block(hidden: torch.Tensor, parts: list[torch.Tensor]) -> torch.Tensor:
         joined, out, up, down = parts
         normed = torch.nn.functional.layer_norm(hidden, (width,))
-        query, key, value = (normed @ joined.T).view(rows, length, 3, HEADS, width // HEADS).permute(2, 0, 3, 1, 4)
+        heads = (normed @ joined.T).view(rows, length, 3, HEADS, width // HEADS)
+        query, key, value = heads.permute(2, 0, 3, 1, 4)
         read = torch.nn.functional.scaled_dot_product_attention(query, key, value, is_causal=True)
         hidden = hidden + read.transpose(1, 2).reshape(rows, length, width) @ out.T
         normed = torch.nn.functional.layer_norm(hidden, (width,))
@@ -37,13 +53,52 @@ def make_yardstick(device: str) -> Callable[[], None]:
 
     def work() -> None:
         hidden = text
-        for at in range(0, len(weights), 4):
-            hidden = block(hidden, weights[at : at + 4])
+        for start in range(0, len(weights), 4):
+            hidden = block(hidden, weights[start : start + 4])
         hidden.square().mean().backward()
         with torch.no_grad():
-            for one in weights:
-                assert one.grad is not None
-                one.grad.mul_(0.0)  # the same numbers at each call
-                one.add_(one.grad)
+            for weight in weights:
+                assert weight.grad is not None
+                weight.grad.mul_(0.0)  # the same numbers at each call
+                weight.add_(weight.grad)
 
     return work
+
+
+def _dispatch(device: str) -> Work:
+    """Many small operations from Python through modules, as one row's answer takes them."""
+    layers = torch.nn.Sequential(torch.nn.Linear(32, 32), torch.nn.LayerNorm(32), torch.nn.ReLU(), torch.nn.Dropout(0.1))
+    layers = layers.to(device).eval()
+    row = torch.randn(1, 4, 32).to(device)
+
+    def work() -> None:
+        with torch.no_grad():
+            for _ in range(SMALL_OPERATIONS):
+                hidden = layers(row)
+                heads = hidden.view(1, 4, 4, 8).transpose(1, 2)
+                scores = torch.matmul(heads, heads.transpose(-1, -2)).softmax(-1)
+                _ = hidden + torch.matmul(scores, heads).transpose(1, 2).reshape(1, 4, 32)
+
+    return work
+
+
+def _memory(device: str) -> Work:
+    """A copy of more than the caches hold."""
+    source = torch.zeros(TRAFFIC, device=device)
+    target = torch.empty_like(source)
+    return lambda: target.copy_(source)
+
+
+class _Counter:
+    def __init__(self) -> None:
+        self.counts: dict[int, int] = {}
+
+    def add(self, value: int) -> int:
+        self.counts[value & 63] = self.counts.get(value & 63, 0) + 1
+        return len(self.counts)
+
+
+def _interpret() -> int:
+    """Calls, attributes, dictionaries and integers of Python alone."""
+    counter = _Counter()
+    return sum(counter.add(value) for value in range(TURNS))

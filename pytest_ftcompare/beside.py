@@ -1,0 +1,127 @@
+"""A case timed beside a reference: another environment whose process takes its rounds in turn with this one's.
+
+A reference counts only when it computes what the baseline does and, timed against itself, shows no
+difference. Called by the gate for timed cases under --ftcompare-reference.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_ftcompare.bench import Bench
+from pytest_ftcompare.compare import cost, signs
+from pytest_ftcompare.compare.cost import Reading
+from pytest_ftcompare.measure.remote import Remote, RemoteError
+from pytest_ftcompare.options import Settings
+from pytest_ftcompare.result import Result
+from pytest_ftcompare.told import TIMED
+
+if TYPE_CHECKING:
+    from pytest_ftcompare.experiment.prepare import Prepared
+    from pytest_ftcompare.measure.paired import Pairs, Side
+
+LENGTH = 2.0  # windows that rounds in turn take: two processes share the time
+TRIES = 2  # of rounds that other processes disturbed
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A case and the reference that it is timed beside."""
+
+    prepared: Prepared
+    baseline: Result
+    bench: Bench
+    settings: Settings
+
+    def readings(self) -> list[Reading]:
+        """Times beside the reference's. A suspicion is confirmed by a second pair of fresh processes; a
+        reference that does not count makes the times incomparable, and says why."""
+        assert self.settings.reference is not None
+        try:
+            taken = [self._checked(self.settings.reference)]
+            if any(reading.outcome == "open" for reading in _judge(taken)):
+                taken.append(self._confirmed(self.settings.reference))
+        except RemoteError as error:
+            return [_incomparable(name, f"no reference: {error}") for name in ("step", "evaluation")]
+        return _judge(taken)
+
+    def _remote(self, python: Path | None) -> Remote:
+        """A process, with the case made."""
+        remote = Remote(python)
+        try:
+            remote.prepare(self.prepared.case, self.prepared.setting, self.settings.root)
+        except RemoteError:
+            remote.close()
+            raise
+        return remote
+
+    def _checked(self, python: Path) -> Pairs:
+        """Rounds beside a reference that computes what the baseline does and agrees with itself."""
+        from pytest_ftcompare.measure.paired import Here
+
+        assert self.bench.clock is not None
+        self.bench.say("checking the reference")
+        with self._remote(python) as reference:
+            probed = replace(self.baseline, probe=reference.probe())
+            if differences := signs.probe(self.baseline, probed):
+                raise RemoteError(
+                    f"{python} does not compute what the baseline does ({differences[0].text}): "
+                    "install the baseline's versions there"
+                )
+            if python not in _SOUND:
+                self._against_itself(python, reference)
+                _SOUND.add(python)
+            return self._taken(reference, Here(self.prepared, self.bench.clock))
+
+    def _against_itself(self, python: Path, reference: Remote) -> None:
+        """Raise `RemoteError` where a second process of the reference takes another time."""
+        with self._remote(python) as again:
+            readings = _judge([self._taken(reference, again)])
+        for reading in readings:
+            if abs(reading.change) > cost.METRICS[reading.metric].margin:
+                raise RemoteError(
+                    f"{python} timed against itself differs by {reading.change:+.1%} in "
+                    f"{reading.metric}: try again on a quieter machine"
+                )
+
+    def _confirmed(self, python: Path) -> Pairs:
+        """Rounds of two processes that have done nothing else."""
+        with self._remote(python) as reference, self._remote(None) as here:
+            return self._taken(reference, here)
+
+    def _taken(self, reference: Side, here: Side) -> Pairs:
+        """Rounds in turn with the device alone, undisturbed."""
+        from pytest_ftcompare.measure.paired import rounds
+        from pytest_ftcompare.measure.readings import read
+
+        clock, seconds = self.bench.clock, LENGTH * self.bench.window
+        assert clock is not None
+        disturbed = ""
+        for _ in range(TRIES):
+            pairs: Pairs = {}
+            with self.bench.alone():
+                self.bench.say(f"{TIMED}  beside the reference")
+                readings = read(
+                    self.prepared.setting.device,
+                    {},
+                    0,
+                    lambda watch: pairs.update(rounds(reference, here, seconds, clock, watch)),
+                )
+            disturbed = readings.disturbed
+            if not disturbed:
+                return pairs
+        raise RemoteError(f"every window beside it was disturbed: {disturbed}")
+
+
+_SOUND: set[Path] = set()  # references that agreed with themselves in this process
+
+
+def _judge(taken: list[Pairs]) -> list[Reading]:
+    """The readings of rounds, those of each pair of processes apart."""
+    return cost.side_by_side({name: [pairs[name] for pairs in taken] for name in taken[0]})
+
+
+def _incomparable(metric: str, reason: str) -> Reading:
+    return Reading(metric, "s", 0.0, 0.0, 0.0, "", "incomparable", reason)
