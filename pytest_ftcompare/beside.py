@@ -6,6 +6,7 @@ difference. Called by the gate for timed cases under --ftcompare-reference.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -98,21 +99,18 @@ class Beside:
 
         clock, seconds = self.bench.clock, LENGTH * self.bench.window
         assert clock is not None
-        disturbed = ""
+        pairs: Pairs = {}
+
+        def take(watch: Callable[[], object]) -> None:
+            pairs.update(rounds(reference, here, seconds, clock, watch))
+
         for _ in range(TRIES):
-            pairs: Pairs = {}
             with self.bench.alone():
                 self.bench.say(f"{TIMED}  beside the reference")
-                readings = read(
-                    self.prepared.setting.device,
-                    {},
-                    0,
-                    lambda watch: pairs.update(rounds(reference, here, seconds, clock, watch)),
-                )
-            disturbed = readings.disturbed
-            if not disturbed:
+                readings = read(self.prepared.setting.device, {}, 0, take)
+            if not readings.disturbed:
                 return pairs
-        raise RemoteError(f"every window beside it was disturbed: {disturbed}")
+        raise RemoteError(f"every window beside it was disturbed: {readings.disturbed}")
 
 
 _SOUND: set[Path] = set()  # references that agreed with themselves in this process

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from pytest_ftcompare import run_key, runs
+from pytest_ftcompare import run_key, runs, versions
 from pytest_ftcompare.runs import ResumeError, begin, resume, start
 
 KEY = {"torch": "2.13.0", "code": "a" * 12}
@@ -143,7 +143,7 @@ def test_a_key_holds_what_results_depend_on(tmp_path, monkeypatch):
         version="0.22.0.dev0",
         read_text=lambda _: json.dumps({"url": checkout.as_uri(), "dir_info": {"editable": True}}),
     )
-    monkeypatch.setattr(run_key, "distribution", lambda _: distribution)
+    monkeypatch.setattr(versions, "distribution", lambda _: distribution)
     assert "peft" in moved(lambda: (checkout / "peft.py").write_text("fixed = True"))
 
 

@@ -132,6 +132,12 @@ def _logs(windows: Sequence[Window], metric: str, position: int = 0) -> list[flo
     return [math.log(one) for one in values if one > 0]
 
 
+def _by_process(windows: Sequence[Window]) -> list[list[Window]]:
+    """The windows of each process."""
+    names = dict.fromkeys(window.process for window in windows)
+    return [[window for window in windows if window.process == name] for name in names]
+
+
 def _processes(windows: Sequence[Window]) -> int:
     """How many processes took the windows; those that do not say were one."""
     return len({one.process for one in windows})
@@ -158,6 +164,11 @@ def _error(before: Sequence[Window], windows: Sequence[Window], metric: str, uni
     within = (WEIGHT * (factor * rule.within) ** 2 + squares) / freedom
     between = (factor * rule.between) ** 2 * sum(1 / _processes(one) for one in (before, windows))
     return math.sqrt(between + within * sum(1 / len(group) for group in groups))
+
+
+def _confirms(apart: Sequence[float], change: float, margin: float) -> bool:
+    """Whether each of several processes, by itself, shows at least half of a margin of the change."""
+    return len(apart) >= CONFIRMED and all(math.copysign(1, change) * one > margin / 2 for one in apart)
 
 
 def _settle(change: float, error: float, margin: float, *, confirmed: bool) -> Outcome:
@@ -223,8 +234,12 @@ def timed(baseline: Result, candidate: Result, changes: Sequence[Difference], *,
         width = factor if is_time else 1.0
         change = _change(before, taken, metric, unit)
         error = _error(before, taken, metric, unit, width)
-        confirmed = len(new_logs) >= CONFIRMED and (not is_time or _processes(taken) >= CONFIRMED)
-        outcome = _settle(change, error, width * rule.margin, confirmed=confirmed or not counts)
+        margin = width * rule.margin
+        confirmed = not counts or len(new_logs) >= CONFIRMED
+        if counts and is_time:
+            apart = [_change(before, one, metric, unit) for one in _by_process(taken)]
+            confirmed = _confirms(apart, change, margin)
+        outcome = _settle(change, error, margin, confirmed=confirmed)
         if not counts:
             outcome = "noted" if outcome in ("worse", "better") else "held"
         how = unit if is_time else "readings"
@@ -249,7 +264,8 @@ def side_by_side(pairs: Mapping[str, Sequence[Sequence[tuple[float, float]]]]) -
         # A median of n normal values has a variance of pi / 2 n times theirs.
         within = sum(math.pi / 2 * variance(one) / len(one) for one in logs) / len(logs) ** 2
         error = math.sqrt(2 * rule.between**2 / len(logs) + within)
-        outcome = _settle(change, error, rule.margin, confirmed=len(logs) >= CONFIRMED)
+        confirmed = _confirms([median(one) for one in logs], change, rule.margin)
+        outcome = _settle(change, error, rule.margin, confirmed=confirmed)
         base, new = (fmean(median(r[k] for r in rounds) for rounds in processes) for k in (0, 1))
         found.append(
             Reading(

@@ -6,20 +6,43 @@ from math import exp
 import pytest
 from results import make_result
 
-from pytest_ftcompare.compare.cost import KEPT, METRICS, WINDOWS, alone, another, timed
+from pytest_ftcompare.compare.cost import (
+    KEPT,
+    METRICS,
+    WINDOWS,
+    alone,
+    next_window,
+    side_by_side,
+    timed,
+)
 from pytest_ftcompare.compare.environment import Difference
 from pytest_ftcompare.result import Window
 
 STEP = 0.030
 
 
-def window(step=1.0, yardstick=1.0, **changes):
-    """A window whose step took so many times its usual seconds, on a machine whose yardstick took so many times its own."""
-    return Window(times={"step": [STEP * step, 2.5 * step / yardstick]}, **changes)
+SPEEDS = {"kernels": 0.02, "dispatch": 0.003, "memory": 0.01, "interpreter": 0.004}
+EDITED = Difference("peft", "0.20.0", "0.21.2")  # something changed, so times are judged
 
 
-def held(base, new, *changes):
-    found = timed(make_result([0.8], windows=base), make_result([0.8], windows=new), list(changes))
+def window(step=1.0, kernels=1.0, dispatch=None, process="", machine=None, **changes):
+    """A window whose step took so many times its usual seconds, on a machine whose yardsticks took so
+    many times their own; `machine` slows yardsticks of other kinds."""
+    dispatch = kernels if dispatch is None else dispatch
+    slower = {"kernels": kernels, "dispatch": dispatch, **(machine or {})}
+    speeds = {kind: seconds * slower.get(kind, 1.0) for kind, seconds in SPEEDS.items()}
+    times = {"step": [STEP * step, 2.5 * step / kernels, 9.0 * step / dispatch]}
+    return Window(times=times, process=process, yardsticks=speeds, **changes)
+
+
+def windows(*steps):
+    """Windows of two processes in turn."""
+    return [window(step, process=str(number % 2)) for number, step in enumerate(steps)]
+
+
+def held(base, new, *changes, strict=False):
+    changes = [EDITED, *changes]
+    found = timed(make_result([0.8], windows=base), make_result([0.8], windows=new), changes, strict=strict)
     return {one.metric: one for one in found}
 
 
@@ -27,7 +50,14 @@ def outcome(base, new, *changes):
     return held(base, new, *changes)["step"].outcome
 
 
-STILL = [window(1.004), window(0.997), window(1.0)]
+STILL = windows(1.004, 0.997, 1.0)
+
+
+def results(base, new, changed=True):
+    """A baseline and a candidate, with another version of peft unless nothing changed."""
+    baseline = make_result([0.8], windows=base)
+    now = baseline.environment | ({"peft": EDITED.new} if changed else {})
+    return baseline, make_result([0.8], windows=new, environment=now)
 
 
 def test_the_same_times_are_held_after_one_window():
@@ -36,7 +66,7 @@ def test_the_same_times_are_held_after_one_window():
 
 @pytest.mark.parametrize(("step", "expected"), [(1.06, "worse"), (0.94, "better")])
 def test_more_or_less_time_is_found_when_the_windows_agree(step, expected):
-    reading = held(STILL, [window(step), window(step * 1.003), window(step * 0.998), window(step)])["step"]
+    reading = held(STILL, windows(step, step * 1.003, step * 0.998, step))["step"]
     assert reading.outcome == expected
     assert reading.change == pytest.approx(step - 1, abs=0.003)
     assert (reading.unit, reading.how) == ("s", "yardsticks")
@@ -45,25 +75,92 @@ def test_more_or_less_time_is_found_when_the_windows_agree(step, expected):
 
 def test_one_slow_window_is_not_enough_and_asks_for_another():
     assert outcome(STILL, [window(1.5)]) == "open"
-    assert another(make_result([0.8], windows=STILL), make_result([0.8], windows=[window(1.5)]), update=False)
+    assert next_window(*results(STILL, [window(1.5)]), update=False) == "fresh"
 
 
-def test_a_busy_machine_cancels_in_yardsticks():
-    assert outcome(STILL, [window(1.6, yardstick=1.6)]) == "held"
+def test_windows_of_one_process_do_not_confirm_each_other():
+    assert outcome(STILL, [window(1.5)] * 3) == "open"
+    assert outcome(STILL, windows(1.5, 1.5, 1.5)) == "worse"
 
 
-def test_with_another_torch_the_yardstick_is_another_and_seconds_are_compared_with_a_wider_margin():
+def test_a_busier_machine_cancels_in_yardsticks():
+    assert outcome(STILL, [window(1.14, kernels=1.14)]) == "held"
+
+
+@pytest.mark.parametrize("kind", SPEEDS)
+@pytest.mark.parametrize("times", [0.6, 1.8])
+def test_a_machine_whose_yardsticks_are_others_is_another_machine(kind, times):
+    reading = held(STILL, [window(1.5, machine={kind: times})])["step"]
+    assert reading.outcome == "incomparable"
+    assert reading.note == f"another machine: the yardstick {kind} takes {times:.2f} times as long"
+
+
+def test_on_another_machine_no_more_windows_are_taken():
+    assert next_window(*results(STILL, [window(1.5, kernels=1.8)]), update=False) is None
+
+
+def test_a_window_on_another_machine_does_not_count_beside_those_that_were_not():
+    reading = held(STILL, [window(1.0), window(2.0, kernels=1.8, process="1")])["step"]
+    assert (reading.outcome, reading.new) == ("held", STEP)
+
+
+def test_a_baseline_that_does_not_know_its_machine_is_not_compared():
+    (old,) = [Window(times=STILL[0].times)]
+    assert held([old], [window()])["step"].note == ("its baseline does not say how fast its machine was: --update-baselines")
+
+
+def test_a_piece_is_slower_only_in_yardsticks_of_every_kind():
+    """Kernels as fast as ever, dispatch 10 % slower: who knows what the piece should have taken?"""
+    mixed = [window(1.08, kernels=1.0, dispatch=1.1, process=str(one)) for one in range(4)]
+    assert outcome(STILL, mixed) == "held"
+    slower = [window(1.2, kernels=1.0, dispatch=1.1, process=str(one)) for one in range(4)]
+    reading = held(STILL, slower)["step"]
+    assert reading.outcome == "worse"
+    assert reading.change == pytest.approx(1.2 / 1.1 - 1, abs=0.003)
+
+
+@pytest.mark.parametrize("step", [1.5, 0.5])
+def test_where_nothing_changed_another_time_is_noted_and_not_judged(step):
+    base, new = results(STILL, [window(step)], changed=False)
+    (reading,) = timed(base, new, [Difference("commit", "a", "b")])
+    assert (reading.outcome, reading.judged) == ("noted", False)
+    assert next_window(base, new, update=False) is None
+
+
+def test_strict_times_judge_where_nothing_changed():
+    base, new = results(STILL, windows(1.5, 1.5, 1.5), changed=False)
+    (reading,) = timed(base, new, [], strict=True)
+    assert (reading.outcome, reading.judged) == ("worse", True)
+    assert next_window(base, make_result([0.8], windows=[window(1.5)]), update=False, strict=True) == "fresh"
+
+
+def test_memory_is_judged_where_nothing_changed():
+    name = "allocated bytes, training"
+    base, new = ([window(readings={name: size})] * 3 for size in (1e9, 2e9))
+    found = timed(make_result([0.8], windows=base), make_result([0.8], windows=new), [])
+    assert {one.metric: one.outcome for one in found}[name] == "worse"
+
+
+def test_with_another_torch_the_yardsticks_are_others_and_seconds_are_compared_with_a_wider_margin():
     torch = Difference("torch", "2.12.0", "2.13.0")
-    reading = held(STILL, [window(1.3, yardstick=1.3)] * 4, torch)["step"]
+    slow = [window(1.3, kernels=1.3, process=str(one)) for one in range(4)]
+    reading = held(STILL, slow, torch)["step"]
     assert (reading.outcome, reading.how) == ("worse", "seconds")
-    assert outcome(STILL, [window(1.05)] * 4, torch) != "worse"
+    assert outcome(STILL, windows(1.05, 1.05, 1.05, 1.05), torch) != "worse"
 
 
-def test_with_another_instruction_set_yardsticks_are_compared_with_a_wider_margin():
-    other = Difference("instruction set", "AVX512", "AVX2")
-    assert outcome(STILL, [window(1.05)] * 4, other) != "worse"
-    reading = held(STILL, [window(1.3)] * 4, other)["step"]
-    assert (reading.outcome, reading.how) == ("worse", "yardsticks")
+def test_with_another_torch_the_machine_is_told_by_memory_and_the_interpreter():
+    torch = Difference("torch", "2.12.0", "2.13.0")
+    reading = held(STILL, [window(1.3, machine={"memory": 1.3})], torch)["step"]
+    assert reading.note == "another machine: the yardstick memory takes 1.30 times as long"
+
+
+def test_a_name_given_to_two_machines_that_differ_is_said():
+    base = make_result([0.8], windows=STILL, environment={"machine": "fleet"})
+    new = make_result([0.8], windows=[window(1.0, kernels=1.5)], environment={"machine": "fleet"})
+    assert timed(base, new, [EDITED])[0].note == (
+        "FTCOMPARE_MACHINE=fleet names two machines that differ: the yardstick kernels takes 1.50 times as long"
+    )
 
 
 @pytest.mark.parametrize(
@@ -71,10 +168,9 @@ def test_with_another_instruction_set_yardsticks_are_compared_with_a_wider_margi
     [
         ([Difference("threads", "1", "2")], "threads 1 -> 2"),
         ([Difference("cpu", "AMD EPYC", "Intel Xeon")], "cpu AMD EPYC -> Intel Xeon"),
-        (
-            [Difference("torch", "1", "2"), Difference("instruction set", "AVX512", "AVX2")],
-            "another torch with another instruction set",
-        ),
+        ([Difference("instruction set", "AVX512", "AVX2")], "instruction set AVX512 -> AVX2"),
+        ([Difference("machine", "mine", "theirs")], "FTCOMPARE_MACHINE mine -> theirs"),
+        ([Difference("python", "3.11.7", "3.12.1")], "python 3.11.7 -> 3.12.1: its yardsticks are others"),
     ],
 )
 def test_what_cannot_be_compared_says_why(changes, note):
@@ -88,11 +184,15 @@ def test_a_disturbed_window_is_not_judged_and_its_reason_is_told():
     assert (reading.outcome, reading.note) == ("incomparable", "the GPU was throttled (hw thermal)")
 
 
+def candidate(taken):
+    return results(STILL, taken)[1]
+
+
 def test_a_disturbed_window_is_taken_again_but_not_for_ever():
     baseline, bad = make_result([0.8], windows=STILL), window(3.0, disturbed="throttled")
-    assert another(baseline, make_result([0.8], windows=[bad]), update=False)
-    assert not another(baseline, make_result([0.8], windows=[bad, window()]), update=False)
-    assert not another(baseline, make_result([0.8], windows=[bad] * WINDOWS), update=False)
+    assert next_window(baseline, candidate([bad]), update=False) == "here"
+    assert next_window(baseline, candidate([bad, window()]), update=False) is None
+    assert next_window(baseline, candidate([bad] * WINDOWS), update=False) is None
 
 
 def test_a_disturbed_window_of_the_baseline_does_not_count():
@@ -101,10 +201,11 @@ def test_a_disturbed_window_of_the_baseline_does_not_count():
 
 def test_a_baseline_takes_its_windows_disturbed_ones_apart():
     base = make_result([0.8])
-    assert another(None, replaced(base, STILL[: KEPT - 1]), update=True)
-    assert not another(None, replaced(base, STILL[:KEPT]), update=True)
-    assert another(None, replaced(base, [window(disturbed="x")] * KEPT), update=True)
-    assert not another(None, replaced(base, [window(disturbed="x")] * 2 * KEPT), update=True)
+    assert next_window(None, base, update=True) == "here"
+    assert next_window(None, replaced(base, STILL[: KEPT - 1]), update=True) == "fresh"
+    assert next_window(None, replaced(base, STILL[:KEPT]), update=True) is None
+    assert next_window(None, replaced(base, [window(disturbed="x")] * KEPT), update=True) == "here"
+    assert next_window(None, replaced(base, [window(disturbed="x")] * 2 * KEPT), update=True) is None
 
 
 def replaced(result, windows):
@@ -112,8 +213,8 @@ def replaced(result, windows):
 
 
 def test_without_a_baseline_one_window_is_taken_to_be_shown():
-    assert another(None, make_result([0.8]), update=False)
-    assert not another(None, make_result([0.8], windows=[window()]), update=False)
+    assert next_window(None, make_result([0.8]), update=False) == "here"
+    assert next_window(None, make_result([0.8], windows=[window()]), update=False) is None
 
 
 def test_a_baseline_without_windows_is_said_to_have_none():
@@ -161,8 +262,8 @@ def test_a_reading_of_nothing_is_not_compared():
 def test_a_gpus_times_are_compared_whatever_its_host():
     environment = {"device": "nvidia-h200"}
     base = make_result([0.8], windows=STILL, environment=environment)
-    new = make_result([0.8], windows=[window(1.06)] * 4, environment=environment)
-    (reading,) = timed(base, new, [Difference("cpu", "a", "b")])
+    new = make_result([0.8], windows=windows(1.06, 1.06, 1.06, 1.06), environment=environment)
+    (reading,) = timed(base, new, [EDITED, Difference("cpu", "a", "b")])
     assert reading.outcome == "worse"
 
 
@@ -172,21 +273,51 @@ def test_what_a_case_costs_alone_is_what_it_read():
 
 
 def test_noise_alone_is_never_called_worse_and_a_loss_is_found_by_its_size():
-    """The rule on made-up runs with the noise that it assumes, all windows of a run sharing that of their process."""
+    """The rule on made-up runs with the noise that it assumes, all windows of a process sharing its own."""
     rng, noise = random.Random(0), METRICS["step"]
 
-    def process(loss=1.0):
+    def process(name, loss=1.0):
         shared = rng.gauss(0, noise.between)
-        return lambda: window(loss * exp(shared + rng.gauss(0, noise.within)))
+        return lambda: window(loss * exp(shared + rng.gauss(0, noise.within)), process=name)
 
     def drawn(loss):
-        base, new = process(), process(loss)
-        baseline = make_result([0.8], windows=[base() for _ in range(KEPT)])
-        candidate = make_result([0.8], windows=[])
-        while another(baseline, candidate, update=False):
-            candidate.windows.append(new())
-        return timed(baseline, candidate, [])[0].outcome
+        base, other = process("base"), process("other")
+        here, fresh = process("here", loss), process("fresh", loss)
+        baseline, candidate = results([base(), base(), other()], [])
+        while where := next_window(baseline, candidate, update=False):
+            candidate.windows.append(here() if where == "here" else fresh())
+        return timed(baseline, candidate, [EDITED])[0].outcome
 
     assert sum(drawn(1.0) == "worse" for _ in range(2000)) <= 1
-    assert sum(drawn(1.05) == "worse" for _ in range(2000)) >= 1000
+    assert sum(drawn(1.05) == "worse" for _ in range(2000)) >= 1800
     assert sum(drawn(1.08) == "worse" for _ in range(2000)) >= 1980
+
+
+def turns(change, count=12, between=0.0, rng=None):
+    rng = rng or random.Random(1)
+    return [(STEP, STEP * change * exp(between + rng.gauss(0, 0.004))) for _ in range(count)]
+
+
+def test_side_by_side_the_same_times_are_held_and_a_slower_step_is_confirmed_by_a_second_pair():
+    assert side_by_side({"step": [turns(1.0)]})[0].outcome == "held"
+    assert side_by_side({"step": [turns(1.08)]})[0].outcome == "open"
+    (reading,) = side_by_side({"step": [turns(1.08), turns(1.08)]})
+    assert (reading.outcome, reading.how) == ("worse", "seconds side by side")
+    assert reading.change == pytest.approx(0.08, abs=0.005)
+    assert side_by_side({"step": [turns(1.08), turns(1.0)]})[0].outcome == "open"
+
+
+def test_side_by_side_noise_is_never_called_worse_and_five_percent_are_found():
+    rng, noise = random.Random(0), METRICS["step"]
+
+    def pair(loss):
+        return turns(loss, between=rng.gauss(0, noise.between) - rng.gauss(0, noise.between), rng=rng)
+
+    def drawn(loss):
+        taken = [pair(loss)]
+        if side_by_side({"step": taken})[0].outcome == "open":
+            taken.append(pair(loss))
+        return side_by_side({"step": taken})[0].outcome
+
+    assert sum(drawn(1.0) == "worse" for _ in range(2000)) <= 1
+    assert sum(drawn(1.05) == "worse" for _ in range(2000)) >= 1900

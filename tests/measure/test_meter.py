@@ -5,8 +5,8 @@ import gc
 import pytest
 import torch
 
-from pytest_ftcompare.measure.meter import ROUND, ROUNDS, Piece, Timing, measure
-from pytest_ftcompare.measure.yardstick import make_yardstick
+from pytest_ftcompare.measure.meter import ROUND, ROUNDS, Piece, Timing, measure, speeds
+from pytest_ftcompare.measure.yardstick import BESIDE, KINDS, make_yardsticks
 
 
 class Machine:
@@ -27,26 +27,31 @@ class Machine:
 
 
 def run(machine, budget=10.0, **pieces):
-    return measure(pieces, machine.work("yardstick", 0.5), "cpu", budget, machine.clock)
+    yardsticks = {"kernels": machine.work("kernels", 0.5), "dispatch": machine.work("dispatch", 0.25)}
+    return measure(pieces, yardsticks, "cpu", budget, machine.clock)
 
 
-def test_a_call_is_given_in_seconds_and_in_yardsticks():
+def both(timing):
+    return timing.seconds, timing.in_yardsticks("kernels"), timing.in_yardsticks("dispatch")
+
+
+def test_a_call_is_given_in_seconds_and_in_yardsticks_of_each_kind():
     machine = Machine()
     found = run(machine, step=machine.work("step", 2.0), inference=machine.work("inference", 0.25))
-    assert (found["step"].seconds, found["step"].in_yardsticks) == (2.0, 4.0)
-    assert (found["inference"].seconds, found["inference"].in_yardsticks) == (0.25, 0.5)
+    assert both(found["step"]) == (2.0, 4.0, 8.0)
+    assert both(found["inference"]) == (0.25, 0.5, 1.0)
 
 
 def test_a_machine_that_slows_down_moves_seconds_not_yardsticks():
     slow = Machine([3.0])
     found = run(slow, step=slow.work("step", 2.0))
-    assert (found["step"].seconds, found["step"].in_yardsticks) == (6.0, 4.0)
+    assert both(found["step"]) == (6.0, 4.0, 8.0)
 
 
-def test_each_round_times_the_yardstick_first_and_then_every_piece():
+def test_each_round_times_the_yardsticks_first_and_then_every_piece():
     machine = Machine()
     run(machine, step=machine.work("step", 2.0), inference=machine.work("inference", 1.0))
-    assert machine.done[-3:] == ["yardstick", "step", "inference"]
+    assert machine.done[-4:] == ["kernels", "dispatch", "step", "inference"]
 
 
 def test_a_short_piece_is_called_often_enough_for_the_clock():
@@ -65,7 +70,7 @@ def test_a_window_ends_with_its_budget_but_not_before_a_few_rounds():
     machine = Machine()
     assert len(run(machine, budget=0.0, step=machine.work("step", 2.0))["step"].rounds) == ROUNDS
     machine = Machine()
-    assert len(run(machine, budget=50.0, step=machine.work("step", 2.0))["step"].rounds) in range(15, 21)
+    assert len(run(machine, budget=50.0, step=machine.work("step", 2.0))["step"].rounds) in range(12, 21)
 
 
 def test_making_ready_is_not_timed():
@@ -76,8 +81,8 @@ def test_making_ready_is_not_timed():
 
 
 def test_the_median_over_rounds_leaves_a_disturbed_round_out():
-    timing = Timing(2, [4.0, 4.0, 40.0], [1.0, 1.0, 1.0])
-    assert (timing.seconds, timing.in_yardsticks) == (2.0, 2.0)
+    timing = Timing(2, [4.0, 4.0, 40.0], {"kernels": [1.0, 1.0, 1.0]})
+    assert (timing.seconds, timing.in_yardsticks("kernels")) == (2.0, 2.0)
 
 
 def test_garbage_is_collected_before_and_not_during():
@@ -87,11 +92,19 @@ def test_garbage_is_collected_before_and_not_during():
     assert gc.isenabled()
 
 
-def test_the_yardstick_leaves_the_callers_random_numbers_alone_and_does_the_same_work_each_time():
+def test_a_machines_speed_is_the_seconds_of_one_call_of_each_yardstick():
+    machine = Machine()
+    yardsticks = {"memory": machine.work("memory", 2.0), "interpreter": machine.work("short", ROUND / 4)}
+    assert speeds(yardsticks, "cpu", machine.clock) == pytest.approx({"memory": 2.0, "interpreter": ROUND / 4})
+
+
+def test_yardsticks_leave_the_callers_random_numbers_alone_and_do_the_same_work_each_time():
     torch.manual_seed(0)
     expected = torch.rand(3)
     torch.manual_seed(0)
-    work = make_yardstick("cpu")
-    work()
-    work()
+    yardsticks = make_yardsticks("cpu")
+    assert set(BESIDE) < set(KINDS) == set(yardsticks)
+    for work in yardsticks.values():
+        work()
+        work()
     assert torch.equal(torch.rand(3), expected)
