@@ -94,7 +94,7 @@ def take_windows(
     strict = settings.strict_times
     shown_only = settings.reference is not None and not update  # the reference is what is compared with
     while where := cost.next_window(None if shown_only else accepted, candidate, update=update, strict=strict):
-        window = _fresh_window(prepared, bench, settings) if where == "fresh" else None
+        window = fresh_window(prepared, bench, settings) if where == "fresh" else None
         if window is None:  # also where no fresh process could be had
             window, timings = _window(prepared, bench)
         candidate.windows.append(window)
@@ -112,7 +112,7 @@ def _window(prepared: Prepared, bench: Bench) -> tuple[Window, dict[str, Timing]
         return take(work, prepared.setting.device, bench.window, bench.clock)
 
 
-def _fresh_window(prepared: Prepared, bench: Bench, settings: Settings) -> Window | None:
+def fresh_window(prepared: Prepared, bench: Bench, settings: Settings) -> Window | None:
     """A window from a process that has done nothing else; None where it could not be had."""
     bench.say("starting a fresh process to time in")
     try:

@@ -3,7 +3,8 @@
 `python -m pytest_ftcompare.scripts.replay_costs baselines/cpu docs/replay_costs.json` goes through the code that decides.
 Windows are simulated: logarithms with the SD between processes and within one that compare/cost.py has from real runs
 (docs/cost.md), and a drift that all methods of a session share. So these rates are those of the rules, if the noise is what
-it was.
+it was. Other machines are simulated, too: each kind of yardstick gets a factor of its own, and a piece of work is a mix
+of kernels and dispatch that no yardstick knows.
 """
 
 from __future__ import annotations
@@ -13,14 +14,15 @@ import math
 import random
 import sys
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 from pytest_ftcompare.compare import baseline, cost
 from pytest_ftcompare.compare.counts import PARTS, counted
+from pytest_ftcompare.compare.environment import differences
 from pytest_ftcompare.compare.overall import Overall
 from pytest_ftcompare.compare.pooled import DRIFT
 from pytest_ftcompare.compare.verdict import Judgement, with_costs
@@ -31,6 +33,11 @@ SESSIONS = 1000
 METHODS = 30  # timed cases of the pocket suites
 PIECES = ("step", "evaluation")
 LOSSES = (0.0, 0.02, 0.03, 0.04, 0.05, 0.075, 0.1)
+MACHINES = {"0.6 to 1.8": (0.6, 1.8), "0.9 to 1.1": (0.9, 1.1)}  # between which each factor is drawn
+KINDS = ("kernels", "dispatch", "memory", "interpreter")
+CLAIMED = {"peft": "another"}  # an upgrade that changes nothing: without it no time would be judged
+Machine = dict[str, float]
+HOME: Machine = dict.fromkeys(KINDS, 1.0)
 
 
 def of_counts(baselines: Sequence[Result], growth: float) -> dict[str, Any]:
@@ -48,29 +55,68 @@ def of_counts(baselines: Sequence[Result], growth: float) -> dict[str, Any]:
     return rate(found, tried)
 
 
-def windows(chance: random.Random, processes: Sequence[int], loss: float, drift: float) -> list[Window]:
-    """Windows of so many in each process, with the pieces that are pooled."""
-    found = []
+@dataclass(frozen=True)
+class Site:
+    """What a case's windows are drawn with: the loss, the session's drift, the machine's factors, and the
+    share of kernels, beside dispatch, in the case's pieces."""
+
+    loss: float = 0.0
+    drift: float = 0.0
+    machine: Machine = field(default_factory=lambda: HOME)
+    share: float = 0.5
+
+    def process(self, chance: random.Random, name: str) -> Callable[[], Window]:
+        """A process, whose windows share what it does to their times."""
+        rules = {piece: cost.METRICS[piece] for piece in PIECES}
+        between = {piece: chance.gauss(0, rule.between) for piece, rule in rules.items()}
+        kernels, dispatch = self.machine["kernels"], self.machine["dispatch"]
+        slower = kernels**self.share * dispatch ** (1 - self.share) * (1 + self.loss)
+
+        def window() -> Window:
+            times = {}
+            for piece, rule in rules.items():
+                noise = self.drift + between[piece] + chance.gauss(0, rule.within)
+                seconds = slower * math.exp(noise)
+                times[piece] = [seconds, seconds / kernels, seconds / dispatch]
+            return Window(times, process=name, yardsticks=dict(self.machine))
+
+        return window
+
+
+def method(chance: random.Random, base: Result, processes: Sequence[int], site: Site) -> Judgement:
+    """A timed case in a session with an upgrade claimed: windows are taken while the gate asks for them."""
+    home = replace(site, loss=0.0, drift=0.0, machine=HOME)
+    kept = []
     for number, count in enumerate(processes):
-        between = {piece: chance.gauss(0, cost.METRICS[piece].between) for piece in PIECES}
-        for _ in range(count):
-            times = {
-                piece: math.exp(math.log1p(loss) + drift + between[piece] + chance.gauss(0, cost.METRICS[piece].within))
-                for piece in PIECES
-            }
-            found.append(Window({piece: [value, value] for piece, value in times.items()}, process=str(number)))
-    return found
-
-
-def method(chance: random.Random, base: Result, processes: Sequence[int], loss: float, drift: float) -> Judgement:
-    """A timed case in a session: windows are taken while the gate asks for them."""
-    base = replace(base, windows=windows(chance, processes, 0.0, 0.0))
-    taken = windows(chance, [cost.WINDOWS], loss, drift)
-    candidate = replace(base, windows=taken[:1])
-    while cost.another(base, candidate, update=False):
-        candidate = replace(candidate, windows=taken[: len(candidate.windows) + 1])
+        process = home.process(chance, f"base {number}")
+        kept += [process() for _ in range(count)]
+    base = replace(base, windows=kept)
+    candidate = replace(base, environment=base.environment | CLAIMED, windows=[])
+    take = {"here": site.process(chance, "here"), "fresh": site.process(chance, "fresh")}
+    while where := cost.next_window(base, candidate, update=False):
+        candidate = replace(candidate, windows=[*candidate.windows, take[where]()])
+    changes = differences(base.environment, candidate.environment)
     same = Judgement(f"{base.id}", base.suite, "same", 1)
-    return with_costs(same, cost.timed(base, candidate, []))
+    return with_costs(same, cost.timed(base, candidate, changes))
+
+
+def on_other_machines(base: Result, low: float, high: float) -> dict[str, Any]:
+    """Sessions failed by time on machines whose factors are drawn, where nothing is slower; and how many cases were judged."""
+    chance, failed, judged = random.Random(1), 0, 0
+    for _ in range(SESSIONS):
+        machine = {kind: math.exp(chance.uniform(math.log(low), math.log(high))) for kind in KINDS}
+        found = [
+            method(
+                chance,
+                replace(base, id=f"m{number}-t"),
+                [2, 1],
+                Site(drift=chance.gauss(0, DRIFT), machine=machine, share=chance.random()),
+            )
+            for number in range(METHODS)
+        ]
+        failed += Overall(found).failed
+        judged += sum(one.costs[0].outcome != "incomparable" for one in found)
+    return {"session failed": rate(failed, SESSIONS), "case judged": rate(judged, SESSIONS * METHODS)}
 
 
 def of_times(base: Result, processes: Sequence[int], loss: float, *, all_methods: bool) -> dict[str, Any]:
@@ -79,7 +125,12 @@ def of_times(base: Result, processes: Sequence[int], loss: float, *, all_methods
     for _ in range(SESSIONS):
         drift = chance.gauss(0, DRIFT)
         found = [
-            method(chance, replace(base, id=f"m{number}-t"), processes, loss if all_methods or number == 0 else 0.0, drift)
+            method(
+                chance,
+                replace(base, id=f"m{number}-t"),
+                processes,
+                Site(loss if all_methods or number == 0 else 0.0, drift),
+            )
             for number in range(METHODS if all_methods else 1)
         ]
         cases.update(one.verdict for one in found)
@@ -99,7 +150,7 @@ def main(baselines: Path, file: Path) -> None:
     record: dict[str, Any] = {"date": date.today().isoformat(), "sessions": SESSIONS, "methods": METHODS}
     record["one more"] = of_counts(found, 0.0)
     record["1 % more"] = of_counts(found, 0.01)
-    for name, processes in (("baseline of one process", [3]), ("baseline of three processes", [3, 3, 3])):
+    for name, processes in (("baseline of two processes", [2, 1]), ("baseline of six processes", [2, 1, 2, 1, 2, 1])):
         record[name] = {
             str(loss): {
                 "one method": of_times(found[0], processes, loss, all_methods=False)["case worse"],
@@ -108,6 +159,8 @@ def main(baselines: Path, file: Path) -> None:
             for loss in LOSSES
         }
         print(name, json.dumps(record[name]), file=sys.stderr, flush=True)
+    for name, factors in MACHINES.items():
+        record[f"other machines, factors {name}"] = on_other_machines(found[0], *factors)
     file.write_text(f"{json.dumps(record, indent=1)}\n", encoding="utf-8")
 
 

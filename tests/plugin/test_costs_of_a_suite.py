@@ -26,7 +26,7 @@ def faster(shell, times=10):
         return f"[{', '.join(str(float(one) / times) for one in found[1].split(', '))}]"
 
     for file in shell.files():
-        text, count = re.subn(r"(?<=\": )\[([\d.e-]+, [\d.e-]+)\](?=,?\n {4}\"|\n {3}\})", less, file.read_text())
+        text, count = re.subn(r"(?<=\": )\[([\d.e-]+, [\d.e-]+, [\d.e-]+)\](?=,?\n {4}\"|\n {3}\})", less, file.read_text())
         assert count
         file.write_text(text)
 
@@ -59,10 +59,18 @@ def test_a_case_without_a_baseline_shows_what_it_costs(shell):
     shell.run(timed=True).stdout.fnmatch_lines(["quick: what a method costs", "full *ms *ms *ms *MiB *new"])
 
 
-def test_a_slower_step_is_worse_and_named_with_its_seconds_and_its_unit(shell, undisturbed):
+def test_a_slower_step_where_nothing_changed_is_noted_and_does_not_fail(shell, undisturbed):
     shell.update()
     faster(shell)
     result = shell.run(timed=True)
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["*1 case: 1 same.*"])
+
+
+def test_a_slower_step_is_worse_under_strict_times_and_named_with_its_seconds_and_its_unit(shell, undisturbed):
+    shell.update()
+    faster(shell)
+    result = shell.run("--ftcompare-strict-times", timed=True)
     assert result.ret == 1
     result.stdout.fnmatch_lines(
         [

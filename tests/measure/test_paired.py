@@ -1,0 +1,36 @@
+"""Rounds of two processes in turn, on a clock that their work moves."""
+
+from pytest_ftcompare.measure.paired import LEAST, rounds
+
+
+class Side:
+    def __init__(self, name, log, clock, pieces=("step",), seconds=1.0):
+        self.name, self.log, self.clock = name, log, clock
+        self.pieces, self.seconds = list(pieces), seconds
+
+    def round(self, piece):
+        self.log.append(f"{self.name} {piece}")
+        self.clock[0] += self.seconds
+        return self.seconds
+
+
+def take(seconds=0.0, **changes):
+    log, clock = [], [0.0]
+    reference = Side("reference", log, clock, seconds=2.0, **changes)
+    here = Side("here", log, clock, ("step", "evaluation"))
+    return rounds(reference, here, seconds, lambda: clock[0], lambda: None), log
+
+
+def test_who_comes_first_changes_with_each_round():
+    pairs, log = take()
+    assert log[:4] == ["reference step", "here step", "here step", "reference step"]
+    assert pairs["step"] == [(2.0, 1.0)] * LEAST
+
+
+def test_rounds_last_as_long_as_they_are_given():
+    assert len(take(seconds=300.0)[0]["step"]) == 100
+
+
+def test_only_pieces_that_both_have_are_timed():
+    assert list(take()[0]) == ["step"]
+    assert list(take(pieces=("evaluation", "step", "other"))[0]) == ["step", "evaluation"]
