@@ -6,7 +6,7 @@ difference. Called by the gate for timed cases under --ftcompare-reference.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,17 +36,18 @@ class Beside:
     bench: Bench
     settings: Settings
 
-    def readings(self) -> list[Reading]:
-        """Times beside the reference's. A suspicion is confirmed by a second pair of fresh processes; a
-        reference that does not count makes the times incomparable, and says why."""
+    def readings(self, alone: Sequence[Reading]) -> list[Reading]:
+        """Times beside the reference's, in the place of those read alone. A suspicion is confirmed by a
+        second pair of fresh processes. Where a reference does not count, no time is compared."""
         assert self.settings.reference is not None
         try:
             taken = [self._checked(self.settings.reference)]
             if any(reading.outcome == "open" for reading in _judge(taken)):
                 taken.append(self._confirmed(self.settings.reference))
         except RemoteError as error:
-            return [_incomparable(name, f"no reference: {error}") for name in ("step", "evaluation")]
-        return _judge(taken)
+            reason = f"no reference: {error}"
+            return [_not_compared(one, reason) if one.unit == "s" else one for one in alone]
+        return [*(one for one in alone if one.unit != "s"), *_judge(taken)]
 
     def _remote(self, python: Path | None) -> Remote:
         """A process, with the case made."""
@@ -121,5 +122,5 @@ def _judge(taken: list[Pairs]) -> list[Reading]:
     return cost.side_by_side({name: [pairs[name] for pairs in taken] for name in taken[0]})
 
 
-def _incomparable(metric: str, reason: str) -> Reading:
-    return Reading(metric, "s", 0.0, 0.0, 0.0, "", "incomparable", reason)
+def _not_compared(reading: Reading, reason: str) -> Reading:
+    return Reading(reading.metric, reading.unit, 0.0, reading.new, 0.0, "", "incomparable", reason)

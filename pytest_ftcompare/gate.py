@@ -138,9 +138,7 @@ def _hold(prepared: Prepared, accepted: Result | None, settings: Settings, bench
         judgement = replace(judgement, notes=[*judgement.notes, cost.NO_TIME])
     readings = costs(beside, candidate, strict=settings.strict_times)
     if timings and settings.reference is not None and beside is not None and not update:
-        timed = {name for name, rule in cost.METRICS.items() if rule.unit == "s"}
-        kept = [reading for reading in readings if reading.metric not in timed]
-        readings = [*kept, *Beside(prepared, beside, bench, settings).readings()]
+        readings = Beside(prepared, beside, bench, settings).readings(readings)
     return Held(with_costs(judgement, readings), candidate, device, update, timings)
 
 

@@ -71,7 +71,7 @@ def test_what_is_no_answer_is_quoted(interpreter):
     program = f"{says(protocol=PROTOCOL)}\ninput()\nprint('Loading weights: 100 %', flush=True)\ninput()"
     with (
         Remote(interpreter(program)) as process,
-        pytest.raises(RemoteError, match="expected JSON from .*, it said 'Loading weights: 100 %'"),
+        pytest.raises(RemoteError, match=r"expected JSON from .*, it said 'Loading weights: 100 %'"),
     ):
         process.round("step")
 
