@@ -79,15 +79,15 @@ def run(folder: Path, change: Change | None, cases: Iterable[Case], *, seeds: in
     return found
 
 
-def upgrade() -> None:
-    """From here on, the environment that a run records has other versions."""
+def upgrade(names: Sequence[str] = UPGRADED) -> None:
+    """From here on, the environment that a run records has other versions of these libraries."""
     from pytest_ftcompare.experiment import environment
 
     capture = environment.capture
 
     def upgraded(*arguments: Any) -> dict[str, str | int]:
         found = capture(*arguments)
-        return found | {name: f"{found[name]}.post1" for name in UPGRADED}
+        return found | {name: f"{found[name]}.post1" for name in names}
 
     environment.capture = upgraded  # type: ignore[assignment]
 

@@ -2,7 +2,8 @@
 
 `python -m tests.faults.timed docs/faults.json [FAULT ...]` makes baselines of a few small cases in a folder of its own, and
 runs them with one fault after the other, some times each, on an otherwise idle machine; all faults, or those named, the others
-staying on record. Nothing of the environment is other: what moves is the fault's.
+staying on record. The environment says that an upgrade came with each run, or times would not be judged; what moves is the
+fault's. `--reference` runs them beside an environment of the same versions, this one.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from .cost import more_work, no_checkpointing, second_copy, waiting, wider_state
+from .run import upgrade
 
 RUNS = 5
 SUITE = """
@@ -51,6 +53,7 @@ class Put:
         self.found: dict[str, Any] = {}
 
     def pytest_sessionstart(self) -> None:
+        upgrade(["peft", "transformers"])  # with another torch, yardsticks would be others
         TIMED[self.name]()
 
     def pytest_runtest_logreport(self, report: Any) -> None:
@@ -71,6 +74,9 @@ def run(folder: Path, name: str, *arguments: str) -> dict[str, dict[str, Any]]:
 def _run_here(name: str, folder: str, *arguments: str) -> None:
     import pytest
 
+    # The fault is this environment's: processes that it starts to time in have it, a reference's do not.
+    (Path(folder) / "sitecustomize.py").write_text(f"from tests.faults.timed import TIMED\n\nTIMED[{name!r}]()\n")
+    sys.path.insert(0, folder)
     put = Put(name)
     places = [f"--rootdir={folder}", f"--ftcompare-baselines={folder}/baselines"]
     pytest.main([*places, "-p", "no:cacheprovider", "--ftcompare-seeds=3", *arguments, folder], plugins=[put])
@@ -84,8 +90,9 @@ def main(file: Path, names: Sequence[str]) -> None:
         folder = Path(name)
         (folder / "test_faults.py").write_text(SUITE)
         run(folder, "nothing", "--update-baselines")
-        for fault in names or TIMED:
-            runs = [run(folder, fault) for _ in range(RUNS)]
+        beside = [f"--ftcompare-reference={sys.executable}"] if "--reference" in names else []
+        for fault in [one for one in names if one != "--reference"] or TIMED:
+            runs = [run(folder, fault, *beside) for _ in range(RUNS)]
             one = record[fault] = {}
             for case in runs[0]:
                 moved: Counter[str] = Counter()
