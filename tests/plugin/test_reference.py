@@ -1,0 +1,91 @@
+"""Times beside a reference, from a suite's point of view: a stand-in for its processes, whose times the test chooses."""
+
+import json
+import sys
+
+import pytest
+from weather import TICK
+
+from pytest_ftcompare import beside
+from pytest_ftcompare.measure.remote import RemoteError
+
+METRICS = ("step", "evaluation", "inference")
+
+
+@pytest.fixture
+def beside_it(shell, monkeypatch):
+    """A function that runs the suite beside a reference which takes its share of what this environment
+    takes: `share`, and `again` in the second of its processes."""
+    shell.update()
+    (file,) = shell.files()
+    probes = json.loads(file.read_text())["probe"]
+    monkeypatch.setattr(beside, "_SOUND", set())
+
+    def run(share=1.0, again=1.0, confirmed=True, changes=None, dies=""):
+        made = []
+
+        class Process:
+            def __init__(self, python):
+                self.pieces = METRICS
+                self.seconds = TICK * share if python else TICK if confirmed else TICK * share
+                self.seconds *= again if len(made) == 1 else 1.0
+                made.append(python)
+
+            def __enter__(self):
+                return self
+
+            def __exit__(self, *_):
+                pass
+
+            def prepare(self, case, setting, root):
+                pass
+
+            def probe(self):
+                return probes | (changes or {})
+
+            def round(self, piece):
+                if dies:
+                    raise RemoteError(dies)
+                return self.seconds
+
+        monkeypatch.setattr(beside, "Remote", Process)
+        result = shell.run(f"--ftcompare-reference={sys.executable}", timed=True)
+        return result, made
+
+    return run
+
+
+def text(result):
+    return " ".join(result.stdout.str().split())
+
+
+def test_the_same_times_are_the_same_on_any_machine(beside_it):
+    result, made = beside_it()
+    assert result.ret == 0
+    assert len(made) == 2  # the reference, and once more against itself
+
+
+def test_a_slower_step_is_worse_when_a_second_pair_of_processes_shows_it(beside_it):
+    result, made = beside_it(share=0.9)
+    assert result.ret == 1
+    assert made[-1] is None  # a fresh process of this environment
+    assert "+11.1% in seconds side by side" in text(result)
+
+
+def test_a_slower_step_that_a_second_pair_does_not_show_is_not_judged(beside_it):
+    result, _ = beside_it(share=0.9, confirmed=False)
+    assert result.ret == 0
+
+
+@pytest.mark.parametrize(
+    ("how", "sentence"),
+    [
+        ({"again": 1.1}, "timed against itself differs by +10.0% in step: try again on a quieter machine"),
+        ({"changes": {"loss": 9.0}}, "does not compute what the baseline does"),
+        ({"dies": "it ended with status -9 at 'round'"}, "no reference: it ended with status -9 at 'round'"),
+    ],
+)
+def test_a_reference_that_does_not_count_compares_no_time_and_says_why(beside_it, how, sentence):
+    result, _ = beside_it(share=0.5, **how)
+    assert result.ret == 0
+    assert sentence in text(result)
