@@ -74,6 +74,7 @@ def at_work(settings: Settings, bench: Bench) -> Iterator[tuple[Setting, Bench]]
     from pytest_ftcompare.experiment.model import ModelError
     from pytest_ftcompare.experiment.train import TrainingError
     from pytest_ftcompare.measure.exhausted import Exhausted, told_when_exhausted
+    from pytest_ftcompare.measure.meter import ClockError
     from pytest_ftcompare.methods import MethodFileError
     from pytest_ftcompare.methods.base import MethodError
 
@@ -83,7 +84,7 @@ def at_work(settings: Settings, bench: Bench) -> Iterator[tuple[Setting, Bench]]
             yield setting, replace(held, say=say)
     except (
         *(HubError, DataError, baseline.BaselineError),
-        *(ModelError, TrainingError, MethodError, MethodFileError, Exhausted),
+        *(ModelError, TrainingError, MethodError, MethodFileError, Exhausted, ClockError),
     ) as error:
         raise CaseError(str(error)) from error
 

@@ -19,7 +19,12 @@ import torch
 Clock = Callable[[], float]
 ROUND = 0.01  # seconds that the calls of one piece in one round take at least: above the clock's and the host's jitter
 ROUNDS = 5  # at least, however long they take
+CLOCK_TRIES = 3
 WARM_UP = 3  # calls of each piece before anything is timed
+
+
+class ClockError(RuntimeError):
+    """The clock that is to time goes backwards; the message says so in one sentence."""
 
 
 def _nothing() -> None:
@@ -51,7 +56,8 @@ class Timing:
     def in_yardsticks(self, kind: str) -> float:
         """One call in yardsticks of a kind, of its own round: the median over rounds."""
         pairs = zip(self.rounds, self.yardsticks[kind], strict=True)
-        return median(seconds / yardstick for seconds, yardstick in pairs) / self.calls
+        ratios = [seconds / yardstick for seconds, yardstick in pairs if yardstick > 0]
+        return median(ratios) / self.calls if ratios else 0.0  # of a clock too coarse for a yardstick
 
 
 def wait(device: str) -> None:
@@ -61,14 +67,22 @@ def wait(device: str) -> None:
 
 
 def timed(piece: Piece, calls: int, device: str, clock: Clock) -> float:
-    """Seconds that so many calls take, the device idle before and after."""
-    piece.ready()
-    wait(device)
-    start = clock()
-    for _ in range(calls):
-        piece.call()
-    wait(device)
-    return clock() - start
+    """Seconds that so many calls take, the device idle before and after.
+
+    Where the clock was set back meanwhile, they are called again; `ClockError` where it always is.
+    """
+    for _ in range(CLOCK_TRIES):
+        piece.ready()
+        wait(device)
+        start = clock()
+        for _ in range(calls):
+            piece.call()
+        wait(device)
+        if (seconds := clock() - start) >= 0:
+            return seconds
+    raise ClockError(
+        f"expected a clock that goes forward, it went back {CLOCK_TRIES} times in a row: choose another with --benchmark-timer"
+    )
 
 
 def warm(piece: Piece, device: str, clock: Clock) -> int:

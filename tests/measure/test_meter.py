@@ -5,7 +5,7 @@ import gc
 import pytest
 import torch
 
-from pytest_ftcompare.measure.meter import ROUND, ROUNDS, Piece, Timing, measure, speeds
+from pytest_ftcompare.measure.meter import ROUND, ROUNDS, ClockError, Piece, Timing, measure, speeds, timed
 from pytest_ftcompare.measure.yardstick import BESIDE, KINDS, make_yardsticks
 
 
@@ -83,6 +83,21 @@ def test_making_ready_is_not_timed():
 def test_the_median_over_rounds_leaves_a_disturbed_round_out():
     timing = Timing(2, [4.0, 4.0, 40.0], {"kernels": [1.0, 1.0, 1.0]})
     assert (timing.seconds, timing.in_yardsticks("kernels")) == (2.0, 2.0)
+
+
+def test_a_round_in_which_the_clock_was_set_back_is_taken_again():
+    readings = iter([5.0, 3.0, 3.0, 4.5])
+    assert timed(Piece(lambda: None), 1, "cpu", lambda: next(readings)) == 1.5
+
+
+def test_a_clock_that_always_goes_back_is_refused_in_a_sentence():
+    readings = iter(range(100, 0, -1))
+    with pytest.raises(ClockError, match="choose another with --benchmark-timer"):
+        timed(Piece(lambda: None), 1, "cpu", lambda: next(readings))
+
+
+def test_a_clock_too_coarse_for_a_yardstick_gives_no_yardsticks():
+    assert Timing(1, [1.0], {"kernels": [0.0]}).in_yardsticks("kernels") == 0.0
 
 
 def test_garbage_is_collected_before_and_not_during():
