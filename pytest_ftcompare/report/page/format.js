@@ -17,7 +17,7 @@ function amount(value, unit) {
 }
 
 const NAMES = { accuracy: "Accuracy", accuracy_ood: "Accuracy out of domain", loss: "Loss", loss_ood: "Loss out of domain" };
-const OUTCOMES = { worse: "worse", better: "better", held: "no difference", open: "not settled", changed: "changed", new: "nothing to compare with", incomparable: "not compared" };
+const OUTCOMES = { worse: "worse", better: "better", held: "no difference", open: "not settled", changed: "changed", new: "nothing to compare with", incomparable: "not compared", noted: "noted, not judged" };
 const arrows = (text) => text.replaceAll("->", "→");
 const count = (number, noun) => `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
 const mean = (values) => values.reduce((sum, one) => sum + one, 0) / values.length;
@@ -29,5 +29,5 @@ const nameOf = (one) => [one.method, optionsOf(one)].filter(Boolean).join(" ");
 // A metric of a case: what its baseline's seeds would have given, where it has one, else this run's mean.
 function scoreOf(one, metric) {
   const found = one.comparisons.find((other) => other.metric === metric);
-  return found ? found.new : one.scores[metric];
+  return found ? (one.identical ? found.base : found.new) : one.scores[metric];
 }
