@@ -232,7 +232,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     if SESSION in config.stash and (config.stash[SESSION].judgements or config.stash[SESSION].claims):
         terminalreporter.section("ftcompare", "=")
-        for text, markup in lines(config.stash[SESSION], config.stash[SETTINGS]):
+        every = config.get_verbosity() > 0
+        for text, markup in lines(config.stash[SESSION], config.stash[SETTINGS], every=every):
             for line in fitted(text, terminalreporter._tw.fullwidth):
                 terminalreporter.write_line(line, **markup)
     if RUN in config.stash and not config.stash.get(FINISHED, False) and (left := config.stash[RUN].left):

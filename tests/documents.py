@@ -131,6 +131,8 @@ def make_case(
         "outcome": True,
         "began": {"worse": "recipe", "changed": "loss curve", "better": "loss curve", "invalid": "invariant"}.get(verdict, ""),
         "signs": ["recipe lr 0.005 -> 0.05"] if verdict in {"worse", "changed", "better"} else [],
+        "identical": verdict == "same",
+        "recipe": None if verdict == "invalid" else {"lr": 0.05 if verdict in {"worse", "changed"} else 0.005},
         "notes": ["it trained and predicted the same, bit for bit"] if verdict == "same" else [],
         "changes": [] if verdict in {"new", "invalid"} else [CHANGE],
         "comparisons": [] if verdict in {"new", "invalid", "incomparable"} else make_comparisons(base, new, verdict),

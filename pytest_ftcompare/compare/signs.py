@@ -6,10 +6,10 @@ A sign has a level, the place in the computation where it shows; the first level
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
-from pytest_ftcompare.result import DRAWS, Result, Sample, Trace
+from pytest_ftcompare.result import DRAWS, Result, Sample, Trace, digest, unpack
 
 Relation = Literal["identical", "equivalent", "changed"]
 Level = Literal[
@@ -45,6 +45,21 @@ UPDATE = 1e-2  # compared only where the gradient is above the floor: Adam turns
 TRACE = 2e-3  # of the first steps' losses and norms, with dropout on
 SIZE = 0.25  # of what initialisation draws, beside the error of a drawn root mean square
 STRENGTH = 2.5  # ratio of two SDs of so many losses: one in a million of one strength differ as much
+LONG = 100  # characters of a value above which a sentence cuts it
+KEPT = 50  # characters of such a value that the sentence keeps
+
+
+def brief(value: object) -> str:
+    """A value as a sentence shows it: a long structure is cut, with a digest of the whole, which its file holds."""
+    text = str(value)
+    if len(text) <= LONG:
+        return text
+    return f"{text[:KEPT]}… (cut: {len(text):,} characters, digest {digest(text)[:8]}, whole in its JSON file)"
+
+
+def turn(before: Mapping[str, Any], after: Mapping[str, Any], name: str) -> str:
+    """ "0.005 -> 0.05"."""
+    return f"{brief(before.get(name, 'absent'))} -> {brief(after.get(name, 'absent'))}"
 
 
 def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
@@ -63,7 +78,7 @@ def recipe(base: Result, new: Result) -> list[Sign]:
     before, after = dict(_leaves(base.recipe)), dict(_leaves(new.recipe))
     names = sorted(set(before) | set(after))
     return [
-        Sign("recipe", f"recipe {name.removeprefix('options.')} {before.get(name, 'absent')} -> {after.get(name, 'absent')}")
+        Sign("recipe", f"recipe {name.removeprefix('options.')} {turn(before, after, name)}")
         for name in names
         if before.get(name) != after.get(name)
     ]
@@ -81,7 +96,7 @@ def structure(base: Result, new: Result) -> list[Sign]:
                 what = name.removeprefix("trains.")
                 found.append(f"trains {what}: {before.get(name, 0)} -> {after.get(name, 0)} tensors")
             else:
-                found.append(f"{short} {before.get(name, 'absent')} -> {after.get(name, 'absent')}")
+                found.append(f"{short} {turn(before, after, name)}")
     return [Sign("signature", one) for one in found]
 
 
@@ -95,11 +110,7 @@ def probe(base: Result, new: Result) -> list[Sign]:
     found: list[Sign] = []
     flat_before = [one for row in before["outputs"] for one in row]
     flat_after = [one for row in after["outputs"] for one in row]
-    scale = max(1.0, *(abs(one) for one in flat_before))
-    if len(flat_before) != len(flat_after) or any(
-        _far(b, a, LOSS, scale) for b, a in zip(flat_before, flat_after, strict=False)
-    ):
-        found.append(Sign("outputs before any update", "outputs of the probe batch differ before any update"))
+    found += _outputs(flat_before, flat_after)
     if "loss" in before and "loss" in after:
         for name, tolerance in (("loss", LOSS), ("norm", GRADIENT)):
             if _far(before[name], after[name], tolerance, abs(before[name])):
@@ -109,6 +120,23 @@ def probe(base: Result, new: Result) -> list[Sign]:
                 )
         found += _tensors(before["tensors"], after["tensors"], before["norm"])
     return found
+
+
+def _outputs(before: list[float], after: list[float]) -> Iterator[Sign]:
+    """The outputs before any update: by how much they differ at most, of the largest there is."""
+    if len(before) != len(after):
+        yield Sign("outputs before any update", f"outputs of the probe {len(before)} -> {len(after)} numbers")
+        return
+    largest = max(map(abs, before), default=0.0)
+    if any(_far(b, a, LOSS, max(1.0, largest)) for b, a in zip(before, after, strict=True)):
+        by = _most(abs(a - b) for b, a in zip(before, after, strict=True))
+        said = f"outputs of the probe differ by {by:.2g} of {largest:.2g} before any update"
+        yield Sign("outputs before any update", said)
+
+
+def _most(values: Iterable[float]) -> float:
+    """The largest; a difference that is no number is larger than any."""
+    return max((math.inf if math.isnan(one) else one for one in values), default=0.0)
 
 
 def drawn(base: Result, new: Result) -> list[Sign]:
@@ -141,8 +169,8 @@ def _rows(base: Result, new: Result) -> Iterator[Sign]:
     now = new.probe.get("rows", {}) | {str(one.seed): one.subset for one in new.samples}
     others = [str(one.seed) for one in base.samples if now.get(str(one.seed), one.subset) != one.subset]
     if others:
-        which = f"seed {others[0]} draws" if len(others) == 1 else f"seeds {', '.join(others)} draw"
-        yield Sign("training rows", f"{which} other training rows")
+        count = f"{len(others)} of {len(base.samples)} seeds"
+        yield Sign("training rows", f"other training rows in {count}: {', '.join(others)}")
 
 
 def _tensors(before: Mapping[str, list[float]], after: Mapping[str, list[float]], norm: float) -> list[Sign]:
@@ -182,10 +210,36 @@ def where(base: Trace, new: Trace) -> Sign:
         for name, b, a in zip(("loss", "gradient norm"), before, after, strict=True):
             if _far(b, a, TRACE, abs(b)):
                 return Sign("loss curve", f"{name} at step {number} of seed 0 {b:.5g} -> {a:.5g}")
-    return Sign("loss curve", "the loss curve of seed 0 differs from its first steps on")
+    return Sign("loss curve", f"the loss curve of seed 0 has {len(base.first)} -> {len(new.first)} first steps")
+
+
+def last_digits(base: Trace, new: Trace) -> Sign:
+    """Two traces that agree to rounding, where nothing changed that rounds otherwise: by how much they differ at most."""
+    before, after = ([*(value for step in one.first for value in step), *one.curve] for one in (base, new))
+    by = _most(abs(a / b - 1) if b else abs(a) for b, a in zip(before, after, strict=False))
+    much = f"differ by up to {by:.1g} of their size" if by else "differ beyond the digits on record"
+    return Sign("loss curve", f"seed 0's losses and gradient norms {much}, and nothing changed that could move them")
+
+
+def predicted(base: Sample, new: Sample) -> Sign:
+    """Other predictions after the same training: how many rows turned right or wrong, which are all that a sample tells."""
+    said = f"predictions of seed {new.seed} differ after identical training"
+    return Sign("predictions", f"{said}: {_turned(base, new)} turned right or wrong")
 
 
 def scored(base: Sample, new: Sample) -> list[Sign]:
     """A difference that no training explains: the same predictions scored otherwise."""
-    same = base.predictions == new.predictions and base.correct != new.correct
-    return [Sign("predictions", f"the same predictions of seed {new.seed} are scored otherwise")] if same else []
+    if base.predictions != new.predictions or base.correct == new.correct:
+        return []
+    said = f"the same predictions of seed {new.seed} are scored otherwise"
+    return [Sign("predictions", f"{said}: {_turned(base, new)} turned right or wrong")]
+
+
+def _turned(base: Sample, new: Sample) -> str:
+    """ "3 of 400 test rows", over the splits that both samples have."""
+    pairs = [
+        (before, after)
+        for split in base.correct.keys() & new.correct.keys()
+        for before, after in zip(unpack(base.correct[split]), unpack(new.correct[split]), strict=False)
+    ]
+    return f"{sum(before != after for before, after in pairs):,} of {len(pairs):,} test rows"

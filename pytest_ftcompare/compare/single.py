@@ -16,6 +16,7 @@ from pytest_ftcompare.compare import audit
 from pytest_ftcompare.compare.cost import Outcome, Reading
 from pytest_ftcompare.compare.counts import ACROSS
 from pytest_ftcompare.compare.environment import Difference, differences
+from pytest_ftcompare.compare.signs import brief, turn
 from pytest_ftcompare.compare.statistics import Comparison
 from pytest_ftcompare.compare.statistics import Outcome as Settled
 from pytest_ftcompare.compare.verdict import Judgement, Verdict, incomparable, with_costs
@@ -77,12 +78,13 @@ def _judgement(candidate: Result, verdict: Verdict, signs: list[str], notes: lis
 
 def _other(before: Mapping[str, object], after: Mapping[str, object]) -> list[str]:
     """Settings that both have and that differ: it is not the same experiment."""
-    return [f"{key} {before[key]} -> {after[key]}" for key in before if key in after and _set(before[key]) != _set(after[key])]
+    shared = [key for key in before if key in after and _set(before[key]) != _set(after[key])]
+    return [f"{key} {turn(before, after, key)}" for key in shared]
 
 
 def _added(before: Mapping[str, object], after: Mapping[str, object]) -> list[str]:
     """Settings that only one of the two versions knows and sets, as a note: most are new names of what was always so."""
-    found = [f"{key} {after[key]}" for key in sorted(after.keys() - before.keys()) if _set(after[key]) is not None]
+    found = [f"{key} {brief(after[key])}" for key in sorted(after.keys() - before.keys()) if _set(after[key]) is not None]
     found += [f"{key} absent" for key in sorted(before.keys() - after.keys()) if _set(before[key]) is not None]
     return [f"settings that one side does not know: {', '.join(found)}"] if found else []
 
@@ -94,7 +96,8 @@ def _set(value: object) -> object:
 
 def _structure(baseline: Result, candidate: Result) -> list[str]:
     before, after = baseline.signature["structure"], candidate.signature["structure"]
-    return [f"{key} {before[key]} -> {after[key]}" for key in before if key in after and before[key] != after[key]]
+    shared = [key for key in before if key in after and before[key] != after[key]]
+    return [f"{key} {turn(before, after, key)}" for key in shared]
 
 
 def _outcomes(baseline: Result, candidate: Result) -> list[Comparison]:

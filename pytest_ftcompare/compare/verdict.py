@@ -32,6 +32,7 @@ WORST_FIRST: tuple[Verdict, ...] = (
 IDENTICAL = (
     "it trained and predicted the same, bit for bit"  # the note of a case that trained and predicted the same, bit for bit
 )
+ELSEWHERE = "no baselines for this device: structure and outcomes are judged against those for cpu"
 
 
 @dataclass(frozen=True)
@@ -127,8 +128,7 @@ def _evidence(baseline: Result, candidate: Result, changes: list[Difference], sa
     found = [*signs.recipe(baseline, candidate), *signs.structure(baseline, candidate)]
     before, after = baseline.sample(0), candidate.sample(0)
     if not same_device:
-        note = "no baselines for this device: structure and outcomes are judged against those for cpu"
-        return _Evidence(found, [], [note], identical=False)
+        return _Evidence(found, [], [ELSEWHERE], identical=False)
     found += [*signs.probe(baseline, candidate), *signs.drawn(baseline, candidate)]
     if before is None or after is None:
         return _Evidence(found, [], ["the baseline has no seed 0"], identical=False)
@@ -139,13 +139,13 @@ def _evidence(baseline: Result, candidate: Result, changes: list[Difference], sa
     if relation == "changed":
         sign = signs.where(before.trace, after.trace)
     elif relation == "identical" and not chosen:
-        sign = Sign("predictions", "predictions of seed 0 differ after identical training")
+        sign = signs.predicted(before, after)
     elif (
         relation == "equivalent"
         and all(one.name == "commit" for one in changes)
         and baseline.environment.get("device") == "cpu"
     ):
-        sign = Sign("loss curve", "the last digits of seed 0's losses differ, and nothing changed that could move them")
+        sign = signs.last_digits(before.trace, after.trace)
     noted: list[Sign] = []
     if sign is not None:
         (noted if excused(changes) else found).append(sign)

@@ -17,7 +17,8 @@ from pytest_ftcompare.report.reasons import alike
 from pytest_ftcompare.report.wrapping import wrapped
 
 Line = tuple[str, dict[str, bool]]
-SHOWN = 4  # cases of a claim that are named one by one
+SHOWN = 4  # cases of a claim, and claims that are noted, that are named one by one
+NOTED = 2  # claims that are noted of which each has its lines, before only their names are given
 HEAD = """# Claims
 
 What the studies state of how methods relate, as tests: `suites/test_claims.py`. A claim is *reproduced* where the 95 %
@@ -51,12 +52,15 @@ def explain(judgement: Judgement, nodeid: str, options: str = "") -> Iterator[st
     yield from wrapped(f"  Expected {record.statistic}.")
     if judgement.note:
         yield from wrapped(f"  Note: {judgement.note}.")
-    more = f" and {len(record.cases) - SHOWN} more" if len(record.cases) > SHOWN else ""
-    yield from wrapped(f"  Cases: {', '.join(record.cases[:SHOWN])}{more}.")
+    yield from wrapped(f"  Cases: {', '.join(record.cases[:SHOWN])}{_more(len(record.cases))}.")
     yield "  Run it again:"
     yield f"    pytest{options} '{nodeid}'"
     yield "  If it is meant, accept it and review the diff in git:" if judgement.before else "  Make its baseline:"
     yield f"    pytest{options} --update-baselines '{nodeid}'"
+
+
+def _more(count: int) -> str:
+    return f" and {count - SHOWN} more" if count > SHOWN else ""
 
 
 def counts(judgements: Sequence[Judgement]) -> str:
@@ -71,11 +75,20 @@ def failing(judgements: Iterable[Judgement]) -> bool:
     return any(one.verdict in FAILING and not one.update for one in judgements)
 
 
-def summary(judgements: Sequence[Judgement]) -> Iterator[Line]:
-    """The summary's lines: claims that moved, why some were not tested, how many had which outcome."""
+def summary(judgements: Sequence[Judgement], *, every: bool = True) -> Iterator[Line]:
+    """The summary's lines: claims that moved, why some were not tested, how many had which outcome.
+
+    Without `every`, more than `NOTED` claims that are only noted are a line with their names.
+    """
     if not judgements:
         return
+    noted = sorted(one.name for one in judgements if one.verdict == "noted" and not one.update)
+    brief = not every and len(noted) > NOTED
+    if brief:
+        yield f"{len(noted)} claims noted, within the noise of both: {', '.join(noted[:SHOWN])}{_more(len(noted))}", {}
     for one in sorted(judgements, key=lambda one: one.name):
+        if brief and one.name in noted:
+            continue
         moved = one.before is not None and one.record is not None and one.before.outcome != one.record.outcome
         if one.verdict in ("changed", "noted") or (one.update and moved):
             yield f"{one.verdict}: {one.name}", {"bold": True}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from pytest_ftcompare.compare.cost import Reading
@@ -11,6 +10,8 @@ from pytest_ftcompare.report.reasons import alike
 
 MOVED = ("worse", "changed", "better")
 UNSETTLED = "?: not settled by its windows, not judged"
+NOTED = "*: noted, not judged"
+UNMOVED = "nothing changed that could move it"  # why a cost that differs is only noted, where it says no other reason
 NAME = 20  # columns for a method; all columns together are 80
 COLUMNS = {"step": ("step", 9), "evaluation": ("evaluation", 11), "inference": ("inference", 10), "peak bytes": ("peak", 11)}
 
@@ -55,37 +56,67 @@ def _row(judgement: Judgement, name: str) -> str:
         versus = f"{found[0].metric.split()[0]} {found[0].change:+.1%}"
     elif unsettled := [one for one in judgement.costs if one.outcome == "open"]:
         versus = f"{unsettled[0].metric.split()[0]} {unsettled[0].change:+.1%}?"
+    elif noted := [one for one in judgement.costs if str(one.outcome) == "noted"]:
+        versus = f"{noted[0].metric.split()[0]} {noted[0].change:+.1%}*"
     elif all(one.outcome in ("new", "incomparable") for one in judgement.costs):
         versus = "new"
     return f"{name:{NAME}}{cells} {versus:>18}"
 
 
-def _unread(judgements: Sequence[Judgement]) -> Iterator[str]:
-    unread = [cost for one in judgements for cost in one.costs if cost.outcome == "incomparable"]
-    told = alike(cost.note for cost in unread)
-    counted = Counter((cost.metric, told[cost.note]) for cost in unread)
-    by_note: dict[str, list[str]] = {}
-    for metric, note in sorted(counted):
-        by_note.setdefault(note, []).append(metric)
-    for note, metrics in by_note.items():
-        cases = max(counted[metric, note] for metric in metrics)
-        yield f"  not compared in {cases} case{'s' * (cases != 1)}: {', '.join(metrics)} ({note})"
+def unjudged(judgements: Sequence[Judgement]) -> Iterator[str]:
+    """The costs of a session that were not judged, a line for each reason: not compared, not settled, only noted."""
+    unread = [(one, cost) for one in judgements for cost in one.costs if cost.outcome == "incomparable"]
+    told = alike(cost.note for _, cost in unread)
+    by_note: dict[str, list[tuple[Judgement, Reading]]] = {}
+    for one, cost in unread:
+        by_note.setdefault(told[cost.note], []).append((one, cost))
+    for note, found in sorted(by_note.items()):
+        cases = len({(one.suite, one.id) for one, _ in found})
+        yield f"Not compared in {_cases(cases)}: {', '.join(sorted({cost.metric for _, cost in found}))} ({note})"
+    if unsettled := [cost for one in judgements for cost in one.costs if cost.outcome == "open"]:
+        yield f"Not settled, not judged: {_shifts(unsettled)}"
+    noted = [cost for one in judgements for cost in one.costs if str(cost.outcome) == "noted"]
+    for note in sorted({cost.note for cost in noted}):
+        shifts = _shifts([cost for cost in noted if cost.note == note])
+        yield f"Noted, not judged: {shifts} ({note or UNMOVED})"
 
 
-def table(judgements: Sequence[Judgement]) -> Iterator[str]:
-    """The table of the timed cases of one suite and setting; nothing where none was timed."""
+def _cases(count: int) -> str:
+    return f"{count:,} case{'s' * (count != 1)}"
+
+
+def _shifts(readings: Sequence[Reading]) -> str:
+    """ "evaluation +2.2% in 1 case, step +3.9% to +4.4% in 3 cases"; of one metric, each reading is of another case."""
+    changes: dict[str, list[float]] = {}
+    for one in readings:
+        changes.setdefault(one.metric, []).append(one.change)
+    told = []
+    for metric, found in sorted(changes.items()):
+        low, high = f"{min(found):+.1%}", f"{max(found):+.1%}"
+        told.append(f"{metric} {low if low == high else f'{low} to {high}'} in {_cases(len(found))}")
+    return ", ".join(told)
+
+
+def table(judgements: Sequence[Judgement], *, every: bool = True) -> Iterator[str]:
+    """The table of the timed cases of one suite; without `every` only those whose cost moved, or that have no baseline.
+
+    Nothing where there are none.
+    """
     timed = [one for one in judgements if any(cost.unit == "s" for cost in one.costs)]
-    if not timed:
+    shown = [one for one in timed if every or moved(one) or one.verdict == "new"]
+    if not shown:
         return
     yield f"{'cost':{NAME}}{''.join(f'{title:>{width}}' for title, width in COLUMNS.values())} {'vs baseline':>18}"
-    for one in sorted(timed, key=lambda one: (not moved(one), one.id)):
+    for one in sorted(shown, key=lambda one: (not moved(one), one.id)):
         if len(label := _label(one, timed)) > NAME:  # on a line of its own
             yield label
             label = ""
         yield _row(one, label)
-    hows = sorted({cost.how for one in timed for cost in one.costs if cost.unit == "s" and cost.how})
+    hows = sorted({cost.how for one in shown for cost in one.costs if cost.unit == "s" and cost.how})
     if hows:
         yield f"  times compared in {' and '.join(hows)}; peak: bytes of one update, counted"
-    if any(one.outcome == "open" for judgement in timed for one in judgement.costs):
+    outcomes = {str(one.outcome) for judgement in shown for one in judgement.costs}
+    if "open" in outcomes:
         yield f"  {UNSETTLED}"
-    yield from _unread(judgements)
+    if "noted" in outcomes:
+        yield f"  {NOTED}"

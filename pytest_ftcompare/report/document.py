@@ -16,6 +16,7 @@ from pytest_ftcompare.compare import claim
 from pytest_ftcompare.compare.audit_suite import budgets
 from pytest_ftcompare.compare.environment import Difference
 from pytest_ftcompare.compare.verdict import WORST_FIRST, Judgement
+from pytest_ftcompare.report import outcome
 from pytest_ftcompare.result import Json, Result
 
 if TYPE_CHECKING:  # a session knows pytest
@@ -70,11 +71,13 @@ def _case(judgement: Judgement, session: Session, run: Header, result: Result | 
     key = judgement.suite, judgement.id
     ended, written = session.ended[key], {(new.suite, new.id): old for old, new in session.written}
     before = written[key] if key in written else session.held_against(ended.device, *key)
-    data = judgement.to_dict()
+    data = judgement.to_dict() | {"comparisons": [asdict(one) for one in outcome.shown(judgement)]}
     del data["seeds"]
     return {
         **data,
         **ended.identity,
+        "identical": judgement.identical,
+        "recipe": None if result is None else result.recipe,
         "nodeid": ended.nodeid,
         "device": ended.device,
         "failed": ended.failed,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pytest_ftcompare.compare.statistics import Comparison
 from pytest_ftcompare.compare.verdict import Judgement
 from pytest_ftcompare.report import cost
+from pytest_ftcompare.report.outcome import NAMES, sentence
 from pytest_ftcompare.report.wrapping import wrapped
 
 MEANING = {
@@ -15,15 +15,6 @@ MEANING = {
     "new": "it has no baseline yet",
     "invalid": "it cannot be judged",
 }
-NAMES = {"accuracy": "accuracy", "accuracy_ood": "accuracy out of domain"}
-
-
-def change(one: Comparison) -> str:
-    """ "accuracy 91.2% -> 88.9%: -2.3 pt ± 0.6 (p=0.002, 6 seeds)", with the standard error."""
-    return (
-        f"{NAMES[one.metric]} {one.base:.1%} -> {one.new:.1%}: {100 * one.delta:+.1f} pt "
-        f"± {100 * one.error:.1f} (p={one.p:.2g}, {one.seeds} seed{'s' * (one.seeds != 1)})"
-    )
 
 
 def explain(judgement: Judgement, nodeid: str, options: str = "") -> Iterator[str]:
@@ -46,7 +37,7 @@ def _findings(judgement: Judgement) -> Iterator[str]:
     meaning = "its cost got worse" if dearer else MEANING.get(judgement.verdict, "")
     yield f"{judgement.id}: {judgement.verdict}, {meaning}."
     for one in judgement.comparisons:
-        yield f"  {change(one)}"
+        yield f"  {sentence(one, identical=judgement.identical)}"
     if not judgement.comparisons and judgement.scores:
         yield "  " + ", ".join(f"{NAMES[name]} {score:.1%}" for name, score in judgement.scores.items() if name in NAMES)
     for reading in cost.moved(judgement):

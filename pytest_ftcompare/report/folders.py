@@ -13,6 +13,7 @@ from pytest_ftcompare.compare.imported import is_imported
 from pytest_ftcompare.compare.overall import Overall
 from pytest_ftcompare.compare.single import EVIDENCE
 from pytest_ftcompare.compare.verdict import Judgement
+from pytest_ftcompare.report import outcome
 from pytest_ftcompare.report.terminal import changes, counts, moved, rank
 from pytest_ftcompare.report.together import together
 
@@ -50,9 +51,8 @@ def _row(one: Judgement) -> str:
         score = next((f"{value:.1%}" for metric, value in one.scores.items() if metric in ("accuracy", "dino similarity")), "")
         word = "identical" if one.verdict == "same" and one.outcome else "" if one.outcome else "not judged"
         return f"{name:{NAME}}{'':>9}{score:>9} {word:<12}{one.verdict:>12}"
-    first = one.comparisons[0]
-    shift = "=" if one.identical else f"{100 * first.delta:+.1f} pt"
-    shift = shift if one.outcome else "not judged"
+    first = outcome.shown(one)[0]
+    shift = "identical" if one.identical else f"{100 * first.delta:+.1f} pt" if one.outcome else "not judged"
     return f"{name:{NAME}}{first.base:>9.1%}{first.new:>9.1%} {shift:<12}{one.verdict:>12}"
 
 

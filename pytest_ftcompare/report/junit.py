@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from pytest_ftcompare.compare.verdict import Judgement
+from pytest_ftcompare.report.outcome import shown
 from pytest_ftcompare.result import rounded
 
 
 def properties(judgement: Judgement) -> list[tuple[str, str]]:
     """The properties of a case's test, by name.
 
-    `verdict`, `seeds`, `began` (the level at which it left its baseline, "" where it did not); for each metric its mean by its
+    `verdict`, `seeds`, `began` (the level at which it left its baseline, "" where it did not), `identical` (1, only where it
+    repeated bit for bit: its deltas are 0 and it has no p); for each metric its mean by its
     own name (accuracy and accuracy_ood as shares, losses in nats), and against a baseline `<metric> baseline`, `<metric> delta`
     and its one-sided `<metric> p`; for each cost its value by its own name (times in seconds), and against a baseline
     `<cost> change`, relative, with `<cost> outcome`.
     """
     found: list[tuple[str, object]] = [("verdict", judgement.verdict), ("seeds", judgement.seeds), ("began", judgement.began)]
+    found += [("identical", 1)] if judgement.identical else []
     found += [(name, score) for name, score in judgement.scores.items() if "/" not in name]  # not those of parts of a test
-    for one in judgement.comparisons:
-        found += [(f"{one.metric} baseline", one.base), (f"{one.metric} delta", one.delta), (f"{one.metric} p", one.p)]
+    for one in shown(judgement):
+        found += [(f"{one.metric} baseline", one.base), (f"{one.metric} delta", one.delta)]
+        found += [] if judgement.identical else [(f"{one.metric} p", one.p)]
     for cost in judgement.costs:
         found.append((cost.metric, cost.new))
         if cost.outcome not in ("new", "incomparable"):

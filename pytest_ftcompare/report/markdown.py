@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from pytest_ftcompare.report.cost import amount
 from pytest_ftcompare.report.harmless import clean, code, fence, prose
-from pytest_ftcompare.report.moved import changes, counted, headline, moved, number, turn
+from pytest_ftcompare.report.moved import changes, counted, headline, moved, turn
+from pytest_ftcompare.report.outcome import number, repeated
 from pytest_ftcompare.result import Json
 
 COMMENT = 65_000  # bytes: GitHub takes 65,536 characters in a comment, and who posts it may put a line before it
@@ -144,7 +145,9 @@ def _row(case: Json) -> str:
 
 
 def _score(case: Json, metric: str, comparison: Json | None) -> str:
-    """ "82.7% -> 52.3%", or the score alone."""
+    """ "82.7% -> 52.3%", "82.7%, identical", or the score alone."""
     if comparison is not None:
+        if repeated(case["notes"]):
+            return f"{number(comparison['base'], '.1%')}, identical"
         return f"{number(comparison['base'], '.1%')} -> {number(comparison['new'], '.1%')}"
     return number(case["scores"][metric], ".1%") if metric in case["scores"] else ""

@@ -7,17 +7,11 @@ from collections.abc import Iterator
 
 from pytest_ftcompare.compare.environment import Difference
 from pytest_ftcompare.compare.estimate import Estimate
+from pytest_ftcompare.compare.statistics import Comparison
 from pytest_ftcompare.compare.verdict import WORST_FIRST
 from pytest_ftcompare.report.cost import MOVED, amount
-from pytest_ftcompare.report.failure import NAMES
+from pytest_ftcompare.report.outcome import NAMES, UNKNOWN, number, repeated, sentence
 from pytest_ftcompare.result import Json
-
-UNKNOWN = "?"  # for a number that there is none of
-
-
-def number(value: float | None, form: str, scale: float = 1.0) -> str:
-    """The number in a format, or a sign that there is none."""
-    return UNKNOWN if value is None else format(scale * value, form)
 
 
 def counted(count: int, what: str) -> str:
@@ -39,13 +33,9 @@ def headline(document: Json) -> str:
     return f"{word}: {'; '.join(parts)}"
 
 
-def comparison(one: Json) -> str:
+def comparison(one: Json, *, identical: bool = False) -> str:
     """ "accuracy 82.7% -> 52.3%: -30.4 pt ± 1.0 (noise 1.8 pt, p=1.4e-13, 5 seeds)"."""
-    base, new = number(one["base"], ".1%"), number(one["new"], ".1%")
-    shift, error = number(one["delta"], "+.1f", 100), number(one["error"], ".1f", 100)
-    noise, p = number(one["noise"], ".1f", 100), number(one["p"], ".2g")
-    beside = f"noise {noise} pt, p={p}, {counted(one['seeds'], 'seed')}"
-    return f"{NAMES[one['metric']]} {base} -> {new}: {shift} pt ± {error} ({beside})"
+    return sentence(Comparison(**one), identical=identical, noise=True)
 
 
 def cost(one: Json) -> str:
@@ -65,7 +55,8 @@ def moved(case: Json) -> Iterator[str]:
         return
     if case["outcome"]:
         for outcome in ("worse", "better", *(["open"] if case["verdict"] == "undecided" else [])):
-            yield from (comparison(one) for one in case["comparisons"] if one["outcome"] == outcome)
+            identical = repeated(case["notes"])
+            yield from (comparison(one, identical=identical) for one in case["comparisons"] if one["outcome"] == outcome)
     for outcome in MOVED:
         yield from (cost(one) for one in case["costs"] if one["outcome"] == outcome)
     yield from (f"first sign: {one}" for one in case["signs"][:1])

@@ -15,6 +15,7 @@ from pytest_ftcompare.compare.verdict import WORST_FIRST
 from pytest_ftcompare.report import cost, failure
 from pytest_ftcompare.report.moved import changes as differences
 from pytest_ftcompare.report.moved import counted
+from pytest_ftcompare.report.outcome import repeated, sentence
 from pytest_ftcompare.result import Json
 
 WORST = 3  # cases of each verdict, and claims, that the banner names
@@ -83,7 +84,7 @@ def moved(case: Json) -> str:
     if case["verdict"] != "invalid":
         for one in case["comparisons"]:
             if case["outcome"] and one["outcome"] in ("worse", "better"):
-                return failure.change(Comparison(**one))
+                return sentence(Comparison(**one), identical=repeated(case["notes"]))
         for reading in case["costs"]:
             if reading["outcome"] in cost.MOVED:
                 return cost.change(Reading(**reading))
@@ -127,7 +128,8 @@ def options(case: Json) -> str:
 
 def score(case: Json, metric: str) -> float | None:
     """A metric of a case: what its baseline's seeds would have given, where it has one, else this run's mean."""
-    found = next((one["new"] for one in case["comparisons"] if one["metric"] == metric), None)
+    which = "base" if identical(case) else "new"
+    found = next((one[which] for one in case["comparisons"] if one["metric"] == metric), None)
     value: float | None = case["scores"].get(metric) if found is None else found
     return value
 
@@ -136,6 +138,11 @@ def comparison(case: Json, metric: str) -> Json | None:
     """How a metric compares with the baseline, where it was compared."""
     found: Json | None = next((one for one in case["comparisons"] if one["metric"] == metric), None)
     return found if found and found["delta"] is not None else None
+
+
+def identical(case: Json) -> bool:
+    """Whether it repeated its baseline bit for bit."""
+    return repeated(case["notes"])
 
 
 def points(share: float) -> str:

@@ -6,14 +6,14 @@ A generator of (line, markup); readable without colour. Tables have 80 columns; 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 from pytest_ftcompare.compare.audit_suite import budgets
-from pytest_ftcompare.compare.verdict import FAILING, IDENTICAL, WORST_FIRST, Judgement
+from pytest_ftcompare.compare.verdict import ELSEWHERE, FAILING, IDENTICAL, WORST_FIRST, Judgement
 from pytest_ftcompare.report import claims, cost, update
-from pytest_ftcompare.report.failure import change
+from pytest_ftcompare.report.outcome import sentence
 from pytest_ftcompare.report.together import together
 
 if TYPE_CHECKING:  # options import pytest, which comparing two folders does without
@@ -22,7 +22,10 @@ if TYPE_CHECKING:  # options import pytest, which comparing two folders does wit
 
 Line = tuple[str, dict[str, bool]]
 PLAIN: dict[str, bool] = {}
-FEW = 3  # edited files that are listed one by one
+FEW = 3  # edited files that have a line each, and notes of one kind
+EDITED = 3  # of more edited files, those that are named
+CHANGES = 7  # other changes of the environment that have a line each
+LEARNED = " also learned from "  # what splits a note of compare/audit_suite.py
 NAME = 20  # columns for a method; all columns together are 80
 
 
@@ -48,7 +51,7 @@ def _row(one: Judgement) -> str:
         score = f"{100 * one.scores['accuracy']:5.1f}%" if one.scores else ""
         return f"{method:{NAME}}{'':>13}{score:>7}{'':6} {seeds if one.seeds else '':21}{one.verdict:>12}"
     first = one.comparisons[0]
-    if IDENTICAL in one.notes:
+    if one.identical:
         base, new, versus = _score(first.base, 0.0, 1), "identical", f"=  {seeds}"
     else:
         base, new = _score(first.base, first.base_sd, 2), _score(first.new, first.new_sd, first.seeds)
@@ -67,7 +70,7 @@ def moved(judgements: list[Judgement]) -> Iterator[Line]:
         yield f"{one.verdict}: {one.id}", {"bold": True}
         for comparison in one.comparisons:
             if comparison.outcome in ("worse", "better"):
-                yield f"  {change(comparison)}", PLAIN
+                yield f"  {sentence(comparison, identical=one.identical)}", PLAIN
         for reading in cost.moved(one):
             yield f"  {cost.change(reading)}", PLAIN
         if one.began and not one.signs:
@@ -76,30 +79,99 @@ def moved(judgements: list[Judgement]) -> Iterator[Line]:
             yield f"  first sign: {sign}", PLAIN
 
 
-def changes(judgements: list[Judgement]) -> Iterator[Line]:
-    """What changed in the environment, each difference once; many edited files in one paragraph."""
+def changes(judgements: list[Judgement], *, every: bool = True) -> Iterator[Line]:
+    """What changed in the environment, each difference once; many edited files in one paragraph.
+
+    Without `every`, only the changes that most cases have, and the first of many edited files.
+    """
     found = [change for one in judgements for change in one.changes if change.name != "commit"]
     code = sorted({change.name for change in found if change.is_code})
     several = len(code) > FEW
     counted = Counter(str(change) for change in found if not (several and change.is_code))
     if found:
         yield "Changed since the baselines:", PLAIN
-        for text, count in sorted(counted.items()):
+        shown = counted.most_common(None if every else CHANGES)
+        for text, count in sorted(shown):
             yield f"  {text}" + (f"  ({count} of {len(judgements)} cases)" if count < len(judgements) else ""), PLAIN
+        if len(counted) > len(shown):
+            yield f"  and {len(counted) - len(shown)} more changes", PLAIN
         if several:
-            yield f"  edited: {', '.join(code)}", PLAIN
+            named = code if every else code[:EDITED]
+            more = f" and {len(code) - len(named)} more" if len(code) > len(named) else ""
+            yield f"  edited: {', '.join(named)}{more}", PLAIN
     elif any(one.comparisons for one in judgements):
         yield "Nothing changed in the environment since the baselines.", PLAIN
 
 
-def counts(judgements: list[Judgement]) -> str:
-    """ "3 cases: 2 same, 1 worse." """
+def _verdicts(judgements: Sequence[Judgement]) -> str:
+    """ "2 same, 1 worse"."""
     counted = Counter(one.verdict for one in judgements)
-    words = ", ".join(f"{counted[verdict]} {verdict}" for verdict in reversed(WORST_FIRST) if counted[verdict])
-    return f"{len(judgements)} case{'s' * (len(judgements) != 1)}: {words}."
+    return ", ".join(f"{counted[verdict]} {verdict}" for verdict in reversed(WORST_FIRST) if counted[verdict])
 
 
-def _remedy(session: Session, settings: Settings) -> Iterator[Line]:
+def _cases(count: int) -> str:
+    return f"{count} case{'s' * (count != 1)}"
+
+
+def counts(judgements: Sequence[Judgement]) -> str:
+    """ "3 cases: 2 same, 1 worse." """
+    return f"{_cases(len(judgements))}: {_verdicts(judgements)}."
+
+
+def _suites(judgements: Sequence[Judgement]) -> Iterator[Line]:
+    """A line for each suite: its cases, how many of them repeated bit for bit, their verdicts."""
+    if not judgements:
+        return
+    yield f"{'suite':{NAME}}{'cases':>7}{'identical':>11}  verdicts", PLAIN
+    for suite, group in groupby(judgements, key=lambda one: one.suite):
+        cases = list(group)
+        identical = sum(one.identical for one in cases)
+        yield f"{suite:{NAME}}{len(cases):>7}{identical:>11}  {_verdicts(cases)}", PLAIN
+    yield "", PLAIN
+
+
+def _tables(session: Session, judgements: Sequence[Judgement], every: bool) -> Iterator[Line]:
+    """The accuracies of cases that are not the same, or of every case, then what methods cost."""
+    rows = [one for one in judgements if every or one.verdict != "same"]
+    for (suite, setting), group in groupby(rows, key=lambda one: (one.suite, _setting(one))):
+        title = f"{suite}: {setting}"
+        yield f"{title:<28}", PLAIN
+        yield f"{'accuracy':{NAME}}{'baseline':>13}{'new':>13} {'vs baseline':<21}{'verdict':>12}", PLAIN
+        for one in sorted(group, key=rank):
+            failing = one.verdict in FAILING and (one.suite, one.id) not in session.updated
+            yield _row(one), {"red": True} if failing else PLAIN
+        yield "", PLAIN
+    for suite, group in groupby(judgements, key=lambda one: one.suite):
+        if found := list(cost.table(list(group), every=every)):
+            yield f"{suite}: what a method costs", PLAIN
+            yield from ((text, PLAIN) for text in found)
+            yield "", PLAIN
+
+
+def _unequal(notes: Sequence[str], every: bool) -> Iterator[str]:
+    """Cases that also learned from other rows: each, or how many learned from the same."""
+    if every or len(notes) <= FEW:
+        yield from notes
+        return
+    counted = Counter(note.partition(LEARNED)[2] for note in notes)
+    if len(counted) > FEW:
+        yield f"{_cases(len(notes))}{LEARNED}more rows than the rest"
+        return
+    yield from (f"{_cases(count)}{LEARNED}{what}" for what, count in sorted(counted.items()))
+
+
+def _unjudged(judgements: Sequence[Judgement]) -> Iterator[str]:
+    """What was not compared or not settled, over the whole session: a line for each reason."""
+    unlike = Counter(one.notes[0] for one in judgements if one.verdict == "incomparable" and one.notes)
+    yield from (f"Not compared: {_cases(count)} ({reason})" for reason, count in sorted(unlike.items()))
+    if count := sum(ELSEWHERE in one.notes for one in judgements):
+        yield f"Not compared in {_cases(count)}: probe, trace ({ELSEWHERE})"
+    if count := sum(one.verdict == "undecided" for one in judgements):
+        yield f"Not settled: {_cases(count)} (all seeds that a case may use do not tell)"
+    yield from cost.unjudged(judgements)
+
+
+def _remedy(session: Session, settings: Settings, every: bool) -> Iterator[Line]:
     judgements = session.judgements
     judged = [one for one in judgements if (one.suite, one.id) not in session.updated]
     if session.update:
@@ -116,7 +188,7 @@ def _remedy(session: Session, settings: Settings) -> Iterator[Line]:
                 yield f"{text} {again}", {"red": True}
         if refused := [one for one in judgements if one.verdict == "invalid"]:
             yield f"{len(refused)} refused: their baselines stay as they were.", {"red": True}
-    yield from update.stale(session)
+    yield from update.stale(session, every=every)
     if session.update and not session.new_only:
         return
     failing = any(one.verdict in FAILING for one in judged)
@@ -124,31 +196,22 @@ def _remedy(session: Session, settings: Settings) -> Iterator[Line]:
         yield "Run only these again with --lf; accept them with --lf --update-baselines.", PLAIN
 
 
-def lines(session: Session, settings: Settings) -> Iterator[Line]:
-    """The whole summary."""
+def lines(session: Session, settings: Settings, *, every: bool = False) -> Iterator[Line]:
+    """The whole summary; without `every` no rows of cases that are the same, so that a green run fits one screen."""
     by_suite = sorted(session.judgements, key=lambda one: (one.suite, _setting(one)))
-    for (suite, setting), group in groupby(by_suite, key=lambda one: (one.suite, _setting(one))):
-        title = f"{suite}: {setting}"
-        yield f"{title:<28}", PLAIN
-        yield f"{'accuracy':{NAME}}{'baseline':>13}{'new':>13} {'vs baseline':<21}{'verdict':>12}", PLAIN
-        for one in sorted(group, key=rank):
-            yield _row(one), {"red": True} if one.verdict in FAILING and (one.suite, one.id) not in session.updated else PLAIN
-        yield "", PLAIN
-    for suite, group in groupby(by_suite, key=lambda one: one.suite):
-        if found := list(cost.table(list(group))):
-            yield f"{suite}: what a method costs", PLAIN
-            yield from ((text, PLAIN) for text in found)
-            yield "", PLAIN
-    if notes := budgets(session.summaries):
-        yield from ((note, PLAIN) for note in notes)
-        yield "", PLAIN
+    yield from _suites(by_suite)
+    yield from _tables(session, by_suite, every)
     yield from moved([one for one in session.judgements if not update.replaced(session, one)])
     yield from update.written(session)
-    yield from changes(session.judgements)
+    yield from changes(session.judgements, every=every)
+    yield from ((line, PLAIN) for line in _unequal(budgets(session.summaries), every))
+    yield from ((line, PLAIN) for line in _unjudged(by_suite))
     yield from ((line, {"red": bool(session.findings)}) for line in together(session.overall))
     for finding in session.refused:
         yield f"Audit: {finding.sentence}.", {"red": True}
     if session.judgements:
         yield counts(session.judgements), {"bold": True}
-    yield from claims.summary(session.claims)
-    yield from _remedy(session, settings)
+    yield from claims.summary(session.claims, every=every)
+    if not every and any(one.verdict == "same" for one in session.judgements):
+        yield "-v shows every case, and what each method costs.", PLAIN
+    yield from _remedy(session, settings, every)

@@ -14,6 +14,8 @@ def together(overall: Overall) -> Iterator[str]:
     for shift in overall.shifts:
         if shift.outcome == "better":
             yield f"All cases together: better, {shift.sentence}."
+        elif str(shift.outcome) == "noted":
+            yield f"All cases together, noted, not judged: {shift.sentence}."
         elif shift.outcome == "none" and abs(shift.z) > UNSURE:
             yield f"All cases together, not enough to tell: {shift.sentence}."
     for finding in overall.findings:

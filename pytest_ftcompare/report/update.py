@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 from pytest_ftcompare.compare.cost import METRICS
 from pytest_ftcompare.compare.verdict import Judgement
-from pytest_ftcompare.report.failure import NAMES
+from pytest_ftcompare.report.outcome import NAMES
 from pytest_ftcompare.result import Result
 
 if TYPE_CHECKING:  # a session knows pytest
     from pytest_ftcompare.session import Session
 
 Line = tuple[str, dict[str, bool]]
-FEW = 3  # cases as they were that are listed one by one
+FEW = 3  # cases as they were, and stale baselines, that are listed one by one
 STILL = METRICS["step"].margin  # the least change of a time that counts
 NAME = max(map(len, NAMES.values())) + 1
 
@@ -45,16 +45,19 @@ def written(session: Session) -> Iterator[Line]:
         yield f"= {len(still)} cases as they were, bit for bit, their times within {STILL:.0%}", {}
 
 
-def stale(session: Session) -> Iterator[Line]:
-    """The baselines of cases that are no more, and what became of them."""
+def stale(session: Session, *, every: bool = True) -> Iterator[Line]:
+    """The baselines of cases that are no more, and what became of them; without `every` the first few that are still there."""
     if not session.stale:
         return
     count = len(session.stale)
     what = f"{count} stale baseline{'s' * (count != 1)}, of cases that no table has any more"
     remedy = "removed" if session.removed else "--update-baselines of the whole suite, when all of it passes, removes them"
     yield f"{what}: {remedy}.", {"yellow": True}
-    for path in session.stale:
+    shown = session.stale if every or session.removed or count <= FEW + 1 else session.stale[:FEW]
+    for path in shown:
         yield f"  {'- ' * session.removed}{path.relative_to(session.baselines)}", {}
+    if len(shown) < count:
+        yield f"  and {count - len(shown):,} more", {}
 
 
 def _metrics(old: Result | None, new: Result) -> Iterator[tuple[str, str]]:
@@ -67,15 +70,21 @@ def _metrics(old: Result | None, new: Result) -> Iterator[tuple[str, str]]:
             continue
         after = _score(new, metric)
         before = _score(old, metric) if old is not None and old.samples else None
-        same = old is not None and old.samples == new.samples
+        same = old is not None and _repeated(old, new)
         moved = f"{after - before:+.1f} pt" if before is not None else "new"
-        yield name, f"{_values(before, after, same, '.1f')} % ({'=' if same else moved}, {seeds})"
+        yield name, f"{_values(before, after, same, '.1f')} % ({'identical' if same else moved}, {seeds})"
     costs = (("step", "yardsticks", _step, ".3f"), ("peak", "MiB", _peak, ",.2f"))
     for name, unit, value, digits in costs:
         now, was = value(new), value(old) if old is not None else None
         if now is not None:
             moved = "new" if not was else "=" if was == now else f"{100 * (now / was - 1):+.1f} %"
             yield name, f"{_values(was, now, was == now, digits)} {unit} ({moved})"
+
+
+def _repeated(old: Result, new: Result) -> bool:
+    """Whether the seeds that both have gave the same, bit for bit."""
+    pairs = [(old.sample(one.seed), one) for one in new.samples]
+    return any(before for before, _ in pairs) and all(before in (None, after) for before, after in pairs)
 
 
 def _values(before: float | None, after: float, same: bool, digits: str) -> str:

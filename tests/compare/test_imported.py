@@ -184,3 +184,11 @@ def test_the_json_of_a_verdict_is_plain():
     found = compare(result(), result(day=2, accuracy=0.4))
     text = json.dumps(found.to_dict(), allow_nan=False)
     assert Judgement.from_dict(json.loads(text)) == found
+
+
+def test_a_long_setting_is_cut_in_what_is_said_of_it():
+    ranks = {f"model.layers.{number}.self_attn.q_proj": 6 for number in range(40)}
+    (note,) = compare(result(), result(day=2, peft_config={"rank_pattern": ranks})).notes
+    assert 'rank_pattern {"model.layers.0.self_attn.q_proj": 6' in note
+    assert "whole in its JSON file" in note
+    assert len(note) < 250

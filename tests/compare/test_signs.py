@@ -4,7 +4,7 @@ import copy
 from dataclasses import replace
 
 import pytest
-from results import make_result
+from results import make_result, make_sample
 
 from pytest_ftcompare.compare import signs
 from pytest_ftcompare.result import Trace
@@ -38,7 +38,7 @@ def test_a_tensor_that_trains_no_more_is_named_with_counts():
 @pytest.mark.parametrize(
     ("changes", "level", "expected"),
     [
-        ({"outputs": [[0.1, 0.2], [0.3, -0.41]]}, "outputs before any update", "outputs"),
+        ({"outputs": [[0.1, 0.2], [0.3, -0.41]]}, "outputs before any update", "outputs of the probe differ by 0.01 of 0.4"),
         ({"loss": 0.701}, "loss at step 0", "loss at step 0 0.7 -> 0.701"),
         ({"norm": 2.01}, "gradient norm", "gradient norm at step 0 2 -> 2.01"),
         (
@@ -119,7 +119,7 @@ def test_other_draws_of_the_same_kind_are_no_sign():
         ({"dropout": [0.7, 0.0]}, "dropout", "loss under dropout 0.7 ± 0.01 -> 0.7 ± 0"),
         ({"dropout": [0.7, 0.08]}, "dropout", "loss under dropout"),
         ({"dropout": [0.85, 0.02]}, "dropout", "loss under dropout"),
-        ({"rows": {"0": "subset-0", "1": "others"}}, "training rows", "seed 1 draws other training rows"),
+        ({"rows": {"0": "subset-0", "1": "others"}}, "training rows", "other training rows in 1 of 2 seeds: 1"),
     ],
 )
 def test_draws_of_another_kind_are(changes, level, said):
@@ -131,3 +131,46 @@ def test_draws_of_another_kind_are(changes, level, said):
 
 def test_a_tensor_that_starts_at_zero_may_stay_there():
     assert signs.drawn(drawn(start={"lora_B": [0.0, 8]}), drawn(start={"lora_B": [0.0, 8]})) == []
+
+
+def test_outputs_that_differ_say_by_how_much_of_how_much():
+    (found,) = signs.probe(BASE, with_probe(outputs=[[0.1, 0.2], [0.303, -0.4]]))
+    assert found.text == "outputs of the probe differ by 0.003 of 0.4 before any update"
+
+
+def test_outputs_of_another_number_say_how_many():
+    (found,) = signs.probe(BASE, with_probe(outputs=[[0.1, 0.2]]))
+    assert found.text == "outputs of the probe 4 -> 2 numbers"
+
+
+def test_an_output_that_is_not_a_number_differs_by_more_than_any():
+    (found,) = signs.probe(BASE, with_probe(outputs=[[float("nan"), 0.2], [0.3, -0.39]]))
+    assert found.text.startswith("outputs of the probe differ by inf of 0.4")
+
+
+def test_losses_that_differ_in_their_last_digits_say_by_how_much():
+    base, new = Trace("a", [[0.7, 1.0]], [0.7, 0.5]), Trace("b", [[0.7, 1.0]], [0.7, 0.500001])
+    assert "differ by up to 2e-06 of their size, and nothing" in signs.last_digits(base, new).text
+    same = replace(base, digest="b")
+    assert "differ beyond the digits on record, and nothing" in signs.last_digits(base, same).text
+
+
+def test_other_predictions_say_how_many_rows_turned():
+    before, after = make_sample(0, 0.8), make_sample(0, 0.79)
+    said = "predictions of seed 0 differ after identical training: 4 of 400 test rows turned right or wrong"
+    assert signs.predicted(before, after).text == said
+
+
+def test_a_long_structure_is_cut_and_told_apart_by_its_digest():
+    ranks = {f"model.layers.{number}.self_attn.q_proj": 6 for number in range(40)}
+    other = ranks | {"model.layers.39.self_attn.q_proj": 5}
+    (sign,) = signs.recipe(replace(BASE, recipe={"ranks": [*ranks.items()]}), replace(BASE, recipe={"ranks": [*other.items()]}))
+    before, after = sign.text.split(" -> ")
+    assert len(sign.text) < 300
+    assert before.startswith("recipe ranks [('model.layers.0.self_attn.q_proj', 6)")
+    assert "whole in its JSON file" in before
+    assert before.rpartition("digest ")[2] != after.rpartition("digest ")[2]
+
+
+def test_a_value_of_a_line_is_whole():
+    assert signs.brief(["q_proj", "v_proj"]) == "['q_proj', 'v_proj']"

@@ -98,7 +98,8 @@ def test_edited_code_does_not_excuse_a_changed_trace():
 def test_the_same_predictions_scored_otherwise_are_changed_whatever_else_changed():
     sample = replace(make_sample(0, SCORES[0]), correct=make_sample(0, 0.1).correct)
     found = judge(BASE, make_result(SCORES[:1], samples=[sample], environment=UPGRADED), 1)
-    assert (found.verdict, found.signs) == ("changed", ["the same predictions of seed 0 are scored otherwise"])
+    said = "the same predictions of seed 0 are scored otherwise: 280 of 400 test rows turned right or wrong"
+    assert (found.verdict, found.signs) == ("changed", [said])
 
 
 def test_a_loss_between_none_and_the_one_to_be_found_is_undecided_when_the_budget_is_spent():
@@ -124,7 +125,8 @@ def test_predictions_that_flip_on_another_machine_are_a_note_and_cost_seeds():
 
     found = settle(flipped)
     assert (found.verdict, found.seeds, found.began) == ("same", 1, "predictions")
-    assert found.notes == ["predictions of seed 0 differ after identical training"]
+    said = "predictions of seed 0 differ after identical training: 0 of 400 test rows turned right or wrong"
+    assert found.notes == [said]
 
 
 def test_a_note_about_the_trace_fails_where_strict():
@@ -138,7 +140,7 @@ def test_a_seed_that_draws_other_rows_is_changed_and_its_scores_are_not_paired()
     samples = [replace(make_sample(seed, SCORES[seed], trace="other"), subset=f"other-{seed}") for seed in range(8)]
     found = judge(BASE, make_result(SCORES, samples=samples, environment=UPGRADED), 8)
     assert (found.verdict, found.began) == ("changed", "training rows")
-    assert found.signs == ["seeds 0, 1, 2, 3, 4, 5, 6, 7 draw other training rows"]
+    assert found.signs == ["other training rows in 8 of 8 seeds: 0, 1, 2, 3, 4, 5, 6, 7"]
     assert found.comparisons[0].rho == 0
 
 

@@ -38,7 +38,7 @@ def test_a_doubled_lora_scaling_moves_the_probes_outputs(monkeypatch):
 
     monkeypatch.setattr(LoraLayer, "update_layer", doubled)
     found = differences(base, result("lora"))
-    assert "outputs of the probe batch differ before any update" in found
+    assert any(one.startswith("outputs of the probe differ by ") for one in found)
 
 
 @pytest.mark.parametrize("method", ["full", "pbft", "icl", "lora"])
@@ -53,7 +53,8 @@ def test_an_ignored_attention_mask_moves_the_probes_outputs(monkeypatch, method)
         return real(self, *arguments, attention_mask=mask, **named)
 
     monkeypatch.setattr(OPTDecoder, "forward", blind)
-    assert "outputs of the probe batch differ before any update" in differences(base, result(method))
+    found = differences(base, result(method))
+    assert any(one.startswith("outputs of the probe differ by ") for one in found)
 
 
 @pytest.mark.parametrize("method", ["full", "pbft", "lora"])

@@ -79,7 +79,7 @@ def judgement(**changes):
         (judgement(verdict="same", signs=["trainable 1 -> 2"]), []),
         (judgement(verdict="invalid", signs=["invariant: it must merge"]), [0]),
         (judgement(signs=["trainable 1 -> 2", "loss at step 0 0.7 -> 0.8"]), [1, 2]),
-        (judgement(signs=["outputs of the probe batch differ before any update", "3 more tensors alike"]), [2]),
+        (judgement(signs=["outputs of the probe differ by 0.003 of 2.1 before any update", "3 more tensors alike"]), [2]),
         (judgement(verdict="worse", comparisons=[{"outcome": "worse"}]), [3]),
         (judgement(costs=[{"outcome": "worse", "how": "across versions"}]), [1]),
         (judgement(costs=[{"outcome": "worse", "how": "yardsticks"}]), [4]),

@@ -27,7 +27,7 @@ def test_missing_then_written_then_the_same_then_changed_then_updated(shell, wor
 
     result = shell.run(*workers)
     assert result.ret == 0
-    result.stdout.fnmatch_lines(["*identical*(1 seed)*same*", "*Nothing changed in the environment*", "*2 cases: 2 same.*"])
+    result.stdout.fnmatch_lines(["*quick  *2  *2  2 same", "*Nothing changed in the environment*", "*2 cases: 2 same.*"])
 
     shell.edit(r'"checkpoint bytes": \d+', '"checkpoint bytes": 7')
     result = shell.run(*workers)

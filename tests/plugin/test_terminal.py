@@ -32,9 +32,16 @@ def test_the_summary_fits_the_terminal(shell, monkeypatch, columns):
     assert max(map(len, lines[start:])) <= columns
 
 
-def test_verbose_shows_the_verdict_as_the_tests_word(shell):
+def test_verbose_shows_the_verdict_as_the_tests_word_and_a_row_for_each_case(shell):
     shell.update()
-    shell.run("-v").stdout.fnmatch_lines(["*test_quick*SAME*"])
+    shell.run("-v").stdout.fnmatch_lines(["*test_quick*SAME*", "full *identical *not judged *same"])
+
+
+def test_a_case_that_is_the_same_is_counted_and_has_no_row(shell):
+    shell.update()
+    result = shell.run()
+    result.stdout.fnmatch_lines(["suite  *cases  identical  verdicts", "quick  *1  *1  1 same"])
+    result.stdout.no_fnmatch_line("full *same")
 
 
 def test_on_a_terminal_a_session_without_cases_looks_as_ever(pytester):

@@ -7,7 +7,9 @@ function outcomes(one) {
     const known = Object.entries(one.scores).filter(([metric]) => metric in NAMES);
     return known.length ? tableOf("Scores of this run", ["Metric", "#This run"], known.map(([metric, value]) => [NAMES[metric], metric.startsWith("loss") ? figure3(value) : percent(value)])) : null;
   }
-  const rows = one.comparisons.map((found) => [
+  const rows = one.comparisons.map((found) => one.identical ? [
+    NAMES[found.metric], `${percent(found.base)} ± ${(100 * found.base_sd).toFixed(1)}`, percent(found.base), "identical", "", String(found.seeds), "identical",
+  ] : [
     NAMES[found.metric], `${percent(found.base)} ± ${(100 * found.base_sd).toFixed(1)}`, percent(found.new),
     found.delta ? make("span", { class: ["worse", "better"].includes(found.outcome) ? "moved" : "quiet" }, `${points(found.delta)} ± ${(100 * found.error).toFixed(1)}`) : "=",
     found.delta ? figure3(found.p) : "", String(found.seeds), one.outcome ? OUTCOMES[found.outcome] : "not judged",
@@ -21,7 +23,7 @@ function costTable(one) {
   const rows = one.costs.map((cost) => [
     cost.metric, compared(cost) ? amount(cost.base, cost.unit) : "–", compared(cost) || cost.new ? amount(cost.new, cost.unit) : "–",
     compared(cost) ? make("span", { class: ["worse", "changed", "better"].includes(cost.outcome) ? "moved" : "quiet" }, cost.change ? change(cost.change) : "=") : "–",
-    [OUTCOMES[cost.outcome], cost.note || (cost.unit === "s" && cost.how ? `in ${cost.how}` : "")].filter(Boolean).join(", "),
+    [OUTCOMES[cost.outcome] ?? cost.outcome, cost.note || (cost.unit === "s" && cost.how ? `in ${cost.how}` : "")].filter(Boolean).join(", "),
   ]);
   return make("section", {}, make("h3", {}, "Costs"), tableOf("Costs against the baseline", ["Cost", "#Baseline", "#Now", "#Change", "Outcome"], rows));
 }

@@ -29,5 +29,5 @@ const nameOf = (one) => [one.method, optionsOf(one)].filter(Boolean).join(" ");
 // A metric of a case: what its baseline's seeds would have given, where it has one, else this run's mean.
 function scoreOf(one, metric) {
   const found = one.comparisons.find((other) => other.metric === metric);
-  return found ? found.new : one.scores[metric];
+  return found ? (one.identical ? found.base : found.new) : one.scores[metric];
 }

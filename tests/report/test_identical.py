@@ -1,0 +1,57 @@
+"""A case that repeated bit for bit is `identical` in every rendering, whatever an estimate from one of its seeds would say."""
+
+from dataclasses import replace
+
+import pytest
+from documents import make_case, make_document
+
+from pytest_ftcompare.compare.folders import Pairs
+from pytest_ftcompare.compare.overall import Overall
+from pytest_ftcompare.compare.statistics import Comparison
+from pytest_ftcompare.compare.verdict import IDENTICAL, Judgement
+from pytest_ftcompare.report import failure, folders, github, junit, markdown, moved, outcome, page, page_words, terminal
+
+ESTIMATED = Comparison("accuracy", 0.8, 0.02, 0.801, 0.02, 0.001, 0.006, 0.02, 14.0, 0.5, 0.44, 0.02, 1, "open")
+# Dearer than its baseline and so a failure, though it computes the same.
+CASE = Judgement("lora-t-m-n16", "few_shot", "worse", 1, [ESTIMATED], notes=[IDENTICAL])
+SHIFT = ("+0.1 pt", "0.44", "80.1%", "80.1 %")
+
+
+def document():
+    """The document of such a case, with the estimate in it, as documents of earlier versions have it."""
+    told = make_case("worse")["comparisons"][0] | {"base": 0.8, "new": 0.801, "delta": 0.001, "p": 0.44, "outcome": "worse"}
+    case = make_case("worse", notes=[IDENTICAL], comparisons=[told], identical=True)
+    return make_document(0, counts={"worse": 1}, failed=True) | {"cases": [case]}
+
+
+RENDERED = {
+    "failure text": lambda: "\n".join(failure.explain(CASE, "test.py::test")),
+    "row of the summary": lambda: terminal._row(CASE),
+    "command compare": lambda: "\n".join(folders.lines(Overall([CASE]), Pairs([], [], []))),
+    "Markdown": lambda: markdown.render(document()),
+    "annotation": lambda: "\n".join(github.annotations(document())),
+    "banner of the page": lambda: page_words.moved(document()["cases"][0]),
+    "moved": lambda: "; ".join(moved.moved(document()["cases"][0])),
+    "table of the page": lambda: page.render(document()).partition('id="table"')[2].partition("</table>")[0],
+}
+
+
+@pytest.mark.parametrize("where", RENDERED)
+def test_an_identical_case_is_called_so_and_no_shift_of_it_is_shown(where):
+    text = RENDERED[where]()
+    assert "identical" in text
+    assert not [one for one in SHIFT if one in text]
+
+
+def test_the_same_case_that_did_not_repeat_has_its_shift():
+    assert "+0.1 pt ± 0.6 (p=0.44, 1 seed)" in "\n".join(failure.explain(replace(CASE, notes=[]), "test.py::test"))
+
+
+def test_what_reports_hold_of_an_identical_case_has_no_shift():
+    (found,) = outcome.shown(CASE)
+    assert (found.new, found.delta, found.error) == (found.base, 0.0, 0.0)
+    assert outcome.shown(replace(CASE, notes=[])) == [ESTIMATED]
+
+
+def test_an_identical_case_has_no_p_among_its_properties():
+    assert junit.properties(CASE)[3:] == [("identical", "1"), ("accuracy baseline", "0.8"), ("accuracy delta", "0")]
