@@ -96,12 +96,13 @@ def take_windows(
     while where := cost.next_window(None if shown_only else accepted, candidate, update=update, strict=strict):
         window = fresh_window(prepared, bench, settings) if where == "fresh" else None
         if window is None:  # also where no fresh process could be had
-            window, timings = _window(prepared, bench)
+            window, timings = take_window(prepared, bench)
         candidate.windows.append(window)
     return timings
 
 
-def _window(prepared: Prepared, bench: Bench) -> tuple[Window, dict[str, Timing]]:
+def take_window(prepared: Prepared, bench: Bench) -> tuple[Window, dict[str, Timing]]:
+    """A window in this process, alone on the device, and its rounds."""
     from pytest_ftcompare.measure.window import make_work, take
 
     assert bench.clock is not None

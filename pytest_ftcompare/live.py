@@ -70,12 +70,16 @@ class Display:
 
     def _run(self) -> None:
         while self._shows and not self._stopping.wait(self.every):
-            with self._lock:
-                lines = at_work(self.progress.folder)
-                still = lines == self._drawn and any(TIMED in words for _, *words in lines)  # somebody times: nothing moves
-                if not (self._held or still):
-                    self._safely(partial(self.draw, lines))
-                    self._drawn = lines
+            self.refresh()
+
+    def refresh(self) -> None:
+        """Draw what the processes are at, unless nothing may move: somebody debugs, or times as the last lines say."""
+        with self._lock:
+            lines = at_work(self.progress.folder)
+            still = lines == self._drawn and any(TIMED in words for _, *words in lines)
+            if not (self._held or still):
+                self._safely(partial(self.draw, lines))
+                self._drawn = lines
 
     def _safely(self, draw: Callable[[], None]) -> None:
         """What only shows must not end a session: a screen that cannot show it is shown no more."""

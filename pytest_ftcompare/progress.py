@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from pytest_ftcompare.told import duration, total
@@ -11,9 +12,9 @@ from pytest_ftcompare.told import duration, total
 class Progress:
     """How far the suites are: cases and claims that ended, those that failed, and about how long the rest takes."""
 
-    def __init__(self, folder: Path, workers: int) -> None:
+    def __init__(self, folder: Path, workers: int, clock: Callable[[], float] = time.monotonic) -> None:
         self.folder, self.workers = folder, workers
-        self._began = time.monotonic()
+        self._clock, self._began = clock, clock()
         self._ended = self._failed = 0
         self._seconds = 0.0
 
@@ -33,7 +34,7 @@ class Progress:
 
     def __str__(self) -> str:
         failed = f", {self._failed} failed" if self._failed else ""
-        spent = duration(time.monotonic() - self._began)
+        spent = duration(self._clock() - self._began)
         left = ""
         if self._ended and self.total > self._ended:  # they take as long as those before, on average
             each = self._seconds / self._ended / self.workers

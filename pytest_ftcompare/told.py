@@ -18,8 +18,8 @@ TOTAL = "total"  # the file with the number of cases and claims that were collec
 class Told:
     """One process's side; `name` is the worker's."""
 
-    def __init__(self, folder: Path, name: str) -> None:
-        self.folder, self._name = folder, name
+    def __init__(self, folder: Path, name: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self.folder, self._name, self._clock = folder, name, clock
         self._told = folder / "told"
         self._file = self._told / f"{name}.json"
         self._last = 0.0
@@ -28,7 +28,7 @@ class Told:
         """A function that tells how far the case is, from time to time; words are two spaces apart."""
 
         def say(text: str) -> None:
-            now = time.monotonic()
+            now = self._clock()
             if "  step " in text and now - self._last < EVERY:  # they follow each other fast: not each is written
                 return
             self._last = now

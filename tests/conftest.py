@@ -14,6 +14,7 @@ import pytest
 import scipy.stats  # noqa: F401
 import torch
 import transformers  # noqa: F401
+import weather
 
 from pytest_ftcompare import methods
 
@@ -29,3 +30,9 @@ pytest_plugins = ["pytester"]
 def one_thread():
     """Every test trains on one thread, whatever ran before it in this process."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def given_weather(monkeypatch):
+    """No test, and no pytest that it starts, reads the real clock, load, cores or memory."""
+    weather.give(monkeypatch)

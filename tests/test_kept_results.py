@@ -14,14 +14,14 @@ from pytest_ftcompare.kept import Kept
 
 CASE = Case("quick", "full", "pocket_sst", "pocket/opt-0.4m", 2)
 HOLDER = """
-import sys, time
+import sys
 from pathlib import Path
 from pytest_ftcompare.case import Case
 from pytest_ftcompare.kept import Kept
 
 def run():
     print("running", flush=True)
-    time.sleep(600)
+    sys.stdin.read()  # until it is killed
 
 Kept(Path(sys.argv[1])).for_gate(Case("quick", "full", "pocket_sst", "pocket/opt-0.4m", 2), run, timed=False)
 """
@@ -81,7 +81,8 @@ def test_what_cannot_run_is_not_tried_twice(tmp_path):
 
 
 def test_a_worker_that_dies_frees_its_case(tmp_path):
-    holder = subprocess.Popen([sys.executable, "-c", HOLDER, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    command, pipe = [sys.executable, "-c", HOLDER, str(tmp_path)], subprocess.PIPE
+    holder = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
     assert holder.stdout.readline() == "running\n"
     holder.kill()
     holder.wait()

@@ -1,6 +1,7 @@
 """A run's folder: gone with a run that ends, found again after one that does not, never one at work or of another key."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
@@ -9,6 +10,20 @@ from pytest_ftcompare import run_key, runs, versions
 from pytest_ftcompare.runs import ResumeError, begin, resume, start
 
 KEY = {"torch": "2.13.0", "code": "a" * 12}
+
+
+@pytest.fixture(autouse=True)
+def days(monkeypatch):
+    """Each run starts a day after the one before it: folders are found by the time in their names."""
+
+    class Calendar:
+        today = datetime(2030, 1, 1, tzinfo=UTC)
+
+        def now(self, _):
+            self.today += timedelta(days=1)
+            return self.today
+
+    monkeypatch.setattr(runs, "datetime", Calendar())
 
 
 def die(run, *, results=("one",)):

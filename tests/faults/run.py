@@ -70,7 +70,8 @@ def run(folder: Path, change: Change | None, cases: Iterable[Case], *, seeds: in
     nodes = [node(case, folder) for case in cases]
     bound = [f"--ftcompare-seeds={seeds}"] if seeds else []
     command = [sys.executable, "-m", "tests.faults.run", "--run", change.name if change else "", str(folder), *bound, *nodes]
-    environ = dict(os.environ) | {"PYTHONPATH": str(ROOT)} | dict(change.environ if change else {})
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    environ = dict(os.environ) | {"PYTHONPATH": path} | dict(change.environ if change else {})
     with (folder / "log.txt").open("w") as log:
         subprocess.run(command, cwd=ROOT, env=environ, stdout=log, stderr=subprocess.STDOUT, check=False)
     if not file.exists():

@@ -1,6 +1,7 @@
 """Whether a reading may be judged: states of the card replayed in time, before and after it."""
 
 import os
+from types import SimpleNamespace
 
 import pytest
 from fake_nvml import GIB, LOST, NOT_SUPPORTED, UUID, install_card
@@ -17,7 +18,7 @@ def between(monkeypatch, seconds=10.0, **readings):
     """What is said of a reading of some seconds, at whose start and end the card says the two values of each list."""
     install_card(monkeypatch, **{"processes": HERE} | readings)
     moments = iter([100.0, 100.0 + seconds])
-    monkeypatch.setattr(nvml.time, "monotonic", lambda: next(moments))
+    monkeypatch.setattr(nvml, "time", SimpleNamespace(monotonic=moments.__next__))
     gpu = open_gpu(UUID)
     before = gpu.state()
     return disturbed(before, gpu.state())

@@ -3,13 +3,14 @@
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from pytest_ftcompare.measure.lease import Lease, shared_with
 
+GUARD = 300  # seconds after which a worker is taken to hang
+# It sleeps so that there is something to overlap; nothing that is asserted depends on how long.
 WORKER = """
 import os, sys, time
 from pathlib import Path
@@ -17,15 +18,14 @@ from pytest_ftcompare.measure.lease import Lease
 
 folder, name, windows, end = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4]
 lease = Lease(folder, "cpu")
-log = open(folder / "log", "a", buffering=1)
+log = open(folder / "log", "a", buffering=1)  # each line is appended at once: the file's order is that of the events
 
 def say(what):
-    log.write(f"{time.monotonic():.9f} {name} {what}\\n")
+    log.write(f"{name} {what}\\n")
 
 with lease.shared():
-    say("here")
-    while not (folder / "go").exists():
-        time.sleep(0.005)
+    print("here", flush=True)
+    sys.stdin.readline()
     for step in range(40):
         say("step begins"); time.sleep(0.002); say("step ends")
         lease.pause()
@@ -40,19 +40,18 @@ lease.close()
 
 
 def run(folder, workers):
-    started = [
-        subprocess.Popen([sys.executable, "-c", WORKER, str(folder), name, str(windows), end]) for name, windows, end in workers
-    ]
-    log, deadline = folder / "log", time.monotonic() + 60
-    log.touch()
-    while log.read_text().count("here") < len(workers):
-        assert time.monotonic() < deadline
-        assert all(one.poll() is None for one in started)
-        time.sleep(0.01)
-    (folder / "go").touch()
-    codes = [one.wait(timeout=60) for one in started]
-    lines = [line.split(" ", 2) for line in (folder / "log").read_text().splitlines()]
-    return codes, [(name, what) for _, name, what in sorted(lines, key=lambda one: float(one[0]))]
+    pipe = subprocess.PIPE
+    commands = [[sys.executable, "-c", WORKER, str(folder), name, str(windows), end] for name, windows, end in workers]
+    started = [subprocess.Popen(one, stdin=pipe, stdout=pipe, text=True) for one in commands]
+    assert [one.stdout.readline() for one in started] == ["here\n"] * len(workers)
+    for one in started:
+        one.stdin.write("go\n")
+        one.stdin.flush()
+    codes = [one.wait(timeout=GUARD) for one in started]
+    for one in started:
+        one.stdin.close()
+        one.stdout.close()
+    return codes, [line.split(" ", 1) for line in (folder / "log").read_text().splitlines()]
 
 
 def overlaps(events):

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -29,6 +30,7 @@ class Cuda:
         monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
         monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: self)
         monkeypatch.setattr(readings, "ENERGY", 0.0)
+        monkeypatch.setattr(readings, "time", SimpleNamespace(perf_counter=itertools.count().__next__))
         # Not this machine's cores, which other tests keep busy: time passes and nobody waits, unless a test says so.
         clock = itertools.count()
         monkeypatch.setattr(readings, "account", lambda: Account(float(next(clock)), 0.0, 0.0))
@@ -70,11 +72,12 @@ def test_a_spike_between_two_samples_is_in_the_allocators_peak(cuda, monkeypatch
 
 
 def test_energy_is_given_for_a_thousand_examples(cuda, monkeypatch):
-    monkeypatch.setattr(readings, "ENERGY", 0.05)
+    monkeypatch.setattr(readings, "ENERGY", 5.0)
     steps = []
     install_card(monkeypatch, processes=MINE, TotalEnergyConsumption=lambda: 1000 * len(steps))  # a joule a step
     found = read("cuda", {"step": Piece(lambda: steps.append(1))}, 16, lambda watch: None)
     assert found.values["joules per 1000 examples"] == pytest.approx(1000 / 16)
+    assert len(steps) == 1 + 1 + 5  # one makes ready for each reading of memory, one is read, five last a second each
 
 
 def test_the_state_that_is_kept_is_that_of_the_card_and_names_no_process(cuda, monkeypatch):

@@ -1,13 +1,18 @@
 """Bad input: one clear sentence, exit status 1 (or 4 for usage), nothing lost."""
 
-import os
 import signal
-import subprocess
-import sys
 
 import pytest
 
 from pytest_ftcompare import methods
+
+KILLED = """
+import os, signal
+
+def pytest_runtest_logstart(nodeid):
+    if "icl" in nodeid:  # the case before it is accepted
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
 
 
 def says(result, *patterns):
@@ -184,14 +189,8 @@ def test_an_update_that_is_killed_leaves_every_baseline_as_it_was(shell):
     shell.suite(methods=("full", "icl"))
     shell.update(seeds=2)
     before = {one.name: one.read_bytes() for one in shell.files()}
-    command = [sys.executable, "-m", "pytest", *shell.plugin, "--update-baselines", "-v"]
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    running = subprocess.Popen(command, cwd=shell.pytester.path, stdout=subprocess.PIPE, text=True, env=environment)
-    for line in running.stdout:
-        if "full" in line and "SAME" in line:  # the first case is done, the second runs
-            break
-    running.send_signal(signal.SIGKILL)
-    running.communicate()
+    shell.pytester.makeconftest(KILLED)
+    assert shell.pytester.runpytest_subprocess(*shell.plugin, "--update-baselines").ret == -signal.SIGKILL
     assert {one.name: one.read_bytes() for one in shell.files()} == before
 
 

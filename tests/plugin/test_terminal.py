@@ -45,7 +45,8 @@ def test_a_case_that_is_the_same_is_counted_and_has_no_row(shell):
 
 
 def test_on_a_terminal_a_session_without_cases_looks_as_ever(pytester):
-    pytester.makepyfile(test_plain="import time\n\ndef test_a(): time.sleep(0.5)\n\ndef test_b(): time.sleep(0.5)\n")
+    alone = "assert threading.active_count() == 1  # no thread draws"
+    pytester.makepyfile(test_plain=f"import threading\n\ndef test_a(): {alone}\n\ndef test_b(): {alone}\n")
     master, slave = pty.openpty()
     command = [sys.executable, "-m", "pytest", "-p", "pytest_ftcompare.plugin"]
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "80"}

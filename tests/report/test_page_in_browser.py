@@ -34,7 +34,7 @@ def browser():
 
 def watched(tab, troubles):
     """A tab that writes down what the browser reports, and each request but for files."""
-    tab.set_default_timeout(20_000)
+    tab.set_default_timeout(120_000)  # against a hang
     tab.on("console", lambda one: troubles.append(one.text))
     tab.on("pageerror", lambda one: troubles.append(str(one)))
     tab.on("request", lambda one: one.url.startswith(("file:", "data:")) or troubles.append(one.url))
