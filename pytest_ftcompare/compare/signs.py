@@ -9,7 +9,8 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
-from pytest_ftcompare.result import DRAWS, Result, Sample, Trace, digest, unpack
+from pytest_ftcompare.compare.brief import turn
+from pytest_ftcompare.result import DRAWS, Result, Sample, Trace, unpack
 
 Relation = Literal["identical", "equivalent", "changed"]
 Level = Literal[
@@ -45,21 +46,6 @@ UPDATE = 1e-2  # compared only where the gradient is above the floor: Adam turns
 TRACE = 2e-3  # of the first steps' losses and norms, with dropout on
 SIZE = 0.25  # of what initialisation draws, beside the error of a drawn root mean square
 STRENGTH = 2.5  # ratio of two SDs of so many losses: one in a million of one strength differ as much
-LONG = 100  # characters of a value above which a sentence cuts it
-KEPT = 50  # characters of such a value that the sentence keeps
-
-
-def brief(value: object) -> str:
-    """A value as a sentence shows it: a long structure is cut, with a digest of the whole, which its file holds."""
-    text = str(value)
-    if len(text) <= LONG:
-        return text
-    return f"{text[:KEPT]}… (cut: {len(text):,} characters, digest {digest(text)[:8]}, whole in its JSON file)"
-
-
-def turn(before: Mapping[str, Any], after: Mapping[str, Any], name: str) -> str:
-    """ "0.005 -> 0.05"."""
-    return f"{brief(before.get(name, 'absent'))} -> {brief(after.get(name, 'absent'))}"
 
 
 def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:

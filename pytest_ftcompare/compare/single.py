@@ -13,10 +13,10 @@ from dataclasses import replace
 from statistics import NormalDist, median
 
 from pytest_ftcompare.compare import audit
+from pytest_ftcompare.compare.brief import brief, turn
 from pytest_ftcompare.compare.cost import Outcome, Reading
 from pytest_ftcompare.compare.counts import ACROSS
 from pytest_ftcompare.compare.environment import Difference, differences
-from pytest_ftcompare.compare.signs import brief, turn
 from pytest_ftcompare.compare.statistics import Comparison
 from pytest_ftcompare.compare.statistics import Outcome as Settled
 from pytest_ftcompare.compare.verdict import Judgement, Verdict, incomparable, with_costs

@@ -212,6 +212,6 @@ def lines(session: Session, settings: Settings, *, every: bool = False) -> Itera
     if session.judgements:
         yield counts(session.judgements), {"bold": True}
     yield from claims.summary(session.claims, every=every)
-    if not every and any(one.verdict == "same" for one in session.judgements):
+    if not (every or session.update) and any(one.verdict == "same" for one in session.judgements):
         yield "-v shows every case, and what each method costs.", PLAIN
     yield from _remedy(session, settings, every)

@@ -7,6 +7,7 @@ import pytest
 from results import make_result, make_sample
 
 from pytest_ftcompare.compare import signs
+from pytest_ftcompare.compare.brief import brief
 from pytest_ftcompare.result import Trace
 
 BASE = make_result([0.8])
@@ -173,4 +174,4 @@ def test_a_long_structure_is_cut_and_told_apart_by_its_digest():
 
 
 def test_a_value_of_a_line_is_whole():
-    assert signs.brief(["q_proj", "v_proj"]) == "['q_proj', 'v_proj']"
+    assert brief(["q_proj", "v_proj"]) == "['q_proj', 'v_proj']"

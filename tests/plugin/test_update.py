@@ -123,7 +123,7 @@ def test_few_cases_as_they_were_are_listed_and_many_are_counted(suite):
     suite.update().stdout.fnmatch_lines(
         [
             "same: full-pocket_sst-opt-0.4m-n2",
-            "  accuracy                70.0 % (=, 8 seeds)",
+            "  accuracy                70.0 % (identical, 8 seeds)",
             "  step                    2.500 yardsticks (=)",
             "  peak                    1.00 MiB (=)",
         ]
