@@ -97,6 +97,13 @@ EXAMINED = (
         asks=("head",),
     ),
     Fault(
+        "peft",
+        "<0.21",
+        "its second adapter must be there to delete, that raised TypeError: ",
+        "docs/versions.md#a-second-prompt-cannot-be-deleted",
+        methods=PROMPTS,
+    ),
+    Fault(
         "transformers",
         "<=5.23.0",
         "padded on the right, the outputs must be those of padding on the left, ",

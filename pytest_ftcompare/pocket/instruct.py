@@ -12,6 +12,7 @@ from pathlib import Path
 from pytest_ftcompare.case import Case
 from pytest_ftcompare.pocket.data import instruction_row
 from pytest_ftcompare.pocket.requests import request
+from pytest_ftcompare.pocket.tokenizer import save_tokenizer
 from pytest_ftcompare.tasks import Example, load
 
 TASK = "pocket_requests"
@@ -52,4 +53,4 @@ def instruct(name: str, target: Path, seed: int = 0) -> None:
     for stage in prepared.method.stages(model, Trial(prepared, seed, ROWS)):
         train(model, prepared.method, stage, seed, told)
     model.save_pretrained(target)  # type: ignore[operator]
-    AutoTokenizer.from_pretrained(prepared.ask.path).save_pretrained(target)
+    save_tokenizer(AutoTokenizer.from_pretrained(prepared.ask.path), target)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_ftcompare.pocket.corpus import documents
+from pytest_ftcompare.pocket.tokenizer import save_tokenizer
 
 if TYPE_CHECKING:
     import torch
@@ -119,5 +120,5 @@ def pretrain(name: str, tokenizer_path: Path, target: Path, seed: int = 0, steps
         if step % 1000 == 0 or step == steps:
             model.config.dropout = 0.1  # OPT's own, for fine-tuning
             model.save_pretrained(target)
-            tokenizer.save_pretrained(target)
+            save_tokenizer(tokenizer, target)
             model.config.dropout = 0.0

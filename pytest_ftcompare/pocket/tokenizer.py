@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
+import json
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pytest_ftcompare.pocket.corpus import documents
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
 VOCABULARY = 1280
 SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")  # OPT's ids 0 to 3
+# transformers 5 adds these keys: they describe how it loaded the tokenizer, not the tokenizer.
+LOADING = {"backend", "is_local", "local_files_only"}
+
+
+def save_tokenizer(tokenizer: PreTrainedTokenizerBase, target: Path) -> None:
+    """Save in HF format so that transformers 4 and 5 both load it.
+
+    transformers 5 writes a class name that 4 lacks; both know `PreTrainedTokenizerFast`.
+    """
+    tokenizer.save_pretrained(target)
+    file = target / "tokenizer_config.json"
+    config = {key: value for key, value in json.loads(file.read_text()).items() if key not in LOADING}
+    config["tokenizer_class"] = "PreTrainedTokenizerFast"
+    file.write_text(json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
 
 
 def train_tokenizer(target: Path, seed: int = 7, count: int = 60_000) -> None:
@@ -37,7 +56,7 @@ def train_tokenizer(target: Path, seed: int = 7, count: int = 60_000) -> None:
     tokenizer.post_processor = processors.TemplateProcessing(
         single="</s> $A", pair="</s> $A </s> $B", special_tokens=[("</s>", SPECIAL.index("</s>"))]
     )
-    PreTrainedTokenizerFast(
+    fast = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         bos_token="</s>",
         eos_token="</s>",
@@ -45,4 +64,5 @@ def train_tokenizer(target: Path, seed: int = 7, count: int = 60_000) -> None:
         pad_token="<pad>",
         model_max_length=192,
         clean_up_tokenization_spaces=False,
-    ).save_pretrained(target)
+    )
+    save_tokenizer(fast, target)

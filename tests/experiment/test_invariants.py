@@ -232,6 +232,7 @@ def set_once(self, name, real=PeftModel.set_adapter):
         (PeftModel, "load_adapter", loaded_untrained, "loaded under another name and active, the adapter must give the same"),
         (PeftModel, "set_adapter", same_again, "the second adapter is active and different, the outputs are the first's"),
         (PeftModel, "set_adapter", set_once, "active again, the first adapter must give what it gave"),
+        (PeftModel, "delete_adapter", None, "its second adapter must be there to delete, that raised TypeError"),
         (PeftModel, "delete_adapter", deleted_with_a_slip, "with the second adapter deleted the first must give what it gave"),
     ],
 )
