@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from statistics import fmean, median, variance
 from typing import Literal
 
-from pytest_ftcompare.compare.environment import Difference, differences, software_changed
+from pytest_ftcompare.compare.environment import ABSENT, Difference, differences, software_changed
 from pytest_ftcompare.result import Result, Window
 
 WINDOWS = 4  # most windows of a case in one run
@@ -90,7 +90,7 @@ def _unit(changes: Sequence[Difference], device: str) -> tuple[str, float]:
     """What times are compared in, and how many times the margin it needs; or why they cannot be, and 0."""
     by_name = {change.name: change for change in changes}
     machine = by_name.get("machine")
-    if machine and machine.base and machine.new:
+    if machine and ABSENT not in (machine.base, machine.new):
         return f"FTCOMPARE_MACHINE {machine.base} -> {machine.new}", 0.0
     for name in HOST if device == "cpu" else ():  # a GPU is its own machine, whatever its host
         if name in by_name:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+ABSENT = "absent"  # what stands for an entry that one side does not have
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -29,9 +31,9 @@ def differences(base: Mapping[str, object], new: Mapping[str, object]) -> list[D
     """Entries that differ: packages and machine first, then code, the commit last."""
     names = sorted(set(base) | set(new))
     found = [
-        Difference(name, str(base.get(name, "absent")), str(new.get(name, "absent")))
+        Difference(name, str(base.get(name, ABSENT)), str(new.get(name, ABSENT)))
         for name in names
-        if base.get(name, "absent") != new.get(name, "absent")
+        if base.get(name, ABSENT) != new.get(name, ABSENT)
     ]
     return sorted(found, key=lambda one: (one.name == "commit", one.is_code, one.name))
 

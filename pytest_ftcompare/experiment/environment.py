@@ -80,7 +80,6 @@ def code(method: str, task: str) -> dict[str, str]:
 def capture(setting: Setting, method: str, task: str) -> dict[str, str | int]:
     """The environment as a flat table of names and values."""
     found: dict[str, str | int] = {
-        "machine": os.environ.get(MACHINE, ""),
         "commit": _commit(Path(pytest_ftcompare.__file__).parents[1]),
         "cpu": host.processor(),
         "device": device_name(setting.device),
@@ -88,6 +87,8 @@ def capture(setting: Setting, method: str, task: str) -> dict[str, str | int]:
         "python": platform.python_version(),
         "threads": torch.get_num_threads(),
     }
+    if name := os.environ.get(MACHINE):
+        found["machine"] = name
     if setting.device != "cpu":
         found["cuda"] = torch.version.cuda or "none"
     return found | versions() | code(method, task)
