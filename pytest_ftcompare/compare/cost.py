@@ -19,7 +19,7 @@ from pytest_ftcompare.result import Result, Window
 
 WINDOWS = 4  # most windows of a case in one run
 KEPT = 3  # windows of a baseline
-EVIDENCE = 4.0  # standard errors that a difference must be away from none, beside its margin
+EVIDENCE = 4.5  # standard errors that a difference must be away from none, beside its margin
 CONFIRMED = 2  # windows, and processes that took them, without which no time is called worse or better
 WEIGHT = 4.0  # windows that the prior noise of a metric counts as
 

@@ -29,7 +29,7 @@ from pytest_ftcompare.compare.verdict import Judgement, with_costs
 from pytest_ftcompare.result import Result, Window
 from pytest_ftcompare.scripts.replay import rate
 
-SESSIONS = 1000
+SESSIONS = 300
 METHODS = 30  # timed cases of the pocket suites
 PIECES = ("step", "evaluation")
 LOSSES = (0.0, 0.02, 0.03, 0.04, 0.05, 0.075, 0.1)
