@@ -219,6 +219,7 @@ def make_costs(verdict: str, draws: Random) -> list[Json]:
             "outcome": outcome,
             "note": note,
             "error": 0.008 if base and unit != "B" else 0.0,
+            "judged": True,
         }
         for metric, unit, base, new in rows
     ]
