@@ -194,63 +194,84 @@ def _undisturbed(windows: Sequence[Window]) -> list[Window]:
     return [window for window in windows if not window.disturbed]
 
 
+@dataclass(frozen=True)
+class _Windows:
+    """What is compared: the baseline's windows, this run's, and those of this run for whose times the
+    machine was the baseline's, or why there are none (`elsewhere`)."""
+
+    before: Sequence[Window]
+    windows: Sequence[Window]
+    here: Sequence[Window]
+    elsewhere: str
+    unit: str
+    factor: float
+    judged: bool
+
+    def reading(self, metric: str) -> Reading | None:
+        """The metric against its baseline; None where the last window did not read it."""
+        rule, last = METRICS[metric], self.windows[-1]
+        if metric not in last.times and metric not in last.readings:
+            return None
+        is_time = rule.unit == "s"
+        taken = self.here if is_time else self.windows
+        value = _value(taken or self.windows, metric)
+        if obstacle := self._obstacle(metric, taken):
+            return Reading(metric, rule.unit, 0.0, value, 0.0, "", "incomparable", obstacle)
+        counts = self.judged or rule.unit == "B"  # a machine's speed moves time and energy, not bytes
+        width = self.factor if is_time else 1.0
+        change = _change(self.before, taken, metric, self.unit)
+        error = _error(self.before, taken, metric, self.unit, width)
+        margin = width * rule.margin
+        confirmed = not counts or self._confirmed(metric, taken, change, margin)
+        outcome = _settle(change, error, margin, confirmed=confirmed)
+        if not counts:
+            outcome = "noted" if outcome in ("worse", "better") else "held"
+        values = (_value(self.before, metric), value, math.expm1(change))
+        how = self.unit if is_time else "readings"
+        return Reading(metric, rule.unit, *values, how, outcome, error=error, judged=counts)
+
+    def _obstacle(self, metric: str, taken: Sequence[Window]) -> str:
+        """Why the metric cannot be compared, "" where it can."""
+        rule = METRICS[metric]
+        if not _logs(self.before, metric):
+            return "its baseline has no undisturbed reading: --update-baselines on a quiet machine"
+        last = self.windows[-1]
+        if obstacle := _obstacle(rule, self.before[-1], last, self.unit, self.factor):
+            return obstacle
+        if rule.unit == "s" and self.elsewhere:
+            return self.elsewhere
+        return "" if _logs(taken, metric) else "it read nothing"
+
+    def _confirmed(self, metric: str, taken: Sequence[Window], change: float, margin: float) -> bool:
+        """Whether windows, and for a time processes, agree that it changed."""
+        if METRICS[metric].unit != "s":
+            return len(_logs(taken, metric)) >= CONFIRMED
+        apart = [_change(self.before, one, metric, self.unit) for one in _by_process(taken)]
+        return _confirms(apart, change, margin)
+
+
 def timed(baseline: Result, candidate: Result, changes: Sequence[Difference], *, strict: bool = False) -> list[Reading]:
     """What the candidate's windows read against the baseline's; `open` asks for another window.
 
     Where nothing of the software changed, another time is the machine's: `noted`, unless `strict`.
     """
-    judged = strict or software_changed(changes)
     windows = _undisturbed(candidate.windows) or candidate.windows
     before = _undisturbed(baseline.windows)
     device = str(candidate.environment.get("device", "cpu"))
     unit, factor = _unit(changes, device)
-    name = str(candidate.environment.get("machine", ""))
-    elsewhere = ""
+    here, elsewhere = list(windows), ""
     if before and factor:
+        name = str(candidate.environment.get("machine", ""))
         reasons = [another_machine(before, one, unit, device, name) for one in windows]
         here = [one for one, reason in zip(windows, reasons, strict=True) if not reason]
         elsewhere = "" if here else reasons[-1]
-    found = []
-    for metric, rule in METRICS.items():
-        last = windows[-1]
-        if metric in last.unread:
-            found.append(Reading(metric, rule.unit, 0.0, 0.0, 0.0, "", "incomparable", last.unread[metric]))
-        if metric not in last.times and metric not in last.readings:
-            continue
-        is_time = rule.unit == "s"
-        taken = here if is_time and before and factor and here else windows
-        base_logs, new_logs = _logs(before, metric), _logs(taken, metric)
-        obstacle = (
-            ("" if base_logs else "its baseline has no undisturbed reading: --update-baselines on a quiet machine")
-            or _obstacle(rule, before[-1], last, unit, factor)
-            or (elsewhere if is_time else "")
-            or ("" if new_logs else "it read nothing")
-        )
-        value = _value(taken, metric)
-        if obstacle:
-            found.append(Reading(metric, rule.unit, 0.0, value, 0.0, "", "incomparable", obstacle))
-            continue
-        counts = judged or rule.unit == "B"  # a machine's speed moves time and energy, not bytes
-        width = factor if is_time else 1.0
-        change = _change(before, taken, metric, unit)
-        error = _error(before, taken, metric, unit, width)
-        margin = width * rule.margin
-        confirmed = not counts or len(new_logs) >= CONFIRMED
-        if counts and is_time:
-            apart = [_change(before, one, metric, unit) for one in _by_process(taken)]
-            confirmed = _confirms(apart, change, margin)
-        outcome = _settle(change, error, margin, confirmed=confirmed)
-        if not counts:
-            outcome = "noted" if outcome in ("worse", "better") else "held"
-        how = unit if is_time else "readings"
-        found.append(
-            Reading(
-                *(metric, rule.unit, _value(before, metric), value, math.expm1(change), how, outcome),
-                error=error,
-                judged=counts,
-            )
-        )
-    return found
+    judged = strict or software_changed(changes)
+    compared = _Windows(before, windows, here, elsewhere, unit, factor, judged)
+    unread = windows[-1].unread
+    found = [
+        Reading(name, METRICS[name].unit, 0.0, 0.0, 0.0, "", "incomparable", unread[name]) for name in METRICS if name in unread
+    ]
+    return [*found, *filter(None, map(compared.reading, METRICS))]
 
 
 def side_by_side(pairs: Mapping[str, Sequence[Sequence[tuple[float, float]]]]) -> list[Reading]:
