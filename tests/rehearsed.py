@@ -77,7 +77,7 @@ def rehearse(patch: pytest.MonkeyPatch, folder: Path) -> None:
         name = f"{prepared.case.method}-{score}"  # no two methods train or predict the same
         return replace(make_sample(seed, score, trace=name), predictions=f"{name}-{seed}")
 
-    def take_windows(prepared: Any, accepted: Any, found: Any, bench: Any, *, update: bool) -> dict[str, Any]:
+    def take_windows(prepared: Any, accepted: Any, found: Any, *_: Any, update: bool) -> dict[str, Any]:
         step = said(prepared.case, "step", 2.5)
         found.windows.extend([Window({"step": [step / 100, step]}, process=said(prepared.case, "process", "p"))] * 3)
         return {}
@@ -92,6 +92,7 @@ def rehearse(patch: pytest.MonkeyPatch, folder: Path) -> None:
         "experiment.drawn": {"subsets": lambda *_: {}},
         "experiment.run": {"run_seed": run_seed},
         "measure.exhausted": {"Exhausted": Never, "told_when_exhausted": quietly, "free_memory": lambda: None},
+        "measure.meter": {"ClockError": Never},
         "measure.execution": {"execution": lambda prepared: {"peak bytes": said(prepared.case, "peak", 2**20)}},
     }
     for name, content in modules.items():
