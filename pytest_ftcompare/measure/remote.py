@@ -11,6 +11,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -83,19 +84,24 @@ class Remote:
         """`python` is a reference's interpreter; without it, this one with its own path."""
         self.python = str(python or sys.executable)
         path = {} if python else {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        self._errors = tempfile.TemporaryFile()  # a pipe that nobody reads would stop it when full
         try:
             self._process = subprocess.Popen(
                 [self.python, "-P", "-m", MODULE],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE if python else subprocess.DEVNULL,
+                stderr=self._errors,
                 text=True,
                 env=_environment(**path),
             )
         except OSError as error:
             raise RemoteError(f"{self.python} does not start ({error.strerror})") from None
         self.pieces: list[str] = []
-        check_protocol(self._answer("start").get("protocol"), self.python)
+        try:
+            check_protocol(self._answer("start").get("protocol"), self.python)
+        except RemoteError:
+            self.close()
+            raise
 
     def __enter__(self) -> Remote:
         return self
@@ -112,6 +118,7 @@ class Remote:
         """End the process; it has nothing to save."""
         self._process.kill()
         self._process.communicate()
+        self._errors.close()
 
     def prepare(self, case: Case, setting: Setting, root: Path) -> dict[str, Any]:
         """Make the case's work; `root` is the project's folder. What its names mean there: the
@@ -157,8 +164,9 @@ class Remote:
     def _why_it_ended(self, do: str, line: str) -> str:
         if line:
             return f"expected JSON from {self.python}, it said {line.strip()[:80]!r}"
-        _, errors = self._process.communicate()
-        last = (errors or "").strip().rpartition("\n")[2]
+        self._process.communicate()
+        self._errors.seek(0)
+        last = self._errors.read().decode(errors="replace").strip().rpartition("\n")[2]
         because = f" ({last})" if last else ""
         return f"{self.python} ended with status {self._process.returncode} at '{do}'{because}"
 

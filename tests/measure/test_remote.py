@@ -58,31 +58,25 @@ def test_a_process_of_another_protocol_is_refused_when_it_starts(interpreter):
         Remote(interpreter(says(protocol=2)))
 
 
-def test_a_process_that_dies_in_mid_window_says_when_and_its_last_words(interpreter):
-    program = f"{says(protocol=PROTOCOL)}\nimport sys\ninput()\nsys.exit('CUDA error: lost')"
-    with (
-        Remote(interpreter(program)) as process,
-        pytest.raises(RemoteError, match=r"ended with status 1 at 'round' \(CUDA error: lost\)"),
-    ):
+@pytest.mark.parametrize(
+    ("answer", "sentence"),
+    [
+        ("import sys; sys.exit('CUDA error: lost')", r"ended with status 1 at 'round' \(CUDA error: lost\)"),
+        ("print('Loading: 100 %', flush=True)", r"expected JSON from .*, it said 'Loading: 100 %'"),
+        (says(error="DataError: no rows"), "could not round: DataError: no rows"),
+    ],
+)
+def test_what_is_no_answer_is_said_in_a_sentence(interpreter, answer, sentence):
+    program = f"{says(protocol=PROTOCOL)}\ninput()\n{answer}\ninput()"
+    with Remote(interpreter(program)) as process, pytest.raises(RemoteError, match=sentence):
         process.round("step")
 
 
-def test_what_is_no_answer_is_quoted(interpreter):
-    program = f"{says(protocol=PROTOCOL)}\ninput()\nprint('Loading weights: 100 %', flush=True)\ninput()"
-    with (
-        Remote(interpreter(program)) as process,
-        pytest.raises(RemoteError, match=r"expected JSON from .*, it said 'Loading weights: 100 %'"),
-    ):
-        process.round("step")
-
-
-def test_what_the_other_end_could_not_do_is_said(interpreter):
-    program = f"{says(protocol=PROTOCOL)}\ninput()\n{says(error='DataError: no rows')}\ninput()"
-    with (
-        Remote(interpreter(program)) as process,
-        pytest.raises(RemoteError, match=r"could not window: DataError: no rows"),
-    ):
-        process.window(1.5)
+def test_a_process_may_warn_as_much_as_it_likes(interpreter):
+    warns = "import sys; sys.stderr.write('a warning\\n' * 50_000)"
+    program = f"{says(protocol=PROTOCOL)}\ninput()\n{warns}\n{says(seconds=0.5)}\ninput()"
+    with Remote(interpreter(program)) as process:
+        assert process.round("step") == 0.5
 
 
 def test_a_reference_does_not_see_this_environments_libraries(interpreter, monkeypatch):
