@@ -84,7 +84,8 @@ class Remote:
         """`python` is a reference's interpreter; without it, this one with its own path."""
         self.python = str(python or sys.executable)
         path = {} if python else {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        self._errors = tempfile.TemporaryFile()  # a pipe that nobody reads would stop it when full
+        # A pipe that nobody reads would stop the process when full; `close` closes the file.
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115
         try:
             self._process = subprocess.Popen(
                 [self.python, "-P", "-m", MODULE],
