@@ -48,8 +48,9 @@ def _trained(prepared: Prepared, model: nn.Module, stage: Stage) -> State:
 def _stage(prepared: Prepared) -> Iterator[str]:
     """The first stage's loss, and its updates with dropout: they repeat to the last bit, and move nothing that is frozen."""
     torch.manual_seed(0)
-    model = prepared.adapted()
-    another = copy.deepcopy(model)
+    # Two copies: weights that lie as a file has them are summed in another order than weights that
+    # were allocated, and end in other last digits. Quantised models are read from the file each time.
+    model, another = (copy.deepcopy(one) for one in [prepared.adapted()] * 2)
     stage = _start(prepared, model)
     yield from _loss(model, stage)
     trains = trainable(model)
