@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 Tensors = dict[str, torch.Tensor]
 ROUNDING = 1e-5  # of a loss (of logarithms near one) and the global gradient norm; a hundred times float32's, for long sums
+# Of the norm, for one row of a gradient: a unit whose input lies within rounding of ReLU's corner is on in one
+# engine and off in the other. Seen once, 3.1e-5 with AVX2. Raising it hides what concerns a single unit.
+CORNER = 1e-4
 OWN = "own."  # how the Trainer's model calls a stage's own parameters
 LARGEST = 3.2  # learning rates: Adam's largest step, (1 - beta1) / sqrt(1 - beta2)
 
@@ -105,11 +108,18 @@ class Tolerance:
         return number + self.moved[name] if name in self.moved else number
 
 
+def _off(difference: torch.Tensor, norm: float) -> float:
+    """The norm of a difference of gradients; without its largest row where a corner of ReLU explains that."""
+    rows = torch.linalg.vector_norm(difference.reshape(len(difference) if difference.dim() else 1, -1), dim=1)
+    explained = len(rows) > 1 and rows.max().item() <= CORNER * norm
+    return torch.linalg.vector_norm(rows.sort().values[:-1] if explained else rows).item()
+
+
 def _tensors(first: Update, second: Update, norm: float, tolerance: Tolerance) -> Iterator[str]:
     for name in sorted(first.gradients.keys() | second.gradients.keys()):
         if name not in first.gradients or name not in second.gradients:
             yield f"{name} has a gradient by only one of them"
-        elif (off := (first.gradients[name] - second.gradients[name]).norm().item()) > ROUNDING * norm:
+        elif (off := _off(first.gradients[name] - second.gradients[name], norm)) > ROUNDING * norm:
             yield f"the gradient of {name} differs by {off:.2g}, of {norm:.2g} in all"
     for name, one in first.parameters.items():
         off = (one - second.parameters[name]).abs()

@@ -11,7 +11,7 @@ from transformers import Trainer
 
 from pytest_ftcompare.case import Case
 from pytest_ftcompare.experiment import families, hf_trainer, own_loss
-from pytest_ftcompare.experiment.engines import courses, differences
+from pytest_ftcompare.experiment.engines import CORNER, _off, courses, differences
 from pytest_ftcompare.experiment.model import ModelError
 from pytest_ftcompare.experiment.prepare import prepare
 from pytest_ftcompare.experiment.quiet import quiet
@@ -222,3 +222,14 @@ def test_a_mean_of_means_is_not_the_mean_over_tokens(prepared, monkeypatch):
     assert list(own_loss.as_defined(case)) == []
     monkeypatch.setattr(Trainer, "_get_num_items_in_batch", lambda *_: None)
     assert next(own_loss.as_defined(case)).startswith("the Trainer's loss must be that of the update's 8 rows in one batch, ")
+
+
+def test_one_unit_at_the_corner_of_relu_parts_no_engines_and_two_do():
+    difference = torch.zeros(4, 3)
+    difference[1, 0] = CORNER / 2
+    assert _off(difference, 1.0) == 0.0
+    difference[2, 0] = CORNER / 2
+    assert _off(difference, 1.0) == pytest.approx(CORNER / 2)
+    difference[2, 0] = 2 * CORNER
+    assert _off(difference, 1.0) > 2 * CORNER
+    assert _off(torch.tensor(CORNER / 2), 1.0) == pytest.approx(CORNER / 2)
