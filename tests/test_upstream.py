@@ -135,6 +135,27 @@ def test_a_4_bit_layer_of_any_width_can_be_evaluated(linear_4bit, inputs, output
     assert linear_4bit(inputs, outputs).eval()(torch.randn(4, inputs)).shape == (4, outputs)
 
 
+AVX512 = torch.backends.cpu.get_cpu_capability() == "AVX512"
+
+
+@pytest.mark.parametrize(
+    "width",
+    [
+        128,
+        pytest.param(160, marks=pytest.mark.xfail(AVX512, strict=True, reason="bitsandbytes: scales of other blocks")),
+    ],
+)
+def test_a_4_bit_weight_is_read_with_its_own_scales(width):
+    functional = pytest.importorskip("bitsandbytes").functional
+    torch.manual_seed(0)
+    weight = torch.randn(64, width)
+    weight[::2] *= 100  # rows of another size: a scale of another row is far off
+    read = functional.dequantize_4bit(*functional.quantize_4bit(weight, quant_type="nf4"))
+    rows = (read - weight).norm(dim=1) / weight.norm(dim=1)
+    # Blocks that two rows share have the larger one's scale, which is right and coarse.
+    assert rows[::2].max() < 0.2
+
+
 @pytest.mark.xfail(
     strict=True, raises=AssertionError, reason="transformers: a head with a bias is not left out of 4-bit loading"
 )

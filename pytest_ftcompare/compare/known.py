@@ -13,6 +13,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 KNOWN = "known upstream fault"  # how a note begins, of a fault that is there
+PARTED = "probe and trace are not compared"  # how a note ends, of a fault that other CPUs do not have
 MENDED = "mended upstream"  # and of one that is there no more
 
 
@@ -152,6 +153,44 @@ ACCUMULATED = (
         asks=("head",),
     ),
 )
+
+
+@dataclass(frozen=True)
+class KernelFault:
+    """`package` in `versions` computes otherwise where torch has this `instruction_set` than on other CPUs."""
+
+    package: str
+    versions: str
+    instruction_set: str
+    sentence: str
+    link: str
+    methods: tuple[str, ...]
+
+    def parts(self, method: str, before: Mapping[str, object], after: Mapping[str, object]) -> bool:
+        """Whether it is to be expected between a baseline and a run of the method, by their environments."""
+        fault = Fault(self.package, self.versions, self.sentence, self.link, self.methods)
+        facts = Facts(method, "", "")
+        both = all(fault.concerns(facts, environment) for environment in (before, after))
+        sets = [environment.get("instruction set") == self.instruction_set for environment in (before, after)]
+        return both and sets[0] != sets[1]
+
+
+KERNELS = (
+    KernelFault(
+        "bitsandbytes",
+        "<=0.50.2",
+        "AVX512",
+        "with AVX512 it reads other scales than it wrote",
+        f"{UPSTREAM}12-with-avx512-4-bit-weights-are-read-with-other-scales",
+        methods=("qlora",),
+    ),
+)
+
+
+def parted(method: str, before: Mapping[str, object], after: Mapping[str, object]) -> str:
+    """Why a baseline's probe and trace say nothing of a run that computes as it should; "" where they do."""
+    faults = (fault for fault in KERNELS if fault.parts(method, before, after))
+    return next((f"{KNOWN} of {one.package} {one.versions}: {one.sentence} ({one.link}); {PARTED}" for one in faults), "")
 
 
 def explain(

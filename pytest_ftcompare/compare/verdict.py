@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pytest_ftcompare.compare import audit, signs
 from pytest_ftcompare.compare.cost import Reading
 from pytest_ftcompare.compare.environment import Difference, differences, excused
+from pytest_ftcompare.compare.known import parted
 from pytest_ftcompare.compare.noise import METRICS, PRIOR, Spread
 from pytest_ftcompare.compare.pairing import correlation, keyed
 from pytest_ftcompare.compare.signs import Sign
@@ -129,6 +130,9 @@ def _evidence(baseline: Result, candidate: Result, changes: list[Difference], sa
     before, after = baseline.sample(0), candidate.sample(0)
     if not same_device:
         return _Evidence(found, [], [ELSEWHERE], identical=False)
+    method = str(candidate.identity.get("method"))
+    if why := parted(method, baseline.environment, candidate.environment):
+        return _Evidence(found, [], [why], identical=False)
     found += [*signs.probe(baseline, candidate), *signs.drawn(baseline, candidate)]
     if before is None or after is None:
         return _Evidence(found, [], ["the baseline has no seed 0"], identical=False)

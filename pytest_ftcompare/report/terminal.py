@@ -11,6 +11,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from pytest_ftcompare.compare.audit_suite import budgets
+from pytest_ftcompare.compare.known import PARTED
 from pytest_ftcompare.compare.verdict import ELSEWHERE, FAILING, IDENTICAL, WORST_FIRST, Judgement
 from pytest_ftcompare.report import claims, cost, update
 from pytest_ftcompare.report.outcome import sentence
@@ -166,6 +167,8 @@ def _unjudged(judgements: Sequence[Judgement]) -> Iterator[str]:
     yield from (f"Not compared: {_cases(count)} ({reason})" for reason, count in sorted(unlike.items()))
     if count := sum(ELSEWHERE in one.notes for one in judgements):
         yield f"Not compared in {_cases(count)}: probe, trace ({ELSEWHERE})"
+    parted = Counter(note for one in judgements for note in one.notes if note.endswith(PARTED))
+    yield from (f"{_cases(count)}: {note}" for note, count in sorted(parted.items()))
     if count := sum(one.verdict == "undecided" for one in judgements):
         yield f"Not settled: {_cases(count)} (all seeds that a case may use do not tell)"
     yield from cost.unjudged(judgements)

@@ -6,7 +6,18 @@ from pathlib import Path
 import pytest
 from packaging.specifiers import SpecifierSet
 
-from pytest_ftcompare.compare.known import EXAMINED, FAULTS, KNOWN, MENDED, Facts, Fault, explain
+from pytest_ftcompare.compare.known import (
+    EXAMINED,
+    FAULTS,
+    KERNELS,
+    KNOWN,
+    MENDED,
+    PARTED,
+    Facts,
+    Fault,
+    explain,
+    parted,
+)
 
 ROOT = Path(__file__).parents[2]
 FAULT = Fault(
@@ -50,7 +61,28 @@ def test_beside_another_broken_invariant_a_fault_that_does_not_show_is_not_calle
     assert explain(["it must train"], HERE, {"peft": "0.21.2"}, [FAULT]) == (["it must train"], [])
 
 
-@pytest.mark.parametrize("fault", FAULTS + EXAMINED, ids=lambda one: f"{one.link.partition('#')[2]}: {one.sentence[:30]}")
+@pytest.mark.parametrize(
+    ("then", "now", "parts"),
+    [
+        ("AVX512", "AVX2", True),
+        ("DEFAULT", "AVX512", True),
+        ("AVX512", "AVX512", False),
+        ("AVX2", "DEFAULT", False),
+    ],
+)
+def test_a_fault_of_a_kernel_parts_cpus_with_it_from_those_without(then, now, parts):
+    (fault,) = KERNELS
+    before, after = ({"bitsandbytes": "0.50.2", "instruction set": one} for one in (then, now))
+    why = parted("qlora", before, after)
+    assert bool(why) == parts
+    assert parted("lora", before, after) == ""
+    assert parted("qlora", before, after | {"bitsandbytes": "0.51.0"}) == ""
+    assert not parts or (fault.link in why and why.endswith(PARTED))
+
+
+@pytest.mark.parametrize(
+    "fault", FAULTS + EXAMINED + KERNELS, ids=lambda one: f"{one.link.partition('#')[2]}: {one.sentence[:30]}"
+)
 def test_a_record_can_be_read_and_its_section_is_there(fault):
     SpecifierSet(fault.versions)
     document, _, anchor = fault.link.partition("#")

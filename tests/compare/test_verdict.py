@@ -167,6 +167,20 @@ def test_on_another_device_structure_and_outcomes_are_judged_and_the_probe_is_no
     assert judge(BASE, replace(candidate, signature=signature), 8, same_device=False).verdict == "changed"
 
 
+def test_where_a_fault_of_a_kernel_parts_two_cpus_structure_and_outcomes_are_judged_and_the_probe_is_not():
+    def on(instruction_set):
+        return {**BASE.environment, "bitsandbytes": "0.50.2", "instruction set": instruction_set}
+
+    baseline = replace(BASE, identity={"method": "qlora"}, environment=on("AVX512"))
+    candidate = replace(other(SCORES, probe={**BASE.probe, "loss": 9.0}), identity={"method": "qlora"}, environment=on("AVX2"))
+    found = judge(baseline, candidate, 8)
+    assert found.verdict == "same"
+    assert any("with AVX512 it reads other scales" in note for note in found.notes)
+    assert judge(baseline, replace(candidate, environment=on("AVX512")), 8).verdict == "changed"
+    worse = other([one - 0.3 for one in SCORES], identity={"method": "qlora"}, environment=on("AVX2"))
+    assert judge(baseline, worse, 8).verdict == "worse"
+
+
 def test_without_a_baseline_a_case_is_new_and_with_another_experiments_incomparable():
     assert without_baseline(make_result([0.8])).verdict == "new"
     assert incomparable(make_result([0.8]), "other rows").verdict == "incomparable"
