@@ -112,15 +112,15 @@ def _off(difference: torch.Tensor, norm: float) -> float:
     """The norm of a difference of gradients; without its largest row where a corner of ReLU explains that."""
     rows = torch.linalg.vector_norm(difference.reshape(len(difference) if difference.dim() else 1, -1), dim=1)
     explained = len(rows) > 1 and rows.max().item() <= CORNER * norm
-    return torch.linalg.vector_norm(rows.sort().values[:-1] if explained else rows).item()
+    return float(torch.linalg.vector_norm(rows.sort().values[:-1] if explained else rows))
 
 
 def _tensors(first: Update, second: Update, norm: float, tolerance: Tolerance) -> Iterator[str]:
     for name in sorted(first.gradients.keys() | second.gradients.keys()):
         if name not in first.gradients or name not in second.gradients:
             yield f"{name} has a gradient by only one of them"
-        elif (off := _off(first.gradients[name] - second.gradients[name], norm)) > ROUNDING * norm:
-            yield f"the gradient of {name} differs by {off:.2g}, of {norm:.2g} in all"
+        elif (size := _off(first.gradients[name] - second.gradients[name], norm)) > ROUNDING * norm:
+            yield f"the gradient of {name} differs by {size:.2g}, of {norm:.2g} in all"
     for name, one in first.parameters.items():
         off = (one - second.parameters[name]).abs()
         if not (off <= tolerance.of(name, one)).all():
