@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -114,7 +115,7 @@ def take_window(prepared: Prepared, bench: Bench) -> tuple[Window, dict[str, Tim
 
 
 def fresh_window(prepared: Prepared, bench: Bench, settings: Settings) -> Window | None:
-    """A window from a process that has done nothing else; None where it could not be had."""
+    """A window from a process that has done nothing else; None, with a warning, where none could be had."""
     bench.say("starting a fresh process to time in")
     try:
         with Remote() as remote:
@@ -122,7 +123,8 @@ def fresh_window(prepared: Prepared, bench: Bench, settings: Settings) -> Window
             with bench.alone():
                 bench.say(f"{TIMED}  in a fresh process")
                 return Window(**remote.window(bench.window))
-    except RemoteError:
+    except RemoteError as error:
+        warnings.warn(f"{prepared.case.id} was not timed in a fresh process: {error}", stacklevel=2)
         return None
 
 

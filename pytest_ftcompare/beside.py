@@ -6,6 +6,7 @@ difference. Called by the gate for timed cases under --ftcompare-reference.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -119,7 +120,10 @@ _SOUND: set[Path] = set()  # references that agreed with themselves in this proc
 
 def _judge(taken: list[Pairs]) -> list[Reading]:
     """The readings of rounds, those of each pair of processes apart."""
-    return cost.side_by_side({name: [pairs[name] for pairs in taken] for name in taken[0]})
+    from pytest_ftcompare.measure.window import PROCESS
+
+    here = PROCESS if len(taken) == 1 else secrets.token_hex(4)  # that of fresh processes is not known here
+    return cost.side_by_side({name: [pairs[name] for pairs in taken] for name in taken[0]}, here)
 
 
 def _not_compared(reading: Reading, reason: str) -> Reading:

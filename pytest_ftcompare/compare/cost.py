@@ -84,6 +84,7 @@ class Reading:
     note: str = ""
     error: float = 0.0  # standard error of the change's logarithm, of what windows read
     judged: bool = True  # False: nothing changed that could move it, so it fails nothing
+    process: str = ""  # which process read it last, by a random name
 
 
 def _unit(changes: Sequence[Difference], device: str) -> tuple[str, float]:
@@ -228,7 +229,8 @@ class _Windows:
             outcome = "noted" if outcome in ("worse", "better") else "held"
         values = (_value(self.before, metric), value, math.expm1(change))
         how = self.unit if is_time else "readings"
-        return Reading(metric, rule.unit, *values, how, outcome, error=error, judged=counts)
+        process = taken[-1].process
+        return Reading(metric, rule.unit, *values, how, outcome, error=error, judged=counts, process=process)
 
     def _obstacle(self, metric: str, taken: Sequence[Window]) -> str:
         """Why the metric cannot be compared, "" where it can."""
@@ -274,9 +276,10 @@ def timed(baseline: Result, candidate: Result, changes: Sequence[Difference], *,
     return [*found, *filter(None, map(compared.reading, METRICS))]
 
 
-def side_by_side(pairs: Mapping[str, Sequence[Sequence[tuple[float, float]]]]) -> list[Reading]:
+def side_by_side(pairs: Mapping[str, Sequence[Sequence[tuple[float, float]]]], process: str = "") -> list[Reading]:
     """Times beside a reference's, by metric: for each pair of processes the seconds (reference, here)
-    of its rounds. Both ran in one window, so seconds are compared, on any machine."""
+    of its rounds. Both ran in one window, so seconds are compared, on any machine. `process` is the last
+    one that took rounds here."""
     found = []
     for metric, processes in pairs.items():
         rule = METRICS[metric]
@@ -292,6 +295,7 @@ def side_by_side(pairs: Mapping[str, Sequence[Sequence[tuple[float, float]]]]) -
             Reading(
                 *(metric, rule.unit, base, new, math.expm1(change), "seconds side by side", outcome),
                 error=error,
+                process=process,
             )
         )
     return found

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Literal
 
+from pytest_ftcompare.compare.cost import CONFIRMED
 from pytest_ftcompare.compare.verdict import Judgement
 
 LEAST = 4  # cases below which nothing is pooled
@@ -25,6 +26,7 @@ PAIRED = 0.1  # correlation of a seed's two runs above which they share rows
 NOISE = 0.1  # pooled shift of accuracy, in units of the cases' noise, below which it is not worth a word
 TIMES = {"step": 0.02, "evaluation": 0.02}  # timed metric -> the relative change that is worth a word
 DRIFT = 0.004  # SD of what all times of a session share, as a logarithm
+ALONE = "one process timed all of them: run with -n 2"  # a process may be slow by itself, so it needs a second
 
 Outcome = Literal["worse", "better", "none", "noted"]
 
@@ -45,6 +47,7 @@ class Shift:
     size: float
     z: float
     outcome: Outcome
+    note: str = ""  # why it is only noted, where something changed that could have moved it
 
     @property
     def sentence(self) -> str:
@@ -70,6 +73,7 @@ class _Part:
     variance: float
     shift: float
     together: float = TOGETHER
+    process: str = ""
 
 
 def _average(parts: Sequence[_Part], together: float) -> tuple[float, float, float]:
@@ -122,7 +126,7 @@ def _times(judgements: Iterable[Judgement], *, judged: bool) -> Mapping[str, lis
         for each in one.costs:
             if each.metric in TIMES and each.error and each.judged == judged:
                 change = math.log1p(each.change)
-                found.setdefault(each.metric, []).append(_Part(one.id, change, each.error**2, change))
+                found.setdefault(each.metric, []).append(_Part(one.id, change, each.error**2, change, process=each.process))
     return found
 
 
@@ -133,5 +137,8 @@ def pool(judgements: Sequence[Judgement]) -> list[Shift]:
         for metric, parts in _times(judgements, judged=judged).items():
             if len(parts) >= LEAST:
                 shift = _pool(metric, parts, 1, TIMES[metric], DRIFT)
-                shifts.append(shift if judged or shift.outcome == "none" else replace(shift, outcome="noted"))
+                confirmed = len({one.process for one in parts}) >= CONFIRMED
+                if shift.outcome != "none" and not (judged and confirmed):
+                    shift = replace(shift, outcome="noted", note=ALONE if judged else "")
+                shifts.append(shift)
     return shifts

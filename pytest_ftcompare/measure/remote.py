@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 PROTOCOL = 1  # of requests and answers; raise it when either end must know
 MODULE = "pytest_ftcompare.measure.serve"
 PATIENCE = 30.0  # seconds that an interpreter may take to say what it is
+SILENCE = 900.0  # seconds without an answer after which the process is ended; loading a model takes some minutes
 INTRODUCE = """
 import json, sys
 try:
@@ -152,8 +154,7 @@ class Remote:
         return self._answer(do)
 
     def _answer(self, do: str) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
+        line = self._line(do)
         try:
             said: dict[str, Any] = json.loads(line)
         except ValueError:
@@ -161,6 +162,26 @@ class Remote:
         if "error" in said:
             raise RemoteError(f"{self.python} could not {do}: {said['error']}")
         return said
+
+    def _line(self, do: str) -> str:
+        """The next line of its output, "" where it ended; a process that hangs is ended."""
+        assert self._process.stdout is not None
+        hung = threading.Event()
+
+        def end() -> None:
+            hung.set()
+            self._process.kill()
+
+        patience = threading.Timer(SILENCE, end)
+        patience.daemon = True
+        patience.start()
+        try:
+            line = self._process.stdout.readline()
+        finally:
+            patience.cancel()
+        if hung.is_set() and not line:
+            raise RemoteError(f"{self.python} did not answer '{do}' within {SILENCE:,.0f} seconds: it was ended")
+        return line
 
     def _why_it_ended(self, do: str, line: str) -> str:
         if line:

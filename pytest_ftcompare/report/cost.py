@@ -74,18 +74,18 @@ def unjudged(judgements: Sequence[Judgement]) -> Iterator[str]:
         cases = len({(one.suite, one.id) for one, _ in found})
         yield f"Not compared in {_cases(cases)}: {', '.join(sorted({cost.metric for _, cost in found}))} ({note})"
     if unsettled := [cost for one in judgements for cost in one.costs if cost.outcome == "open"]:
-        yield f"Not settled, not judged: {_shifts(unsettled)}"
+        yield f"Not settled, not judged: {shifts(unsettled)}"
     noted = [cost for one in judgements for cost in one.costs if str(cost.outcome) == "noted"]
     for note in sorted({cost.note for cost in noted}):
-        shifts = _shifts([cost for cost in noted if cost.note == note])
-        yield f"Noted, not judged: {shifts} ({note or UNMOVED})"
+        alike_noted = [cost for cost in noted if cost.note == note]
+        yield f"Noted, not judged: {shifts(alike_noted)} ({note or UNMOVED})"
 
 
 def _cases(count: int) -> str:
     return f"{count:,} case{'s' * (count != 1)}"
 
 
-def _shifts(readings: Sequence[Reading]) -> str:
+def shifts(readings: Sequence[Reading]) -> str:
     """ "evaluation +2.2% in 1 case, step +3.9% to +4.4% in 3 cases"; of one metric, each reading is of another case."""
     changes: dict[str, list[float]] = {}
     for one in readings:

@@ -63,21 +63,44 @@ def _row(one: Judgement) -> str:
     return f"{method:{NAME}}{base:>13}{new:>13} {versus:<21}{one.verdict:>12}"
 
 
-def moved(judgements: list[Judgement]) -> Iterator[Line]:
-    """Each case that moved: its name, what moved, its first sign."""
-    for one in sorted(judgements, key=rank):
-        if one.verdict in ("same", "new"):
-            continue
-        yield f"{one.verdict}: {one.id}", {"bold": True}
-        for comparison in one.comparisons:
-            if comparison.outcome in ("worse", "better"):
-                yield f"  {sentence(comparison, identical=one.identical)}", PLAIN
-        for reading in cost.moved(one):
-            yield f"  {cost.change(reading)}", PLAIN
-        if one.began and not one.signs:
-            yield f"  where it left its baseline: {one.began}", PLAIN
-        for sign in (one.signs or [note for note in one.notes if note != IDENTICAL])[:1]:
-            yield f"  first sign: {sign}", PLAIN
+def moved(judgements: Sequence[Judgement], *, every: bool = True) -> Iterator[Line]:
+    """Each case that moved, the gravest first.
+
+    Without `every`, many cases that moved in cost alone are told together: what is slower or larger in a
+    whole suite has one cause.
+    """
+    found = [one for one in sorted(judgements, key=rank) if one.verdict not in ("same", "new")]
+    for verdict, cases in groupby(found, key=lambda one: one.verdict):
+        group = list(cases)
+        alike = [one for one in group if _cost_alone(one)]
+        if len(alike) > FEW and not every:
+            group = [one for one in group if not _cost_alone(one)]
+            names = ", ".join(one.id for one in alike[:FEW])
+            yield f"{verdict} in cost alone: {len(alike)} cases", {"bold": True}
+            yield f"  {cost.shifts([reading for one in alike for reading in cost.moved(one)])}", PLAIN
+            yield f"  {names} and {len(alike) - FEW} more", PLAIN
+        for one in group:
+            yield from _moved(one)
+
+
+def _moved(one: Judgement) -> Iterator[Line]:
+    """A case's name, what moved, its first sign."""
+    yield f"{one.verdict}: {one.id}", {"bold": True}
+    for comparison in one.comparisons:
+        if comparison.outcome in ("worse", "better"):
+            yield f"  {sentence(comparison, identical=one.identical)}", PLAIN
+    for reading in cost.moved(one):
+        yield f"  {cost.change(reading)}", PLAIN
+    if one.began and not one.signs:
+        yield f"  where it left its baseline: {one.began}", PLAIN
+    for sign in (one.signs or [note for note in one.notes if note != IDENTICAL])[:1]:
+        yield f"  first sign: {sign}", PLAIN
+
+
+def _cost_alone(one: Judgement) -> bool:
+    """Whether a case is not what it was in what it costs, and in nothing else."""
+    moved_too = any(each.outcome in ("worse", "better") for each in one.comparisons)
+    return bool(cost.moved(one)) and not (moved_too or one.signs or one.began)
 
 
 def changes(judgements: list[Judgement], *, every: bool = True) -> Iterator[Line]:
@@ -204,7 +227,7 @@ def lines(session: Session, settings: Settings, *, every: bool = False) -> Itera
     by_suite = sorted(session.judgements, key=lambda one: (one.suite, _setting(one)))
     yield from _suites(by_suite)
     yield from _tables(session, by_suite, every)
-    yield from moved([one for one in session.judgements if not update.replaced(session, one)])
+    yield from moved([one for one in session.judgements if not update.replaced(session, one)], every=every)
     yield from update.written(session)
     yield from changes(session.judgements, every=every)
     yield from ((line, PLAIN) for line in _unequal(budgets(session.summaries), every))

@@ -15,7 +15,8 @@ def together(overall: Overall) -> Iterator[str]:
         if shift.outcome == "better":
             yield f"All cases together: better, {shift.sentence}."
         elif str(shift.outcome) == "noted":
-            yield f"All cases together, noted, not judged: {shift.sentence}."
+            because = f" ({shift.note})" if shift.note else ""
+            yield f"All cases together, noted, not judged: {shift.sentence}{because}."
         elif shift.outcome == "none" and abs(shift.z) > UNSURE:
             yield f"All cases together, not enough to tell: {shift.sentence}."
     for finding in overall.findings:

@@ -31,6 +31,7 @@ from pytest_ftcompare.scripts.replay import rate
 
 SESSIONS = 300
 METHODS = 30  # timed cases of the pocket suites
+WORKERS = 4  # processes that they are spread over
 PIECES = ("step", "evaluation")
 LOSSES = (0.0, 0.02, 0.03, 0.04, 0.05, 0.075, 0.1)
 MACHINES = {"0.6 to 1.8": (0.6, 1.8), "0.9 to 1.1": (0.9, 1.1)}  # between which each factor is drawn
@@ -57,13 +58,14 @@ def of_counts(baselines: Sequence[Result], growth: float) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Site:
-    """What a case's windows are drawn with: the loss, the session's drift, the machine's factors, and the
-    share of kernels, beside dispatch, in the case's pieces."""
+    """What a case's windows are drawn with: the loss, the session's drift, the machine's factors, the share
+    of kernels, beside dispatch, in the case's pieces, and which worker takes them."""
 
     loss: float = 0.0
     drift: float = 0.0
     machine: Machine = field(default_factory=lambda: HOME)
     share: float = 0.5
+    worker: int = 0
 
     def process(self, chance: random.Random, name: str) -> Callable[[], Window]:
         """A process, whose windows share what it does to their times."""
@@ -92,7 +94,7 @@ def method(chance: random.Random, base: Result, processes: Sequence[int], site: 
         kept += [process() for _ in range(count)]
     base = replace(base, windows=kept)
     candidate = replace(base, environment=base.environment | CLAIMED, windows=[])
-    take = {"here": site.process(chance, "here"), "fresh": site.process(chance, "fresh")}
+    take = {"here": site.process(chance, f"worker {site.worker}"), "fresh": site.process(chance, "fresh")}
     while where := cost.next_window(base, candidate, update=False):
         candidate = replace(candidate, windows=[*candidate.windows, take[where]()])
     changes = differences(base.environment, candidate.environment)
@@ -110,7 +112,7 @@ def on_other_machines(base: Result, low: float, high: float) -> dict[str, Any]:
                 chance,
                 replace(base, id=f"m{number}-t"),
                 [2, 1],
-                Site(drift=chance.gauss(0, DRIFT), machine=machine, share=chance.random()),
+                Site(drift=chance.gauss(0, DRIFT), machine=machine, share=chance.random(), worker=number % WORKERS),
             )
             for number in range(METHODS)
         ]
@@ -129,7 +131,7 @@ def of_times(base: Result, processes: Sequence[int], loss: float, *, all_methods
                 chance,
                 replace(base, id=f"m{number}-t"),
                 processes,
-                Site(loss if all_methods or number == 0 else 0.0, drift),
+                Site(loss if all_methods or number == 0 else 0.0, drift, worker=number % WORKERS),
             )
             for number in range(METHODS if all_methods else 1)
         ]

@@ -12,6 +12,7 @@ from pytest_ftcompare.compare.overall import Overall
 from pytest_ftcompare.compare.pooled import EVIDENCE, LEAST, TOGETHER, UNPAIRED, pool
 from pytest_ftcompare.compare.statistics import Comparison
 from pytest_ftcompare.compare.verdict import IDENTICAL, Judgement
+from pytest_ftcompare.report.together import together
 
 NOISE = 0.04
 BLANK = Comparison("accuracy", 0.8, NOISE, 0.8, NOISE, 0.0, 0.02, NOISE, 20.0, 0.6, 0.5, 0.12, 3, "held")
@@ -83,8 +84,9 @@ def test_each_metric_has_its_own_shift():
     assert {one.metric: one.outcome for one in pool(cases)} == {"accuracy_ood": "worse", "accuracy": "none"}
 
 
-def timed(change, number=0, metric="step"):
-    reading = Reading(metric, "s", 1.0, 1.0 + change, change, "yardsticks", "held", error=0.011)
+def timed(change, number=0, metric="step", processes=2):
+    process = str(number % processes)
+    reading = Reading(metric, "s", 1.0, 1.0 + change, change, "yardsticks", "held", error=0.011, process=process)
     return Judgement(f"m{number}-t-m-n32", "suite", "same", 1, costs=[reading], notes=[IDENTICAL])
 
 
@@ -94,6 +96,14 @@ def test_a_slowdown_that_no_case_shows_is_found_over_all():
     (shift,) = pool(cases)
     assert shift.outcome == "worse"
     assert shift.sentence.startswith("step is 2.7 % slower on average over 26 cases")
+
+
+def test_a_slowdown_that_one_process_saw_may_be_its_own():
+    cases = [timed(0.03, number, processes=1) for number in range(26)]
+    (shift,) = pool(cases)
+    assert (shift.outcome, shift.note) == ("noted", "one process timed all of them: run with -n 2")
+    assert not Overall(cases).failed
+    assert list(together(Overall(cases))) == [f"All cases together, noted, not judged: {shift.sentence} ({shift.note})."]
 
 
 def test_a_machine_that_is_a_little_slower_today_is_not_a_slowdown():

@@ -91,3 +91,10 @@ def test_a_wrong_reference_ends_the_session_before_anything_runs(pytester):
     result = pytester.runpytest_inprocess("-p", "pytest_ftcompare.plugin", "--ftcompare-reference=nowhere/python")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*--ftcompare-reference: expected a Python interpreter, there is none at *nowhere/python*"])
+
+
+def test_a_process_that_hangs_is_ended(interpreter, monkeypatch):
+    with Remote(interpreter(f"{says(protocol=PROTOCOL)}\ninput()\ninput()")) as process:
+        monkeypatch.setattr(remote, "SILENCE", 0.1)
+        with pytest.raises(RemoteError, match="did not answer 'round' within 0 seconds: it was ended"):
+            process.round("step")

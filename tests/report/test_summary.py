@@ -156,6 +156,17 @@ def test_of_what_methods_cost_only_what_moved_is_shown():
     assert shown[at + 3].startswith("  times compared in yardsticks")
 
 
+def test_many_cases_that_moved_in_cost_alone_are_told_together():
+    slower = [case(1, verdict="worse", costs=[replace(STEP, outcome="worse", change=0.05 + k / 1000)]) for k in range(26)]
+    lost = case(2, verdict="worse", costs=slower[0].costs, comparisons=[replace(MOVED, outcome="worse", delta=-0.1)])
+    shown = screen([*slower, lost])
+    at = shown.index("worse in cost alone: 26 cases")
+    assert shown[at + 1] == "  step +5.0% to +7.5% in 26 cases"
+    assert shown[at + 2].startswith(f"  {slower[0].id}, ")
+    assert f"worse: {lost.id}" in shown and f"worse: {slower[0].id}" not in shown
+    assert f"worse: {slower[0].id}" in screen([*slower, lost], every=True)
+
+
 def test_a_time_that_is_only_noted_is_one_line_however_many_cases_have_it():
     noted = replace(STEP, outcome="noted", change=0.041)
     more = replace(STEP, metric="evaluation", outcome="noted", change=0.022)
