@@ -1,4 +1,4 @@
-"""Commands that need neither pytest nor torch: `python -m pytest_ftcompare compare`, `history` and `report`."""
+"""Commands that need no pytest: `python -m pytest_ftcompare init`, `check`, `compare`, `history` and `report`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 
 OK, WORSE, USAGE = 0, 1, 2  # exit statuses, as pytest's mean: passed, failed; a usage error is argparse's 2
 
+MODEL = "pocket/opt-1.4m"  # embedded, so that a first gate needs no download
 EPILOG = """\
 The gate itself is a pytest plugin:
   pytest suites/                     hold what is here against its baselines
@@ -29,6 +30,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    command = commands.add_parser(
+        "init",
+        help="begin a gate on a data file of your own",
+        description="Write a task's table, a suite, a workflow and .gitignore here; what is not said is asked for. "
+        "Exit status: 0 written, 2 a usage error, and nothing is written.",
+    )
+    command.add_argument("--data", metavar="FILE", help="the file of rows: CSV, TSV, JSON, Parquet, Arrow")
+    command.add_argument("--text", metavar="COLUMN", help="the column that the model reads")
+    command.add_argument("--label", metavar="COLUMN", help="the column of the class")
+    command.add_argument("--model", metavar="ID", help=f"the base model's hub id (default: {MODEL})")
+    command.add_argument("--task", metavar="NAME", help="the task's name (default: from the file's)")
+    command.set_defaults(do=init)
+    command = commands.add_parser(
+        "check",
+        help="read a project's tasks as the gate does, without training",
+        description="Show the rows, classes and lengths of the tasks in pyproject.toml, and what the models will read. "
+        "Exit status: 0 nothing refused, 1 something refused, 2 a usage error.",
+    )
+    command.add_argument("--profile", metavar="NAME", help="the profile whose models read (default: the project's)")
+    command.add_argument("--hub", type=Path, metavar="DIR", help="local folder with models, as --ftcompare-hub")
+    command.set_defaults(do=lambda given: check(given.profile, given.hub))
     command = commands.add_parser(
         "compare",
         help="compare two folders of results: baselines of this project, or files of PEFT's method_comparison",
@@ -88,6 +110,63 @@ def compare(old: Path, new: Path, file: Path | None) -> int:
             print(f"ERROR: --json: {file} cannot be written ({error.strerror}): name another file", file=sys.stderr)
             return USAGE
     return WORSE if overall.failed else OK
+
+
+def init(given: argparse.Namespace) -> int:
+    """Begin a project in the working folder; what cannot be is a usage error of one sentence."""
+    from pytest_ftcompare.init import NEXT, Answers, InitError, begin, columns_of, default_name
+    from pytest_ftcompare.tasks import DataError
+
+    def ask(what: str, value: str | None, default: str = "") -> str:
+        if value:
+            return value
+        shown = f" [{default}]" if default else ""
+        try:
+            said = input(f"{what}{shown}: ").strip()
+        except EOFError:
+            said = ""
+        if not (said or default):
+            raise InitError(f"expected {what.partition(' (')[0].lower()}, got none: answer, or give it as an option")
+        return said or default
+
+    root = Path.cwd()
+    try:
+        file = ask("Data file", given.data)
+        columns = ", ".join(columns_of(root, file))
+        answers = Answers(
+            data=file,
+            text=ask(f"Column that the model reads (of {columns})", given.text),
+            label=ask(f"Column of the class (of {columns})", given.label),
+            model=given.model or (ask("Base model", None, MODEL) if sys.stdin.isatty() else MODEL),
+            task=given.task or default_name(file),
+        )
+        written = begin(root, answers)
+    except (InitError, DataError) as error:
+        print(f"ERROR: {error}", file=sys.stderr)
+        return USAGE
+    for path in written:
+        print(f"wrote {path.relative_to(root)}")
+    print(NEXT.format(folder=root))
+    return OK
+
+
+def check(profile: str | None, hub: Path | None) -> int:
+    """Print how the gate reads the project's tasks; whether something is refused."""
+    from pytest_ftcompare.check import CheckError
+    from pytest_ftcompare.check import check as lines
+    from pytest_ftcompare.own import OwnError
+    from pytest_ftcompare.report.wrapping import WIDTH, fitted
+
+    columns = shutil.get_terminal_size((WIDTH, 0)).columns
+    status = OK
+    try:
+        for line, wrong in lines(Path.cwd(), profile, hub):
+            print("\n".join(fitted(line, columns)), flush=True)
+            status = WORSE if wrong else status
+    except (CheckError, OwnError) as error:
+        print(f"ERROR: {error}", file=sys.stderr)
+        return USAGE
+    return status
 
 
 def report(run: Path, out: Path) -> int:

@@ -66,6 +66,7 @@ def make_candidate(prepared: Prepared) -> Result:
         probe={},
         majority=majority,
         outcome=case.outcome,
+        rows=prepared.rows(),
     )
 
 

@@ -16,7 +16,7 @@ from pytest_ftcompare.bench import Bench, costs, take_windows
 from pytest_ftcompare.beside import Beside
 from pytest_ftcompare.candidate import CaseError, make_candidate, make_setting, refused
 from pytest_ftcompare.case import Case
-from pytest_ftcompare.compare import audit, baseline, cost
+from pytest_ftcompare.compare import audit, baseline, cost, rows
 from pytest_ftcompare.compare.known import Facts, explain
 from pytest_ftcompare.compare.verdict import Judgement, More, Terms, incomparable, judge, with_costs, without_baseline
 from pytest_ftcompare.hub import HubError
@@ -104,6 +104,14 @@ def run_case(case: Case, settings: Settings, bench: Bench, judged: int = 1) -> H
         return _hold(prepare(case, setting), accepted, settings, ready, device, judged)
 
 
+def _other(accepted: Result, candidate: Result, prepared: Prepared) -> str:
+    """What of the experiment is not the baseline's."""
+    if not accepted.rows:
+        return "other rows, base weights or case options"
+    texts = {split: [" / ".join(one.fields.values()) for one in found] for split, found in prepared.examples.items()}
+    return "; ".join(rows.changed(accepted.rows, candidate.rows, texts)) or "other base weights or case options"
+
+
 def _hold(prepared: Prepared, accepted: Result | None, settings: Settings, bench: Bench, device: str, judged: int) -> Held:
     """Inspect, then train seeds until the judge is settled, then time; all seeds and windows on an update."""
     from pytest_ftcompare.experiment.drawn import subsets
@@ -117,7 +125,7 @@ def _hold(prepared: Prepared, accepted: Result | None, settings: Settings, bench
     beside = accepted if accepted is not None and accepted.fingerprint == candidate.fingerprint else None
     update = settings.update or (settings.new_only and beside is None)
     if accepted is not None and beside is None and not update:
-        reason = "its baseline is of another experiment: other rows, base weights or case options"
+        reason = f"its baseline is of another experiment: {_other(accepted, candidate, prepared)}"
         return Held(incomparable(candidate, reason), candidate, device)
     bench.say("inspecting")
     signature, probe, broken = inspect(prepared)
@@ -131,7 +139,7 @@ def _hold(prepared: Prepared, accepted: Result | None, settings: Settings, bench
         bench.pause()
     judgement = _outcome(prepared, accepted, candidate, settings, bench, judged, update=update)
     told = audit.notices(candidate if update or accepted is None else accepted)  # it takes a baseline's seeds to tell
-    judgement = replace(judgement, notes=[*judgement.notes, *known, *told])
+    judgement = replace(judgement, notes=[*judgement.notes, *known, *told, *prepared.told])
     if judgement.verdict == "invalid":
         return Held(judgement, candidate, device, update)
     timings = take_windows(prepared, beside, candidate, bench, settings, update=update)

@@ -7,19 +7,18 @@ a folder too, so one piece of code reads all three.
 
 from __future__ import annotations
 
-import csv
-import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from pytest_ftcompare.tasks.base import DataError
+from pytest_ftcompare import data
+from pytest_ftcompare.tasks.base import DataError, RowError
 
 Kind = Literal["models", "datasets"]
 EMBEDDED = Path(__file__).parent / "pocket" / "hub"
 OTHERS = ["*.h5", "*.msgpack", "*.onnx", "flax_*", "tf_*"]  # weights of other frameworks
 FORMATS = (".jsonl", ".tsv", ".parquet")
+PLAIN = data.Format(quote="")
 
 
 class HubError(LookupError):
@@ -27,12 +26,7 @@ class HubError(LookupError):
 
 
 def locate(kind: Kind, name: str, folder: Path | None, revision: str | None = None) -> Path:
-    """The folder of a model or data set: in the embedded hub, in `folder`, or downloaded at `revision`.
-
-    A project's own data set is named by its file's path, and lies there.
-    """
-    if Path(name).is_absolute():
-        return Path(name)
+    """The folder of a model or data set: in the embedded hub, in `folder`, or downloaded at `revision`."""
     if name.startswith("pocket/"):
         folder = EMBEDDED
     noun = kind.removesuffix("s")
@@ -57,56 +51,29 @@ def locate(kind: Kind, name: str, folder: Path | None, revision: str | None = No
 
 
 def read_split(folder: Path, split: str) -> Iterator[dict[str, Any]]:
-    """The rows of a split, in file order."""
-    found = [folder] if folder.is_file() else []
-    found = found or [path for suffix in FORMATS for path in sorted(folder.rglob(f"{split}{suffix}"))]
+    """The rows of a split, in file order; in a TSV file quotes are text, and `label` is a number."""
+    found = [path for suffix in FORMATS for path in sorted(folder.rglob(f"{split}{suffix}"))]
     found = found or sorted(folder.rglob(f"{split}-*.parquet"))
     if not found:
         expected = ", ".join(f"{split}{suffix}" for suffix in FORMATS)
         present = ", ".join(sorted(path.name for path in folder.iterdir())) or "nothing"
         raise DataError(f"expected one of {expected} in {folder}, found {present}")
-    first = found[0]
-    if first.suffix == ".jsonl":
-        yield from _jsonl(first)
-    elif first.suffix == ".tsv":
-        yield from _tsv(first)
+    if len({path.parent for path in found}) > 1:
+        names = " and ".join(str(path.relative_to(folder)) for path in found[:2])
+        raise DataError(f"expected the split {split} once in {folder}, found {names}: keep one")
+    if found[0].name.startswith(f"{split}-"):
+        data.check_shards(found)
     else:
-        from datasets import load_dataset
+        found = found[:1]
+    for path in found:
+        rows = data.rows(path, PLAIN)
+        yield from map(_numbered, rows) if path.suffix == ".tsv" else rows
 
-        files = [str(path) for path in found]
-        yield from load_dataset("parquet", data_files=files, split="train")
 
-
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """The lines of a text file with their numbers, from 1."""
+def _numbered(row: dict[str, Any]) -> dict[str, Any]:
+    if "label" not in row:
+        return row
     try:
-        with path.open(encoding="utf-8", newline="\n") as file:
-            yield from enumerate(file, start=1)
-    except UnicodeDecodeError as error:
-        raise DataError(f"expected UTF-8 in {path}, found a byte that is not at offset {error.start}") from None
-
-
-def _jsonl(path: Path) -> Iterator[dict[str, Any]]:
-    for number, line in _lines(path):
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise DataError(f"expected one JSON object a line in {path}, line {number} is not JSON ({error})") from None
-        if not isinstance(row, dict):
-            raise DataError(f"expected a JSON object in {path}, line {number} has {type(row).__name__}")
-        yield row
-
-
-def _tsv(path: Path) -> Iterator[dict[str, Any]]:
-    """Rows under a line of column names; a column `label` has numbers."""
-    csv.field_size_limit(sys.maxsize)  # a text may be longer than the module expects
-    reader = csv.DictReader((line for _, line in _lines(path)), delimiter="\t", quoting=csv.QUOTE_NONE)
-    for row in reader:
-        if None in row or None in row.values():
-            raise DataError(
-                f"expected {len(reader.fieldnames or ())} columns in {path}, line {reader.line_num} has another number"
-            )
-        try:
-            yield row | {"label": int(row["label"])} if "label" in row else row
-        except ValueError:
-            raise DataError(f"expected a number as label in {path}, line {reader.line_num} has {row['label']!r}") from None
+        return row | {"label": int(row["label"])}
+    except ValueError:
+        raise RowError("a number as label", repr(row["label"])) from None

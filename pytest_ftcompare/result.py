@@ -9,12 +9,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 SCHEMA = 1
 DIGITS = 7
+ROWS = 5_000  # of a split in a project's files, whose digests a result keeps
 DRAWS = 32  # of dropout, whose losses make a mean and an SD in the probe's record
 Json = dict[str, Any]
 
@@ -31,6 +32,11 @@ def rounded(value: float, digits: int = DIGITS) -> float:
 def digest(value: object) -> str:
     """Sixteen hex digits of the SHA-256 of the value's JSON; floats enter in full precision."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def row_digest(fields: Mapping[str, str], label: object) -> str:
+    """Ten characters that tell a row: six of its text's digest, a colon and three of its label's."""
+    return f"{digest(fields)[:6]}:{digest(label)[:3]}"
 
 
 def pack(bits: Sequence[bool]) -> str:
@@ -100,6 +106,7 @@ class Result:
 
     `windows` are the timed ones of a case that carries its method's cost; the others have none. `noise` has for each metric
     the sum of squares and the degrees of freedom of earlier accepted samples, and `learned` names those (compare/learned.py).
+    `rows` has the digests of the first `ROWS` rows of each split that lies in a project's own files.
     """
 
     id: str
@@ -117,6 +124,7 @@ class Result:
     windows: list[Window] = field(default_factory=list)
     noise: dict[str, dict[str, float]] = field(default_factory=dict)
     learned: list[str] = field(default_factory=list)
+    rows: dict[str, str] = field(default_factory=dict)
 
     def sample(self, seed: int) -> Sample | None:
         return next((one for one in self.samples if one.seed == seed), None)

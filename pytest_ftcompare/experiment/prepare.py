@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cache
 from importlib import import_module
@@ -14,16 +14,19 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
+from transformers import AutoTokenizer
 
 from pytest_ftcompare import tasks
 from pytest_ftcompare.case import ENGINES, Case
 from pytest_ftcompare.experiment.ask import Questioner
 from pytest_ftcompare.experiment.base_model import Loaded
+from pytest_ftcompare.experiment.chat import rendered
+from pytest_ftcompare.experiment.contents import contents
 from pytest_ftcompare.experiment.model import ModelError
 from pytest_ftcompare.experiment.overlap import overlaps, without_tested
 from pytest_ftcompare.experiment.setting import Setting
 from pytest_ftcompare.hub import locate, read_split
-from pytest_ftcompare.result import digest
+from pytest_ftcompare.result import ROWS, digest, row_digest
 
 if TYPE_CHECKING:
     from methods.base import Method, Recipe
@@ -65,26 +68,51 @@ def _content(folder: Path) -> str:
 @cache
 def _examples(
     task: tasks.Task, hub: Path | None, revisions: tuple[tuple[str, str], ...], test_rows: int
-) -> tuple[dict[str, list[tasks.Example]], tuple[str, ...]]:
-    """All splits, and what the overlap audit has against them: the training rows without those of a test split, these
-    bounded by a draw that is the same everywhere, in the rows' own order."""
+) -> tuple[dict[str, list[tasks.Example]], tuple[str, ...], tuple[str, ...]]:
+    """All splits, what the audits of rows have against them, and what these only tell: the training rows without those of
+    a test split, these bounded by a draw that is the same everywhere, in the rows' own order."""
     pinned = dict(revisions)
     splits = {}
     for name, one in task.splits().items():
-        folder = locate("datasets", one.dataset, hub, pinned.get(one.dataset))
-        splits[name] = task.convert(name, read_split(folder, one.split))
-    refused = tuple(overlaps(task.name, splits))
+        if one.read is not None:
+            rows: Iterable[tasks.Row] = one.read()
+        else:
+            rows = read_split(locate("datasets", one.dataset, hub, pinned.get(one.dataset)), one.split)
+        splits[name] = task.convert(name, rows)
+    doubts = list(contents(task.name, splits))
+    refused = (*overlaps(task.name, splits), *(sentence for too_many, sentence in doubts if too_many))
+    told = tuple(sentence for too_many, sentence in doubts if not too_many)
     if not refused:
         splits["train"] = without_tested(splits)
     for name, examples in splits.items():
         if name != "train" and 0 < test_rows < len(examples):
             chosen = random.Random(f"{task.name} {name}").sample(range(len(examples)), test_rows)
             splits[name] = [examples[at] for at in sorted(chosen)]
-    return splits, refused
+    return splits, refused, told
+
+
+@cache
+def _in_chat(
+    task: tasks.Task, hub: Path | None, revisions: tuple[tuple[str, str], ...], test_rows: int, path: Path
+) -> dict[str, list[tasks.Example]]:
+    """The splits of a task of conversations as the model at `path` reads them."""
+    tokenizer = AutoTokenizer.from_pretrained(path)
+    splits, *_ = _examples(task, hub, revisions, test_rows)
+    return {name: rendered(task, examples, tokenizer, path.name) for name, examples in splits.items()}
 
 
 def _digests(examples: dict[str, list[tasks.Example]]) -> dict[str, str]:
     return {name: digest([[dict(one.fields), one.label] for one in split]) for name, split in examples.items()}
+
+
+def read(
+    task: tasks.Task, setting: Setting, path: Path
+) -> tuple[dict[str, list[tasks.Example]], tuple[str, ...], tuple[str, ...]]:
+    """A task's splits as the model at `path` is asked about them, what the audits of rows have against them, and what
+    these only tell."""
+    where = (task, setting.hub, tuple(sorted(setting.revisions.items())), setting.test_rows)
+    splits, refused, told = _examples(*where)
+    return _in_chat(*where, path) if task.chat else splits, refused, told
 
 
 class TrainingRows(dict[str, list[tasks.Example]]):
@@ -99,7 +127,8 @@ class TrainingRows(dict[str, list[tasks.Example]]):
 
 @dataclass(frozen=True)
 class Prepared:
-    """Everything that all seeds of a case share; `refused` is what the audit of the task's rows says."""
+    """Everything that all seeds of a case share; `refused` is what the audits of the task's rows say, `told` what they
+    only tell."""
 
     case: Case
     task: tasks.Task
@@ -108,6 +137,7 @@ class Prepared:
     ask: Questioner
     setting: Setting
     refused: tuple[str, ...] = ()
+    told: tuple[str, ...] = ()
 
     @property
     def tests(self) -> dict[str, list[tasks.Example]]:
@@ -118,12 +148,12 @@ class Prepared:
     def of(cls, case: Case, task: str, method: Method, path: Path, setting: Setting) -> Prepared:
         """The case's method and base model on a task: the case's own, or a source of it."""
         loaded = tasks.load(task)
-        examples, refused = _examples(loaded, setting.hub, tuple(sorted(setting.revisions.items())), setting.test_rows)
+        examples, refused, told = read(loaded, setting, path)
         device = torch.device(setting.device)
         ask = Questioner(
             path, method.ask, loaded, setting.max_length, device, method.reserved, method.load_options(), setting.precision
         )
-        return cls(case, loaded, examples, method, ask, setting, refused)
+        return cls(case, loaded, examples, method, ask, setting, refused, told)
 
     def on(self, task: str) -> Prepared:
         """The same on a source task, to train on it."""
@@ -159,6 +189,15 @@ class Prepared:
             rows |= {f"{source} {name}": value for name, value in _digests(self.on(source).examples).items()}
         other = {} if self.setting.precision == "float32" else {"precision": self.setting.precision}
         return digest([self.case.identity() | other, rows, _content(self.ask.path)])
+
+    def rows(self) -> dict[str, str]:
+        """Short digests of each row, where the rows are a project's own files: what a `Result` keeps of them."""
+        if all(one.read is None for one in self.task.splits().values()):
+            return {}
+        return {
+            name: " ".join(row_digest(dict(one.fields), one.label) for one in examples[:ROWS])
+            for name, examples in self.examples.items()
+        }
 
     def encode(self, examples: list[tasks.Example], support: list[tasks.Example]) -> list[list[int]]:
         """Token ids of the examples as the method renders them."""

@@ -16,6 +16,14 @@ class DataError(ValueError):
     """A data set is not what its task needs; the message says what was expected, what came, and where."""
 
 
+class RowError(DataError):
+    """A row that is not what its task needs: what was `expected`, and what it `has`; `Task.convert` says where."""
+
+    def __init__(self, expected: str, has: str) -> None:
+        super().__init__(f"expected {expected}, got {has}")
+        self.expected, self.has = expected, has
+
+
 @dataclass(frozen=True)
 class Example:
     """One question: its text fields and its label: an index, one index a word for sequence labelling, or the written answer."""
@@ -33,11 +41,15 @@ RIGHT = 0.5
 
 @dataclass(frozen=True)
 class Source:
-    """One split: a data set by hub id, the name of its split, and what becomes of each row (none drops it)."""
+    """One split: a data set by hub id, the name of its split, and what becomes of each row (none drops it).
+
+    `read` gives the rows of a split that lies in files of a project; without it hub.py finds them.
+    """
 
     dataset: str
     split: str
     convert: Convert
+    read: Callable[[], Iterable[Row]] | None = None
 
 
 @dataclass(frozen=True)
@@ -68,6 +80,7 @@ class Task:
     answer_tokens: int = 32
     match: Match = "exact"
     score: Score | None = None
+    chat: str = ""  # a field that is a conversation, as JSON, which the model's own chat template renders
     notes: str = field(default="", compare=False)
 
     def splits(self) -> dict[str, Source]:
@@ -83,6 +96,10 @@ class Task:
         for index, row in enumerate(rows):
             try:
                 made = source.convert(row, index)
+            except RowError as error:
+                raise DataError(
+                    f"task {self.name}: expected {error.expected} in {where}, row {index} has {error.has}"
+                ) from None
             except KeyError as missing:
                 raise DataError(
                     f"task {self.name}: expected a column {missing} in {where}, row {index} has {sorted(row)}"
@@ -138,8 +155,11 @@ def few_shot(task: Task, pool: Sequence[Example], shots: int, seed: int) -> list
     for label, members in enumerate(classes):
         if len(members) < shots:
             of = f" of class {task.labels[label]!r}" if len(classes) > 1 else ""
+            fewest = min(map(len, classes))
+            less = f", or ask for at most {fewest} shots" if fewest else ": see that labels are those of the rows"
             raise DataError(
-                f"task {task.name}: expected at least {shots} training rows{of}, found {len(members)}: ask for fewer shots"
+                f"task {task.name}: expected at least {shots} training rows{of}, found {len(members)}: "
+                f"give more (without test, a fifth of train is held out){less}"
             )
         chosen += rng.sample(members, shots)
     rng.shuffle(chosen)

@@ -8,22 +8,59 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import string
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pytest_ftcompare.tasks.base import Convert, DataError, Example, Row, Source, Task
+from pytest_ftcompare import data
+from pytest_ftcompare.data import Format
+from pytest_ftcompare.tasks.base import Convert, DataError, Example, Row, RowError, Source, Task
+from pytest_ftcompare.tasks.labels import Labels
 
 FIFTH = 5
-TEXTS = ("train", "test", "ood", "label", "answer", "group", "pattern", "plain", "instruction")
+TEXTS = ("train", "test", "ood", "label", "labels_are", "answer", "group", "chat", "pattern", "plain", "instruction")
 LISTS = ("labels", "verbalizers")
+ANSWER_ROLE = "assistant"
 
 
-def columns_of(*templates: str) -> list[str]:
-    """The columns that the templates name, in their order."""
-    named = [name for one in templates for _, name, _, _ in string.Formatter().parse(one) if name is not None]
-    return list(dict.fromkeys(named))
+@dataclass(frozen=True)
+class Template:
+    """A text with columns' names in braces, as `str.format` renders it, and the column of each of its fields.
+
+    A name that `str.format` would take apart, such as "ticket.text", has a field that it does not.
+    """
+
+    text: str
+    columns: Mapping[str, str]
+
+    @classmethod
+    def of(cls, text: str) -> Template:
+        """The template of a text; `DataError` where it names anything but columns."""
+        parts = ""
+        columns: dict[str, str] = {}
+        try:
+            parsed = list(string.Formatter().parse(text))
+        except ValueError as error:
+            raise DataError(f"expected a pattern with columns' names in braces, got {text!r} ({error})") from None
+        for literal, name, spec, conversion in parsed:
+            parts += literal.replace("{", "{{").replace("}", "}}")
+            if name is None:
+                continue
+            if not name or spec or conversion:
+                raise DataError(f"expected a column's name alone in braces, got {text!r}")
+            field = name if re.fullmatch(r"[^\W\d][^.\[\]]*", name) else "column_" + re.sub(r"\W", "_", name)
+            _add(columns, field, name)
+            parts += f"{{{field}}}"
+        return cls(parts, columns)
+
+
+def _add(columns: dict[str, str], field: str, column: str) -> None:
+    if columns.setdefault(field, column) != column:
+        raise DataError(f"expected columns that can be told apart, {column!r} and {columns[field]!r} cannot: rename one")
 
 
 def held_out(fields: Mapping[str, str]) -> bool:
@@ -36,9 +73,11 @@ def _check(given: Any) -> None:
     """A table of keys that are known, of the right types, with rows and something to learn."""
     if not isinstance(given, dict):
         raise DataError(f"expected a table, got {given!r}")
-    if unknown := sorted(set(given) - {*TEXTS, *LISTS}):
-        raise DataError(f"expected {', '.join((*TEXTS, *LISTS))}; found {unknown[0]}")
+    if unknown := sorted(set(given) - {*TEXTS, *LISTS, "format"}):
+        raise DataError(f"expected {', '.join((*TEXTS, *LISTS, 'format'))}; found {unknown[0]}")
     for key, value in given.items():
+        if key == "format":
+            continue
         right = (
             isinstance(value, str) if key in TEXTS else isinstance(value, list) and all(isinstance(one, str) for one in value)
         )
@@ -50,61 +89,138 @@ def _check(given: Any) -> None:
         raise DataError("expected labels, the names of its classes, or answer, the column of what is to be written")
 
 
-def _columns(pattern: str, plain: str) -> list[str]:
-    """The columns that the two texts name."""
+def _templates(pattern: str, plain: str) -> tuple[Template, Template]:
+    """The two texts, which name the columns that are read."""
     if not plain:
         raise DataError("expected a pattern such as 'text: {text} question?', with the columns' names in braces")
-    try:
-        columns = columns_of(pattern, plain)
-    except ValueError as error:
-        raise DataError(f"expected a pattern with columns' names in braces, got {pattern or plain!r} ({error})") from None
-    if not columns or not all(columns):
+    made = Template.of(pattern), Template.of(plain)
+    if not any(one.columns for one in made):
         raise DataError(f"expected a pattern that names columns in braces, got {pattern or plain!r}")
-    return columns
+    return made
+
+
+def _text(row: Row, column: str) -> str:
+    """The text of a column; nothing else is made into one."""
+    value = row[column]
+    if not isinstance(value, str):
+        raise RowError(f"a text as {column}", f"{value!r:.200}")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise RowError(f"a text of whole characters as {column}", f"half of a surrogate pair in {value!r:.200}") from None
+    return value
+
+
+def _conversation(row: Row, column: str, *, answered: bool) -> tuple[str, str]:
+    """A chat column's messages, as JSON, and the assistant's answer that ends it, which the model does not read."""
+    messages = row[column]
+    expected = f"a list of messages with role and content as {column}"
+    if not isinstance(messages, list) or not messages:
+        raise RowError(expected, f"{messages!r:.200}")
+    for one in messages:
+        if not isinstance(one, dict) or not {"role", "content"} <= set(one):
+            raise RowError(expected, f"{one!r:.200}")
+        _text(one, "role")
+        _text(one, "content")
+    plain = [{"role": one["role"], "content": one["content"]} for one in messages]
+    answer = plain.pop()["content"] if plain[-1]["role"] == ANSWER_ROLE else ""
+    if answered and not answer.strip():
+        raise RowError(f"an answer of role {ANSWER_ROLE} at the end of {column}", f"{messages[-1]!r:.200}")
+    if not plain:
+        raise RowError(f"a message to answer in {column}", "only an answer")
+    return json.dumps(plain, ensure_ascii=False), answer
+
+
+def _rows(named: Path, format: Format, classes: bool) -> Iterator[Row]:
+    """All rows of the files that a name stands for."""
+    for path in data.files_of(named):
+        yield from data.rows(path, format, classes=classes)
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """What becomes of a row: its fields, its label or answer, its group."""
+
+    fields: Mapping[str, str]  # field of a template -> column
+    label: str
+    labels: Labels | None  # None: the answer is written
+    group: str
+    chat: str
+    single: bool  # one file has the training and the test rows
+
+    def of(self, part: str) -> Convert:
+        def convert(row: Row, _: int) -> list[Example]:
+            fields, answer = {}, ""
+            for field, column in self.fields.items():
+                if column == self.chat:
+                    fields[field], answer = _conversation(row, column, answered=self.label == self.chat)
+                else:
+                    fields[field] = _text(row, column)
+            if self.single and part != "ood" and held_out(fields) != (part == "test"):
+                return []
+            if self.labels:
+                label: int | str = self.labels.index(row[self.label])
+            else:
+                label = answer if self.label == self.chat else _text(row, self.label)
+            group = row[self.group] if self.group else ""
+            if isinstance(group, float | list | dict) or group is None:
+                raise RowError(f"a text or a whole number as {self.group}", repr(group))
+            return [Example(fields, label, str(group))]
+
+        return convert
 
 
 def make_task(name: str, given: Any, root: Path) -> Task:
     """The task of a table; what is wrong with it is a `DataError` of one sentence.
 
-    `train` (and `test`, `ood`) are files relative to `root`; `label` is the column of the class, as a text of `labels` or its
-    index, or `answer` that of the text to be written; `pattern` and `plain` name the other columns in braces.
+    `train` (and `test`, `ood`) are files relative to `root`, or patterns of their names, written as `format` says; `label` is
+    the column of the class, as a text of `labels` or its index, or `answer` that of the text to be written; `pattern` and
+    `plain` name the other columns in braces; `chat` is the column of a conversation.
     """
     _check(given)
-    written, pattern = "answer" in given, given.get("pattern", "")
-    plain = given.get("plain", pattern)
-    columns = _columns(pattern, plain)
-    labels, verbalizers = tuple(given.get("labels", ())), tuple(given.get("verbalizers", ()))
+    written = "answer" in given
+    pattern, plain = _templates(given.get("pattern", ""), given.get("plain", given.get("pattern", "")))
+    fields = dict(pattern.columns)
+    for field, column in plain.columns.items():
+        _add(fields, field, column)
+    chat = given.get("chat", "")
+    if chat and chat not in fields.values():
+        raise DataError(f"expected a pattern that names the column of the chat, {{{chat}}}")
+    labels = tuple(given.get("labels", ()))
+    verbalizers = tuple(given.get("verbalizers", ()))
     if verbalizers and len(verbalizers) != len(labels):
         raise DataError(f"expected as many verbalizers as labels, {len(labels)}, got {len(verbalizers)}")
-    answer, group = given["answer"] if written else given.get("label", "label"), given.get("group")
+    if not written and len(labels) < 2:
+        raise DataError(f"expected two labels or more, got {len(labels)}")
+    places = {"train": given["train"], "test": given.get("test", given["train"]), "ood": given.get("ood")}
+    paths = {part: data.split_of(root.resolve() / file, part) for part, file in places.items() if file is not None}
+    format = data.make_format(given.get("format", {}))
+    reading = given.get("labels_are", "")
+    columns = _Columns(
+        fields,
+        label=given["answer"] if written else given.get("label", "label"),
+        labels=None if written else Labels(labels, reading),
+        group=given.get("group", ""),
+        chat=chat,
+        single="test" not in given and paths["test"] == paths["train"],
+    )
 
-    def convert_to(part: str) -> Convert:
-        def convert(row: Row, _: int) -> list[Example]:
-            fields = {one: str(row[one]) for one in columns}
-            if "test" not in given and part != "ood" and held_out(fields) != (part == "test"):
-                return []
-            label = row[answer]
-            if not written and isinstance(label, str) and label in labels:
-                label = labels.index(label)
-            return [Example(fields, label, str(row[group]) if group else "")]
-
-        return convert
-
-    def source(part: str, file: Any) -> Source:
-        path = (root / file).resolve()
-        if not path.is_file():
-            raise DataError(f"expected the {part} rows in {path}, there is no such file")
-        return Source(str(path), path.stem, convert_to(part))
+    def source(part: str) -> Source:
+        path = paths[part]
+        data.files_of(path)
+        read = partial(_rows, path, format, not reading.startswith("indices"))
+        return Source(str(path), path.stem, columns.of(part), read)
 
     return Task(
         name=name,
         labels=labels,
-        train=source("train", given["train"]),
-        test=source("test", given.get("test", given["train"])),
-        ood=source("ood", given["ood"]) if "ood" in given else None,
-        plain=plain,
-        pattern=pattern,
+        train=source("train"),
+        test=source("test"),
+        ood=source("ood") if "ood" in paths else None,
+        plain=plain.text,
+        pattern=pattern.text,
         instruction=given.get("instruction", ""),
         verbalizers=verbalizers,
         written=written,
+        chat=next((field for field, column in fields.items() if chat and column == chat), ""),
     )

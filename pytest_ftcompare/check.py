@@ -1,0 +1,168 @@
+"""`python -m pytest_ftcompare check`: a project's tasks read as the gate reads them, without training.
+
+Prints for each task its rows and classes, and for each base model the lengths and the first texts exactly as the
+model reads them. What the gate would refuse fails the check, in the gate's words.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING
+
+from pytest_ftcompare import own
+from pytest_ftcompare.hub import HubError, locate
+from pytest_ftcompare.profiles import Profile
+from pytest_ftcompare.tasks import DataError, Example, Task
+
+if TYPE_CHECKING:
+    from methods.base import Ask
+    from pytest_ftcompare.experiment.setting import Setting
+
+EXAMPLES = 3  # that are shown as the model reads them
+LONGEST = 400  # characters of an example that are shown
+CLASSES = 8  # of a task that are counted by name
+Splits = dict[str, list[Example]]
+
+
+class CheckError(ValueError):
+    """A check that cannot begin; the message says why and what to do."""
+
+
+def profile_of(root: Path, name: str | None, profiles: own.Own) -> Profile:
+    """The profile of that name, else the one that the project's pyproject.toml names, else pocket."""
+    file = root / "pyproject.toml"
+    table = tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    ini = table.get("tool", {}).get("pytest", {}).get("ini_options", {})
+    chosen = name or ini.get("ftcompare_profile", "pocket")
+    if chosen not in profiles.profiles:
+        raise CheckError(f"expected a profile of {', '.join(profiles.profiles)}, got {chosen!r}")
+    return profiles.profiles[chosen]
+
+
+def check(root: Path, profile: str | None = None, hub: Path | None = None) -> Iterator[tuple[str, bool]]:
+    """A line of the report, and whether it fails the check, one after the other."""
+    mine = own.read(root)
+    if not mine.tasks:
+        raise CheckError(
+            f"expected tasks in [tool.ftcompare.tasks] of {root / 'pyproject.toml'}, there are none: "
+            "begin with 'python -m pytest_ftcompare init'"
+        )
+    chosen = profile_of(root, profile, mine)
+    from pytest_ftcompare.experiment.quiet import quiet
+
+    quiet()
+    from pytest_ftcompare.experiment.setting import Setting
+
+    setting = Setting(chosen.scale, "cpu", 1, chosen.max_length, chosen.test_rows, hub, chosen.revisions)
+    failed = 0
+    for task in mine.tasks.values():
+        for line, wrong in _task(task, chosen.models, setting):
+            failed += wrong
+            yield line, wrong
+        yield "", False
+    count = f"{len(mine.tasks)} task{'s' * (len(mine.tasks) != 1)}"
+    yield f"{count} read, {f'{failed} refused' if failed else 'none refused'}.", False
+
+
+def _task(task: Task, models: Sequence[str], setting: Setting) -> Iterator[tuple[str, bool]]:
+    from pytest_ftcompare.experiment.model import ModelError
+    from pytest_ftcompare.experiment.prepare import read
+
+    yield task.name, False
+    told: set[str] = set()
+    for model in models:
+        try:
+            path = locate("models", model, setting.hub, setting.revisions.get(model))
+            splits, refused, doubts = read(task, setting, path)
+            for line in _rows(task, splits):
+                if line not in told:
+                    told.add(line)
+                    yield line, False
+            for sentence in refused:
+                if sentence not in told:
+                    told.add(sentence)
+                    yield f"  refused: {sentence}", True
+            for sentence in doubts:
+                if sentence not in told:
+                    told.add(sentence)
+                    yield f"  doubt: {sentence}", False
+            yield f"  {model}", False
+            yield from ((line, False) for line in _as_read(task, splits, path, setting))
+        except (DataError, HubError, ModelError) as error:
+            yield f"  refused: {error}", True
+
+
+def _rows(task: Task, splits: Splits) -> Iterator[str]:
+    for name, source in task.splits().items():
+        part = {"train": ", four fifths", "test": ", a fifth"}.get(name, "")
+        shared = task.train.dataset == task.test.dataset
+        yield f"  {name:6}{len(splits[name]):>9,} rows  {source.dataset}{part if shared else ''}"
+        if not task.written:
+            yield f"  {'':6}{_classes(task, splits[name])}"
+
+
+def _classes(task: Task, examples: Sequence[Example]) -> str:
+    """ "calm 75, urgent 74; the commonest is 50.3 %"."""
+    counts = Counter(task.labels[one.label] for one in examples if isinstance(one.label, int))
+    named = [f"{name} {counts[name]:,}" for name in task.labels]
+    fewest, most = min(counts[name] for name in task.labels), max(counts.values())
+    shown = ", ".join(named[:CLASSES])
+    if len(named) > CLASSES:
+        shown = f"{len(named)} classes of {fewest:,} to {most:,} rows: {shown}, ..."
+    return f"{shown}; the commonest is {most / counts.total():.1%}"
+
+
+def _as_read(task: Task, splits: Splits, path: Path, setting: Setting) -> Iterator[str]:
+    """For each way of asking that the task has: the lengths, and the first texts as the model reads them."""
+    import torch
+
+    from pytest_ftcompare.experiment.ask import Questioner
+    from pytest_ftcompare.experiment.model import ModelError
+
+    refusals: list[str] = []
+    asked = False
+    for ask, template in _asks(task):
+        try:
+            questioner = Questioner(path, ask, task, setting.max_length, torch.device("cpu"))
+            if ask == "pattern":
+                assert questioner.verbalizers
+        except ModelError as error:
+            refusals.append(f"    {ask}: {error}")
+            continue
+        asked = True
+        texts = [template.format(**one.fields) for examples in splits.values() for one in examples]
+        whole = [len(ids) for ids in questioner.tokenizer(texts, verbose=False)["input_ids"]]
+        cut = sum(length > questioner.max_length for length in whole)
+        yield (
+            f"    {ask}: {min(whole):,} to {max(whole):,} tokens, median {median(whole):g}; the model reads "
+            f"{questioner.max_length:,}, {cut:,} of {len(whole):,} texts are cut"
+        )
+        for number, one in enumerate(splits["train"][:EXAMPLES], start=1):
+            (ids,) = questioner.encode([template.format(**one.fields)])
+            yield f"      {number}  {_shown(questioner.tokenizer.decode(ids))} -> {_answer(task, ask, one)}"
+    yield from refusals
+    if not asked:
+        raise ModelError(f"task {task.name}: {path.name} can be asked in no way that the task has")
+
+
+def _asks(task: Task) -> Iterator[tuple[Ask, str]]:
+    if task.written:
+        yield "answer", task.pattern or task.plain
+        return
+    yield "head", task.plain
+    if task.verbalizers:
+        yield "pattern", task.pattern
+
+
+def _answer(task: Task, ask: Ask, example: Example) -> str:
+    if not isinstance(example.label, int):
+        return _shown(str(example.label))
+    return repr(task.verbalizers[example.label]) if ask == "pattern" else task.labels[example.label]
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}")

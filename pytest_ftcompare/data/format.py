@@ -1,0 +1,46 @@
+"""How a data file is written, where its content does not say it: the table `format` of a task."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_ftcompare.tasks.base import DataError
+
+ENCODING = "utf-8"
+
+
+@dataclass(frozen=True)
+class Format:
+    """What a task says of its files. None: the content decides, and where it does not, the file is refused.
+
+    `delimiter`, `quote` ("" where quotes are text) and `escape` are single characters of a CSV or TSV
+    file; `encoding` is a name that Python knows.
+    """
+
+    delimiter: str | None = None
+    quote: str | None = None
+    escape: str | None = None
+    encoding: str | None = None
+
+
+def make_format(given: Any) -> Format:
+    """The format of a task's table; `DataError` where it says something that cannot be."""
+    known = Format.__dataclass_fields__
+    if not isinstance(given, Mapping):
+        raise DataError(f"expected format to be a table of {', '.join(known)}, got {given!r}")
+    if unknown := sorted(set(given) - set(known)):
+        raise DataError(f"expected {', '.join(known)} in format, found {unknown[0]}")
+    for name, value in given.items():
+        if not isinstance(value, str):
+            raise DataError(f"expected {name} in format to be a text, got {value!r}")
+        if name != "encoding" and len(value) != 1 and not (name == "quote" and value == ""):
+            raise DataError(f"expected {name} in format to be one character, got {value!r}")
+    if "encoding" in given:
+        try:
+            codecs.lookup(given["encoding"])
+        except LookupError:
+            raise DataError(f"expected an encoding that Python knows in format, got {given['encoding']!r}") from None
+    return Format(**given)

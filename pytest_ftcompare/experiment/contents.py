@@ -1,0 +1,56 @@
+"""Rows that say nothing or contradict each other, read before anything is trained: told always, refused where they are many.
+
+Called by prepare.py once for each task. A model can learn nothing from an empty text, and from two equal texts
+with other labels only that one of them is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from pytest_ftcompare.experiment.overlap import text_of
+from pytest_ftcompare.tasks import Example
+
+# The share of a split's rows above which it is refused. Corpora have some of either by nature: MNLI's
+# training rows contradict themselves in 0.3 of a hundred.
+EMPTY = 0.05
+CONTRADICTING = 0.05
+SHOWN = 60  # characters of a row that a sentence quotes
+
+
+def contents(task: str, splits: Mapping[str, Sequence[Example]]) -> Iterator[tuple[bool, str]]:
+    """For each split with such rows whether it is refused, and a sentence with how many there are and the first two."""
+    for name, examples in splits.items():
+        where = f"split {name} of task {task}"
+        empty = [at for at, one in enumerate(examples) if not any(field.strip() for field in one.fields.values())]
+        if empty:
+            rows = " and ".join(map(str, empty[:2]))
+            yield (
+                len(empty) > EMPTY * len(examples),
+                f"empty rows: expected rows with text in {where}, {_count(len(empty), examples)} none, the first of them "
+                f"{rows}: take them out",
+            )
+        pairs = list(_contradictions(examples))
+        if pairs:
+            first, other = pairs[0]
+            quoted = " / ".join(examples[other].fields.values())[:SHOWN]
+            yield (
+                len(pairs) > CONTRADICTING * len(examples),
+                f"contradictions: expected one label for one text in {where}, {_count(len(pairs), examples)} another label "
+                f"than a row before with the same text, as rows {first} and {other}, {quoted!r}: correct one",
+            )
+
+
+def _count(number: int, examples: Sequence[Example]) -> str:
+    return f"{number} of {len(examples)} {'has' if number == 1 else 'have'}"
+
+
+def _contradictions(examples: Sequence[Example]) -> Iterator[tuple[int, int]]:
+    """The first row of a text and each later one that has the text and another label, by their numbers."""
+    first: dict[str, int] = {}
+    for at, one in enumerate(examples):
+        if isinstance(one.label, str):  # an instruction may have several answers
+            return
+        text = text_of(one)
+        if text.strip() and examples[first.setdefault(text, at)].label != one.label:
+            yield first[text], at
