@@ -105,9 +105,21 @@ def _unquoted_or_quoted(path: Path, text: str, delimiter: str, kind: str, format
         as_text = _read(text, plain)
     except _UnfitError:
         return quoted
-    if [fields for _, fields in quoted] == [fields for _, fields in as_text]:
+    if [fields for _, fields in quoted] == [fields for _, fields in as_text] or _rewritten(text, quoted, enclosing):
         return quoted
     return _by_evidence(path, quoted, as_text, (enclosing, plain))
+
+
+def _rewritten(text: str, rows: Lines, dialect: _Dialect) -> bool:
+    """Whether a writer that encloses what needs it, or all, would write these rows as this text."""
+    plain = text.replace("\r\n", "\n").strip("\n")
+    for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL):
+        file = io.StringIO()
+        writer = csv.writer(file, delimiter=dialect.delimiter, quotechar=dialect.quote, quoting=quoting, lineterminator="\n")
+        writer.writerows(fields for _, fields in rows)
+        if file.getvalue().replace("\r\n", "\n").strip("\n") == plain:
+            return True
+    return False
 
 
 def _by_evidence(path: Path, quoted: Lines, as_text: Lines, dialects: tuple[_Dialect, _Dialect]) -> Lines:
@@ -116,9 +128,8 @@ def _by_evidence(path: Path, quoted: Lines, as_text: Lines, dialects: tuple[_Dia
     fields = [(number, field) for number, row in as_text for field in row if QUOTE in field]
     enclosed = [(number, field) for number, field in fields if field.startswith(QUOTE)]
     doubled = any(QUOTE * 2 in field[1:-1] for _, field in enclosed)
-    whole = all(field.startswith(QUOTE) for field in as_text[0][1])  # the header, too
     bare = len(enclosed) < len(fields)
-    if bare != (doubled or whole):
+    if bare != doubled:
         return as_text if bare else quoted
     number, field = enclosed[0]
     raise DataError(
