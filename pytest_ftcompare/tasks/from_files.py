@@ -207,7 +207,10 @@ def make_task(name: str, given: Any, root: Path) -> Task:
 
     def source(part: str) -> Source:
         path = paths[part]
-        data.files_of(path)
+        try:
+            data.files_of(path)
+        except DataError as error:
+            raise DataError(f"{part}: {error}") from None
         read = partial(_rows, path, format, not reading.startswith("indices"))
         return Source(str(path), path.stem, columns.of(part), read)
 

@@ -86,7 +86,7 @@ def test_a_profile_joins_its_tables_with_those_of_its_base(project):
         (
             '"data/tickets.jsonl"',
             '"data/none.jsonl"',
-            "*tickets*: expected the train rows in *none.jsonl, there is no such file*",
+            "*tickets*: train: expected rows in *none.jsonl, there is no such file*",
         ),
         ('plain = "{text}"', "", "*tickets*: expected a pattern such as *"),
         ('plain = "{text}"', 'plain = "text"', "*tickets*: expected a pattern that names columns in braces, got 'text'*"),
