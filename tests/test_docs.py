@@ -10,7 +10,7 @@ import pytest
 from pytest_ftcompare import methods, tasks
 from pytest_ftcompare.compare import audit, baseline, cost, noise, overall, pooled, signs, statistics
 from pytest_ftcompare.compare.verdict import WORST_FIRST
-from pytest_ftcompare.experiment import overlap, shown
+from pytest_ftcompare.experiment import contents, overlap, shown
 from pytest_ftcompare.profiles import PROFILES
 from pytest_ftcompare.report import claims as claims_report
 from pytest_ftcompare.report import methods as methods_report
@@ -130,7 +130,7 @@ def test_the_readmes_links_lead_somewhere():
                 assert ((ROOT / page).parent / link).exists(), f"{page} links to {link}"
 
 
-AUDITS = [(audit, "audits"), (overlap, "audits"), (shown, "audits")]
+AUDITS = [(one, "audits") for one in (audit, contents, overlap, shown)]
 
 
 @pytest.mark.parametrize(

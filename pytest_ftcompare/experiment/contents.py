@@ -15,7 +15,6 @@ from pytest_ftcompare.tasks import Example
 # training rows contradict themselves in 0.3 of a hundred.
 EMPTY = 0.05
 CONTRADICTING = 0.05
-SHOWN = 60  # characters of a row that a sentence quotes
 
 
 def contents(task: str, splits: Mapping[str, Sequence[Example]]) -> Iterator[tuple[bool, str]]:
@@ -33,7 +32,7 @@ def contents(task: str, splits: Mapping[str, Sequence[Example]]) -> Iterator[tup
         pairs = list(_contradictions(examples))
         if pairs:
             first, other = pairs[0]
-            quoted = " / ".join(examples[other].fields.values())[:SHOWN]
+            quoted = " / ".join(examples[other].fields.values())[:60]
             yield (
                 len(pairs) > CONTRADICTING * len(examples),
                 f"contradictions: expected one label for one text in {where}, {_count(len(pairs), examples)} another label "

@@ -1,0 +1,38 @@
+"""Which rows changed: the kind of change, how many, the first one."""
+
+import pytest
+
+from pytest_ftcompare.compare.rows import changed
+from pytest_ftcompare.result import row_digest
+
+OLD = [(f"text {number}", number % 2) for number in range(10)]
+
+
+def digests(rows):
+    return {"train": " ".join(row_digest({"text": text}, label) for text, label in rows)}
+
+
+def said(new, old=OLD):
+    return list(changed(digests(old), digests(new), {"train": [text for text, _ in new]}))
+
+
+@pytest.mark.parametrize(
+    ("new", "sentence"),
+    [
+        (OLD, None),
+        ([*OLD[:3], OLD[4], OLD[3], *OLD[5:]], "the same 10 rows in another order, from row 3, 'text 4' on"),
+        ([*OLD, ("more", 0), ("again", 1)], "2 rows were appended, the first is row 10, 'more'"),
+        (OLD[:8], "its last 2 of 10 rows are gone"),
+        ([*OLD[:4], ("text 4", 1), *OLD[5:]], "1 of 10 rows have another label, the first is row 4, 'text 4'"),
+        ([*OLD[:4], ("edited", 0), *OLD[5:]], "1 of 10 rows are gone and 1 of 10 rows are new, the first is row 4, 'edited'"),
+        (OLD[1:], "1 of 10 rows are gone"),
+    ],
+)
+def test_a_change_of_rows_is_named(new, sentence):
+    assert said(new) == ([f"split train: {sentence}"] if sentence else [])
+
+
+def test_a_split_that_came_or_went_is_named():
+    one = digests(OLD)
+    assert list(changed(one, one | {"ood": ""}, {"train": [], "ood": []})) == ["split ood is new"]
+    assert list(changed(one | {"ood": ""}, one, {"train": []})) == ["split ood is gone"]
