@@ -49,12 +49,10 @@ def test_init_writes_a_project_that_check_reads(folder, capsys):
     assert all(len(line) <= 80 for line in out.splitlines())
 
 
-def test_the_project_of_init_is_collected(folder, capsys, pytester):
+def test_the_project_of_init_is_collected(pytester, capsys):
+    (pytester.path / "tickets.csv").write_text(CSV)
     call(capsys, *GIVEN)
-    found = pytester.runpytest_inprocess(
-        *("-p", "pytest_ftcompare.plugin", f"--rootdir={folder}", "-c", folder / "pyproject.toml"),
-        *("--collect-only", "-q", folder / "suites"),
-    )
+    found = pytester.runpytest_inprocess("-p", "pytest_ftcompare.plugin", "--collect-only", "-q", "suites")
     found.stdout.fnmatch_lines(["*full-tickets-opt-1.4m-n32*", "*lora-tickets-opt-1.4m-n32*"])
 
 
