@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from collections import Counter as tally
 from dataclasses import asdict
 
 import torch
@@ -15,8 +16,18 @@ from pytest_ftcompare.measure.count import Counts, count, held, uncollected
 from pytest_ftcompare.measure.counter import Counter
 from pytest_ftcompare.result import Json
 
-SHOTS = 8  # rows a class of the counted batch
+SHOTS = 8  # rows a class of the counted batch, where the classes have as many
+ROWS = 64  # of that batch at most, but for one row a class
 STEPS = 1000  # of the schedule, of which one is counted
+
+
+def shots(prepared: Prepared) -> int:
+    """How many rows a class the counted batch has."""
+    task, train = prepared.task, prepared.examples["train"]
+    if task.written or task.words_labelled:
+        return min(SHOTS, len(train))
+    rows = tally(one.label for one in train)
+    return max(1, min(SHOTS, ROWS // len(task.labels), *(rows[label] for label in range(len(task.labels)))))
 
 
 def execution(prepared: Prepared) -> Json:
@@ -24,7 +35,7 @@ def execution(prepared: Prepared) -> Json:
 
     `stray bytes` are those of tensors that applying the method left alive outside of its model, which the step does not meet.
     """
-    trial = Trial(prepared, 0, SHOTS)
+    trial = Trial(prepared, 0, shots(prepared))
     torch.manual_seed(0)
     loaded = prepared.loaded()
     with uncollected(), Counter() as made:

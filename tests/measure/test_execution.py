@@ -1,12 +1,14 @@
 """The counted update of a case: the same each time, and what a method leaves behind is seen."""
 
 import copy
+from types import SimpleNamespace
 
 import pytest
 
 from pytest_ftcompare.case import Case
 from pytest_ftcompare.experiment.prepare import prepare
 from pytest_ftcompare.experiment.setting import Setting
+from pytest_ftcompare.measure import execution as execution_module
 from pytest_ftcompare.measure.execution import execution
 
 LEFT = []
@@ -37,3 +39,13 @@ def test_a_second_copy_of_the_weights_kept_alive_somewhere_strays(make, monkeypa
     monkeypatch.setattr(type(prepared.method), "apply", leaking)
     assert execution(prepared)["stray bytes"] >= size
     LEFT.clear()
+
+
+@pytest.mark.parametrize(
+    ("classes", "rows", "written", "shots"),
+    [(2, 20, False, 8), (2, 5, False, 5), (8, 20, False, 8), (20, 20, False, 3), (150, 4, False, 1), (0, 5, True, 5)],
+)
+def test_the_counted_batch_takes_no_more_rows_than_a_class_has(classes, rows, written, shots):
+    examples = [SimpleNamespace(label=label) for label in range(max(1, classes)) for _ in range(rows)]
+    task = SimpleNamespace(labels=range(classes), written=written, words_labelled=False)
+    assert execution_module.shots(SimpleNamespace(task=task, examples={"train": examples})) == shots
