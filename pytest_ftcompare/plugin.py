@@ -31,6 +31,11 @@ from pytest_ftcompare.told import Told
 MACHINE = pytest.StashKey[Machine]()
 # Of a session that ran what it was to run; others leave their results to be gone on with.
 ENDS = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED)
+# What torch and transformers say of their own calls in every case: nobody who runs a suite can mend it.
+OF_LIBRARIES = (
+    "ignore:`torch.jit.script_method` is deprecated:DeprecationWarning",
+    "ignore:`is_gradient_checkpointing` is deprecated:FutureWarning",
+)
 
 
 def _is_worker(config: pytest.Config) -> bool:
@@ -47,6 +52,8 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", parametrize.MARKER)
+    for warning in OF_LIBRARIES:
+        config.addinivalue_line("filterwarnings", warning)
     settings = config.stash[SETTINGS] = options.make_settings(config)
     settings.own.add()
     if not _is_worker(config) and not config.option.collectonly:

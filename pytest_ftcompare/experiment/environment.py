@@ -62,14 +62,16 @@ def code(method: str, task: str) -> dict[str, str]:
     file = f"methods/{own.name}"
     tasks = package / "tasks"
     asked = tasks / f"{task}.py"
+    own_files = [tasks / "from_files.py", tasks / "labels.py"]
     judge = load(task).score
     return {
         file: digest([own]),
         **({f"what {file} builds on": digest(others)} if others else {}),
         "methods/base.py": digest([methods / "base.py"]),
-        f"pytest_ftcompare/tasks/{task}.py": digest([asked if asked.is_file() else tasks / "from_files.py"]),
+        f"pytest_ftcompare/tasks/{task}.py": digest([asked] if asked.is_file() else own_files),
         **({f"judge {judge.file.name}": digest([judge.file])} if isinstance(judge, Judge) else {}),
         "pytest_ftcompare/tasks/base.py": digest([package / "tasks" / "base.py"]),
+        "pytest_ftcompare/data": digest((package / "data").glob("*.py")),
         "pytest_ftcompare/hub.py": digest([package / "hub.py"]),
         "pytest_ftcompare/result.py": digest([package / "result.py"]),
         "pytest_ftcompare/experiment": digest((package / "experiment").glob("*.py")),
