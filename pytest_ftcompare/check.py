@@ -100,7 +100,9 @@ def _rows(task: Task, splits: Splits) -> Iterator[str]:
     for name, source in task.splits().items():
         part = {"train": ", four fifths", "test": ", a fifth"}.get(name, "")
         shared = task.train.dataset == task.test.dataset
-        yield f"  {name:6}{len(splits[name]):>9,} rows  {source.dataset}{part if shared else ''}"
+        path = Path(source.dataset)
+        shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+        yield f"  {name:6}{len(splits[name]):>9,} rows  {shown}{part if shared else ''}"
         if not task.written:
             yield f"  {'':6}{_classes(task, splits[name])}"
 

@@ -49,8 +49,8 @@ class Labels:
             raise RowError(self._expected, f"{value!r}{self._nearly(value)}")
         if None not in (by_name, by_index) and by_name != by_index:
             raise RowError(
-                f"{value!r} to be the name of a class or its index",
-                f"it, which may be the class {self.names[by_name or 0]!r} by name and {self.names[by_index or 0]!r} by index: "
+                "a label that is the name of a class or an index, not both",
+                f"{value!r}, the name of {self.names[by_name or 0]!r} and the index of {self.names[by_index or 0]!r}: "
                 'say labels_are = "names" or labels_are = "indices"',
             )
         found = by_name if by_name is not None else by_index

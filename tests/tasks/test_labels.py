@@ -38,9 +38,9 @@ def test_a_value_is_a_name_or_an_index(names, reading, value, index):
 @pytest.mark.parametrize(
     ("names", "reading", "value", "sentence"),
     [
-        (("1", "0"), "", 0, "0 to be the name of a class or its index, .* may be the class '0' by name and '1' by index"),
-        (STARS, "", 1, "may be the class '1' by name and '2' by index: say labels_are"),
-        (("true", "false"), "", True, "may be the class 'true' by name and 'false' by index"),
+        (("1", "0"), "", 0, "not both, got 0, the name of '0' and the index of '1': say labels_are"),
+        (STARS, "", 1, "got 1, the name of '1' and the index of '2': say labels_are"),
+        (("true", "false"), "", True, "got True, the name of 'true' and the index of 'false'"),
         (("10", "20", "30"), "", 1, r"a label in 0..2 \(10, 20, 30\), got 1"),
         (CALM, "", "Urgent", "'Urgent', which is not 'urgent' in case or white space"),
         (CALM, "", "urgent ", "'urgent ', which is not 'urgent' in case or white space"),
