@@ -51,6 +51,16 @@ def test_the_page_works_word_for_word(project):
     held.stdout.fnmatch_lines(["*1 case: 1 same.*"])
     assert held.ret == 0
     assert not methods.ADDED and not tasks.ADDED, "the next session knows nothing of this one's"
+    file = project.path / "data/tickets.jsonl"
+    other = {"calm": "urgent", "urgent": "calm"}
+    rows = [json.loads(line) for line in file.read_text().splitlines()]
+    rows[7]["kind"] = other[rows[7]["kind"]]
+    file.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    changed = run(project, "-k", "last_layer", "--benchmark-disable")
+    changed.stdout.fnmatch_lines(["*Not compared: 1 case (its baseline is of another experiment: split*"])
+    said = " ".join(changed.stdout.str().split())
+    assert re.search(r"split (train|test): 1 of \d+ rows have another label, the first is row \d+, '", said)
+    assert rows[7]["text"][:40] in said
 
 
 def test_a_row_of_a_single_file_stays_on_its_side_when_others_come(project):
