@@ -82,7 +82,7 @@ def make_document(cases: int = 3, *, seed: int = 0, **changes: Any) -> Json:
 
 def make_shift(cases: int) -> Json:
     """A pooled shift that says nothing."""
-    figures: Json = {"mean": -0.001, "low": -0.004, "high": 0.002, "size": -0.1, "z": -0.6}
+    figures: Json = {"mean": -0.001, "low": -0.004, "high": 0.002, "size": -0.1, "z": -0.6, "note": ""}
     return {"metric": "accuracy", "cases": cases, "lower": cases // 2, "outcome": "none"} | figures
 
 
@@ -220,6 +220,7 @@ def make_costs(verdict: str, draws: Random) -> list[Json]:
             "note": note,
             "error": 0.008 if base and unit != "B" else 0.0,
             "judged": True,
+            "process": "a3f0c1d2" if unit == "s" else "",
         }
         for metric, unit, base, new in rows
     ]

@@ -58,7 +58,8 @@ def rehearse(patch: pytest.MonkeyPatch, folder: Path) -> None:
 
     def prepare(case: Any, setting: Any) -> Any:
         model = SimpleNamespace(model_type="opt")
-        return SimpleNamespace(case=case, method=SimpleNamespace(ask="head"), ask=SimpleNamespace(config=model))
+        asked = SimpleNamespace(config=model)
+        return SimpleNamespace(case=case, method=SimpleNamespace(ask="head"), ask=asked, told=(), examples={})
 
     def make_candidate(prepared: Any) -> Any:
         case = prepared.case

@@ -38,7 +38,7 @@ class Shell:
         """Run pytest; nothing is timed unless a test is about time, whose noise no other test should meet."""
         if not timed and not any(one.startswith(("--update", "--benchmark")) for one in arguments):
             arguments = ("--benchmark-disable", *arguments)
-        if any(one.startswith("-n") for one in arguments):
+        if any(one.startswith("-n") and one != "-n0" for one in arguments):  # only workers need processes
             return self.pytester.runpytest_subprocess(*PLUGIN, *arguments)
         return self.pytester.runpytest_inprocess(*PLUGIN, *arguments)
 
