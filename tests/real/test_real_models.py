@@ -40,7 +40,7 @@ TEST_ROWS = {"mnli": 24, "blimp": 16, "alpaca_zh": 12, "alpaca_en": 12}  # what 
 def few_rows(monkeypatch, request):
     """The local profile with test splits that two cores read in seconds."""
     task = request.node.callspec.params.get("task", "")
-    monkeypatch.setitem(PROFILES, "local", replace(PROFILES["local"], test_rows=TEST_ROWS.get(task, 64), threads=1))
+    monkeypatch.setitem(PROFILES, "local", replace(PROFILES["local"], test_rows=TEST_ROWS.get(task, 32), threads=1))
 
 
 def present(model):
