@@ -7,7 +7,7 @@ BIN = $(VENV)/bin
 READY = $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup gate update test lint real
+.PHONY: help setup gate update test lint wheel real
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /	/' | expand -t 10
@@ -32,6 +32,9 @@ lint: $(READY)  ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+wheel: $(READY)  ## build the wheel and try it from an empty folder: init, check, update, gate
+	.ci/wheel
 
 real: $(READY)  ## run the tests on real models from the folder HUB, laid out by hub id
 	FTCOMPARE_HUB=$(HUB) $(BIN)/python -m pytest tests/real -v
