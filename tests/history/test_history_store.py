@@ -54,7 +54,7 @@ def test_a_run_that_is_appended_twice_is_one_run(tmp_path):
     append(path, document | {"history": {"runs": [], "series": {}}})  # what the history said is none of the run
     assert rows(path, "SELECT count(*) FROM runs") == [(1,)]
     append(path, document | {"seconds": 1.0})
-    assert rows(path, "SELECT id - min(id) OVER () FROM runs") == [(0,), (1,)]  # they began at one time
+    assert rows(path, "SELECT id - min(id) OVER () FROM runs ORDER BY id") == [(0,), (1,)]  # they began at one time
 
 
 def test_runs_are_in_the_order_of_time_whenever_they_are_appended(tmp_path):
