@@ -98,9 +98,9 @@ def _moved(one: Judgement) -> Iterator[Line]:
 
 
 def _cost_alone(one: Judgement) -> bool:
-    """Whether a case is not what it was in what it costs, and in nothing else."""
-    moved_too = any(each.outcome in ("worse", "better") for each in one.comparisons)
-    return bool(cost.moved(one)) and not (moved_too or one.signs or one.began)
+    """Whether a case is not what it was in what it costs, and no sign or score of it counts."""
+    scored = any(comparison.outcome in ("worse", "better") for comparison in one.comparisons)
+    return bool(cost.moved(one)) and not (scored or one.signs)
 
 
 def changes(judgements: list[Judgement], *, every: bool = True) -> Iterator[Line]:

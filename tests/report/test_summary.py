@@ -13,7 +13,7 @@ from pytest_ftcompare.compare.cost import Reading
 from pytest_ftcompare.compare.environment import Difference
 from pytest_ftcompare.compare.estimate import Estimate
 from pytest_ftcompare.compare.statistics import Comparison
-from pytest_ftcompare.compare.verdict import ELSEWHERE, IDENTICAL, Judgement
+from pytest_ftcompare.compare.verdict import ELSEWHERE, IDENTICAL, Judgement, with_costs
 from pytest_ftcompare.report.terminal import lines
 from pytest_ftcompare.report.wrapping import fitted
 from pytest_ftcompare.session import Session
@@ -157,8 +157,8 @@ def test_of_what_methods_cost_only_what_moved_is_shown():
 
 
 def test_many_cases_that_moved_in_cost_alone_are_told_together():
-    slower = [case(1, verdict="worse", costs=[replace(STEP, outcome="worse", change=0.05 + k / 1000)]) for k in range(26)]
-    lost = case(2, verdict="worse", costs=slower[0].costs, comparisons=[replace(MOVED, outcome="worse", delta=-0.1)])
+    slower = [with_costs(case(1), [replace(STEP, outcome="worse", change=0.05 + k / 1000)]) for k in range(26)]
+    lost = replace(slower[0], id="lost-t-m-n32", comparisons=[replace(MOVED, outcome="worse", delta=-0.1)])
     shown = screen([*slower, lost])
     at = shown.index("worse in cost alone: 26 cases")
     assert shown[at + 1] == "  step +5.0% to +7.5% in 26 cases"
