@@ -20,6 +20,7 @@ from pytest_ftcompare.tasks import DataError, Example, Task
 
 if TYPE_CHECKING:
     from methods.base import Ask
+    from pytest_ftcompare.experiment.ask import Questioner
     from pytest_ftcompare.experiment.setting import Setting
 
 EXAMPLES = 3  # that are shown as the model reads them
@@ -73,23 +74,16 @@ def _task(task: Task, models: Sequence[str], setting: Setting) -> Iterator[tuple
     from pytest_ftcompare.experiment.prepare import read
 
     yield task.name, False
-    told: set[str] = set()
+    shown: set[str] = set()  # what is the same for every model is shown once
     for model in models:
         try:
             path = locate("models", model, setting.hub, setting.revisions.get(model))
             splits, refused, doubts = read(task, setting, path)
-            for line in _rows(task, splits):
-                if line not in told:
-                    told.add(line)
-                    yield line, False
-            for sentence in refused:
-                if sentence not in told:
-                    told.add(sentence)
-                    yield f"  refused: {sentence}", True
-            for sentence in doubts:
-                if sentence not in told:
-                    told.add(sentence)
-                    yield f"  doubt: {sentence}", False
+            lines = [(line, False) for line in _rows(task, splits)]
+            lines += [(f"  refused: {sentence}", True) for sentence in refused]
+            lines += [(f"  doubt: {sentence}", False) for sentence in doubts]
+            yield from (pair for pair in lines if pair[0] not in shown)
+            shown.update(line for line, _ in lines)
             yield f"  {model}", False
             yield from ((line, False) for line in _as_read(task, splits, path, setting))
         except (DataError, HubError, ModelError) as error:
@@ -119,51 +113,60 @@ def _classes(task: Task, examples: Sequence[Example]) -> str:
 
 
 def _as_read(task: Task, splits: Splits, path: Path, setting: Setting) -> Iterator[str]:
-    """For each way of asking that the task has: the lengths, and the first texts as the model reads them."""
+    """For each way of asking that the task has, what the model reads, or why it cannot be asked so."""
     import torch
 
     from pytest_ftcompare.experiment.ask import Questioner
     from pytest_ftcompare.experiment.model import ModelError
 
     refusals: list[str] = []
-    asked = False
-    for ask, template in _asks(task):
+    ways = list(_asks(task))
+    for ask, template in ways:
         try:
             questioner = Questioner(path, ask, task, setting.max_length, torch.device("cpu"))
-            if ask == "pattern":
-                assert questioner.verbalizers
+            lines = list(_lengths_and_texts(questioner, template, splits))
         except ModelError as error:
             refusals.append(f"    {ask}: {error}")
-            continue
-        asked = True
-        texts = [template.format(**one.fields) for examples in splits.values() for one in examples]
-        whole = [len(ids) for ids in questioner.tokenizer(texts, verbose=False)["input_ids"]]
-        cut = sum(length > questioner.max_length for length in whole)
-        yield (
-            f"    {ask}: {min(whole):,} to {max(whole):,} tokens, median {median(whole):g}; the model reads "
-            f"{questioner.max_length:,}, {cut:,} of {len(whole):,} texts are cut"
-        )
-        for number, one in enumerate(splits["train"][:EXAMPLES], start=1):
-            (ids,) = questioner.encode([template.format(**one.fields)])
-            yield f"      {number}  {_shown(questioner.tokenizer.decode(ids))} -> {_answer(task, ask, one)}"
+        else:
+            yield from lines
     yield from refusals
-    if not asked:
+    if len(refusals) == len(ways):
         raise ModelError(f"task {task.name}: {path.name} can be asked in no way that the task has")
 
 
+def _lengths_and_texts(questioner: Questioner, template: str, splits: Splits) -> Iterator[str]:
+    """How long all texts are, and the first ones as the model reads them."""
+    texts = [template.format(**row.fields) for examples in splits.values() for row in examples]
+    lengths = [len(ids) for ids in questioner.tokenizer(texts, verbose=False)["input_ids"]]
+    cut = sum(length > questioner.max_length for length in lengths)
+    yield (
+        f"    {questioner.ask}: {min(lengths):,} to {max(lengths):,} tokens, median {median(lengths):g}; "
+        f"the model reads {questioner.max_length:,}, {cut:,} of {len(lengths):,} texts are cut"
+    )
+    first = splits["train"][:EXAMPLES]
+    encoded = questioner.encode([template.format(**row.fields) for row in first])
+    for number, (row, ids) in enumerate(zip(first, encoded, strict=True), start=1):
+        text = questioner.tokenizer.decode(ids)
+        yield f"      {number}  {_shown(text)} -> {_answer(questioner, row)}"
+
+
 def _asks(task: Task) -> Iterator[tuple[Ask, str]]:
+    """The ways of asking that the task has, and the template that `Method.render` takes for each."""
     if task.written:
-        yield "answer", task.pattern or task.plain
+        yield "answer", task.pattern
         return
     yield "head", task.plain
     if task.verbalizers:
         yield "pattern", task.pattern
 
 
-def _answer(task: Task, ask: Ask, example: Example) -> str:
-    if not isinstance(example.label, int):
-        return _shown(str(example.label))
-    return repr(task.verbalizers[example.label]) if ask == "pattern" else task.labels[example.label]
+def _answer(questioner: Questioner, row: Example) -> str:
+    """What the model is to say: the answer, the class, or the token that stands for the class."""
+    if not isinstance(row.label, int):
+        return _shown(str(row.label))
+    if questioner.ask == "pattern":
+        return repr(questioner.tokenizer.decode([questioner.verbalizers[row.label]]))
+    return questioner.task.labels[row.label]
 
 
 def _shown(text: str) -> str:

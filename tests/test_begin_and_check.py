@@ -135,6 +135,22 @@ def test_check_fails_with_what_the_gate_would_refuse(folder, capsys):
     assert out.endswith("1 task read, 1 refused.\n")
 
 
+def test_check_shows_what_each_way_of_asking_reads_and_is_to_be_answered(folder, capsys):
+    call(capsys, *GIVEN)
+    file = folder / "pyproject.toml"
+    table = file.read_text().replace(
+        'plain = "{text}"', 'plain = "{text}"\npattern = "{text} urgent ?"\nverbalizers = [" No", " Yes"]'
+    )
+    file.write_text(table)
+    status, out, _ = call(capsys, "check")
+    assert status == 0
+    assert f"1  '</s> {WORDS[0]} 0' -> calm" in out
+    assert f"1  '</s> {WORDS[0]} 0 urgent ?' -> ' No'" in out
+    file.write_text(table.replace('" Yes"', '" by all means"'))
+    status, out, _ = call(capsys, "check")
+    assert status == 0 and "pattern: task tickets: expected a verbalizer of one token" in out
+
+
 def test_check_without_tasks_says_how_to_begin(folder, capsys):
     status, _, said = call(capsys, "check")
     assert status == 2 and "begin with 'python -m pytest_ftcompare init'" in said

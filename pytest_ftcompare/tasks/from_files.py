@@ -179,7 +179,8 @@ def make_task(name: str, given: Any, root: Path) -> Task:
     """
     _check(given)
     written = "answer" in given
-    pattern, plain = _templates(given.get("pattern", ""), given.get("plain", given.get("pattern", "")))
+    asked = given.get("pattern", given.get("plain", "") if written else "")  # an answer follows a pattern
+    pattern, plain = _templates(asked, given.get("plain", asked))
     fields = dict(pattern.columns)
     for field, column in plain.columns.items():
         _add(fields, field, column)
@@ -190,6 +191,8 @@ def make_task(name: str, given: Any, root: Path) -> Task:
     verbalizers = tuple(given.get("verbalizers", ()))
     if verbalizers and len(verbalizers) != len(labels):
         raise DataError(f"expected as many verbalizers as labels, {len(labels)}, got {len(verbalizers)}")
+    if verbalizers and not asked:
+        raise DataError("expected a pattern that the verbalizers answer, there is none")
     if not written and len(labels) < 2:
         raise DataError(f"expected two labels or more, got {len(labels)}")
     places = {"train": given["train"], "test": given.get("test", given["train"]), "ood": given.get("ood")}

@@ -92,6 +92,7 @@ def test_what_is_no_conversation_names_the_row(tmp_path, messages, sentence):
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
+        ({"verbalizers": [" no", " yes"]}, "expected a pattern that the verbalizers answer, there is none"),
         ({"chat": "m"}, "expected a pattern that names the column of the chat, {m}"),
         ({"labels": ["calm"]}, "expected two labels or more, got 1"),
         ({"format": {"sep": ","}}, "expected delimiter, quote, escape, encoding in format, found sep"),
@@ -102,6 +103,13 @@ def test_what_is_no_conversation_names_the_row(tmp_path, messages, sentence):
 def test_a_table_that_cannot_be_is_refused(tmp_path, given, sentence):
     with pytest.raises(DataError, match=sentence):
         made(tmp_path, [], **given)
+
+
+def test_an_answer_follows_the_pattern_or_the_plain_text_where_there_is_no_pattern(tmp_path):
+    given = {"answer": "kind", "labels": None, "label": None}
+    assert made(tmp_path, [], **given).pattern == "{text}"
+    assert made(tmp_path, [], pattern="{text} ?", **given).pattern == "{text} ?"
+    assert made(tmp_path, []).pattern == ""
 
 
 def test_a_group_is_a_text_or_a_whole_number(tmp_path):
