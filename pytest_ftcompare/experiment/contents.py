@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pytest_ftcompare.experiment.overlap import text_of
 from pytest_ftcompare.tasks import Example
 
-# The share of a split's rows above which it is refused. Corpora have some of either by nature: MNLI's
-# training rows contradict themselves in 0.3 of a hundred.
+# The share of a split's rows above which it is refused. Corpora contradict themselves by nature: 11 of
+# CoLA's 8,551 training rows do, and 2 of the 516 out of domain. None of CoLA, BLiMP and HANS is empty.
 EMPTY = 0.05
 CONTRADICTING = 0.05
 
