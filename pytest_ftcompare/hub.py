@@ -7,12 +7,12 @@ a folder too, so one piece of code reads all three.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 from pytest_ftcompare import data
-from pytest_ftcompare.tasks.base import DataError, RowError
+from pytest_ftcompare.tasks.base import DataError
 
 Kind = Literal["models", "datasets"]
 EMBEDDED = Path(__file__).parent / "pocket" / "hub"
@@ -67,13 +67,13 @@ def read_split(folder: Path, split: str) -> Iterator[dict[str, Any]]:
         found = found[:1]
     for path in found:
         rows = data.rows(path, PLAIN)
-        yield from map(_numbered, rows) if path.suffix == ".tsv" else rows
+        yield from _numbered(path, rows) if path.suffix == ".tsv" else rows
 
 
-def _numbered(row: dict[str, Any]) -> dict[str, Any]:
-    if "label" not in row:
-        return row
-    try:
-        return row | {"label": int(row["label"])}
-    except ValueError:
-        raise RowError("a number as label", repr(row["label"])) from None
+def _numbered(path: Path, rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The rows of a TSV file, all of whose values are text, with a number as `label`."""
+    for number, row in enumerate(rows):
+        try:
+            yield row | {"label": int(row["label"])} if "label" in row else row
+        except ValueError:
+            raise DataError(f"expected a number as label in {path}, row {number} has {row['label']!r}") from None

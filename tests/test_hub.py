@@ -46,9 +46,12 @@ def test_a_line_of_ten_million_characters_is_a_row_like_others(tmp_path, suffix)
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (b"sentence\tlabel\nx\tno\n", "expected a number as label, got 'no'"),
-        (b"sentence\tlabel\nx\t1\ty\n", "its header has 2 columns, line 2 has another number"),
-        (b"sentence\tlabel\nx\n", "its header has 2 columns, line 2 has another number"),
+        (b"sentence\tlabel\nx\tno\n", r"expected a number as label in .*train\.tsv, row 0 has 'no'"),
+        (
+            b"sentence\tlabel\nx\t1\ty\n",
+            r"expected a table in .*train\.tsv: its header has 2 columns, line 2 has another number",
+        ),
+        (b"sentence\tlabel\nx\n", r"expected a table in .*train\.tsv: its header has 2 columns, line 2 has another number"),
         ("sentence\tlabel\né\t1\n".encode("latin-1"), "expected UTF-8 in .*, found a byte that is not at offset 15"),
     ],
 )
