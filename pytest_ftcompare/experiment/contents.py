@@ -1,7 +1,8 @@
-"""Rows that say nothing or contradict each other, read before anything is trained: told always, refused where they are many.
+"""Rows that say nothing or contradict each other, and classes without rows, read before anything is trained.
 
-Called by prepare.py once for each task. A model can learn nothing from an empty text, and from two equal texts
-with other labels only that one of them is wrong.
+Called by prepare.py once for each task. A model can learn nothing from an empty text, and from two equal
+texts with other labels only that one of them is wrong: told always, refused where they are many. A class that
+no training row has is refused: the labels may count from 1 where they are read from 0.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from pytest_ftcompare.experiment.overlap import text_of
-from pytest_ftcompare.tasks import Example
+from pytest_ftcompare.tasks import Example, Task
 
 # The share of a split's rows above which it is refused. Corpora contradict themselves by nature: 11 of
 # CoLA's 8,551 training rows do, and 2 of the 516 out of domain. None of CoLA, BLiMP and HANS is empty.
@@ -17,10 +18,11 @@ EMPTY = 0.05
 CONTRADICTING = 0.05
 
 
-def contents(task: str, splits: Mapping[str, Sequence[Example]]) -> Iterator[tuple[bool, str]]:
-    """For each split with such rows whether it is refused, and a sentence with how many there are and the first two."""
+def contents(task: Task, splits: Mapping[str, Sequence[Example]]) -> Iterator[tuple[bool, str]]:
+    """For each fault of the rows whether it is refused, and a sentence with how many there are and the first."""
+    yield from _without_rows(task, splits["train"])
     for name, examples in splits.items():
-        where = f"split {name} of task {task}"
+        where = f"split {name} of task {task.name}"
         empty = [at for at, one in enumerate(examples) if not any(field.strip() for field in one.fields.values())]
         if empty:
             rows = " and ".join(map(str, empty[:2]))
@@ -38,6 +40,18 @@ def contents(task: str, splits: Mapping[str, Sequence[Example]]) -> Iterator[tup
                 f"contradictions: expected one label for one text in {where}, {_count(len(pairs), examples)} another label "
                 f"than a row before with the same text, as rows {first} and {other}, {quoted!r}: correct one",
             )
+
+
+def _without_rows(task: Task, examples: Sequence[Example]) -> Iterator[tuple[bool, str]]:
+    taught = {row.label for row in examples}
+    missing = [name for label, name in enumerate(task.labels) if label not in taught]
+    if missing and not (task.words_labelled or task.written):
+        number = f"{len(missing)} of {len(task.labels)}"
+        yield (
+            True,
+            f"class without rows: expected training rows of each class of task {task.name}, {number} have none, the "
+            f"first is {missing[0]!r}: see that labels are those of the rows, and with numbers whether they count from 0 or 1",
+        )
 
 
 def _count(number: int, examples: Sequence[Example]) -> str:

@@ -79,7 +79,7 @@ def _examples(
         else:
             rows = read_split(locate("datasets", one.dataset, hub, pinned.get(one.dataset)), one.split)
         splits[name] = task.convert(name, rows)
-    doubts = list(contents(task.name, splits))
+    doubts = list(contents(task, splits))
     refused = (*overlaps(task.name, splits), *(sentence for too_many, sentence in doubts if too_many))
     told = tuple(sentence for too_many, sentence in doubts if not too_many)
     if not refused:

@@ -3,12 +3,20 @@
 from pytest_ftcompare import tasks
 from pytest_ftcompare.experiment.contents import CONTRADICTING, EMPTY, contents
 from pytest_ftcompare.tasks import Example
+from pytest_ftcompare.tasks.base import Source, Task
 
 ROWS = [Example({"text": f"row {number}"}, number % 2) for number in range(100)]
 
 
-def said(rows):
-    return list(contents("tickets", {"train": rows}))
+def said(rows, labels=("calm", "urgent")):
+    source = Source("x", "train", lambda row, _: [])
+    return list(contents(Task("tickets", labels, source, source), {"train": rows}))
+
+
+def test_a_class_without_rows_is_refused():
+    ((refused, sentence),) = said(ROWS, ("none", "calm", "urgent"))  # stars 1 to 4 of 5, read from 0, look like this
+    assert refused
+    assert "1 of 3 have none, the first is 'urgent': see that labels are those of the rows" in sentence
 
 
 def test_rows_as_they_should_be_are_not_told():
@@ -37,7 +45,7 @@ def test_the_same_row_twice_is_no_contradiction():
 
 
 def test_answers_that_are_written_may_differ():
-    assert said([Example({"text": "x"}, "yes"), Example({"text": "x"}, "no")]) == []
+    assert said([Example({"text": "x"}, "yes"), Example({"text": "x"}, "no")], ()) == []
 
 
 def test_the_shipped_tasks_have_nothing_of_it():
@@ -50,4 +58,4 @@ def test_the_shipped_tasks_have_nothing_of_it():
                 split: task.convert(split, read_split(locate("datasets", one.dataset, None), one.split))
                 for split, one in task.splits().items()
             }
-            assert list(contents(name, splits)) == [], name
+            assert list(contents(task, splits)) == [], name
