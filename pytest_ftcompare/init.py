@@ -14,7 +14,8 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from pytest_ftcompare import data
+from pytest_ftcompare import data, tasks
+from pytest_ftcompare.profiles import PROFILES
 from pytest_ftcompare.tasks import DataError
 from pytest_ftcompare.tasks.from_files import make_task
 
@@ -26,7 +27,7 @@ MOST_CLASSES = 50  # of a label column; with more it is taken for another kind o
 TASK = Template("""\
 [tool.ftcompare.profiles.$task]
 base = "pocket"
-models = ["$model"]
+models = [$model]
 shots = { few = [$shots] }
 seeds = 5
 
@@ -106,14 +107,16 @@ def _rows(root: Path, name: str) -> Iterator[Mapping[str, Any]]:
 
 def default_name(file: str) -> str:
     """A task's name from that of its file."""
-    name = re.sub(r"\W+", "_", Path(file).name.partition(".")[0]).strip("_").lower()
+    name = re.sub(r"\W+", "_", Path(file).name.partition(".")[0], flags=re.ASCII).strip("_").lower()
     return name if name and not name[0].isdigit() else f"task_{name}"
 
 
 def begin(root: Path, answers: Answers) -> list[Path]:
     """Write the project's files; those that were written or added to. `InitError` or `DataError`, and nothing is written."""
-    if not answers.task.isidentifier():
-        raise InitError(f"expected a task's name of letters, digits and _, got {answers.task!r}")
+    if not re.fullmatch(r"[A-Za-z_]\w*", answers.task, re.ASCII):
+        raise InitError(f"expected a task's name of ASCII letters, digits and _, got {answers.task!r}: say --task")
+    if answers.task in (*tasks.NAMES, *PROFILES):
+        raise InitError(f"expected another name than {answers.task}, which a shipped task or profile has: say --task")
     labels = _labels(root, answers)
     table = {
         "train": answers.data,
@@ -131,7 +134,7 @@ def begin(root: Path, answers: Answers) -> list[Path]:
         raise InitError(f"expected training rows of each class, {labels[counts.index(0)]!r} has none: give more rows")
     values = {
         "task": answers.task,
-        "model": answers.model,
+        "model": _toml(answers.model),
         "shots": min(SHOTS, *counts),
         "data": _toml(answers.data),
         "label": _toml(answers.label),

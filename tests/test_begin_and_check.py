@@ -77,7 +77,10 @@ def test_init_adds_to_what_is_there(folder, capsys):
         (("--data", "none.csv"), "expected rows in .*none.csv, there is no such file"),
         (("--text", "body"), "expected a column of 'text', 'kind' in tickets.csv, got 'body'"),
         (("--label", "text"), "expected a column of at most 50 classes, text of tickets.csv has more"),
-        (("--task", "my-task"), "expected a task's name of letters, digits and _, got 'my-task'"),
+        (("--task", "my-task"), "expected a task's name of ASCII letters, digits and _, got 'my-task'"),
+        (("--task", "été"), "expected a task's name of ASCII letters"),
+        (("--task", "cola"), "expected another name than cola, which a shipped task or profile has"),
+        (("--task", "pocket"), "expected another name than pocket, which a shipped task or profile has"),
     ],
 )
 def test_what_init_cannot_do_is_said_and_nothing_written(folder, capsys, arguments, sentence):
@@ -112,6 +115,13 @@ def test_a_question_without_an_answer_says_how_to_give_it(folder, capsys, monkey
     monkeypatch.setattr("builtins.input", lambda question: "")
     status, _, said = call(capsys, "init")
     assert (status, said) == (2, "ERROR: expected data file, got none: answer, or give it as an option\n")
+
+
+def test_what_is_given_is_written_as_it_is(folder, capsys):
+    (folder / 'a"b.csv').write_text(CSV)
+    assert call(capsys, "init", "--data", 'a"b.csv', *GIVEN[3:], "--model", 'org/"x"\\')[0] == 0
+    mine = table(folder)["ftcompare"]
+    assert (mine["tasks"]["a_b"]["train"], mine["profiles"]["a_b"]["models"]) == ('a"b.csv', ['org/"x"\\'])
 
 
 def test_labels_that_are_numbers_are_names(folder, capsys):
@@ -160,7 +170,8 @@ def test_check_without_tasks_says_how_to_begin(folder, capsys):
 
 
 @pytest.mark.parametrize(
-    ("file", "name"), [("data/Tickets 2026.csv.gz", "tickets_2026"), ("7.csv", "task_7"), ("x/train-*.parquet", "train")]
+    ("file", "name"),
+    [("data/Tickets 2026.csv.gz", "tickets_2026"), ("7.csv", "task_7"), ("über.csv", "ber"), ("x/train-*.parquet", "train")],
 )
 def test_a_task_is_named_by_its_file(file, name):
     assert default_name(file) == name
