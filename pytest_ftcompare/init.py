@@ -100,8 +100,7 @@ def columns_of(root: Path, name: str) -> list[str]:
 
 
 def _rows(root: Path, name: str) -> Iterator[Mapping[str, Any]]:
-    named = data.split_of(root.resolve() / name, "train")
-    for path in data.files_of(named):
+    for path in data.files_of(root, data.split_of(root, name, "train")):
         yield from data.rows(path, data.Format(), classes=True)
 
 

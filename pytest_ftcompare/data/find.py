@@ -28,21 +28,25 @@ def kind_of(path: Path) -> str:
     return suffixes[-1] if suffixes else ""
 
 
-def split_of(folder: Path, split: str) -> Path:
-    """The folder of a split in one that `DatasetDict.save_to_disk` wrote; any other path as it is."""
-    return folder / split if (folder / SPLITS).is_file() and (folder / split / SAVED).is_file() else folder
+def split_of(root: Path, name: str, split: str) -> str:
+    """The name of a split's folder in one that `DatasetDict.save_to_disk` wrote; any other name as it is."""
+    folder = root / name
+    return f"{name}/{split}" if (folder / SPLITS).is_file() and (folder / split / SAVED).is_file() else name
 
 
-def files_of(named: Path) -> list[Path]:
-    """The files that `named` stands for, in the order of their names; `DataError` where there is none that can be read.
+def files_of(root: Path, name: str) -> list[Path]:
+    """The files in `root` that `name`, a path or a pattern of paths, stands for, in the order of their names.
 
-    Shards must be complete: one of several, or several without one, are refused.
+    `DataError` where there is none that can be read, or where shards are not complete: one of several, or
+    several without one. What looks like a pattern in `root` is none.
     """
+    named = root / name
     if named.exists():
         found = [named]
-    elif has_magic(str(named)):
-        pattern = named.relative_to(named.anchor)
-        found = sorted(path for path in Path(named.anchor).glob(str(pattern)) if not path.name.startswith("."))
+    elif has_magic(name):
+        if named == Path(name):  # it is absolute
+            root, name = Path(named.anchor), str(named.relative_to(named.anchor))
+        found = sorted(path for path in root.glob(name) if not path.name.startswith("."))
         if not found:
             raise DataError(f"expected files that match {named}, there are none{_beside(named)}")
     else:
@@ -58,12 +62,14 @@ def files_of(named: Path) -> list[Path]:
 
 def _beside(named: Path) -> str:
     """What lies where the file was expected."""
-    folder = next((one for one in named.parents if one.is_dir()), None)
-    if folder is None:
-        return ""
-    names = sorted(one.name for one in folder.iterdir() if not one.name.startswith("."))
+    folder = next((parent for parent in named.parents if parent.is_dir()), None)
+    return f": {_content(folder)}" if folder is not None else ""
+
+
+def _content(folder: Path) -> str:
+    names = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return f": {folder} has {', '.join(names[:SHOWN]) or 'nothing'}{more}"
+    return f"{folder} has {', '.join(names[:SHOWN]) or 'nothing'}{more}"
 
 
 def _check_kind(path: Path) -> None:
@@ -71,11 +77,10 @@ def _check_kind(path: Path) -> None:
         if kind_of(path) not in FORMATS:
             raise DataError(f"expected rows in {TAKEN}; got {path}: convert it to one of these")
         return
-    if (path / SPLITS).is_file():
-        splits = sorted(one.name for one in path.iterdir() if (one / SAVED).is_file())
+    if splits := sorted(folder.name for folder in path.iterdir() if (path / SPLITS).is_file() and (folder / SAVED).is_file()):
         raise DataError(f"expected the rows of one split, {path} has {', '.join(splits)}: name {path / splits[0]}")
     if not (path / SAVED).is_file():
-        raise DataError(f"expected a file, {path} is a folder that Dataset.save_to_disk did not write{_beside(path / '*')}")
+        raise DataError(f"expected a file, {path} is a folder that Dataset.save_to_disk did not write: {_content(path)}")
 
 
 def check_shards(found: Iterable[Path]) -> None:

@@ -131,9 +131,9 @@ def _conversation(row: Row, column: str, *, answered: bool) -> tuple[str, str]:
     return json.dumps(plain, ensure_ascii=False), answer
 
 
-def _rows(named: Path, format: Format, classes: bool) -> Iterator[Row]:
+def _rows(root: Path, name: str, format: Format, classes: bool) -> Iterator[Row]:
     """All rows of the files that a name stands for."""
-    for path in data.files_of(named):
+    for path in data.files_of(root, name):
         yield from data.rows(path, format, classes=classes)
 
 
@@ -196,7 +196,8 @@ def make_task(name: str, given: Any, root: Path) -> Task:
     if not written and len(labels) < 2:
         raise DataError(f"expected two labels or more, got {len(labels)}")
     places = {"train": given["train"], "test": given.get("test", given["train"]), "ood": given.get("ood")}
-    paths = {part: data.split_of(root.resolve() / file, part) for part, file in places.items() if file is not None}
+    root = root.resolve()
+    names = {part: data.split_of(root, file, part) for part, file in places.items() if file is not None}
     format = data.make_format(given.get("format", {}))
     reading = given.get("labels_are", "")
     columns = _Columns(
@@ -205,16 +206,16 @@ def make_task(name: str, given: Any, root: Path) -> Task:
         labels=None if written else Labels(labels, reading),
         group=given.get("group", ""),
         chat=chat,
-        single="test" not in given and paths["test"] == paths["train"],
+        single="test" not in given and names["test"] == names["train"],
     )
 
     def source(part: str) -> Source:
-        path = paths[part]
         try:
-            data.files_of(path)
+            data.files_of(root, names[part])
         except DataError as error:
             raise DataError(f"{part}: {error}") from None
-        read = partial(_rows, path, format, not reading.startswith("indices"))
+        read = partial(_rows, root, names[part], format, not reading.startswith("indices"))
+        path = root / names[part]
         return Source(str(path), path.stem, columns.of(part), read)
 
     return Task(
@@ -222,7 +223,7 @@ def make_task(name: str, given: Any, root: Path) -> Task:
         labels=labels,
         train=source("train"),
         test=source("test"),
-        ood=source("ood") if "ood" in paths else None,
+        ood=source("ood") if "ood" in names else None,
         plain=plain.text,
         pattern=pattern.text,
         instruction=given.get("instruction", ""),

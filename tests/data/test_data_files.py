@@ -26,7 +26,7 @@ LINES = "".join(f"{json.dumps(row)}\n" for row in ROWS).encode()
 
 
 def read(path, **format):
-    return [row for file in data.files_of(path) for row in data.rows(file, data.Format(**format))]
+    return [row for file in data.files_of(path.parent, path.name) for row in data.rows(file, data.Format(**format))]
 
 
 def table(path, *, rows=ROWS, delimiter=",", quoting=csv.QUOTE_MINIMAL, end="\n", **format):
@@ -107,6 +107,17 @@ def test_all_shards_are_read_in_their_order(tmp_path):
     assert [int(row["text"]) for row in read(tmp_path / "train-*.parquet")] == list(range(6))
 
 
+def test_only_the_name_is_a_pattern(tmp_path):
+    for folder in ("of [me]", "of m"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "of [me]" / "a.jsonl").write_bytes(LINES)
+    (tmp_path / "of m" / "b.jsonl").write_bytes(LINES)
+    root = tmp_path / "of [me]"
+    assert data.files_of(root, "*.jsonl") == [root / "a.jsonl"]
+    assert data.files_of(root, f"{tmp_path}/of m/*.jsonl") == [tmp_path / "of m" / "b.jsonl"]
+    assert data.files_of(root, "../of m/*.jsonl") == [root / ".." / "of m" / "b.jsonl"]
+
+
 @pytest.mark.parametrize("named", ["train-00000-of-00003.parquet", "train-*.parquet"])
 def test_a_shard_that_is_missing_is_not_passed_over(tmp_path, named):
     rows = Dataset.from_list(ROWS)
@@ -118,9 +129,9 @@ def test_a_shard_that_is_missing_is_not_passed_over(tmp_path, named):
 
 def test_a_folder_of_splits_gives_the_split_that_is_asked_for(tmp_path):
     DatasetDict(train=Dataset.from_list(ROWS[:3]), test=Dataset.from_list(ROWS[3:])).save_to_disk(tmp_path / "both")
-    assert read(data.split_of(tmp_path / "both", "test")) == ROWS[3:]
+    assert read(tmp_path / data.split_of(tmp_path, "both", "test")) == ROWS[3:]
     with pytest.raises(DataError, match=r"expected the rows of one split, .* has test, train: name .*test"):
-        read(data.split_of(tmp_path / "both", "validation"))
+        read(tmp_path / data.split_of(tmp_path, "both", "validation"))
 
 
 @pytest.mark.parametrize(
@@ -139,7 +150,7 @@ def test_what_no_reader_takes_is_refused(tmp_path, name, sentence):
         (tmp_path / one).write_text("")
     (tmp_path / "folder").mkdir()
     with pytest.raises(DataError, match=sentence):
-        data.files_of(tmp_path / name)
+        data.files_of(tmp_path, name)
 
 
 @pytest.mark.parametrize(
