@@ -60,33 +60,33 @@ def rows(path: Path, text: str, kind: str, format: Format) -> Iterator[dict[str,
 
 
 def _lines(path: Path, text: str, kind: str, format: Format) -> Lines:
-    """The rows in the one dialect that fits."""
-    delimiters = (format.delimiter,) if format.delimiter else DELIMITERS[kind]
+    """The rows by the one delimiter that fits: the header has it, and by it every row has the header's columns."""
     if kind == ".csv" and not format.delimiter and (said := re.match(r"sep=(.)\r?\n", text)):  # as Excel writes it
-        delimiters, text = (said[1],), text[said.end() :]
+        delimiters, text = [said[1]], text[said.end() :]
+    elif format.delimiter:
+        delimiters = [format.delimiter]
+    else:
+        header = text.lstrip("\r\n").partition("\n")[0]
+        delimiters = [one for one in DELIMITERS[kind] if one in header] or [DELIMITERS[kind][0]]
     fitting: dict[str, Lines] = {}
-    unfit: dict[str, _UnfitError] = {}
+    unfit: list[_UnfitError] = []
     for delimiter in delimiters:
         try:
-            read = _unquoted_or_quoted(path, text, delimiter, kind, format)
+            lines = _unquoted_or_quoted(path, text, delimiter, kind, format)
         except _UnfitError as error:
-            unfit[delimiter] = error
-            continue
-        if not read or len(read[0][1]) > 1 or len(delimiters) == 1:
-            fitting[delimiter] = read
-    if len(fitting) > 1 and len({str(one) for one in fitting.values()}) > 1:
-        names = " and ".join(repr(one) for one in fitting)
+            unfit.append(error)
+        else:
+            fitting[delimiter] = lines
+    several = {delimiter: lines for delimiter, lines in fitting.items() if lines and len(lines[0][1]) > 1}
+    if len(several) > 1:
+        first = NAMES.get(delimiters[0], delimiters[0])
         raise DataError(
-            f"expected a table in {path}, columns may be parted by {names}: "
-            f'say which, as format = {{ delimiter = "{NAMES.get(next(iter(fitting)), next(iter(fitting)))}" }}'
+            f"expected a table in {path}, columns may be parted by {' and '.join(map(repr, several))}: "
+            f'say which, as format = {{ delimiter = "{first}" }}'
         )
-    if fitting:
-        return next(iter(fitting.values()))
-    if unfit:
-        parting = [one for one in unfit if one in text.partition("\n")[0]]
-        delimiter = (parting or list(unfit))[0]
-        raise DataError(f"expected a table in {path}: {unfit[delimiter]}")
-    return _unquoted_or_quoted(path, text, delimiters[0], kind, format)  # a single column
+    if not several and unfit:
+        raise DataError(f"expected a table in {path}: {unfit[0]}")
+    return next(iter((several or fitting).values()))
 
 
 def _unquoted_or_quoted(path: Path, text: str, delimiter: str, kind: str, format: Format) -> Lines:

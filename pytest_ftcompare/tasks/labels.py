@@ -41,7 +41,7 @@ class Labels:
 
     def index(self, value: Any) -> int:
         """The class of a value; `RowError` where it is of none, or may be of two."""
-        if isinstance(value, float) or not isinstance(value, str | int):
+        if not isinstance(value, str | int):
             raise RowError(self._expected, repr(value))
         by_name = self._by_name(value) if self.reading in ("", "names") else None
         by_index = self._by_index(value) if self.reading != "names" else None
