@@ -9,9 +9,11 @@ widen the interval (Birge's ratio).
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
+from statistics import fmean
 from typing import Literal
 
 from pytest_ftcompare.compare.cost import CONFIRMED
@@ -26,7 +28,7 @@ PAIRED = 0.1  # correlation of a seed's two runs above which they share rows
 NOISE = 0.1  # pooled shift of accuracy, in units of the cases' noise, below which it is not worth a word
 TIMES = {"step": 0.02, "evaluation": 0.02}  # timed metric -> the relative change that is worth a word
 DRIFT = 0.004  # SD of what all times of a session share, as a logarithm
-ALONE = "one process timed all of them: run with -n 2"  # a process may be slow by itself, so it needs a second
+ALONE = "one process alone shows it: run with -n 2"
 
 Outcome = Literal["worse", "better", "none", "noted"]
 
@@ -130,6 +132,16 @@ def _times(judgements: Iterable[Judgement], *, judged: bool) -> Mapping[str, lis
     return found
 
 
+def _confirmed(shift: Shift, parts: Sequence[_Part], least: float) -> bool:
+    """Whether the cases of other processes than the one that timed most show half of what counts, too.
+
+    A process may be slow by itself, and with it all cases that it timed.
+    """
+    most, _ = Counter(part.process for part in parts).most_common(1)[0]
+    others = [part.shift for part in parts if part.process != most]
+    return len(others) >= CONFIRMED and math.copysign(1, shift.mean) * fmean(others) > least / 2
+
+
 def pool(judgements: Sequence[Judgement]) -> list[Shift]:
     """The pooled shifts of a session, of metrics that moved in at least `LEAST` cases; identical cases are not among them."""
     shifts = [_pool(metric, parts, -1, NOISE) for metric, parts in _scores(judgements).items() if len(parts) >= LEAST]
@@ -137,8 +149,7 @@ def pool(judgements: Sequence[Judgement]) -> list[Shift]:
         for metric, parts in _times(judgements, judged=judged).items():
             if len(parts) >= LEAST:
                 shift = _pool(metric, parts, 1, TIMES[metric], DRIFT)
-                confirmed = len({one.process for one in parts}) >= CONFIRMED
-                if shift.outcome != "none" and not (judged and confirmed):
+                if shift.outcome != "none" and not (judged and _confirmed(shift, parts, TIMES[metric])):
                     shift = replace(shift, outcome="noted", note=ALONE if judged else "")
                 shifts.append(shift)
     return shifts

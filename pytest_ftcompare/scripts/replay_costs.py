@@ -94,7 +94,7 @@ def method(chance: random.Random, base: Result, processes: Sequence[int], site: 
         kept += [process() for _ in range(count)]
     base = replace(base, windows=kept)
     candidate = replace(base, environment=base.environment | CLAIMED, windows=[])
-    take = {"here": site.process(chance, f"worker {site.worker}"), "fresh": site.process(chance, "fresh")}
+    take = {"here": site.process(chance, f"worker {site.worker}"), "fresh": site.process(chance, f"fresh {base.id}")}
     while where := cost.next_window(base, candidate, update=False):
         candidate = replace(candidate, windows=[*candidate.windows, take[where]()])
     changes = differences(base.environment, candidate.environment)

@@ -84,8 +84,8 @@ def test_each_metric_has_its_own_shift():
     assert {one.metric: one.outcome for one in pool(cases)} == {"accuracy_ood": "worse", "accuracy": "none"}
 
 
-def timed(change, number=0, metric="step", processes=2):
-    process = str(number % processes)
+def timed(change, number=0, metric="step", process=None):
+    process = str(number % 2) if process is None else process
     reading = Reading(metric, "s", 1.0, 1.0 + change, change, "yardsticks", "held", error=0.011, process=process)
     return Judgement(f"m{number}-t-m-n32", "suite", "same", 1, costs=[reading], notes=[IDENTICAL])
 
@@ -99,11 +99,22 @@ def test_a_slowdown_that_no_case_shows_is_found_over_all():
 
 
 def test_a_slowdown_that_one_process_saw_may_be_its_own():
-    cases = [timed(0.03, number, processes=1) for number in range(26)]
+    cases = [timed(0.03, number, process="slow") for number in range(26)]
     (shift,) = pool(cases)
-    assert (shift.outcome, shift.note) == ("noted", "one process timed all of them: run with -n 2")
+    assert (shift.outcome, shift.note) == ("noted", "one process alone shows it: run with -n 2")
     assert not Overall(cases).failed
     assert list(together(Overall(cases))) == [f"All cases together, noted, not judged: {shift.sentence} ({shift.note})."]
+
+
+@pytest.mark.parametrize(
+    ("others", "outcome"),
+    [([0.03], "noted"), ([0.0] * 4, "noted"), ([0.03] * 2, "worse"), ([0.015] * 6, "worse")],
+    ids=["one case", "as before", "two cases", "half"],
+)
+def test_a_slowdown_needs_cases_of_other_processes_that_show_it(others, outcome):
+    cases = [timed(0.04, number, process="slow") for number in range(20)]
+    cases += [timed(change, 20 + number, process="other") for number, change in enumerate(others)]
+    assert pool(cases)[0].outcome == outcome
 
 
 def test_a_machine_that_is_a_little_slower_today_is_not_a_slowdown():
