@@ -1,7 +1,8 @@
-"""`python -m pytest_ftcompare check`: a project's tasks read as the gate reads them, without training.
+"""`python -m pytest_ftcompare check`: a project's tasks read as the gate reads them, without
+training.
 
-Prints for each task its rows and classes, and for each base model the lengths and the first texts exactly as the
-model reads them. What the gate would refuse fails the check, in the gate's words.
+Prints for each task its rows and classes, and for each base model the lengths and the first texts
+exactly as the model reads them. What the gate would refuse fails the check, in the gate's words.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ class CheckError(ValueError):
 
 
 def profile_of(root: Path, name: str | None, profiles: own.Own) -> Profile:
-    """The profile of that name, else the one that the project's pyproject.toml names, else pocket."""
+    """The profile of that name, else the one that the project's pyproject.toml names, else
+    pocket."""
     file = root / "pyproject.toml"
     table = tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     ini = table.get("tool", {}).get("pytest", {}).get("ini_options", {})
@@ -103,7 +105,7 @@ def _rows(task: Task, splits: Splits) -> Iterator[str]:
 
 def _classes(task: Task, examples: Sequence[Example]) -> str:
     """ "calm 75, urgent 74; the commonest is 50.3 %"."""
-    counts = Counter(task.labels[one.label] for one in examples if isinstance(one.label, int))
+    counts = Counter(task.labels[row.label] for row in examples if isinstance(row.label, int))
     named = [f"{name} {counts[name]:,}" for name in task.labels]
     fewest, most = min(counts[name] for name in task.labels), max(counts.values())
     shown = ", ".join(named[:CLASSES])
@@ -113,7 +115,8 @@ def _classes(task: Task, examples: Sequence[Example]) -> str:
 
 
 def _as_read(task: Task, splits: Splits, path: Path, setting: Setting) -> Iterator[str]:
-    """For each way of asking that the task has, what the model reads, or why it cannot be asked so."""
+    """For each way of asking that the task has, what the model reads, or why it cannot be asked
+    so."""
     import torch
 
     from pytest_ftcompare.experiment.ask import Questioner
@@ -151,7 +154,8 @@ def _lengths_and_texts(questioner: Questioner, template: str, splits: Splits) ->
 
 
 def _asks(task: Task) -> Iterator[tuple[Ask, str]]:
-    """The ways of asking that the task has, and the template that `Method.render` takes for each."""
+    """The ways of asking that the task has, and the template that `Method.render` takes for
+    each."""
     if task.written:
         yield "answer", task.pattern
         return

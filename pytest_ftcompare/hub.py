@@ -52,20 +52,20 @@ def locate(kind: Kind, name: str, folder: Path | None, revision: str | None = No
 
 def read_split(folder: Path, split: str) -> Iterator[dict[str, Any]]:
     """The rows of a split, in file order; in a TSV file quotes are text, and `label` is a number."""
-    found = [path for suffix in FORMATS for path in sorted(folder.rglob(f"{split}{suffix}"))]
-    found = found or sorted(folder.rglob(f"{split}-*.parquet"))
-    if not found:
+    paths = [path for suffix in FORMATS for path in sorted(folder.rglob(f"{split}{suffix}"))]
+    paths = paths or sorted(folder.rglob(f"{split}-*.parquet"))
+    if not paths:
         expected = ", ".join(f"{split}{suffix}" for suffix in FORMATS)
         present = ", ".join(sorted(path.name for path in folder.iterdir())) or "nothing"
         raise DataError(f"expected one of {expected} in {folder}, found {present}")
-    if len({path.parent for path in found}) > 1:
-        names = " and ".join(str(path.relative_to(folder)) for path in found[:2])
+    if len({path.parent for path in paths}) > 1:
+        names = " and ".join(str(path.relative_to(folder)) for path in paths[:2])
         raise DataError(f"expected the split {split} once in {folder}, found {names}: keep one")
-    if found[0].name.startswith(f"{split}-"):
-        data.check_shards(found)
+    if paths[0].name.startswith(f"{split}-"):
+        data.check_shards(paths)
     else:
-        found = found[:1]
-    for path in found:
+        paths = paths[:1]
+    for path in paths:
         rows = data.rows(path, PLAIN)
         yield from _numbered(path, rows) if path.suffix == ".tsv" else rows
 

@@ -1,7 +1,8 @@
-"""`python -m pytest_ftcompare init`: a gate on a project's own data file, from questions or from options.
+"""`python -m pytest_ftcompare init`: a gate on a project's own data file, from questions or from
+options.
 
-Writes the table of the task in pyproject.toml, a suite, a workflow and lines of .gitignore. Nothing that exists is
-overwritten: all is checked before the first file is written.
+Writes the table of the task in pyproject.toml, a suite, a workflow and lines of .gitignore. Nothing
+that exists is overwritten: all is checked before the first file is written.
 """
 
 from __future__ import annotations
@@ -80,12 +81,14 @@ Next, from {folder}:
 
 
 class InitError(ValueError):
-    """A project that cannot be begun; the message says what was expected, what came, and what to do."""
+    """A project that cannot be begun; the message says what was expected, what came, and what to
+    do."""
 
 
 @dataclass(frozen=True)
 class Answers:
-    """What init needs to know: a data file, its columns, a base model by hub id, and a name for the task."""
+    """What init needs to know: a data file, its columns, a base model by hub id, and a name for the
+    task."""
 
     data: str
     text: str
@@ -111,7 +114,8 @@ def default_name(file: str) -> str:
 
 
 def begin(root: Path, answers: Answers) -> list[Path]:
-    """Write the project's files; those that were written or added to. `InitError` or `DataError`, and nothing is written."""
+    """Write the project's files; those that were written or added to. `InitError` or `DataError`,
+    and nothing is written."""
     if not re.fullmatch(r"[A-Za-z_]\w*", answers.task, re.ASCII):
         raise InitError(f"expected a task's name of ASCII letters, digits and _, got {answers.task!r}: say --task")
     if answers.task in (*tasks.NAMES, *PROFILES):
@@ -126,9 +130,9 @@ def begin(root: Path, answers: Answers) -> list[Path]:
     }
     task = make_task(answers.task, table, root)
     counts = [0] * len(labels)
-    for one in task.convert("train", task.train.read() if task.train.read else ()):
-        assert isinstance(one.label, int)
-        counts[one.label] += 1
+    for example in task.convert("train", task.train.read() if task.train.read else ()):
+        assert isinstance(example.label, int)
+        counts[example.label] += 1
     if not min(counts):
         raise InitError(f"expected training rows of each class, {labels[counts.index(0)]!r} has none: give more rows")
     values = {
@@ -160,7 +164,7 @@ def begin(root: Path, answers: Answers) -> list[Path]:
 
 def _labels(root: Path, answers: Answers) -> list[str]:
     """The classes of the label column: its values as texts, in their order."""
-    found: dict[str, Any] = {}
+    classes: dict[str, Any] = {}
     for number, row in enumerate(_rows(root, answers.data)):
         for name in (answers.text, answers.label):
             if name not in row:
@@ -170,23 +174,23 @@ def _labels(root: Path, answers: Answers) -> list[str]:
             raise DataError(
                 f"expected a text or a whole number as {answers.label} in {answers.data}, row {number} has {value!r}"
             )
-        found.setdefault(str(value), value)
-        if len(found) > MOST_CLASSES:
+        classes.setdefault(str(value), value)
+        if len(classes) > MOST_CLASSES:
             raise InitError(
                 f"expected a column of at most {MOST_CLASSES} classes, {answers.label} of {answers.data} has more: "
                 "name another column, or write the table by hand (docs/your-own.md)"
             )
-    if len(found) < 2:
+    if len(classes) < 2:
         raise InitError(
-            f"expected two classes or more as {answers.label} in {answers.data}, found {', '.join(found) or 'no row'}"
+            f"expected two classes or more as {answers.label} in {answers.data}, found {', '.join(classes) or 'no row'}"
         )
-    numbers = all(isinstance(one, int) for one in found.values())
-    return sorted(found, key=int) if numbers else sorted(found)
+    numbers = all(isinstance(value, int) for value in classes.values())
+    return sorted(classes, key=int) if numbers else sorted(classes)
 
 
 def _toml(text: str) -> str:
     """A TOML basic string."""
-    escaped = "".join(f"\\u{ord(one):04x}" if ord(one) < 32 or one in '"\\\x7f' else one for one in text)
+    escaped = "".join(f"\\u{ord(letter):04x}" if ord(letter) < 32 or letter in '"\\\x7f' else letter for letter in text)
     return f'"{escaped}"'
 
 

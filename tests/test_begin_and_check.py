@@ -1,4 +1,5 @@
-"""`init` and `check`, as a reader of docs/your-own.md calls them in an empty folder with a data file."""
+"""`init` and `check`, as a reader of docs/your-own.md calls them in an empty folder with a data
+file."""
 
 import json
 import re

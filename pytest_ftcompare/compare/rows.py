@@ -1,4 +1,5 @@
-"""Which rows of a project's data are not those of the baseline: a line for each split, from short digests of the rows."""
+"""Which rows of a project's data are not those of the baseline: a line for each split, from short
+digests of the rows."""
 
 from __future__ import annotations
 
@@ -22,20 +23,20 @@ def _changed(old: list[str], new: list[str], texts: Sequence[str]) -> str:
     if old == new:
         return ""
     if Counter(old) == Counter(new):
-        at = next(k for k, (one, other) in enumerate(zip(old, new, strict=True)) if one != other)
+        at = next(k for k, (before, now) in enumerate(zip(old, new, strict=True)) if before != now)
         return f"the same {len(new)} rows in another order, from {_row(at, texts)} on"
     if new[: len(old)] == old:
         return f"{len(new) - len(old)} rows were appended, the first is {_row(len(old), texts)}"
     if old[: len(new)] == new:
         return f"its last {len(old) - len(new)} of {len(old)} rows are gone"
-    text = [[one.partition(":")[0] for one in rows] for rows in (old, new)]
+    text = [[row.partition(":")[0] for row in rows] for rows in (old, new)]
     if text[0] == text[1]:
-        relabelled = [k for k, (one, other) in enumerate(zip(old, new, strict=True)) if one != other]
+        relabelled = [k for k, (before, now) in enumerate(zip(old, new, strict=True)) if before != now]
         return f"{len(relabelled)} of {len(new)} rows have another label, the first is {_row(relabelled[0], texts)}"
     added, gone = Counter(new) - Counter(old), Counter(old) - Counter(new)
     said = [f"{gone.total()} of {len(old)} rows are gone"] if gone else []
     if added:
-        at = next(k for k, one in enumerate(new) if one in added)
+        at = next(k for k, row in enumerate(new) if row in added)
         said.append(f"{added.total()} of {len(new)} rows are new, the first is {_row(at, texts)}")
     return " and ".join(said)
 

@@ -1,7 +1,8 @@
-"""Data files as people bring them: which files a name stands for, and the rows in them, read as written or refused.
+"""Data files as people bring them: which files a name stands for, and the rows in them, read as
+written or refused.
 
-Called by hub.py for the splits of a task. A file that can be read in two ways is refused with what to say in
-`format = { ... }`; nothing is guessed.
+Called by hub.py for the splits of a task. A file that can be read in two ways is refused with what
+to say in `format = { ... }`; nothing is guessed.
 """
 
 from pytest_ftcompare.data.find import FORMATS, check_shards, files_of, split_of

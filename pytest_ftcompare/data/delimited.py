@@ -1,7 +1,8 @@
-"""CSV and TSV: rows under a line of column names, in the dialect that the file itself shows, or that its task says.
+"""CSV and TSV: rows under a line of column names, in the dialect that the file itself shows, or
+that its task says.
 
-A line ends with LF or CR LF; another CR is text, except in a file without any LF. Where a file reads well in
-two ways that differ, as with quotes that may be text, it is refused.
+A line ends with LF or CR LF; another CR is text, except in a file without any LF. Where a file
+reads well in two ways that differ, as with quotes that may be text, it is refused.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ class _UnfitError(ValueError):
 
 
 def rows(path: Path, text: str, kind: str, format: Format) -> Iterator[dict[str, str]]:
-    """The rows of a file's text. Blank lines are passed over; a header's names lose white space around them."""
+    """The rows of a file's text. Blank lines are passed over; a header's names lose white space
+    around them."""
     csv.field_size_limit(sys.maxsize)  # a text may be longer than the module expects
     if "\n" not in text:
         text = text.replace("\r", "\n")
@@ -60,14 +62,15 @@ def rows(path: Path, text: str, kind: str, format: Format) -> Iterator[dict[str,
 
 
 def _lines(path: Path, text: str, kind: str, format: Format) -> Lines:
-    """The rows by the one delimiter that fits: the header has it, and by it every row has the header's columns."""
+    """The rows by the one delimiter that fits: the header has it, and by it every row has the
+    header's columns."""
     if kind == ".csv" and not format.delimiter and (said := re.match(r"sep=(.)\r?\n", text)):  # as Excel writes it
         delimiters, text = [said[1]], text[said.end() :]
     elif format.delimiter:
         delimiters = [format.delimiter]
     else:
         header = text.lstrip("\r\n").partition("\n")[0]
-        delimiters = [one for one in DELIMITERS[kind] if one in header] or [DELIMITERS[kind][0]]
+        delimiters = [character for character in DELIMITERS[kind] if character in header] or [DELIMITERS[kind][0]]
     fitting: dict[str, Lines] = {}
     unfit: list[_UnfitError] = []
     for delimiter in delimiters:
@@ -90,7 +93,8 @@ def _lines(path: Path, text: str, kind: str, format: Format) -> Lines:
 
 
 def _unquoted_or_quoted(path: Path, text: str, delimiter: str, kind: str, format: Format) -> Lines:
-    """The rows by a delimiter; whether quotes are text or enclose it, the format or the content says."""
+    """The rows by a delimiter; whether quotes are text or enclose it, the format or the content
+    says."""
     enclosing = _Dialect(delimiter, format.quote or QUOTE, format.escape)
     plain = _Dialect(delimiter, "", None)
     if format.quote is not None or kind == ".csv" or format.escape:
@@ -123,8 +127,9 @@ def _rewritten(text: str, rows: Lines, dialect: _Dialect) -> bool:
 
 
 def _by_evidence(path: Path, quoted: Lines, as_text: Lines, dialects: tuple[_Dialect, _Dialect]) -> Lines:
-    """The reading that whoever wrote the file meant. A writer that encloses fields doubles the quotes in
-    them, and leaves no field with a quote unenclosed; refused where neither is to be seen."""
+    """The reading that whoever wrote the file meant. A writer that encloses fields doubles the
+    quotes in them, and leaves no field with a quote unenclosed; refused where neither is to be
+    seen."""
     fields = [(number, field) for number, row in as_text for field in row if QUOTE in field]
     enclosed = [(number, field) for number, field in fields if field.startswith(QUOTE)]
     doubled = any(QUOTE * 2 in field[1:-1] for _, field in enclosed)
@@ -139,16 +144,17 @@ def _by_evidence(path: Path, quoted: Lines, as_text: Lines, dialects: tuple[_Dia
 
 
 def _read(text: str, dialect: _Dialect) -> Lines:
-    """The rows in a dialect, the header first; `_UnfitError` where their fields are not as many as the header's."""
-    found: Lines = []
+    """The rows in a dialect, the header first; `_UnfitError` where their fields are not as many as
+    the header's."""
+    lines: Lines = []
     for number, fields in _enclosed(text, dialect) if dialect.quote else _split(text, dialect):
         if not any(field.strip() for field in fields):
             continue
-        if found and len(fields) != len(found[0][1]):
-            expected = len(found[0][1])
+        if lines and len(fields) != len(lines[0][1]):
+            expected = len(lines[0][1])
             raise _UnfitError(f"its header has {expected} columns, line {number} has another number, {len(fields)}")
-        found.append((number, fields))
-    return found
+        lines.append((number, fields))
+    return lines
 
 
 def _split(text: str, dialect: _Dialect) -> Iterator[tuple[int, list[str]]]:
@@ -156,7 +162,7 @@ def _split(text: str, dialect: _Dialect) -> Iterator[tuple[int, list[str]]]:
     spaced = _spaced(lines, dialect.delimiter)
     for number, line in enumerate(lines, start=1):
         fields = line.split(dialect.delimiter)
-        yield number, [fields[0], *(one.removeprefix(" ") for one in fields[1:])] if spaced else fields
+        yield number, [fields[0], *(field.removeprefix(" ") for field in fields[1:])] if spaced else fields
 
 
 def _enclosed(text: str, dialect: _Dialect) -> Iterator[tuple[int, list[str]]]:
@@ -186,4 +192,4 @@ def _enclosed(text: str, dialect: _Dialect) -> Iterator[tuple[int, list[str]]]:
 def _spaced(lines: list[str], delimiter: str) -> bool:
     """Whether a blank follows each delimiter of the header, and so belongs to the delimiter."""
     _, *others = next((line for line in lines if line.strip()), "").split(delimiter)
-    return bool(others) and delimiter != " " and all(one.startswith(" ") for one in others)
+    return bool(others) and delimiter != " " and all(name.startswith(" ") for name in others)

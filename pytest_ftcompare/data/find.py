@@ -1,4 +1,5 @@
-"""Which files a name stands for: one file, every shard that a pattern matches, a folder of `save_to_disk`."""
+"""Which files a name stands for: one file, every shard that a pattern matches, a folder of
+`save_to_disk`."""
 
 from __future__ import annotations
 
@@ -19,45 +20,48 @@ TAKEN = f"{', '.join(FORMATS)}, any of the first five as .gz, .bz2 or .xz, or a 
 
 
 def kind_of(path: Path) -> str:
-    """The format that a file's name says, in whatever case and without that of a compression; "saved" for a folder."""
+    """The format that a file's name says, in whatever case and without that of a compression;
+    "saved" for a folder."""
     if path.is_dir():
         return "saved"
-    suffixes = [one.lower() for one in path.suffixes]
+    suffixes = [suffix.lower() for suffix in path.suffixes]
     if suffixes and suffixes[-1] in COMPRESSED:
         suffixes.pop()
     return suffixes[-1] if suffixes else ""
 
 
 def split_of(root: Path, name: str, split: str) -> str:
-    """The name of a split's folder in one that `DatasetDict.save_to_disk` wrote; any other name as it is."""
+    """The name of a split's folder in one that `DatasetDict.save_to_disk` wrote; any other name as
+    it is."""
     folder = root / name
     return f"{name}/{split}" if (folder / SPLITS).is_file() and (folder / split / SAVED).is_file() else name
 
 
 def files_of(root: Path, name: str) -> list[Path]:
-    """The files in `root` that `name`, a path or a pattern of paths, stands for, in the order of their names.
+    """The files in `root` that `name`, a path or a pattern of paths, stands for, in the order of
+    their names.
 
-    `DataError` where there is none that can be read, or where shards are not complete: one of several, or
-    several without one. What looks like a pattern in `root` is none.
+    `DataError` where there is none that can be read, or where shards are not complete: one of
+    several, or several without one. What looks like a pattern in `root` is none.
     """
     named = root / name
     if named.exists():
-        found = [named]
+        paths = [named]
     elif has_magic(name):
         if named == Path(name):  # it is absolute
             root, name = Path(named.anchor), str(named.relative_to(named.anchor))
-        found = sorted(path for path in root.glob(name) if not path.name.startswith("."))
-        if not found:
+        paths = sorted(path for path in root.glob(name) if not path.name.startswith("."))
+        if not paths:
             raise DataError(f"expected files that match {named}, there are none{_beside(named)}")
     else:
         raise DataError(f"expected rows in {named}, there is no such file{_beside(named)}")
-    for path in found:
+    for path in paths:
         _check_kind(path)
-    kinds = sorted({kind_of(path) for path in found})
+    kinds = sorted({kind_of(path) for path in paths})
     if len(kinds) > 1:
         raise DataError(f"expected files of one format, {named} matches {' and '.join(kinds)}: name those of one")
-    check_shards(found)
-    return found
+    check_shards(paths)
+    return paths
 
 
 def _beside(named: Path) -> str:
@@ -83,10 +87,10 @@ def _check_kind(path: Path) -> None:
         raise DataError(f"expected a file, {path} is a folder that Dataset.save_to_disk did not write: {_content(path)}")
 
 
-def check_shards(found: Iterable[Path]) -> None:
+def check_shards(paths: Iterable[Path]) -> None:
     """Refuse shards of which one is missing: half of the rows would be read as all of them."""
     by_set: dict[tuple[Path, str, int, str], set[int]] = {}
-    for path in found:
+    for path in paths:
         if match := SHARD.fullmatch(path.name):
             key = (path.parent, match["of"], int(match["total"]), match["rest"])
             by_set.setdefault(key, set()).add(int(match["number"]))

@@ -14,10 +14,11 @@ ENCODING = "utf-8"
 
 @dataclass(frozen=True)
 class Format:
-    """What a task says of its files. None: the content decides, and where it does not, the file is refused.
+    """What a task says of its files. None: the content decides, and where it does not, the file is
+    refused.
 
-    `delimiter`, `quote` ("" where quotes are text) and `escape` are single characters of a CSV or TSV
-    file; `encoding` is a name that Python knows.
+    `delimiter`, `quote` ("" where quotes are text) and `escape` are single characters of a CSV or
+    TSV file; `encoding` is a name that Python knows.
     """
 
     delimiter: str | None = None

@@ -1,7 +1,9 @@
-"""The rows of a file by its format: text formats by Python's own readers, tables of Arrow by `datasets`, without its cache.
+"""The rows of a file by its format: text formats by Python's own readers, tables of Arrow by
+`datasets`, without its cache.
 
-The cache of `datasets` knows a file by its path and time, and gives old rows for a file that was rewritten
-with its old time; its CSV and JSON readers take the text "NA" as missing and dates as times.
+The cache of `datasets` knows a file by its path and time, and gives old rows for a file that was
+rewritten with its old time; its CSV and JSON readers take the text "NA" as missing and dates as
+times.
 """
 
 from __future__ import annotations
@@ -27,9 +29,11 @@ MAGIC = {b"PAR1": ".parquet", b"ARROW1": ".arrow"}
 
 
 def rows(path: Path, format: Format, *, classes: bool = False) -> Iterator[Row]:
-    """The rows of a file, or of a folder of `save_to_disk`, in their order; `DataError` where it is not what its name says.
+    """The rows of a file, or of a folder of `save_to_disk`, in their order; `DataError` where it is
+    not what its name says.
 
-    With `classes`, a column whose file names its classes has these names in the place of their numbers.
+    With `classes`, a column whose file names its classes has these names in the place of their
+    numbers.
     """
     kind = kind_of(path)
     if kind in (".parquet", ".arrow", "saved"):
@@ -45,7 +49,7 @@ def rows(path: Path, format: Format, *, classes: bool = False) -> Iterator[Row]:
 def _text(path: Path, format: Format) -> str:
     """The whole text of a file, unpacked, without a byte order mark."""
     begin = _begin(path)
-    opener = next((one for magic, one in OPENERS.items() if begin.startswith(magic)), open)
+    opener = next((unpack for magic, unpack in OPENERS.items() if begin.startswith(magic)), open)
     try:
         with opener(path, "rb") as file:
             content = file.read()
@@ -110,10 +114,10 @@ def _json(path: Path, text: str) -> Iterator[Row]:
         yield from _json_lines(path, text)
         return
     try:
-        found = json.loads(text, object_pairs_hook=_object)
+        listed = json.loads(text, object_pairs_hook=_object)
     except (json.JSONDecodeError, _DoubledError) as error:
         raise DataError(f"expected a JSON list of objects in {path}, it is none ({error})") from None
-    for number, row in enumerate(found, start=1):
+    for number, row in enumerate(listed, start=1):
         if not isinstance(row, dict):
             raise DataError(f"expected a JSON list of objects in {path}, element {number} is {type(row).__name__}")
         yield row
@@ -131,7 +135,7 @@ def _table(path: Path, kind: str, classes: bool) -> Iterator[Row]:
         else:
             table = load_dataset(kind[1:], data_files=str(path), split="train", streaming=True)
         known = table.features or {}
-        names = {name: one.names for name, one in known.items() if classes and isinstance(one, ClassLabel)}
+        names = {name: kind.names for name, kind in known.items() if classes and isinstance(kind, ClassLabel)}
         for row in table:
             yield row | {name: _name(row[name], of) for name, of in names.items()}
     except (OSError, ValueError) as error:
@@ -139,7 +143,8 @@ def _table(path: Path, kind: str, classes: bool) -> Iterator[Row]:
 
 
 def _check_magic(path: Path, kind: str) -> None:
-    """Refuse a file that is not of the format that its name says, before a library speaks of footers."""
+    """Refuse a file that is not of the format that its name says, before a library speaks of
+    footers."""
     begin = _begin(path)
     real = next((name for magic, name in MAGIC.items() if begin.startswith(magic)), "")
     if (kind == ".parquet" or real) and real != kind:

@@ -14,19 +14,20 @@ from pytest_ftcompare.tasks import DataError, Example, Task
 
 
 def rendered(task: Task, examples: Sequence[Example], tokenizer: Any, model: str) -> list[Example]:
-    """The examples with the task's chat field as the text that the model is to read, without the answer.
+    """The examples with the task's chat field as the text that the model is to read, without the
+    answer.
 
-    Where the answer is written, the text ends as the template has it before one. A begin token that the
-    tokenizer adds by itself is not left in the text, or the model would read it twice.
+    Where the answer is written, the text ends as the template has it before one. A begin token that
+    the tokenizer adds by itself is not left in the text, or the model would read it twice.
     """
     if not tokenizer.chat_template:
         raise DataError(f"task {task.name}: expected a model with a chat template, the tokenizer of {model} has none")
     begin = tokenizer.bos_token or ""
     if begin and tokenizer("")["input_ids"][:1] != [tokenizer.bos_token_id]:
         begin = ""
-    found = []
-    for number, one in enumerate(examples):
-        messages = json.loads(one.fields[task.chat])
+    written = []
+    for number, example in enumerate(examples):
+        messages = json.loads(example.fields[task.chat])
         try:
             text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=task.written)
         except Exception as error:  # a template raises what it likes
@@ -34,5 +35,5 @@ def rendered(task: Task, examples: Sequence[Example], tokenizer: Any, model: str
                 f"task {task.name}: expected messages that the chat template of {model} takes, "
                 f"example {number} has others ({error})"
             ) from None
-        found.append(replace(one, fields={**one.fields, task.chat: text.removeprefix(begin)}))
-    return found
+        written.append(replace(example, fields={**example.fields, task.chat: text.removeprefix(begin)}))
+    return written

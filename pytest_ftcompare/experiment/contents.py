@@ -1,8 +1,10 @@
-"""Rows that say nothing or contradict each other, and classes without rows, read before anything is trained.
+"""Rows that say nothing or contradict each other, and classes without rows, read before anything is
+trained.
 
-Called by prepare.py once for each task. A model can learn nothing from an empty text, and from two equal
-texts with other labels only that one of them is wrong: told always, refused where they are many. A class that
-no training row has is refused: the labels may count from 1 where they are read from 0.
+Called by prepare.py once for each task. A model can learn nothing from an empty text, and from two
+equal texts with other labels only that one of them is wrong: told always, refused where they are
+many. A class that no training row has is refused: the labels may count from 1 where they are read
+from 0.
 """
 
 from __future__ import annotations
@@ -12,18 +14,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from pytest_ftcompare.experiment.overlap import text_of
 from pytest_ftcompare.tasks import Example, Task
 
-# The share of a split's rows above which it is refused. Corpora contradict themselves by nature: 11 of
-# CoLA's 8,551 training rows do, and 2 of the 516 out of domain. None of CoLA, BLiMP and HANS is empty.
+# The share of a split's rows above which it is refused. Corpora contradict themselves by nature: 11
+# of
+# CoLA's 8,551 training rows do, and 2 of the 516 out of domain. None of CoLA, BLiMP and HANS is
+# empty.
 EMPTY = 0.05
 CONTRADICTING = 0.05
 
 
 def contents(task: Task, splits: Mapping[str, Sequence[Example]]) -> Iterator[tuple[bool, str]]:
-    """For each fault of the rows whether it is refused, and a sentence with how many there are and the first."""
+    """For each fault of the rows whether it is refused, and a sentence with how many there are and
+    the first."""
     yield from _without_rows(task, splits["train"])
     for name, examples in splits.items():
         where = f"split {name} of task {task.name}"
-        empty = [at for at, one in enumerate(examples) if not any(field.strip() for field in one.fields.values())]
+        empty = [at for at, row in enumerate(examples) if not any(field.strip() for field in row.fields.values())]
         if empty:
             rows = " and ".join(map(str, empty[:2]))
             yield (
@@ -59,11 +64,12 @@ def _count(number: int, examples: Sequence[Example]) -> str:
 
 
 def _contradictions(examples: Sequence[Example]) -> Iterator[tuple[int, int]]:
-    """The first row of a text and each later one that has the text and another label, by their numbers."""
+    """The first row of a text and each later one that has the text and another label, by their
+    numbers."""
     first: dict[str, int] = {}
-    for at, one in enumerate(examples):
-        if isinstance(one.label, str):  # an instruction may have several answers
+    for at, row in enumerate(examples):
+        if isinstance(row.label, str):  # an instruction may have several answers
             return
-        text = text_of(one)
-        if text.strip() and examples[first.setdefault(text, at)].label != one.label:
+        text = text_of(row)
+        if text.strip() and examples[first.setdefault(text, at)].label != row.label:
             yield first[text], at

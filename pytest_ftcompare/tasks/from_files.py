@@ -94,7 +94,7 @@ def _templates(pattern: str, plain: str) -> tuple[Template, Template]:
     if not plain:
         raise DataError("expected a pattern such as 'text: {text} question?', with the columns' names in braces")
     made = Template.of(pattern), Template.of(plain)
-    if not any(one.columns for one in made):
+    if not any(template.columns for template in made):
         raise DataError(f"expected a pattern that names columns in braces, got {pattern or plain!r}")
     return made
 
@@ -117,12 +117,12 @@ def _conversation(row: Row, column: str, *, answered: bool) -> tuple[str, str]:
     expected = f"a list of messages with role and content as {column}"
     if not isinstance(messages, list) or not messages:
         raise RowError(expected, f"{messages!r:.200}")
-    for one in messages:
-        if not isinstance(one, dict) or not {"role", "content"} <= set(one):
-            raise RowError(expected, f"{one!r:.200}")
-        _text(one, "role")
-        _text(one, "content")
-    plain = [{"role": one["role"], "content": one["content"]} for one in messages]
+    for message in messages:
+        if not isinstance(message, dict) or not {"role", "content"} <= set(message):
+            raise RowError(expected, f"{message!r:.200}")
+        _text(message, "role")
+        _text(message, "content")
+    plain = [{"role": message["role"], "content": message["content"]} for message in messages]
     answer = plain.pop()["content"] if plain[-1]["role"] == ANSWER_ROLE else ""
     if answered and not answer.strip():
         raise RowError(f"an answer of role {ANSWER_ROLE} at the end of {column}", f"{messages[-1]!r:.200}")

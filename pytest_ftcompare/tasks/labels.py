@@ -1,7 +1,7 @@
 """Which class a value of a label column means: the name of a class or its index, and never a guess.
 
-Called by from_files.py for each row. Where a value may be the name of one class and the index of another, it
-is refused; the task's table says with `labels_are` which of them it is.
+Called by from_files.py for each row. Where a value may be the name of one class and the index of
+another, it is refused; the task's table says with `labels_are` which of them it is.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ def _same(name: str) -> str:
 
 @dataclass(frozen=True)
 class Labels:
-    """The names of a task's classes, and what the values of its column are, "" where they show it."""
+    """The names of a task's classes, and what the values of its column are, "" where they show
+    it."""
 
     names: Sequence[str]
     reading: str = ""
@@ -53,9 +54,9 @@ class Labels:
                 f"{value!r}, the name of {self.names[by_name or 0]!r} and the index of {self.names[by_index or 0]!r}: "
                 'say labels_are = "names" or labels_are = "indices"',
             )
-        found = by_name if by_name is not None else by_index
-        assert found is not None
-        return found
+        label = by_name if by_name is not None else by_index
+        assert label is not None
+        return label
 
     @property
     def _expected(self) -> str:

@@ -1,4 +1,5 @@
-"""Data files as people bring them: each way to write the same rows gives the same rows, and what is unclear is refused."""
+"""Data files as people bring them: each way to write the same rows gives the same rows, and what is
+unclear is refused."""
 
 import bz2
 import codecs

@@ -1,6 +1,8 @@
-"""Real rows in files as people bring them, read for real models: the same experiment however the rows are written.
+"""Real rows in files as people bring them, read for real models: the same experiment however the
+rows are written.
 
-`FTCOMPARE_HUB=DIR` as in test_real_models.py: CoLA as CSV and as sharded Parquet, English instructions as conversations.
+`FTCOMPARE_HUB=DIR` as in test_real_models.py: CoLA as CSV and as sharded Parquet, English
+instructions as conversations.
 """
 
 import csv

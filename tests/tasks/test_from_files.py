@@ -1,4 +1,5 @@
-"""The task of a project's table: what its texts may name, what a row must have, how a conversation is taken apart."""
+"""The task of a project's table: what its texts may name, what a row must have, how a conversation
+is taken apart."""
 
 import json
 
