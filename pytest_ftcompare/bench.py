@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 import warnings
@@ -11,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_ftcompare import atomic
 from pytest_ftcompare.compare import cost
 from pytest_ftcompare.compare.counts import counted
 from pytest_ftcompare.compare.environment import differences
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from pytest_ftcompare.measure.meter import Clock, Timing
     from pytest_ftcompare.options import Settings
 
+SPEEDS = 3  # most measurements of how fast the machine is, in one run
 Say = Callable[[str], None]
 
 
@@ -76,6 +79,61 @@ class Bench:
             self.pause()
 
         return step
+
+
+def why_untimed(
+    prepared: Prepared, accepted: Result | None, candidate: Result, bench: Bench, settings: Settings, *, update: bool
+) -> str:
+    """Why a case that carries its method's cost is not timed, "" where it is: no stored time could be judged here.
+
+    A GPU's windows read its memory, too, which is judged on every host.
+    """
+    skippable = bench.clock is not None and prepared.case.timed and prepared.setting.device == "cpu" and not update
+    if not skippable or accepted is None or settings.full or settings.reference is not None:
+        return ""
+    if why := cost.unjudged(accepted, candidate, strict=settings.strict_times):
+        return why
+    return Speeds(bench).elsewhere(lambda speeds: cost.elsewhere(accepted, candidate, speeds))
+
+
+@dataclass(frozen=True)
+class Speeds:
+    """How fast the machine is in this run, by the yardsticks that are timed beside no piece of work.
+
+    Kept in the run's folder, for all workers. A machine that seems to be another than a baseline's is measured again for the
+    next case, `SPEEDS` times in all: it may have been slow for a minute.
+    """
+
+    bench: Bench
+
+    def elsewhere(self, compare: Callable[[dict[str, float]], str]) -> str:
+        """Why the machine is not a baseline's, "" where one measurement agrees; `compare` says so of each."""
+        taken = self._read()
+        if len(taken) < SPEEDS and all(map(compare, taken)):
+            taken = self._measured(len(taken))
+        reasons = [*map(compare, taken)]
+        return reasons[-1] if all(reasons) else ""
+
+    def _read(self) -> list[dict[str, float]]:
+        taken: list[dict[str, float]] = json.loads(self._file.read_text()) if self._file.is_file() else []
+        return taken
+
+    @property
+    def _file(self) -> Path:
+        return self.bench.folder / "speeds.json"
+
+    def _measured(self, known: int) -> list[dict[str, float]]:
+        """All measurements, with one more than were known, which another worker may have taken meanwhile."""
+        from pytest_ftcompare.measure.window import measure_machine
+
+        assert self.bench.clock is not None
+        self.bench.say("waiting to be alone on the device")
+        with self.bench.alone():
+            if len(taken := self._read()) <= known:
+                self.bench.say(f"{TIMED}  the machine")
+                taken.append(measure_machine("cpu", self.bench.clock))
+                atomic.write(self._file, json.dumps(taken), lasting=False)
+        return taken
 
 
 def take_windows(

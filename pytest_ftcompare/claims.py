@@ -14,6 +14,7 @@ from pytest_ftcompare import options, parametrize
 from pytest_ftcompare.candidate import CaseError
 from pytest_ftcompare.compare import baseline
 from pytest_ftcompare.compare.claim import FAILING, Claim, Judgement, judge
+from pytest_ftcompare.compare.cost import UNMOVED
 from pytest_ftcompare.compare.environment import differences, software_changed
 from pytest_ftcompare.compare.relations import Times, Untestable
 from pytest_ftcompare.item import TOLD, carry, make_bench
@@ -122,6 +123,8 @@ def _judge(stated: Claim, request: pytest.FixtureRequest) -> Judgement:
         {(one.suite, one.id): one for one in map(parametrize.case_of, items) if one is not None},
         parametrize.judged(items),
     )
+    if why := evidence.why_untimed(stated):
+        raise Untestable(f"not timed: {why}")
     tries = TRIES if isinstance(stated.relation, Times) else 1
     for left in reversed(range(tries)):
         try:
@@ -150,7 +153,7 @@ def excused(judgement: Judgement) -> Judgement:
         return judgement
     if software_changed(differences(before.environment, record.environment)):
         return judgement
-    return replace(judgement, verdict="noted", note="nothing changed in the software that could move it")
+    return replace(judgement, verdict="noted", note=UNMOVED)
 
 
 def pytest_report_teststatus(report: pytest.TestReport, config: pytest.Config) -> tuple[str, str, Any] | None:

@@ -16,6 +16,7 @@ from pytest_ftcompare.candidate import CaseError
 from pytest_ftcompare.case import Case
 from pytest_ftcompare.compare import baseline, cost
 from pytest_ftcompare.compare.claim import Claim, Range, Record
+from pytest_ftcompare.compare.environment import differences, software_changed
 from pytest_ftcompare.compare.estimate import Estimate
 from pytest_ftcompare.compare.relations import Arm, Counts, Scores, Times, Untestable
 from pytest_ftcompare.gate import Held, at_work, run_case
@@ -116,9 +117,8 @@ class Evidence:
     def _times(self, relation: Times, expected: Range) -> Found:
         if (clock := self.bench.clock) is None:
             raise Untestable("not timed: pytest-benchmark is off")
-        cases = [over(self.tables.of(arm)[0], arm) for arm in relation.arms]
+        cases = self._timed_cases(relation)
         with at_work(self.settings, self.bench) as (setting, bench):
-            from pytest_ftcompare.experiment.environment import capture
             from pytest_ftcompare.experiment.prepare import prepare
             from pytest_ftcompare.measure.readings import read
             from pytest_ftcompare.measure.side_by_side import NoPiece, make_piece, rounds
@@ -146,10 +146,34 @@ class Evidence:
                 readings = read(setting.device, {}, 0, take)
             if readings.disturbed:
                 raise Untestable(f"not timed: {readings.disturbed}")
-            environment: Json = {}
-            for case in cases:
+        return Found(relation.estimate(taken, between), [_name(one) for one in cases], self._environment(relation))
+
+    def _timed_cases(self, relation: Times) -> list[Case]:
+        return [over(self.tables.of(arm)[0], arm) for arm in relation.arms]
+
+    def _environment(self, relation: Times) -> Json:
+        """What the cases of a relation are timed in."""
+        environment: Json = {}
+        with at_work(self.settings, self.bench) as (setting, _):
+            from pytest_ftcompare.experiment.environment import capture
+
+            for case in self._timed_cases(relation):
                 environment |= capture(setting, case.method, case.task)
-        return Found(relation.estimate(taken, between), [_name(one) for one in cases], environment)
+        return environment
+
+    def why_untimed(self, claim: Claim) -> str:
+        """Why a claim about time is not timed, "" where it is: its baseline could not judge what is timed here."""
+        settings = self.settings
+        if not isinstance(claim.relation, Times) or settings.update or settings.full or self.bench.clock is None:
+            return ""
+        environment = self._environment(claim.relation)
+        before = accepted_record(claim, settings, str(environment.get("device", baseline.FALLBACK)))
+        if before is None or before.statistic != claim.statistic:
+            return ""
+        if why := elsewhere(claim, before, environment):
+            return why
+        moved = settings.strict_times or software_changed(differences(before.environment, environment))
+        return "" if moved else cost.UNMOVED
 
 
 def _name(case: Case) -> str:

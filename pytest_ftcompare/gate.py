@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftcompare.accepted import make_terms, read_baseline
-from pytest_ftcompare.bench import Bench, costs, take_windows
+from pytest_ftcompare.bench import Bench, costs, take_windows, why_untimed
 from pytest_ftcompare.beside import Beside
 from pytest_ftcompare.candidate import CaseError, make_candidate, make_setting, refused
 from pytest_ftcompare.case import Case
@@ -142,7 +142,11 @@ def _hold(prepared: Prepared, accepted: Result | None, settings: Settings, bench
     judgement = replace(judgement, notes=[*judgement.notes, *known, *told, *prepared.told])
     if judgement.verdict == "invalid":
         return Held(judgement, candidate, device, update)
-    timings = take_windows(prepared, beside, candidate, bench, settings, update=update)
+    timings: dict[str, Timing] = {}
+    if why := why_untimed(prepared, beside, candidate, bench, settings, update=update):
+        judgement = replace(judgement, notes=[*judgement.notes, f"{cost.UNTIMED}{why}"])
+    else:
+        timings = take_windows(prepared, beside, candidate, bench, settings, update=update)
     if update and cost.lacks_time(candidate):
         judgement = replace(judgement, notes=[*judgement.notes, cost.NO_TIME])
     readings = costs(beside, candidate, strict=settings.strict_times)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_ftcompare.benchmarks import HIDDEN
 from pytest_ftcompare.measure.remote import RemoteError, check_reference
 from pytest_ftcompare.own import Own, OwnError, read
 from pytest_ftcompare.profiles import PROFILES, Profile
@@ -28,6 +29,7 @@ class Settings:
     budget: int
     strict: bool
     strict_times: bool
+    full: bool  # leave nothing out that is not needed for a verdict
     reference: Path | None  # the interpreter of an environment to time beside
     root: Path  # the project's folder
     threads: int
@@ -79,6 +81,12 @@ def add_options(parser: pytest.Parser) -> None:
         "--ftcompare-strict-times",
         action="store_true",
         help="Fail where a time differs though nothing changed that could move it; by default it is noted.",
+    )
+    group.addoption(
+        "--ftcompare-full",
+        action="store_true",
+        help="Time each method and each claim about time, even where no stored time can be judged: nothing changed that could "
+        "move it, or the machine is another. On where a history is kept or pytest-benchmark is asked for its results.",
     )
     group.addoption(
         "--ftcompare-reference",
@@ -143,7 +151,7 @@ def given(config: pytest.Config) -> str:
     """The plugin's own options as they were given, to repeat a run by hand."""
     names = ("profile", "hub", "baselines", "seeds", "threads", "device", "window", "reference")
     values = {name: config.getoption(f"ftcompare_{name}") for name in names}
-    flags = [name for name in ("strict", "strict_times") if config.getoption(f"ftcompare_{name}")]
+    flags = [name for name in ("strict", "strict_times", "full") if config.getoption(f"ftcompare_{name}")]
     texts = [f" --ftcompare-{name}={value}" for name, value in values.items() if value is not None]
     return "".join([*texts, *(f" --ftcompare-{name.replace('_', '-')}" for name in flags)])
 
@@ -176,6 +184,17 @@ def _reference(config: pytest.Config) -> Path | None:
         except RemoteError as error:
             raise pytest.UsageError(f"--ftcompare-reference: {error}") from None
     return python
+
+
+BENCHMARKS = ("json", "save", "autosave", "compare", "histogram", "only")  # asks pytest-benchmark for results
+
+
+def _full(config: pytest.Config, history: Path | None) -> bool:
+    """Whether times are wanted that nothing judges; the controller says it to its workers, whose options it has changed."""
+    if (said := getattr(config, "workerinput", {}).get("ftcompare_full")) is not None:
+        return bool(said)
+    given = config.stash.get(HIDDEN, {}) | {name: getattr(config.option, f"benchmark_{name}", None) for name in BENCHMARKS}
+    return config.getoption("ftcompare_full") or history is not None or any(given.values())
 
 
 def make_settings(config: pytest.Config) -> Settings:
@@ -217,6 +236,7 @@ def make_settings(config: pytest.Config) -> Settings:
     here = config.invocation_params.dir
     history = config.getoption("ftcompare_history")
     kept = config.getini("ftcompare_history")
+    history = here / Path(history).expanduser() if history else config.rootpath / kept if kept else None
     return Settings(
         profile=profile,
         own=own,
@@ -228,12 +248,13 @@ def make_settings(config: pytest.Config) -> Settings:
         budget=2 * profile.seeds if seeds is None else seeds,
         strict=config.getoption("ftcompare_strict"),
         strict_times=config.getoption("ftcompare_strict_times"),
+        full=_full(config, history),
         reference=_reference(config),
         root=config.rootpath,
         threads=(profile.threads if threads is None else threads) or _share(config),
         device=device,
         window=profile.window if window is None else window,
         reports=tuple(here / Path(one).expanduser() for one in config.getoption("ftcompare_report")),
-        history=here / Path(history).expanduser() if history else config.rootpath / kept if kept else None,
+        history=history,
         resume=config.getoption("ftcompare_resume"),
     )

@@ -25,6 +25,7 @@ from pytest_ftcompare.report.terminal import lines
 from pytest_ftcompare.report.wrapping import fitted, wrapped
 from pytest_ftcompare.run_key import Key, make_key
 from pytest_ftcompare.runs import FINISHED, RUN, Run
+from pytest_ftcompare.schedule import one_by_one, ordered
 from pytest_ftcompare.session import SESSION, Session
 from pytest_ftcompare.told import Told
 
@@ -109,6 +110,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if not all(fits):
             config.hook.pytest_deselected(items=[*compress(items, (not one for one in fits))])
             items[:] = compress(items, fits)
+        if _is_worker(config):
+            items[:] = ordered(items, config.stash[SETTINGS].profile, machine.kind)
     if not config.pluginmanager.has_plugin("pytest-benchmark"):
         return
     for item in items:
@@ -189,9 +192,15 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 @pytest.hookimpl(optionalhook=True)
+def pytest_xdist_node_collection_finished(node: Any) -> None:
+    one_by_one(node.config, node.config.stash[TOLD].folder)
+
+
+@pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Under xdist: tell each worker where to report its progress."""
+    """Under xdist: tell each worker where to report its progress, and what the options mean that it does not see."""
     node.workerinput["ftcompare_folder"] = str(node.config.stash[TOLD].folder)
+    node.workerinput["ftcompare_full"] = node.config.stash[SETTINGS].full
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -25,6 +25,7 @@ OPTIONS = (
     "budget",
     "strict",
     "strict_times",
+    "full",
     "reference",
     "threads",
     "device",

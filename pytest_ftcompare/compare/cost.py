@@ -23,6 +23,9 @@ EVIDENCE = 4.5  # standard errors that a difference must be away from none, besi
 CONFIRMED = 2  # windows, and processes that took them, without which no time is called worse or better
 WEIGHT = 4.0  # windows that the prior noise of a metric counts as
 
+UNTIMED = "not timed: "  # begins the note of a case that would be timed, before the reason
+UNMOVED = "nothing changed that could move it"
+UNREAD = "its baseline has no undisturbed reading: --update-baselines on a quiet machine"
 NO_TIME = "every window was disturbed: its baseline holds no time"  # the note of such an update
 
 Outcome = Literal["held", "worse", "better", "open", "changed", "incomparable", "new", "noted"]
@@ -111,16 +114,41 @@ def another_machine(before: Sequence[Window], window: Window, unit: str, device:
     kinds = {"kernels", "dispatch", "memory", "interpreter"}
     kinds -= {"kernels", "dispatch"} if unit == "seconds" else set()
     kinds -= {"interpreter", "dispatch"} if device != "cpu" else set()
-    if not all(one.yardsticks.get(kind) for one in (*before, window) for kind in kinds):
+    return _apart(before, window.yardsticks, kinds, name)
+
+
+def _apart(before: Sequence[Window], speeds: Mapping[str, float], kinds: set[str], name: str) -> str:
+    """Why yardsticks of these kinds, in seconds, are not those of the windows before; "" where they are."""
+    if not all(one.get(kind) for one in (*(window.yardsticks for window in before), speeds) for kind in kinds):
         return "its baseline does not say how fast its machine was: --update-baselines"
-    ratios = {
-        kind: window.yardsticks[kind] / math.exp(fmean(math.log(one.yardsticks[kind]) for one in before)) for kind in kinds
-    }
+    ratios = {kind: speeds[kind] / math.exp(fmean(math.log(one.yardsticks[kind]) for one in before)) for kind in kinds}
     furthest = max(sorted(ratios), key=lambda kind: abs(math.log(ratios[kind])))
     if abs(math.log(ratios[furthest])) <= SPEED:
         return ""
     what = f"FTCOMPARE_MACHINE={name} names two machines that differ" if name else "another machine"
     return f"{what}: the yardstick {furthest} takes {ratios[furthest]:.2f} times as long"
+
+
+def _name(candidate: Result) -> str:
+    """What FTCOMPARE_MACHINE calls the machine of a result, "" where it is not set."""
+    return str(candidate.environment.get("machine", ""))
+
+
+def unjudged(baseline: Result, candidate: Result, *, strict: bool = False) -> str:
+    """Why no time of the case could be judged on a CPU, known before a window is taken; "" where it could."""
+    changes = differences(baseline.environment, candidate.environment)
+    if not (strict or software_changed(changes)):
+        return UNMOVED
+    if not _undisturbed(baseline.windows):
+        return UNREAD
+    unit, factor = _unit(changes, "cpu")
+    return "" if factor else unit
+
+
+def elsewhere(baseline: Result, candidate: Result, speeds: Mapping[str, float]) -> str:
+    """Why a machine with these speeds is not the baseline's; "" where it is. `speeds` are the seconds of
+    the yardsticks that are timed beside no piece of work."""
+    return _apart(_undisturbed(baseline.windows), speeds, set(speeds), _name(candidate))
 
 
 def _logs(windows: Sequence[Window], metric: str, position: int = 0) -> list[float]:
@@ -236,7 +264,7 @@ class _Windows:
         """Why the metric cannot be compared, "" where it can."""
         rule = METRICS[metric]
         if not _logs(self.before, metric):
-            return "its baseline has no undisturbed reading: --update-baselines on a quiet machine"
+            return UNREAD
         last = self.windows[-1]
         if obstacle := _obstacle(rule, self.before[-1], last, self.unit, self.factor):
             return obstacle
@@ -263,8 +291,7 @@ def timed(baseline: Result, candidate: Result, changes: Sequence[Difference], *,
     unit, factor = _unit(changes, device)
     here, elsewhere = list(windows), ""
     if before and factor:
-        name = str(candidate.environment.get("machine", ""))
-        reasons = [another_machine(before, one, unit, device, name) for one in windows]
+        reasons = [another_machine(before, one, unit, device, _name(candidate)) for one in windows]
         here = [one for one, reason in zip(windows, reasons, strict=True) if not reason]
         elsewhere = "" if here else reasons[-1]
     judged = strict or software_changed(changes)

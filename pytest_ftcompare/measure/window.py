@@ -20,7 +20,7 @@ from pytest_ftcompare.experiment.train import Training
 from pytest_ftcompare.experiment.trial import Trial
 from pytest_ftcompare.measure.meter import Clock, Piece, Timing, measure, speeds
 from pytest_ftcompare.measure.readings import read
-from pytest_ftcompare.measure.yardstick import BESIDE, KINDS, make_yardsticks
+from pytest_ftcompare.measure.yardstick import BESIDE, make_yardsticks
 from pytest_ftcompare.result import Window, rounded
 
 PROCESS = secrets.token_hex(4)  # windows of one process share what it did to their times
@@ -67,17 +67,27 @@ def make_work(prepared: Prepared) -> Work:
     return Work(pieces, batch, merged if prepared.method.mergeable else None)
 
 
+def _pieces(device: str) -> tuple[dict[str, Piece], dict[str, Piece]]:
+    """The yardsticks that are timed beside pieces of work, and the others."""
+    pieces = {kind: Piece(call) for kind, call in make_yardsticks(device).items()}
+    return {kind: pieces[kind] for kind in BESIDE}, {kind: pieces[kind] for kind in pieces if kind not in BESIDE}
+
+
+def measure_machine(device: str, clock: Clock) -> dict[str, float]:
+    """Seconds of the yardsticks that are timed beside no piece of work, as a window has them."""
+    return {kind: rounded(value) for kind, value in speeds(_pieces(device)[1], device, clock).items()}
+
+
 def take(work: Work, device: str, seconds: float, clock: Clock) -> tuple[Window, dict[str, Timing]]:
     """The window, about so many seconds long, and the rounds of each piece that its times are the
     medians of."""
     timings: dict[str, Timing] = {}
-    yardsticks = {kind: Piece(call) for kind, call in make_yardsticks(device).items()}
-    others = {kind: yardsticks[kind] for kind in KINDS if kind not in BESIDE}
+    yardsticks, others = _pieces(device)
     speed: list[dict[str, float]] = []
 
     def timed(watch: Callable[[], object]) -> None:
         merged = {"merged inference": work.merged(1)} if work.merged else {}
-        beside = {kind: yardsticks[kind] for kind in BESIDE}
+        beside = dict(yardsticks)
         # The device is looked at between rounds, where it costs nothing that is timed.
         beside[BESIDE[0]] = replace(beside[BESIDE[0]], ready=watch)
         speed.append(speeds(others, device, clock))

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from pytest_ftcompare.compare.cost import Reading
+from pytest_ftcompare.compare.cost import UNMOVED, UNTIMED, Reading
 from pytest_ftcompare.compare.verdict import Judgement
 from pytest_ftcompare.report.reasons import alike
 
 MOVED = ("worse", "changed", "better")
 UNSETTLED = "?: not settled by its windows, not judged"
 NOTED = "*: noted, not judged"
-UNMOVED = "nothing changed that could move it"  # why a cost that differs is only noted, where it says no other reason
 NAME = 20  # columns for a method; all columns together are 80
 COLUMNS = {"step": ("step", 9), "evaluation": ("evaluation", 11), "inference": ("inference", 10), "peak bytes": ("peak", 11)}
 
@@ -64,7 +64,11 @@ def _row(judgement: Judgement, name: str) -> str:
 
 
 def unjudged(judgements: Sequence[Judgement]) -> Iterator[str]:
-    """The costs of a session that were not judged, a line for each reason: not compared, not settled, only noted."""
+    """The costs of a session that were not judged, a line for each reason: not timed, not compared, not settled, only noted."""
+    untimed = [note for one in judgements for note in one.notes if note.startswith(UNTIMED)]
+    shared = alike(note.removeprefix(UNTIMED) for note in untimed)
+    for reason, count in sorted(Counter(shared[note.removeprefix(UNTIMED)] for note in untimed).items()):
+        yield f"{UNTIMED.capitalize()}{_cases(count)} ({reason})"
     unread = [(one, cost) for one in judgements for cost in one.costs if cost.outcome == "incomparable"]
     told = alike(cost.note for _, cost in unread)
     by_note: dict[str, list[tuple[Judgement, Reading]]] = {}

@@ -1,0 +1,39 @@
+"""Which test runs when under workers: long cases first and short tests last, so that no worker idles at the end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pytest_ftcompare.case import Case
+from pytest_ftcompare.estimate import estimate
+from pytest_ftcompare.parametrize import case_of
+from pytest_ftcompare.profiles import Profile
+from pytest_ftcompare.told import total
+
+
+def ordered(items: list[pytest.Item], profile: Profile, device: str) -> list[pytest.Item]:
+    """The cases before the other tests: the shortest, so that a verdict is soon there to look at, then the longest and so on.
+
+    `device` is "cpu" or "cuda". A case that has no estimate counts as long.
+    """
+
+    def hours(item: pytest.Item) -> float:
+        case = case_of(item)
+        assert isinstance(case, Case)
+        found = estimate(case, profile, device)
+        return found.hours if found is not None else float("inf")
+
+    cases = sorted((item for item in items if case_of(item)), key=hours, reverse=True)
+    return [*cases[-1:], *cases[:-1], *(item for item in items if not case_of(item))]
+
+
+def one_by_one(config: pytest.Config, folder: Path) -> None:
+    """Let xdist hand out tests one by one where the session has cases, not in runs of dozens; no other way of distributing.
+
+    `folder` is the run's, in which a worker that has collected has told how many cases there are.
+    """
+    scheduler = getattr(config.pluginmanager.getplugin("dsession"), "sched", None)
+    if getattr(scheduler, "maxschedchunk", 0) is None and total(folder):  # not the user's number, nor another scheduler
+        vars(scheduler)["maxschedchunk"] = 1
