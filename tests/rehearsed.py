@@ -66,7 +66,7 @@ def rehearse(patch: pytest.MonkeyPatch, folder: Path) -> None:
         found = make_result([], id=case.id, suite=case.suite, identity=case.identity(), outcome=case.outcome)
         return replace(found, fingerprint=said(case, "fingerprint", "f"))
 
-    def inspect(prepared: Any) -> Any:
+    def inspected(prepared: Any, _: Path) -> Any:
         found = make_result([])
         return dict(found.signature), found.probe, said(prepared.case, "broken", [])
 
@@ -89,12 +89,14 @@ def rehearse(patch: pytest.MonkeyPatch, folder: Path) -> None:
         "experiment.model": {"ModelError": Never},
         "experiment.prepare": {"prepare": prepare},
         "experiment.train": {"TrainingError": Unfit},
-        "experiment.invariants": {"inspect": inspect},
+        "experiment.once": {
+            "inspected": inspected,
+            "counted": lambda prepared, _: {"peak bytes": said(prepared.case, "peak", 2**20)},
+        },
         "experiment.drawn": {"subsets": lambda *_: {}},
         "experiment.run": {"run_seed": run_seed},
         "measure.exhausted": {"Exhausted": Never, "told_when_exhausted": quietly, "free_memory": lambda: None},
         "measure.meter": {"ClockError": Never},
-        "measure.execution": {"execution": lambda prepared: {"peak bytes": said(prepared.case, "peak", 2**20)}},
     }
     for name, content in modules.items():
         patch.setitem(sys.modules, f"pytest_ftcompare.{name}", SimpleNamespace(**content))
@@ -103,6 +105,7 @@ def rehearse(patch: pytest.MonkeyPatch, folder: Path) -> None:
     patch.setattr(gate, "make_candidate", make_candidate)
     patch.setattr(gate, "refused", lambda _: [])
     patch.setattr(gate, "take_windows", take_windows)
+    patch.setattr(gate, "why_untimed", lambda *_, **__: "")
 
 
 class Rehearsal:

@@ -239,5 +239,5 @@ def lines(session: Session, settings: Settings, *, every: bool = False) -> Itera
         yield counts(session.judgements), {"bold": True}
     yield from claims.summary(session.claims, every=every)
     if not (every or session.update) and any(one.verdict == "same" for one in session.judgements):
-        yield "-v shows every case, and what each method costs.", PLAIN
+        yield "-v shows every case; --ftcompare-full times each method, too.", PLAIN
     yield from _remedy(session, settings, every)

@@ -9,11 +9,15 @@ from results import make_result
 from pytest_ftcompare.compare.cost import (
     KEPT,
     METRICS,
+    UNMOVED,
+    UNREAD,
     WINDOWS,
     alone,
+    elsewhere,
     next_window,
     side_by_side,
     timed,
+    unjudged,
 )
 from pytest_ftcompare.compare.environment import Difference
 from pytest_ftcompare.result import Window
@@ -132,6 +136,28 @@ def test_strict_times_judge_where_nothing_changed():
     (reading,) = timed(base, new, [], strict=True)
     assert (reading.outcome, reading.judged) == ("worse", True)
     assert next_window(base, make_result([0.8], windows=[window(1.5)]), update=False, strict=True) == "fresh"
+
+
+def test_a_time_that_could_not_be_judged_is_known_before_a_window_is_taken():
+    assert unjudged(*results(STILL, [], changed=False)) == UNMOVED
+    assert unjudged(*results(STILL, [], changed=False), strict=True) == ""
+    assert unjudged(*results(STILL, [])) == ""
+    assert unjudged(*results([], [])) == unjudged(*results([window(disturbed="x")], [])) == UNREAD
+
+
+@pytest.mark.parametrize(("name", "value"), [("cpu", "another"), ("threads", 64), ("instruction set", "AVX2")])
+def test_on_another_machine_no_time_could_be_judged_not_even_strictly(name, value):
+    base, new = results(STILL, [])
+    base.environment[name], new.environment[name] = "one", value
+    assert unjudged(base, new) == unjudged(base, new, strict=True) == f"{name} one -> {value}"
+
+
+@pytest.mark.parametrize("kind", ["memory", "interpreter"])
+@pytest.mark.parametrize(("times", "other"), [(1.1, False), (1.3, True), (0.7, True)])
+def test_the_yardsticks_beside_no_work_tell_another_machine_without_a_window(kind, times, other):
+    speeds = {one: SPEEDS[one] * (times if one == kind else 1.0) for one in ("memory", "interpreter")}
+    said = elsewhere(*results([*STILL, window(1.0, machine={kind: 9.0}, disturbed="x")], []), speeds)
+    assert said == (f"another machine: the yardstick {kind} takes {times:.2f} times as long" if other else "")
 
 
 def test_memory_is_judged_where_nothing_changed():

@@ -23,7 +23,7 @@ def judged(outcome="contradicted", **now):
 def test_where_nothing_changed_in_the_software_it_is_noted(now):
     judgement = judged(**now)
     assert judgement.verdict == "noted"
-    assert judgement.note == "nothing changed in the software that could move it"
+    assert judgement.note == "nothing changed that could move it"
 
 
 @pytest.mark.parametrize("now", [{"peft": "0.21.2"}, {"methods/lora.py": "b"}])

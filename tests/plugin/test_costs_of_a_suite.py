@@ -9,6 +9,8 @@ from weather import CORES
 
 from pytest_ftcompare.measure import scheduled
 
+FULL = "--ftcompare-full"
+
 
 @pytest.fixture
 def busy(monkeypatch):
@@ -46,7 +48,7 @@ def test_the_first_case_of_a_method_carries_its_time_and_every_case_its_counts(s
 def test_a_run_that_costs_the_same_says_so_in_a_table_where_it_is_asked_for(shell):
     shell.suite(methods=("full", "lora"))
     shell.update()
-    shell.run("-v", timed=True).stdout.fnmatch_lines(
+    shell.run("-v", FULL, timed=True).stdout.fnmatch_lines(
         [
             "quick: what a method costs",
             "cost                     step evaluation inference       peak        vs baseline",
@@ -58,7 +60,7 @@ def test_a_run_that_costs_the_same_says_so_in_a_table_where_it_is_asked_for(shel
 
 def test_a_run_that_costs_the_same_has_no_table_of_costs(shell):
     shell.update()
-    result = shell.run(timed=True)
+    result = shell.run(FULL, timed=True)
     assert result.ret == 0
     result.stdout.no_fnmatch_line("*what a method costs*")
 
@@ -67,12 +69,29 @@ def test_a_case_without_a_baseline_shows_what_it_costs(shell):
     shell.run(timed=True).stdout.fnmatch_lines(["quick: what a method costs", "full *ms *ms *ms *MiB *new"])
 
 
-def test_a_slower_step_where_nothing_changed_is_noted_and_does_not_fail(shell):
+def test_where_nothing_changed_no_time_is_taken_and_a_line_says_so(shell):
     shell.update()
     faster(shell)
     result = shell.run(timed=True)
     assert result.ret == 0
-    result.stdout.fnmatch_lines(["*1 case: 1 same.*"])
+    result.stdout.fnmatch_lines(["Not timed: 1 case (nothing changed that could move it)", "*1 case: 1 same.*"])
+
+
+@pytest.mark.parametrize("asked", [(FULL,), ("--benchmark-json=out.json",), ("--ftcompare-history=history.sqlite",)])
+def test_a_slower_step_where_nothing_changed_is_noted_where_times_are_asked_for_and_does_not_fail(shell, asked):
+    shell.update()
+    faster(shell)
+    result = shell.run(*asked, timed=True)
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["Noted, not judged: evaluation +*", "*1 case: 1 same.*"])
+
+
+def test_workers_know_that_times_are_asked_for(shell):
+    shell.update()
+    faster(shell)
+    result = shell.run("--benchmark-json=out.json", "-n1", timed=True)
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["Noted, not judged: evaluation +*"])
 
 
 def test_a_slower_step_is_worse_under_strict_times_and_named_with_its_seconds_and_its_unit(shell):
@@ -95,6 +114,9 @@ def test_another_thread_count_makes_time_incomparable_and_the_case_is_still_judg
     faster(shell)
     result = shell.run("--ftcompare-threads=2", timed=True)
     assert result.ret == 0
+    result.stdout.fnmatch_lines(["Not timed: 1 case (threads 1 -> 2)", "*1 case: 1 same.*"])
+    result = shell.run("--ftcompare-threads=2", FULL, timed=True)
+    assert result.ret == 0
     result.stdout.fnmatch_lines(["Not compared in 1 case: evaluation, inference, step (threads 1 -> 2)", "*1 case: 1 same.*"])
 
 
@@ -102,7 +124,7 @@ def test_a_worker_that_lost_its_core_is_not_called_slow(shell, busy):
     shell.update()
     faster(shell)
     busy()
-    result = shell.run(timed=True)
+    result = shell.run(FULL, timed=True)
     assert result.ret == 0
     result.stdout.fnmatch_lines(["Not compared in 1 case: *(other processes had this*", "*1 case: 1 same.*"])
 
