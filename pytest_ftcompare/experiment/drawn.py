@@ -26,6 +26,15 @@ def sizes(model: nn.Module, new: set[str]) -> Json:
     return found
 
 
+def _seed(number: int, device: torch.device) -> None:
+    """torch.manual_seed, which keeps a copy of the stack for each kind of GPU that is not there: on a CPU that takes as long
+    as the loss that is drawn."""
+    if device.type == "cpu":
+        torch.default_generator.manual_seed(number)
+    else:
+        torch.manual_seed(number)
+
+
 @torch.no_grad()
 def scatter(model: nn.Module, stage: Stage) -> list[float]:
     """Mean and SD of the stage's loss over `DRAWS` draws of dropout; leaves the model in training mode."""
@@ -33,7 +42,7 @@ def scatter(model: nn.Module, stage: Stage) -> list[float]:
     losses = []
     with torch.random.fork_rng():
         for seed in range(DRAWS):
-            torch.manual_seed(seed)
+            _seed(seed, stage.targets.device)
             losses.append(stage.loss(model, stage.rows, stage.targets).double())
     together = torch.stack(losses)
     return [rounded(together.mean().item(), DIGITS), rounded(together.std().item(), DIGITS)]

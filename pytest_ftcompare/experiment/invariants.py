@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from pytest_ftcompare.experiment.drawn import scatter
 from pytest_ftcompare.experiment.evaluate import class_logits
 from pytest_ftcompare.experiment.order import as_drawn
 from pytest_ftcompare.experiment.prepare import Prepared
@@ -178,7 +179,12 @@ def _merged(prepared: Prepared, probed: Probed) -> Iterator[str]:
 
 def check(prepared: Prepared) -> tuple[Probed, torch.optim.Optimizer | None, list[str]]:
     """The probe after its update, its optimiser, and the invariants that are broken."""
-    method, probed = prepared.method, build(prepared)
+    return _hold(prepared, build(prepared))
+
+
+def _hold(prepared: Prepared, probed: Probed) -> tuple[Probed, torch.optim.Optimizer | None, list[str]]:
+    """`check`, of a probe before its update."""
+    method = prepared.method
     before = state_of(probed.model)
     broken = [*_at_the_start(prepared, probed), *_evaluated(prepared, probed, before)]
     if method.trains and not trainable(probed.model):
@@ -198,7 +204,10 @@ def check(prepared: Prepared) -> tuple[Probed, torch.optim.Optimizer | None, lis
 
 def inspect(prepared: Prepared) -> tuple[Json, Json, list[str]]:
     """Signature, probe, and the invariants that are broken."""
-    probed, optimizer, broken = check(prepared)
+    probed = build(prepared)
+    if probed.stage is not None:
+        probed.record["dropout"] = scatter(probed.model, probed.stage)  # for a baseline: no invariant needs it
+    probed, optimizer, broken = _hold(prepared, probed)
     signature = {"structure": structure(prepared.method, probed.model, optimizer)}
     broken += as_read(prepared)
     if prepared.method.trains:

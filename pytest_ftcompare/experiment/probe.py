@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from pytest_ftcompare.experiment.ask import Rows
-from pytest_ftcompare.experiment.drawn import scatter, sizes
+from pytest_ftcompare.experiment.drawn import sizes
 from pytest_ftcompare.experiment.evaluate import class_logits
 from pytest_ftcompare.experiment.prepare import Prepared
 from pytest_ftcompare.experiment.train import backward, make_optimizer, trainable
@@ -74,8 +74,6 @@ def build(prepared: Prepared) -> Probed:
     record: Json = {"start": sizes(model, new)}
     fill(model, new)
     stage = trial.stage(prepared.method.recipe) if prepared.method.trains else None
-    if stage is not None:
-        record["dropout"] = scatter(model, stage)
     return Probed(model, stage, trial.rows, base, start, class_logits(model, prepared.ask, trial.rows), record)
 
 

@@ -6,7 +6,7 @@ from peft.tuners.lora import LoraLayer
 
 from pytest_ftcompare.case import Case
 from pytest_ftcompare.compare import signs
-from pytest_ftcompare.experiment import train
+from pytest_ftcompare.experiment import drawn, train
 from pytest_ftcompare.experiment.drawn import subsets
 from pytest_ftcompare.experiment.invariants import inspect
 from pytest_ftcompare.experiment.prepare import prepare
@@ -34,8 +34,9 @@ def levels(base, new):
 
 def test_another_stream_of_random_numbers_measures_alike(prepared, monkeypatch):
     base = result(prepared())
-    seed = torch.manual_seed
+    seed, draw = torch.manual_seed, drawn._seed
     monkeypatch.setattr(torch, "manual_seed", lambda number: seed(number + 7))
+    monkeypatch.setattr(drawn, "_seed", lambda number, device: draw(number + 7, device))
     assert levels(base, result(prepared())) == set()
 
 
