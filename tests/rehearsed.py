@@ -132,7 +132,7 @@ class Rehearsal:
 
     def run(self, *arguments: str) -> pytest.RunResult:
         own = ("-p", "pytest_ftcompare.plugin", *arguments)
-        if any(one.startswith("-n") for one in arguments):
+        if any(one.startswith("-n") and one != "-n0" for one in arguments):  # only workers need processes
             return self.pytester.runpytest_subprocess(*own)
         return self.pytester.runpytest_inprocess(*own)
 

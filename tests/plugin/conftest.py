@@ -7,7 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from pytest_ftcompare.compare import cost
+
 QUICK = 'options={"epochs": 2}'
+FEW_ROWS = """
+[tool.ftcompare.profiles.pocket]
+test_rows = 40  # of each test split, of 200 or 400 rows: few tests of a session ask how well a model does
+"""
 PLUGIN = ("-p", "pytest_ftcompare.plugin", "-p", "no:cacheprovider", "--ftcompare-window=0")
 
 
@@ -19,7 +25,12 @@ class Shell:
     def __init__(self, pytester: pytest.Pytester) -> None:
         self.pytester = pytester
         self.baselines = pytester.path / "baselines"
+        pytester.makepyprojecttoml(FEW_ROWS)
         self.suite(methods=("full",))
+
+    def every_row(self) -> None:
+        """Test on all rows of the embedded data, for a test of how well a model does."""
+        (self.pytester.path / "pyproject.toml").unlink()
 
     def suite(self, methods=("full",), tasks=("pocket_sst",), shots=(2,), extra=f"{QUICK}, outcome=False") -> None:
         self.pytester.makepyfile(
@@ -56,6 +67,12 @@ class Shell:
             text, count = re.subn(pattern, replacement, file.read_text())
             assert count, f"{pattern} does not occur in {file}"
             file.write_text(text)
+
+
+@pytest.fixture(autouse=True)
+def one_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An update takes one window of each timed case, not three: by the clock of tests they are alike."""
+    monkeypatch.setattr(cost, "KEPT", 1)
 
 
 @pytest.fixture

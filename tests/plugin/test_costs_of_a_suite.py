@@ -7,6 +7,7 @@ import pytest
 import torch
 from weather import CORES
 
+from pytest_ftcompare.compare import cost
 from pytest_ftcompare.measure import scheduled
 
 FULL = "--ftcompare-full"
@@ -34,7 +35,8 @@ def faster(shell, times=10):
         file.write_text(text)
 
 
-def test_the_first_case_of_a_method_carries_its_time_and_every_case_its_counts(shell):
+def test_the_first_case_of_a_method_carries_its_time_and_every_case_its_counts(shell, monkeypatch):
+    monkeypatch.setattr(cost, "KEPT", 3)
     shell.suite(methods=("full", "icl"), shots=(2, 3))
     shell.update()
     found = results(shell)
@@ -134,7 +136,7 @@ def test_an_update_on_a_busy_machine_says_that_its_baselines_hold_no_time(shell,
     shell.update().stdout.fnmatch_lines(
         ["1 baselines hold no time, as every window was disturbed: update*", "*on a quiet machine."]
     )
-    assert len(results(shell)["full2"]["windows"]) == 6
+    assert len(results(shell)["full2"]["windows"]) == 2 * cost.KEPT
 
 
 def test_more_work_in_a_step_is_found_by_counting_on_the_busiest_machine(shell, monkeypatch):

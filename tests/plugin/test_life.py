@@ -4,40 +4,64 @@ import json
 from dataclasses import replace
 
 import pytest
+from rehearsed import Rehearsal
 
-WORKERS = [(), ("-n0",), ("-n2",)]
 
-
-@pytest.mark.parametrize("workers", WORKERS, ids=["without xdist", "n0", "n2"])
-def test_missing_then_written_then_the_same_then_changed_then_updated(shell, workers):
+def test_missing_then_written_then_the_same_then_changed_then_updated(shell):
     shell.suite(methods=("full", "icl"))
-    result = shell.run(*workers)
+    result = shell.run()
     assert result.ret == 1
     result.stdout.fnmatch_lines(
         ["*Make its baseline:*", "*pytest --ftcompare-window=0.0 --update-baselines*", "*2 cases: 2 new.*"]
     )
     assert shell.files() == []
 
-    shell.update(*workers).stdout.fnmatch_lines(["*2 baselines written to*"])
+    shell.update().stdout.fnmatch_lines(["*2 baselines written to*"])
     assert [one.name for one in shell.files()] == [
         "full-pocket_sst-opt-0.4m-n2-epochs=2.json",
         "icl-pocket_sst-opt-0.4m-n2-epochs=2.json",
     ]
     assert shell.files()[0].parts[-3:-1] == ("cpu", "quick")
 
-    result = shell.run(*workers)
+    result = shell.run()
     assert result.ret == 0
     result.stdout.fnmatch_lines(["*quick  *2  *2  2 same", "*Nothing changed in the environment*", "*2 cases: 2 same.*"])
 
     shell.edit(r'"checkpoint bytes": \d+', '"checkpoint bytes": 7')
-    result = shell.run(*workers)
+    result = shell.run()
     assert result.ret == 1
     result.stdout.fnmatch_lines(
         ["*First sign: checkpoint bytes 7 -> *", "*If it is meant*", "*pytest --ftcompare-window=0.0 --update-baselines*"]
     )
 
-    shell.update(*workers)
-    assert shell.run(*workers).ret == 0
+    shell.update()
+    assert shell.run().ret == 0
+
+
+@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+def test_it_is_the_same_life_under_workers(pytester, workers):
+    """Of cases that train nothing; the next test has workers that train."""
+    run = Rehearsal(pytester)
+    run.suite(methods=("full", "icl"))
+    result = run.run(workers)
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["*Make its baseline:*", "*pytest --update-baselines*", "*2 cases: 2 new.*"])
+    assert not run.baselines.exists()
+
+    run.update(workers).stdout.fnmatch_lines(["*2 baselines written to*"])
+    assert run.names() == ["full", "icl"]
+
+    result = run.run(workers)
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["*quick  *2  *2  2 same", "*Nothing changed in the environment*", "*2 cases: 2 same.*"])
+
+    run.says(full={"peak": 2**21})
+    result = run.run(workers)
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["*peak bytes 1.00 MiB -> 2.00 MiB*", "*pytest --update-baselines*"])
+
+    run.update(workers)
+    assert run.run(workers).ret == 0
 
 
 def test_an_update_writes_the_same_bytes_with_and_without_workers(shell):
@@ -72,6 +96,7 @@ def test_an_update_with_collect_only_writes_nothing(shell):
 
 @pytest.mark.parametrize("workers", [(), ("-n1",)], ids=["without xdist", "n1"])
 def test_an_update_with_x_keeps_what_was_accepted_before_the_stop(shell, workers):
+    shell.every_row()
     shell.suite(methods=("full", "icl", "lora"), extra="")  # prompting is at the ceiling on this task
     result = shell.run("--update-baselines", "--ftcompare-seeds=3", "-x", *workers)
     assert result.ret == (pytest.ExitCode.INTERRUPTED if workers else pytest.ExitCode.TESTS_FAILED)
@@ -97,6 +122,7 @@ def test_junit_carries_the_verdict(shell):
 def test_a_worse_outcome_fails_with_what_moved(shell, monkeypatch):
     from pytest_ftcompare.methods import full
 
+    shell.every_row()
     shell.suite(tasks=("pocket_mnli",), shots=(64,), extra="options={'epochs': 8}")
     recipe = full.Full.recipes["pocket"]
     monkeypatch.setitem(full.Full.recipes, "pocket", replace(recipe, lr=5e-4))
