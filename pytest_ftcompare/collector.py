@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +23,8 @@ class Collector:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None]:
+        suite = Path(report.nodeid.partition("::")[0]).stem.removeprefix("test_")
+        self.session.spent[suite] += report.duration
         text = getattr(report, cases.REPORT, None)
         live = self.config.stash.get(LIVE, None)
         if text is not None and report.when == "call":

@@ -74,6 +74,7 @@ def make_document(cases: int = 3, *, seed: int = 0, **changes: Any) -> Json:
         "environment": ENVIRONMENT,
         "changes": [CHANGE | {"cases": cases}],
         "cases": made,
+        "spent": {"suites": {"few_shot": 400.5, "invariants": 90.0}, "methods": {"lora": 210.2, "full": 190.3}},
         "claims": make_claims([f"{one['suite']}/{one['id']}" for one in made], seed),
         "history": None,
     }

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pytest_ftcompare.history.tables import APPLICATION, SCHEMA, TABLES
+from pytest_ftcompare.history.tables import APPLICATION, SCHEMA, SPENT, TABLES
 
 PATIENCE = 60.0  # seconds that a writer waits for others; a run is written in a fraction of one
 
@@ -37,6 +37,7 @@ def writing(path: Path, patience: float = PATIENCE) -> Iterator[sqlite3.Connecti
                     connection.execute(statement)
                 connection.execute(f"PRAGMA application_id = {APPLICATION}")
                 connection.execute(f"PRAGMA user_version = {SCHEMA}")
+            connection.execute(SPENT)
             yield connection
         except BaseException:
             connection.rollback()

@@ -38,6 +38,9 @@ def add_document(connection: sqlite3.Connection, document: Json) -> bool:
         add_result(connection, run, case)
     for claim in document["claims"]:
         _add_outcome(connection, run, claim)
+    for kind, spent in document.get("spent", {}).items():
+        for name, seconds in spent.items():
+            _insert(connection, "spent", {"run_id": run, "kind": kind, "name": name, "seconds": seconds})
     return True
 
 

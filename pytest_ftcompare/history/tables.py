@@ -43,3 +43,10 @@ CREATE VIEW history AS
         JOIN runs ON runs.id = points.run_id
         JOIN results ON results.case_id = points.case_id AND results.run_id = points.run_id;
 """
+# Of the same schema, but younger than some histories: made where it is not there.
+SPENT = """
+CREATE TABLE IF NOT EXISTS spent (
+    run_id INTEGER NOT NULL REFERENCES runs, kind TEXT NOT NULL, name TEXT NOT NULL, seconds REAL NOT NULL,
+    PRIMARY KEY (run_id, kind, name)
+) WITHOUT ROWID
+"""

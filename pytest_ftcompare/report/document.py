@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -61,6 +61,7 @@ def make(session: Session, run: Header, results: Mapping[tuple[str, str], Result
             "changes": _changes(session.judgements),
             "cases": sorted(cases, key=lambda one: (WORST_FIRST.index(one["verdict"]), one["suite"], one["id"])),
             "claims": sorted(claims, key=lambda one: (not one["failed"], one["suite"], one["name"])),
+            "spent": _spent(session),
             "history": None,
         }
     )
@@ -110,6 +111,18 @@ def _claim(judgement: claim.Judgement, session: Session, run: Header) -> Json:
         "note": judgement.note,
         "seconds": round(ended.seconds, 2),
         "nodeid": ended.nodeid,
+    }
+
+
+def _spent(session: Session) -> Json:
+    """Seconds of the tests of each suite and of the cases of each method, summed over workers, the most first."""
+    methods: defaultdict[str, float] = defaultdict(float)
+    for one in session.ended.values():
+        if one.identity:
+            methods[one.identity["method"]] += one.seconds
+    return {
+        kind: {name: round(seconds, 1) for name, seconds in sorted(by.items(), key=lambda one: -one[1])}
+        for kind, by in {"suites": session.spent, "methods": methods}.items()
     }
 
 

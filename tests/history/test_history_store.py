@@ -48,6 +48,25 @@ def test_a_run_is_kept_with_its_cases_metrics_and_claims(tmp_path):
     assert len(told) == len(document["claims"])
 
 
+def test_a_run_is_kept_with_what_its_suites_and_methods_took(tmp_path):
+    path, document = tmp_path / "h.db", make_document(3)
+    append(path, document)
+    found = rows(path, "SELECT kind, name, seconds FROM spent")
+    assert sorted(found) == sorted((kind, *one) for kind, spent in document["spent"].items() for one in spent.items())
+
+
+def test_a_history_and_a_document_from_before_that_was_told_still_do(tmp_path):
+    path, old = tmp_path / "h.db", make_document(3)
+    del old["spent"]
+    append(path, old)
+    connection = sqlite3.connect(path)
+    connection.execute("DROP TABLE spent")
+    connection.close()
+    append(path, make_document(3, seed=1))
+    assert rows(path, "SELECT count(*) FROM runs") == [(2,)]
+    assert rows(path, "SELECT count(DISTINCT run_id) FROM spent") == [(1,)]
+
+
 def test_a_run_that_is_appended_twice_is_one_run(tmp_path):
     path, document = tmp_path / "h.db", make_document(3)
     append(path, document)

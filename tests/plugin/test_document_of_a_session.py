@@ -38,6 +38,16 @@ def test_a_sessions_document_is_as_its_schema_says(report):
     assert case["baseline"]["samples"] == accepted["cases"][0]["samples"]
     assert [one["metric"] for one in case["comparisons"]] == ["accuracy", "accuracy_ood"]
     assert annotations(held) == []
+    spent = held["spent"]
+    assert set(spent["suites"]) == {"quick"} and set(spent["methods"]) == {"full"}
+    assert spent["suites"]["quick"] >= spent["methods"]["full"] > 0
+
+
+def test_a_suite_without_cases_has_its_seconds_too(shell, report):
+    shell.pytester.makepyfile(test_other="def test_other(): pass")
+    shell.suite(methods=("full",), extra="options={'epochs': 1}, outcome=False")
+    made, _ = report("--update-baselines", "--ftcompare-seeds=1")
+    assert list(made["spent"]["suites"]) == ["quick", "other"]  # the most first
 
 
 def test_a_case_that_cannot_run_is_as_the_schema_says(shell, report):
