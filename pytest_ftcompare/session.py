@@ -65,9 +65,7 @@ class Session:
     judgements: list[Judgement] = field(default_factory=list)
     summaries: list[Summary] = field(default_factory=list)
     ended: dict[tuple[str, str], Ended] = field(default_factory=dict)  # by suite and case or claim
-    spent: defaultdict[str, float] = field(
-        default_factory=lambda: defaultdict(float)
-    )  # seconds of all tests of a file, by suite
+    spent: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))  # seconds of a suite's tests
     updated: set[tuple[str, str]] = field(default_factory=set)  # suite and case of those that were to be written
     accepted: dict[str, list[Result]] = field(default_factory=dict)  # device -> results
     written: list[tuple[Result | None, Result]] = field(default_factory=list)  # the baseline before, and this run's result
