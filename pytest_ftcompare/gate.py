@@ -5,10 +5,12 @@ This is where the torch side and the comparison meet; it knows neither pytest no
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftcompare.accepted import make_terms, read_baseline
@@ -101,7 +103,19 @@ def run_case(case: Case, settings: Settings, bench: Bench, judged: int = 1) -> H
 
         device = device_name(setting.device)
         accepted = read_baseline(case, settings, device)
-        return _hold(prepare(case, setting), accepted, settings, ready, device, judged)
+        prepared = prepare(case, setting)
+        _spare_libraries()
+        return _hold(prepared, accepted, settings, ready, device, judged)
+
+
+@cache
+def _spare_libraries() -> None:
+    """Once in a process, before any model is there: look for no garbage among what libraries made when they were imported.
+
+    Counts and windows begin with a collection, which took half a second with all that.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def _other(accepted: Result, candidate: Result, prepared: Prepared) -> str:

@@ -9,6 +9,7 @@ import sys
 
 import pytest
 from _pytest._io import TerminalWriter
+from rehearsed import Rehearsal
 from results import make_result
 
 from pytest_ftcompare import live
@@ -44,8 +45,22 @@ def on_a_terminal(*arguments, columns=80, **environ):
     return written.decode()
 
 
+@pytest.fixture
+def rehearsal(pytester):
+    """A suite of one case that trains nothing."""
+    run = Rehearsal(pytester)
+    run.suite(methods=("full",), options={"epochs": 2}, outcome=False)
+    return run
+
+
+def test_a_case_that_trains_has_a_line(shell):
+    text = on_a_terminal()
+    assert re.search(r"full-pocket_sst-opt-0.4m-n2-e\S*\s+\S*(loading|inspecting)", text)
+    assert re.search(rf"new .*{CASE}  \(1 seed, \d", text)
+
+
 @pytest.mark.parametrize("workers", [(), ("-n1",)], ids=["without xdist", "n1"])
-def test_a_line_for_each_process_and_one_for_the_suites(shell, workers):
+def test_a_line_for_each_process_and_one_for_the_suites(rehearsal, workers):
     text = on_a_terminal(*workers)
     assert re.search(r"full-pocket_sst-opt-0.4m-n2-e\S*\s+\S*(loading|inspecting)", text)
     assert "0 of 1 done" in text
@@ -53,12 +68,12 @@ def test_a_line_for_each_process_and_one_for_the_suites(shell, workers):
 
 
 @pytest.mark.parametrize("option", ["-q", "-v", "-s"])
-def test_no_lines_where_pytest_was_asked_for_something_else(shell, option):
+def test_no_lines_where_pytest_was_asked_for_something_else(rehearsal, option):
     assert "of 1 done" not in on_a_terminal(option)
 
 
 @pytest.mark.parametrize("columns", [0, 40, 300])
-def test_no_line_is_wider_than_the_terminal(shell, columns):
+def test_no_line_is_wider_than_the_terminal(rehearsal, columns):
     text = on_a_terminal(columns=columns)
     frames = re.findall(r"\x1b\[2m  full[^\n]*", text)
     assert frames
@@ -66,7 +81,7 @@ def test_no_line_is_wider_than_the_terminal(shell, columns):
     assert ("full-pocket_s…" in text) is (columns == 40)
 
 
-def test_a_terminal_without_the_characters_gets_no_lines_and_ends_no_session(shell):
+def test_a_terminal_without_the_characters_gets_no_lines_and_ends_no_session(rehearsal):
     text = on_a_terminal(PYTHONIOENCODING="ascii")
     assert "1 case: 1 new." in text
     assert "Error" not in text

@@ -3,7 +3,9 @@
 import sqlite3
 
 import pytest
+from rehearsed import Rehearsal
 
+PLUGIN = ("-p", "pytest_ftcompare.plugin")
 KILLED = """
 import os, signal
 from pathlib import Path
@@ -25,16 +27,29 @@ def pytest_runtest_logfinish(nodeid):
 """
 
 
+@pytest.fixture
+def run(pytester):
+    """A suite of two cases that train nothing."""
+    run = Rehearsal(pytester)
+    run.suite(methods=("full", "icl"))
+    return run
+
+
+def more(pytester, text):
+    """Add to what the folder's conftest.py does."""
+    file = pytester.path / "conftest.py"
+    file.write_text(file.read_text() + text)
+
+
 def trained(pytester):
     return sorted((pytester.path / "trained.txt").read_text().split())
 
 
 @pytest.mark.parametrize("workers", [(), ("-n2", "--ftcompare-threads=0")], ids=["without xdist", "n2 that share the cores"])
-def test_a_killed_run_goes_on_from_there(pytester, shell, monkeypatch, workers):
-    shell.suite(methods=("full", "icl"))
-    shell.update()
-    pytester.makeconftest(KILLED)
-    plugin = ("-p", "pytest_ftcompare.plugin", "--benchmark-disable", *workers)
+def test_a_killed_run_goes_on_from_there(pytester, run, monkeypatch, workers):
+    run.update("-p", "no:cacheprovider")
+    more(pytester, KILLED)
+    plugin = (*PLUGIN, *workers)
     monkeypatch.setenv("KILL", "1")
     assert pytester.runpytest_subprocess(*plugin).ret == -9
     monkeypatch.delenv("KILL")
@@ -50,9 +65,8 @@ def test_a_killed_run_goes_on_from_there(pytester, shell, monkeypatch, workers):
     assert trained(pytester).count("full") == 2
 
 
-def test_an_interrupted_run_is_in_the_history_once_when_it_is_resumed(pytester, shell):
-    shell.suite(methods=("full", "icl"))
-    plugin = ("-p", "pytest_ftcompare.plugin", "--benchmark-disable", "--ftcompare-history=history.db")
+def test_an_interrupted_run_is_in_the_history_once_when_it_is_resumed(pytester, run):
+    plugin = (*PLUGIN, "--ftcompare-history=history.db")
     result = pytester.runpytest_subprocess(*plugin, "-x")  # the first is new, and fails
     result.stdout.fnmatch_lines(["history *: nothing added, as --ftcompare-resume goes on with this run."])
     pytester.runpytest_subprocess(*plugin, "--ftcompare-resume").stdout.fnmatch_lines(["history *: this run added."])
@@ -61,10 +75,9 @@ def test_an_interrupted_run_is_in_the_history_once_when_it_is_resumed(pytester, 
         assert database.execute("SELECT count(*) FROM results").fetchone() == (2,)
 
 
-def test_an_interrupted_run_says_how_to_go_on(pytester, shell):
-    shell.suite(methods=("full", "icl"))
-    pytester.makeconftest("def pytest_runtest_logfinish(nodeid): raise KeyboardInterrupt")
-    result = pytester.runpytest_subprocess("-p", "pytest_ftcompare.plugin", "--benchmark-disable")
+def test_an_interrupted_run_says_how_to_go_on(pytester, run):
+    more(pytester, "def pytest_runtest_logfinish(nodeid): raise KeyboardInterrupt")
+    result = pytester.runpytest_subprocess(*PLUGIN)
     result.stdout.fnmatch_lines(["1 case finished: --ftcompare-resume goes on from there."])
 
 
