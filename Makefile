@@ -26,7 +26,7 @@ update: $(READY)  ## accept what the suites give now as their baselines; review 
 	$(BIN)/python -m pytest suites/ -n $(WORKERS) --update-baselines
 
 test: $(READY)  ## run the project's own tests
-	$(BIN)/python -m pytest tests/ -n 2
+	$(BIN)/python -m pytest tests/ -n 2 --maxschedchunk 4
 
 lint: $(READY)  ## ruff and mypy
 	$(BIN)/ruff check .

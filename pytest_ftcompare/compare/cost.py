@@ -139,10 +139,10 @@ def unjudged(baseline: Result, candidate: Result, *, strict: bool = False) -> st
     changes = differences(baseline.environment, candidate.environment)
     if not (strict or software_changed(changes)):
         return UNMOVED
-    if not _undisturbed(baseline.windows):
-        return UNREAD
     unit, factor = _unit(changes, "cpu")
-    return "" if factor else unit
+    if not factor:
+        return unit
+    return "" if _undisturbed(baseline.windows) else UNREAD
 
 
 def elsewhere(baseline: Result, candidate: Result, speeds: Mapping[str, float]) -> str:

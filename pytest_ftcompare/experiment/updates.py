@@ -3,7 +3,8 @@
 A few updates on parts of the probe's batch, dropout off, are held to the formulas of Loshchilov and Hutter (arXiv:1711.05101,
 algorithm 2) after clipping by the global norm, with the linear schedule that every recipe has. The limit is half of the whole
 batch's norm and the decay is on, so that both act, whatever the recipe says. One update, as the probe has it, cannot see a
-state that is lost, a gradient that is kept, a schedule that stands still.
+state that is lost, a gradient that is kept, a schedule that stands still. But for the norm, AdamW treats each number by itself:
+of a large tensor, numbers spread all over it are looked at.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ STEPS = 12
 WARMUP = 1  # updates; the first has a rate of zero
 PARTS = 3  # of the batch, in turn: with one gradient again and again, no average would tell
 DECAY = 1.0
+SAMPLE = 4096  # numbers of a tensor, at least, if it has as many
 BETAS, EPSILON = (0.9, 0.999), 1e-8  # torch's defaults, which every recipe uses
 TOLERANCE = 0.02  # of a parameter's largest step, the learning rate
 FLOOR = 1e-6  # of the limit: a gradient below it is rounding, which Adam turns into whole steps
@@ -34,21 +36,24 @@ def _rate(number: int) -> float:
     return number / WARMUP if number < WARMUP else (STEPS - number) / (STEPS - WARMUP)
 
 
-def _gradients(model: nn.Module, stage: Stage, chosen: list[int]) -> dict[str, torch.Tensor]:
-    """The gradient of some rows, in double precision; what the loop left in place stays there."""
+def _sample(tensor: torch.Tensor) -> torch.Tensor:
+    """Numbers from all over a tensor, in double precision: every so many, an odd count, so that no column is left out."""
+    step = tensor.numel() // SAMPLE
+    return tensor.detach().reshape(-1)[:: max(1, (step - 1) | 1)].double()
+
+
+def _gradients(model: nn.Module, stage: Stage, chosen: list[int]) -> tuple[float, dict[str, torch.Tensor]]:
+    """The norm of some rows' gradient, and a sample of its numbers; what the loop left in place stays there."""
     parameters = trainable(model)
     left = {name: one.grad for name, one in parameters.items()}
     for one in parameters.values():
         one.grad = None
     backward(model, stage, chosen, stage.recipe.accumulate)
-    found = {name: one.grad.double() for name, one in parameters.items() if one.grad is not None}
+    found = {name: one.grad for name, one in parameters.items() if one.grad is not None}
+    norm = math.sqrt(sum(one.norm(dtype=torch.float64).item() ** 2 for one in found.values()))
     for name, one in parameters.items():
         one.grad = left[name]
-    return found
-
-
-def _norm(gradients: dict[str, torch.Tensor]) -> float:
-    return math.sqrt(sum(one.square().sum().item() for one in gradients.values()))
+    return norm, {name: _sample(one) for name, one in found.items()}
 
 
 class Reference:
@@ -58,9 +63,14 @@ class Reference:
         self.lr, self.clip = lr, clip
         self.moments: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
 
-    def step(self, number: int, before: dict[str, torch.Tensor], gradients: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """The parameters after update `number`, from 0; not a number where the gradients so far are rounding."""
-        scale = min(1.0, self.clip / (_norm(gradients) + 1e-6))
+    def step(
+        self, number: int, before: dict[str, torch.Tensor], norm: float, gradients: dict[str, torch.Tensor]
+    ) -> dict[str, torch.Tensor]:
+        """The parameters after update `number`, from 0; not a number where the gradients so far are rounding.
+
+        `norm` is the whole gradient's.
+        """
+        scale = min(1.0, self.clip / (norm + 1e-6))
         lr, found = self.lr * _rate(number), {}
         for name, gradient in gradients.items():
             clipped = gradient * scale
@@ -80,22 +90,22 @@ def as_defined(prepared: Prepared, model: nn.Module, stage: Stage) -> Iterator[s
         return
     without_dropout(model)
     model.zero_grad()  # of what was done to the model before
-    clip = _norm(_gradients(model, stage, every_row(stage))) / 2
+    clip = _gradients(model, stage, every_row(stage))[0] / 2
     stage = replace(stage, recipe=replace(stage.recipe, clip=clip, weight_decay=DECAY, warmup=WARMUP / STEPS))
     training = Training(model, prepared.method, stage, STEPS, seed=0)
     without_dropout(model)
     reference = Reference(stage.recipe.lr, clip)
     for number in range(STEPS):
         chosen = every_row(stage)[number % PARTS :: PARTS]
-        gradients = _gradients(model, stage, chosen)
-        before = {name: one.detach().double().clone() for name, one in trainable(model).items()}
+        norm, gradients = _gradients(model, stage, chosen)
+        before = {name: _sample(one) for name, one in trainable(model).items()}
         training.update(chosen)
-        expected = reference.step(number, before, gradients)
+        expected = reference.step(number, before, norm, gradients)
         for name, one in trainable(model).items():
             if name not in expected:
                 continue
             rounding = 4 * torch.finfo(one.dtype).eps * before[name].abs()
-            right, after = expected[name], one.detach().double()
+            right, after = expected[name], _sample(one)
             if not ((after - right).abs() <= TOLERANCE * stage.recipe.lr + rounding)[~right.isnan()].all():
                 step, right = ((x - before[name]).nan_to_num().norm().item() for x in (after, right))
                 yield (

@@ -12,7 +12,7 @@ from pytest_ftcompare.experiment import train
 from pytest_ftcompare.experiment.invariants import inspect
 from pytest_ftcompare.experiment.prepare import prepare
 from pytest_ftcompare.experiment.setting import Setting
-from pytest_ftcompare.experiment.updates import DECAY, STEPS, WARMUP, Reference
+from pytest_ftcompare.experiment.updates import DECAY, SAMPLE, STEPS, WARMUP, Reference, _sample
 
 
 @pytest.fixture
@@ -52,8 +52,18 @@ def test_the_reference_is_torchs_adamw():
         torch.nn.utils.clip_grad_norm_([weight], 1.0)
         optimizer.step()
         schedule.step()
-        expected = reference.step(number, expected, {"w": gradient})
+        expected = reference.step(number, expected, gradient.norm().item(), {"w": gradient})
         assert torch.allclose(weight.detach(), expected["w"], rtol=0, atol=1e-8)
+
+
+@pytest.mark.parametrize("shape", [(3,), (64, 64), (2048, 160), (30522, 384), (5, 4096), (1, 10**6)])
+def test_of_a_large_tensor_numbers_of_every_column_are_looked_at(shape):
+    tensor = torch.arange(math.prod(shape), dtype=torch.float32).reshape(shape)
+    found = _sample(tensor)
+    assert min(SAMPLE, tensor.numel()) <= len(found) <= max(SAMPLE, 4 * SAMPLE)
+    columns = {int(one) % shape[1] for one in found.long().tolist()} if len(shape) > 1 else set()
+    assert len(columns) >= min(shape[-1] if len(shape) > 1 else 0, len(found))
+    assert found[-1] >= 0.999 * (tensor.numel() - 1) - 2
 
 
 def test_a_state_that_is_lost(first_wrong, monkeypatch):

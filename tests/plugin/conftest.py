@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pytest_ftcompare.compare import cost
+from pytest_ftcompare.measure import meter
 
 QUICK = 'options={"epochs": 2}'
 FEW_ROWS = """
@@ -71,8 +72,10 @@ class Shell:
 
 @pytest.fixture(autouse=True)
 def one_window(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An update takes one window of each timed case, not three: by the clock of tests they are alike."""
+    """An update takes one window of each timed case, not three, and of a round: by the clock of tests they are alike."""
     monkeypatch.setattr(cost, "KEPT", 1)
+    monkeypatch.setattr(meter, "WARM_UP", 1)
+    monkeypatch.setattr(meter, "ROUNDS", 1)
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ import transformers.models.bert.modeling_bert
 import transformers.models.llama.modeling_llama  # noqa: F401  pytester forgets what its runs import, transformers looks it up
 
 from pytest_ftcompare.compare import cost
+from pytest_ftcompare.measure import meter
 from pytest_ftcompare.profiles import PROFILES
 
 HUB = os.environ.get("FTCOMPARE_HUB", "")
@@ -39,10 +40,11 @@ TEST_ROWS = {"mnli": 24, "blimp": 16, "alpaca_zh": 12, "alpaca_en": 12}  # what 
 
 @pytest.fixture(autouse=True)
 def few_rows(monkeypatch, request):
-    """The local profile with test splits that two cores read in seconds, and one window for a baseline."""
+    """The local profile with test splits that two cores read in seconds, and one window of a round for a baseline."""
     task = request.node.callspec.params.get("task", "")
     monkeypatch.setitem(PROFILES, "local", replace(PROFILES["local"], test_rows=TEST_ROWS.get(task, 32), threads=1))
-    monkeypatch.setattr(cost, "KEPT", 1)  # windows of a baseline, of which each is minutes here
+    for place, name in ((cost, "KEPT"), (meter, "WARM_UP"), (meter, "ROUNDS")):  # by the clock of tests, all are alike
+        monkeypatch.setattr(place, name, 1)
 
 
 def present(model):
