@@ -38,7 +38,7 @@ def run(pytester):
 def more(pytester, text):
     """Add to what the folder's conftest.py does."""
     file = pytester.path / "conftest.py"
-    file.write_text(file.read_text() + text)
+    file.write_text(f"{file.read_text()}\n{text}")
 
 
 def trained(pytester):
