@@ -8,7 +8,7 @@ import torch
 from weather import CORES
 
 from pytest_ftcompare.compare import cost
-from pytest_ftcompare.measure import scheduled
+from pytest_ftcompare.measure import scheduled, window
 
 FULL = "--ftcompare-full"
 
@@ -86,6 +86,27 @@ def test_a_slower_step_where_nothing_changed_is_noted_where_times_are_asked_for_
     result = shell.run(*asked, timed=True)
     assert result.ret == 0
     result.stdout.fnmatch_lines(["Noted, not judged: evaluation +*", "*1 case: 1 same.*"])
+
+
+def test_a_slower_step_under_another_library_is_timed_and_worse(shell):
+    shell.update()
+    shell.edit(r'"peft": "[^"]+"', '"peft": "0.1.0"')
+    assert shell.run(timed=True).ret == 0
+    faster(shell)
+    result = shell.run(timed=True)
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["*: worse, its cost got worse.*", "*step * ms -> * ms: +*% in yardsticks*"])
+
+
+def test_a_machine_of_another_speed_is_not_timed_and_a_line_says_why(shell, monkeypatch):
+    shell.update()
+    shell.edit(r'"peft": "[^"]+"', '"peft": "0.1.0"')
+    faster(shell)
+    measure = window.measure_machine
+    monkeypatch.setattr(window, "measure_machine", lambda *of: {kind: 2 * one for kind, one in measure(*of).items()})
+    result = shell.run(timed=True)
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["Not timed: 1 case (another machine: the yardstick * takes 2.00 times*"])
 
 
 def test_workers_know_that_times_are_asked_for(shell):
