@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from pytest_ftcompare.measure.meter import Clock, Timing
     from pytest_ftcompare.options import Settings
 
-SPEEDS = 3  # most measurements of how fast the machine is, in one run
+SPEEDS = "speeds.json"  # in the run's folder: how fast the machine is
+AGAIN = 60.0  # seconds after which a machine that seemed another one is measured again
+Taken = list[tuple[float, dict[str, float]]]
 Say = Callable[[str], None]
 
 
@@ -91,7 +93,7 @@ def why_untimed(
     skippable = bench.clock is not None and prepared.case.timed and prepared.setting.device == "cpu" and not update
     if not skippable or accepted is None or settings.full or settings.reference is not None:
         return ""
-    if why := cost.unjudged(accepted, candidate, strict=settings.strict_times):
+    if (why := cost.unjudged(accepted, candidate, strict=settings.strict_times)) or settings.strict_times:
         return why
     return Speeds(bench).elsewhere(lambda speeds: cost.elsewhere(accepted, candidate, speeds))
 
@@ -100,38 +102,46 @@ def why_untimed(
 class Speeds:
     """How fast the machine is in this run, by the yardsticks that are timed beside no piece of work.
 
-    Kept in the run's folder, for all workers. A machine that seems to be another than a baseline's is measured again for the
-    next case, `SPEEDS` times in all: it may have been slow for a minute.
+    Kept in the run's folder, for all workers, as pairs of a moment and seconds by kind. A machine that seems to be another than
+    a baseline's is measured again `AGAIN` seconds later: it may have been slow for a minute.
     """
 
     bench: Bench
+    now: Callable[[], float] = time.time
 
     def elsewhere(self, compare: Callable[[dict[str, float]], str]) -> str:
-        """Why the machine is not a baseline's, "" where one measurement agrees; `compare` says so of each."""
+        """Why the machine is not a baseline's, as `compare` says of each measurement; "" where one agrees, or none is sound."""
         taken = self._read()
-        if len(taken) < SPEEDS and all(map(compare, taken)):
-            taken = self._measured(len(taken))
-        reasons = [*map(compare, taken)]
-        return reasons[-1] if all(reasons) else ""
+        reasons = [compare(speeds) for _, speeds in taken]
+        if all(reasons) and self._is_old(taken):
+            reasons = [compare(speeds) for _, speeds in self._measured()]
+        return reasons[-1] if reasons and all(reasons) else ""
 
-    def _read(self) -> list[dict[str, float]]:
-        taken: list[dict[str, float]] = json.loads(self._file.read_text()) if self._file.is_file() else []
-        return taken
+    def _is_old(self, taken: Taken) -> bool:
+        return not taken or not 0 <= self.now() - taken[-1][0] < AGAIN
+
+    def _read(self) -> Taken:
+        return [(at, speeds) for at, speeds in json.loads(self._file.read_text())] if self._file.is_file() else []
 
     @property
     def _file(self) -> Path:
-        return self.bench.folder / "speeds.json"
+        return self.bench.folder / SPEEDS
 
-    def _measured(self, known: int) -> list[dict[str, float]]:
-        """All measurements, with one more than were known, which another worker may have taken meanwhile."""
+    def _measured(self) -> Taken:
+        """All measurements, with one from now unless another worker took it meanwhile; one that was disturbed is none."""
+        from pytest_ftcompare.measure.scheduled import account, disturbed
         from pytest_ftcompare.measure.window import measure_machine
 
         assert self.bench.clock is not None
         self.bench.say("waiting to be alone on the device")
         with self.bench.alone():
-            if len(taken := self._read()) <= known:
+            if self._is_old(taken := self._read()):
                 self.bench.say(f"{TIMED}  the machine")
-                taken.append(measure_machine("cpu", self.bench.clock))
+                before = account()
+                speeds = measure_machine("cpu", self.bench.clock)
+                if disturbed(before, account()):
+                    return []
+                taken.append((self.now(), speeds))
                 atomic.write(self._file, json.dumps(taken), lasting=False)
         return taken
 

@@ -93,6 +93,12 @@ def wanted(config: pytest.Config) -> bool:
     return not missing() and not asked["skip"] and (asked["enable"] or not asked["disable"])
 
 
+def asks_for_table(config: pytest.Config) -> bool:
+    """Whether an option was given that says how pytest-benchmark's table is to be."""
+    given = [*map(str, config.invocation_params.args), *config.getini("addopts")]
+    return any(one.startswith(ASKS) for one in [*given, *shlex.split(os.environ.get("PYTEST_ADDOPTS", ""))])
+
+
 def timer(benchmark: BenchmarkFixture) -> Callable[[], float]:
     """The clock of --benchmark-timer, or of the test's own mark; seconds."""
     clock: Callable[[], float] = benchmark._timer
@@ -222,9 +228,7 @@ class Controller:
     @pytest.hookimpl(tryfirst=True)
     def pytest_benchmark_group_stats(self, benchmarks: list[Any]) -> None:
         """Take the gate's entries out of the table, unless it was asked for."""
-        given = [str(one) for one in self.config.invocation_params.args]
-        given += [*self.config.getini("addopts"), *shlex.split(os.environ.get("PYTEST_ADDOPTS", ""))]
-        if not any(one.startswith(ASKS) for one in given):
+        if not asks_for_table(self.config):
             benchmarks[:] = [one for one in benchmarks if not _is_ours(one)]
 
 

@@ -129,7 +129,7 @@ def _other(accepted: Result, candidate: Result, prepared: Prepared) -> str:
 def _hold(prepared: Prepared, accepted: Result | None, settings: Settings, bench: Bench, device: str, judged: int) -> Held:
     """Inspect, then train seeds until the judge is settled, then time; all seeds and windows on an update."""
     from pytest_ftcompare.experiment.drawn import subsets
-    from pytest_ftcompare.experiment.once import counted, inspected
+    from pytest_ftcompare.experiment.once import Once
 
     candidate = make_candidate(prepared)
     if found := refused(prepared):
@@ -141,14 +141,15 @@ def _hold(prepared: Prepared, accepted: Result | None, settings: Settings, bench
         reason = f"its baseline is of another experiment: {_other(accepted, candidate, prepared)}"
         return Held(incomparable(candidate, reason), candidate, device)
     bench.say("inspecting")
-    signature, probe, broken = inspected(prepared, bench.folder)
+    once = Once(prepared, bench.folder)
+    signature, probe, broken = once.inspected()
     probe["rows"] = subsets(prepared, settings.seeds if accepted is None else len(accepted.samples))
     facts = Facts(prepared.case.method, prepared.method.ask, prepared.ask.config.model_type)
     unexplained, known = explain(broken, facts, candidate.environment)
     candidate = replace(candidate, signature=signature, probe=probe, broken=unexplained)
     bench.pause()
     if not unexplained:
-        signature["execution"] = counted(prepared, bench.folder)
+        signature["execution"] = once.counted()
         bench.pause()
     judgement = _outcome(prepared, accepted, candidate, settings, bench, judged, update=update)
     told = audit.notices(candidate if update or accepted is None else accepted)  # it takes a baseline's seeds to tell

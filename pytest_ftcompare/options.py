@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_ftcompare.benchmarks import HIDDEN
+from pytest_ftcompare.benchmarks import HIDDEN, asks_for_table
 from pytest_ftcompare.measure.remote import RemoteError, check_reference
 from pytest_ftcompare.own import Own, OwnError, read
 from pytest_ftcompare.profiles import PROFILES, Profile
@@ -193,8 +193,9 @@ def _full(config: pytest.Config, history: Path | None) -> bool:
     """Whether times are wanted that nothing judges; the controller says it to its workers, whose options it has changed."""
     if (said := getattr(config, "workerinput", {}).get("ftcompare_full")) is not None:
         return bool(said)
-    given = config.stash.get(HIDDEN, {}) | {name: getattr(config.option, f"benchmark_{name}", None) for name in BENCHMARKS}
-    return config.getoption("ftcompare_full") or history is not None or any(given.values())
+    hidden = config.stash.get(HIDDEN, {})  # under xdist, what was given before it was hidden
+    asked = any(hidden.get(name) or getattr(config.option, f"benchmark_{name}", None) for name in BENCHMARKS)
+    return config.getoption("ftcompare_full") or history is not None or asked or asks_for_table(config)
 
 
 def make_settings(config: pytest.Config) -> Settings:

@@ -21,6 +21,7 @@ import pytest
 from filelock import FileLock, Timeout
 
 from pytest_ftcompare import atomic
+from pytest_ftcompare.bench import SPEEDS
 from pytest_ftcompare.kept import RESULTS, count_earlier, make_earlier
 from pytest_ftcompare.run_key import DIGESTS, Key
 
@@ -110,6 +111,7 @@ def resume(cache: Path | None, key: Key) -> Run:
         lock.release()
         return replace(start(cache), note=f"does not resume the run of {kept['started']}, since then {moved}: all cases run")
     shutil.rmtree(folder / "told", ignore_errors=True)  # of processes that are dead
+    (folder / SPEEDS).unlink(missing_ok=True)  # of the machine as it was
     count = make_earlier(folder)
     return Run(folder, lock, f"resumes the run of {kept['started']}, which finished {count} case{'s' * (count != 1)}")
 

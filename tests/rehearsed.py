@@ -66,9 +66,16 @@ def rehearse(patch: pytest.MonkeyPatch, folder: Path) -> None:
         found = make_result([], id=case.id, suite=case.suite, identity=case.identity(), outcome=case.outcome)
         return replace(found, fingerprint=said(case, "fingerprint", "f"))
 
-    def inspected(prepared: Any, _: Path) -> Any:
-        found = make_result([])
-        return dict(found.signature), found.probe, said(prepared.case, "broken", [])
+    class Once:
+        def __init__(self, prepared: Any, _: Path) -> None:
+            self.case = prepared.case
+
+        def inspected(self) -> Any:
+            found = make_result([])
+            return dict(found.signature), found.probe, said(self.case, "broken", [])
+
+        def counted(self) -> Any:
+            return {"peak bytes": said(self.case, "peak", 2**20)}
 
     def run_seed(prepared: Any, seed: int, say: Callable[..., None]) -> Any:
         if sentence := said(prepared.case, "raises", ""):
@@ -89,10 +96,7 @@ def rehearse(patch: pytest.MonkeyPatch, folder: Path) -> None:
         "experiment.model": {"ModelError": Never},
         "experiment.prepare": {"prepare": prepare},
         "experiment.train": {"TrainingError": Unfit},
-        "experiment.once": {
-            "inspected": inspected,
-            "counted": lambda prepared, _: {"peak bytes": said(prepared.case, "peak", 2**20)},
-        },
+        "experiment.once": {"Once": Once},
         "experiment.drawn": {"subsets": lambda *_: {}},
         "experiment.run": {"run_seed": run_seed},
         "measure.exhausted": {"Exhausted": Never, "told_when_exhausted": quietly, "free_memory": lambda: None},

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from pytest_ftcompare import run_key, runs, versions
+from pytest_ftcompare.bench import SPEEDS
 from pytest_ftcompare.runs import ResumeError, begin, resume, start
 
 KEY = {"torch": "2.13.0", "code": "a" * 12}
@@ -62,8 +63,11 @@ def test_an_interrupted_run_stays_if_it_finished_something(tmp_path):
     begin(run.folder, lambda: KEY)
     (run.folder / "results" / "suite").mkdir(parents=True)
     (run.folder / "results" / "suite" / "one.json").write_text(json.dumps({"result": "{}", "refused": ""}))
+    (run.folder / SPEEDS).write_text("[]")
     run.close(finished=False)
-    assert resume(cache, KEY).folder == run.folder
+    resumed = resume(cache, KEY)
+    assert resumed.folder == run.folder
+    assert not (run.folder / SPEEDS).exists(), "how fast the machine was then"
 
 
 def test_the_latest_dead_run_is_resumed_and_what_was_refused_is_tried_again(tmp_path):

@@ -204,14 +204,21 @@ def _hold(prepared: Prepared, probed: Probed) -> tuple[Probed, torch.optim.Optim
 
 def inspect(prepared: Prepared) -> tuple[Json, Json, list[str]]:
     """Signature, probe, and the invariants that are broken."""
+    signature, record, broken = inspect_any_shots(prepared)
+    return signature, record, [*broken, *(as_labelled(prepared) if prepared.method.trains else ())]
+
+
+def inspect_any_shots(prepared: Prepared) -> tuple[Json, Json, list[str]]:
+    """`inspect`, but for what depends on the case's number of examples."""
     probed = build(prepared)
     if probed.stage is not None:
         probed.record["dropout"] = scatter(probed.model, probed.stage)  # for a baseline: no invariant needs it
+        probed.outputs = class_logits(probed.model, prepared.ask, probed.rows)  # training mode may have moved buffers
     probed, optimizer, broken = _hold(prepared, probed)
     signature = {"structure": structure(prepared.method, probed.model, optimizer)}
     broken += as_read(prepared)
     if prepared.method.trains:
-        broken += [*as_labelled(prepared), *as_drawn(prepared)]
+        broken += as_drawn(prepared)
     if probed.stage is not None and not broken:
         broken += as_defined(prepared, probed.model, probed.stage)
     return signature, probed.record, broken

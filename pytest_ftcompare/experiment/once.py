@@ -13,31 +13,34 @@ from pathlib import Path
 from typing import Any
 
 from pytest_ftcompare import atomic
-from pytest_ftcompare.experiment.invariants import inspect
+from pytest_ftcompare.experiment.invariants import inspect_any_shots
 from pytest_ftcompare.experiment.prepare import Prepared
 from pytest_ftcompare.experiment.rows import as_labelled
 from pytest_ftcompare.measure.execution import execution
 from pytest_ftcompare.result import Json
 
 
-def inspected(prepared: Prepared, folder: Path) -> tuple[Json, Json, list[str]]:
-    """Signature, probe and broken invariants; whether rows are learned with their own labels is looked at for each case."""
-    signature, probe, broken = _once("inspected", prepared, folder, lambda: inspect(prepared))
-    labels = as_labelled(prepared) if prepared.method.trains else ()
-    return signature, probe, [*broken, *(sentence for sentence in labels if sentence not in broken)]
+class Once:
+    """What cases have in common that differ in their shots alone; `folder` is the run's."""
 
+    def __init__(self, prepared: Prepared, folder: Path) -> None:
+        self._prepared, self._folder = prepared, folder
+        self._key = replace(prepared, case=replace(prepared.case, shots=0)).fingerprint()
 
-def counted(prepared: Prepared, folder: Path) -> Json:
-    """Counts of the execution of one update."""
-    counts: Json = _once("counted", prepared, folder, lambda: execution(prepared))
-    return counts
+    def inspected(self) -> tuple[Json, Json, list[str]]:
+        """Signature, probe and broken invariants; whether rows are learned with their own labels is looked at for each case."""
+        signature, probe, broken = self._once("inspected", inspect_any_shots)
+        return signature, probe, [*broken, *(as_labelled(self._prepared) if self._prepared.method.trains else ())]
 
+    def counted(self) -> Json:
+        """Counts of the execution of one update."""
+        counts: Json = self._once("counted", execution)
+        return counts
 
-def _once(what: str, prepared: Prepared, folder: Path, make: Callable[[], Any]) -> Any:
-    """What was made of a case that differs in its shots alone; two workers that ask at once make it twice."""
-    alike = replace(prepared, case=replace(prepared.case, shots=0))
-    file = folder / what / f"{alike.fingerprint()}.json"
-    if not file.is_file():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        atomic.write(file, json.dumps(make()), lasting=False)
-    return json.loads(file.read_text(encoding="utf-8"))
+    def _once(self, what: str, make: Callable[[Prepared], Any]) -> Any:
+        """What was made of a case of this key; two workers that ask at once make it twice."""
+        file = self._folder / what / f"{self._key}.json"
+        if not file.is_file():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            atomic.write(file, json.dumps(make(self._prepared)), lasting=False)
+        return json.loads(file.read_text(encoding="utf-8"))

@@ -25,7 +25,7 @@ STEPS = 12
 WARMUP = 1  # updates; the first has a rate of zero
 PARTS = 3  # of the batch, in turn: with one gradient again and again, no average would tell
 DECAY = 1.0
-SAMPLE = 4096  # numbers of a tensor, at least, if it has as many
+SAMPLE = 2**14  # numbers of a tensor, at least, if it has as many
 BETAS, EPSILON = (0.9, 0.999), 1e-8  # torch's defaults, which every recipe uses
 TOLERANCE = 0.02  # of a parameter's largest step, the learning rate
 FLOOR = 1e-6  # of the limit: a gradient below it is rounding, which Adam turns into whole steps
@@ -37,9 +37,11 @@ def _rate(number: int) -> float:
 
 
 def _sample(tensor: torch.Tensor) -> torch.Tensor:
-    """Numbers from all over a tensor, in double precision: every so many, an odd count, so that no column is left out."""
-    step = tensor.numel() // SAMPLE
-    return tensor.detach().reshape(-1)[:: max(1, (step - 1) | 1)].double()
+    """Numbers from all over a tensor, in double precision: every so many, a count that leaves no column out."""
+    step = max(1, tensor.numel() // SAMPLE)
+    while math.gcd(step, tensor.shape[-1] if tensor.ndim else 1) > 1:
+        step -= 1
+    return tensor.detach().reshape(-1)[::step].double()
 
 
 def _gradients(model: nn.Module, stage: Stage, chosen: list[int]) -> tuple[float, dict[str, torch.Tensor]]:
@@ -108,8 +110,9 @@ def as_defined(prepared: Prepared, model: nn.Module, stage: Stage) -> Iterator[s
             right, after = expected[name], _sample(one)
             if not ((after - right).abs() <= TOLERANCE * stage.recipe.lr + rounding)[~right.isnan()].all():
                 step, right = ((x - before[name]).nan_to_num().norm().item() for x in (after, right))
+                of = f" (of {len(after):,} of its numbers)" if len(after) < one.numel() else ""
                 yield (
                     f"update {number + 1} of {STEPS} must be AdamW's, clipped, with linear warm-up and decay: {name} moved by "
-                    f"{step:.3g}, expected {right:.3g}"
+                    f"{step:.3g}, expected {right:.3g}{of}"
                 )
                 return

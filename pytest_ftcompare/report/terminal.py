@@ -11,6 +11,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from pytest_ftcompare.compare.audit_suite import budgets
+from pytest_ftcompare.compare.cost import UNTIMED
 from pytest_ftcompare.compare.known import PARTED
 from pytest_ftcompare.compare.verdict import ELSEWHERE, FAILING, IDENTICAL, WORST_FIRST, Judgement
 from pytest_ftcompare.report import claims, cost, update
@@ -239,5 +240,6 @@ def lines(session: Session, settings: Settings, *, every: bool = False) -> Itera
         yield counts(session.judgements), {"bold": True}
     yield from claims.summary(session.claims, every=every)
     if not (every or session.update) and any(one.verdict == "same" for one in session.judgements):
-        yield "-v shows every case; --ftcompare-full times each method, too.", PLAIN
+        untimed = any(note.startswith(UNTIMED) for one in session.judgements for note in one.notes)
+        yield f"-v shows every case, and{', with --ftcompare-full,' if untimed else ''} what each method costs.", PLAIN
     yield from _remedy(session, settings, every)

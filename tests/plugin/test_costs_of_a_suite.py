@@ -9,6 +9,7 @@ from weather import CORES
 
 from pytest_ftcompare.compare import cost
 from pytest_ftcompare.measure import scheduled, window
+from pytest_ftcompare.options import SETTINGS
 
 FULL = "--ftcompare-full"
 
@@ -112,9 +113,28 @@ def test_a_machine_of_another_speed_is_not_timed_and_a_line_says_why(shell, monk
 def test_workers_know_that_times_are_asked_for(shell):
     shell.update()
     faster(shell)
-    result = shell.run("--benchmark-json=out.json", "-n1", timed=True)
+    result = shell.run("--benchmark-only", "-n1", timed=True)
     assert result.ret == 0
     result.stdout.fnmatch_lines(["Noted, not judged: evaluation +*"])
+
+
+@pytest.mark.parametrize("distributed", [(), ("-n1",)], ids=["without xdist", "n1"])
+@pytest.mark.parametrize(
+    ("arguments", "full"),
+    [
+        ((), False),
+        (("--benchmark-enable",), False),
+        (("--benchmark-disable",), False),
+        (("--benchmark-only",), True),
+        (("--benchmark-autosave",), True),
+        (("--benchmark-sort=name",), True),
+        (("--ftcompare-history=h.db",), True),
+        ((FULL,), True),
+    ],
+)
+def test_times_are_wanted_where_somebody_asks_for_them(shell, arguments, full, distributed):
+    config = shell.pytester.parseconfigure("-p", "pytest_ftcompare.plugin", *arguments, *distributed)
+    assert config.stash[SETTINGS].full is full
 
 
 def test_a_slower_step_is_worse_under_strict_times_and_named_with_its_seconds_and_its_unit(shell):

@@ -95,7 +95,7 @@ def test_a_green_session_with_nothing_changed_is_one_screen():
     assert shown[-3:] == [
         "128 cases: 128 same.",
         "66 claims: 22 reproduced, 22 contradicted, 22 undecided.",
-        "-v shows every case; --ftcompare-full times each method, too.",
+        "-v shows every case, and what each method costs.",
     ]
 
 
