@@ -155,8 +155,11 @@ class Evidence:
         """What the cases of a relation are timed in."""
         environment: Json = {}
         with at_work(self.settings, self.bench) as (setting, _):
+            import torch
+
             from pytest_ftcompare.experiment.environment import capture
 
+            torch.set_num_threads(setting.threads)  # as `prepare` does: no case may have run in this process yet
             for case in self._timed_cases(relation):
                 environment |= capture(setting, case.method, case.task)
         return environment

@@ -1,10 +1,15 @@
 """A claim about time whose outcome is not its baseline's: whose fault it is."""
 
 import pytest
+import torch
 
+from pytest_ftcompare.bench import Bench
+from pytest_ftcompare.case import Case
 from pytest_ftcompare.claims import excused
 from pytest_ftcompare.compare.claim import Record, judge
 from pytest_ftcompare.compare.estimate import Estimate
+from pytest_ftcompare.evidence import Evidence
+from pytest_ftcompare.options import SETTINGS
 
 THEN = {"peft": "0.20.0", "methods/lora.py": "a", "cpu": "AMD", "commit": "1"}
 
@@ -29,6 +34,15 @@ def test_where_nothing_changed_in_the_software_it_is_noted(now):
 @pytest.mark.parametrize("now", [{"peft": "0.21.2"}, {"methods/lora.py": "b"}])
 def test_where_a_library_or_a_file_changed_it_fails(now):
     assert judged(**now).verdict == "changed"
+
+
+def test_threads_are_those_of_the_cases_before_any_ran(shell, tmp_path, monkeypatch):
+    config = shell.pytester.parseconfigure("-p", "pytest_ftcompare.plugin", "--ftcompare-threads=1")
+    case = Case("quick", "lora", "pocket_sst", "pocket/opt-0.4m", 2)
+    monkeypatch.setattr(Evidence, "_timed_cases", lambda *_: [case])
+    evidence = Evidence(config.stash[SETTINGS], Bench(tmp_path, None, 0.0, lambda _: None), None, None, {}, 1)
+    torch.set_num_threads(2)
+    assert evidence._environment(None)["threads"] == 1
 
 
 def test_one_that_did_not_change_stays_what_it_was():
