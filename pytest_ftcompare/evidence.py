@@ -164,19 +164,18 @@ class Evidence:
                 environment |= capture(setting, case.method, case.task)
         return environment
 
-    def why_untimed(self, claim: Claim) -> str:
-        """Why a claim about time is not timed, "" where it is: its baseline could not judge what is timed here."""
+    def why_untimed(self, claim: Claim) -> tuple[str, str]:
+        """Why a claim about time is not timed, "" where it is, and on which device: there its baseline could judge no time."""
         settings = self.settings
         if not isinstance(claim.relation, Times) or settings.update or settings.full or self.bench.clock is None:
-            return ""
+            return "", ""
         environment = self._environment(claim.relation)
-        before = accepted_record(claim, settings, str(environment.get("device", baseline.FALLBACK)))
+        device = str(environment.get("device", baseline.FALLBACK))
+        before = accepted_record(claim, settings, device)
         if before is None or before.statistic != claim.statistic:
-            return ""
-        if why := elsewhere(claim, before, environment):
-            return why
+            return "", device
         moved = settings.strict_times or software_changed(differences(before.environment, environment))
-        return "" if moved else cost.UNMOVED
+        return elsewhere(claim, before, environment) or ("" if moved else cost.UNMOVED), device
 
 
 def _name(case: Case) -> str:

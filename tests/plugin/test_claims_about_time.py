@@ -3,10 +3,12 @@
 import pytest
 import torch
 
+from pytest_ftcompare import claims
 from pytest_ftcompare.bench import Bench
 from pytest_ftcompare.case import Case
 from pytest_ftcompare.claims import excused
-from pytest_ftcompare.compare.claim import Record, judge
+from pytest_ftcompare.compare import baseline
+from pytest_ftcompare.compare.claim import Judgement, Record, judge
 from pytest_ftcompare.compare.estimate import Estimate
 from pytest_ftcompare.evidence import Evidence
 from pytest_ftcompare.options import SETTINGS
@@ -43,6 +45,17 @@ def test_threads_are_those_of_the_cases_before_any_ran(shell, tmp_path, monkeypa
     evidence = Evidence(config.stash[SETTINGS], Bench(tmp_path, None, 0.0, lambda _: None), None, None, {}, 1)
     torch.set_num_threads(2)
     assert evidence._environment(None)["threads"] == 1
+
+
+@pytest.mark.parametrize(("device", "found"), [("cpu", ["gone.json"]), ("", [])])
+def test_a_baseline_is_stale_also_where_every_claim_was_about_time_and_not_timed(tmp_path, monkeypatch, device, found):
+    monkeypatch.setattr(claims, "_suite_of", lambda _: "quick")
+    for name in ("here", "gone"):
+        file = baseline.path_of_claim(tmp_path, "cpu", "pocket", name)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    judgement = Judgement("here", "quick", "pocket", "untested", note="not timed: threads 1 -> 2", device=device)
+    assert [one.name for one in claims.stale([judgement], {"quick": ["here"]}, tmp_path)] == found
 
 
 def test_one_that_did_not_change_stays_what_it_was():
