@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 import warnings
@@ -12,12 +11,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_ftcompare import atomic
 from pytest_ftcompare.compare import cost
 from pytest_ftcompare.compare.counts import counted
 from pytest_ftcompare.compare.environment import differences
+from pytest_ftcompare.compare.same_machine import elsewhere, unjudged
 from pytest_ftcompare.measure.remote import Remote, RemoteError
 from pytest_ftcompare.result import Result, Window
+from pytest_ftcompare.speeds import Speeds
 from pytest_ftcompare.told import TIMED, duration
 
 if TYPE_CHECKING:
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from pytest_ftcompare.measure.meter import Clock, Timing
     from pytest_ftcompare.options import Settings
 
-SPEEDS = "speeds.json"  # in the run's folder: how fast the machine is
-AGAIN = 60.0  # seconds after which a machine that seemed another one is measured again
-Taken = list[tuple[float, dict[str, float]]]
 Say = Callable[[str], None]
 
 
@@ -93,57 +90,9 @@ def why_untimed(
     skippable = bench.clock is not None and prepared.case.timed and prepared.setting.device == "cpu" and not update
     if not skippable or accepted is None or settings.full or settings.reference is not None:
         return ""
-    if (why := cost.unjudged(accepted, candidate, strict=settings.strict_times)) or settings.strict_times:
+    if (why := unjudged(accepted, candidate, strict=settings.strict_times)) or settings.strict_times:
         return why
-    return Speeds(bench).elsewhere(lambda speeds: cost.elsewhere(accepted, candidate, speeds))
-
-
-@dataclass(frozen=True)
-class Speeds:
-    """How fast the machine is in this run, by the yardsticks that are timed beside no piece of work.
-
-    Kept in the run's folder, for all workers, as pairs of a moment and seconds by kind. A machine that seems to be another than
-    a baseline's is measured again `AGAIN` seconds later: it may have been slow for a minute.
-    """
-
-    bench: Bench
-    now: Callable[[], float] = time.time
-
-    def elsewhere(self, compare: Callable[[dict[str, float]], str]) -> str:
-        """Why the machine is not a baseline's, as `compare` says of each measurement; "" where one agrees, or none is sound."""
-        taken = self._read()
-        reasons = [compare(speeds) for _, speeds in taken]
-        if all(reasons) and self._is_old(taken):
-            reasons = [compare(speeds) for _, speeds in self._measured()]
-        return reasons[-1] if reasons and all(reasons) else ""
-
-    def _is_old(self, taken: Taken) -> bool:
-        return not taken or not 0 <= self.now() - taken[-1][0] < AGAIN
-
-    def _read(self) -> Taken:
-        return [(at, speeds) for at, speeds in json.loads(self._file.read_text())] if self._file.is_file() else []
-
-    @property
-    def _file(self) -> Path:
-        return self.bench.folder / SPEEDS
-
-    def _measured(self) -> Taken:
-        """All measurements, with one from now unless another worker took it meanwhile; one that was disturbed is none."""
-        from pytest_ftcompare.measure.scheduled import account, disturbed
-        from pytest_ftcompare.measure.window import measure_machine
-
-        assert self.bench.clock is not None
-        self.bench.say("waiting to be alone on the device")
-        with self.bench.alone():
-            if self._is_old(taken := self._read()):
-                self.bench.say(f"{TIMED}  the machine")
-                before = account()
-                speeds = measure_machine("cpu", self.bench.clock)
-                if disturbed(before, account()):
-                    return []
-                taken.append((self.now(), speeds))
-                atomic.write(self._file, json.dumps(taken), lasting=False)
-        return taken
+    return Speeds(bench).elsewhere(lambda speeds: elsewhere(accepted, candidate, speeds))
 
 
 def take_windows(

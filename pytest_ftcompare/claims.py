@@ -14,9 +14,9 @@ from pytest_ftcompare import options, parametrize
 from pytest_ftcompare.candidate import CaseError
 from pytest_ftcompare.compare import baseline
 from pytest_ftcompare.compare.claim import FAILING, Claim, Judgement, judge
-from pytest_ftcompare.compare.cost import UNMOVED
 from pytest_ftcompare.compare.environment import differences, software_changed
 from pytest_ftcompare.compare.relations import Times, Untestable
+from pytest_ftcompare.compare.same_machine import UNMOVED
 from pytest_ftcompare.item import TOLD, carry, make_bench
 from pytest_ftcompare.live import has_words
 from pytest_ftcompare.options import SETTINGS

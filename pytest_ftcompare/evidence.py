@@ -19,6 +19,7 @@ from pytest_ftcompare.compare.claim import Claim, Range, Record
 from pytest_ftcompare.compare.environment import differences, software_changed
 from pytest_ftcompare.compare.estimate import Estimate
 from pytest_ftcompare.compare.relations import Arm, Counts, Scores, Times, Untestable
+from pytest_ftcompare.compare.same_machine import UNMOVED
 from pytest_ftcompare.gate import Held, at_work, run_case
 from pytest_ftcompare.kept import Kept
 from pytest_ftcompare.options import Settings
@@ -175,7 +176,7 @@ class Evidence:
         if before is None or before.statistic != claim.statistic:
             return "", device
         moved = settings.strict_times or software_changed(differences(before.environment, environment))
-        return elsewhere(claim, before, environment) or ("" if moved else cost.UNMOVED), device
+        return elsewhere(claim, before, environment) or ("" if moved else UNMOVED), device
 
 
 def _name(case: Case) -> str:

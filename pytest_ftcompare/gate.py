@@ -20,6 +20,7 @@ from pytest_ftcompare.candidate import CaseError, make_candidate, make_setting, 
 from pytest_ftcompare.case import Case
 from pytest_ftcompare.compare import audit, baseline, cost, rows
 from pytest_ftcompare.compare.known import Facts, explain
+from pytest_ftcompare.compare.same_machine import UNTIMED
 from pytest_ftcompare.compare.verdict import Judgement, More, Terms, incomparable, judge, with_costs, without_baseline
 from pytest_ftcompare.hub import HubError
 from pytest_ftcompare.options import Settings
@@ -129,7 +130,7 @@ def _other(accepted: Result, candidate: Result, prepared: Prepared) -> str:
 def _hold(prepared: Prepared, accepted: Result | None, settings: Settings, bench: Bench, device: str, judged: int) -> Held:
     """Inspect, then train seeds until the judge is settled, then time; all seeds and windows on an update."""
     from pytest_ftcompare.experiment.drawn import subsets
-    from pytest_ftcompare.experiment.once import Once
+    from pytest_ftcompare.once import Once
 
     candidate = make_candidate(prepared)
     if found := refused(prepared):
@@ -158,7 +159,7 @@ def _hold(prepared: Prepared, accepted: Result | None, settings: Settings, bench
         return Held(judgement, candidate, device, update)
     timings: dict[str, Timing] = {}
     if why := why_untimed(prepared, beside, candidate, bench, settings, update=update):
-        judgement = replace(judgement, notes=[*judgement.notes, f"{cost.UNTIMED}{why}"])
+        judgement = replace(judgement, notes=[*judgement.notes, f"{UNTIMED}{why}"])
     else:
         timings = take_windows(prepared, beside, candidate, bench, settings, update=update)
     if update and cost.lacks_time(candidate):

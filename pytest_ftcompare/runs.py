@@ -21,9 +21,9 @@ import pytest
 from filelock import FileLock, Timeout
 
 from pytest_ftcompare import atomic
-from pytest_ftcompare.bench import SPEEDS
 from pytest_ftcompare.kept import RESULTS, count_earlier, make_earlier
 from pytest_ftcompare.run_key import DIGESTS, Key
+from pytest_ftcompare.speeds import SPEEDS
 
 KEPT = 3  # folders of dead runs that are kept, the latest
 KEY = "run.json"

@@ -96,7 +96,7 @@ def rehearse(patch: pytest.MonkeyPatch, folder: Path) -> None:
         "experiment.model": {"ModelError": Never},
         "experiment.prepare": {"prepare": prepare},
         "experiment.train": {"TrainingError": Unfit},
-        "experiment.once": {"Once": Once},
+        "once": {"Once": Once},
         "experiment.drawn": {"subsets": lambda *_: {}},
         "experiment.run": {"run_seed": run_seed},
         "measure.exhausted": {"Exhausted": Never, "told_when_exhausted": quietly, "free_memory": lambda: None},

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 from pytest_ftcompare import run_key, runs, versions
-from pytest_ftcompare.bench import SPEEDS
 from pytest_ftcompare.runs import ResumeError, begin, resume, start
+from pytest_ftcompare.speeds import SPEEDS
 
 KEY = {"torch": "2.13.0", "code": "a" * 12}
 

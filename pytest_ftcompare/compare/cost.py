@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from statistics import fmean, median, variance
 from typing import Literal
 
-from pytest_ftcompare.compare.environment import ABSENT, Difference, differences, software_changed
+from pytest_ftcompare.compare.environment import Difference, differences, software_changed
+from pytest_ftcompare.compare.same_machine import UNREAD, another_machine, machine_name, undisturbed, unit_of
 from pytest_ftcompare.result import Result, Window
 
 WINDOWS = 4  # most windows of a case in one run
@@ -23,9 +24,6 @@ EVIDENCE = 4.5  # standard errors that a difference must be away from none, besi
 CONFIRMED = 2  # windows, and processes that took them, without which no time is called worse or better
 WEIGHT = 4.0  # windows that the prior noise of a metric counts as
 
-UNTIMED = "not timed: "  # begins the note of a case that would be timed, before the reason
-UNMOVED = "nothing changed that could move it"
-UNREAD = "its baseline has no undisturbed reading: --update-baselines on a quiet machine"
 NO_TIME = "every window was disturbed: its baseline holds no time"  # the note of such an update
 
 Outcome = Literal["held", "worse", "better", "open", "changed", "incomparable", "new", "noted"]
@@ -64,14 +62,6 @@ METRICS = {
     "joules per 1000 examples": Metric("J", 0.05, 0.01, 0.01),
 }
 
-KERNELS = frozenset({"torch", "cuda", "driver", "yardstick"})  # with another of these the yardstick is another one
-HOST = ("threads", "cpu", "instruction set")  # with another of these a CPU's times are another machine's
-SECONDS = 2.5  # how much noisier seconds are than yardsticks
-# Logarithm by which a yardstick may be faster or slower on the baseline's machine. Hosts of one processor
-# name were seen 1.1 to 1.6 times apart; a larger number compares more of them, a smaller one loses more
-# of the home machine's own windows (docs/cost.md).
-SPEED = 0.15
-
 
 @dataclass(frozen=True)
 class Reading:
@@ -88,67 +78,6 @@ class Reading:
     error: float = 0.0  # standard error of the change's logarithm, of what windows read
     judged: bool = True  # False: nothing changed that could move it, so it fails nothing
     process: str = ""  # which process read it last, by a random name
-
-
-def _unit(changes: Sequence[Difference], device: str) -> tuple[str, float]:
-    """What times are compared in, and how many times the margin it needs; or why they cannot be, and 0."""
-    by_name = {change.name: change for change in changes}
-    machine = by_name.get("machine")
-    if machine and ABSENT not in (machine.base, machine.new):
-        return f"FTCOMPARE_MACHINE {machine.base} -> {machine.new}", 0.0
-    for name in HOST if device == "cpu" else ():  # a GPU is its own machine, whatever its host
-        if name in by_name:
-            return str(by_name[name]), 0.0
-    python = by_name.get("python")
-    if python and python.base.split(".")[:2] != python.new.split(".")[:2]:
-        return f"{python}: its yardsticks are others", 0.0
-    return ("seconds", SECONDS) if KERNELS & by_name.keys() else ("yardsticks", 1.0)
-
-
-def another_machine(before: Sequence[Window], window: Window, unit: str, device: str, name: str = "") -> str:
-    """Why the window was not taken on the machine of those before, as measured; "" where it was.
-
-    Another torch has yardsticks of its own, so then the machine is told by memory and interpreter
-    alone; a GPU by what runs on it. `name` is what FTCOMPARE_MACHINE calls both machines.
-    """
-    kinds = {"kernels", "dispatch", "memory", "interpreter"}
-    kinds -= {"kernels", "dispatch"} if unit == "seconds" else set()
-    kinds -= {"interpreter", "dispatch"} if device != "cpu" else set()
-    return _apart(before, window.yardsticks, kinds, name)
-
-
-def _apart(before: Sequence[Window], speeds: Mapping[str, float], kinds: set[str], name: str) -> str:
-    """Why yardsticks of these kinds, in seconds, are not those of the windows before; "" where they are."""
-    if not all(one.get(kind) for one in (*(window.yardsticks for window in before), speeds) for kind in kinds):
-        return "its baseline does not say how fast its machine was: --update-baselines"
-    ratios = {kind: speeds[kind] / math.exp(fmean(math.log(one.yardsticks[kind]) for one in before)) for kind in kinds}
-    furthest = max(sorted(ratios), key=lambda kind: abs(math.log(ratios[kind])))
-    if abs(math.log(ratios[furthest])) <= SPEED:
-        return ""
-    what = f"FTCOMPARE_MACHINE={name} names two machines that differ" if name else "another machine"
-    return f"{what}: the yardstick {furthest} takes {ratios[furthest]:.2f} times as long"
-
-
-def _name(candidate: Result) -> str:
-    """What FTCOMPARE_MACHINE calls the machine of a result, "" where it is not set."""
-    return str(candidate.environment.get("machine", ""))
-
-
-def unjudged(baseline: Result, candidate: Result, *, strict: bool = False) -> str:
-    """Why no time of the case could be judged on a CPU, known before a window is taken; "" where it could."""
-    changes = differences(baseline.environment, candidate.environment)
-    if not (strict or software_changed(changes)):
-        return UNMOVED
-    unit, factor = _unit(changes, "cpu")
-    if not factor:
-        return unit
-    return "" if _undisturbed(baseline.windows) else UNREAD
-
-
-def elsewhere(baseline: Result, candidate: Result, speeds: Mapping[str, float]) -> str:
-    """Why a machine with these speeds is not the baseline's; "" where it is. `speeds` are the seconds of
-    the yardsticks that are timed beside no piece of work."""
-    return _apart(_undisturbed(baseline.windows), speeds, set(speeds), _name(candidate))
 
 
 def _logs(windows: Sequence[Window], metric: str, position: int = 0) -> list[float]:
@@ -219,10 +148,6 @@ def _obstacle(rule: Metric, base: Window, new: Window, unit: str, factor: float)
     return ""
 
 
-def _undisturbed(windows: Sequence[Window]) -> list[Window]:
-    return [window for window in windows if not window.disturbed]
-
-
 @dataclass(frozen=True)
 class _Windows:
     """What is compared: the baseline's windows, this run's, and those of this run for whose times the
@@ -285,13 +210,13 @@ def timed(baseline: Result, candidate: Result, changes: Sequence[Difference], *,
 
     Where nothing of the software changed, another time is the machine's: `noted`, unless `strict`.
     """
-    windows = _undisturbed(candidate.windows) or candidate.windows
-    before = _undisturbed(baseline.windows)
+    windows = undisturbed(candidate.windows) or candidate.windows
+    before = undisturbed(baseline.windows)
     device = str(candidate.environment.get("device", "cpu"))
-    unit, factor = _unit(changes, device)
+    unit, factor = unit_of(changes, device)
     here, elsewhere = list(windows), ""
     if before and factor:
-        reasons = [another_machine(before, one, unit, device, _name(candidate)) for one in windows]
+        reasons = [another_machine(before, one, unit, device, machine_name(candidate)) for one in windows]
         here = [one for one, reason in zip(windows, reasons, strict=True) if not reason]
         elsewhere = "" if here else reasons[-1]
     judged = strict or software_changed(changes)
@@ -354,7 +279,7 @@ def next_window(baseline: Result | None, candidate: Result, *, update: bool, str
     """
     count = len(candidate.windows)
     if update:
-        sound = _undisturbed(candidate.windows)
+        sound = undisturbed(candidate.windows)
         if len(sound) >= KEPT or count >= 2 * KEPT:
             return None
         return "fresh" if len(sound) == KEPT - 1 else "here"
@@ -364,7 +289,7 @@ def next_window(baseline: Result | None, candidate: Result, *, update: bool, str
     readings = timed(baseline, candidate, changes, strict=strict)
     if count >= WINDOWS or not (_open(readings) or _retake(readings, candidate)):
         return None
-    return "fresh" if count in (1, 2) and _undisturbed(candidate.windows) else "here"
+    return "fresh" if count in (1, 2) and undisturbed(candidate.windows) else "here"
 
 
 def _open(readings: Sequence[Reading]) -> bool:

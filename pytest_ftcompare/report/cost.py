@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from pytest_ftcompare.compare.cost import UNMOVED, UNTIMED, Reading
+from pytest_ftcompare.compare.cost import Reading
+from pytest_ftcompare.compare.same_machine import UNMOVED, UNTIMED
 from pytest_ftcompare.compare.verdict import Judgement
 from pytest_ftcompare.report.reasons import alike
 

@@ -11,8 +11,8 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from pytest_ftcompare.compare.audit_suite import budgets
-from pytest_ftcompare.compare.cost import UNTIMED
 from pytest_ftcompare.compare.known import PARTED
+from pytest_ftcompare.compare.same_machine import UNTIMED
 from pytest_ftcompare.compare.verdict import ELSEWHERE, FAILING, IDENTICAL, WORST_FIRST, Judgement
 from pytest_ftcompare.report import claims, cost, update
 from pytest_ftcompare.report.outcome import sentence

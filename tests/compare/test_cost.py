@@ -9,17 +9,14 @@ from results import make_result
 from pytest_ftcompare.compare.cost import (
     KEPT,
     METRICS,
-    UNMOVED,
-    UNREAD,
     WINDOWS,
     alone,
-    elsewhere,
     next_window,
     side_by_side,
     timed,
-    unjudged,
 )
 from pytest_ftcompare.compare.environment import Difference
+from pytest_ftcompare.compare.same_machine import UNMOVED, UNREAD, elsewhere, unjudged
 from pytest_ftcompare.result import Window
 
 STEP = 0.030

@@ -6,9 +6,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from pytest_ftcompare.bench import AGAIN, SPEEDS, Bench, Speeds
+from pytest_ftcompare.bench import Bench
 from pytest_ftcompare.measure import scheduled, window
 from pytest_ftcompare.measure.meter import Piece
+from pytest_ftcompare.speeds import AGAIN, SPEEDS, Speeds
 
 MINUTE = AGAIN
 
@@ -62,10 +63,10 @@ def test_cases_may_be_of_several_machines(speeds, measured):
     assert speeds(2 * MINUTE, 1.0) == speeds(2 * MINUTE, 2.0) == ""
 
 
-def test_a_measurement_that_was_disturbed_says_nothing_and_is_not_kept(speeds, measured, monkeypatch):
+def test_a_measurement_that_was_disturbed_says_nothing_and_is_not_kept(speeds, measured, monkeypatch, tmp_path):
     monkeypatch.setattr(scheduled, "disturbed", lambda *_: "other processes had this worker's cores")
     assert speeds(0) == ""
-    monkeypatch.undo()
+    assert not (tmp_path / SPEEDS).exists()
 
 
 def test_what_another_worker_measured_meanwhile_is_taken(tmp_path, measured, monkeypatch):

@@ -2,14 +2,14 @@
 
 import pytest
 
+from pytest_ftcompare import once
 from pytest_ftcompare.case import Case
-from pytest_ftcompare.experiment import once
 from pytest_ftcompare.experiment.invariants import inspect
-from pytest_ftcompare.experiment.once import Once
 from pytest_ftcompare.experiment.prepare import prepare
 from pytest_ftcompare.experiment.setting import Setting
 from pytest_ftcompare.experiment.trial import Trial
 from pytest_ftcompare.measure.execution import execution
+from pytest_ftcompare.once import Once
 
 
 @pytest.fixture
