@@ -16,7 +16,7 @@ from pytest_ftcompare.compare import baseline
 from pytest_ftcompare.compare.claim import FAILING, Claim, Judgement, judge
 from pytest_ftcompare.compare.environment import differences, software_changed
 from pytest_ftcompare.compare.relations import Times, Untestable
-from pytest_ftcompare.compare.same_machine import UNMOVED
+from pytest_ftcompare.compare.same_machine import UNMOVED, UNTIMED
 from pytest_ftcompare.item import TOLD, carry, make_bench
 from pytest_ftcompare.live import has_words
 from pytest_ftcompare.options import SETTINGS
@@ -36,7 +36,7 @@ def claim_of(item: pytest.Item) -> Claim | None:
 
 
 def _suite(item: pytest.Item) -> str:
-    return item.path.stem.removeprefix("test_")
+    return parametrize.suite_of(item.path)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -53,7 +53,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     names = [one.name for one in marker.args[0]]
     if twice := sorted({one for one in names if names.count(one) > 1}):
         raise pytest.Collector.CollectError(f"two claims of {metafunc.definition.nodeid} are called {twice[0]}")
-    suite = metafunc.definition.path.stem.removeprefix("test_")
+    suite = _suite(metafunc.definition)
     metafunc.config.stash[TABLES].setdefault(suite, []).extend(names)
     metafunc.parametrize("claim", marker.args[0], ids=names, indirect=True)
 
@@ -123,10 +123,10 @@ def _judge(stated: Claim, request: pytest.FixtureRequest) -> Judgement:
         {(one.suite, one.id): one for one in map(parametrize.case_of, items) if one is not None},
         parametrize.judged(items),
     )
-    why, on = evidence.why_untimed(stated)
+    why, device = evidence.why_untimed(stated)
     if why:
         suite, profile = _suite(request.node), settings.profile.name
-        return Judgement(stated.name, suite, profile, "untested", note=f"not timed: {why}", device=on)
+        return Judgement(stated.name, suite, profile, "untested", note=f"{UNTIMED}{why}", device=device)
     tries = TRIES if isinstance(stated.relation, Times) else 1
     for left in reversed(range(tries)):
         try:

@@ -10,6 +10,7 @@ import pytest
 
 from pytest_ftcompare import cases, claims, stale
 from pytest_ftcompare.live import LIVE, make_display
+from pytest_ftcompare.parametrize import suite_of
 from pytest_ftcompare.runs import RUN
 from pytest_ftcompare.session import Session
 from pytest_ftcompare.told import forget, total
@@ -23,8 +24,8 @@ class Collector:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None]:
-        suite = Path(report.nodeid.partition("::")[0]).stem.removeprefix("test_")
-        self.session.spent[suite] += report.duration
+        if report.duration:  # not the report of all cases together, which is of no file
+            self.session.spent[suite_of(Path(report.nodeid.partition("::")[0]))] += report.duration
         text = getattr(report, cases.REPORT, None)
         live = self.config.stash.get(LIVE, None)
         if text is not None and report.when == "call":

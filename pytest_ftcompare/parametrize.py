@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -120,9 +121,14 @@ def check_distinct(items: Iterable[pytest.Item]) -> None:
             )
 
 
+def suite_of(file: Path) -> str:
+    """The name of the suite that a file of tests is: the file's without `test_`."""
+    return file.stem.removeprefix("test_")
+
+
 def cases(metafunc: pytest.Metafunc, profile: Profile) -> list[Case]:
-    """The cases of a test function; the suite is its file's name without `test_`."""
-    suite = metafunc.definition.path.stem.removeprefix("test_")
+    """The cases of a test function."""
+    suite = suite_of(metafunc.definition.path)
     return of_marks(metafunc.definition.iter_markers("ftcompare"), suite, profile, metafunc.definition.nodeid)
 
 

@@ -1,7 +1,8 @@
-"""Which test runs when under workers: long cases first and short tests last, so that no worker idles at the end."""
+"""Which test runs when under workers: long cases first, so that no worker idles at the end."""
 
 from __future__ import annotations
 
+from operator import itemgetter
 from pathlib import Path
 
 import pytest
@@ -14,23 +15,22 @@ from pytest_ftcompare.told import total
 
 
 def ordered(items: list[pytest.Item], profile: Profile, device: str) -> list[pytest.Item]:
-    """The cases before the other tests: the shortest, so that a verdict is soon there to look at, then the longest and so on.
+    """The cases before the other tests: the shortest, so that a verdict is soon there to look at,
+    then the longest and so on. `device` is "cpu" or "cuda"."""
 
-    `device` is "cpu" or "cuda". A case that has no estimate counts as long.
-    """
+    def hours(case: Case) -> float:
+        """For one seed; a case that has no estimate counts as long."""
+        estimated = estimate(case, profile, device)
+        return estimated.hours if estimated is not None else float("inf")
 
-    def hours(item: pytest.Item) -> float:
-        case = case_of(item)
-        assert isinstance(case, Case)
-        found = estimate(case, profile, device)
-        return found.hours if found is not None else float("inf")
-
-    cases = sorted((item for item in items if case_of(item)), key=hours, reverse=True)
-    return [*cases[-1:], *cases[:-1], *(item for item in items if not case_of(item))]
+    cases = [(hours(case), item) for item in items if (case := case_of(item))]
+    longest = [item for _, item in sorted(cases, key=itemgetter(0), reverse=True)]
+    return [*longest[-1:], *longest[:-1], *(item for item in items if not case_of(item))]
 
 
 def one_by_one(config: pytest.Config, folder: Path) -> None:
-    """Let xdist hand out tests one by one where the session has cases, not in runs of dozens; no other way of distributing.
+    """Let xdist hand out tests one by one where the session has cases, not in runs of dozens; another
+    way of distributing is left alone.
 
     `folder` is the run's, in which a worker that has collected has told how many cases there are.
     """

@@ -55,7 +55,7 @@ def test_another_scheduler_is_left_alone(tmp_path):
     assert vars(scheduler) == {}
 
 
-def test_xdist_has_the_number_that_is_set(pytester):
+def test_workers_run_cases_by_their_length_and_xdist_has_the_number_that_is_set(pytester):
     """By its documented option, and where `one_by_one` finds it."""
     pytester.makeconftest(
         """
@@ -70,17 +70,18 @@ def test_xdist_has_the_number_that_is_set(pytester):
         test_quick="""
         import pytest
 
-        @pytest.mark.ftcompare(methods=("icl",), tasks=("pocket_sst",), shots=(1, 2), outcome=False)
-        def test_quick(gate):
+        def test_other():
             pass
 
-        def test_other():
+        @pytest.mark.ftcompare(methods=("full", "icl"), tasks=("pocket_sst",), shots=(2,), outcome=False)
+        def test_quick(gate):
             pass
         """
     )
-    cases = pytester.runpytest_subprocess("-p", "pytest_ftcompare.plugin", "-n1", "-s")
+    cases = pytester.runpytest_subprocess("-p", "pytest_ftcompare.plugin", "-n1", "-s", "-v")
     cases.assert_outcomes(passed=3)
     cases.stdout.fnmatch_lines(["*handed out 1"])
+    cases.stdout.fnmatch_lines(["*PASSED*[[]icl-*", "*PASSED*[[]full-*", "*PASSED*::test_other*"])
     others = pytester.runpytest_subprocess("-p", "pytest_ftcompare.plugin", "-n1", "-s", "-k", "other")
     others.assert_outcomes(passed=1)
     others.stdout.fnmatch_lines(["*handed out None"])
