@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_ftcompare import methods, tasks
+from pytest_ftcompare import methods, speeds, tasks
 from pytest_ftcompare.compare import audit, baseline, cost, noise, overall, pooled, same_machine, signs, statistics
 from pytest_ftcompare.compare.verdict import WORST_FIRST
 from pytest_ftcompare.experiment import contents, overlap, shown
@@ -136,7 +136,7 @@ AUDITS = [(one, "audits") for one in (audit, contents, overlap, shown)]
 @pytest.mark.parametrize(
     ("module", "page"),
     [(one, "statistics") for one in (statistics, noise, pooled, overall, signs)]
-    + [(cost, "cost"), (same_machine, "cost"), *AUDITS],
+    + [(cost, "cost"), (same_machine, "cost"), (speeds, "cost"), *AUDITS],
 )
 def test_a_page_states_the_constants_in_use(module, page):
     text = read(f"docs/{page}.md")

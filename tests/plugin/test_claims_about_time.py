@@ -38,6 +38,37 @@ def test_where_a_library_or_a_file_changed_it_fails(now):
     assert judged(**now).verdict == "changed"
 
 
+STATED = """
+import pytest
+from pytest_ftcompare.compare.claim import Claim, at_most
+from pytest_ftcompare.compare.relations import Arm, Times
+
+LORA, FULL = (Arm("quick", name) for name in ("lora", "full"))
+CLAIMS = [Claim("not-slow", "few-shot", "it is", "a paper", Times("inference", LORA, FULL), at_most(2))]
+
+@pytest.mark.ftcompare_claims(CLAIMS)
+def test_stated(claim):
+    claim()
+"""
+
+
+def test_it_is_timed_where_its_baseline_could_judge_it_and_where_all_is_asked_for(shell):
+    shell.suite(methods=("full", "lora"))
+    shell.pytester.makepyfile(test_stated=STATED)
+    shell.update("test_stated.py")
+
+    def told(*arguments):
+        result = shell.run("test_stated.py", *arguments, timed=True)
+        assert result.ret == 0
+        return " ".join(result.stdout.str().split())
+
+    assert "1 claim not tested: not timed: nothing changed that could move it" in told()
+    assert "1 claim not tested: not timed: threads 1 -> 2" in told("--ftcompare-threads=2")
+    assert "1 claim: 1 reproduced." in told("--ftcompare-full")
+    shell.edit(r'"peft": "[^"]+"', '"peft": "0.1.0"')
+    assert "1 claim: 1 reproduced." in told()
+
+
 def test_threads_are_those_of_the_cases_before_any_ran(shell, tmp_path, monkeypatch):
     config = shell.pytester.parseconfigure("-p", "pytest_ftcompare.plugin", "--ftcompare-threads=1")
     case = Case("quick", "lora", "pocket_sst", "pocket/opt-0.4m", 2)

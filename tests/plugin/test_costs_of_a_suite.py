@@ -77,7 +77,13 @@ def test_where_nothing_changed_no_time_is_taken_and_a_line_says_so(shell):
     faster(shell)
     result = shell.run(timed=True)
     assert result.ret == 0
-    result.stdout.fnmatch_lines(["Not timed: 1 case (nothing changed that could move it)", "*1 case: 1 same.*"])
+    result.stdout.fnmatch_lines(
+        [
+            "Not timed: 1 case (nothing changed that could move it)",
+            "*1 case: 1 same.*",
+            "-v shows every case, and, with --ftcompare-full, what each method costs.",
+        ]
+    )
 
 
 @pytest.mark.parametrize("asked", [(FULL,), ("--benchmark-json=out.json",), ("--ftcompare-history=history.sqlite",)])
@@ -110,15 +116,16 @@ def test_a_machine_of_another_speed_is_not_timed_and_a_line_says_why(shell, monk
     result.stdout.fnmatch_lines(["Not timed: 1 case (another machine: the yardstick * takes 2.00 times*"])
 
 
-def test_workers_know_that_times_are_asked_for(shell):
+@pytest.mark.parametrize("asked", ["--benchmark-only", "--benchmark-json=out.json"])
+def test_workers_know_that_times_are_asked_for(shell, asked):
+    """The controller hides the first from pytest-benchmark, a worker has lost the second."""
     shell.update()
     faster(shell)
-    result = shell.run("--benchmark-only", "-n1", timed=True)
+    result = shell.run(asked, "-n1", timed=True)
     assert result.ret == 0
     result.stdout.fnmatch_lines(["Noted, not judged: evaluation +*"])
 
 
-@pytest.mark.parametrize("distributed", [(), ("-n1",)], ids=["without xdist", "n1"])
 @pytest.mark.parametrize(
     ("arguments", "full"),
     [
@@ -132,8 +139,8 @@ def test_workers_know_that_times_are_asked_for(shell):
         ((FULL,), True),
     ],
 )
-def test_times_are_wanted_where_somebody_asks_for_them(shell, arguments, full, distributed):
-    config = shell.pytester.parseconfigure("-p", "pytest_ftcompare.plugin", *arguments, *distributed)
+def test_times_are_wanted_where_somebody_asks_for_them(shell, arguments, full):
+    config = shell.pytester.parseconfigure("-p", "pytest_ftcompare.plugin", *arguments)
     assert config.stash[SETTINGS].full is full
 
 
