@@ -83,7 +83,7 @@ class Bench:
 def why_untimed(
     prepared: Prepared, accepted: Result | None, candidate: Result, bench: Bench, settings: Settings, *, update: bool
 ) -> str:
-    """Why a case that carries its method's cost is not timed, "" where it is: no stored time could be judged here.
+    """Why a case that carries its method's cost is not timed, or "": no stored time could be judged.
 
     A GPU's windows read its memory, too, which is judged on every host.
     """

@@ -166,7 +166,7 @@ class Evidence:
         return environment
 
     def why_untimed(self, claim: Claim) -> tuple[str, str]:
-        """Why a claim about time is not timed, "" where it is, and on which device: there its baseline could judge no time."""
+        """Why a claim about time is not timed, as its baseline could judge no time, or ""; the device."""
         settings = self.settings
         if not isinstance(claim.relation, Times) or settings.update or settings.full or self.bench.clock is None:
             return "", ""

@@ -111,9 +111,9 @@ def run_case(case: Case, settings: Settings, bench: Bench, judged: int = 1) -> H
 
 @cache
 def _spare_libraries() -> None:
-    """Once in a process, before any model is there: look for no garbage among what libraries made when they were imported.
+    """Once in a process, before any model is there: keep what the libraries made out of collections.
 
-    Counts and windows begin with a collection, which took half a second with all that.
+    Counts and windows begin with a collection, which took half a second with all of it.
     """
     gc.collect()
     gc.freeze()

@@ -1,7 +1,7 @@
-"""What is inspected and counted once a run: cases that differ in their number of examples alone have it in common.
+"""What is inspected and counted once a run, for all cases that differ in their number of examples alone.
 
-The probe's batch and the counted batch have a number of rows of their own, so nothing of either depends on a case's shots.
-The first case that asks leaves what it found in the run's folder, for every worker.
+The probe's batch and the counted batch have a number of rows of their own, so neither depends on a
+case's shots. The first case that asks leaves the results in the run's folder, for every worker.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Once:
         self._key = replace(prepared, case=replace(prepared.case, shots=0)).fingerprint()
 
     def inspected(self) -> tuple[Json, Json, list[str]]:
-        """Signature, probe and broken invariants; whether rows are learned with their own labels is looked at for each case."""
+        """Signature, probe and broken invariants; the labels of the rows are looked at for each case."""
         signature, probe, broken = self._once("inspected", inspect_any_shots)
         return signature, probe, [*broken, *(as_labelled(self._prepared) if self._prepared.method.trains else ())]
 

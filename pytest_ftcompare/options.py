@@ -190,7 +190,8 @@ BENCHMARKS = ("json", "save", "autosave", "compare", "histogram", "only")  # ask
 
 
 def _full(config: pytest.Config, history: Path | None) -> bool:
-    """Whether times are wanted that nothing judges; the controller says it to its workers, whose options it has changed."""
+    """Whether times are wanted that nothing judges; the controller says it to workers, whose options
+    it has changed."""
     if (said := getattr(config, "workerinput", {}).get("ftcompare_full")) is not None:
         return bool(said)
     hidden = config.stash.get(HIDDEN, {})  # under xdist, what was given before it was hidden

@@ -198,7 +198,7 @@ def pytest_xdist_node_collection_finished(node: Any) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Under xdist: tell each worker where to report its progress, and what the options mean that it does not see."""
+    """Under xdist: tell each worker where to report its progress, and what its options no longer say."""
     node.workerinput["ftcompare_folder"] = str(node.config.stash[TOLD].folder)
     node.workerinput["ftcompare_full"] = node.config.stash[SETTINGS].full
 

@@ -1,7 +1,7 @@
 """How fast the machine is in a run, by the yardsticks that are timed beside no piece of work.
 
-Measured when a case first asks. A machine that seems to be another than a baseline's is measured again
-a minute later: it may have been slow for a while.
+Measured when a case first asks. A machine that does not seem to be a baseline's is measured again a
+minute later: it may have been slow for a while.
 """
 
 from __future__ import annotations
@@ -20,19 +20,20 @@ if TYPE_CHECKING:
     from pytest_ftcompare.bench import Bench
 
 SPEEDS = "speeds.json"  # in the run's folder
-AGAIN = 60.0  # seconds after which a machine that seems another one is measured again
+AGAIN = 60.0  # seconds after which a machine that seems to be another is measured again
 Taken = list[tuple[float, dict[str, float]]]
 
 
 @dataclass(frozen=True)
 class Speeds:
-    """The measurements of a run, in its folder, for all workers: pairs of a moment and seconds by kind of yardstick."""
+    """The measurements of a run, in its folder, for all workers: moments, and seconds by yardstick."""
 
     bench: Bench
     now: Callable[[], float] = time.time
 
     def elsewhere(self, compare: Callable[[dict[str, float]], str]) -> str:
-        """Why the machine is not a baseline's, as `compare` says of each measurement; "" where one agrees, or none is sound."""
+        """Why the machine is not a baseline's, as `compare` says of each measurement; "" where any of
+        them agrees, or none could be taken."""
         taken = self._read()
         reasons = [compare(speeds) for _, speeds in taken]
         if all(reasons) and self._is_old(taken):
@@ -50,7 +51,8 @@ class Speeds:
         return self.bench.folder / SPEEDS
 
     def _measured(self) -> Taken:
-        """All measurements, with one from now unless another worker took it meanwhile; one that was disturbed is none."""
+        """All measurements, with a new one unless another worker took it meanwhile; none where it was
+        disturbed."""
         from pytest_ftcompare.measure.scheduled import account, disturbed
         from pytest_ftcompare.measure.window import measure_machine
 

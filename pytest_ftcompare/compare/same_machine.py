@@ -14,17 +14,17 @@ UNTIMED = "not timed: "  # begins the note of a case that would be timed, before
 UNMOVED = "nothing changed that could move it"
 UNREAD = "its baseline has no undisturbed reading: --update-baselines on a quiet machine"
 
-KERNELS = frozenset({"torch", "cuda", "driver", "yardstick"})  # with another of these the yardstick is another one
-HOST = ("threads", "cpu", "instruction set")  # with another of these a CPU's times are another machine's
+KERNELS = frozenset({"torch", "cuda", "driver", "yardstick"})  # with another of these, other yardsticks
+HOST = ("threads", "cpu", "instruction set")  # with another of these, another machine on a CPU
 SECONDS = 2.5  # how much noisier seconds are than yardsticks
-# Logarithm by which a yardstick may be faster or slower on the baseline's machine. Hosts of one processor
-# name were seen 1.1 to 1.6 times apart; a larger number compares more of them, a smaller one loses more
-# of the home machine's own windows (docs/cost.md).
+# Logarithm by which a yardstick may be faster or slower on the baseline's machine. Hosts with the same
+# processor name were seen 1.1 to 1.6 times apart; a larger number compares more of them, a smaller number
+# loses more of the home machine's own windows (docs/cost.md).
 SPEED = 0.15
 
 
 def unit_of(changes: Sequence[Difference], device: str) -> tuple[str, float]:
-    """What times are compared in, and how many times the margin it needs; or why they cannot be, and 0."""
+    """The unit that times are compared in and the factor of its margin; or why they cannot be, and 0."""
     by_name = {change.name: change for change in changes}
     machine = by_name.get("machine")
     if machine and ABSENT not in (machine.base, machine.new):
@@ -51,10 +51,12 @@ def another_machine(before: Sequence[Window], window: Window, unit: str, device:
 
 
 def _apart(before: Sequence[Window], speeds: Mapping[str, float], kinds: set[str], name: str) -> str:
-    """Why yardsticks of these kinds, in seconds, are not those of the windows before; "" where they are."""
-    if not all(one.get(kind) for one in (*(window.yardsticks for window in before), speeds) for kind in kinds):
+    """Why yardsticks of these kinds, in seconds, differ from those of the windows before, or ""."""
+    measured = [window.yardsticks for window in before]
+    if not all(yardsticks.get(kind) for yardsticks in (*measured, speeds) for kind in kinds):
         return "its baseline does not say how fast its machine was: --update-baselines"
-    ratios = {kind: speeds[kind] / math.exp(fmean(math.log(one.yardsticks[kind]) for one in before)) for kind in kinds}
+    means = {kind: math.exp(fmean(math.log(yardsticks[kind]) for yardsticks in measured)) for kind in kinds}
+    ratios = {kind: speeds[kind] / means[kind] for kind in kinds}
     furthest = max(sorted(ratios), key=lambda kind: abs(math.log(ratios[kind])))
     if abs(math.log(ratios[furthest])) <= SPEED:
         return ""
@@ -68,7 +70,7 @@ def machine_name(candidate: Result) -> str:
 
 
 def unjudged(baseline: Result, candidate: Result, *, strict: bool = False) -> str:
-    """Why no time of the case could be judged on a CPU, known before a window is taken; "" where it could."""
+    """Why no time of the case could be judged on a CPU, known before a window is taken, or ""."""
     changes = differences(baseline.environment, candidate.environment)
     if not (strict or software_changed(changes)):
         return UNMOVED
@@ -79,8 +81,8 @@ def unjudged(baseline: Result, candidate: Result, *, strict: bool = False) -> st
 
 
 def elsewhere(baseline: Result, candidate: Result, speeds: Mapping[str, float]) -> str:
-    """Why a machine with these speeds is not the baseline's; "" where it is. `speeds` are the seconds of
-    the yardsticks that are timed beside no piece of work."""
+    """Why a machine with these speeds is not the baseline's, or "". `speeds` are the seconds of the
+    yardsticks that are timed beside no piece of work."""
     return _apart(undisturbed(baseline.windows), speeds, set(speeds), machine_name(candidate))
 
 

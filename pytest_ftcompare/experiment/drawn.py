@@ -27,8 +27,8 @@ def sizes(model: nn.Module, new: set[str]) -> Json:
 
 
 def _seed(number: int, device: torch.device) -> None:
-    """torch.manual_seed, which keeps a copy of the stack for each kind of GPU that is not there: on a CPU that takes as long
-    as the loss that is drawn."""
+    """torch.manual_seed, but without the copy of the stack that it keeps for each kind of GPU that is
+    not there: on a CPU that takes milliseconds."""
     if device.type == "cpu":
         torch.default_generator.manual_seed(number)
     else:

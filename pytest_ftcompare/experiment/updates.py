@@ -51,11 +51,11 @@ def _gradients(model: nn.Module, stage: Stage, chosen: list[int]) -> tuple[float
     for one in parameters.values():
         one.grad = None
     backward(model, stage, chosen, stage.recipe.accumulate)
-    found = {name: one.grad for name, one in parameters.items() if one.grad is not None}
-    norm = math.sqrt(sum(one.norm(dtype=torch.float64).item() ** 2 for one in found.values()))
+    gradients = {name: one.grad for name, one in parameters.items() if one.grad is not None}
+    norm = math.sqrt(sum(gradient.norm(dtype=torch.float64).item() ** 2 for gradient in gradients.values()))
     for name, one in parameters.items():
         one.grad = left[name]
-    return norm, {name: _sample(one) for name, one in found.items()}
+    return norm, {name: _sample(gradient) for name, gradient in gradients.items()}
 
 
 class Reference:

@@ -9,6 +9,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import pytest_ftcompare
@@ -117,13 +118,15 @@ def _claim(judgement: claim.Judgement, session: Session, run: Header) -> Json:
 def _spent(session: Session) -> Json:
     """Seconds of the tests of each suite and of the cases of each method, summed over workers, the most first."""
     methods: defaultdict[str, float] = defaultdict(float)
-    for one in session.ended.values():
-        if one.identity:
-            methods[one.identity["method"]] += one.seconds
-    return {
-        kind: {name: round(seconds, 1) for name, seconds in sorted(by.items(), key=lambda one: -one[1])}
-        for kind, by in {"suites": session.spent, "methods": methods}.items()
-    }
+    for ended in session.ended.values():
+        if ended.identity:
+            methods[ended.identity["method"]] += ended.seconds
+
+    def most_first(spent: Mapping[str, float]) -> dict[str, float]:
+        by_seconds = sorted(spent.items(), key=itemgetter(1), reverse=True)
+        return {name: round(seconds, 1) for name, seconds in by_seconds}
+
+    return {"suites": most_first(session.spent), "methods": most_first(methods)}
 
 
 def _parameters(result: Result | None) -> Json | None:
