@@ -64,17 +64,17 @@ class Bench:
         if self.lease is not None:
             self.lease.pause()
 
-    def progress(self, seed: int) -> Callable[[int, int, float], None]:
-        """Called between two steps of a seed: tells it, and pauses."""
+    def progress(self, what: str) -> Callable[[int, int, float], None]:
+        """Called between two steps of a training ("seed 0"): tells it, and pauses."""
 
         began = time.monotonic()
 
         def step(number: int, steps: int, loss: float) -> None:
             if steps:
                 left = (time.monotonic() - began) / max(number, 1) * (steps - number)
-                self.say(f"seed {seed}  step {number}/{steps}  loss {loss:.3f}  {duration(left)} left")
+                self.say(f"{what}  step {number}/{steps}  loss {loss:.3f}  {duration(left)} left")
             else:
-                self.say(f"seed {seed}  evaluating")
+                self.say(f"{what}  evaluating")
             self.pause()
 
         return step

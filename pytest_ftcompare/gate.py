@@ -19,9 +19,20 @@ from pytest_ftcompare.beside import Beside
 from pytest_ftcompare.candidate import CaseError, make_candidate, make_setting, refused
 from pytest_ftcompare.case import Case
 from pytest_ftcompare.compare import audit, baseline, cost, rows
+from pytest_ftcompare.compare.environment import differences, nothing_changed
 from pytest_ftcompare.compare.known import Facts, explain
 from pytest_ftcompare.compare.same_machine import UNTIMED
-from pytest_ftcompare.compare.verdict import Judgement, More, Terms, incomparable, judge, with_costs, without_baseline
+from pytest_ftcompare.compare.verdict import (
+    IDENTICAL,
+    SHORT,
+    Judgement,
+    More,
+    Terms,
+    incomparable,
+    judge,
+    with_costs,
+    without_baseline,
+)
 from pytest_ftcompare.hub import HubError
 from pytest_ftcompare.options import Settings
 from pytest_ftcompare.result import Result
@@ -152,6 +163,8 @@ def _hold(prepared: Prepared, accepted: Result | None, settings: Settings, bench
     if not unexplained:
         signature["execution"] = once.counted()
         bench.pause()
+    if update:
+        candidate = replace(candidate, short_training=_short_training(prepared, bench))
     judgement = _outcome(prepared, accepted, candidate, settings, bench, judged, update=update)
     told = audit.notices(candidate if update or accepted is None else accepted)  # it takes a baseline's seeds to tell
     judgement = replace(judgement, notes=[*judgement.notes, *known, *told, *prepared.told])
@@ -185,10 +198,12 @@ def _outcome(
 
     def add_until(count: int) -> None:
         for seed in range(len(candidate.samples), count):
-            candidate.samples.append(run_seed(prepared, seed, bench.progress(seed)))
+            candidate.samples.append(run_seed(prepared, seed, bench.progress(f"seed {seed}")))
 
-    add_until(settings.seeds if update else 1)
     terms = make_terms(accepted, settings, judged) if accepted is not None else Terms()
+    if not (update or settings.full) and accepted is not None and _repeats(prepared, accepted, candidate, bench):
+        return _without_training(accepted, candidate, terms)
+    add_until(settings.seeds if update else 1)
     if update:
         return _accept(accepted, candidate, terms)
     if accepted is None:
@@ -197,6 +212,36 @@ def _outcome(
     while isinstance(step := judge(accepted, candidate, settings.budget, same_device=same_device, terms=terms), More):
         add_until(step.seeds)
     return step
+
+
+def _short_training(prepared: Prepared, bench: Bench) -> str:
+    from pytest_ftcompare.experiment.short_training import digest_of_short_training
+
+    return digest_of_short_training(prepared, bench.progress("short training"))
+
+
+def _repeats(prepared: Prepared, accepted: Result, candidate: Result, bench: Bench) -> bool:
+    """Whether nothing changed since the baseline, and probe and short training repeat it bit for bit."""
+    if candidate.broken or not (
+        accepted.short_training
+        and accepted.sample(0)
+        and nothing_changed(differences(accepted.environment, candidate.environment))
+    ):
+        return False
+    first, now = ((one.recipe, one.signature["structure"], one.probe, one.majority, one.rows) for one in (accepted, candidate))
+    return first == now and _short_training(prepared, bench) == accepted.short_training
+
+
+def _without_training(accepted: Result, candidate: Result, terms: Terms) -> Judgement:
+    """The judgement where the baseline's seed 0 stands for one that would repeat it."""
+    sample = accepted.sample(0)
+    assert sample is not None
+    candidate.samples.append(sample)
+    step = judge(accepted, candidate, 1, terms=terms)
+    assert isinstance(step, Judgement)
+    comparisons = [replace(one, seeds=0) for one in step.comparisons]
+    notes = [SHORT if note == IDENTICAL else note for note in step.notes]
+    return replace(step, seeds=0, comparisons=comparisons, notes=notes)
 
 
 def _accept(accepted: Result | None, candidate: Result, terms: Terms) -> Judgement:

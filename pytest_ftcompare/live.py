@@ -24,6 +24,7 @@ from rich.text import Text
 from pytest_ftcompare.compare.claim import Judgement as ClaimJudgement
 from pytest_ftcompare.compare.verdict import Judgement
 from pytest_ftcompare.progress import Progress
+from pytest_ftcompare.report.outcome import trained
 from pytest_ftcompare.report.wrapping import WIDTH, wrapped
 from pytest_ftcompare.session import Ended
 from pytest_ftcompare.told import EVERY, TIMED, at_work
@@ -114,8 +115,7 @@ class Display:
 
     def finished(self, judgement: Judgement, ended: Ended) -> None:
         """A case has ended."""
-        seeds = f"{judgement.seeds} seed{'s' * (judgement.seeds != 1)}, "
-        self._ended(judgement.verdict, judgement.id, seeds, ended)
+        self._ended(judgement.verdict, judgement.id, f"{trained(judgement)}, ", ended)
 
     def claimed(self, judgement: ClaimJudgement, ended: Ended) -> None:
         """A claim has been judged."""

@@ -106,7 +106,8 @@ class Result:
 
     `windows` are the timed ones of a case that carries its method's cost; the others have none. `noise` has for each metric
     the sum of squares and the degrees of freedom of earlier accepted samples, and `learned` names those (compare/learned.py).
-    `rows` has the digests of the first `ROWS` rows of each split that lies in a project's own files.
+    `rows` has the digests of the first `ROWS` rows of each split that lies in a project's own files. `short_training` is
+    what a baseline's few epochs of seed 0 gave (experiment/short_training.py).
     """
 
     id: str
@@ -125,6 +126,7 @@ class Result:
     noise: dict[str, dict[str, float]] = field(default_factory=dict)
     learned: list[str] = field(default_factory=list)
     rows: dict[str, str] = field(default_factory=dict)
+    short_training: str = ""
 
     def sample(self, seed: int) -> Sample | None:
         return next((one for one in self.samples if one.seed == seed), None)

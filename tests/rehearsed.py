@@ -85,6 +85,9 @@ def rehearse(patch: pytest.MonkeyPatch, folder: Path) -> None:
         name = f"{prepared.case.method}-{score}"  # no two methods train or predict the same
         return replace(make_sample(seed, score, trace=name), predictions=f"{name}-{seed}")
 
+    def digest_of_short_training(prepared: Any, say: Callable[..., None]) -> Any:
+        return said(prepared.case, "short training", "")
+
     def take_windows(prepared: Any, accepted: Any, found: Any, *_: Any, update: bool) -> dict[str, Any]:
         step = said(prepared.case, "step", 2.5)
         found.windows.extend([Window({"step": [step / 100, step]}, process=said(prepared.case, "process", "p"))] * 3)
@@ -99,6 +102,7 @@ def rehearse(patch: pytest.MonkeyPatch, folder: Path) -> None:
         "once": {"Once": Once},
         "experiment.drawn": {"subsets": lambda *_: {}},
         "experiment.run": {"run_seed": run_seed},
+        "experiment.short_training": {"digest_of_short_training": digest_of_short_training},
         "measure.exhausted": {"Exhausted": Never, "told_when_exhausted": quietly, "free_memory": lambda: None},
         "measure.meter": {"ClockError": Never},
     }

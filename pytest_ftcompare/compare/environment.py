@@ -48,6 +48,11 @@ def excused(found: list[Difference]) -> bool:
     return any(not one.is_code and one.name not in ROUNDING for one in found)
 
 
+def nothing_changed(changes: Sequence[Difference]) -> bool:
+    """Whether software, hardware and options are what they were; a machine's name and the commit compute nothing."""
+    return all(change.name in ("commit", "machine") for change in changes)
+
+
 def software_changed(changes: Sequence[Difference]) -> bool:
     """Whether a library, a driver, an option or a file that the case executes is not what it was.
 

@@ -33,7 +33,13 @@ WORST_FIRST: tuple[Verdict, ...] = (
 IDENTICAL = (
     "it trained and predicted the same, bit for bit"  # the note of a case that trained and predicted the same, bit for bit
 )
+SHORT = "nothing changed, and a short training repeated bit for bit: the whole one was not repeated"
 ELSEWHERE = "no baselines for this device: structure and outcomes are judged against those for cpu"
+
+
+def repeated(notes: Iterable[str]) -> bool:
+    """Whether the notes of a case, of a judgement or a document, say that it repeated bit for bit."""
+    return any(note in (IDENTICAL, SHORT) for note in notes)
 
 
 @dataclass(frozen=True)
@@ -60,7 +66,7 @@ class Judgement:
     @property
     def identical(self) -> bool:
         """Whether nothing that was computed moved."""
-        return IDENTICAL in self.notes
+        return repeated(self.notes)
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from itertools import pairwise
 
 import torch
@@ -13,7 +14,7 @@ from pytest_ftcompare.experiment.evaluate import evaluate
 from pytest_ftcompare.experiment.prepare import Prepared
 from pytest_ftcompare.experiment.scores import shares
 from pytest_ftcompare.experiment.train import Engine, Progress, Step, TrainingError, train
-from pytest_ftcompare.experiment.trial import Trial
+from pytest_ftcompare.experiment.trial import Stage, Trial
 from pytest_ftcompare.result import Sample, Trace, digest, pack, rounded
 
 FIRST = 4  # steps kept one by one
@@ -39,10 +40,17 @@ def engine(case: Case) -> Engine:
     return train
 
 
-def run_seed(prepared: Prepared, seed: int, progress: Progress, stream: int = 0) -> Sample:
+def run_seed(
+    prepared: Prepared,
+    seed: int,
+    progress: Progress,
+    stream: int = 0,
+    change: Callable[[Stage], Stage] | None = None,
+) -> Sample:
     """Train and evaluate one seed; raises `TrainingError` where a loss or a score is not finite.
 
-    Another `stream` keeps the seed's rows and moves all else that is drawn: initialisation, order, dropout.
+    Another `stream` keeps the seed's rows and moves all else that is drawn: initialisation, order,
+    dropout. `change` is applied to each stage before it is trained.
     """
     trial = Trial(prepared, seed, prepared.case.shots)
     torch.manual_seed(seed + stream)
@@ -50,7 +58,8 @@ def run_seed(prepared: Prepared, seed: int, progress: Progress, stream: int = 0)
     steps: list[Step] = []
     if prepared.method.trains:
         for stage in prepared.method.stages(model, trial):
-            steps += engine(prepared.case)(model, prepared.method, trial.check(stage), seed + stream, progress)
+            trained = trial.check(stage) if change is None else change(trial.check(stage))
+            steps += engine(prepared.case)(model, prepared.method, trained, seed + stream, progress)
 
     progress(0, 0, 0.0)
     metrics: dict[str, float] = {}

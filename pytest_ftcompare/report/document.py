@@ -16,7 +16,7 @@ import pytest_ftcompare
 from pytest_ftcompare.compare import claim
 from pytest_ftcompare.compare.audit_suite import budgets
 from pytest_ftcompare.compare.environment import Difference
-from pytest_ftcompare.compare.verdict import WORST_FIRST, Judgement
+from pytest_ftcompare.compare.verdict import SHORT, WORST_FIRST, Judgement
 from pytest_ftcompare.report import outcome
 from pytest_ftcompare.result import Json, Result
 
@@ -86,7 +86,7 @@ def _case(judgement: Judgement, session: Session, run: Header, result: Result | 
         "accepted": key in written,
         "seconds": round(ended.seconds, 2),
         "parameters": _parameters(result),
-        "samples": _samples(result),
+        "samples": [] if SHORT in judgement.notes else _samples(result),
         "baseline": None if before is None else {"samples": _samples(before), "environment": before.environment},
         "rerun": f"pytest{run.options} '{ended.nodeid}'",
         "accept": "" if judgement.verdict == "invalid" else f"pytest{run.options} --update-baselines '{ended.nodeid}'",

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pytest_ftcompare.compare.environment import Difference
 from pytest_ftcompare.compare.estimate import Estimate
 from pytest_ftcompare.compare.statistics import Comparison
-from pytest_ftcompare.compare.verdict import WORST_FIRST
+from pytest_ftcompare.compare.verdict import WORST_FIRST, repeated
 from pytest_ftcompare.report.cost import MOVED, amount
-from pytest_ftcompare.report.outcome import NAMES, UNKNOWN, number, repeated, sentence
+from pytest_ftcompare.report.outcome import NAMES, UNKNOWN, number, sentence
 from pytest_ftcompare.result import Json
 
 

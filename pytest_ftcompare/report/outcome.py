@@ -6,11 +6,10 @@ one of its seeds would say.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 
 from pytest_ftcompare.compare.statistics import Comparison
-from pytest_ftcompare.compare.verdict import IDENTICAL, Judgement
+from pytest_ftcompare.compare.verdict import SHORT, Judgement
 
 NAMES = {"accuracy": "accuracy", "accuracy_ood": "accuracy out of domain"}
 UNKNOWN = "?"  # for a number that there is none of
@@ -21,9 +20,11 @@ def number(value: float | None, form: str, scale: float = 1.0) -> str:
     return UNKNOWN if value is None else format(scale * value, form)
 
 
-def repeated(notes: Iterable[str]) -> bool:
-    """Whether the notes of a case, of a judgement or a document, say that it repeated bit for bit."""
-    return IDENTICAL in notes
+def trained(judgement: Judgement) -> str:
+    """How much a case was trained: "3 seeds", or "short"."""
+    if SHORT in judgement.notes:
+        return "short"
+    return f"{judgement.seeds} seed{'s' * (judgement.seeds != 1)}"
 
 
 def shown(judgement: Judgement) -> list[Comparison]:
@@ -39,7 +40,7 @@ def sentence(one: Comparison, *, identical: bool, noise: bool = False) -> str:
     Read from a document, a comparison may lack numbers (None).
     """
     name, base = NAMES[one.metric], number(one.base, ".1%")
-    seeds = f"{one.seeds:,} seed{'s' * (one.seeds != 1)}"
+    seeds = f"{one.seeds:,} seed{'s' * (one.seeds != 1)}" if one.seeds else "short training"
     if identical:
         return f"{name} {base}: identical ({seeds})"
     shift, error = number(one.delta, "+.1f", 100), number(one.error, ".1f", 100)

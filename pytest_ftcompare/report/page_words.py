@@ -11,11 +11,11 @@ from pytest_ftcompare.compare.cost import Reading
 from pytest_ftcompare.compare.estimate import Estimate
 from pytest_ftcompare.compare.pooled import Shift
 from pytest_ftcompare.compare.statistics import Comparison
-from pytest_ftcompare.compare.verdict import WORST_FIRST
+from pytest_ftcompare.compare.verdict import WORST_FIRST, repeated
 from pytest_ftcompare.report import cost, failure
 from pytest_ftcompare.report.moved import changes as differences
 from pytest_ftcompare.report.moved import counted
-from pytest_ftcompare.report.outcome import repeated, sentence
+from pytest_ftcompare.report.outcome import sentence
 from pytest_ftcompare.result import Json
 
 WORST = 3  # cases of each verdict, and claims, that the banner names

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from pytest_ftcompare.compare.audit_suite import budgets
 from pytest_ftcompare.compare.known import PARTED
 from pytest_ftcompare.compare.same_machine import UNTIMED
-from pytest_ftcompare.compare.verdict import ELSEWHERE, FAILING, IDENTICAL, WORST_FIRST, Judgement
+from pytest_ftcompare.compare.verdict import ELSEWHERE, FAILING, SHORT, WORST_FIRST, Judgement, repeated
 from pytest_ftcompare.report import claims, cost, update
-from pytest_ftcompare.report.outcome import sentence
+from pytest_ftcompare.report.outcome import sentence, trained
 from pytest_ftcompare.report.together import together
 
 if TYPE_CHECKING:  # options import pytest, which comparing two folders does without
@@ -48,7 +48,7 @@ def _score(mean: float, sd: float, seeds: int) -> str:
 def _row(one: Judgement) -> str:
     """A case's row: baseline, new, difference or a word, verdict."""
     method = one.id.split("-", 1)[0]
-    seeds = f"({one.seeds} seed{'s' * (one.seeds != 1)})"
+    seeds = f"({trained(one)})"
     if not one.comparisons:
         score = f"{100 * one.scores['accuracy']:5.1f}%" if one.scores else ""
         return f"{method:{NAME}}{'':>13}{score:>7}{'':6} {seeds if one.seeds else '':21}{one.verdict:>12}"
@@ -94,7 +94,7 @@ def _moved(one: Judgement) -> Iterator[Line]:
         yield f"  {cost.change(reading)}", PLAIN
     if one.began and not one.signs:
         yield f"  where it left its baseline: {one.began}", PLAIN
-    for sign in (one.signs or [note for note in one.notes if note != IDENTICAL])[:1]:
+    for sign in (one.signs or [note for note in one.notes if not repeated([note])])[:1]:
         yield f"  first sign: {sign}", PLAIN
 
 
@@ -195,6 +195,8 @@ def _unjudged(judgements: Sequence[Judgement]) -> Iterator[str]:
     yield from (f"{_cases(count)}: {note}" for note, count in sorted(parted.items()))
     if count := sum(one.verdict == "undecided" for one in judgements):
         yield f"Not settled: {_cases(count)} (all seeds that a case may use do not tell)"
+    if count := sum(SHORT in one.notes for one in judgements):
+        yield f"Short training: {_cases(count)} ({SHORT})"
     yield from cost.unjudged(judgements)
 
 

@@ -47,7 +47,7 @@ def record(case: Case, settings: Settings, bench: Bench) -> gate.Held:
     prepared = prepare(case, make_setting(settings))
     result = make_candidate(prepared)
     for seed in range(int(first), int(end)):
-        result.samples.append(run_seed(prepared, seed, bench.progress(seed), int(stream)))
+        result.samples.append(run_seed(prepared, seed, bench.progress(f"seed {seed}"), int(stream)))
     file.parent.mkdir(parents=True, exist_ok=True)
     half = file.with_suffix(f".{os.getpid()}")
     half.write_text(replace(result, environment=result.environment | {"stream": int(stream)}).to_json(), encoding="utf-8")

@@ -92,7 +92,7 @@ def told(prepared: Prepared, folder: Path) -> Steps:
     training = Training(model, prepared.method, stage, ROUNDS * STEPS * 2, 0)
     rows = list(range(len(stage.rows)))
     say = Told(folder, "main").about(prepared.case.id)
-    tell = Bench(folder, None, 0.0, say).progress(0)
+    tell = Bench(folder, None, 0.0, say).progress("seed 0")
 
     def update() -> None:
         training.update(rows)

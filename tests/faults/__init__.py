@@ -12,7 +12,7 @@ from .change import BENIGN, FAULTS, Case, Change
 
 FILES = (
     *("loss", "optimizer", "schedule", "dropout", "inputs", "data", "adapters", "freezing", "base_weights"),
-    *("precision", "quantization", "checkpoints", "cost", "benign", "held_out"),
+    *("precision", "quantization", "checkpoints", "cost", "late", "benign", "held_out"),
 )
 for file in FILES:
     if find_spec(f"{__name__}.{file}") is not None:

@@ -1,12 +1,13 @@
 """Runs the catalogue: what the gate finds of each change, and by what.
 
-`python -m tests.faults.run docs/fault_catalogue.json [CHANGE ...] [--folder DIR]` makes baselines of the cases that it needs,
-in a folder (kept and used again where it is named), runs each change in a process of its own, first with one seed, then, if no
-exact ring saw it, with as many as it takes, and writes the record, and the page beside it, after each. Without names it runs
-those that are not on record yet.
+`python -m tests.faults.run docs/fault_catalogue.json [CHANGE ...] [--folder DIR] [--unchanged]` makes baselines
+of the cases that it needs, in a folder (kept and used again where it is named), runs each change in a process
+of its own, first with one seed, then, if no exact ring saw it, with as many as it takes, and writes the record,
+and the page beside it, after each. Without names it runs those that are not on record yet.
 
 A change that comes with an upgrade meets an environment that says so: then the gate excuses differences of the trace, and
-only invariants, structure, probe, counts and outcomes can tell.
+only invariants, structure, probe, counts and outcomes can tell. With `--unchanged` no change says so: then a case may be
+judged by a short training, and the record keeps its findings in `unchanged`, beside those with an upgrade.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ UPGRADED = ("transformers", "peft", "torch")
 OPTIONS = "test_options"  # the suite of cases that the shipped ones lack
 HEAD = '"""Cases that the shipped suites lack."""\n\nimport pytest\n\n'
 TABLE = "@pytest.mark.ftcompare(methods=({method!r},), tasks=({task!r},), shots=({shots},), models=({model!r},), {rest})\n"
+Found = dict[str, Any]
 COLLECTED = ("verdict", "seeds", "signs", "notes")
 
 
@@ -60,23 +62,32 @@ def _baseline(case: Case, folder: Path) -> Path:
     return folder / "baselines" / "cpu" / (case.suite or OPTIONS.removeprefix("test_")) / f"{case.id}.json"
 
 
-def run(folder: Path, change: Change | None, cases: Iterable[Case], *, seeds: int = 0) -> dict[str, Any]:
+def run(folder: Path, change: Change | None, cases: Iterable[Case], *, seeds: int = 0, unchanged: bool = False) -> Found:
     """Run the cases in a process of its own with a change, or to make their baselines; what the process wrote.
 
-    `seeds` bounds what a case may train, 0 leaves it as ever.
+    `seeds` bounds what a case may train, 0 leaves it as ever; `unchanged` claims no upgrade.
     """
     file = folder / "judgements.json"
     file.unlink(missing_ok=True)
     nodes = [node(case, folder) for case in cases]
     bound = [f"--ftcompare-seeds={seeds}"] if seeds else []
-    command = [sys.executable, "-m", "tests.faults.run", "--run", change.name if change else "", str(folder), *bound, *nodes]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.faults.run",
+        "--run",
+        change.name if change else "",
+        str(int(unchanged)),
+        str(folder),
+    ]
+    command += [*bound, *nodes]
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     environ = dict(os.environ) | {"PYTHONPATH": path} | dict(change.environ if change else {})
     with (folder / "log.txt").open("w") as log:
         subprocess.run(command, cwd=ROOT, env=environ, stdout=log, stderr=subprocess.STDOUT, check=False)
     if not file.exists():
         raise RuntimeError(f"expected judgements from {' '.join(command)}, it wrote none: see {folder / 'log.txt'}")
-    found: dict[str, Any] = json.loads(file.read_text())
+    found: Found = json.loads(file.read_text())
     return found
 
 
@@ -96,15 +107,15 @@ def upgrade(names: Sequence[str] = UPGRADED) -> None:
 class Put:
     """A plugin that puts a change in before anything runs, and keeps the judgements of the cases."""
 
-    def __init__(self, change: Change | None) -> None:
-        self.change = change
+    def __init__(self, change: Change | None, *, unchanged: bool) -> None:
+        self.change, self.unchanged = change, unchanged
         self.judgements: dict[str, Any] = {}
         self.errors: dict[str, str] = {}
 
     def pytest_sessionstart(self) -> None:
         if self.change is not None:
             self.change.apply()
-            if self.change.upgrade:
+            if self.change.upgrade and not self.unchanged:
                 upgrade()
 
     def pytest_runtest_logreport(self, report: Any) -> None:
@@ -114,11 +125,11 @@ class Put:
             self.judgements[judgement["id"]] = judgement
 
 
-def _run_here(name: str, folder: Path, nodes: list[str]) -> None:
+def _run_here(name: str, unchanged: bool, folder: Path, nodes: list[str]) -> None:
     import pytest
 
     change = changes()[name] if name else None
-    put = Put(change)
+    put = Put(change, unchanged=unchanged)
     mode = ["--benchmark-disable"] if change else ["--update-baselines"]
     places = [f"--rootdir={ROOT}", "-c", str(ROOT / "pyproject.toml"), f"--ftcompare-baselines={folder / 'baselines'}"]
     quick = ["-p", "no:cacheprovider", "--ftcompare-window=0", "--tb=short", *(change.arguments if change else ())]
@@ -127,7 +138,7 @@ def _run_here(name: str, folder: Path, nodes: list[str]) -> None:
     (folder / "judgements.json").write_text(json.dumps(found))
 
 
-def told(change: Change, found: dict[str, Any]) -> dict[str, Any]:
+def told(change: Change, found: Found) -> dict[str, Any]:
     """The record of a change: what each of its cases showed, and the ring that saw it first."""
     cases: dict[str, Any] = {}
     rings = []
@@ -163,14 +174,16 @@ def told(change: Change, found: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def main(file: Path, names: list[str], folder: Path) -> None:
+def main(file: Path, names: list[str], folder: Path, *, unchanged: bool = False) -> None:
     """Run the named changes, or all that are not on record."""
     record: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {"faults": {}, "benign": {}}
     if unknown := sorted(set(names) - set(changes())):
         raise SystemExit(f"expected names of changes, {unknown[0]!r} is none: one of {', '.join(changes())}")
-    chosen = [
-        one for one in changes().values() if one.name in (names or set(changes()) - {*record["faults"], *record["benign"]})
-    ]
+    on_record = record["faults"] | record["benign"]
+    done = {name for name, one in on_record.items() if not unchanged or "unchanged" in one}
+    chosen = [one for one in changes().values() if one.name in (names or set(changes()) - done)]
+    if unchanged and (early := [one.name for one in chosen if one.name not in on_record]):
+        raise SystemExit(f"expected {early[0]} on record with an upgrade first: run it without --unchanged")
     folder.mkdir(parents=True, exist_ok=True)
     write_suite(folder)
     for change in chosen:
@@ -178,10 +191,14 @@ def main(file: Path, names: list[str], folder: Path) -> None:
             run(folder, None, missing)
             if lost := [case.id for case in missing if not _baseline(case, folder).exists()]:
                 raise SystemExit(f"expected an update to make a baseline of {lost[0]}: see {folder / 'log.txt'}")
-        one = told(change, run(folder, change, change.cases, seeds=1))
+        one = told(change, run(folder, change, change.cases, seeds=1, unchanged=unchanged))
         if not isinstance(one["caught"], int):
-            one = told(change, run(folder, change, change.cases))
-        record["benign" if change.name in BENIGN else "faults"][change.name] = one
+            one = told(change, run(folder, change, change.cases, unchanged=unchanged))
+        of = record["benign" if change.name in BENIGN else "faults"]
+        if unchanged:
+            of[change.name]["unchanged"] = {name: one[name] for name in ("reached", "caught", "cases")}
+        else:
+            of[change.name] = one | {name: of[change.name][name] for name in ("unchanged",) if name in of.get(change.name, {})}
         record["date"] = date.today().isoformat()
         record["catalogue"] = {"faults": len(FAULTS), "benign": len(BENIGN)}
         file.write_text(f"{json.dumps(record, indent=1)}\n")
@@ -191,12 +208,13 @@ def main(file: Path, names: list[str], folder: Path) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1] == "--run":
-        _run_here(sys.argv[2], Path(sys.argv[3]), sys.argv[4:])
+        _run_here(sys.argv[2], bool(int(sys.argv[3])), Path(sys.argv[4]), sys.argv[5:])
     else:
         parser = argparse.ArgumentParser(description=__doc__)
         parser.add_argument("record", type=Path)
         parser.add_argument("changes", nargs="*")
         parser.add_argument("--folder", type=Path, help="keeps the baselines; another run uses them again")
+        parser.add_argument("--unchanged", action="store_true", help="claim no upgrade of any library")
         given = parser.parse_args()
         with tempfile.TemporaryDirectory() as temporary:
-            main(given.record.resolve(), given.changes, (given.folder or Path(temporary)).resolve())
+            main(given.record.resolve(), given.changes, (given.folder or Path(temporary)).resolve(), unchanged=given.unchanged)

@@ -1,0 +1,107 @@
+"""Faults that show late: not in the first updates of a training, but at its end, or only in some of its updates."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .change import Case, fault, patch
+
+SHORT_BATCH = (Case("pbft", shots=16, options=(("batch", 12),)),)  # 32 rows: two batches of 12, one of 8
+STAGES = (Case("adapter_fusion"),)
+PATTERN = (Case("pbft", shots=16),)
+
+
+@fault("batches", *SHORT_BATCH)
+def short_batch_dropped() -> None:
+    """The last batch of an epoch, which is short, brings no update."""
+    from pytest_ftcompare.experiment import train
+
+    @patch(train.Training, "update")
+    def dropping(real: Any, self: Any, chosen: Any) -> Any:
+        if len(chosen) == self.stage.recipe.batch or len(self.stage.rows) < self.stage.recipe.batch:
+            return real(self, chosen)
+        kept = [one.detach().clone() for one in self.parameters]
+        step = real(self, chosen)
+        for parameter, before in zip(self.parameters, kept, strict=True):
+            parameter.data.copy_(before)
+        return step
+
+
+@fault("stages", *STAGES)
+def later_stages_not_clipped() -> None:
+    """From the second stage on, gradients are not clipped: the first stage's optimiser is looked up in vain."""
+    from torch import nn
+
+    from pytest_ftcompare.experiment import train
+
+    stages: list[Any] = []
+
+    @patch(train.Training, "__init__")
+    def counting(real: Any, self: Any, *arguments: Any) -> None:
+        real(self, *arguments)
+        stages.append(self)
+
+    @patch(nn.utils, "clip_grad_norm_")
+    def sometimes(real: Any, parameters: Any, limit: float, *arguments: Any) -> Any:
+        return real(parameters, limit if len(stages) < 2 else 1e9, *arguments)
+
+
+@fault("schedule", *PATTERN)
+def decay_ends_too_high() -> None:
+    """The second half of the decay is left out: the learning rate stays at half its highest."""
+    from torch.optim.lr_scheduler import LambdaLR
+
+    from pytest_ftcompare.experiment import train
+
+    @patch(train, "get_linear_schedule_with_warmup")
+    def high(real: Any, optimizer: Any, warmup: int, steps: int) -> Any:
+        schedule = real(optimizer, warmup, steps)
+        (share,) = schedule.lr_lambdas
+        return LambdaLR(optimizer, lambda step: max(share(step), 0.5) if step > warmup else share(step))
+
+
+@fault("optimiser", *PATTERN)
+def last_update_lost() -> None:
+    """What the last update did is not in the model that is evaluated."""
+    from pytest_ftcompare.experiment import train
+
+    @patch(train.Training, "update")
+    def losing(real: Any, self: Any, chosen: Any) -> Any:
+        kept = [one.detach().clone() for one in self.parameters]
+        step = real(self, chosen)
+        if self.number == self.steps and self.steps > 1:
+            for parameter, before in zip(self.parameters, kept, strict=True):
+                parameter.data.copy_(before)
+        return step
+
+
+@fault("evaluation", *PATTERN)
+def last_batch_of_evaluation_repeated() -> None:
+    """In evaluation, the rows of a short last batch are given the answers of the batch before."""
+    from pytest_ftcompare.experiment import evaluate
+    from pytest_ftcompare.experiment.ask import Questioner
+
+    before: list[Any] = []
+
+    @patch(Questioner, "logits")
+    def repeated(real: Any, self: Any, model: Any, inputs: Any) -> Any:
+        logits = real(self, model, inputs)
+        short = not model.training and before and len(logits) < len(before[0]) == evaluate.BATCH
+        earlier, before[:] = before[:1], [logits]
+        return earlier[0][: len(logits)] if short else logits
+
+
+@fault("checkpoints", Case("adalora"))
+def ranks_saved_before_they_were_cut() -> None:
+    """AdaLoRA's checkpoint has its ranks as they were before the budget fell."""
+    from peft.tuners.adalora.layer import RankAllocator
+
+    @patch(RankAllocator, "mask_to_budget")
+    def uncut(real: Any, self: Any, model: Any, budget: int) -> Any:
+        kept = {name: one.detach().clone() for name, one in model.named_parameters() if "lora_E" in name}
+        pattern = real(self, model, budget)
+        if budget == self.target_bgt and self.peft_config.total_step:
+            for name, one in model.named_parameters():
+                if name in kept:
+                    one.data.copy_(kept[name])
+        return pattern

@@ -1,0 +1,85 @@
+"""Where nothing changed, a short training that repeats its baseline's stands for the whole; else seeds are trained."""
+
+import json
+import xml.etree.ElementTree as ElementTree
+
+import pytest
+from rehearsed import Rehearsal
+
+SAID = {"short training": "d"}
+
+
+@pytest.fixture
+def rehearsal(pytester):
+    found = Rehearsal(pytester)
+    found.says(full=SAID, lora=SAID)
+    found.update()
+    return found
+
+
+def short(result):
+    """How many cases were judged by a short training."""
+    lines = [line for line in result.outlines if line.startswith("Short training:")]
+    return int(lines[0].split()[2]) if lines else 0
+
+
+def test_an_update_keeps_what_the_short_training_gave_and_a_session_trains_no_seed(rehearsal):
+    assert json.loads(rehearsal.file("full").read_text())["short_training"] == "d"
+    rehearsal.says(full=SAID, lora=SAID | {"raises": "a seed was trained"})
+    result = rehearsal.run("-v", "--ftcompare-report=report.json", "--junitxml=report.xml")
+    assert result.ret == 0
+    assert short(result) == 2
+    result.stdout.fnmatch_lines(["lora *identical =  (short) * same", "3 cases: 3 same."])
+    report = json.loads((rehearsal.pytester.path / "report.json").read_text())
+    (lora,) = [one for one in report["cases"] if one["method"] == "lora"]
+    assert (lora["identical"], lora["samples"]) == (True, [])
+    assert {one["seeds"] for one in lora["comparisons"]} == {0}
+    found = ElementTree.parse(rehearsal.pytester.path / "report.xml").iter("property")
+    assert [one.get("value") for one in found if one.get("name") == "seeds"] == ["0", "1", "0"]
+
+
+@pytest.mark.parametrize("option", ["--ftcompare-full", "--ftcompare-history=h.db"])
+def test_the_whole_is_trained_where_it_is_asked_for(rehearsal, option):
+    result = rehearsal.run(option)
+    assert result.ret == 0
+    assert short(result) == 0
+
+
+def test_a_short_training_that_does_not_repeat_has_seeds_trained(rehearsal):
+    rehearsal.says(full={"short training": "e"}, lora=SAID)
+    assert short(rehearsal.run()) == 1
+
+
+def test_a_broken_invariant_has_seeds_trained(rehearsal):
+    rehearsal.says(full=SAID | {"broken": ["what is frozen must stay"]}, lora=SAID)
+    result = rehearsal.run()
+    assert result.ret == 1
+    assert short(result) == 1
+
+
+@pytest.mark.parametrize(
+    ("place", "value"), [("environment", {"torch": "2.12.0"}), ("recipe", {"lr": 1.0}), ("probe", {"loss": 0.70000001})]
+)
+def test_what_is_not_the_baselines_has_seeds_trained(rehearsal, place, value):
+    file = rehearsal.file("full")
+    baseline = json.loads(file.read_text())
+    baseline[place] |= value
+    file.write_text(json.dumps(baseline))
+    assert short(rehearsal.run()) == 1
+
+
+@pytest.mark.parametrize("name", ["commit", "machine"])
+def test_a_commit_and_a_name_of_the_machine_change_nothing(rehearsal, name):
+    file = rehearsal.file("full")
+    baseline = json.loads(file.read_text())
+    baseline["environment"][name] = "another"
+    file.write_text(json.dumps(baseline))
+    assert short(rehearsal.run()) == 2
+
+
+def test_a_baseline_of_before_has_seeds_trained(rehearsal):
+    file = rehearsal.file("full")
+    baseline = json.loads(file.read_text())
+    del baseline["short_training"]
+    file.write_text(json.dumps(baseline))
+    assert short(rehearsal.run()) == 1
