@@ -85,8 +85,8 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--ftcompare-full",
         action="store_true",
-        help="Train each case whole, and time each method and each claim about time, even where nothing changed that could move "
-        "them or the machine is another. On where a history is kept or pytest-benchmark is asked for its results.",
+        help="Train each case whole, and time each method and each claim about time, even where nothing changed that "
+        "could move them or the machine is another. On where a history is kept or pytest-benchmark is asked for its results.",
     )
     group.addoption(
         "--ftcompare-reference",
