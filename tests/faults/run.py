@@ -181,7 +181,8 @@ def main(file: Path, names: list[str], folder: Path, *, unchanged: bool = False)
         raise SystemExit(f"expected names of changes, {unknown[0]!r} is none: one of {', '.join(changes())}")
     on_record = record["faults"] | record["benign"]
     done = {name for name, one in on_record.items() if not unchanged or "unchanged" in one}
-    chosen = [one for one in changes().values() if one.name in (names or set(changes()) - done)]
+    given = FAULTS if unchanged else changes()  # without an upgrade, nothing that moves a number is benign
+    chosen = [one for one in given.values() if one.name in (names or set(given) - done)]
     if unchanged and (early := [one.name for one in chosen if one.name not in on_record]):
         raise SystemExit(f"expected {early[0]} on record with an upgrade first: run it without --unchanged")
     folder.mkdir(parents=True, exist_ok=True)
