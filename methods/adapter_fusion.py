@@ -11,12 +11,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from .base import Method, MethodError, Recipe
+from .base import Method, MethodError, Recipe, Stage, Trial
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from pytest_ftcompare.experiment.trial import Stage, Trial
 
 LEAST_SOURCES = 3
 

@@ -10,12 +10,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from .base import Method, Recipe
+from .base import Method, Recipe, Stage, Trial
 
 if TYPE_CHECKING:
     from torch import nn
-
-    from pytest_ftcompare.experiment.trial import Stage, Trial
 
 
 class Adaptive(Method):

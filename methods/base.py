@@ -2,7 +2,7 @@
 
 A method is made with a `Recipe` and a way of asking, and then asked, in this order: `load_options`, `after_load`, `apply`
 (freeze, wrap), `render` and `targets` (what the model reads and should answer), `stages` (what is trained, one after the
-other), `loss`, `penalty`, `after_step`, `save`, `restore`. The loop that calls them is `pytest_ftcompare.experiment.train`,
+other), `loss`, `penalty`, `after_step`, `save`, `restore`. The loop that calls them is `pytest_ftcompare.training.train`,
 the only one. Methods' files import torch inside functions: they are read when cases are collected.
 """
 
@@ -12,14 +12,18 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from pytest_ftcompare.experiment.trial import Stage, Trial
     from pytest_ftcompare.tasks import Example, Task
+
+Rows = list[list[int]]  # token ids
+if TYPE_CHECKING:  # this file is read without torch
+    Inputs = dict[str, torch.Tensor]  # what a model reads, by the name of its argument
+    Loss = Callable[[nn.Module, Rows, torch.Tensor], torch.Tensor]  # of some rows and their targets
 
 Ask = Literal["head", "pattern", "answer"]
 Fits = Callable[[str], bool]
@@ -47,6 +51,75 @@ class Recipe:
     clip: float = 1.0
     checkpointing: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What the loop trains: rows of token ids, a target for each (first dimension), and the mean loss of some of them.
+
+    `own` are parameters that train with the model's without being part of it, such as a source task's head.
+    """
+
+    recipe: Recipe
+    rows: Rows
+    targets: torch.Tensor
+    loss: Loss
+    own: Sequence[nn.Parameter] = ()
+
+
+class Trial(Protocol):
+    """The sample that a seed draws from a task, and what a method may ask of it: no row on which it is tested.
+
+    `shots` is the number of rows of each class. training/trial.py makes it.
+    """
+
+    @property
+    def seed(self) -> int: ...
+
+    @property
+    def shots(self) -> int: ...
+
+    @property
+    def task(self) -> Task: ...
+
+    @property
+    def method(self) -> str:
+        """The method's name."""
+
+    @property
+    def support(self) -> list[Example]:
+        """The seed's training sample."""
+
+    @property
+    def labels(self) -> torch.Tensor:
+        """The class of each row of the sample, (rows,)."""
+
+    @property
+    def rows(self) -> Rows:
+        """The sample as the method renders it."""
+
+    @property
+    def decoder(self) -> bool:
+        """Whether the base model writes text, and keeps keys and values of what it read."""
+
+    @property
+    def encoder_decoder(self) -> bool:
+        """Whether the base model reads with one half and writes with the other."""
+
+    def fits(self, text: str) -> bool:
+        """Whether the model can read the whole text."""
+
+    def stage(self, recipe: Recipe) -> Stage:
+        """The task itself: the method's rows, targets and loss."""
+
+    def of(self, task: str, shots: int) -> Trial:
+        """The same seed of a source task that the method declares, with `shots` rows a class."""
+
+    def base_scores(self, texts: list[str]) -> torch.Tensor:
+        """What the untouched base model gives the verbalizers after each text: logits, (rows, classes)."""
+
+    def text_stage(self, recipe: Recipe, model: nn.Module, count: int) -> Stage:
+        """Language modelling on `count` unlabelled rows of the training pool, through `model`'s own base weights."""
 
 
 class Method:

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .base import Method, Recipe
+from .base import Method, Recipe, Trial
 from .icl import demonstrated
 
 if TYPE_CHECKING:
     import torch
 
-    from pytest_ftcompare.experiment.trial import Trial
     from pytest_ftcompare.tasks import Example
 
 

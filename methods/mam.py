@@ -9,12 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from .base import Method, Recipe
+from .base import Method, Recipe, Stage, Trial
 
 if TYPE_CHECKING:
     from torch import nn
-
-    from pytest_ftcompare.experiment.trial import Stage, Trial
 
 
 class Mam(Method):

@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
-from .base import Ask, Recipe
+from .base import Ask, Recipe, Stage, Trial
 from .prefix_tuning import PrefixTuning
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from pytest_ftcompare.experiment.trial import Stage, Trial
 
 OPTIONS = {"length": 5, "sources": (), "source_shots": 64}
 

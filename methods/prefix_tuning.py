@@ -10,13 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from .base import Ask, Recipe
+from .base import Ask, Recipe, Stage, Trial
 from .through_peft import VirtualTokens
 
 if TYPE_CHECKING:
     from torch import nn
-
-    from pytest_ftcompare.experiment.trial import Stage, Trial
 
 
 class PrefixTuning(VirtualTokens):

@@ -9,13 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from .base import Recipe
+from .base import Recipe, Stage, Trial
 from .through_peft import VirtualTokens
 
 if TYPE_CHECKING:
     from torch import nn
-
-    from pytest_ftcompare.experiment.trial import Stage, Trial
 
 
 class PromptTuning(VirtualTokens):

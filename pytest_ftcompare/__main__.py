@@ -72,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands.add_parser("history", help="show a metric over the runs of a history, or import results into one")
     words = sys.argv[1:] if arguments is None else list(arguments)
     if words[:1] == ["history"]:
-        from pytest_ftcompare.history import command as history
+        from pytest_ftcompare.report.history import cli as history
 
         return history.main(words[1:])
     options = parser.parse_args(words)
@@ -82,16 +82,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def compare(old: Path, new: Path, file: Path | None) -> int:
     """Print the comparison of two folders, and write it to `file`; what cannot be compared is a usage error of one sentence."""
-    from pytest_ftcompare.compare import folders, suites
-    from pytest_ftcompare.report.folders import lines
+    from pytest_ftcompare.compare import compare_results
+    from pytest_ftcompare.report.compare_command import lines
     from pytest_ftcompare.report.wrapping import WIDTH, fitted
+    from pytest_ftcompare.results import result_folders
 
     try:
-        pairs = folders.pairs(folders.read(old), folders.read(new))
-    except folders.FolderError as error:
+        pairs = result_folders.pairs(result_folders.read(old), result_folders.read(new))
+    except result_folders.FolderError as error:
         print(f"ERROR: {error}", file=sys.stderr)
         return USAGE
-    overall = suites.compare_pairs(pairs.both)
+    overall = compare_results.compare_pairs(pairs.both)
     columns = shutil.get_terminal_size((WIDTH, 0)).columns
     for line in lines(overall, pairs):
         print("\n".join(fitted(line, columns)))
@@ -114,7 +115,7 @@ def compare(old: Path, new: Path, file: Path | None) -> int:
 
 def init(given: argparse.Namespace) -> int:
     """Begin a project in the working folder; what cannot be is a usage error of one sentence."""
-    from pytest_ftcompare.init import NEXT, Answers, InitError, begin, columns_of, default_name
+    from pytest_ftcompare.gate.start_project import NEXT, Answers, InitError, begin, columns_of, default_name
     from pytest_ftcompare.tasks import DataError
 
     def ask(what: str, value: str | None, default: str = "") -> str:
@@ -152,9 +153,9 @@ def init(given: argparse.Namespace) -> int:
 
 def check(profile: str | None, hub: Path | None) -> int:
     """Print how the gate reads the project's tasks; whether something is refused."""
-    from pytest_ftcompare.check import CheckError
-    from pytest_ftcompare.check import check as lines
-    from pytest_ftcompare.own import OwnError
+    from pytest_ftcompare.gate.check_project import CheckError
+    from pytest_ftcompare.gate.check_project import check as lines
+    from pytest_ftcompare.gate.project_config import OwnError
     from pytest_ftcompare.report.wrapping import WIDTH, fitted
 
     columns = shutil.get_terminal_size((WIDTH, 0)).columns
@@ -171,15 +172,15 @@ def check(profile: str | None, hub: Path | None) -> int:
 
 def report(run: Path, out: Path) -> int:
     """Render the report in `run` as what the ending of `out` says; what cannot be is a usage error of one sentence."""
-    from pytest_ftcompare.report import files
-    from pytest_ftcompare.report.reading import DocumentError, read
+    from pytest_ftcompare.report import formats
+    from pytest_ftcompare.report.document_reader import DocumentError, read
 
     refused = ""
-    if out.suffix not in files.RENDERINGS:
-        refused = f"{out}: expected a file to write that ends in one of {', '.join(files.RENDERINGS)}"
+    if out.suffix not in formats.RENDERINGS:
+        refused = f"{out}: expected a file to write that ends in one of {', '.join(formats.RENDERINGS)}"
     else:
         try:
-            files.write(out, read(run.read_text(encoding="utf-8")))
+            formats.write(out, read(run.read_text(encoding="utf-8")))
         except (DocumentError, UnicodeDecodeError) as error:
             refused = f"{run} cannot be read: {error}"
         except OSError as error:

@@ -4,9 +4,9 @@ from importlib.metadata import version
 
 import pytest
 
-from pytest_ftcompare.case import Case
-from pytest_ftcompare.compare import known
-from pytest_ftcompare.experiment.families import TASKS
+from pytest_ftcompare.checks.tiny_models import TASKS
+from pytest_ftcompare.compare import known_faults
+from pytest_ftcompare.results.case import Case
 
 
 @pytest.fixture(scope="session")
@@ -14,7 +14,7 @@ def hub(tmp_path_factory):
     """The folder of the tiny models, each made when it is first needed; libraries are quiet and write no model cards."""
     from peft import PeftModel
 
-    from pytest_ftcompare.experiment.quiet import quiet
+    from pytest_ftcompare.training.library_logging import quiet
 
     quiet()
     with pytest.MonkeyPatch.context() as patch:  # their template, compiled anew for each, takes as long as all else
@@ -25,9 +25,9 @@ def hub(tmp_path_factory):
 @pytest.fixture
 def prepared(hub):
     """Makes a method ready on a family's tiny model, with the options of a case."""
-    from pytest_ftcompare.experiment.families import save
-    from pytest_ftcompare.experiment.prepare import prepare
-    from pytest_ftcompare.experiment.setting import Setting
+    from pytest_ftcompare.checks.tiny_models import save
+    from pytest_ftcompare.training.config import Setting
+    from pytest_ftcompare.training.prepare import prepare
 
     def make(method, family, ask, shots=4, **options):
         chosen = tuple(sorted({"ask": ask, **options}.items()))
@@ -42,10 +42,10 @@ def hold():
     """Fails with what is broken in a case; what a record of a known upstream fault explains is an expected failure."""
 
     def held(case, broken, faults):
-        facts = known.Facts(case.method.name, case.method.ask, case.ask.config.model_type)
+        facts = known_faults.Facts(case.method.name, case.method.ask, case.ask.config.model_type)
         installed = {name: version(name) for name in ("torch", "transformers", "peft")}
-        unexplained, notes = known.explain(broken, facts, installed, faults)
-        wrong = unexplained + [one for one in notes if one.startswith(known.MENDED)]
+        unexplained, notes = known_faults.explain(broken, facts, installed, faults)
+        wrong = unexplained + [one for one in notes if one.startswith(known_faults.MENDED)]
         if wrong:
             pytest.fail("\n".join(wrong), pytrace=False)
         if notes:

@@ -6,8 +6,8 @@ A claim rests on results that this session has; what it asks for beyond them is 
 
 import pytest
 
-from pytest_ftcompare.compare.claim import Claim, at_least, at_most, within
-from pytest_ftcompare.compare.relations import Arm, Counts, Times, difference, gap_change, level, over_parts, trend
+from pytest_ftcompare.compare.claims.claim import Claim, at_least, at_most, within
+from pytest_ftcompare.compare.claims.relations import Arm, Counts, Times, difference, gap_change, level, over_parts, trend
 
 MARGIN = 3.0
 OOD, CLASS, GAP = "accuracy_ood", "accuracy_ood of class 1", "domain gap"

@@ -9,7 +9,7 @@ from itertools import chain, islice
 import pytest
 from pytest_ftcompare.methods import NAMES, load
 
-from pytest_ftcompare.compare import known
+from pytest_ftcompare.compare import known_faults
 
 FAMILIES = {"opt_post": ("head", "pattern", "answer"), "llama": ("head", "pattern", "answer"), "roberta": ("head",)}
 # Of two ends: whose loss the model has itself, whose loss, hook or stages are their own.
@@ -42,7 +42,7 @@ def frozen(hub):
     """The Trainer collects garbage before it trains: with all that the libraries hold, that takes as long as the training."""
     import gc
 
-    from pytest_ftcompare.experiment import own_loss  # noqa: F401  imports what there is
+    from pytest_ftcompare.checks import trainer_loss  # noqa: F401  imports what there is
 
     gc.collect()
     gc.freeze()
@@ -57,7 +57,7 @@ def options(method):
 @pytest.mark.parametrize("accumulate", ACCUMULATE)
 @pytest.mark.parametrize(("method", "family", "ask"), CASES)
 def test_both_engines_compute_the_same(prepared, method, family, ask, accumulate):
-    from pytest_ftcompare.experiment.engines import differences
+    from pytest_ftcompare.checks.engine_parity import differences
 
     case = prepared(method, family, ask, ROWS[ask], accumulate=accumulate, **options(method))
     if wrong := list(islice(differences(case), 5)):
@@ -66,7 +66,7 @@ def test_both_engines_compute_the_same(prepared, method, family, ask, accumulate
 
 @pytest.mark.parametrize("method", OTHERS)
 def test_every_other_method_trains_alike_on_both(prepared, method):
-    from pytest_ftcompare.experiment.engines import differences
+    from pytest_ftcompare.checks.engine_parity import differences
 
     ask = load(method).asks[0]
     if wrong := list(islice(differences(prepared(method, "opt_post", ask, ROWS[ask], **SIZE)), 5)):
@@ -75,7 +75,7 @@ def test_every_other_method_trains_alike_on_both(prepared, method):
 
 @pytest.mark.parametrize("family", ["opt_post", "llama"])
 def test_both_engines_draw_the_same_dropout(prepared, family):
-    from pytest_ftcompare.experiment.engines import differences
+    from pytest_ftcompare.checks.engine_parity import differences
 
     equal = prepared("lora", family, "head", 8, batch=8, accumulate=2, epochs=3)  # every micro-batch has four rows
     assert list(differences(equal, dropout=True)) == []
@@ -84,12 +84,13 @@ def test_both_engines_draw_the_same_dropout(prepared, family):
 def test_the_trainer_leaves_biases_and_norms_out_of_weight_decay(prepared):
     import torch
 
-    from pytest_ftcompare.experiment import engines, hf_trainer, train
+    from pytest_ftcompare.checks import engine_parity
+    from pytest_ftcompare.training import hf_trainer, train
 
     case = prepared("full", "opt_post", "head", 4, batch=8, epochs=1, warmup=0.0, weight_decay=0.1)
     torch.manual_seed(0)
     before = train.trainable(case.adapted())
-    (loop,), (trainer,) = (engines.courses(case, one) for one in (train.train, hf_trainer.train))
+    (loop,), (trainer,) = (engine_parity.courses(case, one) for one in (train.train, hf_trainer.train))
     after, other = loop.updates[0].parameters, trainer.updates[0].parameters
     spared = {name for name in before if name.endswith("bias") or "layer_norm" in name}
     decayed = {name: case.method.recipe.lr * 0.1 * one.detach() for name, one in before.items()}
@@ -103,16 +104,16 @@ def test_the_trainer_leaves_biases_and_norms_out_of_weight_decay(prepared):
 @pytest.mark.parametrize("method", ["full", "lora"])
 @pytest.mark.parametrize(("family", "ask"), [(one, ask) for one, asks in FAMILIES.items() for ask in asks if ask != "pattern"])
 def test_the_trainers_own_loss_is_as_defined(prepared, hold, family, ask, method, accumulate):
-    from pytest_ftcompare.experiment.own_loss import as_defined
+    from pytest_ftcompare.checks.trainer_loss import as_defined
 
     case = prepared(method, family, ask, ROWS[ask], accumulate=accumulate, lr=0.0, **SIZE)
-    hold(case, as_defined(case), known.ACCUMULATED if accumulate > 1 else ())
+    hold(case, as_defined(case), known_faults.ACCUMULATED if accumulate > 1 else ())
 
 
 def test_the_trainers_own_sampler_gives_each_row_once_an_epoch_and_repeats_by_its_seed(prepared):
     import torch
 
-    from pytest_ftcompare.experiment.own_loss import run
+    from pytest_ftcompare.checks.trainer_loss import run
 
     case = prepared("lora", "llama", "head", 14, accumulate=8, **SIZE)
     runs = []

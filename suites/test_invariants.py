@@ -1,15 +1,16 @@
 """Ring 0: the invariants of every method on every model family, on random tiny models; no baseline, nothing to download.
 
 What a library promises of its adapters, and what the loop does, does not hang on the family: three are examined for all of it
-(`experiment/thorough.py`), the others are checked for what every case is inspected for. What is refused is refused by
-design, and says so. A fault that is known upstream is an expected failure, as strict as its record in `compare/known.py`.
+(`checks/slow_invariants.py`), the others are checked for what every case is inspected for. What is refused is refused by
+design, and says so. A fault that is known upstream is an expected failure, as strict as its record in
+`compare/known_faults.py`.
 """
 
 import pytest
-from pytest_ftcompare.methods import NAMES, load
 
-from pytest_ftcompare.compare import known
-from pytest_ftcompare.experiment.families import DECODERS, ENCODERS, OTHERS, TASKS
+from pytest_ftcompare.checks.tiny_models import DECODERS, ENCODERS, OTHERS, TASKS
+from pytest_ftcompare.compare import known_faults
+from pytest_ftcompare.methods import NAMES, load
 
 EXAMINED = ("opt_post", "llama", "roberta")
 ASKS = {
@@ -36,11 +37,10 @@ def refusal(method, family):
 
 @pytest.mark.parametrize(("method", "family", "ask"), CASES)
 def test_invariants(prepared, hold, method, family, ask):
+    from pytest_ftcompare.checks.invariants import check
+    from pytest_ftcompare.checks.slow_invariants import examine
     from pytest_ftcompare.methods.base import MethodError
-
-    from pytest_ftcompare.experiment.invariants import check
-    from pytest_ftcompare.experiment.model import ModelError
-    from pytest_ftcompare.experiment.thorough import examine
+    from pytest_ftcompare.training.model_kind import ModelError
 
     if sentence := refusal(method, family):
         with pytest.raises((MethodError, ModelError), match=sentence):
@@ -48,14 +48,14 @@ def test_invariants(prepared, hold, method, family, ask):
         return
     case = prepared(method, family, ask)
     if family in EXAMINED:
-        hold(case, examine(case), known.FAULTS + known.EXAMINED)
+        hold(case, examine(case), known_faults.FAULTS + known_faults.EXAMINED)
     else:
-        hold(case, check(case)[2], known.FAULTS)
+        hold(case, check(case)[2], known_faults.FAULTS)
 
 
 @pytest.mark.parametrize(("family", "ask"), [(one, ask) for one, asks in ASKS.items() for ask in TASKS if ask not in asks])
 def test_what_a_family_cannot_be_asked_is_refused(prepared, family, ask):
-    from pytest_ftcompare.experiment.model import ModelError
+    from pytest_ftcompare.training.model_kind import ModelError
 
     with pytest.raises(ModelError, match=f"expected a model that can be asked by {ask}, {family} is "):
         prepared("full", family, ask)

@@ -18,7 +18,7 @@ import transformers  # noqa: F401
 import weather
 
 from pytest_ftcompare import methods
-from pytest_ftcompare.measure import window, yardstick
+from pytest_ftcompare.measure import timed_window, yardstick
 
 for name in methods.NAMES:
     methods.load(name)
@@ -44,4 +44,4 @@ def given_weather(monkeypatch):
     By a clock that is given, all work takes a tick: a window's yardsticks need not work.
     """
     weather.give(monkeypatch)
-    monkeypatch.setattr(window, "make_yardsticks", lambda _: dict.fromkeys(yardstick.KINDS, lambda: None))
+    monkeypatch.setattr(timed_window, "make_yardsticks", lambda _: dict.fromkeys(yardstick.KINDS, lambda: None))

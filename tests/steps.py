@@ -6,12 +6,12 @@ from typing import Any
 
 import torch
 
-from pytest_ftcompare.case import Case
-from pytest_ftcompare.experiment.evaluate import class_logits
-from pytest_ftcompare.experiment.prepare import prepare
-from pytest_ftcompare.experiment.setting import Setting
-from pytest_ftcompare.experiment.train import Training
-from pytest_ftcompare.experiment.trial import Trial
+from pytest_ftcompare.results.case import Case
+from pytest_ftcompare.training.config import Setting
+from pytest_ftcompare.training.evaluate import class_logits
+from pytest_ftcompare.training.prepare import prepare
+from pytest_ftcompare.training.train import Training
+from pytest_ftcompare.training.trial import Trial
 
 
 class Update:

@@ -1,113 +1,180 @@
-"""The import rules of the layout, read from the sources."""
+"""The layers of the package, read from its imports: what may import what, and what is loaded with it."""
+
+from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
-TORCH = {"torch", "transformers", "peft", "datasets", "bitsandbytes", "safetensors"}
-# Folder or file -> packages that it must not import at all, not even inside a function.
-FORBIDDEN = {
-    "methods": {"pytest", "_pytest", "pytest_ftcompare.plugin", "pytest_ftcompare.compare"},
-    "pytest_ftcompare/compare": {*TORCH, "pytest", "_pytest", "pytest_ftcompare.experiment", "methods"},
-    "pytest_ftcompare/experiment": {"pytest", "_pytest", "pytest_ftcompare.plugin", "pytest_ftcompare.compare"},
-    "pytest_ftcompare/tasks": {*TORCH, "pytest", "_pytest", "methods", "pytest_ftcompare.experiment"},
-    "pytest_ftcompare/report": {*TORCH, "pytest", "_pytest", "methods", "pytest_ftcompare.experiment"},
-    "pytest_ftcompare/history": {*TORCH, "pytest", "_pytest", "methods", "pytest_ftcompare.experiment"},
-    "pytest_ftcompare/result.py": {*TORCH, "pytest", "_pytest"},
-    "pytest_ftcompare/gate.py": {"pytest", "_pytest"},
-    "pytest_ftcompare/bench.py": {"pytest", "_pytest"},
-    "pytest_ftcompare/kept.py": {"pytest", "_pytest"},
-    "pytest_ftcompare/evidence.py": {"pytest", "_pytest"},
-    "pytest_ftcompare/measure": {"pytest", "_pytest", "pytest_ftcompare.plugin", "pytest_ftcompare.compare"},
-}
-# What may not be imported while options are parsed or cases are collected.
-LAZY = (
-    "plugin.py",
-    "benchmarks.py",
-    "bench.py",
-    "options.py",
-    "parametrize.py",
-    "profiles.py",
-    "case.py",
-    "gate.py",
-    "arms.py",
-    "cases.py",
-    "claims.py",
-    "item.py",
-    "evidence.py",
-    "kept.py",
-    "session.py",
-    "runs.py",
-    "collector.py",
-    "run_key.py",
-    "reports.py",
-    "told.py",
-    "progress.py",
-    "hub.py",
-    "live.py",
+PACKAGE = "pytest_ftcompare"
+# The rooms from the ground up: a file imports from its own room and from those before it, also inside
+# functions and for type checkers.
+LAYERS = (
+    *("results", "compare", "pocket", "tasks", "methods", "training", "checks", "measure"),
+    *("gate", "report", "plugin"),
 )
+UPWARD: dict[tuple[str, str], str] = {}  # (file, file) -> why it imports a later room; three at most
+TORCH = {"torch", "transformers", "peft", "datasets", "bitsandbytes", "safetensors"}
+PYTEST = {"pytest", "_pytest"}
+# What importing a room or a file must not load, however far down the chain.
+UNLOADED = {
+    "results": TORCH | PYTEST,
+    "compare": TORCH | PYTEST,
+    "pocket": TORCH | PYTEST,
+    "tasks": TORCH | PYTEST,
+    "methods": PYTEST,
+    "training": PYTEST,
+    "checks": PYTEST,
+    "measure": PYTEST,
+    "gate": PYTEST,
+    "report": TORCH | PYTEST,
+    "plugin": TORCH,
+    "gate.run_case": TORCH,
+    "gate.session": TORCH,
+    "methods.base": TORCH,
+    "__main__": TORCH | PYTEST,
+}
+MAKES_MODELS = {"pocket.pretrain", "pocket.tokenizer"}  # run by scripts/make_pocket.py alone
 
 
-def imports(file, *, top_only=False):
-    tree = ast.parse(file.read_text())
-    typing_only = {
-        id(one)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
-        for one in ast.walk(node)
+class Import(NamedTuple):
+    name: str  # of a module
+    loads: bool  # when the importing module is loaded: not inside a function, not for type checkers alone
+
+
+def _name(file: Path) -> str:
+    parts = file.relative_to(ROOT).with_suffix("").parts
+    return ".".join(part for part in (parts if parts[0] == PACKAGE else (PACKAGE, *parts)) if part != "__init__")
+
+
+FILES = {
+    _name(file): file
+    for place in (PACKAGE, "methods")
+    for file in sorted((ROOT / place).rglob("*.py"))
+    if not any(folder.is_symlink() for folder in file.parents)
+}
+
+
+def read_imports(name: str, file: Path) -> Iterator[Import]:
+    """The imports of a file, relative ones resolved."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    typing = {id(node) for test in ast.walk(tree) if _is_for_typing(test) for node in ast.walk(test)}
+    functions = {
+        id(node)
+        for definition in ast.walk(tree)
+        if isinstance(definition, ast.FunctionDef | ast.AsyncFunctionDef)
+        for node in ast.walk(definition)
     }
-    for node in tree.body if top_only else ast.walk(tree):
-        if id(node) in typing_only:
-            continue
+    package = name if file.name == "__init__.py" else name.rpartition(".")[0]
+    for node in ast.walk(tree):
+        loads = id(node) not in typing and id(node) not in functions
         if isinstance(node, ast.Import):
-            yield from (one.name for one in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield node.module
-            yield from (f"{node.module}.{one.name}" for one in node.names)
+            yield from (Import(alias.name, loads) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            module = ".".join([*above, *([node.module] if node.module else [])])
+            for alias in node.names:
+                yield Import(f"{module}.{alias.name}" if f"{module}.{alias.name}" in FILES else module, loads)
 
 
-def files(place):
-    path = ROOT / place
-    return [path] if path.suffix else sorted(path.rglob("*.py"))
+def _is_for_typing(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
 
 
-def breaks(name, forbidden):
-    return any(name == one or name.startswith(f"{one}.") for one in forbidden)
+@cache
+def imports(name: str) -> frozenset[Import]:
+    return frozenset(read_imports(name, FILES[name]))
 
 
-@pytest.mark.parametrize("place", FORBIDDEN)
-def test_no_file_imports_what_its_side_must_not_know(place):
-    found = [
-        f"{file.relative_to(ROOT)} imports {name}"
-        for file in files(place)
-        for name in imports(file)
-        if breaks(name, FORBIDDEN[place])
-    ]
-    assert not found
+def room(name: str) -> str:
+    parts = name.split(".")
+    return parts[1] if len(parts) > 1 else ""
 
 
-def test_methods_are_reached_by_the_name_that_an_installed_package_has_too():
-    assert not [
-        file for file in files("pytest_ftcompare") if breaks("methods", set(imports(file))) or "methods.base" in imports(file)
-    ]
+def loaded_with(name: str) -> set[str]:
+    """What importing a module loads: itself, its packages, and all that these import at their top."""
+    found: set[str] = set()
+    waiting = [name]
+    while waiting:
+        module = waiting.pop()
+        if module in found:
+            continue
+        found.add(module)
+        if module in FILES:
+            waiting += [package for package in _packages(module) if package in FILES]
+            waiting += [one.name for one in imports(module) if one.loads]
+    return found
 
 
-def test_nobody_imports_the_plugin():
-    everywhere = [*files("pytest_ftcompare"), *files("methods"), *files("suites")]
-    assert not [file for file in everywhere if "pytest_ftcompare.plugin" in set(imports(file))]
+def _packages(module: str) -> Iterator[str]:
+    while module := module.rpartition(".")[0]:
+        yield module
 
 
-@pytest.mark.parametrize("name", LAZY)
-def test_what_runs_before_a_case_imports_no_torch_at_its_top(name):
-    assert not [one for one in imports(ROOT / "pytest_ftcompare" / name, top_only=True) if breaks(one, TORCH)]
+def upward(name: str) -> list[str]:
+    """The modules of later rooms that a file imports."""
+    if room(name) not in LAYERS:
+        return []
+    height = LAYERS.index(room(name))
+    others = {one.name for one in imports(name) if one.name in FILES} - {PACKAGE}
+    return sorted(other for other in others if room(other) not in LAYERS[: height + 1])
+
+
+def test_every_file_is_in_a_room_of_the_list():
+    outside = {room(name) for name in FILES} - set(LAYERS)
+    assert outside == {"", "__main__"}
+
+
+def test_no_file_imports_from_a_later_room():
+    arrows = {(name, other) for name in FILES for other in upward(name)}
+    assert arrows == set(UPWARD)
+    assert len(UPWARD) <= 3
+
+
+def test_no_files_import_each_other_in_a_circle():
+    """Counting imports inside functions and for type checkers, too: neither may hide a circle."""
+    assert not [name for name in FILES if name in _reached_from(name)]
+
+
+def _reached_from(name: str) -> set[str]:
+    found: set[str] = set()
+    waiting = [one.name for one in imports(name) if one.name in FILES and one.name != name]
+    while waiting:
+        module = waiting.pop()
+        if module not in found:
+            found.add(module)
+            waiting += [one.name for one in imports(module) if one.name in FILES]
+    return found
+
+
+@pytest.mark.parametrize("place", UNLOADED)
+def test_importing_a_room_loads_nothing_that_it_must_not_know(place):
+    for name in FILES:
+        if f"{name}.".startswith(f"{PACKAGE}.{place}.") and name.removeprefix(f"{PACKAGE}.") not in MAKES_MODELS:
+            packages = {module.partition(".")[0] for module in loaded_with(name)}
+            assert not packages & UNLOADED[place], name
+
+
+def test_methods_have_one_name():
+    """They lie in methods/, and are part of the package by a link there: no second name, no second class."""
+    assert (ROOT / PACKAGE / "methods").resolve() == ROOT / "methods"
+    assert not [name for name in FILES for one in imports(name) if one.name.split(".")[0] == "methods"]
 
 
 def test_every_module_says_what_it_is_for_and_is_called_for_it():
-    everywhere = [*files("pytest_ftcompare"), *files("methods"), *files("suites")]
-    assert not [file for file in everywhere if not ast.get_docstring(ast.parse(file.read_text()))]
+    everywhere = [*FILES.values(), *(ROOT / "suites").glob("*.py"), *(ROOT / "scripts").glob("*.py")]
+    assert not [file for file in everywhere if not ast.get_docstring(ast.parse(file.read_text(encoding="utf-8")))]
     assert not [file for file in everywhere if file.stem in {"utils", "helpers", "common", "misc"}]
+
+
+def test_the_top_of_the_package_has_twelve_entries():
+    entries = {path.name for path in (ROOT / PACKAGE).iterdir() if path.name != "__pycache__"}
+    assert entries == {"__init__.py", "__main__.py", *LAYERS}
 
 
 def test_no_two_files_of_tests_have_one_name():
@@ -118,8 +185,14 @@ def test_no_two_files_of_tests_have_one_name():
 
 def test_a_rule_that_is_broken_is_seen(tmp_path):
     file = tmp_path / "bad.py"
-    file.write_text("def f():\n    from torch import nn\n")
-    assert any(breaks(name, TORCH) for name in imports(file))
+    file.write_text(
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import peft\ndef f():\n    from torch import nn\n"
+    )
+    assert set(read_imports(f"{PACKAGE}.compare.bad", file)) == {
+        Import("typing", True),
+        Import("peft", False),
+        Import("torch", False),
+    }
 
 
 def test_every_method_file_is_named_and_every_name_has_a_file():
@@ -129,6 +202,7 @@ def test_every_method_file_is_named_and_every_name_has_a_file():
     assert present == {methods.FILES.get(name, name) for name in methods.NAMES}
 
 
-@pytest.mark.parametrize("file", sorted((ROOT / "methods").glob("*.py")), ids=lambda one: one.stem)
-def test_a_methods_file_can_be_read_without_torch(file):
-    assert not [one for one in imports(file, top_only=True) if breaks(one, TORCH)]
+@pytest.mark.parametrize("file", sorted((ROOT / "methods").glob("*.py")), ids=lambda file: file.stem)
+def test_a_methods_file_is_read_without_torch(file):
+    """Collecting reads it."""
+    assert not {module.partition(".")[0] for module in loaded_with(_name(file))} & TORCH

@@ -7,16 +7,28 @@ from pathlib import Path
 
 import pytest
 
-from pytest_ftcompare import methods, speeds, tasks
-from pytest_ftcompare.compare import audit, baseline, cost, noise, overall, pooled, same_machine, signs, statistics
+from pytest_ftcompare import methods, tasks
+from pytest_ftcompare.checks import leakage
+from pytest_ftcompare.compare import (
+    audit,
+    divergence,
+    measured_cost,
+    noise,
+    pooled_shift,
+    same_machine,
+    sequential_test,
+    session_verdict,
+)
 from pytest_ftcompare.compare.verdict import WORST_FIRST
-from pytest_ftcompare.experiment import contents, overlap, shown
-from pytest_ftcompare.profiles import PROFILES
+from pytest_ftcompare.gate import machine_speed
+from pytest_ftcompare.gate.profiles import PROFILES
 from pytest_ftcompare.report import claims as claims_report
-from pytest_ftcompare.report import methods as methods_report
-from pytest_ftcompare.report import studies as studies_report
-from pytest_ftcompare.report.headroom import table
-from pytest_ftcompare.result import Result
+from pytest_ftcompare.results import baseline_store
+from pytest_ftcompare.results.result import Result
+from pytest_ftcompare.tasks import contents, split_overlap
+from scripts import docs_methods as methods_report
+from scripts import docs_studies as studies_report
+from scripts.docs_headroom import table
 
 ROOT = Path(__file__).parents[1]
 BASELINES = sorted((ROOT / "baselines" / "cpu").glob("*/*.json"))
@@ -64,7 +76,7 @@ def test_there_are_claims_of_every_study_and_none_is_told_twice():
     "file", sorted((ROOT / "baselines" / "cpu" / "claims" / "pocket").glob("*.json")), ids=lambda one: one.stem
 )
 def test_a_claims_baseline_says_what_the_suite_says(file):
-    record, stated = baseline.read_claim(file, file.stem), CLAIMS[file.stem]
+    record, stated = baseline_store.read_claim(file, file.stem), CLAIMS[file.stem]
     assert (record.study, record.says, record.source) == (stated.study, stated.says, stated.source)
     assert record.statistic == stated.statistic
     assert stated.expected.outcome(record.estimate) == record.outcome
@@ -130,13 +142,13 @@ def test_the_readmes_links_lead_somewhere():
                 assert ((ROOT / page).parent / link).exists(), f"{page} links to {link}"
 
 
-AUDITS = [(one, "audits") for one in (audit, contents, overlap, shown)]
+AUDITS = [(one, "audits") for one in (audit, contents, split_overlap, leakage)]
 
 
 @pytest.mark.parametrize(
     ("module", "page"),
-    [(one, "statistics") for one in (statistics, noise, pooled, overall, signs)]
-    + [(cost, "cost"), (same_machine, "cost"), (speeds, "cost"), *AUDITS],
+    [(one, "statistics") for one in (sequential_test, noise, pooled_shift, session_verdict, divergence)]
+    + [(measured_cost, "cost"), (same_machine, "cost"), (machine_speed, "cost"), *AUDITS],
 )
 def test_a_page_states_the_constants_in_use(module, page):
     text = read(f"docs/{page}.md")

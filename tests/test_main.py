@@ -8,11 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from make_results import make_result, make_sample
 from method_comparison import training, write
-from results import make_result, make_sample
 
 from pytest_ftcompare.__main__ import main
-from pytest_ftcompare.compare import baseline, single
+from pytest_ftcompare.compare import single_run
+from pytest_ftcompare.results import baseline_store
 
 ROOT = Path(__file__).parents[1]
 SCORES = [0.80, 0.82, 0.78, 0.81, 0.79, 0.80, 0.83, 0.77]
@@ -32,7 +33,7 @@ sys.exit(main(sys.argv[1:]))
 
 def ours(folder, *results):
     for one in results:
-        path = baseline.path_of(folder, "cpu", one.suite, one.id)
+        path = baseline_store.path_of(folder, "cpu", one.suite, one.id)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(one.to_json())
     return str(folder)
@@ -116,4 +117,4 @@ def test_the_example_of_the_docs_runs(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize("name", ["ACCURACY", "SHARED", "OWN", "MEMORY", "EVIDENCE", "SUITE"])
 def test_the_page_states_the_noise_of_reruns(name):
     page = (ROOT / "docs" / "compare.md").read_text(encoding="utf-8")
-    assert f"`{name} = {getattr(single, name)}`" in page
+    assert f"`{name} = {getattr(single_run, name)}`" in page

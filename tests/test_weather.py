@@ -11,7 +11,7 @@ import os
 import time
 
 import weather
-from pytest_ftcompare import benchmarks
+from pytest_ftcompare.plugin import benchmark_bridge
 from pytest_ftcompare.measure import host, scheduled
 
 def test_given(benchmark):
@@ -19,8 +19,8 @@ def test_given(benchmark):
     assert host.memory() == host.available_memory() == weather.MEMORY
     account = scheduled.account()
     assert (account.waited, account.stolen) == (0.0, 0.0)
-    if benchmarks.active(benchmark):
-        now = benchmarks.timer(benchmark)
+    if benchmark_bridge.active(benchmark):
+        now = benchmark_bridge.timer(benchmark)
         assert -now() + now() == weather.TICK
 """
 

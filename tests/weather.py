@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 
-from pytest_ftcompare import bench
-from pytest_ftcompare.measure import host, scheduled
+from pytest_ftcompare.gate import timing
+from pytest_ftcompare.gate.run_context import Bench
+from pytest_ftcompare.measure import cpu_contention, host
 
 TICK = 1 / 32  # seconds between two readings: more than a round of the meter needs, and exact in a float
 CORES = 2
@@ -32,17 +33,17 @@ def clock() -> float:
     return next(_ticks) * TICK
 
 
-def fresh_window(prepared: Any, place: bench.Bench, settings: Any) -> Any:
+def fresh_window(prepared: Any, place: Bench, settings: Any) -> Any:
     """A window as a fresh process would take it, without the seconds that a process takes to start."""
-    window, _ = bench.take_window(prepared, place)
+    window, _ = timing.take_window(prepared, place)
     return replace(window, process="fresh")
 
 
 def give(patch: pytest.MonkeyPatch) -> None:
     """Give the weather to this process, and to each pytest that is started below it."""
-    patch.setattr(scheduled, "THREADS", NO_THREADS)
-    patch.setattr(scheduled, "STEAL", QUIET)
-    patch.setattr(bench, "fresh_window", fresh_window)
+    patch.setattr(cpu_contention, "THREADS", NO_THREADS)
+    patch.setattr(cpu_contention, "STEAL", QUIET)
+    patch.setattr(timing, "fresh_window", fresh_window)
     patch.setattr(os, "cpu_count", lambda: CORES)
     patch.setattr(host, "cpus", lambda: CORES)
     patch.setattr(host, "available_memory", lambda: MEMORY)
@@ -59,7 +60,7 @@ def _add(patch: pytest.MonkeyPatch, name: str, value: str, between: str) -> None
 
 @pytest.hookimpl(tryfirst=True)  # before xdist counts cores, and before pytest-benchmark reads its timer
 def pytest_cmdline_main(config: Any) -> None:
-    if scheduled.STEAL is not QUIET:  # a process of its own; the test's process has it already, and what the test changed
+    if cpu_contention.STEAL is not QUIET:  # a process of its own; the test's process has it already, and what the test changed
         give(pytest.MonkeyPatch())
     if getattr(config.option, "benchmark_timer", None) == REAL_CLOCK:
         config.option.benchmark_timer = f"{__name__}.clock"

@@ -5,12 +5,11 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import nn
 
-if TYPE_CHECKING:
-    from ..base import Ask
+from ..base import Ask
 
 
 def freeze(model: nn.Module, ask: Ask, but: Callable[[str], bool] = lambda name: False) -> nn.Module:

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
+from ..base import Method, Recipe, Stage, Trial
 from .head import fresh_head, using
-
-if TYPE_CHECKING:
-    from pytest_ftcompare.experiment.trial import Stage, Trial
-
-    from ..base import Method, Recipe
 
 
 def alone(method: Method, recipe: Recipe, model: nn.Module, trial: Trial) -> Stage:

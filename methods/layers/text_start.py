@@ -7,16 +7,13 @@ does not come back from it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import nn
 
-from ..base import MethodError
+from ..base import MethodError, Trial
 from .prefix import Prefix
-
-if TYPE_CHECKING:
-    from pytest_ftcompare.experiment.trial import Trial
 
 
 def _tokens(model: nn.Module, trial: Trial, length: int) -> torch.Tensor:
@@ -27,8 +24,9 @@ def _tokens(model: nn.Module, trial: Trial, length: int) -> torch.Tensor:
     config: Any = model.config
     most = getattr(config, "max_position_embeddings", length)
     if length > most:
-        name = trial.prepared.method.name
-        raise MethodError(f"{name}: expected length to be at most {most}, the positions that the model has, got {length}")
+        raise MethodError(
+            f"{trial.method}: expected length to be at most {most}, the positions that the model has, got {length}"
+        )
     tokens = [token for row in trial.rows for token in row]
     tokens = (tokens * -(-length // len(tokens)))[:length]
     return torch.tensor([tokens], device=next(model.parameters()).device)

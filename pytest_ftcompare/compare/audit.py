@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 
-from pytest_ftcompare.result import Result, Sample
+from pytest_ftcompare.results.result import Result, Sample
 
 CEILING = 0.97  # above it a case has no room to get worse or better in a way that shows
 ABOVE_MAJORITY = 0.03  # what "clearly above the majority class" is

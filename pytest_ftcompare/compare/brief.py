@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pytest_ftcompare.result import digest
+from pytest_ftcompare.results.result import digest
 
 LONG = 100  # characters of a value above which a sentence cuts it
 KEPT = 50  # characters of such a value that the sentence keeps

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, variance
 
-from pytest_ftcompare.result import Result
+from pytest_ftcompare.results.result import Result
 
 METRICS = {"accuracy": "test", "accuracy_ood": "ood"}  # metric -> the split whose rows it is the share of
 LEAST = 6  # cases from which a prior is learned

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from statistics import fmean
 
-from pytest_ftcompare.result import Sample
+from pytest_ftcompare.results.result import Sample
 
 Key = tuple[int, str]  # a seed and the training rows that it drew: another draw is no pair
 

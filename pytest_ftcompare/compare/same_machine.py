@@ -7,8 +7,8 @@ import math
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
-from pytest_ftcompare.compare.environment import ABSENT, Difference, differences, software_changed
-from pytest_ftcompare.result import Result, Window
+from pytest_ftcompare.compare.environment_diff import ABSENT, Difference, differences, software_changed
+from pytest_ftcompare.results.result import Result, Window
 
 UNTIMED = "not timed: "  # begins the note of a case that would be timed, before the reason
 UNMOVED = "nothing changed that could move it"

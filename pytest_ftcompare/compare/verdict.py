@@ -6,15 +6,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
-from pytest_ftcompare.compare import audit, signs
-from pytest_ftcompare.compare.cost import Reading
-from pytest_ftcompare.compare.environment import Difference, differences, excused
-from pytest_ftcompare.compare.known import parted
+from pytest_ftcompare.compare import audit, divergence
+from pytest_ftcompare.compare.divergence import Sign
+from pytest_ftcompare.compare.environment_diff import Difference, differences, excused
+from pytest_ftcompare.compare.known_faults import parted
+from pytest_ftcompare.compare.measured_cost import Reading
 from pytest_ftcompare.compare.noise import METRICS, PRIOR, Spread
 from pytest_ftcompare.compare.pairing import correlation, keyed
-from pytest_ftcompare.compare.signs import Sign
-from pytest_ftcompare.compare.statistics import Comparison, compare, following
-from pytest_ftcompare.result import Result
+from pytest_ftcompare.compare.sequential_test import Comparison, compare, following
+from pytest_ftcompare.results.result import Result
 
 Verdict = Literal["same", "better", "worse", "changed", "undecided", "new", "incomparable", "invalid"]
 
@@ -132,30 +132,30 @@ class _Evidence:
 
 
 def _evidence(baseline: Result, candidate: Result, changes: list[Difference], same_device: bool) -> _Evidence:
-    found = [*signs.recipe(baseline, candidate), *signs.structure(baseline, candidate)]
+    found = [*divergence.recipe(baseline, candidate), *divergence.structure(baseline, candidate)]
     before, after = baseline.sample(0), candidate.sample(0)
     if not same_device:
         return _Evidence(found, [], [ELSEWHERE], identical=False)
     method = str(candidate.identity.get("method"))
     if why := parted(method, baseline.environment, candidate.environment):
         return _Evidence(found, [], [why], identical=False)
-    found += [*signs.probe(baseline, candidate), *signs.drawn(baseline, candidate)]
+    found += [*divergence.probe(baseline, candidate), *divergence.drawn(baseline, candidate)]
     if before is None or after is None:
         return _Evidence(found, [], ["the baseline has no seed 0"], identical=False)
-    relation = signs.trace(before.trace, after.trace)
+    relation = divergence.trace(before.trace, after.trace)
     chosen = before.predictions == after.predictions
-    found += signs.scored(before, after)
+    found += divergence.scored(before, after)
     sign = None
     if relation == "changed":
-        sign = signs.where(before.trace, after.trace)
+        sign = divergence.where(before.trace, after.trace)
     elif relation == "identical" and not chosen:
-        sign = signs.predicted(before, after)
+        sign = divergence.predicted(before, after)
     elif (
         relation == "equivalent"
         and all(one.name == "commit" for one in changes)
         and baseline.environment.get("device") == "cpu"
     ):
-        sign = signs.last_digits(before.trace, after.trace)
+        sign = divergence.last_digits(before.trace, after.trace)
     noted: list[Sign] = []
     if sign is not None:
         (noted if excused(changes) else found).append(sign)

@@ -14,9 +14,8 @@ from typing import Any
 
 from pytest_ftcompare.measure.gpu_state import State, disturbed, joules, reason_words
 from pytest_ftcompare.measure.host import fellows
-from pytest_ftcompare.measure.sampler import Sampler
 
-__all__ = ["Gpu", "Sampler", "State", "Unread", "count", "disturbed", "joules", "open_gpu"]
+__all__ = ["Gpu", "State", "Unread", "count", "disturbed", "joules", "open_gpu"]
 
 
 @dataclass(frozen=True)

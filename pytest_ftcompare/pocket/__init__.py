@@ -1,6 +1,6 @@
-"""The embedded base models and data: a pocket language, its tasks, and the scripts that make all of it again.
+"""The embedded base models and data: a pocket language and its tasks.
 
 words -> grammar -> (acceptability, entailment, sentiment, entities, chinese, instructions) -> corpus -> pretrain;
-(instructions -> requests, sums) -> data -> instruct.
-`python -m pytest_ftcompare.pocket --help` lists the steps.
+(instructions -> requests, sums) -> data -> scripts/tune_pocket.py.
+`python -m scripts.make_pocket --help` lists the steps.
 """

@@ -11,10 +11,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 
-from pytest_ftcompare.compare import baseline
-from pytest_ftcompare.compare.claim import FAILING, OUTCOMES, Judgement, Record
-from pytest_ftcompare.report.reasons import alike
+from pytest_ftcompare.compare.claims.claim import FAILING, Judgement
+from pytest_ftcompare.report.cost import alike
 from pytest_ftcompare.report.wrapping import wrapped
+from pytest_ftcompare.results import baseline_store
+from pytest_ftcompare.results.claim_record import OUTCOMES, Record
 
 Line = tuple[str, dict[str, bool]]
 SHOWN = 4  # cases of a claim, and claims that are noted, that are named one by one
@@ -103,8 +104,8 @@ def summary(judgements: Sequence[Judgement], *, every: bool = True) -> Iterator[
 def read(folder: Path) -> dict[str, list[Record]]:
     """The baselines of claims of one device, by profile, in the order of studies and names."""
     found: dict[str, list[Record]] = {}
-    for path in sorted(folder.glob(f"{baseline.CLAIMS}/*/*.json")):
-        if (record := baseline.read_claim(path, path.stem)) is not None:
+    for path in sorted(folder.glob(f"{baseline_store.CLAIMS}/*/*.json")):
+        if (record := baseline_store.read_claim(path, path.stem)) is not None:
             found.setdefault(record.profile, []).append(record)
     order = list(STUDIES)
     return {name: sorted(group, key=lambda one: (order.index(one.study), one.name)) for name, group in found.items()}

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from pytest_ftcompare.compare.cost import Reading
+from pytest_ftcompare.compare.measured_cost import Reading
 from pytest_ftcompare.compare.same_machine import UNMOVED, UNTIMED
 from pytest_ftcompare.compare.verdict import Judgement
-from pytest_ftcompare.report.reasons import alike
 
+SHARE = re.compile(r"\d+(?=%)")  # in a reason
 MOVED = ("worse", "changed", "better")
 UNSETTLED = "?: not settled by its windows, not judged"
 NOTED = "*: noted, not judged"
@@ -125,3 +126,17 @@ def table(judgements: Sequence[Judgement], *, every: bool = True) -> Iterator[st
         yield f"  {UNSETTLED}"
     if "noted" in outcomes:
         yield f"  {NOTED}"
+
+
+def alike(reasons: Iterable[str]) -> dict[str, str]:
+    """What is told for each reason: "waited for 7% of the time" and "... 12% ..." are "waited for 7 to 12% of the time"."""
+    groups: dict[str, list[str]] = {}
+    for one in reasons:
+        groups.setdefault(SHARE.sub("", one), []).append(one)
+    return {one: _ranged(group) for group in groups.values() for one in group}
+
+
+def _ranged(group: list[str]) -> str:
+    places = zip(*(map(int, SHARE.findall(one)) for one in group), strict=True)
+    ranges = iter([f"{min(shares)} to {max(shares)}" if min(shares) < max(shares) else f"{shares[0]}" for shares in places])
+    return SHARE.sub(lambda _: next(ranges), group[0])

@@ -13,15 +13,15 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import pytest_ftcompare
-from pytest_ftcompare.compare import claim
-from pytest_ftcompare.compare.audit_suite import budgets
-from pytest_ftcompare.compare.environment import Difference
+from pytest_ftcompare.compare.claims import claim
+from pytest_ftcompare.compare.cross_case_audit import budgets
+from pytest_ftcompare.compare.environment_diff import Difference
 from pytest_ftcompare.compare.verdict import SHORT, WORST_FIRST, Judgement
 from pytest_ftcompare.report import outcome
-from pytest_ftcompare.result import Json, Result
+from pytest_ftcompare.results.result import Json, Result
 
 if TYPE_CHECKING:  # a session knows pytest
-    from pytest_ftcompare.session import Session
+    from pytest_ftcompare.gate.session import Session
 
 SCHEMA = 1
 

@@ -6,10 +6,10 @@ Their syntax: https://docs.github.com/actions/reference/workflow-commands-for-gi
 from collections.abc import Iterator
 
 from pytest_ftcompare.compare.verdict import WORST_FIRST
+from pytest_ftcompare.report.change_text import moved, turn
 from pytest_ftcompare.report.failure import MEANING
-from pytest_ftcompare.report.harmless import clean
-from pytest_ftcompare.report.moved import moved, turn
-from pytest_ftcompare.result import Json
+from pytest_ftcompare.report.markdown_escape import clean
+from pytest_ftcompare.results.result import Json
 
 SHOWN = 10  # annotations of each kind that GitHub shows of a step
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pytest_ftcompare.compare.verdict import Judgement
 from pytest_ftcompare.report.outcome import shown
-from pytest_ftcompare.result import rounded
+from pytest_ftcompare.results.result import rounded
 
 
 def properties(judgement: Judgement) -> list[tuple[str, str]]:

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pytest_ftcompare.compare.verdict import repeated
+from pytest_ftcompare.report.change_text import changes, counted, headline, moved, turn
 from pytest_ftcompare.report.cost import amount
-from pytest_ftcompare.report.harmless import clean, code, fence, prose
-from pytest_ftcompare.report.moved import changes, counted, headline, moved, turn
+from pytest_ftcompare.report.markdown_escape import clean, code, fence, prose
 from pytest_ftcompare.report.outcome import number
-from pytest_ftcompare.result import Json
+from pytest_ftcompare.results.result import Json
 
 COMMENT = 65_000  # bytes: GitHub takes 65,536 characters in a comment, and who posts it may put a line before it
 REST = 200  # bytes kept for the sentence about what was left out

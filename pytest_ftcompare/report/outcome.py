@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pytest_ftcompare.compare.statistics import Comparison
+from pytest_ftcompare.compare.sequential_test import Comparison
 from pytest_ftcompare.compare.verdict import SHORT, Judgement
 
 NAMES = {"accuracy": "accuracy", "accuracy_ood": "accuracy out of domain"}

@@ -10,24 +10,25 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from pytest_ftcompare.compare.audit_suite import budgets
-from pytest_ftcompare.compare.known import PARTED
+from pytest_ftcompare.compare.cross_case_audit import budgets
+from pytest_ftcompare.compare.known_faults import PARTED
 from pytest_ftcompare.compare.same_machine import UNTIMED
+from pytest_ftcompare.compare.session_verdict import Overall
 from pytest_ftcompare.compare.verdict import ELSEWHERE, FAILING, SHORT, WORST_FIRST, Judgement, repeated
-from pytest_ftcompare.report import claims, cost, update
+from pytest_ftcompare.report import baseline_update, claims, cost
 from pytest_ftcompare.report.outcome import sentence, trained
-from pytest_ftcompare.report.together import together
 
 if TYPE_CHECKING:  # options import pytest, which comparing two folders does without
-    from pytest_ftcompare.options import Settings
-    from pytest_ftcompare.session import Session
+    from pytest_ftcompare.gate.session import Session
+    from pytest_ftcompare.gate.settings import Settings
 
 Line = tuple[str, dict[str, bool]]
 PLAIN: dict[str, bool] = {}
 FEW = 3  # edited files that have a line each, and notes of one kind
 EDITED = 3  # of more edited files, those that are named
 CHANGES = 7  # other changes of the environment that have a line each
-LEARNED = " also learned from "  # what splits a note of compare/audit_suite.py
+LEARNED = " also learned from "  # what splits a note of compare/cross_case_audit.py
+UNSURE = 2.0  # standard errors above which a pooled shift that decides nothing is told
 NAME = 20  # columns for a method; all columns together are 80
 
 
@@ -200,6 +201,20 @@ def _unjudged(judgements: Sequence[Judgement]) -> Iterator[str]:
     yield from cost.unjudged(judgements)
 
 
+def together(overall: Overall) -> Iterator[str]:
+    """Gains, shifts that are not enough to tell, and what fails the whole."""
+    for shift in overall.shifts:
+        if shift.outcome == "better":
+            yield f"All cases together: better, {shift.sentence}."
+        elif str(shift.outcome) == "noted":
+            because = f" ({shift.note})" if shift.note else ""
+            yield f"All cases together, noted, not judged: {shift.sentence}{because}."
+        elif shift.outcome == "none" and abs(shift.z) > UNSURE:
+            yield f"All cases together, not enough to tell: {shift.sentence}."
+    for finding in overall.findings:
+        yield f"All cases together: {finding}."
+
+
 def _remedy(session: Session, settings: Settings, every: bool) -> Iterator[Line]:
     judgements = session.judgements
     judged = [one for one in judgements if (one.suite, one.id) not in session.updated]
@@ -217,7 +232,7 @@ def _remedy(session: Session, settings: Settings, every: bool) -> Iterator[Line]
                 yield f"{text} {again}", {"red": True}
         if refused := [one for one in judgements if one.verdict == "invalid"]:
             yield f"{len(refused)} refused: their baselines stay as they were.", {"red": True}
-    yield from update.stale(session, every=every)
+    yield from baseline_update.stale(session, every=every)
     if session.update and not session.new_only:
         return
     failing = any(one.verdict in FAILING for one in judged)
@@ -230,8 +245,8 @@ def lines(session: Session, settings: Settings, *, every: bool = False) -> Itera
     by_suite = sorted(session.judgements, key=lambda one: (one.suite, _setting(one)))
     yield from _suites(by_suite)
     yield from _tables(session, by_suite, every)
-    yield from moved([one for one in session.judgements if not update.replaced(session, one)], every=every)
-    yield from update.written(session)
+    yield from moved([one for one in session.judgements if not baseline_update.replaced(session, one)], every=every)
+    yield from baseline_update.written(session)
     yield from changes(session.judgements, every=every)
     yield from ((line, PLAIN) for line in _unequal(budgets(session.summaries), every))
     yield from ((line, PLAIN) for line in _unjudged(by_suite))

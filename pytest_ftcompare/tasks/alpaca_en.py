@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from pytest_ftcompare.tasks.alpaca_zh import FIFTH
 from pytest_ftcompare.tasks.base import Convert, Example, Row, Source, Task
-from pytest_ftcompare.tasks.overlap import overlap
+from pytest_ftcompare.tasks.rouge import overlap
 
 LONGEST = 160  # characters of an answer, some forty tokens
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import unicodedata
 
 from pytest_ftcompare.tasks.base import Convert, Example, Row, Source, Task
-from pytest_ftcompare.tasks.overlap import overlap
+from pytest_ftcompare.tasks.rouge import overlap
 
 LONGEST = 80  # characters of an answer: about as many tokens as a model may write
 FIFTH = 5

@@ -4,10 +4,10 @@ import math
 from dataclasses import replace
 
 import pytest
-from results import make_result, make_sample
+from make_results import make_result, make_sample
 
 from pytest_ftcompare.compare import audit
-from pytest_ftcompare.result import Trace
+from pytest_ftcompare.results.result import Trace
 
 GOOD = make_result([0.80, 0.82, 0.78])
 

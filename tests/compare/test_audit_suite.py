@@ -4,9 +4,9 @@ import json
 from dataclasses import replace
 
 import pytest
-from results import make_result, make_sample
+from make_results import make_result, make_sample
 
-from pytest_ftcompare.compare.audit_suite import Summary, across, budgets
+from pytest_ftcompare.compare.cross_case_audit import Summary, across, budgets
 
 
 def case(method="lora", shots=2, outcome=True, trace=None, predictions=None, drawn=None, seeds=3, **options):

@@ -3,7 +3,7 @@
 import pytest
 
 from pytest_ftcompare.compare.rows import changed
-from pytest_ftcompare.result import row_digest
+from pytest_ftcompare.results.result import row_digest
 
 OLD = [(f"text {number}", number % 2) for number in range(10)]
 

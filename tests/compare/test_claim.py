@@ -6,12 +6,10 @@ import random
 from dataclasses import replace
 
 import pytest
-from results import make_result, make_sample
+from make_results import make_result, make_sample
 
-from pytest_ftcompare.compare import baseline, claim
-from pytest_ftcompare.compare.claim import Claim, Range, Record, at_least, at_most, judge, within
-from pytest_ftcompare.compare.estimate import CONFIDENCE, Estimate
-from pytest_ftcompare.compare.relations import (
+from pytest_ftcompare.compare.claims.claim import Claim, Judgement, Range, at_least, at_most, judge, within
+from pytest_ftcompare.compare.claims.relations import (
     Arm,
     Counts,
     Times,
@@ -22,6 +20,9 @@ from pytest_ftcompare.compare.relations import (
     over_parts,
     trend,
 )
+from pytest_ftcompare.results import baseline_store, claim_record
+from pytest_ftcompare.results.claim_record import Record
+from pytest_ftcompare.results.estimate import CONFIDENCE, Estimate
 
 A, B, C = (Arm("few_shot", name) for name in ("full", "lora", "icl"))
 
@@ -176,8 +177,8 @@ def test_a_changed_outcome_fails_unless_it_is_within_the_noise_of_both(before, n
 
 def test_a_judgement_and_a_record_read_back():
     made = judge(record(), record("undecided"), "cpu", update=True)
-    assert claim.Judgement.from_dict(json.loads(json.dumps(made.to_dict()))) == made
-    assert claim.from_json(claim.to_json(record())) == record()
+    assert Judgement.from_dict(json.loads(json.dumps(made.to_dict()))) == made
+    assert claim_record.from_json(claim_record.to_json(record())) == record()
 
 
 def test_the_statistic_says_what_is_compared_and_where_the_study_puts_it():
@@ -198,15 +199,15 @@ def test_the_statistic_says_what_is_compared_and_where_the_study_puts_it():
 )
 def test_a_spoilt_baseline_is_one_sentence(tmp_path, spoilt, sentence):
     path = tmp_path / "a.json"
-    path.write_text(spoilt(claim.to_json(record())))
-    with pytest.raises(baseline.BaselineError, match=sentence):
-        baseline.read_claim(path, "a")
+    path.write_text(spoilt(claim_record.to_json(record())))
+    with pytest.raises(baseline_store.BaselineError, match=sentence):
+        baseline_store.read_claim(path, "a")
 
 
 def test_claims_are_written_with_the_results_and_are_not_taken_for_results(tmp_path):
-    baseline.write(tmp_path, {"cpu": [make_result([0.5, 0.6])]}, claims={"cpu": [record()]})
-    path = baseline.path_of_claim(tmp_path, "cpu", "pocket", "a")
-    assert baseline.read_claim(path, "a") == record()
-    assert [one.name for one in baseline.results_in(tmp_path)] == ["full-task-model-n16.json"]
-    baseline.write(tmp_path, {}, [path])
-    assert baseline.read_claim(path, "a") is None
+    baseline_store.write(tmp_path, {"cpu": [make_result([0.5, 0.6])]}, claims={"cpu": [record()]})
+    path = baseline_store.path_of_claim(tmp_path, "cpu", "pocket", "a")
+    assert baseline_store.read_claim(path, "a") == record()
+    assert [one.name for one in baseline_store.results_in(tmp_path)] == ["full-task-model-n16.json"]
+    baseline_store.write(tmp_path, {}, [path])
+    assert baseline_store.read_claim(path, "a") is None

@@ -4,20 +4,12 @@ import random
 from math import exp
 
 import pytest
-from results import make_result
+from make_results import make_result
 
-from pytest_ftcompare.compare.cost import (
-    KEPT,
-    METRICS,
-    WINDOWS,
-    alone,
-    next_window,
-    side_by_side,
-    timed,
-)
-from pytest_ftcompare.compare.environment import Difference
+from pytest_ftcompare.compare.environment_diff import Difference
+from pytest_ftcompare.compare.measured_cost import KEPT, METRICS, WINDOWS, alone, next_window, side_by_side, timed
 from pytest_ftcompare.compare.same_machine import UNMOVED, UNREAD, elsewhere, unjudged
-from pytest_ftcompare.result import Window
+from pytest_ftcompare.results.result import Window
 
 STEP = 0.030
 

@@ -1,10 +1,10 @@
 """Counts of one update against a baseline's: exact where the libraries are the same, a margin and a notice where not."""
 
 import pytest
-from results import make_result
+from make_results import make_result
 
-from pytest_ftcompare.compare.counts import counted
-from pytest_ftcompare.compare.environment import Difference
+from pytest_ftcompare.compare.counted_cost import counted
+from pytest_ftcompare.compare.environment_diff import Difference
 
 COUNTS = {"peak bytes": 1_000_000, "saved bytes": 500_000, "operations": 900, "flops": 10**9}
 PEFT = Difference("peft", "0.20.0", "0.21.2")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from packaging.specifiers import SpecifierSet
 
-from pytest_ftcompare.compare.known import (
+from pytest_ftcompare.compare.known_faults import (
     EXAMINED,
     FAULTS,
     KERNELS,
@@ -93,7 +93,7 @@ def test_a_record_can_be_read_and_its_section_is_there(fault):
 @pytest.mark.parametrize("fault", FAULTS + EXAMINED, ids=lambda one: one.sentence[:40])
 def test_a_record_is_of_a_sentence_that_an_invariant_says(fault):
     sources = "".join(
-        (ROOT / "pytest_ftcompare" / "experiment" / f"{name}.py").read_text(encoding="utf-8")
-        for name in ("invariants", "thorough", "adapters")
+        (ROOT / "pytest_ftcompare" / "checks" / f"{name}.py").read_text(encoding="utf-8")
+        for name in ("invariants", "slow_invariants", "peft_adapters")
     )
     assert re.sub(r"(that|it) raised .*", r"\1 raised", fault.sentence).strip() in sources

@@ -4,10 +4,10 @@ import random
 from dataclasses import replace
 
 import pytest
-from results import make_result, make_sample
+from make_results import make_result, make_sample
 
-from pytest_ftcompare.compare.learned import FREEDOM, WINDOWS, carried
-from pytest_ftcompare.result import Result, Window
+from pytest_ftcompare.compare.noise_carryover import FREEDOM, WINDOWS, carried
+from pytest_ftcompare.results.result import Result, Window
 
 
 def result(scores, seeds=None, **changes):

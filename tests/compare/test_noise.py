@@ -5,7 +5,7 @@ import random
 from statistics import fmean
 
 import pytest
-from results import make_result
+from make_results import make_result
 
 from pytest_ftcompare.compare.noise import LEAST, MOST, PRIOR, Spread, learn, priors, sd, spread
 

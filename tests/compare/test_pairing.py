@@ -4,10 +4,10 @@ import random
 from dataclasses import replace
 
 import pytest
-from results import make_sample
+from make_results import make_sample
 
 from pytest_ftcompare.compare.pairing import correlation, keyed
-from pytest_ftcompare.result import pack
+from pytest_ftcompare.results.result import pack
 
 ROWS = 400
 

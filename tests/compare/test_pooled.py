@@ -7,12 +7,12 @@ from statistics import stdev
 
 import pytest
 
-from pytest_ftcompare.compare.cost import Reading
-from pytest_ftcompare.compare.overall import Overall
-from pytest_ftcompare.compare.pooled import EVIDENCE, LEAST, TOGETHER, UNPAIRED, pool
-from pytest_ftcompare.compare.statistics import Comparison
+from pytest_ftcompare.compare.measured_cost import Reading
+from pytest_ftcompare.compare.pooled_shift import EVIDENCE, LEAST, TOGETHER, UNPAIRED, pool
+from pytest_ftcompare.compare.sequential_test import Comparison
+from pytest_ftcompare.compare.session_verdict import Overall
 from pytest_ftcompare.compare.verdict import IDENTICAL, Judgement
-from pytest_ftcompare.report.together import together
+from pytest_ftcompare.report.terminal import together
 
 NOISE = 0.04
 BLANK = Comparison("accuracy", 0.8, NOISE, 0.8, NOISE, 0.0, 0.02, NOISE, 20.0, 0.6, 0.5, 0.12, 3, "held")

@@ -8,16 +8,7 @@ import numpy as np
 import pytest
 
 from pytest_ftcompare.compare.noise import Spread
-from pytest_ftcompare.compare.statistics import (
-    CONVICTING,
-    LEFT,
-    LOOKS,
-    MARGIN,
-    compare,
-    contrast,
-    error_share,
-    following,
-)
+from pytest_ftcompare.compare.sequential_test import CONVICTING, LEFT, LOOKS, MARGIN, compare, contrast, error_share, following
 
 KNOWN = Spread(0.03**2, 10.0)
 

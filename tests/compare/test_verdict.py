@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from results import make_result, make_sample
+from make_results import make_result, make_sample
 
 from pytest_ftcompare.compare.verdict import IDENTICAL, Judgement, More, Terms, incomparable, judge, without_baseline
 

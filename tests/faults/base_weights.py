@@ -12,7 +12,7 @@ def loaded_weights_drawn_anew() -> None:
     """After loading, a layer is initialised a second time, over what was loaded."""
     import torch
 
-    from pytest_ftcompare.experiment import base_model
+    from pytest_ftcompare.training import base_model
 
     @patch(base_model, "read")
     def drawn(real: Any, ask: Any) -> Any:
@@ -27,7 +27,7 @@ def head_overwritten() -> None:
     """The language model's head is initialised after it was loaded."""
     import torch
 
-    from pytest_ftcompare.experiment import base_model
+    from pytest_ftcompare.training import base_model
 
     @patch(base_model, "read")
     def drawn(real: Any, ask: Any) -> Any:
@@ -43,7 +43,7 @@ def head_untied() -> None:
     """The language model's head is a copy of the embeddings, and trains apart from them."""
     import torch
 
-    from pytest_ftcompare.experiment import base_model
+    from pytest_ftcompare.training import base_model
 
     @patch(base_model, "read")
     def untied(real: Any, ask: Any) -> Any:
@@ -56,7 +56,7 @@ def head_untied() -> None:
 @fault("loading", Case("lora", shots=16))
 def head_drawn_ten_times_larger() -> None:
     """A new classification head is drawn with ten times the spread."""
-    from pytest_ftcompare.experiment import base_model
+    from pytest_ftcompare.training import base_model
 
     @patch(base_model, "copied")
     def larger(real: Any, ask: Any) -> Any:

@@ -28,7 +28,7 @@ def another_instruction_set() -> None:
 @benign(*CASES)
 def sums_in_another_order() -> None:
     """The rows of each micro-batch are computed from the last to the first."""
-    from pytest_ftcompare.experiment import train
+    from pytest_ftcompare.training import train
 
     @patch(train, "backward")
     def reversed_rows(real: Any, model: Any, stage: Any, chosen: Any, micro_batches: int) -> Any:
@@ -88,7 +88,7 @@ def an_unused_argument() -> None:
 @benign(*CASES)
 def gradients_accumulated_in_another_order() -> None:
     """The micro-batches of an update are computed from the last to the first."""
-    from pytest_ftcompare.experiment import train
+    from pytest_ftcompare.training import train
 
     @patch(train, "backward")
     def backwards(real: Any, model: Any, stage: Any, chosen: Any, micro_batches: int) -> Any:
@@ -105,7 +105,7 @@ def gradients_accumulated_in_another_order() -> None:
 @benign(*CASES)
 def eager_attention() -> None:
     """Attention in plain operations instead of the fused function."""
-    from pytest_ftcompare.experiment import base_model
+    from pytest_ftcompare.training import base_model
 
     @patch(base_model, "read")
     def eager(real: Any, ask: Any) -> Any:

@@ -19,7 +19,7 @@ def more_work() -> None:
     """A twentieth of the update's FLOPs again, in a matrix product."""
     import torch
 
-    from pytest_ftcompare.experiment.train import Training
+    from pytest_ftcompare.training.train import Training
 
     sizes: WeakKeyDictionary[Training, torch.Tensor] = WeakKeyDictionary()
 
@@ -35,7 +35,7 @@ def more_work() -> None:
 
 def waiting() -> None:
     """A twentieth of the time of the fastest update so far, spent waiting."""
-    from pytest_ftcompare.experiment.train import Training
+    from pytest_ftcompare.training.train import Training
 
     fastest: WeakKeyDictionary[Training, float] = WeakKeyDictionary()
 

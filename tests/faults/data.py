@@ -12,7 +12,7 @@ CASES = (Case("pbft", shots=16),)
 @fault("order", *CASES)
 def never_shuffled() -> None:
     """Rows come in their own order in every epoch."""
-    from pytest_ftcompare.experiment import train
+    from pytest_ftcompare.training import train
 
     @patch(train, "orders")
     def plain(real: Any, count: int, recipe: Any, seed: int) -> Any:
@@ -23,7 +23,7 @@ def never_shuffled() -> None:
 @fault("order", *CASES)
 def every_epoch_in_one_order() -> None:
     """Rows are shuffled once, and every epoch has the first one's order."""
-    from pytest_ftcompare.experiment import train
+    from pytest_ftcompare.training import train
 
     @patch(train, "orders")
     def same(real: Any, count: int, recipe: Any, seed: int) -> Any:
@@ -34,7 +34,7 @@ def every_epoch_in_one_order() -> None:
 @fault("order", *CASES, upstream="https://github.com/huggingface/transformers/issues/11389")
 def order_ignores_the_seed() -> None:
     """The order of rows is that of seed 0, whatever the seed."""
-    from pytest_ftcompare.experiment import train
+    from pytest_ftcompare.training import train
 
     @patch(train, "orders")
     def fixed(real: Any, count: int, recipe: Any, seed: int) -> Any:
@@ -46,7 +46,7 @@ def drawn_with_repeats() -> None:
     """Rows are drawn with replacement: a third is not seen in an epoch, others are seen twice."""
     import torch
 
-    from pytest_ftcompare.experiment import train
+    from pytest_ftcompare.training import train
 
     @patch(train, "orders")
     def repeats(real: Any, count: int, recipe: Any, seed: int) -> Any:
@@ -58,7 +58,7 @@ def drawn_with_repeats() -> None:
 @fault("rows", *CASES)
 def half_of_the_rows_lost() -> None:
     """Half of the training rows are never seen, as by a sampler that shards them for a process that is not there."""
-    from pytest_ftcompare.experiment import train
+    from pytest_ftcompare.training import train
 
     @patch(train, "orders")
     def sharded(real: Any, count: int, recipe: Any, seed: int) -> Any:
@@ -69,8 +69,8 @@ def half_of_the_rows_lost() -> None:
 @fault("rows", *CASES)
 def test_rows_in_training() -> None:
     """A seed's sample is drawn from the test rows."""
-    from pytest_ftcompare.experiment.trial import Trial
     from pytest_ftcompare.tasks import few_shot
+    from pytest_ftcompare.training.trial import Trial
 
     @patch(Trial, "support")
     def leaked(real: Any, self: Any) -> Any:
@@ -80,8 +80,8 @@ def test_rows_in_training() -> None:
 @fault("rows", *CASES)
 def every_seed_draws_one_sample() -> None:
     """All seeds train on the rows of seed 0."""
-    from pytest_ftcompare.experiment.trial import Trial
     from pytest_ftcompare.tasks import few_shot
+    from pytest_ftcompare.training.trial import Trial
 
     @patch(Trial, "support")
     def fixed(real: Any, self: Any) -> Any:
@@ -91,7 +91,7 @@ def every_seed_draws_one_sample() -> None:
 @fault("labels", *CASES, upstream="https://github.com/huggingface/transformers/pull/5141")
 def training_labels_flipped() -> None:
     """The classes are the other way round in training."""
-    from pytest_ftcompare.experiment import prepare
+    from pytest_ftcompare.training import prepare
 
     @patch(prepare, "labels")
     def flipped(real: Any, examples: Any) -> Any:
@@ -101,7 +101,7 @@ def training_labels_flipped() -> None:
 @fault("labels", Case("icl", shots=16), *CASES)
 def test_labels_flipped() -> None:
     """The answers are scored with the classes the other way round."""
-    from pytest_ftcompare.experiment import evaluate
+    from pytest_ftcompare.training import evaluate
 
     @patch(evaluate, "evaluate")
     def flipped(real: Any, model: Any, ask: Any, rows: Any, examples: Any) -> Any:
@@ -113,7 +113,7 @@ def test_labels_flipped() -> None:
 @fault("labels", *CASES)
 def a_tenth_of_labels_wrong() -> None:
     """The label of every tenth training row is another one's, as by rows and labels that are filtered apart."""
-    from pytest_ftcompare.experiment import prepare
+    from pytest_ftcompare.training import prepare
 
     @patch(prepare, "labels")
     def noisy(real: Any, examples: Any) -> Any:

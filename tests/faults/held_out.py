@@ -26,7 +26,7 @@ def queries_scaled_twice() -> None:
 @fault("tokens", Case("icl", shots=16), PATTERN, upstream="https://github.com/OpenRLHF/OpenRLHF/issues/393")
 def begin_of_text_twice() -> None:
     """The template writes the token that begins a text, and the tokenizer puts another before it."""
-    from pytest_ftcompare.experiment.ask import Questioner
+    from pytest_ftcompare.training.model_io import Questioner
 
     @patch(Questioner, "encode")
     def doubled(real: Any, self: Any, texts: Any) -> Any:

@@ -90,7 +90,7 @@ def padded_on_the_other_side() -> None:
 @fault("truncation", Case("icl", shots=16))
 def truncated_on_the_other_side() -> None:
     """Long texts lose their end, where the answer is due, instead of their begin."""
-    from pytest_ftcompare.experiment.ask import Questioner
+    from pytest_ftcompare.training.model_io import Questioner
 
     @patch(Questioner, "tokenizer")
     def other_side(real: Any, self: Any) -> Any:
@@ -102,7 +102,7 @@ def truncated_on_the_other_side() -> None:
 @fault("tokens", PATTERN)
 def no_begin_of_text() -> None:
     """The token that begins a text is no longer put before it."""
-    from pytest_ftcompare.experiment.ask import Questioner
+    from pytest_ftcompare.training.model_io import Questioner
 
     @patch(Questioner, "encode")
     def bare(real: Any, self: Any, texts: Any) -> Any:
@@ -113,7 +113,7 @@ def no_begin_of_text() -> None:
 @fault("tokens", PATTERN)
 def last_token_cut() -> None:
     """Each text loses its last token, as by a length that is counted with one special token too many."""
-    from pytest_ftcompare.experiment.ask import Questioner
+    from pytest_ftcompare.training.model_io import Questioner
 
     @patch(Questioner, "encode")
     def cut(real: Any, self: Any, texts: Any) -> Any:
@@ -135,7 +135,7 @@ def answer_read_one_early() -> None:
 @fault("labels", Case("icl", shots=16), PATTERN)
 def verbalizers_swapped() -> None:
     """The classes' verbalizers are in each other's place."""
-    from pytest_ftcompare.experiment.ask import Questioner
+    from pytest_ftcompare.training.model_io import Questioner
 
     @patch(Questioner, "verbalizers")
     def swapped(real: Any, self: Any) -> Any:
@@ -145,7 +145,7 @@ def verbalizers_swapped() -> None:
 @fault("labels", PATTERN)
 def verbalizer_of_another_token() -> None:
     """A verbalizer is looked up as another token, as by a tokenizer that treats the space before a word otherwise."""
-    from pytest_ftcompare.experiment.ask import Questioner
+    from pytest_ftcompare.training.model_io import Questioner
 
     @patch(Questioner, "verbalizers")
     def other(real: Any, self: Any) -> Any:

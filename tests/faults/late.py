@@ -14,7 +14,7 @@ PATTERN = (Case("pbft", shots=16),)
 @fault("batches", *SHORT_BATCH)
 def short_batch_dropped() -> None:
     """The last batch of an epoch, which is short, brings no update."""
-    from pytest_ftcompare.experiment import train
+    from pytest_ftcompare.training import train
 
     @patch(train.Training, "update")
     def dropping(real: Any, self: Any, chosen: Any) -> Any:
@@ -32,7 +32,7 @@ def later_stages_not_clipped() -> None:
     """From the second stage on, gradients are not clipped: the first stage's optimiser is looked up in vain."""
     from torch import nn
 
-    from pytest_ftcompare.experiment import train
+    from pytest_ftcompare.training import train
 
     stages: list[Any] = []
 
@@ -51,7 +51,7 @@ def decay_ends_too_high() -> None:
     """The second half of the decay is left out: the learning rate stays at half its highest."""
     from torch.optim.lr_scheduler import LambdaLR
 
-    from pytest_ftcompare.experiment import train
+    from pytest_ftcompare.training import train
 
     @patch(train, "get_linear_schedule_with_warmup")
     def high(real: Any, optimizer: Any, warmup: int, steps: int) -> Any:
@@ -63,7 +63,7 @@ def decay_ends_too_high() -> None:
 @fault("optimiser", *PATTERN)
 def last_update_lost() -> None:
     """What the last update did is not in the model that is evaluated."""
-    from pytest_ftcompare.experiment import train
+    from pytest_ftcompare.training import train
 
     @patch(train.Training, "update")
     def losing(real: Any, self: Any, chosen: Any) -> Any:
@@ -78,8 +78,8 @@ def last_update_lost() -> None:
 @fault("evaluation", *PATTERN)
 def last_batch_of_evaluation_repeated() -> None:
     """In evaluation, the rows of a short last batch are given the answers of the batch before."""
-    from pytest_ftcompare.experiment import evaluate
-    from pytest_ftcompare.experiment.ask import Questioner
+    from pytest_ftcompare.training import evaluate
+    from pytest_ftcompare.training.model_io import Questioner
 
     before: list[Any] = []
 

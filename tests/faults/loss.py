@@ -12,7 +12,7 @@ LORA = Case("lora", shots=16)  # accumulates two micro-batches
 @fault("accumulation", LORA, upstream="https://github.com/huggingface/transformers/pull/35438")
 def micro_batches_summed() -> None:
     """The losses of micro-batches are added without being divided by their number."""
-    from pytest_ftcompare.experiment import train
+    from pytest_ftcompare.training import train
 
     @patch(train, "backward")
     def summed(real: Any, model: Any, stage: Any, chosen: Any, micro_batches: int) -> Any:
@@ -26,7 +26,7 @@ def micro_batches_summed() -> None:
 @fault("accumulation", LORA, upstream="https://github.com/huggingface/transformers/pull/34191")
 def micro_batches_weighted_alike() -> None:
     """Each micro-batch weighs the same, however many rows it has."""
-    from pytest_ftcompare.experiment import train
+    from pytest_ftcompare.training import train
 
     @patch(train, "backward")
     def alike(real: Any, model: Any, stage: Any, chosen: Any, micro_batches: int) -> Any:
@@ -43,7 +43,7 @@ def micro_batches_weighted_alike() -> None:
 @fault("accumulation", LORA)
 def only_last_micro_batch_counts() -> None:
     """Gradients are cleared between micro-batches, so that only the last one trains."""
-    from pytest_ftcompare.experiment import train
+    from pytest_ftcompare.training import train
 
     @patch(train, "backward")
     def last(real: Any, model: Any, stage: Any, chosen: Any, micro_batches: int) -> Any:
@@ -62,7 +62,7 @@ def clipped_after_each_micro_batch() -> None:
     """The gradient norm is clipped after each micro-batch, before the others are added."""
     import torch
 
-    from pytest_ftcompare.experiment import train
+    from pytest_ftcompare.training import train
 
     @patch(train, "backward")
     def clipped(real: Any, model: Any, stage: Any, chosen: Any, micro_batches: int) -> Any:
@@ -137,9 +137,9 @@ ANSWER = Case("lora", "pocket_instructions", 32, (("ask", "answer"), ("epochs", 
 @fault("loss", ANSWER)
 def end_of_text_not_learned() -> None:
     """The end of text is taken for padding, so that an answer is never taught to end."""
-    from pytest_ftcompare.experiment import language
+    from pytest_ftcompare.training import language_modeling
 
-    @patch(language, "_losses")
+    @patch(language_modeling, "_losses")
     def endless(real: Any, ask: Any, model: Any, rows: Any, predicted: Any) -> Any:
         ends = ask.collate(rows)["input_ids"] == ask.tokenizer.eos_token_id
         return real(ask, model, rows, predicted & ~ends)
@@ -150,12 +150,12 @@ def labels_shifted_twice() -> None:
     """Each token is taught to predict the one after the next."""
     from torch.nn.functional import cross_entropy
 
-    from pytest_ftcompare.experiment import language
+    from pytest_ftcompare.training import language_modeling
 
-    @patch(language, "_losses")
+    @patch(language_modeling, "_losses")
     def twice(real: Any, ask: Any, model: Any, rows: Any, predicted: Any) -> Any:
         inputs = ask.collate(rows)
         logits = model(**ask.inputs(inputs), use_cache=False).logits[:, :-2].float()
-        wanted = inputs["input_ids"][:, 2:].masked_fill(~predicted[:, 2:], language.IGNORED)
-        losses = cross_entropy(logits.transpose(1, 2), wanted, ignore_index=language.IGNORED, reduction="none")
+        wanted = inputs["input_ids"][:, 2:].masked_fill(~predicted[:, 2:], language_modeling.IGNORED)
+        losses = cross_entropy(logits.transpose(1, 2), wanted, ignore_index=language_modeling.IGNORED, reduction="none")
         return losses.sum(1) / predicted[:, 1:].sum(1)

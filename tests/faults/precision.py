@@ -14,7 +14,7 @@ def loaded_in_bfloat16() -> None:
     """The type that was asked for is ignored: the base model is loaded in bfloat16."""
     import torch
 
-    from pytest_ftcompare.experiment import base_model
+    from pytest_ftcompare.training import base_model
 
     @patch(base_model, "read")
     def narrow(real: Any, ask: Any) -> Any:
@@ -26,7 +26,7 @@ def loaded_in_bfloat16() -> None:
 @fault("precision", LORA)
 def weights_rounded_to_bfloat16() -> None:
     """The base model's weights were rounded to bfloat16 on their way to float32."""
-    from pytest_ftcompare.experiment import base_model
+    from pytest_ftcompare.training import base_model
 
     @patch(base_model, "read")
     def rounded(real: Any, ask: Any) -> Any:
@@ -64,7 +64,7 @@ def products_in_bfloat16() -> None:
 @fault("precision", LORA)
 def gradients_in_bfloat16() -> None:
     """Gradients are kept in bfloat16."""
-    from pytest_ftcompare.experiment import train
+    from pytest_ftcompare.training import train
 
     @patch(train, "backward")
     def rounded(real: Any, model: Any, *arguments: Any) -> Any:

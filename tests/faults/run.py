@@ -93,7 +93,7 @@ def run(folder: Path, change: Change | None, cases: Iterable[Case], *, seeds: in
 
 def upgrade(names: Sequence[str] = UPGRADED) -> None:
     """From here on, the environment that a run records has other versions of these libraries."""
-    from pytest_ftcompare.experiment import environment
+    from pytest_ftcompare.measure import environment
 
     capture = environment.capture
 

@@ -12,7 +12,7 @@ CASES = (Case("pbft", shots=16),)
 @fault("schedule", *CASES, upstream="https://github.com/huggingface/transformers/pull/24088")
 def schedule_stepped_twice() -> None:
     """The schedule goes two steps at each update, and is at zero half way."""
-    from pytest_ftcompare.experiment import train
+    from pytest_ftcompare.training import train
 
     @patch(train, "get_linear_schedule_with_warmup")
     def twice(real: Any, optimizer: Any, warmup: int, steps: int) -> Any:
@@ -24,7 +24,7 @@ def decay_never_applied() -> None:
     """After its warm-up the learning rate stays where it is."""
     from transformers import get_constant_schedule_with_warmup
 
-    from pytest_ftcompare.experiment import train
+    from pytest_ftcompare.training import train
 
     @patch(train, "get_linear_schedule_with_warmup")
     def constant(real: Any, optimizer: Any, warmup: int, steps: int) -> Any:
@@ -34,7 +34,7 @@ def decay_never_applied() -> None:
 @fault("schedule", *CASES)
 def no_warm_up() -> None:
     """The learning rate starts at its highest."""
-    from pytest_ftcompare.experiment import train
+    from pytest_ftcompare.training import train
 
     @patch(train, "get_linear_schedule_with_warmup")
     def cold(real: Any, optimizer: Any, warmup: int, steps: int) -> Any:
@@ -44,7 +44,7 @@ def no_warm_up() -> None:
 @fault("schedule", *CASES, upstream="https://github.com/huggingface/accelerate/pull/999")
 def schedule_counts_micro_batches() -> None:
     """Under accumulation the schedule is made for micro-batches and stepped at updates: it never comes to its end."""
-    from pytest_ftcompare.experiment import train
+    from pytest_ftcompare.training import train
 
     @patch(train, "get_linear_schedule_with_warmup")
     def longer(real: Any, optimizer: Any, warmup: int, steps: int) -> Any:

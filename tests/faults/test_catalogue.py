@@ -60,7 +60,8 @@ def test_a_patch_of_what_is_not_there_is_an_error():
 
 
 def test_a_function_is_patched_wherever_it_was_imported():
-    from pytest_ftcompare.experiment import invariants, probe, train
+    from pytest_ftcompare.checks import invariants, probe
+    from pytest_ftcompare.training import train
 
     @patch(train, "backward")
     def other(real):

@@ -12,7 +12,7 @@ from torch.distributed._tools.mem_tracker import MemTracker
 from torch.utils.flop_counter import FlopCounterMode
 
 from pytest_ftcompare import methods
-from pytest_ftcompare.measure.count import count
+from pytest_ftcompare.measure.step_counts import count
 
 KIB = 1024  # bytes of 16 x 16 numbers in float32
 
@@ -35,7 +35,7 @@ def test_every_method_is_counted_and_counted_the_same_again(method):
 def test_another_process_counts_the_same():
     code = """
 from steps import make_step
-from pytest_ftcompare.measure.count import count
+from pytest_ftcompare.measure.step_counts import count
 print(count(*make_step("lora")))
 """
     here = {"PYTHONPATH": os.pathsep.join(sys.path)}

@@ -5,7 +5,7 @@ import copy
 import torch
 from steps import make_step
 
-from pytest_ftcompare.measure.count import count
+from pytest_ftcompare.measure.step_counts import count
 
 
 def test_an_optimiser_state_in_a_wider_type_is_twice_the_state():

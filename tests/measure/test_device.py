@@ -5,7 +5,7 @@ import sys
 import pytest
 from fake_nvml import GIB, NOT_SUPPORTED, SLICE, UUID, FakeNvml, h200, install
 
-from pytest_ftcompare.measure.device import choose, count_gpus, free_gpu_memory, mine, suggested_workers, visible
+from pytest_ftcompare.measure.gpu_assignment import choose, count_gpus, free_gpu_memory, mine, suggested_workers, visible
 
 NAME = "CUDA_VISIBLE_DEVICES"
 

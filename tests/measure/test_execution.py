@@ -5,11 +5,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from pytest_ftcompare.case import Case
-from pytest_ftcompare.experiment.prepare import prepare
-from pytest_ftcompare.experiment.setting import Setting
-from pytest_ftcompare.measure import execution as execution_module
-from pytest_ftcompare.measure.execution import execution
+from pytest_ftcompare.measure import counted_update as execution_module
+from pytest_ftcompare.measure.counted_update import execution
+from pytest_ftcompare.results.case import Case
+from pytest_ftcompare.training.config import Setting
+from pytest_ftcompare.training.prepare import prepare
 
 LEFT = []
 

@@ -6,7 +6,7 @@ import weakref
 import pytest
 import torch
 
-from pytest_ftcompare.measure.exhausted import Exhausted, free_memory, told_when_exhausted
+from pytest_ftcompare.measure.out_of_memory import Exhausted, free_memory, told_when_exhausted
 
 CUDA = "CUDA out of memory. Tried to allocate 2.50 GiB. GPU 0 has a total capacity of 79.11 GiB of which 1.2 GiB is free."
 

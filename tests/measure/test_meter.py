@@ -5,7 +5,7 @@ import gc
 import pytest
 import torch
 
-from pytest_ftcompare.measure.meter import ROUND, ROUNDS, ClockError, Piece, Timing, measure, speeds, timed
+from pytest_ftcompare.measure.timer import ROUND, ROUNDS, ClockError, Piece, Timing, measure, speeds, timed
 from pytest_ftcompare.measure.yardstick import BESIDE, KINDS, make_yardsticks
 
 

@@ -1,6 +1,6 @@
 """Rounds of two processes in turn, on a clock that their work moves."""
 
-from pytest_ftcompare.measure.paired import LEAST, rounds
+from pytest_ftcompare.measure.reference_rounds import LEAST, rounds
 
 
 class Side:

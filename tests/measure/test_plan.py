@@ -7,12 +7,12 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from pytest_ftcompare import methods
-from pytest_ftcompare.experiment.train import Training
-from pytest_ftcompare.measure import plan as planning
-from pytest_ftcompare.measure.count import count
-from pytest_ftcompare.measure.phases import highest
-from pytest_ftcompare.measure.plan import FakeTrial, fake, plan, table, trace
-from pytest_ftcompare.measure.shapes import SHAPES, ShapeError, config_of
+from pytest_ftcompare.measure.plan import plan as planning
+from pytest_ftcompare.measure.plan.phases import highest
+from pytest_ftcompare.measure.plan.plan import FakeTrial, fake, plan, table, trace
+from pytest_ftcompare.measure.plan.shapes import SHAPES, ShapeError, config_of
+from pytest_ftcompare.measure.step_counts import count
+from pytest_ftcompare.training.train import Training
 
 SIZES = {"vocab_size": 500, "hidden_size": 64, "num_attention_heads": 4, "max_position_embeddings": 128}
 FFN = {"opt": {"ffn_dim": 128, "word_embed_proj_dim": 64}, "llama": {"intermediate_size": 160}}

@@ -2,11 +2,11 @@
 
 import pytest
 
-from pytest_ftcompare.measure import plan as planning
-from pytest_ftcompare.measure.count import Peak
-from pytest_ftcompare.measure.plan import Plan
-from pytest_ftcompare.measure.shapes import ShapeError
-from pytest_ftcompare.report.plan import plan_lines
+from pytest_ftcompare.measure.plan import plan as planning
+from pytest_ftcompare.measure.plan.plan import Plan
+from pytest_ftcompare.measure.plan.shapes import ShapeError
+from pytest_ftcompare.measure.step_counts import Peak
+from pytest_ftcompare.report.plan_table import plan_lines
 
 GIB = 2**30
 PLANS = [

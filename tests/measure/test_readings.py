@@ -8,10 +8,10 @@ import pytest
 import torch
 from fake_nvml import GIB, LOST, NOT_SUPPORTED, UUID, install_card
 
-from pytest_ftcompare.measure import readings
-from pytest_ftcompare.measure.meter import Piece
-from pytest_ftcompare.measure.readings import read
-from pytest_ftcompare.measure.scheduled import Account
+from pytest_ftcompare.measure import gpu_readings
+from pytest_ftcompare.measure.cpu_contention import Account
+from pytest_ftcompare.measure.gpu_readings import read
+from pytest_ftcompare.measure.timer import Piece
 
 MINE = {os.getpid(): 3 * GIB}
 
@@ -29,11 +29,11 @@ class Cuda:
         monkeypatch.setattr(torch.cuda, "max_memory_reserved", lambda: self.peak + 1)
         monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
         monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: self)
-        monkeypatch.setattr(readings, "ENERGY", 0.0)
-        monkeypatch.setattr(readings, "time", SimpleNamespace(perf_counter=itertools.count().__next__))
+        monkeypatch.setattr(gpu_readings, "ENERGY", 0.0)
+        monkeypatch.setattr(gpu_readings, "time", SimpleNamespace(perf_counter=itertools.count().__next__))
         # Not this machine's cores, which other tests keep busy: time passes and nobody waits, unless a test says so.
         clock = itertools.count()
-        monkeypatch.setattr(readings, "account", lambda: Account(float(next(clock)), 0.0, 0.0))
+        monkeypatch.setattr(gpu_readings, "account", lambda: Account(float(next(clock)), 0.0, 0.0))
 
     def reset(self):
         self.peak = 0
@@ -72,7 +72,7 @@ def test_a_spike_between_two_samples_is_in_the_allocators_peak(cuda, monkeypatch
 
 
 def test_energy_is_given_for_a_thousand_examples(cuda, monkeypatch):
-    monkeypatch.setattr(readings, "ENERGY", 5.0)
+    monkeypatch.setattr(gpu_readings, "ENERGY", 5.0)
     steps = []
     install_card(monkeypatch, processes=MINE, TotalEnergyConsumption=lambda: 1000 * len(steps))  # a joule a step
     found = read("cuda", {"step": Piece(lambda: steps.append(1))}, 16, lambda watch: None)
@@ -84,7 +84,7 @@ def test_the_state_that_is_kept_is_that_of_the_card_and_names_no_process(cuda, m
     install_card(monkeypatch, processes=MINE)
     found = read("cuda", pieces(cuda), 16, lambda watch: None)
     assert found.state["power_limit"] == 700.0
-    assert set(found.state) == set(readings.KEPT)
+    assert set(found.state) == set(gpu_readings.KEPT)
 
 
 def test_a_card_that_is_throttled_during_the_window_disturbs_it(cuda, monkeypatch):
@@ -101,7 +101,7 @@ def test_a_throttle_that_comes_and_goes_between_two_rounds_disturbs_the_window(c
 def test_a_host_that_lost_its_cores_disturbs_a_gpus_window(cuda, monkeypatch):
     install_card(monkeypatch, processes=MINE)
     accounts = iter([Account(0.0, 0.0, 0.0), Account(0.0, 0.0, 0.0), Account(10.0, 4.0, 0.0)])
-    monkeypatch.setattr(readings, "account", lambda: next(accounts))
+    monkeypatch.setattr(gpu_readings, "account", lambda: next(accounts))
     assert "had this worker's cores for 40%" in read("cuda", pieces(cuda), 16, lambda watch: None).disturbed
 
 
@@ -133,7 +133,7 @@ def test_an_old_card_without_an_energy_counter_says_so(cuda, monkeypatch):
 def test_without_a_driver_the_allocators_numbers_are_still_there(cuda, monkeypatch):
     from pytest_ftcompare.measure.nvml import Unread
 
-    monkeypatch.setattr(readings, "open_gpu", lambda _: Unread("no NVIDIA driver"))
+    monkeypatch.setattr(gpu_readings, "open_gpu", lambda _: Unread("no NVIDIA driver"))
     found = read("cuda", pieces(cuda), 16, lambda watch: None)
     assert found.values["allocated bytes, evaluation"] == 2 * GIB
     assert set(found.unread.values()) == {"no NVIDIA driver"}
@@ -149,14 +149,14 @@ def test_a_method_that_does_not_train_has_no_memory_or_energy_of_training(cuda, 
 def test_a_slice_is_opened_by_the_name_that_the_worker_was_given(cuda, monkeypatch):
     opened = []
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "MIG-90443af0")
-    monkeypatch.setattr(readings, "open_gpu", lambda name: opened.append(name) or readings.Unread("x"))
+    monkeypatch.setattr(gpu_readings, "open_gpu", lambda name: opened.append(name) or gpu_readings.Unread("x"))
     read("cuda", {}, 0, lambda watch: None)
     assert opened == ["MIG-90443af0"]
 
 
 def test_on_a_cpu_the_window_runs_and_only_its_core_is_looked_at(monkeypatch):
     accounts = iter([Account(0.0, 0.0, 0.0), Account(10.0, 5.0, 0.0)])
-    monkeypatch.setattr(readings, "account", lambda: next(accounts))
+    monkeypatch.setattr(gpu_readings, "account", lambda: next(accounts))
     ran = []
     found = read("cpu", {}, 16, lambda watch: ran.append(1))
     assert ran == [1]

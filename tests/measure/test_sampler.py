@@ -5,8 +5,9 @@ import threading
 import pytest
 from fake_nvml import GIB, LOST, NOT_SUPPORTED, UUID, install_card
 
-from pytest_ftcompare.measure import sampler as module
-from pytest_ftcompare.measure.nvml import Sampler, open_gpu
+from pytest_ftcompare.measure import gpu_memory_sampler as module
+from pytest_ftcompare.measure.gpu_memory_sampler import Sampler
+from pytest_ftcompare.measure.nvml import open_gpu
 
 PID = 77
 NEVER = 3600.0  # seconds between samples: only those at the start and the end are taken

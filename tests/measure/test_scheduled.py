@@ -2,8 +2,8 @@
 
 import pytest
 
-from pytest_ftcompare.measure import scheduled
-from pytest_ftcompare.measure.scheduled import Account, account, disturbed
+from pytest_ftcompare.measure import cpu_contention
+from pytest_ftcompare.measure.cpu_contention import Account, account, disturbed
 
 
 def test_a_worker_that_had_its_core_is_not_disturbed():
@@ -25,9 +25,9 @@ def test_the_systems_files_are_read_for_all_threads_and_as_a_share_of_all_cores(
         (tmp_path / "task" / name).mkdir(parents=True)
         (tmp_path / "task" / name / "schedstat").write_text(f"111 {waited} 7\n")
     (tmp_path / "stat").write_text("cpu  65177 0 8098 354726 541 0 75 3200 0 0\ncpu0 1 2 3\n")
-    monkeypatch.setattr(scheduled, "THREADS", tmp_path / "task")
-    monkeypatch.setattr(scheduled, "STEAL", tmp_path / "stat")
-    monkeypatch.setattr(scheduled.os, "cpu_count", lambda: 64)
+    monkeypatch.setattr(cpu_contention, "THREADS", tmp_path / "task")
+    monkeypatch.setattr(cpu_contention, "STEAL", tmp_path / "stat")
+    monkeypatch.setattr(cpu_contention.os, "cpu_count", lambda: 64)
     found = account()
     assert (found.waited, found.stolen) == (3.0, 0.5)
 
@@ -36,8 +36,8 @@ def test_the_systems_files_are_read_for_all_threads_and_as_a_share_of_all_cores(
 def test_a_system_without_such_an_account_says_nothing(tmp_path, monkeypatch, text):
     (tmp_path / "7").mkdir()
     (tmp_path / "7" / "schedstat").write_text(text)
-    monkeypatch.setattr(scheduled, "THREADS", tmp_path)
+    monkeypatch.setattr(cpu_contention, "THREADS", tmp_path)
     assert account() is None
-    monkeypatch.setattr(scheduled, "STEAL", tmp_path / "none")
+    monkeypatch.setattr(cpu_contention, "STEAL", tmp_path / "none")
     assert account() is None
     assert disturbed(None, None) == ""

@@ -5,9 +5,9 @@ from itertools import islice
 
 import pytest
 
-from pytest_ftcompare.case import Case
-from pytest_ftcompare.measure.meter import Piece
-from pytest_ftcompare.measure.side_by_side import NoPiece, make_piece, rounds
+from pytest_ftcompare.measure.paired_timing import NoPiece, make_piece, rounds
+from pytest_ftcompare.measure.timer import Piece
+from pytest_ftcompare.results.case import Case
 
 
 class Machine:
@@ -44,8 +44,8 @@ def test_short_pieces_are_called_often_enough_to_be_timed():
 
 @pytest.fixture(scope="module")
 def lora():
-    from pytest_ftcompare.experiment.prepare import prepare
-    from pytest_ftcompare.experiment.setting import Setting
+    from pytest_ftcompare.training.config import Setting
+    from pytest_ftcompare.training.prepare import prepare
 
     return prepare(Case("made", "lora", "pocket_sst", "pocket/opt-0.4m", 2), Setting("pocket", max_length=64))
 

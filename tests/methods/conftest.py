@@ -3,20 +3,20 @@
 import pytest
 import torch
 
-from pytest_ftcompare.case import Case
-from pytest_ftcompare.experiment import families
-from pytest_ftcompare.experiment.evaluate import class_logits
-from pytest_ftcompare.experiment.prepare import prepare
-from pytest_ftcompare.experiment.setting import Setting
-from pytest_ftcompare.experiment.train import trainable
-from pytest_ftcompare.experiment.trial import Trial
+from pytest_ftcompare.checks import tiny_models
+from pytest_ftcompare.results.case import Case
+from pytest_ftcompare.training.config import Setting
+from pytest_ftcompare.training.evaluate import class_logits
+from pytest_ftcompare.training.prepare import prepare
+from pytest_ftcompare.training.train import trainable
+from pytest_ftcompare.training.trial import Trial
 
 
 @pytest.fixture(scope="session")
 def hub(tmp_path_factory):
     folder = tmp_path_factory.mktemp("hub")
-    for name in families.FAMILIES:
-        families.save(name, folder)
+    for name in tiny_models.FAMILIES:
+        tiny_models.save(name, folder)
     return folder
 
 

@@ -7,9 +7,9 @@ import torch
 from pytest_ftcompare.methods.layers.bottleneck import Bottleneck, add_beside
 from pytest_ftcompare.methods.layers.fusion import Fusion
 
-from pytest_ftcompare.experiment.evaluate import class_logits
-from pytest_ftcompare.experiment.train import train, trainable
-from pytest_ftcompare.experiment.trial import Trial
+from pytest_ftcompare.training.evaluate import class_logits
+from pytest_ftcompare.training.train import train, trainable
+from pytest_ftcompare.training.trial import Trial
 
 
 def test_an_adapter_adds_to_its_modules_output():

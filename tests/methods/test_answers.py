@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from pytest_ftcompare.experiment.evaluate import evaluate
-from pytest_ftcompare.experiment.run import run_seed
-from pytest_ftcompare.experiment.train import train
-from pytest_ftcompare.experiment.trial import Trial
+from pytest_ftcompare.training.evaluate import evaluate
+from pytest_ftcompare.training.run_seed import run_seed
+from pytest_ftcompare.training.train import train
+from pytest_ftcompare.training.trial import Trial
 
 
 def silent(*_):

@@ -8,11 +8,11 @@ import torch
 from pytest_ftcompare.methods.base import MethodError, Recipe
 
 from pytest_ftcompare import methods
-from pytest_ftcompare.experiment.evaluate import class_logits
-from pytest_ftcompare.experiment.invariants import inspect
-from pytest_ftcompare.experiment.run import run_seed
-from pytest_ftcompare.experiment.train import backward, train, trainable
-from pytest_ftcompare.experiment.trial import Trial
+from pytest_ftcompare.checks.invariants import inspect
+from pytest_ftcompare.training.evaluate import class_logits
+from pytest_ftcompare.training.run_seed import run_seed
+from pytest_ftcompare.training.train import backward, train, trainable
+from pytest_ftcompare.training.trial import Trial
 
 TRAINED = [name for name in methods.NAMES if methods.load(name).trains]
 TASKS = {"head": "pocket_sst", "pattern": "pocket_sst", "answer": "pocket_instructions"}

@@ -4,16 +4,16 @@ import pytest
 from pytest_ftcompare.methods.base import MethodError
 from pytest_ftcompare.methods.layers.architecture import BY_TYPE
 
-from pytest_ftcompare.experiment import families
-from pytest_ftcompare.experiment.invariants import inspect
-from pytest_ftcompare.experiment.run import run_seed
+from pytest_ftcompare.checks import tiny_models
+from pytest_ftcompare.checks.invariants import inspect
+from pytest_ftcompare.training.run_seed import run_seed
 
 
 def test_every_architecture_of_the_table_has_a_tiny_model(make):
     def model_type(family):
         return make("full", model=f"tiny/{family}", ask="head").ask.config.model_type
 
-    assert {model_type(one) for one in (*families.DECODERS, *families.ENCODERS)} == set(BY_TYPE)
+    assert {model_type(one) for one in (*tiny_models.DECODERS, *tiny_models.ENCODERS)} == set(BY_TYPE)
 
 
 def test_an_unknown_architecture_lists_the_known_ones(make):

@@ -1,6 +1,6 @@
 """Methods that only choose which of the base model's own weights train."""
 
-from pytest_ftcompare.experiment.train import trainable
+from pytest_ftcompare.training.train import trainable
 
 
 def test_partial_trains_the_last_layers_what_follows_them_and_the_head(make):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pytest_ftcompare.experiment import base_model
+from pytest_ftcompare.training import base_model
 
 
 def state(loaded):
@@ -64,7 +64,7 @@ def test_kept_tokens_are_those_of_the_text_and_nobody_can_spoil_them(make):
 
 
 def test_tokens_are_kept_up_to_a_number_of_texts(make, monkeypatch):
-    from pytest_ftcompare.experiment import ask as asking
+    from pytest_ftcompare.training import model_io as asking
 
     monkeypatch.setattr(asking, "KEPT", 3)
     monkeypatch.setattr(asking, "_encoded", type(asking._encoded)(dict))

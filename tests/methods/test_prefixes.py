@@ -7,9 +7,9 @@ from pytest_ftcompare.methods.layers.gates import HALF
 from pytest_ftcompare.methods.layers.prefix import Prefix
 from pytest_ftcompare.methods.layers.text_start import start_peft_prefix
 
-from pytest_ftcompare.experiment.evaluate import class_logits
-from pytest_ftcompare.experiment.train import trainable
-from pytest_ftcompare.experiment.trial import Trial
+from pytest_ftcompare.training.evaluate import class_logits
+from pytest_ftcompare.training.train import trainable
+from pytest_ftcompare.training.trial import Trial
 
 CLOSE = {"atol": 2e-5, "rtol": 2e-5}
 

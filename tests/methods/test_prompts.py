@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from pytest_ftcompare.experiment.evaluate import class_logits
-from pytest_ftcompare.experiment.language import text_loss
-from pytest_ftcompare.experiment.trial import Trial
 from pytest_ftcompare.tasks import few_shot
+from pytest_ftcompare.training.evaluate import class_logits
+from pytest_ftcompare.training.language_modeling import text_loss
+from pytest_ftcompare.training.trial import Trial
 
 
 def test_pbft_reads_the_language_models_head_at_the_verbalizers(make):

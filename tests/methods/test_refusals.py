@@ -7,9 +7,9 @@ import pytest
 import torch
 from pytest_ftcompare.methods.base import MethodError
 
-from pytest_ftcompare.experiment.model import ModelError
-from pytest_ftcompare.experiment.train import train
-from pytest_ftcompare.experiment.trial import Trial
+from pytest_ftcompare.training.model_kind import ModelError
+from pytest_ftcompare.training.train import train
+from pytest_ftcompare.training.trial import Trial
 
 REFUSED = [
     ("lora", {"r": 0}, "lora: expected r to be a whole number of at least 1, got 0"),
@@ -164,7 +164,7 @@ def test_a_checkpoint_with_other_options_is_refused(make, tmp_path, method, befo
 
 
 def test_nothing_that_trains_is_a_sentence(make):
-    from pytest_ftcompare.experiment.invariants import inspect
+    from pytest_ftcompare.checks.invariants import inspect
 
     assert inspect(make("adapter_drop", drop=4, ask="pattern"))[2] == ["something must train, no tensor requires a gradient"]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pytest_ftcompare import methods
-from pytest_ftcompare.scripts import search
+from scripts import search
 
 RECORD = json.loads((Path(__file__).parents[2] / "docs" / "search.json").read_text())
 TRAINED = [name for name in methods.NAMES if methods.load(name).trains]
@@ -33,8 +33,8 @@ def test_every_setting_of_the_grid_was_tried_on_both_tasks(method):
 
 
 def test_the_search_never_looks_at_a_test_split_or_a_baselines_seed(monkeypatch):
-    from pytest_ftcompare.experiment import run
-    from pytest_ftcompare.profiles import PROFILES
+    from pytest_ftcompare.gate.profiles import PROFILES
+    from pytest_ftcompare.training import run_seed
 
     assert min(search.SEEDS) >= PROFILES["pocket"].seeds
     seen = {}
@@ -43,13 +43,13 @@ def test_the_search_never_looks_at_a_test_split_or_a_baselines_seed(monkeypatch)
         seen.update(prepared.examples)
         raise SystemExit
 
-    monkeypatch.setattr(run, "run_seed", look)
+    monkeypatch.setattr(run_seed, "run_seed", look)
     with pytest.raises(SystemExit):
         search.score("full", "pocket_cola", 100, ())
     held_out = {tuple(one.fields.values()) for one in seen["test"]}
     assert len(held_out) == search.VALIDATION
     assert held_out.isdisjoint({tuple(one.fields.values()) for one in seen["train"]})
-    from pytest_ftcompare.hub import EMBEDDED, read_split
+    from pytest_ftcompare.tasks.hub import EMBEDDED, read_split
 
     for split in ("test", "ood"):
         rows = {row["sentence"] for row in read_split(EMBEDDED / "datasets" / "pocket" / "cola", split)}

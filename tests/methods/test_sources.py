@@ -2,9 +2,9 @@
 
 import torch
 
-from pytest_ftcompare.experiment.evaluate import class_logits
-from pytest_ftcompare.experiment.train import train, trainable
-from pytest_ftcompare.experiment.trial import Trial
+from pytest_ftcompare.training.evaluate import class_logits
+from pytest_ftcompare.training.train import train, trainable
+from pytest_ftcompare.training.trial import Trial
 
 
 def test_fusion_trains_one_adapter_a_source_and_then_only_the_fusion(make):

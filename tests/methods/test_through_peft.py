@@ -9,9 +9,9 @@ from pytest_ftcompare.methods.base import MethodError
 from pytest_ftcompare.methods.layers.soft_tokens import SoftTokens
 from pytest_ftcompare.methods.layers.text_start import start_soft_tokens
 
-from pytest_ftcompare.experiment.evaluate import class_logits
-from pytest_ftcompare.experiment.train import train, trainable
-from pytest_ftcompare.experiment.trial import Trial
+from pytest_ftcompare.training.evaluate import class_logits
+from pytest_ftcompare.training.train import train, trainable
+from pytest_ftcompare.training.trial import Trial
 
 
 def silent(*_):
@@ -157,7 +157,7 @@ def test_a_four_bit_base_computes_the_same_in_training_and_in_evaluation(make):
 @pytest.mark.parametrize("position", ["front", "around"])
 @pytest.mark.parametrize("encoder", ["MLP", "LSTM"])
 def test_p_tunings_encoders_and_positions_keep_the_contract(make, encoder, position, ask):
-    from pytest_ftcompare.experiment.invariants import inspect
+    from pytest_ftcompare.checks.invariants import inspect
 
     assert inspect(make("p_tuning", encoder=encoder, position=position, ask=ask))[2] == []
 
@@ -196,7 +196,7 @@ def test_ia3_scales_three_activations_a_layer_of_an_encoder_too(make):
 
 @pytest.mark.parametrize("model", ["tiny/bert", "tiny/llama"])
 def test_soft_tokens_around_do_not_see_padding(make, model):
-    from pytest_ftcompare.experiment.invariants import inspect
+    from pytest_ftcompare.checks.invariants import inspect
 
     assert inspect(make("p_tuning", position="around", model=model, ask="head"))[2] == []
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_ftcompare.compare import cost
-from pytest_ftcompare.measure import meter
+from pytest_ftcompare.compare import measured_cost
+from pytest_ftcompare.measure import timer
 
 QUICK = 'options={"epochs": 2}'
 FEW_ROWS = """
@@ -73,9 +73,9 @@ class Shell:
 @pytest.fixture(autouse=True)
 def one_window(monkeypatch: pytest.MonkeyPatch) -> None:
     """An update takes one window of each timed case, not three, and of a round: by the clock of tests they are alike."""
-    monkeypatch.setattr(cost, "KEPT", 1)
-    monkeypatch.setattr(meter, "WARM_UP", 1)
-    monkeypatch.setattr(meter, "ROUNDS", 1)
+    monkeypatch.setattr(measured_cost, "KEPT", 1)
+    monkeypatch.setattr(timer, "WARM_UP", 1)
+    monkeypatch.setattr(timer, "ROUNDS", 1)
 
 
 @pytest.fixture

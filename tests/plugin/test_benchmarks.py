@@ -6,7 +6,7 @@ from fnmatch import fnmatch
 import pytest
 from plugin.conftest import PLUGIN
 
-from pytest_ftcompare import benchmarks
+from pytest_ftcompare.plugin import benchmark_bridge
 
 # Every reading of the clock is STEP after the last one, so that durations are known. What costs seconds is left out.
 CLOCK = """
@@ -19,7 +19,7 @@ def clock():
 """
 CONFTEST = """
 import os, pytest
-from pytest_ftcompare import benchmarks
+from pytest_ftcompare.plugin import benchmark_bridge
 
 @pytest.fixture
 def spend(benchmark):
@@ -28,12 +28,12 @@ def spend(benchmark):
 @pytest.fixture
 def meter(benchmark):
     def measure():
-        now = benchmarks.timer(benchmark)
+        now = benchmark_bridge.timer(benchmark)
         start = now()
         seconds = [now() - start, 4.0]
         device = {"name": os.environ.get("DEVICE", "a CPU")}
-        benchmarks.record(benchmark, "step", seconds, 2, {"accuracy": 0.5, "device": device})
-        benchmarks.record(benchmark, "inference", [0.25], 1, {"device": device})
+        benchmark_bridge.record(benchmark, "step", seconds, 2, {"accuracy": 0.5, "device": device})
+        benchmark_bridge.record(benchmark, "inference", [0.25], 1, {"device": device})
     return measure
 
 @pytest.hookimpl(optionalhook=True)
@@ -47,7 +47,7 @@ def pytest_benchmark_generate_commit_info(config):
 TESTS = """
 import pytest
 from clock import clock
-from pytest_ftcompare.case import Case
+from pytest_ftcompare.results.case import Case
 
 pytestmark = pytest.mark.benchmark(timer=clock)
 
@@ -158,8 +158,8 @@ def test_a_comparison_shows_both_runs_and_fails_on_a_regression(each, monkeypatc
 @pytest.mark.parametrize("option", [(), ("--benchmark-disable",)], ids=["enabled", "disabled"])
 def test_who_asks_whether_it_measures_has_used_the_fixture(bench, option):
     bench.pytester.makepyfile(
-        test_some="from pytest_ftcompare import benchmarks\n\n"
-        f"def test_asks(benchmark):\n    assert benchmarks.active(benchmark) is {not option}\n"
+        test_some="from pytest_ftcompare.plugin import benchmark_bridge\n\n"
+        f"def test_asks(benchmark):\n    assert benchmark_bridge.active(benchmark) is {not option}\n"
     )
     result = bench.run(*option)
     result.assert_outcomes(passed=1)
@@ -262,7 +262,9 @@ def test_without_pytest_benchmark_all_goes_on(bench, way):
 
 
 def test_nothing_that_pytest_benchmark_does_not_document_is_missing():
-    assert benchmarks.missing() == [], "pytest_ftcompare/benchmarks.py must learn what pytest-benchmark has become"
+    assert benchmark_bridge.missing() == [], (
+        "pytest_ftcompare/plugin/benchmark_bridge.py must learn what pytest-benchmark has become"
+    )
 
 
 @pytest.mark.parametrize(
@@ -275,14 +277,15 @@ def test_nothing_that_pytest_benchmark_does_not_document_is_missing():
 )
 def test_what_is_missing_is_named(monkeypatch, place, attribute, name):
     monkeypatch.delattr(f"pytest_benchmark.{place}.{attribute}")
-    assert benchmarks.missing.__wrapped__() == [name]
+    assert benchmark_bridge.missing.__wrapped__() == [name]
 
 
 @pytest.mark.parametrize(("way", "sees"), [((), "*benchmark: 3 tests*"), (("-n2",), "*automatically disabled*")])
 def test_another_pytest_benchmark_is_left_to_its_own_ways(bench, way, sees, monkeypatch):
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)  # this test's own worker, which pytest-benchmark would see
     bench.pytester.makepyfile(
-        another="from pytest_ftcompare import benchmarks\nbenchmarks.PRIVATE = {'session.BenchmarkSession': ('gone',)}\n"
+        another="from pytest_ftcompare.plugin import benchmark_bridge\n\n"
+        "benchmark_bridge.PRIVATE = {'session.BenchmarkSession': ('gone',)}\n"
     )
     result = bench.pytester.runpytest_subprocess("-p", "another", *PLUGIN, *way, "-k", "not gated")
     assert result.ret == 0

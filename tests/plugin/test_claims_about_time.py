@@ -3,15 +3,16 @@
 import pytest
 import torch
 
-from pytest_ftcompare import claims
-from pytest_ftcompare.bench import Bench
-from pytest_ftcompare.case import Case
-from pytest_ftcompare.claims import excused
-from pytest_ftcompare.compare import baseline
-from pytest_ftcompare.compare.claim import Judgement, Record, judge
-from pytest_ftcompare.compare.estimate import Estimate
-from pytest_ftcompare.evidence import Evidence
-from pytest_ftcompare.options import SETTINGS
+from pytest_ftcompare.compare.claims.claim import Judgement, judge
+from pytest_ftcompare.gate.claim_evidence import Evidence
+from pytest_ftcompare.gate.run_context import Bench
+from pytest_ftcompare.plugin import claim_fixture
+from pytest_ftcompare.plugin.claim_fixture import excused
+from pytest_ftcompare.plugin.options import SETTINGS
+from pytest_ftcompare.results import baseline_store
+from pytest_ftcompare.results.case import Case
+from pytest_ftcompare.results.claim_record import Record
+from pytest_ftcompare.results.estimate import Estimate
 
 THEN = {"peft": "0.20.0", "methods/lora.py": "a", "cpu": "AMD", "commit": "1"}
 
@@ -40,8 +41,8 @@ def test_where_a_library_or_a_file_changed_it_fails(now):
 
 STATED = """
 import pytest
-from pytest_ftcompare.compare.claim import Claim, at_most
-from pytest_ftcompare.compare.relations import Arm, Times
+from pytest_ftcompare.compare.claims.claim import Claim, at_most
+from pytest_ftcompare.compare.claims.relations import Arm, Times
 
 LORA, FULL = (Arm("quick", name) for name in ("lora", "full"))
 CLAIMS = [Claim("not-slow", "few-shot", "it is", "a paper", Times("inference", LORA, FULL), at_most(2))]
@@ -80,13 +81,13 @@ def test_threads_are_those_of_the_cases_before_any_ran(shell, tmp_path, monkeypa
 
 @pytest.mark.parametrize(("device", "found"), [("cpu", ["gone.json"]), ("", [])])
 def test_a_baseline_is_stale_also_where_every_claim_was_about_time_and_not_timed(tmp_path, monkeypatch, device, found):
-    monkeypatch.setattr(claims, "_suite_of", lambda _: "quick")
+    monkeypatch.setattr(claim_fixture, "_suite_of", lambda _: "quick")
     for name in ("here", "gone"):
-        file = baseline.path_of_claim(tmp_path, "cpu", "pocket", name)
+        file = baseline_store.path_of_claim(tmp_path, "cpu", "pocket", name)
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch()
     judgement = Judgement("here", "quick", "pocket", "untested", note="not timed: threads 1 -> 2", device=device)
-    assert [one.name for one in claims.stale([judgement], {"quick": ["here"]}, tmp_path)] == found
+    assert [one.name for one in claim_fixture.stale([judgement], {"quick": ["here"]}, tmp_path)] == found
 
 
 def test_one_that_did_not_change_stays_what_it_was():

@@ -7,9 +7,9 @@ import pytest
 import torch
 from weather import CORES
 
-from pytest_ftcompare.compare import cost
-from pytest_ftcompare.measure import scheduled, window
-from pytest_ftcompare.options import SETTINGS
+from pytest_ftcompare.compare import measured_cost
+from pytest_ftcompare.measure import cpu_contention, timed_window
+from pytest_ftcompare.plugin.options import SETTINGS
 
 FULL = "--ftcompare-full"
 
@@ -17,7 +17,7 @@ FULL = "--ftcompare-full"
 @pytest.fixture
 def busy(monkeypatch):
     """A function after which each window is one in which the worker lost its core: none may wait for a core any more."""
-    return lambda: monkeypatch.setattr(scheduled, "SHARE", -1.0)
+    return lambda: monkeypatch.setattr(cpu_contention, "SHARE", -1.0)
 
 
 def results(shell):
@@ -37,7 +37,7 @@ def faster(shell, times=10):
 
 
 def test_the_first_case_of_a_method_carries_its_time_and_every_case_its_counts(shell, monkeypatch):
-    monkeypatch.setattr(cost, "KEPT", 3)
+    monkeypatch.setattr(measured_cost, "KEPT", 3)
     shell.suite(methods=("full", "icl"), shots=(2, 3))
     shell.update()
     found = results(shell)
@@ -109,8 +109,8 @@ def test_a_machine_of_another_speed_is_not_timed_and_a_line_says_why(shell, monk
     shell.update()
     shell.edit(r'"peft": "[^"]+"', '"peft": "0.1.0"')
     faster(shell)
-    measure = window.measure_machine
-    monkeypatch.setattr(window, "measure_machine", lambda *of: {kind: 2 * one for kind, one in measure(*of).items()})
+    measure = timed_window.measure_machine
+    monkeypatch.setattr(timed_window, "measure_machine", lambda *of: {kind: 2 * one for kind, one in measure(*of).items()})
     result = shell.run(timed=True)
     assert result.ret == 0
     result.stdout.fnmatch_lines(["Not timed: 1 case (another machine: the yardstick * takes 2.00 times*"])
@@ -184,7 +184,7 @@ def test_an_update_on_a_busy_machine_says_that_its_baselines_hold_no_time(shell,
     shell.update().stdout.fnmatch_lines(
         ["1 baselines hold no time, as every window was disturbed: update*", "*on a quiet machine."]
     )
-    assert len(results(shell)["full2"]["windows"]) == 2 * cost.KEPT
+    assert len(results(shell)["full2"]["windows"]) == 2 * measured_cost.KEPT
 
 
 def test_more_work_in_a_step_is_found_by_counting_on_the_busiest_machine(shell, monkeypatch):
@@ -280,12 +280,12 @@ def test_running_out_of_memory_is_one_sentence_and_the_next_case_runs(shell, mon
 
 def test_auto_workers_are_what_cores_and_memory_hold(shell, monkeypatch):
     from pytest_ftcompare import plugin
-    from pytest_ftcompare.measure import device, host
+    from pytest_ftcompare.measure import gpu_assignment, host
 
     monkeypatch.delenv("PYTEST_XDIST_AUTO_NUM_WORKERS", raising=False)
     monkeypatch.setattr(host, "cpus", lambda: 16)
     monkeypatch.setattr(host, "available_memory", lambda: 5 * 2**30)
-    monkeypatch.setattr(device, "count_gpus", lambda: 0)
+    monkeypatch.setattr(gpu_assignment, "count_gpus", lambda: 0)
     config = shell.pytester.parseconfig("-p", "pytest_ftcompare.plugin", "-n", "1")
     config.option.numprocesses = "auto"
     assert plugin.pytest_xdist_auto_num_workers(config) == 3

@@ -6,10 +6,10 @@ from types import SimpleNamespace
 import pytest
 from jsonschema import Draft202012Validator
 
+from pytest_ftcompare.gate.session import Ended
 from pytest_ftcompare.report import document, markdown
+from pytest_ftcompare.report.document_reader import read, schema
 from pytest_ftcompare.report.github import annotations
-from pytest_ftcompare.report.reading import read, schema
-from pytest_ftcompare.session import Ended
 
 VALIDATOR = Draft202012Validator(schema(), format_checker=Draft202012Validator.FORMAT_CHECKER)
 

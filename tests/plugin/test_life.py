@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from rehearsed import Rehearsal
+from recorded import RecordedSuite
 
 
 def test_missing_then_written_then_the_same_then_changed_then_updated(shell):
@@ -41,7 +41,7 @@ def test_missing_then_written_then_the_same_then_changed_then_updated(shell):
 @pytest.mark.parametrize("workers", ["-n0", "-n2"])
 def test_it_is_the_same_life_under_workers(pytester, workers):
     """Of cases that train nothing; the next test has workers that train."""
-    run = Rehearsal(pytester)
+    run = RecordedSuite(pytester)
     run.suite(methods=("full", "icl"))
     result = run.run(workers)
     assert result.ret == 1
@@ -104,7 +104,7 @@ def test_an_update_with_x_keeps_what_was_accepted_before_the_stop(shell):
 
 
 def test_so_does_one_under_workers(pytester):
-    run = Rehearsal(pytester)
+    run = RecordedSuite(pytester)
     run.suite(methods=("icl", "full", "lora"))  # in this order also under workers: the shortest, then as they stand
     run.says(full={"raises": "expected a finite loss"})
     result = run.run("--update-baselines", "-x", "-n1")

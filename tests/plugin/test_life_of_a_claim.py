@@ -3,13 +3,13 @@
 import json
 
 import pytest
-from rehearsed import SCORES, Rehearsal
+from recorded import SCORES, RecordedSuite
 
 HIGHER, LOWER = [one + 0.1 for one in SCORES], [one - 0.1 for one in SCORES]
 HEAD = """
 import pytest
-from pytest_ftcompare.compare.claim import Claim, at_least, at_most
-from pytest_ftcompare.compare.relations import Arm, Times, difference
+from pytest_ftcompare.compare.claims.claim import Claim, at_least, at_most
+from pytest_ftcompare.compare.claims.relations import Arm, Times, difference
 
 FULL, LORA, ICL = (Arm("quick", name) for name in ("full", "lora", "icl"))
 CLAIMS = [
@@ -24,7 +24,7 @@ def test_claims(claim):
 LORA = 'Claim("better-than-full", "few-shot", "it is", "a paper", difference(LORA, FULL), at_least(0)),'
 
 
-class Claims(Rehearsal):
+class Claims(RecordedSuite):
     def __init__(self, pytester):
         super().__init__(pytester)
         self.says(lora={"scores": HIGHER})

@@ -9,14 +9,14 @@ import sys
 
 import pytest
 from _pytest._io import TerminalWriter
-from rehearsed import Rehearsal
-from results import make_result
+from make_results import make_result
+from recorded import RecordedSuite
 
-from pytest_ftcompare import live
 from pytest_ftcompare.compare.verdict import without_baseline
-from pytest_ftcompare.progress import Progress
-from pytest_ftcompare.session import Ended
-from pytest_ftcompare.told import EVERY, Told, at_work, duration
+from pytest_ftcompare.gate.session import Ended
+from pytest_ftcompare.gate.worker_status import EVERY, Told, at_work, duration
+from pytest_ftcompare.plugin import live_display
+from pytest_ftcompare.plugin.progress import Progress
 
 NEVER = 3600.0  # seconds between two looks of the display's own thread: the test itself makes it look
 CASE = "full-pocket_sst-opt-0.4m-n2-epochs=2"
@@ -46,9 +46,9 @@ def on_a_terminal(*arguments, columns=80, **environ):
 
 
 @pytest.fixture
-def rehearsal(pytester):
+def recorded(pytester):
     """A suite of one case that trains nothing."""
-    run = Rehearsal(pytester)
+    run = RecordedSuite(pytester)
     run.suite(methods=("full",), options={"epochs": 2}, outcome=False)
     return run
 
@@ -60,7 +60,7 @@ def test_a_case_that_trains_has_a_line(shell):
 
 
 @pytest.mark.parametrize("workers", [(), ("-n1",)], ids=["without xdist", "n1"])
-def test_a_line_for_each_process_and_one_for_the_suites(rehearsal, workers):
+def test_a_line_for_each_process_and_one_for_the_suites(recorded, workers):
     text = on_a_terminal(*workers)
     assert re.search(r"full-pocket_sst-opt-0.4m-n2-e\S*\s+\S*(loading|inspecting)", text)
     assert "0 of 1 done" in text
@@ -68,12 +68,12 @@ def test_a_line_for_each_process_and_one_for_the_suites(rehearsal, workers):
 
 
 @pytest.mark.parametrize("option", ["-q", "-v", "-s"])
-def test_no_lines_where_pytest_was_asked_for_something_else(rehearsal, option):
+def test_no_lines_where_pytest_was_asked_for_something_else(recorded, option):
     assert "of 1 done" not in on_a_terminal(option)
 
 
 @pytest.mark.parametrize("columns", [0, 40, 300])
-def test_no_line_is_wider_than_the_terminal(rehearsal, columns):
+def test_no_line_is_wider_than_the_terminal(recorded, columns):
     text = on_a_terminal(columns=columns)
     frames = re.findall(r"\x1b\[2m  full[^\n]*", text)
     assert frames
@@ -81,7 +81,7 @@ def test_no_line_is_wider_than_the_terminal(rehearsal, columns):
     assert ("full-pocket_s…" in text) is (columns == 40)
 
 
-def test_a_terminal_without_the_characters_gets_no_lines_and_ends_no_session(rehearsal):
+def test_a_terminal_without_the_characters_gets_no_lines_and_ends_no_session(recorded):
     text = on_a_terminal(PYTHONIOENCODING="ascii")
     assert "1 case: 1 new." in text
     assert "Error" not in text
@@ -107,9 +107,9 @@ def ended(seconds, *, failed=False):
 
 
 def test_a_log_gets_a_plain_line_now_and_then(tmp_path, monkeypatch):
-    monkeypatch.setattr(live.Plain, "every", NEVER)
+    monkeypatch.setattr(live_display.Plain, "every", NEVER)
     reporter, told = Reporter(), Told(tmp_path, "gw0")
-    plain = live.Plain(reporter, Progress(tmp_path, workers=2, clock=iter([0.0, 42.0]).__next__))
+    plain = live_display.Plain(reporter, Progress(tmp_path, workers=2, clock=iter([0.0, 42.0]).__next__))
     told.total(5)
     reporter._tw.write("..")  # of tests that are no cases
     plain.finished(without_baseline(make_result([0.5])), ended(120.0))
@@ -125,10 +125,10 @@ def test_a_log_gets_a_plain_line_now_and_then(tmp_path, monkeypatch):
 
 def test_nothing_moves_on_the_screen_while_somebody_times(tmp_path, monkeypatch):
     drawn = []
-    monkeypatch.setattr(live.Plain, "every", NEVER)
-    monkeypatch.setattr(live.Plain, "draw", lambda self, lines: drawn.append(lines))
+    monkeypatch.setattr(live_display.Plain, "every", NEVER)
+    monkeypatch.setattr(live_display.Plain, "draw", lambda self, lines: drawn.append(lines))
     Told(tmp_path, "gw0").about("case")("timing")
-    plain = live.Plain(Reporter(), Progress(tmp_path, workers=1))
+    plain = live_display.Plain(Reporter(), Progress(tmp_path, workers=1))
     for _ in range(3):
         plain.refresh()
     assert drawn == [timing := [["case", "timing"]]]

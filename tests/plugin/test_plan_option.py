@@ -2,7 +2,7 @@
 
 import pytest
 
-from pytest_ftcompare.hub import EMBEDDED
+from pytest_ftcompare.tasks.hub import EMBEDDED
 
 SHAPE = EMBEDDED / "models" / "pocket" / "opt-0.4m"
 

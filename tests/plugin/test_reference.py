@@ -6,8 +6,8 @@ import sys
 import pytest
 from weather import TICK
 
-from pytest_ftcompare import beside
-from pytest_ftcompare.measure.remote import RemoteError
+from pytest_ftcompare.gate import beside_reference
+from pytest_ftcompare.gate.remote import RemoteError
 
 METRICS = ("step", "evaluation", "inference")
 
@@ -19,7 +19,7 @@ def beside_it(shell, monkeypatch):
     shell.update()
     (file,) = shell.files()
     probes = json.loads(file.read_text())["probe"]
-    monkeypatch.setattr(beside, "_SOUND", set())
+    monkeypatch.setattr(beside_reference, "_SOUND", set())
 
     def run(share=1.0, again=1.0, confirmed=True, changes=None, dies=""):
         made = []
@@ -48,7 +48,7 @@ def beside_it(shell, monkeypatch):
                     raise RemoteError(dies)
                 return self.seconds
 
-        monkeypatch.setattr(beside, "Remote", Process)
+        monkeypatch.setattr(beside_reference, "Remote", Process)
         result = shell.run(f"--ftcompare-reference={sys.executable}", timed=True)
         return result, made
 

@@ -3,14 +3,14 @@
 import sqlite3
 
 import pytest
-from rehearsed import Rehearsal
+from recorded import RecordedSuite
 
 PLUGIN = ("-p", "pytest_ftcompare.plugin")
 KILLED = """
 import os, signal
 from pathlib import Path
 
-import pytest_ftcompare.cases as cases
+import pytest_ftcompare.plugin.gate_fixture as cases
 
 run_case = cases.run_case
 
@@ -30,7 +30,7 @@ def pytest_runtest_logfinish(nodeid):
 @pytest.fixture
 def run(pytester):
     """A suite of two cases that train nothing."""
-    run = Rehearsal(pytester)
+    run = RecordedSuite(pytester)
     run.suite(methods=("full", "icl"))
     return run
 

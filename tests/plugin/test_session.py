@@ -13,20 +13,21 @@ def test_cases(gate):
 """
 CANNED = """
 from dataclasses import replace
-from pytest_ftcompare import cases, gate
-from pytest_ftcompare.compare.statistics import Comparison
+from pytest_ftcompare.gate import run_case
+from pytest_ftcompare.plugin import gate_fixture
+from pytest_ftcompare.compare.sequential_test import Comparison
 from pytest_ftcompare.compare.verdict import Judgement
-from pytest_ftcompare.result import Result
+from pytest_ftcompare.results.result import Result
 
 DELTA = {delta}
 
-def canned(case, settings, bench, judged):
+def canned(case, settings, bench, stack, judged):
     assert judged == 24
     comparison = Comparison("accuracy", 0.8, 0.04, 0.8, 0.04, DELTA, 0.02, 0.04, 20.0, 0.6, 0.2, 0.12, 3, "held")
     result = Result(case.id, case.suite, case.identity(), "f", {{}}, {{}}, {{}}, {{}}, {{}})
-    return gate.Held(Judgement(case.id, case.suite, "same", 3, [comparison]), result, "cpu")
+    return run_case.Held(Judgement(case.id, case.suite, "same", 3, [comparison]), result, "cpu")
 
-cases.run_case = canned
+gate_fixture.run_case = canned
 """
 
 

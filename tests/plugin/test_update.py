@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from rehearsed import SCORES, Rehearsal
+from recorded import SCORES, RecordedSuite
 
 WORKERS = [(), ("-n2",)]
 NEW_ONLY = "--update-baselines-new-only"
@@ -12,7 +12,7 @@ WORSE = [one - 0.15 for one in SCORES]
 
 @pytest.fixture
 def suite(pytester):
-    return Rehearsal(pytester)
+    return RecordedSuite(pytester)
 
 
 @pytest.mark.parametrize("workers", WORKERS, ids=["without xdist", "n2"])

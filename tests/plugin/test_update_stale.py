@@ -1,7 +1,7 @@
 """Stale baselines: reported when the whole suite ran, removed when it was updated, and never another's."""
 
 import pytest
-from rehearsed import SCORES, Rehearsal
+from recorded import SCORES, RecordedSuite
 
 WORKERS = [(), ("-n2",)]
 STALE = "*1 stale baseline, of cases that no table has any more*"
@@ -11,7 +11,7 @@ GONE = "cpu/quick/lora-pocket_sst-opt-0.4m-n2.json"
 @pytest.fixture
 def suite(pytester):
     """A suite whose table had one method more when its baselines were made."""
-    found = Rehearsal(pytester)
+    found = RecordedSuite(pytester)
     found.update()
     found.suite(methods=("full", "icl"))
     return found
@@ -89,7 +89,7 @@ def test_new_only_reports_and_removes_nothing(suite):
 
 
 def test_a_baseline_of_another_profile_is_not_stale(pytester):
-    suite = Rehearsal(pytester)
+    suite = RecordedSuite(pytester)
     suite.suite(methods=("full", "icl"), tasks=("cola",), models=None)
     suite.update()
     assert suite.names() == ["full", "icl"]
@@ -106,7 +106,7 @@ def test_a_baseline_of_another_profile_is_not_stale(pytester):
 
 def test_a_case_of_another_profiles_table_is_not_stale_though_the_model_is_the_suites(pytester):
     """Under the profile pocket `cola` is another task than the file of that name, which `nightly` trains."""
-    suite = Rehearsal(pytester)
+    suite = RecordedSuite(pytester)
     suite.suite(methods=("full",), tasks=("cola",))
     suite.update()
     text = suite.file("full").read_text().replace("pocket_cola", "cola")

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from pytest_ftcompare import methods, own, tasks
-from pytest_ftcompare.hub import EMBEDDED
-from pytest_ftcompare.profiles import PROFILES
+from pytest_ftcompare import methods, tasks
+from pytest_ftcompare.gate import project_config
+from pytest_ftcompare.gate.profiles import PROFILES
+from pytest_ftcompare.tasks.hub import EMBEDDED
 
 PAGE = Path(__file__).parents[2] / "docs" / "your-own.md"
 ROWS = EMBEDDED / "datasets" / "pocket" / "cola" / "train.jsonl"
@@ -65,7 +66,7 @@ def test_the_page_works_word_for_word(project):
 
 def test_a_row_of_a_single_file_stays_on_its_side_when_others_come(project):
     def sides():
-        task = own.read(project.path).tasks["tickets"]
+        task = project_config.read(project.path).tasks["tickets"]
         rows = [json.loads(line) for line in (project.path / "data/tickets.jsonl").read_text().splitlines()]
         return [{one.fields["text"] for one in task.convert(split, rows)} for split in ("train", "test")]
 
@@ -80,7 +81,7 @@ def test_a_row_of_a_single_file_stays_on_its_side_when_others_come(project):
 
 
 def test_a_profile_joins_its_tables_with_those_of_its_base(project):
-    mine = own.read(project.path).profiles["ours"]
+    mine = project_config.read(project.path).profiles["ours"]
     assert mine.shots["few"] == (32,)
     assert mine.shots["sweep"] == PROFILES["pocket"].shots["sweep"]
     assert mine.seeds == 5
@@ -134,11 +135,11 @@ def judged(project, name, function):
     (project.path / "ours/judge.py").write_text(JUDGE)
     file = project.path / "pyproject.toml"
     file.write_text(f'{file.read_text()}\n[tool.ftcompare.judges]\n{name} = "{function}"\n')
-    return own.read(project.path)
+    return project_config.read(project.path)
 
 
 def test_a_judge_scores_the_answers_of_a_shipped_task(project):
-    from pytest_ftcompare.experiment.environment import code
+    from pytest_ftcompare.measure.environment import code
 
     mine = judged(project, "pocket_instructions", "ours/judge.py:score")
     ask = mine.tasks["pocket_instructions"].score
@@ -167,7 +168,7 @@ def test_a_judge_whose_score_is_none_is_refused(project):
     ],
 )
 def test_a_judge_that_cannot_be_is_one_sentence(project, name, function, sentence):
-    with pytest.raises(own.OwnError, match=sentence):
+    with pytest.raises(project_config.OwnError, match=sentence):
         judged(project, name, function)
 
 

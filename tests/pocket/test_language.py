@@ -4,10 +4,10 @@ import random
 
 import pytest
 
-from pytest_ftcompare.hub import EMBEDDED
 from pytest_ftcompare.pocket import acceptability, chinese, corpus, entailment, sentiment, words
 from pytest_ftcompare.pocket.data import make_data
 from pytest_ftcompare.pocket.grammar import HELD_OUT, SEEN
+from pytest_ftcompare.tasks.hub import EMBEDDED
 
 CONSTRUCTIONS = acceptability.IN_DOMAIN + acceptability.OUT_OF_DOMAIN
 INFERENCES = entailment.IN_DOMAIN + entailment.OUT_OF_DOMAIN

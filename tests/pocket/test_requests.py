@@ -5,10 +5,10 @@ import random
 import pytest
 
 from pytest_ftcompare import tasks
-from pytest_ftcompare.hub import locate, read_split
 from pytest_ftcompare.pocket import chinese, requests, sums, words
 from pytest_ftcompare.pocket.grammar import HELD_OUT
-from pytest_ftcompare.pocket.instruct import fresh_rows
+from pytest_ftcompare.tasks.hub import locate, read_split
+from scripts.tune_pocket import fresh_rows
 
 SAMPLE = 300
 

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from pytest_ftcompare.hub import locate
 from pytest_ftcompare.pocket.tokenizer import save_tokenizer, train_tokenizer
+from pytest_ftcompare.tasks.hub import locate
 
 MODELS = ("opt-0.4m", "opt-1.4m", "opt-1.4m-instruct")
 

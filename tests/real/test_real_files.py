@@ -15,11 +15,11 @@ from datasets import Dataset
 from transformers import AutoTokenizer
 
 from pytest_ftcompare import tasks
-from pytest_ftcompare.case import Case
-from pytest_ftcompare.experiment.prepare import prepare
-from pytest_ftcompare.experiment.setting import Setting
-from pytest_ftcompare.hub import read_split
-from pytest_ftcompare.tasks.from_files import make_task
+from pytest_ftcompare.results.case import Case
+from pytest_ftcompare.tasks.custom import make_task
+from pytest_ftcompare.tasks.hub import read_split
+from pytest_ftcompare.training.config import Setting
+from pytest_ftcompare.training.prepare import prepare
 
 HUB = Path(os.environ.get("FTCOMPARE_HUB", ""))
 SMOL = "HuggingFaceTB/SmolLM2-135M-Instruct"

@@ -13,9 +13,9 @@ import pytest
 import transformers.models.bert.modeling_bert
 import transformers.models.llama.modeling_llama  # noqa: F401  pytester forgets what its runs import, transformers looks it up
 
-from pytest_ftcompare.compare import cost
-from pytest_ftcompare.measure import meter
-from pytest_ftcompare.profiles import PROFILES
+from pytest_ftcompare.compare import measured_cost
+from pytest_ftcompare.gate.profiles import PROFILES
+from pytest_ftcompare.measure import timer
 
 HUB = os.environ.get("FTCOMPARE_HUB", "")
 SMOL = "HuggingFaceTB/SmolLM2-135M-Instruct"
@@ -43,7 +43,7 @@ def few_rows(monkeypatch, request):
     """The local profile with test splits that two cores read in seconds, and one window of a round for a baseline."""
     task = request.node.callspec.params.get("task", "")
     monkeypatch.setitem(PROFILES, "local", replace(PROFILES["local"], test_rows=TEST_ROWS.get(task, 32), threads=1))
-    for place, name in ((cost, "KEPT"), (meter, "WARM_UP"), (meter, "ROUNDS")):  # by the clock of tests, all are alike
+    for place, name in ((measured_cost, "KEPT"), (timer, "WARM_UP"), (timer, "ROUNDS")):  # by the clock of tests, all are alike
         monkeypatch.setattr(place, name, 1)
 
 

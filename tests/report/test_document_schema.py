@@ -8,9 +8,11 @@ import pytest
 from documents import make_document
 from jsonschema import Draft202012Validator
 
-from pytest_ftcompare.compare import claim, cost, pooled, signs, statistics, verdict
+from pytest_ftcompare.compare import divergence, measured_cost, pooled_shift, sequential_test, verdict
+from pytest_ftcompare.compare.claims import claim
 from pytest_ftcompare.report import document as made
-from pytest_ftcompare.report.reading import DocumentError, read, schema
+from pytest_ftcompare.report.document_reader import DocumentError, read, schema
+from pytest_ftcompare.results import claim_record
 
 VALIDATOR = Draft202012Validator(schema(), format_checker=Draft202012Validator.FORMAT_CHECKER)
 HISTORY = {
@@ -78,21 +80,21 @@ def test_the_schemas_words_are_the_codes():
     defined = schema()["$defs"]
     assert schema()["properties"]["schema"]["const"] == made.SCHEMA
     assert defined["verdict"]["enum"] == list(verdict.WORST_FIRST)
-    assert defined["case"]["properties"]["began"]["enum"] == ["", *get_args(signs.Level)]
-    assert set(defined["comparison"]["properties"]["outcome"]["enum"]) == set(get_args(statistics.Outcome))
-    assert set(defined["shift"]["properties"]["outcome"]["enum"]) == set(get_args(pooled.Outcome))
-    assert set(defined["cost"]["properties"]["outcome"]["enum"]) == set(get_args(cost.Outcome))
-    assert {one.unit for one in cost.METRICS.values()} < set(defined["cost"]["properties"]["unit"]["enum"])
+    assert defined["case"]["properties"]["began"]["enum"] == ["", *get_args(divergence.Level)]
+    assert set(defined["comparison"]["properties"]["outcome"]["enum"]) == set(get_args(sequential_test.Outcome))
+    assert set(defined["shift"]["properties"]["outcome"]["enum"]) == set(get_args(pooled_shift.Outcome))
+    assert set(defined["cost"]["properties"]["outcome"]["enum"]) == set(get_args(measured_cost.Outcome))
+    assert {one.unit for one in measured_cost.METRICS.values()} < set(defined["cost"]["properties"]["unit"]["enum"])
     assert set(defined["claim"]["properties"]["verdict"]["enum"]) == set(get_args(claim.Verdict))
-    assert set(defined["stated"]["enum"]) == set(get_args(claim.Outcome))
+    assert set(defined["stated"]["enum"]) == set(get_args(claim_record.Outcome))
 
 
 @pytest.mark.parametrize(
     ("name", "fields"),
     [
-        ("comparison", statistics.Comparison),
-        ("cost", cost.Reading),
-        ("shift", pooled.Shift),
+        ("comparison", sequential_test.Comparison),
+        ("cost", measured_cost.Reading),
+        ("shift", pooled_shift.Shift),
         ("estimate", claim.Estimate),
     ],
 )

@@ -5,11 +5,12 @@ from dataclasses import replace
 import pytest
 from documents import make_case, make_document
 
-from pytest_ftcompare.compare.folders import Pairs
-from pytest_ftcompare.compare.overall import Overall
-from pytest_ftcompare.compare.statistics import Comparison
+from pytest_ftcompare.compare.sequential_test import Comparison
+from pytest_ftcompare.compare.session_verdict import Overall
 from pytest_ftcompare.compare.verdict import IDENTICAL, Judgement
-from pytest_ftcompare.report import failure, folders, github, junit, markdown, moved, outcome, page, page_words, terminal
+from pytest_ftcompare.report import change_text, compare_command, failure, github, junit, markdown, outcome, terminal
+from pytest_ftcompare.report.page import render, wording
+from pytest_ftcompare.results.result_folders import Pairs
 
 ESTIMATED = Comparison("accuracy", 0.8, 0.02, 0.801, 0.02, 0.001, 0.006, 0.02, 14.0, 0.5, 0.44, 0.02, 1, "open")
 # Dearer than its baseline and so a failure, though it computes the same.
@@ -27,12 +28,12 @@ def document():
 RENDERED = {
     "failure text": lambda: "\n".join(failure.explain(CASE, "test.py::test")),
     "row of the summary": lambda: terminal._row(CASE),
-    "command compare": lambda: "\n".join(folders.lines(Overall([CASE]), Pairs([], [], []))),
+    "command compare": lambda: "\n".join(compare_command.lines(Overall([CASE]), Pairs([], [], []))),
     "Markdown": lambda: markdown.render(document()),
     "annotation": lambda: "\n".join(github.annotations(document())),
-    "banner of the page": lambda: page_words.moved(document()["cases"][0]),
-    "moved": lambda: "; ".join(moved.moved(document()["cases"][0])),
-    "table of the page": lambda: page.render(document()).partition('id="table"')[2].partition("</table>")[0],
+    "banner of the page": lambda: wording.moved(document()["cases"][0]),
+    "moved": lambda: "; ".join(change_text.moved(document()["cases"][0])),
+    "table of the page": lambda: render.render(document()).partition('id="table"')[2].partition("</table>")[0],
 }
 
 

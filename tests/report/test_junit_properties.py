@@ -1,7 +1,7 @@
 """The JUnit properties of a case: their names, which stay, and values that are plain numbers."""
 
-from pytest_ftcompare.compare.cost import Reading
-from pytest_ftcompare.compare.statistics import Comparison
+from pytest_ftcompare.compare.measured_cost import Reading
+from pytest_ftcompare.compare.sequential_test import Comparison
 from pytest_ftcompare.compare.verdict import Judgement
 from pytest_ftcompare.report.junit import properties
 

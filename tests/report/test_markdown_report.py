@@ -7,9 +7,9 @@ import pytest
 from documents import make_case, make_document
 from markdown_it import MarkdownIt
 
-from pytest_ftcompare.report.harmless import clean, code, fence, prose
+from pytest_ftcompare.report.change_text import comparison
 from pytest_ftcompare.report.markdown import COMMENT, render
-from pytest_ftcompare.report.moved import comparison
+from pytest_ftcompare.report.markdown_escape import clean, code, fence, prose
 
 PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 HOSTILE = [

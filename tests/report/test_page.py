@@ -11,8 +11,8 @@ import pytest
 from documents import make_case, make_claims, make_document
 from pages import EVIL, holding
 
-from pytest_ftcompare.report import page_words
-from pytest_ftcompare.report.page import SCRIPTS, render
+from pytest_ftcompare.report.page import wording
+from pytest_ftcompare.report.page.render import SCRIPTS, render
 
 
 class Elements(HTMLParser):
@@ -47,9 +47,9 @@ def unpacked(elements, name):
 def test_every_case_is_a_row_of_the_html_itself_the_worst_first():
     document = make_document(40)
     keys = Elements(render(document)).keys()
-    verdicts = {page_words.key(one): one["verdict"] for one in document["cases"]}
+    verdicts = {wording.key(one): one["verdict"] for one in document["cases"]}
     assert sorted(keys) == sorted(verdicts)
-    ranks = [page_words.VERDICTS.index(verdicts[key]) for key in keys]
+    ranks = [wording.VERDICTS.index(verdicts[key]) for key in keys]
     failing = [rank for key, rank in zip(keys, ranks, strict=True) if verdicts[key] in {"invalid", "worse", "changed", "new"}]
     assert ranks == failing + ranks[len(failing) :]
     assert failing == sorted(failing)
@@ -134,30 +134,30 @@ def test_only_claims():
     ],
 )
 def test_the_headline_counts_what_fails(changes, said):
-    assert page_words.headline(make_document(8, **changes)) == said
+    assert wording.headline(make_document(8, **changes)) == said
 
 
 def test_the_headline_of_a_session_in_which_nothing_fails():
-    assert page_words.headline(make_document(1, claims=[])) == "Nothing fails in 1 case."
+    assert wording.headline(make_document(1, claims=[])) == "Nothing fails in 1 case."
 
 
 def test_the_banner_names_three_cases_of_each_failing_verdict():
     document = make_document(80)
-    verdicts = [one["verdict"] for one in page_words.worst(document)]
+    verdicts = [one["verdict"] for one in wording.worst(document)]
     assert verdicts == [verdict for verdict in ("invalid", "worse", "changed", "new") for _ in range(3)]
-    assert page_words.unnamed(document) == 40 - 12
+    assert wording.unnamed(document) == 40 - 12
 
 
 def test_the_greatest_loss_is_named_first():
     small, great = make_case("worse", shots=2), make_case("worse", shots=64)
     small["comparisons"][0]["delta"], great["comparisons"][0]["delta"] = -0.02, -0.3
-    assert page_words.worst(holding(small, great)) == [great, small]
+    assert wording.worst(holding(small, great)) == [great, small]
 
 
 def test_an_accepted_case_says_so_and_comes_after_what_fails():
     accepted, failing = make_case("worse", shots=2, update=True), make_case("new", shots=4)
     document = holding(accepted, failing)
-    assert page_words.cases(document) == [failing, accepted]
+    assert wording.cases(document) == [failing, accepted]
     assert "worse, accepted" in render(document)
 
 
@@ -172,7 +172,7 @@ def test_what_is_no_number_is_left_out():
 def test_changes_of_the_environment_say_how_many_cases_they_are_in():
     few = {"name": "torch", "base": "2.12", "new": "2.13", "cases": 2}
     edited = {"name": "methods/lora.py", "base": "a", "new": "b", "cases": 8}
-    assert list(page_words.changes(make_document(8, changes=[few, edited]))) == [
+    assert list(wording.changes(make_document(8, changes=[few, edited]))) == [
         "torch 2.12 → 2.13 (2 of 8 cases)",
         "methods/lora.py edited",
     ]
@@ -181,7 +181,7 @@ def test_changes_of_the_environment_say_how_many_cases_they_are_in():
 def test_a_file_that_baselines_have_in_two_versions_is_edited_once_and_commits_come_last():
     commit = {"name": "commit", "base": "a", "new": "c", "cases": 8}
     old, older = ({"name": "methods/lora.py", "base": base, "new": "c", "cases": 3} for base in "ab")
-    assert list(page_words.changes(make_document(8, changes=[commit, old, older]))) == [
+    assert list(wording.changes(make_document(8, changes=[commit, old, older]))) == [
         "methods/lora.py edited (6 of 8 cases)",
         "commit a → c",
     ]
@@ -196,12 +196,12 @@ def test_many_changes_are_folded_and_none_is_lost():
 
 @pytest.mark.parametrize(("share", "said"), [(-0.1241, "−12.4"), (0.004, "+0.4"), (-0.0001, "0.0"), (0.0001, "0.0")])
 def test_shifts_have_a_sign_where_they_are_not_nought(share, said):
-    assert page_words.points(share) == said
+    assert wording.points(share) == said
 
 
 @pytest.mark.parametrize(("seconds", "said"), [(12.34, "12.3 s"), (1391, "23 min"), (11100, "3 h 05 min")])
 def test_how_long_it_took(seconds, said):
-    assert page_words.lasted(seconds) == said
+    assert wording.lasted(seconds) == said
 
 
 def test_two_hundred_cases_stay_small():

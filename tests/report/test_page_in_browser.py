@@ -9,8 +9,9 @@ import pytest
 from documents import make_case, make_claims, make_document
 from pages import EVIL, holding
 
-from pytest_ftcompare.report import page, page_words
-from pytest_ftcompare.report.page import render
+from pytest_ftcompare.report.page import render as page
+from pytest_ftcompare.report.page import wording
+from pytest_ftcompare.report.page.render import render
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 PROGRAM = next(filter(None, map(shutil.which, NAMES)), None)
@@ -94,7 +95,7 @@ def tab(window, several):
     tab.get_by_label("Group by").select_option("")
     for one in tab.locator(".choice[aria-pressed=true]").all():
         one.click()
-    select(tab, page_words.worst(several)[0])
+    select(tab, wording.worst(several)[0])
     yield tab
     assert troubles == []
 
@@ -116,7 +117,7 @@ def title(tab):
 
 
 def link(case):
-    return page_words.link(case)
+    return wording.link(case)
 
 
 def named(document, verdict):
@@ -130,7 +131,7 @@ def test_it_opens_with_its_plots_and_the_worst_case(opened, several):
     assert tab.locator("#table tr[data-key]").count() == 40
     assert tab.locator("#plots .main-svg").count() >= 2
     assert tab.locator("#scatter .points path").count() > 4
-    assert title(tab) == page_words.worst(several)[0]["id"]
+    assert title(tab) == wording.worst(several)[0]["id"]
 
 
 def test_a_columns_head_sorts_and_turns_round(tab, several):
@@ -183,7 +184,7 @@ def test_cases_are_grouped(tab, name, groups):
 
 def test_a_click_on_a_row_selects_its_case(tab, several):
     case = named(several, "better")
-    tab.locator(f'tr[data-key="{page_words.key(case)}"] td').nth(2).click()
+    tab.locator(f'tr[data-key="{wording.key(case)}"] td').nth(2).click()
     assert title(tab) == case["id"]
     assert tab.evaluate("location.hash") == link(case)
     assert tab.locator("#table [aria-current]").count() == 1
@@ -213,7 +214,7 @@ def test_a_link_selects_its_case(opened, several, plotless):
 
 @pytest.mark.parametrize("bad", ["#case=few_shot%2Fgone", "#case=%E0%A4%A", "#case="])
 def test_a_link_to_no_case_shows_the_worst(opened, several, plotless, bad):
-    assert title(opened(several, link=bad)) == page_words.worst(several)[0]["id"]
+    assert title(opened(several, link=bad)) == wording.worst(several)[0]["id"]
 
 
 def test_a_click_on_a_point_selects_its_case(tab, several):
@@ -250,7 +251,7 @@ def test_every_choice_draws_every_plot(tab, several):
 
 
 def test_a_case_of_every_verdict_is_shown(tab, several):
-    for verdict in page_words.VERDICTS:
+    for verdict in wording.VERDICTS:
         case = named(several, verdict)
         select(tab, case)
         assert case["rerun"] in tab.inner_text("#case")
@@ -264,7 +265,7 @@ def test_commands_are_copied(tab):
 
 def test_a_case_has_its_history_and_one_without_anything_to_plot_is_shown(opened):
     case, bare, icl = make_case("worse"), make_case("invalid", shots=2, baseline=None), make_case("same", method="icl")
-    history = {"runs": RUNS, "series": {page_words.key(case): {"accuracy": SERIES, "loss": SERIES | {"changes": []}}}}
+    history = {"runs": RUNS, "series": {wording.key(case): {"accuracy": SERIES, "loss": SERIES | {"changes": []}}}}
     tab = opened(holding(case, bare, icl, history=history), link=link(case))
     assert "1 change point: 80.0 % → 70.0 % from 2030-01-06 (c0ffee06). 1 accepted change." in tab.inner_text("#case")
     tab.get_by_label("Metric").select_option("loss")
@@ -307,7 +308,7 @@ def test_names_with_markup_do_no_harm(opened):
         make_case("worse", shots=shots) | {"id": name, "method": name} for name, shots in zip(names, (2, 2, 4), strict=True)
     ]
     told = {"signs": [EVIL], "notes": [EVIL], "rerun": EVIL, "options": {EVIL: EVIL}}
-    series = {page_words.key(cases[0]): {EVIL: SERIES, "accuracy": SERIES}}
+    series = {wording.key(cases[0]): {EVIL: SERIES, "accuracy": SERIES}}
     runs = [one | {"commit": EVIL} for one in RUNS]
     tab = opened(holding(cases[0] | told, *cases[1:], findings=[EVIL], history={"runs": runs, "series": series}))
     assert title(tab) == names[0].replace("\x1b", "\\x1b").replace("\u202e", "\\u202e")

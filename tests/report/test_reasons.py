@@ -1,6 +1,6 @@
 """Reasons that differ only in a share of time."""
 
-from pytest_ftcompare.report.reasons import alike
+from pytest_ftcompare.report.cost import alike
 
 WAITED = "others had this worker's cores for {}% of the time"
 

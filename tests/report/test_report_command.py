@@ -11,7 +11,8 @@ import pytest
 from documents import make_document
 
 from pytest_ftcompare.__main__ import main
-from pytest_ftcompare.report import markdown, page
+from pytest_ftcompare.report import markdown
+from pytest_ftcompare.report.page import render
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "report-json.md").read_text(encoding="utf-8")
@@ -25,9 +26,9 @@ def run(tmp_path):
     return file
 
 
-@pytest.mark.parametrize("rendering", [markdown, page])
+@pytest.mark.parametrize("rendering", [markdown, render])
 def test_a_stored_report_is_rendered_again(run, rendering, capsys):
-    out = run.with_suffix({markdown: ".md", page: ".html"}[rendering])
+    out = run.with_suffix({markdown: ".md", render: ".html"}[rendering])
     assert main(["report", str(run), str(out)]) == 0
     assert out.read_text(encoding="utf-8") == rendering.render(DOCUMENT)
     assert capsys.readouterr() == ("", "")

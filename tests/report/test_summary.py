@@ -7,23 +7,24 @@ from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 
-from pytest_ftcompare.compare import claim
-from pytest_ftcompare.compare.audit_suite import Summary
-from pytest_ftcompare.compare.cost import Reading
-from pytest_ftcompare.compare.environment import Difference
-from pytest_ftcompare.compare.estimate import Estimate
-from pytest_ftcompare.compare.statistics import Comparison
+from pytest_ftcompare.compare.claims import claim
+from pytest_ftcompare.compare.cross_case_audit import Summary
+from pytest_ftcompare.compare.environment_diff import Difference
+from pytest_ftcompare.compare.measured_cost import Reading
+from pytest_ftcompare.compare.sequential_test import Comparison
 from pytest_ftcompare.compare.verdict import ELSEWHERE, IDENTICAL, Judgement, with_costs
+from pytest_ftcompare.gate.session import Session
 from pytest_ftcompare.report.terminal import lines
 from pytest_ftcompare.report.wrapping import fitted
-from pytest_ftcompare.session import Session
+from pytest_ftcompare.results import claim_record
+from pytest_ftcompare.results.estimate import Estimate
 
 SUITES = {"few_shot": 50, "peft_methods": 52, "instruction_tuning": 16, "ablations": 10}
 METHODS = [f"method_{number}" for number in range(13)]
 LIBRARIES = ("accelerate", "numpy", "peft", "torch", "transformers")
 UPGRADED = [Difference(name, "1.0.0", "2.0.0") for name in LIBRARIES]
 FILES = [Difference(f"methods/{name}.py", "a", "b") for name in METHODS] + [
-    Difference("pytest_ftcompare/experiment", "a", "b"),
+    Difference("pytest_ftcompare/training", "a", "b"),
     Difference("what methods/method_1.py builds on", "a", "b"),
     Difference("commit", "a", "b"),
 ]
@@ -50,7 +51,7 @@ def cases(**changes):
 def stated(number=0, outcome="reproduced", verdict="held"):
     estimate = Estimate(3.1, 0.4, 16, "pt", 14.0)
     text = ("few-shot", "it says so", "someone", "a statistic")
-    record = claim.Record(f"claim-{number}", "claims", "pocket", *text, outcome, estimate, [], {})
+    record = claim_record.Record(f"claim-{number}", "claims", "pocket", *text, outcome, estimate, [], {})
     before = replace(record, outcome="undecided") if verdict == "noted" else record
     return claim.Judgement(record.name, "claims", "pocket", verdict, record, before)
 
@@ -58,7 +59,7 @@ def stated(number=0, outcome="reproduced", verdict="held"):
 def session(judgements, claims=66, **changes):
     found = Session(Path("baselines"), update=False)
     found.judgements = judgements
-    found.claims = [stated(number, claim.OUTCOMES[number % 3]) for number in range(claims)]
+    found.claims = [stated(number, claim_record.OUTCOMES[number % 3]) for number in range(claims)]
     for method, task in product(("adaptive", "adaptive_too"), ("pocket_cola", "pocket_mnli")):
         identity = {"method": method, "task": task, "model": "m", "shots": 16, "options": {}}
         drawn = {f"{task}, unlabelled": 256}

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from pytest_ftcompare.tasks import DataError
-from pytest_ftcompare.tasks.from_files import make_task
+from pytest_ftcompare.tasks.custom import make_task
 
 ASKED = {"role": "user", "content": "the server is down"}
 SYSTEM = {"role": "system", "content": "be brief"}

@@ -3,7 +3,7 @@
 import pytest
 
 from pytest_ftcompare.tasks import Example
-from pytest_ftcompare.tasks.overlap import overlap
+from pytest_ftcompare.tasks.rouge import overlap
 
 
 @pytest.mark.parametrize(

@@ -95,7 +95,7 @@ def test_blimp_gives_one_sentence_of_each_pair_and_keeps_islands_out_of_domain()
 
 def test_words_and_tags_of_the_labelling_task_have_equal_length():
     task = tasks.load("pocket_ner")
-    from pytest_ftcompare.hub import locate, read_split
+    from pytest_ftcompare.tasks.hub import locate, read_split
 
     examples = task.convert("train", read_split(locate("datasets", "pocket/ner", None), "train"))
     assert all(len(one.fields["tokens"].split()) == len(one.label) for one in examples)

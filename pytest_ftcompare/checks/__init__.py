@@ -1,0 +1,1 @@
+"""What must hold of a method without a baseline, and what is compared without noise: invariants, probe, structure."""

@@ -1,0 +1,224 @@
+"""Invariants: what must hold of a method whatever its scores, checked on the probe without any baseline.
+
+Each broken one is a sentence. They need no noise model: a merge that changes outputs or a frozen tensor that moves is wrong
+on the first batch. These are cheap enough for every case; checks/slow_invariants.py has those that only tiny models can afford.
+"""
+
+from __future__ import annotations
+
+import copy
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from pytest_ftcompare.checks.adamw_reference import as_defined
+from pytest_ftcompare.checks.probe import Probed, build, every_row, update, without_dropout
+from pytest_ftcompare.checks.random_draws import scatter
+from pytest_ftcompare.checks.row_encoding import as_labelled, as_read
+from pytest_ftcompare.checks.row_order import as_drawn
+from pytest_ftcompare.checks.structure import structure
+from pytest_ftcompare.methods.base import Stage
+from pytest_ftcompare.results.result import Json
+from pytest_ftcompare.training.evaluate import class_logits
+from pytest_ftcompare.training.prepare import Prepared
+from pytest_ftcompare.training.train import backward, trainable
+
+ROUNDING = 1e-6  # of logits that only another order of a sum may part
+HEADS = frozenset({"score", "classifier"})  # what transformers calls a classification head
+TOLERANCE = 1e-4  # of logits and gradients in float32, relative to their size
+FEW = 8  # numbers of a gradient that may all fit by chance
+State = dict[str, torch.Tensor]
+
+
+def apart(first: torch.Tensor, second: torch.Tensor) -> float:
+    """Largest difference, relative to the larger of 1 and the values' own size; infinite where only one is not a number."""
+    if first.shape != second.shape or not torch.equal(first.isnan(), second.isnan()):
+        return float("inf")
+    return ((first - second).nan_to_num().abs().max() / max(1.0, first.nan_to_num().abs().max().item())).item()
+
+
+def state_of(model: nn.Module) -> State:
+    """Copies of all parameters and buffers, by name."""
+    return {name: one.detach().clone() for name, one in (*model.named_parameters(), *model.named_buffers())}
+
+
+def moved(model: nn.Module, before: State) -> str | None:
+    """The first parameter or buffer of `before` that is not what it was, to the last bit."""
+    now = dict((*model.named_parameters(), *model.named_buffers()))
+    return next((name for name, one in before.items() if name not in now or not torch.equal(now[name], one)), None)
+
+
+def _at_the_start(prepared: Prepared, probed: Probed) -> Iterator[str]:
+    if prepared.method.base_at_start and (off := apart(probed.base, probed.start)) > TOLERANCE:
+        yield f"before training the outputs must be the base model's, they differ by {off:.2g}"
+
+
+def _evaluated(prepared: Prepared, probed: Probed, before: State) -> Iterator[str]:
+    """Evaluation repeats, leaves the model as it was, and gives a row what it would get without the others."""
+    again = class_logits(probed.model, prepared.ask, probed.rows)
+    if (off := apart(probed.outputs, again)) > ROUNDING:
+        yield f"evaluated twice, the outputs must be the same, they differ by {off:.2g}"
+    shortest = min(range(len(probed.rows)), key=lambda at: len(probed.rows[at]))
+    alone = class_logits(probed.model, prepared.ask, [probed.rows[shortest]])
+    if (off := apart(probed.outputs[[shortest]], alone)) > TOLERANCE:
+        yield f"alone, a row must get what it gets beside longer ones, its outputs differ by {off:.2g}"
+    if name := moved(probed.model, before):
+        yield f"evaluation must leave the model as it was, {name} moved"
+
+
+def _reached(model: nn.Module, stage: Stage) -> bool:
+    """Whether any tensor that trains has a part in the loss."""
+    return stage.loss(model, stage.rows[:1], stage.targets[:1]).requires_grad
+
+
+def _untrained_head(prepared: Prepared, probed: Probed) -> Iterator[str]:
+    """A classification head is drawn at random when a base model is loaded, and answers at random until it trains."""
+    names = {part for name in trainable(probed.model) for part in name.split(".")}
+    if prepared.ask.ask == "head" and names.isdisjoint(HEADS):
+        yield "a new classification head must train, no tensor of it requires a gradient"
+
+
+def _gradients(prepared: Prepared, probed: Probed, stage: Stage) -> Iterator[str]:
+    """What trains gets a gradient, what is frozen none, and it does not depend on how the batch is cut."""
+    method = prepared.method
+    without_dropout(probed.model)
+    (loss,) = backward(probed.model, stage, every_row(stage), 1)
+    if prepared.ask.ask != "answer":
+        with torch.no_grad():
+            outputs = probed.outputs.to(loss.device)
+            expected = method.loss(outputs, stage.targets) + method.penalty(probed.model)
+        if (off := apart(loss, expected.float())) > TOLERANCE:
+            yield f"without dropout, training must compute the loss that evaluation's outputs give, it differs by {off:.2g}"
+    whole = {name: p.grad.clone() for name, p in trainable(probed.model).items() if p.grad is not None}
+    probed.model.zero_grad()
+    backward(probed.model, stage, every_row(stage), 3)
+    norm = sum(one.norm().item() ** 2 for one in whole.values()) ** 0.5
+    for name, parameter in trainable(probed.model).items():
+        if name not in whole or parameter.grad is None:
+            if method.idle(name):
+                continue
+            yield f"{name} is declared to train, it received no gradient"
+        elif (parameter.grad - whole[name]).norm().item() > TOLERANCE * norm:
+            yield f"three accumulated micro-batches must give the gradient of one batch, {name} differs"
+            break
+    large = {name: one for name, one in whole.items() if one.norm().item() > TOLERANCE * norm}  # not what rounding left
+    if prepared.setting.precision == "float32" and (coarse := [name for name, one in large.items() if _rounded(one)]):
+        yield f"the gradient of {coarse[0]} must be of full precision, each number of it fits bfloat16"
+    stray = [name for name, p in probed.model.named_parameters() if not p.requires_grad and p.grad is not None]
+    if stray:
+        yield f"{stray[0]} is frozen, it received a gradient"
+    probed.model.zero_grad()
+
+
+def _rounded(gradient: torch.Tensor) -> bool:
+    """Whether each number fits bfloat16, as one in 65,536 does by chance."""
+    numbers = gradient[gradient != 0]
+    return gradient.dtype == torch.float32 and len(numbers) > FEW and torch.equal(numbers, numbers.bfloat16().float())
+
+
+def _updated(prepared: Prepared, probed: Probed, before: State) -> Iterator[str]:
+    """What the first update moves is what trains, and the outputs show it."""
+    frozen = {name: before[name] for name, p in probed.model.named_parameters() if not p.requires_grad}
+    if name := moved(probed.model, frozen):
+        yield f"{name} is frozen, the first update moved it"
+    for name, (gradient, by) in probed.record["tensors"].items():
+        if gradient > TOLERANCE * probed.record["norm"] and by == 0:
+            yield f"{name} has a gradient, the first update left it as it was"
+            break
+    probed.outputs = class_logits(probed.model, prepared.ask, probed.rows)
+    if apart(probed.outputs, probed.base) <= ROUNDING:
+        yield "after an update the outputs must not be the base model's, they are: nothing that trains acts"
+
+
+def _of_the_base(prepared: Prepared, model: nn.Module, folder: Path) -> str | None:
+    """A saved tensor that is one of the base model's, which stays as it is: a checkpoint need not hold it."""
+    from safetensors.torch import load_file
+
+    kept = prepared.method.kept(model)
+    base = {name: p.detach().cpu() for name, p in model.named_parameters() if name not in kept}
+    if not base:
+        return None
+    for file in sorted(folder.rglob("*.safetensors")):
+        for name, saved in load_file(str(file)).items():
+            if saved.min() == saved.max():  # zeros and ones are the same everywhere
+                continue
+            alike = (one for one in base.values() if one.shape == saved.shape and one.dtype == saved.dtype)
+            if any(torch.equal(one, saved) for one in alike):
+                return name
+    return None
+
+
+def _saved(prepared: Prepared, probed: Probed) -> Iterator[str]:
+    """What `save` wrote, read into another model made from the same base with another fresh head."""
+    with tempfile.TemporaryDirectory() as folder:
+        prepared.method.save(probed.model, Path(folder))
+        if name := _of_the_base(prepared, probed.model, Path(folder)):
+            yield f"only what trains must be saved, {name} is a frozen tensor of the base model"
+        torch.manual_seed(1)
+        try:
+            reloaded = prepared.method.restore(prepared.loaded().model, Path(folder))
+        except Exception as error:
+            yield f"what was saved must load again, it raised {type(error).__name__}: {error}"
+            return
+    if (off := apart(probed.outputs, class_logits(reloaded, prepared.ask, probed.rows))) > ROUNDING:
+        yield f"saved and loaded again, the outputs must be the same, they differ by {off:.2g}"
+
+
+def _merged(prepared: Prepared, probed: Probed) -> Iterator[str]:
+    try:
+        merged = class_logits(prepared.method.merge(copy.deepcopy(probed.model)), prepared.ask, probed.rows)
+    except Exception as error:
+        yield f"it must merge into its base model, that raised {type(error).__name__}: {error}"
+        return
+    if (off := apart(probed.outputs, merged)) > TOLERANCE:
+        yield f"merged, the outputs must be the unmerged ones, they differ by {off:.2g}"
+
+
+def check(prepared: Prepared) -> tuple[Probed, torch.optim.Optimizer | None, list[str]]:
+    """The probe after its update, its optimiser, and the invariants that are broken."""
+    return _hold(prepared, build(prepared))
+
+
+def _hold(prepared: Prepared, probed: Probed) -> tuple[Probed, torch.optim.Optimizer | None, list[str]]:
+    """`check`, of a probe before its update."""
+    method = prepared.method
+    before = state_of(probed.model)
+    broken = [*_at_the_start(prepared, probed), *_evaluated(prepared, probed, before)]
+    if method.trains and not trainable(probed.model):
+        return probed, None, [*broken, "something must train, no tensor requires a gradient"]
+    if probed.stage is not None:
+        if not _reached(probed.model, probed.stage):
+            return probed, None, [*broken, "something must train, the loss does not depend on what is declared to"]
+        broken += [*_untrained_head(prepared, probed), *_gradients(prepared, probed, probed.stage)]
+    optimizer = update(prepared, probed)
+    if method.trains:
+        broken += _updated(prepared, probed, before)
+        broken += _saved(prepared, probed)
+    if method.mergeable:
+        broken += _merged(prepared, probed)
+    return probed, optimizer, broken
+
+
+def inspect(prepared: Prepared) -> tuple[Json, Json, list[str]]:
+    """Signature, probe, and the invariants that are broken."""
+    signature, record, broken = inspect_any_shots(prepared)
+    return signature, record, [*broken, *(as_labelled(prepared) if prepared.method.trains else ())]
+
+
+def inspect_any_shots(prepared: Prepared) -> tuple[Json, Json, list[str]]:
+    """`inspect`, but for what depends on the case's number of examples."""
+    probed = build(prepared)
+    if probed.stage is not None:
+        probed.record["dropout"] = scatter(probed.model, probed.stage)  # for a baseline: no invariant needs it
+        probed.outputs = class_logits(probed.model, prepared.ask, probed.rows)  # training mode may have moved buffers
+    probed, optimizer, broken = _hold(prepared, probed)
+    signature = {"structure": structure(prepared.method, probed.model, optimizer)}
+    broken += as_read(prepared)
+    if prepared.method.trains:
+        broken += as_drawn(prepared)
+    if probed.stage is not None and not broken:
+        broken += as_defined(prepared, probed.model, probed.stage)
+    return signature, probed.record, broken

@@ -1,0 +1,54 @@
+"""What a run draws at random, measured so that a library which draws other numbers of the same kind measures the same.
+
+For the probe's record: the size of what initialisation drew, how far dropout moves the loss, and the rows of the seeds.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from pytest_ftcompare.methods.base import Stage
+from pytest_ftcompare.results.result import DRAWS, Json, rounded
+from pytest_ftcompare.training.prepare import Prepared
+from pytest_ftcompare.training.train import trainable
+from pytest_ftcompare.training.trial import Trial, subset
+
+DIGITS = 6
+
+
+def sizes(model: nn.Module, new: set[str]) -> Json:
+    """For each trainable tensor that the method or the head made: root mean square as drawn, and number of elements."""
+    found = {}
+    for name, parameter in trainable(model).items():
+        if name in new:
+            square = parameter.detach().double().square().mean().item()
+            found[name] = [rounded(square**0.5, DIGITS), parameter.numel()]
+    return found
+
+
+def _seed(number: int, device: torch.device) -> None:
+    """torch.manual_seed, but without the copy of the stack that it keeps for each kind of GPU that is
+    not there: on a CPU that takes milliseconds."""
+    if device.type == "cpu":
+        torch.default_generator.manual_seed(number)
+    else:
+        torch.manual_seed(number)
+
+
+@torch.no_grad()
+def scatter(model: nn.Module, stage: Stage) -> list[float]:
+    """Mean and SD of the stage's loss over `DRAWS` draws of dropout; leaves the model in training mode."""
+    model.train()
+    losses = []
+    with torch.random.fork_rng():
+        for seed in range(DRAWS):
+            _seed(seed, stage.targets.device)
+            losses.append(stage.loss(model, stage.rows, stage.targets).double())
+    together = torch.stack(losses)
+    return [rounded(together.mean().item(), DIGITS), rounded(together.std().item(), DIGITS)]
+
+
+def subsets(prepared: Prepared, seeds: int) -> dict[str, str]:
+    """Seed -> the name of its training rows."""
+    return {str(seed): subset(Trial(prepared, seed, prepared.case.shots)) for seed in range(seeds)}

@@ -1,0 +1,63 @@
+"""The structural signature: what trains, in which types, by which optimiser, and what is saved. Exact on every machine."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from pytest_ftcompare.results.result import Json
+from pytest_ftcompare.training.train import trainable
+
+if TYPE_CHECKING:
+    from pytest_ftcompare.methods.base import Method
+
+OPTIMIZER_SETTINGS = ("lr", "betas", "eps", "weight_decay", "amsgrad", "maximize")
+
+
+def _pattern(name: str) -> str:
+    """A tensor's name with its layer numbers starred, so that layers count instead of repeating."""
+    return re.sub(r"\.\d+\.", ".*.", name)
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def checkpoint_bytes(method: Method, model: nn.Module) -> int:
+    """Bytes of the tensors that `save` writes, file headers included."""
+    with tempfile.TemporaryDirectory() as folder:
+        method.save(model, Path(folder))
+        return sum(file.stat().st_size for file in Path(folder).rglob("*.safetensors"))
+
+
+def structure(method: Method, model: nn.Module, optimizer: torch.optim.Optimizer | None) -> Json:
+    """The signature of a model after its first update."""
+    trained = trainable(model)
+    dtypes: Counter[str] = Counter()
+    for parameter in model.parameters():
+        dtypes[str(parameter.dtype).removeprefix("torch.")] += parameter.numel()
+    tensors = Counter(f"{_pattern(name)} {list(parameter.shape)}" for name, parameter in trained.items())
+    dropout = Counter(f"{_pattern(name)} {one.p:g}" for name, one in model.named_modules() if isinstance(one, nn.Dropout))
+    found: Json = {
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "trainable": sum(parameter.numel() for parameter in trained.values()),
+        "dtypes": dict(sorted(dtypes.items())),
+        "trains": dict(sorted(tensors.items())),
+        "dropout": dict(sorted(dropout.items())),
+        "checkpoint bytes": checkpoint_bytes(method, model),
+    }
+    if optimizer is not None:
+        groups = [
+            {name: _plain(group[name]) for name in OPTIMIZER_SETTINGS if name in group} | {"tensors": len(group["params"])}
+            for group in optimizer.param_groups
+        ]
+        state = [value for one in optimizer.state.values() for value in one.values() if isinstance(value, torch.Tensor)]
+        found["optimizer"] = {"type": type(optimizer).__name__, "groups": groups}
+        found["optimizer state bytes"] = sum(value.numel() * value.element_size() for value in state)
+    return found

@@ -1,0 +1,97 @@
+"""A random tiny model of every family that the project supports, made on the fly: what it computes must be right, not good.
+
+Weights are drawn wide enough that what is wrong shows in the outputs: with the usual 0.02 a tiny model's logits lie within 0.1
+of each other, and a fault in a thousandth of that. Nothing is imported until a model is made: a suite reads the names when its
+tests are collected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_ftcompare.tasks.hub import EMBEDDED
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Config = dict[str, Any]
+Make = Callable[[Any], Any]  # from the module transformers to a model
+TOKENIZER = EMBEDDED / "models" / "pocket" / "opt-0.4m"
+IDS: Config = {"pad_token_id": 1, "bos_token_id": 2, "eos_token_id": 2}
+SHAPE: Config = {
+    "vocab_size": 1190,
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "initializer_range": 0.2,
+}
+DECODER: Config = SHAPE | IDS | {"max_position_embeddings": 192}
+OPT: Config = DECODER | {"ffn_dim": 64, "init_std": 0.2}
+GROUPED: Config = DECODER | {"intermediate_size": 64, "num_key_value_heads": 2}
+LLAMA: Config = GROUPED | {"head_dim": 8}
+ENCODER: Config = SHAPE | {"intermediate_size": 64, "pad_token_id": 1, "max_position_embeddings": 200}
+T5: Config = IDS | {
+    "vocab_size": 1190,
+    "d_model": 32,
+    "d_kv": 8,
+    "d_ff": 64,
+    "num_layers": 2,
+    "num_heads": 4,
+    "decoder_start_token_id": 1,
+}
+GPT2: Config = IDS | {"vocab_size": 1190, "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 192, "initializer_range": 0.2}
+
+DECODERS: Mapping[str, Make] = {
+    "opt": lambda t: t.OPTForCausalLM(t.OPTConfig(**OPT, word_embed_proj_dim=32)),
+    # 350m's shape: normalisation after the sub-layers, embeddings narrower than the layers
+    "opt_post": lambda t: t.OPTForCausalLM(t.OPTConfig(**OPT, word_embed_proj_dim=16, do_layer_norm_before=False)),
+    "llama": lambda t: t.LlamaForCausalLM(t.LlamaConfig(**LLAMA)),
+    "mistral": lambda t: t.MistralForCausalLM(t.MistralConfig(**LLAMA)),
+    "qwen2": lambda t: t.Qwen2ForCausalLM(t.Qwen2Config(**GROUPED)),
+    "qwen3": lambda t: t.Qwen3ForCausalLM(t.Qwen3Config(**LLAMA)),
+    "gemma": lambda t: t.GemmaForCausalLM(t.GemmaConfig(**LLAMA)),
+    "gemma2": lambda t: t.Gemma2ForCausalLM(t.Gemma2Config(**LLAMA)),
+    "gemma3": lambda t: t.Gemma3ForCausalLM(t.Gemma3TextConfig(**LLAMA)),
+}
+ENCODERS: Mapping[str, Make] = {
+    "bert": lambda t: t.BertModel(t.BertConfig(**ENCODER)),  # with its pooler
+    "roberta": lambda t: t.RobertaForMaskedLM(t.RobertaConfig(**ENCODER)),
+    "xlm_roberta": lambda t: t.XLMRobertaForMaskedLM(t.XLMRobertaConfig(**ENCODER)),
+    "electra": lambda t: t.ElectraModel(t.ElectraConfig(**ENCODER, embedding_size=16)),
+}
+# What only goes through peft or needs nothing of the architecture works on more.
+OTHERS: Mapping[str, Make] = {
+    "gpt2": lambda t: t.GPT2LMHeadModel(t.GPT2Config(**GPT2)),
+    "t5": lambda t: t.T5ForConditionalGeneration(t.T5Config(**T5)),
+}
+FAMILIES = {**DECODERS, **ENCODERS, **OTHERS}
+TASKS: Mapping[str, str] = {"head": "pocket_sst", "pattern": "pocket_sst", "answer": "pocket_instructions"}  # by ask
+
+
+def stray(model: nn.Module) -> None:
+    """Move what initialisation leaves at zero or one, as biases and gains: a trained model has none such."""
+    import torch
+
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.dim() == 1:
+                parameter.add_(torch.randn_like(parameter) * 0.1)
+
+
+def save(name: str, hub: Path) -> str:
+    """The id of a family's tiny model in a hub folder, which gets it unless it has it."""
+    import torch
+    import transformers
+
+    model_id = f"tiny/{name}"
+    path = hub / "models" / model_id
+    if not path.is_dir():
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            model = FAMILIES[name](transformers)
+            stray(model)
+        model.save_pretrained(path)
+        transformers.AutoTokenizer.from_pretrained(TOKENIZER).save_pretrained(path)
+    return model_id

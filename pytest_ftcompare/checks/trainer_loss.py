@@ -1,0 +1,120 @@
+"""transformers.Trainer as its users run it: its own sampler, and the loss that the model computes from labels.
+
+Held to the definition, in double precision: the mean over all labelled tokens of an update's rows, or over the rows of a head.
+However an update is cut into micro-batches, that is what it minimises (docs/engines.md).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+from transformers import PrinterCallback, Trainer, TrainingArguments
+
+from pytest_ftcompare.checks.engine_parity import ROUNDING
+from pytest_ftcompare.checks.probe import without_dropout
+from pytest_ftcompare.methods.base import Inputs, Stage
+from pytest_ftcompare.training.language_modeling import IGNORED
+from pytest_ftcompare.training.model_io import Questioner
+from pytest_ftcompare.training.prepare import Prepared
+from pytest_ftcompare.training.train import Step, trainable
+from pytest_ftcompare.training.trial import Trial
+
+
+def labelled(ask: Questioner, stage: Stage, chosen: list[int]) -> Inputs:
+    """Some rows as the model takes them, with labels: the class, (rows,), or the answer's tokens, (rows, length)."""
+    inputs, targets = ask.collate([stage.rows[number] for number in chosen]), stage.targets[chosen]
+    if ask.ask != "answer":
+        return inputs | {"labels": targets}
+    length = inputs["input_ids"].shape[1]
+    before = torch.arange(length, device=targets.device) < length - targets[:, None]
+    return inputs | {"labels": inputs["input_ids"].masked_fill(before, IGNORED)}
+
+
+def defined(model: nn.Module, inputs: Inputs) -> Step:
+    """The loss of rows in one batch by its definition, and the norm of its gradient, in double precision."""
+    exact: Any = copy.deepcopy(model).double()
+    labels, given = inputs["labels"], {name: one for name, one in inputs.items() if name != "labels"}
+    logits = exact(**given).logits
+    if labels.dim() == 2:
+        logits, labels = logits[:, :-1].transpose(1, 2), labels[:, 1:]
+    loss = cross_entropy(logits, labels, ignore_index=IGNORED, reduction="sum") / (labels != IGNORED).sum()
+    loss.backward()
+    gradients = [one.grad for one in trainable(exact).values() if one.grad is not None]
+    return Step(loss.item(), nn.utils.get_total_norm(gradients).item())
+
+
+@dataclass(frozen=True)
+class Run:
+    """What the Trainer did: the rows of each update, epoch by epoch, what it logged of each, and where the model ended."""
+
+    epochs: list[list[list[int]]]
+    steps: list[Step]
+    model: nn.Module
+
+
+def run(prepared: Prepared, model: nn.Module, seed: int = 0) -> Run:
+    """Train the model on the case's sample by the Trainer alone."""
+    ask, recipe = prepared.ask, prepared.method.recipe
+    stage = Trial(prepared, 0, prepared.case.shots).stage(recipe)
+    seen: list[list[int]] = []
+
+    def collate(numbers: list[int]) -> Inputs:
+        seen.append(numbers)
+        return labelled(ask, stage, numbers)
+
+    with TemporaryDirectory() as folder:
+        arguments = TrainingArguments(
+            folder,
+            learning_rate=recipe.lr,
+            num_train_epochs=recipe.epochs,
+            per_device_train_batch_size=recipe.batch // recipe.accumulate,
+            gradient_accumulation_steps=recipe.accumulate,
+            seed=seed,
+            use_cpu=ask.device.type == "cpu",
+            logging_steps=1,
+            remove_unused_columns=False,
+            save_strategy="no",
+            report_to="none",
+            disable_tqdm=True,
+        )
+        trainer = Trainer(model, arguments, collate, range(len(stage.rows)))
+        trainer.remove_callback(PrinterCallback)
+        trainer.train()
+    logs = [Step(one["loss"], one["grad_norm"]) for one in trainer.state.log_history if "grad_norm" in one]
+    return Run(_epochs(seen, len(seen) // recipe.epochs, recipe.accumulate), logs, model)
+
+
+def _epochs(seen: list[list[int]], count: int, accumulate: int) -> list[list[list[int]]]:
+    """Micro-batches joined to updates; an epoch has `count`, and its last update may have fewer than `accumulate`."""
+    epochs = [seen[at : at + count] for at in range(0, len(seen), count)]
+    return [[list(chain(*epoch[at : at + accumulate])) for at in range(0, count, accumulate)] for epoch in epochs]
+
+
+def as_defined(prepared: Prepared) -> Iterator[str]:
+    """The first update whose loss is not the definition's, dropout off; the case's learning rate is zero."""
+    torch.manual_seed(0)
+    model: Any = prepared.adapted()
+    without_dropout(model)
+    model.train = lambda mode=True: model
+    stage = Trial(prepared, 0, prepared.case.shots).stage(prepared.method.recipe)
+    found = run(prepared, model)
+    updates = [update for epoch in found.epochs for update in epoch]
+    for number, (chosen, step) in enumerate(zip(updates, found.steps, strict=True)):
+        right = defined(model, labelled(prepared.ask, stage, chosen))
+        pairs = (("loss", step.loss, right.loss), ("gradient norm", step.norm, right.norm))
+        wrong = [one for one in pairs if abs(one[1] - one[2]) > ROUNDING * one[2]]
+        for what, logged, exact in wrong:
+            yield (
+                f"the Trainer's {what} must be that of the update's {len(chosen)} rows in one batch, {exact:.6g}, it is "
+                f"{logged:.6g} in update {number + 1} of {len(updates)}"
+            )
+        if wrong:
+            return

@@ -1,0 +1,307 @@
+"""Timed windows against those of the baseline: time, memory and energy, each with a noise of its own.
+
+A metric is compared by the logarithm of its windows' readings; more windows are asked for until the
+question is settled. A stored time is judged only where the machine, as its yardsticks measure it, is
+the baseline's, and where something changed that could move it. `side_by_side` judges times that a
+reference environment gave in the same window.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, median, variance
+from typing import Literal
+
+from pytest_ftcompare.compare.environment_diff import Difference, differences, software_changed
+from pytest_ftcompare.compare.same_machine import UNREAD, another_machine, machine_name, undisturbed, unit_of
+from pytest_ftcompare.results.result import Result, Window
+
+WINDOWS = 4  # most windows of a case in one run
+KEPT = 3  # windows of a baseline
+EVIDENCE = 4.5  # standard errors that a difference must be away from none, beside its margin
+CONFIRMED = 2  # windows, and processes that took them, without which no time is called worse or better
+WEIGHT = 4.0  # windows that the prior noise of a metric counts as
+
+NO_TIME = "every window was disturbed: its baseline holds no time"  # the note of such an update
+
+Outcome = Literal["held", "worse", "better", "open", "changed", "incomparable", "new", "noted"]
+Kind = Literal["kernels", "dispatch"]
+KINDS: tuple[Kind, ...] = ("kernels", "dispatch")  # of yardsticks, in the order of a window's times
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric that windows read: the least relative change that counts, and its noise.
+
+    `between` is the SD of a logarithm from one process to another, which all windows of a run share; `within`, that of one
+    window in a process. A time is given in yardsticks of its own `kind`.
+    """
+
+    unit: str
+    margin: float
+    between: float
+    within: float
+    kind: Kind = "kernels"
+
+
+# The noise of times is measured with nothing changed (docs/cost.md); that of a GPU's readings is a guess until one was had.
+METRICS = {
+    "step": Metric("s", 0.03, 0.007, 0.006),
+    "evaluation": Metric("s", 0.03, 0.007, 0.006),
+    # Of one row, which is Python's time: it differs from process to process.
+    "inference": Metric("s", 0.25, 0.045, 0.027, "dispatch"),
+    "merged inference": Metric("s", 0.15, 0.02, 0.017, "dispatch"),
+    "allocated bytes, training": Metric("B", 0.01, 0.0005, 0.0005),
+    "allocated bytes, evaluation": Metric("B", 0.01, 0.0005, 0.0005),
+    "reserved bytes, training": Metric("B", 0.02, 0.002, 0.002),
+    "reserved bytes, evaluation": Metric("B", 0.02, 0.002, 0.002),
+    "process bytes, training": Metric("B", 0.02, 0.002, 0.002),
+    "process bytes, evaluation": Metric("B", 0.02, 0.002, 0.002),
+    "joules per 1000 examples": Metric("J", 0.05, 0.01, 0.01),
+}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One metric of a case against its baseline, `new` and `base` in `unit`; `how` says what was compared and how."""
+
+    metric: str
+    unit: str
+    base: float
+    new: float
+    change: float  # relative, in what was compared
+    how: str
+    outcome: Outcome
+    note: str = ""
+    error: float = 0.0  # standard error of the change's logarithm, of what windows read
+    judged: bool = True  # False: nothing changed that could move it, so it fails nothing
+    process: str = ""  # which process read it last, by a random name
+
+
+def _logs(windows: Sequence[Window], metric: str, position: int = 0) -> list[float]:
+    """The logarithms of what the windows read, those that read it; of a time in seconds or, by its
+    position, in yardsticks of a kind."""
+    if METRICS[metric].unit == "s":
+        values = [one.times[metric][position] for one in windows if metric in one.times]
+    else:
+        values = [one.readings[metric] for one in windows if metric in one.readings]
+    return [math.log(one) for one in values if one > 0]
+
+
+def _by_process(windows: Sequence[Window]) -> list[list[Window]]:
+    """The windows of each process."""
+    names = dict.fromkeys(window.process for window in windows)
+    return [[window for window in windows if window.process == name] for name in names]
+
+
+def _processes(windows: Sequence[Window]) -> int:
+    """How many processes took the windows; those that do not say were one."""
+    return len({one.process for one in windows})
+
+
+def _change(before: Sequence[Window], windows: Sequence[Window], metric: str, unit: str) -> float:
+    """The change of the logarithm. A time in yardsticks counts only as far as those of every kind agree
+    on it: where kernels and dispatch do not scale together, neither alone says what a piece should take."""
+    if unit != "yardsticks" or METRICS[metric].unit != "s":
+        return fmean(_logs(windows, metric)) - fmean(_logs(before, metric))
+    positions = range(1, len(KINDS) + 1)
+    changes = [fmean(_logs(windows, metric, k)) - fmean(_logs(before, metric, k)) for k in positions]
+    own = changes[KINDS.index(METRICS[metric].kind)]
+    return max(0.0, min(changes)) if own > 0 else min(0.0, max(changes))
+
+
+def _error(before: Sequence[Window], windows: Sequence[Window], metric: str, unit: str, factor: float) -> float:
+    """Standard error of the change, with a noise that few windows borrow from the prior."""
+    rule = METRICS[metric]
+    position = 1 + KINDS.index(rule.kind) if unit == "yardsticks" and rule.unit == "s" else 0
+    groups = [_logs(one, metric, position) for one in (before, windows)]
+    squares = sum((one - fmean(group)) ** 2 for group in groups for one in group)
+    freedom = WEIGHT + sum(map(len, groups)) - 2
+    within = (WEIGHT * (factor * rule.within) ** 2 + squares) / freedom
+    between = (factor * rule.between) ** 2 * sum(1 / _processes(one) for one in (before, windows))
+    return math.sqrt(between + within * sum(1 / len(group) for group in groups))
+
+
+def _confirms(apart: Sequence[float], change: float, margin: float) -> bool:
+    """Whether each of several processes, by itself, shows at least half of a margin of the change."""
+    return len(apart) >= CONFIRMED and all(math.copysign(1, change) * one > margin / 2 for one in apart)
+
+
+def _settle(change: float, error: float, margin: float, *, confirmed: bool) -> Outcome:
+    """Significance and a margin; a suspicion that is not `confirmed` stays open."""
+    if abs(change) > max(margin, EVIDENCE * error):
+        return "open" if not confirmed else "worse" if change > 0 else "better"
+    return "held" if change + error < margin else "open"
+
+
+def _obstacle(rule: Metric, base: Window, new: Window, unit: str, factor: float) -> str:
+    """Why two windows cannot be compared in a metric, "" where they can."""
+    if new.disturbed:
+        return new.disturbed
+    if rule.unit == "s" and not factor:
+        return unit
+    was, now = base.state.get("power_limit"), new.state.get("power_limit")
+    if rule.unit != "B" and None not in (was, now) and was != now:  # it makes another card, as time and energy go
+        return f"power limit {was} W -> {now} W"
+    return ""
+
+
+@dataclass(frozen=True)
+class _Windows:
+    """What is compared: the baseline's windows, this run's, and those of this run for whose times the
+    machine was the baseline's, or why there are none (`elsewhere`)."""
+
+    before: Sequence[Window]
+    windows: Sequence[Window]
+    here: Sequence[Window]
+    elsewhere: str
+    unit: str
+    factor: float
+    judged: bool
+
+    def reading(self, metric: str) -> Reading | None:
+        """The metric against its baseline; None where the last window did not read it."""
+        rule, last = METRICS[metric], self.windows[-1]
+        if metric not in last.times and metric not in last.readings:
+            return None
+        is_time = rule.unit == "s"
+        taken = self.here if is_time else self.windows
+        value = _value(taken or self.windows, metric)
+        if obstacle := self._obstacle(metric, taken):
+            return Reading(metric, rule.unit, 0.0, value, 0.0, "", "incomparable", obstacle)
+        counts = self.judged or rule.unit == "B"  # a machine's speed moves time and energy, not bytes
+        width = self.factor if is_time else 1.0
+        change = _change(self.before, taken, metric, self.unit)
+        error = _error(self.before, taken, metric, self.unit, width)
+        margin = width * rule.margin
+        confirmed = not counts or self._confirmed(metric, taken, change, margin)
+        outcome = _settle(change, error, margin, confirmed=confirmed)
+        if not counts:
+            outcome = "noted" if outcome in ("worse", "better") else "held"
+        values = (_value(self.before, metric), value, math.expm1(change))
+        how = self.unit if is_time else "readings"
+        process = taken[-1].process
+        return Reading(metric, rule.unit, *values, how, outcome, error=error, judged=counts, process=process)
+
+    def _obstacle(self, metric: str, taken: Sequence[Window]) -> str:
+        """Why the metric cannot be compared, "" where it can."""
+        rule = METRICS[metric]
+        if not _logs(self.before, metric):
+            return UNREAD
+        last = self.windows[-1]
+        if obstacle := _obstacle(rule, self.before[-1], last, self.unit, self.factor):
+            return obstacle
+        if rule.unit == "s" and self.elsewhere:
+            return self.elsewhere
+        return "" if _logs(taken, metric) else "it read nothing"
+
+    def _confirmed(self, metric: str, taken: Sequence[Window], change: float, margin: float) -> bool:
+        """Whether windows, and for a time processes, agree that it changed."""
+        if METRICS[metric].unit != "s":
+            return len(_logs(taken, metric)) >= CONFIRMED
+        apart = [_change(self.before, one, metric, self.unit) for one in _by_process(taken)]
+        return _confirms(apart, change, margin)
+
+
+def timed(baseline: Result, candidate: Result, changes: Sequence[Difference], *, strict: bool = False) -> list[Reading]:
+    """What the candidate's windows read against the baseline's; `open` asks for another window.
+
+    Where nothing of the software changed, another time is the machine's: `noted`, unless `strict`.
+    """
+    windows = undisturbed(candidate.windows) or candidate.windows
+    before = undisturbed(baseline.windows)
+    device = str(candidate.environment.get("device", "cpu"))
+    unit, factor = unit_of(changes, device)
+    here, elsewhere = list(windows), ""
+    if before and factor:
+        reasons = [another_machine(before, one, unit, device, machine_name(candidate)) for one in windows]
+        here = [one for one, reason in zip(windows, reasons, strict=True) if not reason]
+        elsewhere = "" if here else reasons[-1]
+    judged = strict or software_changed(changes)
+    compared = _Windows(before, windows, here, elsewhere, unit, factor, judged)
+    unread = windows[-1].unread
+    found = [
+        Reading(name, METRICS[name].unit, 0.0, 0.0, 0.0, "", "incomparable", unread[name]) for name in METRICS if name in unread
+    ]
+    return [*found, *filter(None, map(compared.reading, METRICS))]
+
+
+def side_by_side(pairs: Mapping[str, Sequence[Sequence[tuple[float, float]]]], process: str = "") -> list[Reading]:
+    """Times beside a reference's, by metric: for each pair of processes the seconds (reference, here)
+    of its rounds. Both ran in one window, so seconds are compared, on any machine. `process` is the last
+    one that took rounds here."""
+    found = []
+    for metric, processes in pairs.items():
+        rule = METRICS[metric]
+        logs = [[math.log(here / reference) for reference, here in rounds] for rounds in processes]
+        change = fmean(median(one) for one in logs)
+        # A median of n normal values has a variance of pi / 2 n times theirs.
+        within = sum(math.pi / 2 * variance(one) / len(one) for one in logs) / len(logs) ** 2
+        error = math.sqrt(2 * rule.between**2 / len(logs) + within)
+        confirmed = _confirms([median(one) for one in logs], change, rule.margin)
+        outcome = _settle(change, error, rule.margin, confirmed=confirmed)
+        base, new = (fmean(median(r[k] for r in rounds) for rounds in processes) for k in (0, 1))
+        found.append(
+            Reading(
+                *(metric, rule.unit, base, new, math.expm1(change), "seconds side by side", outcome),
+                error=error,
+                process=process,
+            )
+        )
+    return found
+
+
+def alone(candidate: Result) -> list[Reading]:
+    """What the candidate costs where there is nothing to compare it with."""
+    counts = {name: float(value) for name, value in candidate.signature.get("execution", {}).items()}
+    units = {name: "B" if name.endswith("bytes") else "" for name in counts}
+    for name, metric in METRICS.items():
+        if candidate.windows and (name in candidate.windows[-1].times or name in candidate.windows[-1].readings):
+            counts[name], units[name] = _value(candidate.windows, name), metric.unit
+    return [Reading(name, units[name], 0.0, value, 0.0, "", "new") for name, value in counts.items()]
+
+
+def lacks_time(candidate: Result) -> bool:
+    """Whether windows were taken and none may be judged."""
+    return bool(candidate.windows) and all(one.disturbed for one in candidate.windows)
+
+
+Where = Literal["here", "fresh"]  # in this process, or in a process that has done nothing else
+
+
+def next_window(baseline: Result | None, candidate: Result, *, update: bool, strict: bool = False) -> Where | None:
+    """Where to take another window, None if none is needed.
+
+    A baseline keeps `KEPT`, the last of them from a fresh process. A comparison takes windows until it
+    is settled, the second and third in a fresh process; where times are not judged, one is shown.
+    """
+    count = len(candidate.windows)
+    if update:
+        sound = undisturbed(candidate.windows)
+        if len(sound) >= KEPT or count >= 2 * KEPT:
+            return None
+        return "fresh" if len(sound) == KEPT - 1 else "here"
+    if baseline is None or not count:
+        return None if count else "here"
+    changes = differences(baseline.environment, candidate.environment)
+    readings = timed(baseline, candidate, changes, strict=strict)
+    if count >= WINDOWS or not (_open(readings) or _retake(readings, candidate)):
+        return None
+    return "fresh" if count in (1, 2) and undisturbed(candidate.windows) else "here"
+
+
+def _open(readings: Sequence[Reading]) -> bool:
+    return any(reading.outcome == "open" for reading in readings)
+
+
+def _retake(readings: Sequence[Reading], candidate: Result) -> bool:
+    """Whether every window was disturbed, where an undisturbed one could be judged."""
+    return lacks_time(candidate) and any(reading.note == candidate.windows[-1].disturbed for reading in readings)
+
+
+def _value(windows: Sequence[Window], metric: str) -> float:
+    """Mean over the windows that read it: seconds, bytes or joules."""
+    values = [one.times[metric][0] if metric in one.times else one.readings.get(metric) for one in windows]
+    return fmean(one for one in values if one is not None)

@@ -1,0 +1,155 @@
+"""Shifts of a whole session: one sign over many cases, each too small to be seen alone.
+
+The shift of each case, in units of its own noise, is averaged with weights of their precision. Cases that draw the same
+training rows err together: within such a group errors correlate by `TOGETHER`, or by `UNPAIRED` where the baseline's seeds drew
+other rows; between groups by `APART`: measured on the bank (docs/statistics.md). Cases that scatter more than their errors say
+widen the interval (Birge's ratio).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from statistics import fmean
+from typing import Literal
+
+from pytest_ftcompare.compare.measured_cost import CONFIRMED
+from pytest_ftcompare.compare.verdict import Judgement
+
+LEAST = 4  # cases below which nothing is pooled
+EVIDENCE = 3.5  # standard errors that a pooled shift must be away from none
+TOGETHER = 0.1  # correlation of the errors of two cases that draw the same training rows, paired by them with their baselines
+UNPAIRED = 0.2  # of two cases that draw the same rows, other ones than their baselines
+APART = 0.02  # of cases that draw different rows
+PAIRED = 0.1  # correlation of a seed's two runs above which they share rows
+NOISE = 0.1  # pooled shift of accuracy, in units of the cases' noise, below which it is not worth a word
+TIMES = {"step": 0.02, "evaluation": 0.02}  # timed metric -> the relative change that is worth a word
+DRIFT = 0.004  # SD of what all times of a session share, as a logarithm
+ALONE = "one process alone shows it: run with -n 2"
+
+Outcome = Literal["worse", "better", "none", "noted"]
+
+
+@dataclass(frozen=True)
+class Shift:
+    """The pooled shift of one metric over `cases` cases: `mean` with `low` and `high`, its interval of `EVIDENCE` errors.
+
+    Accuracies are shares; times are relative changes. `size` is the mean in units of the cases' noise (accuracies only).
+    """
+
+    metric: str
+    cases: int
+    lower: int  # cases whose own shift is below zero
+    mean: float
+    low: float
+    high: float
+    size: float
+    z: float
+    outcome: Outcome
+    note: str = ""  # why it is only noted, where something changed that could have moved it
+
+    @property
+    def sentence(self) -> str:
+        """ "accuracy is 1.7 points lower on average over 36 cases (35 of them lower; 8.1 standard errors)"."""
+        points = self.metric.startswith("accuracy")
+        scale, unit = (100.0, "points" if points else "%")
+        up, down = ("higher", "lower") if points else ("slower", "faster")
+        word = up if self.mean > 0 else down
+        agree = self.lower if self.mean < 0 else self.cases - self.lower
+        name = self.metric.replace("_ood", " out of domain")
+        return (
+            f"{name} is {scale * abs(self.mean):.1f} {unit} {word} on average over {self.cases} cases "
+            f"({agree} of them {word}; {abs(self.z):.1f} standard errors)"
+        )
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A case's part in a pooled shift: its size and variance in the unit that is pooled, its shift in the metric's own."""
+
+    group: str
+    size: float
+    variance: float
+    shift: float
+    together: float = TOGETHER
+    process: str = ""
+
+
+def _average(parts: Sequence[_Part], together: float) -> tuple[float, float, float]:
+    """Weighted mean size, its variance, and mean shift, of parts whose errors correlate by `together`."""
+    weights = [1 / one.variance for one in parts]
+    total = sum(weights)
+    own = sum(w * w * one.variance for w, one in zip(weights, parts, strict=True))
+    cross = sum(w * math.sqrt(one.variance) for w, one in zip(weights, parts, strict=True)) ** 2 - own
+    mean = sum(w * one.size for w, one in zip(weights, parts, strict=True)) / total
+    shift = sum(w * one.shift for w, one in zip(weights, parts, strict=True)) / total
+    return mean, (own + together * cross) / total**2, shift
+
+
+def _pool(metric: str, parts: Sequence[_Part], worst: int, least: float, drift: float = 0.0) -> Shift:
+    """Average within groups, then over groups; `worst` is the sign of what is bad."""
+    ordered = sorted(parts, key=lambda one: one.group)
+    groups = []
+    for _, group in groupby(ordered, key=lambda one: one.group):
+        cases = list(group)
+        groups.append(_average(cases, max(one.together for one in cases)))
+    mean, variance, shift = _average([_Part("", size, v, moved) for size, v, moved in groups], APART)
+    spread = sum((one.size - mean) ** 2 / one.variance for one in parts) / (len(parts) - 1)
+    error = math.sqrt(variance * max(1.0, spread) + drift**2)
+    z = mean / error
+    moved = abs(z) > EVIDENCE and abs(mean) > least
+    outcome: Outcome = "none" if not moved else "worse" if z * worst > 0 else "better"
+    half = abs(shift / mean) * error * EVIDENCE if mean else 0.0
+    lower = sum(one.shift < 0 for one in parts)
+    return Shift(metric, len(parts), lower, shift, shift - half, shift + half, mean, z, outcome)
+
+
+def _scores(judgements: Iterable[Judgement]) -> Mapping[str, list[_Part]]:
+    found: dict[str, list[_Part]] = {}
+    for one in judgements:
+        if not one.outcome or one.identical:
+            continue
+        for each in one.comparisons:
+            if each.error:
+                size, variance = each.delta / each.noise, (each.error / each.noise) ** 2
+                together = TOGETHER if each.rho > PAIRED else UNPAIRED
+                part = _Part(one.id.split("-", 1)[-1], size, variance, each.delta, together)
+                found.setdefault(each.metric, []).append(part)
+    return found
+
+
+def _times(judgements: Iterable[Judgement], *, judged: bool) -> Mapping[str, list[_Part]]:
+    """The parts of times that are judged, or of those that nothing changed in the software could move."""
+    found: dict[str, list[_Part]] = {}
+    for one in judgements:
+        for each in one.costs:
+            if each.metric in TIMES and each.error and each.judged == judged:
+                change = math.log1p(each.change)
+                found.setdefault(each.metric, []).append(_Part(one.id, change, each.error**2, change, process=each.process))
+    return found
+
+
+def _confirmed(shift: Shift, parts: Sequence[_Part], least: float) -> bool:
+    """Whether the cases of other processes than the one that timed most show half of what counts, too.
+
+    A process may be slow by itself, and with it all cases that it timed.
+    """
+    most, _ = Counter(part.process for part in parts).most_common(1)[0]
+    others = [part.shift for part in parts if part.process != most]
+    return len(others) >= CONFIRMED and math.copysign(1, shift.mean) * fmean(others) > least / 2
+
+
+def pool(judgements: Sequence[Judgement]) -> list[Shift]:
+    """The pooled shifts of a session, of metrics that moved in at least `LEAST` cases; identical cases are not among them."""
+    shifts = [_pool(metric, parts, -1, NOISE) for metric, parts in _scores(judgements).items() if len(parts) >= LEAST]
+    for judged in (True, False):
+        for metric, parts in _times(judgements, judged=judged).items():
+            if len(parts) >= LEAST:
+                shift = _pool(metric, parts, 1, TIMES[metric], DRIFT)
+                if shift.outcome != "none" and not (judged and _confirmed(shift, parts, TIMES[metric])):
+                    shift = replace(shift, outcome="noted", note=ALONE if judged else "")
+                shifts.append(shift)
+    return shifts

@@ -1,0 +1,253 @@
+"""What a claim rests on: results of this run, counts, times side by side; and the record that comes of them.
+
+Where nothing moved that a case computes, its baseline's seeds stand for it; otherwise the seeds of this run do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from pytest_ftcompare.compare import measured_cost
+from pytest_ftcompare.compare.claims.claim import Claim, Range
+from pytest_ftcompare.compare.claims.relations import Arm, Counts, Scores, Times, Untestable
+from pytest_ftcompare.compare.environment_diff import differences, software_changed
+from pytest_ftcompare.compare.same_machine import UNMOVED
+from pytest_ftcompare.gate.baseline_lookup import read_baseline
+from pytest_ftcompare.gate.case_work import CaseError, Stack
+from pytest_ftcompare.gate.run_cache import Kept
+from pytest_ftcompare.gate.run_case import Held, run_case
+from pytest_ftcompare.gate.run_context import Bench
+from pytest_ftcompare.gate.settings import Settings
+from pytest_ftcompare.gate.worker_status import TIMED
+from pytest_ftcompare.results import baseline_store
+from pytest_ftcompare.results.case import Case
+from pytest_ftcompare.results.claim_record import Record
+from pytest_ftcompare.results.estimate import Estimate
+from pytest_ftcompare.results.result import Json, Result, rounded
+
+BUDGET = 3.0  # seconds of a timing side by side, at most
+LEAST = 10  # rounds of it, at least
+MACHINE = ("device", "cpu", "instruction set", "threads")  # with another of these, times are another's
+
+
+class Tables(Protocol):
+    """The tables of the suites, as plugin/claim_arms.py reads them."""
+
+    def of(self, arm: Arm) -> list[Case]:
+        """The cases of an arm; `Untestable` where there are none."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """An estimate, the cases and the environment that it comes from."""
+
+    estimate: Estimate
+    cases: list[str]
+    environment: Json
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Where a claim finds what it needs.
+
+    `collected` are the cases that have a test in this session, which share its error rate if they are `judged`: only those
+    may be updated.
+    """
+
+    settings: Settings
+    bench: Bench
+    tables: Tables
+    kept: Kept
+    collected: Mapping[tuple[str, str], Case]
+    judged: int
+    stack: Stack
+
+    def find(self, claim: Claim) -> Found:
+        """The claim's estimate; `Untestable` where there can be none, `CaseError` where a case of it is broken."""
+        relation = claim.relation
+        if isinstance(relation, Scores):
+            return self._scores(relation)
+        if isinstance(relation, Counts):
+            return self._counts(relation)
+        return self._times(relation, claim.expected)
+
+    def _scores(self, relation: Scores) -> Found:
+        cells = [self.tables.of(arm) for arm in relation.arms]
+        if len({len(one) for one in cells}) > 1:
+            counts = ", ".join(f"{arm.told()} has {len(one)}" for arm, one in zip(relation.arms, cells, strict=True))
+            raise Untestable(f"its arms have different numbers of cases under the profile: {counts}")
+        cases = {(one.suite, one.id): one for arm in cells for one in arm}
+        held = {key: self._held(case) for key, case in cases.items()}
+        estimate = relation.estimate([[self._stands(one, held[one.suite, one.id]) for one in arm] for arm in cells])
+        return Found(estimate, [f"{suite}/{case}" for suite, case in cases], next(iter(held.values())).result.environment)
+
+    def _for(self, case: Case) -> Settings:
+        """The settings by which the case runs: only one with a test of its own is updated."""
+        updates = (case.suite, case.id) in self.collected
+        return self.settings if updates else replace(self.settings, update=False, new_only=False)
+
+    def _held(self, case: Case) -> Held:
+        case = self.collected.get((case.suite, case.id), case)
+        held = self.kept.for_claim(case, lambda: run_case(case, self._for(case), self.bench, self.stack, self.judged))
+        if held.judgement.verdict == "invalid":
+            raise CaseError(f"it rests on {case.id}, which is invalid: {'; '.join(held.judgement.signs)}")
+        if held.judgement.verdict == "new" and not held.update and self.settings.update:
+            raise CaseError(f"it rests on {case.id}, which has no baseline: update that first, or both together")
+        return held
+
+    def _stands(self, case: Case, held: Held) -> Result:
+        """The result that stands for the case."""
+        if held.update or not (held.judgement.identical or held.judgement.verdict == "same"):
+            return held.result
+        accepted = read_baseline(case, self._for(case), held.device)
+        return held.result if accepted is None else accepted
+
+    def _counts(self, relation: Counts) -> Found:
+        cases = [over(self.tables.of(arm)[0], arm) for arm in relation.arms]
+        found = [self._counted(case, arm) for case, arm in zip(cases, relation.arms, strict=True)]
+        return Found(relation.estimate([one for one, _ in found]), [_name(one) for one in cases], found[0][1])
+
+    def _counted(self, case: Case, arm: Arm) -> tuple[dict[str, float], Json]:
+        """Counts of one update by name, and the environment: this run's, or made for the claim."""
+        left = None if arm.but else self.kept.read(case)
+        if left is not None and "execution" in left.result.signature:
+            return {**left.result.signature["structure"], **left.result.signature["execution"]}, left.result.environment
+        from pytest_ftcompare.gate.torch_case import at_work
+
+        with at_work(self.settings, self.bench) as (setting, _):
+            from pytest_ftcompare.checks.structure import structure
+            from pytest_ftcompare.measure.counted_update import execution
+            from pytest_ftcompare.measure.environment import capture
+            from pytest_ftcompare.training.prepare import prepare
+
+            prepared = prepare(case, setting)
+            counts = structure(prepared.method, prepared.adapted(), None) | execution(prepared)
+            return counts, capture(setting, case.method, case.task)
+
+    def _times(self, relation: Times, expected: Range) -> Found:
+        if (clock := self.bench.clock) is None:
+            raise Untestable("not timed: pytest-benchmark is off")
+        cases = self._timed_cases(relation)
+        from pytest_ftcompare.gate.torch_case import at_work
+
+        with at_work(self.settings, self.bench) as (setting, bench):
+            from pytest_ftcompare.measure.gpu_readings import read
+            from pytest_ftcompare.measure.paired_timing import NoPiece, make_piece, rounds
+            from pytest_ftcompare.training.prepare import prepare
+
+            try:
+                pieces = [make_piece(prepare(case, setting), name) for case, name in zip(cases, relation.pieces, strict=True)]
+            except NoPiece as error:
+                raise Untestable(str(error)) from None
+            between = measured_cost.METRICS[relation.piece.removeprefix("merged ")].between
+            taken: list[tuple[float, float]] = []
+
+            def take(watch: Callable[[], object]) -> None:
+                begin = clock()
+                with closing(rounds(pieces[0], pieces[1], setting.device, clock)) as pairs:
+                    for pair in pairs:
+                        watch()
+                        taken.append(pair)
+                        open_yet = expected.outcome(relation.estimate(taken, between)) == "undecided"
+                        if len(taken) >= LEAST and (not open_yet or clock() - begin > BUDGET):
+                            return
+
+            bench.say("waiting to be alone on the device")
+            with bench.alone():
+                bench.say(f"{TIMED}  side by side")
+                readings = read(setting.device, {}, 0, take)
+            if readings.disturbed:
+                raise Untestable(f"not timed: {readings.disturbed}")
+        return Found(relation.estimate(taken, between), [_name(one) for one in cases], self._environment(relation))
+
+    def _timed_cases(self, relation: Times) -> list[Case]:
+        return [over(self.tables.of(arm)[0], arm) for arm in relation.arms]
+
+    def _environment(self, relation: Times) -> Json:
+        """What the cases of a relation are timed in."""
+        environment: Json = {}
+        from pytest_ftcompare.gate.torch_case import at_work
+
+        with at_work(self.settings, self.bench) as (setting, _):
+            import torch
+
+            from pytest_ftcompare.measure.environment import capture
+
+            torch.set_num_threads(setting.threads)  # as `prepare` does: no case may have run in this process yet
+            for case in self._timed_cases(relation):
+                environment |= capture(setting, case.method, case.task)
+        return environment
+
+    def why_untimed(self, claim: Claim) -> tuple[str, str]:
+        """Why a claim about time is not timed, as its baseline could judge no time, or ""; the device."""
+        settings = self.settings
+        if not isinstance(claim.relation, Times) or settings.update or settings.full or self.bench.clock is None:
+            return "", ""
+        environment = self._environment(claim.relation)
+        device = str(environment.get("device", baseline_store.FALLBACK))
+        before = accepted_record(claim, settings, device)
+        if before is None or before.statistic != claim.statistic:
+            return "", device
+        moved = settings.strict_times or software_changed(differences(before.environment, environment))
+        return elsewhere(claim, before, environment) or ("" if moved else UNMOVED), device
+
+
+def over(case: Case, arm: Arm) -> Case:
+    """The case with the arm's own options over its table's."""
+    return replace(case, options=tuple(sorted({**dict(case.options), **arm.but}.items()))) if arm.but else case
+
+
+def _name(case: Case) -> str:
+    return f"{case.suite}/{case.id}"
+
+
+def make_record(claim: Claim, suite: str, settings: Settings, found: Found) -> Record:
+    """What the claim's baseline would hold."""
+    return Record(
+        name=claim.name,
+        suite=suite,
+        profile=settings.profile.name,
+        study=claim.study,
+        says=claim.says,
+        source=claim.source,
+        statistic=claim.statistic,
+        outcome=claim.expected.outcome(found.estimate),
+        estimate=replace(
+            found.estimate,
+            value=rounded(found.estimate.value),
+            error=found.estimate.error and rounded(found.estimate.error),
+            freedom=rounded(found.estimate.freedom),
+        ),
+        cases=found.cases,
+        environment={
+            name: value
+            for name, value in found.environment.items()
+            if "/" not in name or isinstance(claim.relation, Times)  # which code it is of says if a time may move
+        },
+    )
+
+
+def accepted_record(claim: Claim, settings: Settings, device: str) -> Record | None:
+    """The claim's baseline for this device; where there is none, the one for cpu, unless it is about time."""
+    writes = settings.update or settings.new_only
+    alone = writes or isinstance(claim.relation, Times)
+    for one in (device,) if alone else dict.fromkeys((device, baseline_store.FALLBACK)):
+        path = baseline_store.path_of_claim(settings.baselines, one, settings.profile.name, claim.name)
+        try:
+            if (found := baseline_store.read_claim(path, claim.name)) is not None:
+                return found
+        except baseline_store.BaselineError as error:
+            if not writes:  # else it is about to be made again
+                raise CaseError(str(error)) from None
+    return None
+
+
+def elsewhere(claim: Claim, before: Record | None, environment: Json) -> str:
+    """Why a claim about time is not comparable with its baseline, "" where it is."""
+    if before is None or not isinstance(claim.relation, Times):
+        return ""
+    moved = [name for name in MACHINE if before.environment.get(name) != environment.get(name)]
+    return "; ".join(f"{name} {before.environment.get(name)} -> {environment.get(name)}" for name in moved)

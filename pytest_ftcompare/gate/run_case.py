@@ -1,0 +1,187 @@
+"""One case from beginning to verdict: seeds are trained, and time is taken, until the comparison with the baseline is settled.
+
+This is where computing and comparing meet. It imports neither torch nor pytest: `case_work.py` says what is computed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from pytest_ftcompare.compare import audit, measured_cost, rows
+from pytest_ftcompare.compare.environment_diff import differences, nothing_changed
+from pytest_ftcompare.compare.known_faults import explain
+from pytest_ftcompare.compare.same_machine import UNTIMED
+from pytest_ftcompare.compare.verdict import (
+    IDENTICAL,
+    SHORT,
+    Judgement,
+    More,
+    Terms,
+    incomparable,
+    judge,
+    with_costs,
+    without_baseline,
+)
+from pytest_ftcompare.gate.baseline_lookup import make_terms, read_baseline
+from pytest_ftcompare.gate.case_work import CaseWork, Stack
+from pytest_ftcompare.gate.run_context import Bench
+from pytest_ftcompare.gate.settings import Settings
+from pytest_ftcompare.gate.timing import costs
+from pytest_ftcompare.results.case import Case
+from pytest_ftcompare.results.result import Result
+
+if TYPE_CHECKING:
+    from pytest_ftcompare.measure.timer import Timing
+
+
+@dataclass(frozen=True)
+class Held:
+    """A case that was held against its baseline: the judgement, the result, the device's name, what the last window timed.
+
+    `update` says that the result is to become the case's baseline; `seconds` is how long it took, whoever asked.
+    """
+
+    judgement: Judgement
+    result: Result
+    device: str
+    update: bool = False
+    timings: dict[str, Timing] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    def info(self, what: str) -> dict[str, Any]:
+        """What pytest-benchmark keeps beside the rounds of a timed piece."""
+        window, environment = self.result.windows[-1], self.result.environment
+        return {
+            "device": environment["cpu"] if self.device == "cpu" else self.device,
+            "environment": {name: value for name, value in environment.items() if "/" not in name},
+            "verdict": self.judgement.verdict,
+            "moved": [one.metric for one in self.judgement.costs if one.outcome in ("worse", "changed", "better")],
+            "yardsticks": window.times[what][1],
+            **self.judgement.scores,
+            **self.result.signature["execution"],
+            **window.readings,
+            "unread": window.unread,
+            "state": window.state,
+            "disturbed": window.disturbed,
+        }
+
+
+def run_case(case: Case, settings: Settings, bench: Bench, stack: Stack, judged: int = 1) -> Held:
+    """Train the case, time it where it carries its method's cost, and hold it against its baseline.
+
+    `stack` computes; `judged` is the number of cases that share the session's error rate. What keeps a case from being
+    judged, for a reason that its user can mend, is a `CaseError`.
+    """
+    with stack.open(case, settings, bench) as work:
+        return _hold(work, read_baseline(case, settings, work.device), settings, judged)
+
+
+def _other(accepted: Result, candidate: Result, work: CaseWork) -> str:
+    """What of the experiment is not the baseline's."""
+    if not accepted.rows:
+        return "other rows, base weights or case options"
+    return "; ".join(rows.changed(accepted.rows, candidate.rows, work.texts())) or "other base weights or case options"
+
+
+def _hold(work: CaseWork, accepted: Result | None, settings: Settings, judged: int) -> Held:
+    """Inspect, then train seeds until the judge is settled, then time; all seeds and windows on an update."""
+    candidate, bench = work.candidate(), work.bench
+    if found := work.refused():
+        judgement = Judgement(candidate.id, candidate.suite, "invalid", 0, signs=found, outcome=candidate.outcome)
+        return Held(judgement, candidate, work.device)
+    beside = accepted if accepted is not None and accepted.fingerprint == candidate.fingerprint else None
+    update = settings.update or (settings.new_only and beside is None)
+    if accepted is not None and beside is None and not update:
+        reason = f"its baseline is of another experiment: {_other(accepted, candidate, work)}"
+        return Held(incomparable(candidate, reason), candidate, work.device)
+    bench.say("inspecting")
+    signature, probe, broken = work.inspect()
+    probe["rows"] = work.row_digests(settings.seeds if accepted is None else len(accepted.samples))
+    unexplained, known = explain(broken, work.facts, candidate.environment)
+    candidate = replace(candidate, signature=signature, probe=probe, broken=unexplained)
+    bench.pause()
+    if not unexplained:
+        signature["execution"] = work.count()
+        bench.pause()
+    if update:
+        candidate = replace(candidate, short_training=_short_training(work))
+    judgement = _outcome(work, accepted, candidate, settings, judged, update=update)
+    told = audit.notices(candidate if update or accepted is None else accepted)  # it takes a baseline's seeds to tell
+    judgement = replace(judgement, notes=[*judgement.notes, *known, *told, *work.notes])
+    if judgement.verdict == "invalid":
+        return Held(judgement, candidate, work.device, update)
+    timings: dict[str, Timing] = {}
+    if why := work.why_untimed(beside, candidate, update=update):
+        judgement = replace(judgement, notes=[*judgement.notes, f"{UNTIMED}{why}"])
+    else:
+        timings = work.take_windows(beside, candidate, update=update)
+    if update and measured_cost.lacks_time(candidate):
+        judgement = replace(judgement, notes=[*judgement.notes, measured_cost.NO_TIME])
+    readings = costs(beside, candidate, strict=settings.strict_times)
+    if timings and settings.reference is not None and beside is not None and not update:
+        readings = work.beside_reference(beside, readings)
+    return Held(with_costs(judgement, readings), candidate, work.device, update, timings)
+
+
+def _outcome(
+    work: CaseWork, accepted: Result | None, candidate: Result, settings: Settings, judged: int, *, update: bool
+) -> Judgement:
+    """Train seeds into the candidate until what it computes and how well it does is settled."""
+
+    def add_until(count: int) -> None:
+        for seed in range(len(candidate.samples), count):
+            candidate.samples.append(work.run_seed(seed, work.bench.progress(f"seed {seed}")))
+
+    terms = make_terms(accepted, settings, judged) if accepted is not None else Terms()
+    if not (update or settings.full) and accepted is not None and _repeats(work, accepted, candidate):
+        return _without_training(accepted, candidate, terms)
+    add_until(settings.seeds if update else 1)
+    if update:
+        return _accept(accepted, candidate, terms)
+    if accepted is None:
+        return without_baseline(candidate)
+    same_device = accepted.environment.get("device") == candidate.environment["device"]
+    while isinstance(step := judge(accepted, candidate, settings.budget, same_device=same_device, terms=terms), More):
+        add_until(step.seeds)
+    return step
+
+
+def _short_training(work: CaseWork) -> str:
+    return work.short_training(work.bench.progress("short training"))
+
+
+def _repeats(work: CaseWork, accepted: Result, candidate: Result) -> bool:
+    """Whether nothing changed since the baseline, and probe and short training repeat it bit for bit."""
+    if candidate.broken or not (
+        accepted.short_training
+        and accepted.sample(0)
+        and nothing_changed(differences(accepted.environment, candidate.environment))
+    ):
+        return False
+    first, now = ((one.recipe, one.signature["structure"], one.probe, one.majority, one.rows) for one in (accepted, candidate))
+    return first == now and _short_training(work) == accepted.short_training
+
+
+def _without_training(accepted: Result, candidate: Result, terms: Terms) -> Judgement:
+    """The judgement where the baseline's seed 0 stands for one that would repeat it."""
+    sample = accepted.sample(0)
+    assert sample is not None
+    candidate.samples.append(sample)
+    step = judge(accepted, candidate, 1, terms=terms)
+    assert isinstance(step, Judgement)
+    comparisons = [replace(one, seeds=0) for one in step.comparisons]
+    notes = [SHORT if note == IDENTICAL else note for note in step.notes]
+    return replace(step, seeds=0, comparisons=comparisons, notes=notes)
+
+
+def _accept(accepted: Result | None, candidate: Result, terms: Terms) -> Judgement:
+    """What an update does to this case: refuse it, or say what moved."""
+    against = [*audit.sound(candidate), *audit.judgeable(candidate)]
+    if accepted is None or accepted.fingerprint != candidate.fingerprint or not accepted.samples:
+        found = without_baseline(candidate)
+    else:
+        step = judge(accepted, candidate, len(candidate.samples), terms=terms)
+        assert isinstance(step, Judgement)
+        found = step
+    return replace(found, verdict="invalid", signs=against) if against else found

@@ -1,0 +1,95 @@
+"""The timed windows of a case, and what it costs beside its baseline."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+from pytest_ftcompare.compare import measured_cost
+from pytest_ftcompare.compare.counted_cost import counted
+from pytest_ftcompare.compare.environment_diff import differences
+from pytest_ftcompare.compare.same_machine import elsewhere, unjudged
+from pytest_ftcompare.gate.machine_speed import Speeds
+from pytest_ftcompare.gate.remote import Remote, RemoteError
+from pytest_ftcompare.gate.worker_status import TIMED
+from pytest_ftcompare.results.result import Result, Window
+
+if TYPE_CHECKING:
+    from pytest_ftcompare.gate.run_context import Bench
+    from pytest_ftcompare.gate.settings import Settings
+    from pytest_ftcompare.measure.timer import Timing
+    from pytest_ftcompare.training.prepare import Prepared
+
+
+def why_untimed(
+    prepared: Prepared, accepted: Result | None, candidate: Result, bench: Bench, settings: Settings, *, update: bool
+) -> str:
+    """Why a case that carries its method's cost is not timed, or "": no stored time could be judged.
+
+    A GPU's windows read its memory, too, which is judged on every host.
+    """
+    skippable = bench.clock is not None and prepared.case.timed and prepared.setting.device == "cpu" and not update
+    if not skippable or accepted is None or settings.full or settings.reference is not None:
+        return ""
+    if (why := unjudged(accepted, candidate, strict=settings.strict_times)) or settings.strict_times:
+        return why
+    return Speeds(bench).elsewhere(lambda speeds: elsewhere(accepted, candidate, speeds))
+
+
+def take_windows(
+    prepared: Prepared,
+    accepted: Result | None,
+    candidate: Result,
+    bench: Bench,
+    settings: Settings,
+    *,
+    update: bool,
+) -> dict[str, Timing]:
+    """Take windows into the candidate until its cost is settled; the rounds of the last one taken in
+    this process, none where nothing is timed."""
+    timings: dict[str, Timing] = {}
+    if bench.clock is None or not prepared.case.timed:
+        return timings
+    strict = settings.strict_times
+    shown_only = settings.reference is not None and not update  # the reference is what is compared with
+    while where := measured_cost.next_window(None if shown_only else accepted, candidate, update=update, strict=strict):
+        window = fresh_window(prepared, bench, settings) if where == "fresh" else None
+        if window is None:  # also where no fresh process could be had
+            window, timings = take_window(prepared, bench)
+        candidate.windows.append(window)
+    return timings
+
+
+def take_window(prepared: Prepared, bench: Bench) -> tuple[Window, dict[str, Timing]]:
+    """A window in this process, alone on the device, and its rounds."""
+    from pytest_ftcompare.measure.timed_window import make_work, take
+
+    assert bench.clock is not None
+    bench.say("waiting to be alone on the device")
+    work = make_work(prepared)  # its model goes with this frame, or it would stay beside the next one's
+    with bench.alone():
+        bench.say(TIMED)
+        return take(work, prepared.setting.device, bench.window, bench.clock)
+
+
+def fresh_window(prepared: Prepared, bench: Bench, settings: Settings) -> Window | None:
+    """A window from a process that has done nothing else; None, with a warning, where none could be had."""
+    bench.say("starting a fresh process to time in")
+    try:
+        with Remote() as remote:
+            remote.prepare(prepared.case, prepared.setting, settings.root)
+            with bench.alone():
+                bench.say(f"{TIMED}  in a fresh process")
+                return Window(**remote.window(bench.window))
+    except RemoteError as error:
+        warnings.warn(f"{prepared.case.id} was not timed in a fresh process: {error}", stacklevel=2)
+        return None
+
+
+def costs(accepted: Result | None, candidate: Result, *, strict: bool = False) -> list[measured_cost.Reading]:
+    """What the case costs beside its baseline, or by itself where there is none of its kind of device."""
+    changes = differences(accepted.environment, candidate.environment) if accepted is not None else []
+    if accepted is None or any(one.name == "device" for one in changes):
+        return measured_cost.alone(candidate)
+    times = measured_cost.timed(accepted, candidate, changes, strict=strict) if candidate.windows else []
+    return [*counted(accepted, candidate, changes), *times]

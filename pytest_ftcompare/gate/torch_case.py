@@ -1,0 +1,199 @@
+"""A case computed with torch: what `case_work.py` asks for. Imports torch; the plugin imports it when a case runs."""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
+
+import torch
+
+from pytest_ftcompare.checks.leakage import shown
+from pytest_ftcompare.checks.random_draws import subsets
+from pytest_ftcompare.compare.known_faults import Facts
+from pytest_ftcompare.compare.measured_cost import Reading
+from pytest_ftcompare.gate.beside_reference import Beside
+from pytest_ftcompare.gate.case_work import CaseError, CaseWork, Progress
+from pytest_ftcompare.gate.run_context import Bench
+from pytest_ftcompare.gate.settings import Settings
+from pytest_ftcompare.gate.shared_inspection import Once
+from pytest_ftcompare.gate.timing import take_windows, why_untimed
+from pytest_ftcompare.measure import nvml, yardstick
+from pytest_ftcompare.measure.environment import capture, device_name
+from pytest_ftcompare.measure.out_of_memory import Exhausted, told_when_exhausted
+from pytest_ftcompare.measure.timer import ClockError, Timing
+from pytest_ftcompare.methods import MethodFileError
+from pytest_ftcompare.methods.base import MethodError
+from pytest_ftcompare.results.baseline_store import BaselineError
+from pytest_ftcompare.results.case import Case
+from pytest_ftcompare.results.result import Json, Result, Sample
+from pytest_ftcompare.tasks import DataError
+from pytest_ftcompare.tasks.hub import HubError
+from pytest_ftcompare.tasks.split_overlap import source_overlaps
+from pytest_ftcompare.training.config import Setting
+from pytest_ftcompare.training.model_kind import ModelError
+from pytest_ftcompare.training.prepare import Prepared, prepare
+from pytest_ftcompare.training.run_seed import run_seed
+from pytest_ftcompare.training.short_training import digest_of_short_training
+from pytest_ftcompare.training.train import TrainingError
+
+# What a user can mend: its message is the whole story.
+MENDABLE = (
+    *(HubError, DataError, BaselineError, ModelError, TrainingError),
+    *(MethodError, MethodFileError, Exhausted, ClockError),
+)
+
+
+def _device(name: str) -> str:
+    if name == "cuda" and not torch.cuda.is_available():
+        raise CaseError("--ftcompare-device=cuda: this torch sees no GPU: check the driver, or use --ftcompare-device=cpu")
+    return "cuda" if name != "cpu" and torch.cuda.is_available() else "cpu"
+
+
+def make_setting(settings: Settings) -> Setting:
+    """What training needs of the options."""
+    profile = settings.profile
+    return Setting(
+        scale=profile.scale,
+        device=_device(settings.device),
+        threads=settings.threads,
+        max_length=profile.max_length,
+        test_rows=profile.test_rows,
+        hub=settings.hub,
+        revisions=profile.revisions,
+        recipe=profile.recipe,
+        precision=profile.precision,
+    )
+
+
+@contextmanager
+def at_work(settings: Settings, bench: Bench) -> Iterator[tuple[Setting, Bench]]:
+    """Torch made ready and the bench at its device; what a user can mend is a `CaseError` of one sentence."""
+    if not settings.profile.revisions:
+        os.environ["HF_HUB_OFFLINE"] = "1"
+    setting = make_setting(settings)
+    try:
+        with bench.at(setting.device) as held, told_when_exhausted(setting.device, bench.say) as say:
+            yield setting, replace(held, say=say)
+    except MENDABLE as error:
+        raise CaseError(str(error)) from error
+
+
+@cache
+def _spare_libraries() -> None:
+    """Once in a process, before any model is there: keep what the libraries made out of collections.
+
+    Counts and windows begin with a collection, which took half a second with all of it.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+@dataclass(frozen=True)
+class TorchCase:
+    """An open case."""
+
+    prepared: Prepared
+    settings: Settings
+    bench: Bench
+
+    @property
+    def device(self) -> str:
+        return device_name(self.prepared.setting.device)
+
+    @property
+    def facts(self) -> Facts:
+        prepared = self.prepared
+        return Facts(prepared.case.method, prepared.method.ask, prepared.ask.config.model_type)
+
+    @property
+    def notes(self) -> Sequence[str]:
+        return self.prepared.told
+
+    def candidate(self) -> Result:
+        return make_candidate(self.prepared)
+
+    def refused(self) -> list[str]:
+        return refused(self.prepared)
+
+    def texts(self) -> dict[str, list[str]]:
+        examples = self.prepared.examples
+        return {split: [" / ".join(one.fields.values()) for one in found] for split, found in examples.items()}
+
+    @cached_property
+    def _once(self) -> Once:
+        return Once(self.prepared, self.bench.folder)
+
+    def inspect(self) -> tuple[Json, Json, list[str]]:
+        return self._once.inspected()
+
+    def count(self) -> Json:
+        return self._once.counted()
+
+    def row_digests(self, seeds: int) -> dict[str, str]:
+        return subsets(self.prepared, seeds)
+
+    def run_seed(self, seed: int, progress: Progress) -> Sample:
+        return run_seed(self.prepared, seed, progress)
+
+    def short_training(self, progress: Progress) -> str:
+        return digest_of_short_training(self.prepared, progress)
+
+    def why_untimed(self, baseline: Result | None, candidate: Result, *, update: bool) -> str:
+        return why_untimed(self.prepared, baseline, candidate, self.bench, self.settings, update=update)
+
+    def take_windows(self, baseline: Result | None, candidate: Result, *, update: bool) -> dict[str, Timing]:
+        return take_windows(self.prepared, baseline, candidate, self.bench, self.settings, update=update)
+
+    def beside_reference(self, baseline: Result, alone: Sequence[Reading]) -> list[Reading]:
+        return Beside(self.prepared, baseline, self.bench, self.settings).readings(alone)
+
+
+class TorchStack:
+    """Opens cases with torch."""
+
+    @contextmanager
+    def open(self, case: Case, settings: Settings, bench: Bench) -> Iterator[CaseWork]:
+        with at_work(settings, bench) as (setting, ready):
+            prepared = prepare(case, setting)
+            _spare_libraries()
+            yield TorchCase(prepared, settings, ready)
+
+
+def make_candidate(prepared: Prepared) -> Result:
+    """The case's result as it is before anything is computed."""
+    environment = capture(prepared.setting, prepared.case.method, prepared.case.task) | {"yardstick": yardstick.VERSION}
+    if prepared.setting.device != "cpu":
+        environment["driver"] = nvml.driver()
+    case, majority = prepared.case, {}
+    for split, rows in prepared.tests.items():
+        counts = Counter(one.label for one in rows)
+        majority[split] = max(counts.values()) / counts.total()
+    return Result(
+        id=case.id,
+        suite=case.suite,
+        identity=case.identity(),
+        fingerprint=prepared.fingerprint(),
+        environment=environment,
+        recipe=prepared.recipe,
+        signature={},
+        probe={},
+        majority=majority,
+        outcome=case.outcome,
+        rows=prepared.rows(),
+    )
+
+
+def refused(prepared: Prepared) -> list[str]:
+    """What the audits have against the case before anything is trained: its task's rows, its sources', what is shown."""
+    found = [*prepared.refused, *shown(prepared)]
+    for source in prepared.method.sources():
+        if source != prepared.task.name:
+            other = prepared.on(source)
+            tested = source_overlaps(prepared.task.name, prepared.examples, source, other.examples["train"])
+            found += [*other.refused, *tested]
+    return found

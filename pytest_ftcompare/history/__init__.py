@@ -1,7 +1,0 @@
-"""The history of runs: an SQLite file to which each run can add its results, and what it tells of them (docs/history.md)."""
-
-from pytest_ftcompare.history.database import HistoryError, check
-from pytest_ftcompare.history.in_document import for_document
-from pytest_ftcompare.history.store import append
-
-__all__ = ["HistoryError", "append", "check", "for_document"]

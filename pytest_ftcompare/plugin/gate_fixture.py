@@ -1,0 +1,84 @@
+"""Cases in pytest: the fixture `gate` that a suite's test calls, and the word that its verdict is on the terminal."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+
+from pytest_ftcompare.compare.verdict import FAILING, Judgement
+from pytest_ftcompare.gate.case_work import CaseError
+from pytest_ftcompare.gate.run_cache import Kept
+from pytest_ftcompare.gate.run_case import Held, run_case
+from pytest_ftcompare.gate.session import to_text
+from pytest_ftcompare.plugin import benchmark_bridge, options, parametrize
+from pytest_ftcompare.plugin.live_display import has_words
+from pytest_ftcompare.plugin.options import SETTINGS
+from pytest_ftcompare.plugin.worker import TOLD, carry, make_bench, make_stack
+from pytest_ftcompare.report import junit
+from pytest_ftcompare.report.failure import explain
+from pytest_ftcompare.results.case import Case
+
+REPORT = "ftcompare"  # what it is called on a test report
+
+
+def _refusal(case: Case, sentence: str) -> Judgement:
+    return Judgement(case.id, case.suite, "invalid", 0, signs=[sentence], outcome=case.outcome)
+
+
+@pytest.fixture
+def gate(request: pytest.FixtureRequest) -> Callable[[], Judgement]:
+    """Call it to train the case and hold it against its baseline; the test fails where the verdict does."""
+    if not hasattr(request, "param"):
+        pytest.fail(f"{request.node.nodeid} has no table: expected @pytest.mark.ftcompare(methods=..., ...)", pytrace=False)
+    case: Case = request.param
+    settings = request.config.stash[SETTINGS]
+
+    def record(judgement: Judgement, held: Held | None = None) -> None:
+        carry(request.node, REPORT, to_text(case, judgement, held))
+        request.node.user_properties.extend(junit.properties(judgement))
+
+    def check() -> Judgement:
+        refused: str | None = None
+        benchmark, bench = make_bench(request, case.id)
+        try:
+            judged = parametrize.judged(request.session.items)
+            run = partial(run_case, case, settings, bench, make_stack(request.config), judged)
+            held = Kept(bench.folder, judged).for_gate(case, run, timed=case.timed and bench.clock is not None)
+        except CaseError as error:
+            refused = str(error)
+        except Exception as error:
+            record(_refusal(case, f"{case.id} raised {type(error).__name__}: {error}"))
+            raise  # the traceback is for whoever wrote the code that raised
+        finally:
+            request.config.stash[TOLD].done()
+        if refused is not None:  # outside the handler, or pytest would show the exceptions behind it
+            from pytest_ftcompare.measure.out_of_memory import free_memory
+
+            free_memory()
+            record(_refusal(case, refused))
+            pytest.fail(refused, pytrace=False)
+        judgement = held.judgement
+        record(judgement, held)
+        for what, timing in held.timings.items():
+            assert benchmark is not None
+            benchmark_bridge.record(benchmark, what, timing.rounds, timing.calls, held.info(what))
+        failing = judgement.verdict == "invalid" if held.update else judgement.verdict in FAILING
+        if failing:
+            pytest.fail("\n".join(explain(judgement, request.node.nodeid, options.given(request.config))), pytrace=False)
+        return judgement
+
+    return check
+
+
+def pytest_report_teststatus(report: pytest.TestReport, config: pytest.Config) -> tuple[str, str, Any] | None:
+    """The verdict as the word of a case; its letter is left to pytest, or to the live display where there is one."""
+    text = getattr(report, REPORT, None)
+    if text is None or report.when != "call" or hasattr(report, "wasxfail"):
+        return None
+    verdict = json.loads(text)["judgement"]["verdict"].upper()
+    letter = "" if has_words(config) else "." if report.passed else "F"
+    return report.outcome, letter, (verdict, {"green": report.passed, "red": report.failed})

@@ -1,0 +1,44 @@
+"""Where a session's document goes at its end: reports, the history, GitHub's summary and annotations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from pytest_ftcompare.report import formats, github, history, markdown
+from pytest_ftcompare.results.result import Json
+
+Said = tuple[str, bool]  # a sentence, and whether what it says of was written
+SUMMARY_LIMIT = 2**20  # bytes of a step's summary: https://docs.github.com/actions/reference/workflow-commands
+
+
+def deliver(
+    document: Json, reports: Sequence[Path], database: Path | None, environ: Mapping[str, str], *, resumable: bool
+) -> Iterator[Said]:
+    """Write all that was asked for; a sentence for each, and whether it was written. None of them keeps another from it.
+
+    A `resumable` run is not added to a history: the run that goes on with it has its cases again.
+    """
+    if database is not None and resumable:
+        yield f"history {database}: nothing added, as --ftcompare-resume goes on with this run.", True
+    elif database is not None and (document["cases"] or document["claims"]):
+        try:
+            history.append(database, document)
+            document = document | {"history": history.for_document(database, document)}
+            yield f"history {database}: this run added.", True
+        except history.HistoryError as error:
+            yield str(error), False
+    for path in reports:
+        try:
+            formats.write(path, document)
+            yield f"report {path}", True
+        except OSError as error:
+            yield f"the report {path} could not be written ({error.strerror or error})", False
+    if summary := environ.get("GITHUB_STEP_SUMMARY"):
+        try:
+            with Path(summary).open("a", encoding="utf-8") as file:
+                file.write(markdown.render(document, limit=SUMMARY_LIMIT))
+        except OSError as error:
+            yield f"$GITHUB_STEP_SUMMARY, {summary}, could not be written ({error.strerror or error})", False
+    if environ.get("GITHUB_ACTIONS") == "true":
+        yield from ((line, True) for line in github.annotations(document))

@@ -1,0 +1,1 @@
+"""A session's document as one HTML page: Python renders it, the scripts beside it sort, filter and draw."""

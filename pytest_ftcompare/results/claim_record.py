@@ -1,0 +1,49 @@
+"""A claim's accepted outcome and its JSON: what its baseline file holds."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from pytest_ftcompare.results.estimate import Estimate
+from pytest_ftcompare.results.result import ResultError, fields_of, pretty
+
+SCHEMA = 1
+
+Outcome = Literal["reproduced", "contradicted", "undecided"]
+OUTCOMES: tuple[Outcome, ...] = ("reproduced", "contradicted", "undecided")
+
+
+@dataclass(frozen=True)
+class Record:
+    """A claim's accepted outcome, as its baseline keeps it; `cases` are those that it rests on."""
+
+    name: str
+    suite: str
+    profile: str
+    study: str
+    says: str
+    source: str
+    statistic: str
+    outcome: Outcome
+    estimate: Estimate
+    cases: list[str]
+    environment: dict[str, Any]
+
+
+def record_of(data: dict[str, Any]) -> Record:
+    """The record that `asdict` made; other fields are a TypeError or a KeyError."""
+    return Record(**{**data, "estimate": Estimate(**data["estimate"])})
+
+
+def to_json(record: Record) -> str:
+    """A claim's baseline, as its file holds it."""
+    return f"{pretty({'schema': SCHEMA} | asdict(record))}\n"
+
+
+def from_json(text: str) -> Record:
+    """Read a claim's baseline; anything else raises `ResultError` with one sentence."""
+    try:
+        return record_of(fields_of(text, SCHEMA))
+    except (KeyError, TypeError) as error:
+        raise ResultError(f"its fields are not those of a claim ({error})") from None

@@ -1,0 +1,233 @@
+"""A task that a project declares in its pyproject.toml: files with rows, the column of the answer, how a row is asked.
+
+One file is enough: without `test`, every fifth row by the digest of its text is held out, so that a row stays on its side when
+others are added. Without `ood` there is no out-of-domain score.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import string
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pytest_ftcompare.tasks import files
+from pytest_ftcompare.tasks.base import Convert, DataError, Example, Row, RowError, Source, Task
+from pytest_ftcompare.tasks.files import Format
+from pytest_ftcompare.tasks.labels import Labels
+
+FIFTH = 5
+TEXTS = ("train", "test", "ood", "label", "labels_are", "answer", "group", "chat", "pattern", "plain", "instruction")
+LISTS = ("labels", "verbalizers")
+ANSWER_ROLE = "assistant"
+
+
+@dataclass(frozen=True)
+class Template:
+    """A text with columns' names in braces, as `str.format` renders it, and the column of each of its fields.
+
+    A name that `str.format` would take apart, such as "ticket.text", has a field that it does not.
+    """
+
+    text: str
+    columns: Mapping[str, str]
+
+    @classmethod
+    def of(cls, text: str) -> Template:
+        """The template of a text; `DataError` where it names anything but columns."""
+        parts = ""
+        columns: dict[str, str] = {}
+        try:
+            parsed = list(string.Formatter().parse(text))
+        except ValueError as error:
+            raise DataError(f"expected a pattern with columns' names in braces, got {text!r} ({error})") from None
+        for literal, name, spec, conversion in parsed:
+            parts += literal.replace("{", "{{").replace("}", "}}")
+            if name is None:
+                continue
+            if not name or spec or conversion:
+                raise DataError(f"expected a column's name alone in braces, got {text!r}")
+            field = name if re.fullmatch(r"[^\W\d][^.\[\]]*", name) else "column_" + re.sub(r"\W", "_", name)
+            _add(columns, field, name)
+            parts += f"{{{field}}}"
+        return cls(parts, columns)
+
+
+def _add(columns: dict[str, str], field: str, column: str) -> None:
+    if columns.setdefault(field, column) != column:
+        raise DataError(f"expected columns that can be told apart, {column!r} and {columns[field]!r} cannot: rename one")
+
+
+def held_out(fields: Mapping[str, str]) -> bool:
+    """Whether a row of a single file is one of the test rows: every fifth by its text's digest."""
+    text = json.dumps(dict(fields), sort_keys=True, ensure_ascii=False)
+    return int(hashlib.sha256(text.encode()).hexdigest()[:8], 16) % FIFTH == 0
+
+
+def _check(given: Any) -> None:
+    """A table of keys that are known, of the right types, with rows and something to learn."""
+    if not isinstance(given, dict):
+        raise DataError(f"expected a table, got {given!r}")
+    if unknown := sorted(set(given) - {*TEXTS, *LISTS, "format"}):
+        raise DataError(f"expected {', '.join((*TEXTS, *LISTS, 'format'))}; found {unknown[0]}")
+    for key, value in given.items():
+        if key == "format":
+            continue
+        right = (
+            isinstance(value, str) if key in TEXTS else isinstance(value, list) and all(isinstance(one, str) for one in value)
+        )
+        if not right:
+            raise DataError(f"expected {key} to be {'a text' if key in TEXTS else 'a list of texts'}, got {value!r}")
+    if "train" not in given:
+        raise DataError("expected train, the file with its rows")
+    if ("answer" in given) == ("labels" in given):
+        raise DataError("expected labels, the names of its classes, or answer, the column of what is to be written")
+
+
+def _templates(pattern: str, plain: str) -> tuple[Template, Template]:
+    """The two texts, which name the columns that are read."""
+    if not plain:
+        raise DataError("expected a pattern such as 'text: {text} question?', with the columns' names in braces")
+    made = Template.of(pattern), Template.of(plain)
+    if not any(template.columns for template in made):
+        raise DataError(f"expected a pattern that names columns in braces, got {pattern or plain!r}")
+    return made
+
+
+def _text(row: Row, column: str) -> str:
+    """The text of a column; nothing else is made into one."""
+    value = row[column]
+    if not isinstance(value, str):
+        raise RowError(f"a text as {column}", f"{value!r:.200}")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise RowError(f"a text of whole characters as {column}", f"half of a surrogate pair in {value!r:.200}") from None
+    return value
+
+
+def _conversation(row: Row, column: str, *, answered: bool) -> tuple[str, str]:
+    """A chat column's messages, as JSON, and the assistant's answer that ends it, which the model does not read."""
+    messages = row[column]
+    expected = f"a list of messages with role and content as {column}"
+    if not isinstance(messages, list) or not messages:
+        raise RowError(expected, f"{messages!r:.200}")
+    for message in messages:
+        if not isinstance(message, dict) or not {"role", "content"} <= set(message):
+            raise RowError(expected, f"{message!r:.200}")
+        _text(message, "role")
+        _text(message, "content")
+    plain = [{"role": message["role"], "content": message["content"]} for message in messages]
+    answer = plain.pop()["content"] if plain[-1]["role"] == ANSWER_ROLE else ""
+    if answered and not answer.strip():
+        raise RowError(f"an answer of role {ANSWER_ROLE} at the end of {column}", f"{messages[-1]!r:.200}")
+    if not plain:
+        raise RowError(f"a message to answer in {column}", "only an answer")
+    return json.dumps(plain, ensure_ascii=False), answer
+
+
+def _rows(root: Path, name: str, format: Format, classes: bool) -> Iterator[Row]:
+    """All rows of the files that a name stands for."""
+    for path in files.files_of(root, name):
+        yield from files.rows(path, format, classes=classes)
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """What becomes of a row: its fields, its label or answer, its group."""
+
+    fields: Mapping[str, str]  # field of a template -> column
+    label: str
+    labels: Labels | None  # None: the answer is written
+    group: str
+    chat: str
+    single: bool  # one file has the training and the test rows
+
+    def of(self, part: str) -> Convert:
+        def convert(row: Row, _: int) -> list[Example]:
+            fields, answer = {}, ""
+            for field, column in self.fields.items():
+                if column == self.chat:
+                    fields[field], answer = _conversation(row, column, answered=self.label == self.chat)
+                else:
+                    fields[field] = _text(row, column)
+            if self.single and part != "ood" and held_out(fields) != (part == "test"):
+                return []
+            if self.labels:
+                label: int | str = self.labels.index(row[self.label])
+            else:
+                label = answer if self.label == self.chat else _text(row, self.label)
+            group = row[self.group] if self.group else ""
+            if isinstance(group, float | list | dict) or group is None:
+                raise RowError(f"a text or a whole number as {self.group}", repr(group))
+            return [Example(fields, label, str(group))]
+
+        return convert
+
+
+def make_task(name: str, given: Any, root: Path) -> Task:
+    """The task of a table; what is wrong with it is a `DataError` of one sentence.
+
+    `train` (and `test`, `ood`) are files relative to `root`, or patterns of their names, written as `format` says; `label` is
+    the column of the class, as a text of `labels` or its index, or `answer` that of the text to be written; `pattern` and
+    `plain` name the other columns in braces; `chat` is the column of a conversation.
+    """
+    _check(given)
+    written = "answer" in given
+    asked = given.get("pattern", given.get("plain", "") if written else "")  # an answer follows a pattern
+    pattern, plain = _templates(asked, given.get("plain", asked))
+    fields = dict(pattern.columns)
+    for field, column in plain.columns.items():
+        _add(fields, field, column)
+    chat = given.get("chat", "")
+    if chat and chat not in fields.values():
+        raise DataError(f"expected a pattern that names the column of the chat, {{{chat}}}")
+    labels = tuple(given.get("labels", ()))
+    verbalizers = tuple(given.get("verbalizers", ()))
+    if verbalizers and len(verbalizers) != len(labels):
+        raise DataError(f"expected as many verbalizers as labels, {len(labels)}, got {len(verbalizers)}")
+    if verbalizers and not asked:
+        raise DataError("expected a pattern that the verbalizers answer, there is none")
+    if not written and len(labels) < 2:
+        raise DataError(f"expected two labels or more, got {len(labels)}")
+    places = {"train": given["train"], "test": given.get("test", given["train"]), "ood": given.get("ood")}
+    root = root.resolve()
+    names = {part: files.split_of(root, file, part) for part, file in places.items() if file is not None}
+    format = files.make_format(given.get("format", {}))
+    reading = given.get("labels_are", "")
+    columns = _Columns(
+        fields,
+        label=given["answer"] if written else given.get("label", "label"),
+        labels=None if written else Labels(labels, reading),
+        group=given.get("group", ""),
+        chat=chat,
+        single="test" not in given and names["test"] == names["train"],
+    )
+
+    def source(part: str) -> Source:
+        try:
+            files.files_of(root, names[part])
+        except DataError as error:
+            raise DataError(f"{part}: {error}") from None
+        read = partial(_rows, root, names[part], format, not reading.startswith("indices"))
+        path = root / names[part]
+        return Source(str(path), path.stem, columns.of(part), read)
+
+    return Task(
+        name=name,
+        labels=labels,
+        train=source("train"),
+        test=source("test"),
+        ood=source("ood") if "ood" in names else None,
+        plain=plain.text,
+        pattern=pattern.text,
+        instruction=given.get("instruction", ""),
+        verbalizers=verbalizers,
+        written=written,
+        chat=next((field for field, column in fields.items() if chat and column == chat), ""),
+    )

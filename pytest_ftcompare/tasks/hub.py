@@ -1,0 +1,79 @@
+"""Where models and data sets lie: a folder laid out by hub id, or the hub itself at a pinned revision.
+
+The layout is what `hf download ID --local-dir DIR/models/ID` leaves: `DIR/models/<id>/` and
+`DIR/datasets/<id>/<split>.jsonl` (or .tsv, .parquet, `<split>-*.parquet`). The embedded pocket models and data lie in such
+a folder too, so one piece of code reads all three.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from pytest_ftcompare.tasks import files
+from pytest_ftcompare.tasks.base import DataError
+
+Kind = Literal["models", "datasets"]
+EMBEDDED = Path(__file__).parents[1] / "pocket" / "hub"
+OTHERS = ["*.h5", "*.msgpack", "*.onnx", "flax_*", "tf_*"]  # weights of other frameworks
+FORMATS = (".jsonl", ".tsv", ".parquet")
+PLAIN = files.Format(quote="")
+
+
+class HubError(LookupError):
+    """A model or data set is not where it should be; the message says what to do."""
+
+
+def locate(kind: Kind, name: str, folder: Path | None, revision: str | None = None) -> Path:
+    """The folder of a model or data set: in the embedded hub, in `folder`, or downloaded at `revision`."""
+    if name.startswith("pocket/"):
+        folder = EMBEDDED
+    noun = kind.removesuffix("s")
+    path = folder / kind / name if folder is not None else None
+    if path is not None and path.is_dir():
+        return path
+    if revision is None:
+        where = path or f"a folder --ftcompare-hub ({kind}/{name} in it)"
+        raise HubError(
+            f"expected the {noun} {name} in {where}, found none: fetch it with "
+            f"'hf download {name} --repo-type {noun} --local-dir DIR/{kind}/{name}' and run with --ftcompare-hub=DIR"
+        )
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(name, repo_type=noun, revision=revision, ignore_patterns=OTHERS))
+    except Exception as error:
+        raise HubError(
+            f"could not fetch {name} at {revision[:12]} from the hub ({type(error).__name__}): "
+            "check the network, or give a local folder with --ftcompare-hub"
+        ) from error
+
+
+def read_split(folder: Path, split: str) -> Iterator[dict[str, Any]]:
+    """The rows of a split, in file order; in a TSV file quotes are text, and `label` is a number."""
+    paths = [path for suffix in FORMATS for path in sorted(folder.rglob(f"{split}{suffix}"))]
+    paths = paths or sorted(folder.rglob(f"{split}-*.parquet"))
+    if not paths:
+        expected = ", ".join(f"{split}{suffix}" for suffix in FORMATS)
+        present = ", ".join(sorted(path.name for path in folder.iterdir())) or "nothing"
+        raise DataError(f"expected one of {expected} in {folder}, found {present}")
+    if len({path.parent for path in paths}) > 1:
+        names = " and ".join(str(path.relative_to(folder)) for path in paths[:2])
+        raise DataError(f"expected the split {split} once in {folder}, found {names}: keep one")
+    if paths[0].name.startswith(f"{split}-"):
+        files.check_shards(paths)
+    else:
+        paths = paths[:1]
+    for path in paths:
+        rows = files.rows(path, PLAIN)
+        yield from _numbered(path, rows) if path.suffix == ".tsv" else rows
+
+
+def _numbered(path: Path, rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The rows of a TSV file, all of whose values are text, with a number as `label`."""
+    for number, row in enumerate(rows):
+        try:
+            yield row | {"label": int(row["label"])} if "label" in row else row
+        except ValueError:
+            raise DataError(f"expected a number as label in {path}, row {number} has {row['label']!r}") from None

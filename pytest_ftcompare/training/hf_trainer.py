@@ -1,0 +1,145 @@
+"""The same stages trained by transformers.Trainer: its optimiser, schedule, accumulation, clipping, logging and callbacks.
+
+Ours are the rows' order, which is the loop's (`train.orders`), and the weight of a micro-batch, its share of the update's rows.
+The loss is the model's own, from its labels, where it is defined as the stage's (docs/engines.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain, islice
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, Sampler
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from pytest_ftcompare.methods.base import Stage
+from pytest_ftcompare.training.train import Progress, Step, TrainingError, finite, orders
+from pytest_ftcompare.training.trial import Labelled
+
+if TYPE_CHECKING:
+    from pytest_ftcompare.methods.base import Method, Recipe
+
+Batch = dict[str, torch.Tensor]  # "numbers": of the rows
+
+
+class Order(Sampler[int]):
+    """The loop's row numbers: each iteration is the next epoch."""
+
+    def __init__(self, count: int, recipe: Recipe, seed: int) -> None:
+        self.count, self.batches = count, -(-count // recipe.batch)
+        self.updates = orders(count, recipe, seed)
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[int]:
+        return chain.from_iterable(islice(self.updates, self.batches))
+
+
+class Watch(TrainerCallback):
+    """The method's hook after each step, and what each update logged."""
+
+    def __init__(self, model: nn.Module, method: Method, stage: Stage, seed: int, progress: Progress) -> None:
+        self.model, self.method, self.stage, self.seed, self.progress = model, method, stage, seed, progress
+        self.steps: list[Step] = []
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        torch.manual_seed(self.seed)
+        self.method.after_step(self.model, 0, state.max_steps)
+
+    def on_optimizer_step(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self.method.after_step(self.model, state.global_step + 1, state.max_steps)
+
+    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **given: Any) -> None:
+        logs = given["logs"]
+        if "grad_norm" not in logs:  # the summary at the end
+            return
+        step = Step(logs["loss"], float(logs["grad_norm"]))
+        self.steps.append(finite(step, state.global_step, state.max_steps, self.seed, self.stage.recipe))
+        self.progress(state.global_step, state.max_steps, step.loss)
+
+
+class StageTrainer(Trainer):
+    """transformers.Trainer on a stage. An item of a batch is a row: the Trainer's own count is of labels, and a head's loss
+    does not use it."""
+
+    loss_is_scaled_for_ga = True  # by `compute_loss`; the Trainer would look at the signature of the model's forward
+
+    def __init__(self, model: nn.Module, stage: Stage, seed: int, arguments: TrainingArguments, watch: Watch) -> None:
+        super().__init__(model, arguments, callbacks=[watch])
+        self.remove_callback(PrinterCallback)
+        self.stage, self.order = stage, Order(len(stage.rows), stage.recipe, seed)
+
+    def get_train_dataloader(self) -> Any:
+        loader: Any = DataLoader(
+            range(self.order.count),  # type: ignore[arg-type]
+            batch_size=self.args.train_batch_size,
+            sampler=self.order,
+            collate_fn=lambda numbers: {"numbers": torch.tensor(numbers)},
+            generator=torch.Generator(),  # for a seed that it draws each epoch, from dropout's generator otherwise
+        )
+        return self.accelerator.prepare(loader)
+
+    def get_batch_samples(self, epoch_iterator: Iterator[Batch], *how_many: Any) -> tuple[list[Batch], int]:
+        batches, _ = super().get_batch_samples(epoch_iterator, *how_many)
+        return batches, sum(len(one["numbers"]) for one in batches)
+
+    def compute_loss(
+        self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        chosen = inputs["numbers"].tolist()
+        rows, targets = [self.stage.rows[number] for number in chosen], self.stage.targets[chosen]
+        if isinstance(self.stage.loss, Labelled):
+            loss: Any = super().compute_loss(model, self.stage.loss.inputs(rows, targets))
+        else:
+            loss = self.stage.loss(model, rows, targets)
+        return loss * (len(chosen) / num_items_in_batch)
+
+
+def _arguments(recipe: Recipe, steps: int, seed: int, folder: str, device: torch.device) -> TrainingArguments:
+    arguments = TrainingArguments(
+        folder,
+        learning_rate=recipe.lr,
+        num_train_epochs=recipe.epochs,
+        per_device_train_batch_size=recipe.batch // recipe.accumulate,
+        gradient_accumulation_steps=recipe.accumulate,
+        warmup_steps=round(recipe.warmup * steps),  # of a share it would take the next whole number
+        weight_decay=recipe.weight_decay,
+        max_grad_norm=recipe.clip,
+        seed=seed,
+        use_cpu=device.type == "cpu",
+        logging_steps=1,
+        logging_nan_inf_filter=False,  # which replaces a loss that is not a number
+        remove_unused_columns=False,
+        save_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+    )
+    if arguments.n_gpu > 1:
+        arguments._n_gpu = 1  # the loop's: more would share out each batch
+    return arguments
+
+
+def train(model: nn.Module, method: Method, stage: Stage, seed: int, progress: Progress) -> list[Step]:
+    """Train `model` in place on the stage's rows; what each update logged, which is what `train.train` gives."""
+    recipe = stage.recipe
+    if recipe.batch % recipe.accumulate:
+        raise TrainingError(
+            f"expected a batch in equal micro-batches for engine=trainer, got {recipe.batch} rows in {recipe.accumulate}: "
+            "choose accumulate to divide batch"
+        )
+    steps = recipe.epochs * -(-len(stage.rows) // recipe.batch)
+    watch = Watch(model, method, stage, seed, progress)
+    holder: Any = model
+    holder.own = nn.ParameterList(stage.own)  # the Trainer trains and clips the parameters of one module
+    try:
+        with TemporaryDirectory() as folder:
+            arguments = _arguments(recipe, steps, seed, folder, stage.targets.device)
+            StageTrainer(model, stage, seed, arguments, watch).train()
+    finally:
+        del holder.own
+    return watch.steps

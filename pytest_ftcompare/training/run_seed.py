@@ -1,0 +1,83 @@
+"""One seed of a case: draw the sample, load, apply, train, evaluate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from itertools import pairwise
+
+import torch
+
+from pytest_ftcompare.methods.base import Stage
+from pytest_ftcompare.results.case import Case
+from pytest_ftcompare.results.result import Sample, Trace, digest, pack, rounded
+from pytest_ftcompare.training.evaluate import evaluate
+from pytest_ftcompare.training.prepare import Prepared
+from pytest_ftcompare.training.scoring import shares
+from pytest_ftcompare.training.train import Engine, Progress, Step, TrainingError, train
+from pytest_ftcompare.training.trial import Trial, subset
+
+FIRST = 4  # steps kept one by one
+BLOCKS = 8  # means that make the loss curve
+SUFFIXES = {"test": "", "ood": "_ood"}  # of a metric's name
+
+
+def trace_of(steps: list[Step]) -> Trace:
+    """The digest of all steps, the first ones, and the loss curve as means over equal blocks."""
+    blocks = min(BLOCKS, len(steps))
+    edges = [len(steps) * at // blocks for at in range(blocks + 1)] if blocks else [0]
+    curve = [rounded(sum(one.loss for one in steps[a:b]) / (b - a), 5) for a, b in pairwise(edges)]
+    first = [[rounded(one.loss), rounded(one.norm)] for one in steps[:FIRST]]
+    return Trace(digest([[one.loss, one.norm] for one in steps]), first, curve)
+
+
+def engine(case: Case) -> Engine:
+    """What trains the case."""
+    if case.engine == "trainer":
+        from pytest_ftcompare.training import hf_trainer  # transformers.Trainer takes seconds to import
+
+        return hf_trainer.train
+    return train
+
+
+def run_seed(
+    prepared: Prepared,
+    seed: int,
+    progress: Progress,
+    stream: int = 0,
+    change: Callable[[Stage], Stage] | None = None,
+) -> Sample:
+    """Train and evaluate one seed; raises `TrainingError` where a loss or a score is not finite.
+
+    Another `stream` keeps the seed's rows and moves all else that is drawn: initialisation, order,
+    dropout. `change` is applied to each stage before it is trained.
+    """
+    trial = Trial(prepared, seed, prepared.case.shots)
+    torch.manual_seed(seed + stream)
+    model = prepared.adapted()
+    steps: list[Step] = []
+    if prepared.method.trains:
+        for stage in prepared.method.stages(model, trial):
+            trained = trial.check(stage) if change is None else change(trial.check(stage))
+            steps += engine(prepared.case)(model, prepared.method, trained, seed + stream, progress)
+
+    progress(0, 0, 0.0)
+    metrics: dict[str, float] = {}
+    correct: dict[str, str] = {}
+    predicted: dict[str, list[int]] = {}
+    choices: dict[str, list[int] | list[str]] = {}
+    for split, examples in prepared.tests.items():
+        suffix = SUFFIXES[split]
+        found = evaluate(model, prepared.ask, prepared.encode(examples, trial.support), examples)
+        if not math.isfinite(found.loss):
+            raise TrainingError(f"expected finite scores on the {split} split, some are not (seed {seed})")
+        scores = shares(prepared.task, found.right, examples) | {"loss": found.loss}
+        if found.score is not None:
+            scores["score"] = found.score
+        for name, value in scores.items():  # accuracy/group -> accuracy_ood/group
+            metric, *part = name.split("/", 1)
+            metrics["/".join([f"{metric}{suffix}", *part])] = rounded(value)
+        correct[split] = pack(found.right)
+        predicted[split] = found.counts
+        choices[split] = found.chosen
+    return Sample(seed, subset(trial), trace_of(steps), metrics, correct, predicted, digest(choices), trial.drawn)

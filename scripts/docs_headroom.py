@@ -1,0 +1,41 @@
+"""The headroom table: how far each case's accuracy is from chance and from the ceiling, from its baseline.
+
+`python -m scripts.docs_headroom baselines/cpu > docs/headroom.md` makes the page again.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from pytest_ftcompare.compare.audit import ABOVE_MAJORITY, CEILING, judgeable
+from pytest_ftcompare.results.result import Result
+from scripts.mean_and_sd import mean_and_sd
+
+HEAD = f"""# Headroom
+
+A case at chance or at the ceiling cannot get worse and guards nothing. Every case whose outcome is judged must stand at
+least {100 * ABOVE_MAJORITY:.0f} points above its majority class and at most at {CEILING:.0%}, in domain, as the mean of
+its seeds; `--update-baselines` refuses one that does not. Mean and seed SD of the accepted samples, generated from the
+baselines:
+
+| suite | case | seeds | majority | in domain | out of domain | audit |
+| --- | --- | --- | --- | --- | --- | --- |"""
+
+
+def table(folder: Path) -> Iterator[str]:
+    """The page's lines, from all baselines of one device."""
+    yield HEAD
+    for file in sorted(folder.glob("*/*.json")):
+        result = Result.from_json(file.read_text(encoding="utf-8"))
+        cells = [result.suite, f"`{result.id}`", str(len(result.samples)), f"{result.majority['test']:.1%}"]
+        for name in ("accuracy", "accuracy_ood"):
+            scores = [one.metrics[name] for one in result.samples if name in one.metrics]
+            cells.append(mean_and_sd(scores) if scores else "")
+        cells.append("; ".join(judgeable(result)) or "passed" if result.outcome else "not judged")
+        yield f"| {' | '.join(cells)} |"
+
+
+if __name__ == "__main__":
+    print("\n".join(table(Path(sys.argv[1]))))

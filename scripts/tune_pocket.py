@@ -1,0 +1,56 @@
+"""Instruction tuning of a base model in full: what the third arm of the instruction-tuning study starts from.
+
+It learns the general requests, with rows that the embedded data does not hold, and no sums, which are the new domain.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from pathlib import Path
+
+from pytest_ftcompare.pocket.data import instruction_row
+from pytest_ftcompare.pocket.requests import request
+from pytest_ftcompare.pocket.tokenizer import save_tokenizer
+from pytest_ftcompare.results.case import Case
+from pytest_ftcompare.tasks import Example, load
+
+TASK = "pocket_requests"
+ROWS = 16_000
+OPTIONS = {"ask": "answer", "batch": 16, "epochs": 1, "lr": 1e-3}
+
+
+def fresh_rows(taken: set[str], seed: int) -> list[Example]:
+    """`ROWS` general requests; none has a prompt of `taken`, some occur twice."""
+    rng = random.Random(f"{seed} instruct")
+    rows: list[Example] = []
+    while len(rows) < ROWS:
+        rows += [
+            one for one in load(TASK).convert("train", [instruction_row(request(rng))]) if one.fields["prompt"] not in taken
+        ]
+    return rows
+
+
+def instruct(name: str, target: Path, seed: int = 0) -> None:
+    """Tune the embedded model called `name` and save it with its tokenizer in HF format under `target`."""
+    from transformers import AutoTokenizer
+
+    from pytest_ftcompare.training.config import Setting
+    from pytest_ftcompare.training.prepare import prepare
+    from pytest_ftcompare.training.train import train
+    from pytest_ftcompare.training.trial import Trial
+
+    case = Case("pocket", "full", TASK, f"pocket/{name}", ROWS, tuple(sorted(OPTIONS.items())))
+    prepared = prepare(case, Setting("pocket", max_length=192))
+    taken = {one.fields["prompt"] for split in prepared.examples.values() for one in split}
+    prepared = replace(prepared, examples={"train": fresh_rows(taken, seed)})
+    model = prepared.adapted()
+
+    def told(step: int, steps: int, loss: float) -> None:
+        if step % 100 == 0:
+            print(f"{name}  step {step}/{steps}  loss {loss:.3f}", flush=True)
+
+    for stage in prepared.method.stages(model, Trial(prepared, seed, ROWS)):
+        train(model, prepared.method, stage, seed, told)
+    model.save_pretrained(target)  # type: ignore[operator]
+    save_tokenizer(AutoTokenizer.from_pretrained(prepared.ask.path), target)

@@ -1,0 +1,120 @@
+"""What is drawn at random is measured: its size, its strength, its order; another stream measures the same."""
+
+import pytest
+import torch
+from peft.tuners.lora import LoraLayer
+
+from pytest_ftcompare.checks import random_draws
+from pytest_ftcompare.checks.invariants import inspect
+from pytest_ftcompare.checks.random_draws import subsets
+from pytest_ftcompare.compare import divergence
+from pytest_ftcompare.results.case import Case
+from pytest_ftcompare.results.result import Result
+from pytest_ftcompare.training import train
+from pytest_ftcompare.training.config import Setting
+from pytest_ftcompare.training.prepare import prepare
+
+
+@pytest.fixture
+def prepared():
+    def make(method="lora"):
+        case = Case("test", method, "pocket_sst", "pocket/opt-0.4m", 4)
+        return prepare(case, Setting("pocket", max_length=192))
+
+    return make
+
+
+def result(prepared):
+    signature, probe, broken = inspect(prepared)
+    return Result("id", "suite", {}, "f", {}, {}, signature, probe, {}, broken=broken)
+
+
+def levels(base, new):
+    return {one.level for one in (*divergence.structure(base, new), *divergence.drawn(base, new))}
+
+
+def test_another_stream_of_random_numbers_measures_alike(prepared, monkeypatch):
+    base = result(prepared())
+    seed, draw = torch.manual_seed, random_draws._seed
+    monkeypatch.setattr(torch, "manual_seed", lambda number: seed(number + 7))
+    monkeypatch.setattr(random_draws, "_seed", lambda number, device: draw(number + 7, device))
+    assert levels(base, result(prepared())) == set()
+
+
+def test_an_initialisation_ten_times_smaller(prepared, monkeypatch):
+    base, reset = result(prepared()), LoraLayer.reset_lora_parameters
+
+    def faint(self, name, *arguments):
+        reset(self, name, *arguments)
+        self.lora_A[name].weight.data.mul_(0.1)
+
+    monkeypatch.setattr(LoraLayer, "reset_lora_parameters", faint)
+    assert levels(base, result(prepared())) == {"initialisation"}
+
+
+@pytest.mark.parametrize("strength", [0, 5])
+def test_dropout_off_and_dropout_of_another_rate(prepared, monkeypatch, strength):
+    base, real = result(prepared("full")), torch.nn.functional.dropout
+
+    def other(input, p=0.5, training=True, inplace=False):
+        return real(input, strength * p, training, inplace)
+
+    monkeypatch.setattr(torch.nn.functional, "dropout", other)
+    assert levels(base, result(prepared("full"))) == {"dropout"}
+
+
+def test_an_adapter_without_its_dropout(prepared, monkeypatch):
+    base, update = result(prepared()), LoraLayer.update_layer
+
+    def plain(self, name, *arguments, **named):
+        update(self, name, *arguments, **named)
+        self.lora_dropout[name] = torch.nn.Identity()
+
+    monkeypatch.setattr(LoraLayer, "update_layer", plain)
+    assert "signature" in levels(base, result(prepared()))
+
+
+def test_seeds_draw_rows_of_their_own(prepared):
+    found = subsets(prepared(), 6)
+    assert len(set(found.values())) == 6
+    assert found == subsets(prepared("full"), 6)
+
+
+ORDERS = train.orders
+
+
+def in_order(count, recipe, seed):
+    for _ in range(recipe.epochs):
+        yield from (list(range(at, min(at + recipe.batch, count))) for at in range(0, count, recipe.batch))
+
+
+def once(count, recipe, seed):
+    updates = list(ORDERS(count, recipe, seed))
+    return iter(updates[: len(updates) // recipe.epochs] * recipe.epochs)
+
+
+def halved(count, recipe, seed):
+    return ([row - row % 2 for row in update] for update in ORDERS(count, recipe, seed))
+
+
+def fixed(count, recipe, seed):
+    return ORDERS(count, recipe, 0)
+
+
+def unrepeatable(count, recipe, seed):
+    return ORDERS(count, recipe, int(torch.randint(1000, ())))
+
+
+@pytest.mark.parametrize(
+    ("orders", "said"),
+    [
+        (in_order, "each epoch must have an order of its own"),
+        (once, "each epoch must have an order of its own"),
+        (halved, "each of 3 epochs must have each of 21 rows once"),
+        (fixed, "each seed must have an order of its own"),
+        (unrepeatable, "a seed's order of rows must repeat"),
+    ],
+)
+def test_an_order_that_is_none(prepared, monkeypatch, orders, said):
+    monkeypatch.setattr(train, "orders", orders)
+    assert any(one.startswith(said) for one in inspect(prepared())[2])

@@ -1,0 +1,178 @@
+"""`init` and `check`, as a reader of docs/your-own.md calls them in an empty folder with a data
+file."""
+
+import json
+import re
+import tomllib
+
+import pytest
+
+from pytest_ftcompare import __main__ as command
+from pytest_ftcompare.gate.start_project import WORKFLOW, default_name
+
+WORDS = ("the server is down", "thank you for the manual", "lunch is at noon", "the door is open")
+CSV = "text,kind\n" + "".join(f"{WORDS[k % 4]} {k},{('calm', 'urgent')[k % 2]}\n" for k in range(120))
+GIVEN = ("init", "--data", "tickets.csv", "--text", "text", "--label", "kind")
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    (tmp_path / "tickets.csv").write_text(CSV)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def call(capsys, *arguments):
+    status = command.main(arguments)
+    return status, *capsys.readouterr()
+
+
+def table(folder):
+    return tomllib.loads((folder / "pyproject.toml").read_text())["tool"]
+
+
+def test_init_writes_a_project_that_check_reads(folder, capsys):
+    status, out, _ = call(capsys, *GIVEN)
+    assert (status, out.splitlines()[:4]) == (
+        0,
+        ["wrote pyproject.toml", "wrote suites/test_tickets.py", f"wrote {WORKFLOW}", "wrote .gitignore"],
+    )
+    assert "pytest suites/ -n 2 --update-baselines" in out
+    mine = table(folder)
+    assert mine["pytest"]["ini_options"] == {"ftcompare_profile": "tickets"}
+    assert mine["ftcompare"]["tasks"]["tickets"]["labels"] == ["calm", "urgent"]
+    assert mine["ftcompare"]["profiles"]["tickets"]["shots"] == {"few": [32]}
+    status, out, _ = call(capsys, "check")
+    assert status == 0
+    assert "calm " in out and "the commonest is" in out
+    assert f"1  '</s> {WORDS[0]} 0' -> calm" in out
+    assert out.endswith("1 task read, none refused.\n")
+    assert all(len(line) <= 80 for line in out.splitlines())
+
+
+def test_the_project_of_init_is_collected(pytester, capsys):
+    (pytester.path / "tickets.csv").write_text(CSV)
+    call(capsys, *GIVEN)
+    found = pytester.runpytest_inprocess("-p", "pytest_ftcompare.plugin", "--collect-only", "-q", "suites")
+    found.stdout.fnmatch_lines(["*full-tickets-opt-1.4m-n32*", "*lora-tickets-opt-1.4m-n32*"])
+
+
+def test_init_asks_for_what_is_not_said(folder, capsys, monkeypatch):
+    answers = iter(["tickets.csv", "text", "kind"])
+    monkeypatch.setattr("builtins.input", lambda question: next(answers))
+    assert call(capsys, "init")[0] == 0
+    assert table(folder)["ftcompare"]["tasks"]["tickets"]["plain"] == "{text}"
+
+
+def test_init_adds_to_what_is_there(folder, capsys):
+    (folder / "pyproject.toml").write_text('[project]\nname = "x"\n\n[tool.pytest.ini_options]\nminversion = "8"')
+    (folder / ".gitignore").write_text("build/\n.venv/")
+    assert call(capsys, *GIVEN)[0] == 0
+    assert table(folder)["pytest"]["ini_options"] == {"minversion": "8", "ftcompare_profile": "tickets"}
+    assert (folder / ".gitignore").read_text().split() == ["build/", ".venv/", ".pytest_cache/", ".benchmarks/", "__pycache__/"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--data", "none.csv"), "expected rows in .*none.csv, there is no such file"),
+        (("--text", "body"), "expected a column of 'text', 'kind' in tickets.csv, got 'body'"),
+        (("--label", "text"), "expected a column of at most 50 classes, text of tickets.csv has more"),
+        (("--task", "my-task"), "expected a task's name of ASCII letters, digits and _, got 'my-task'"),
+        (("--task", "été"), "expected a task's name of ASCII letters"),
+        (("--task", "cola"), "expected another name than cola, which a shipped task or profile has"),
+        (("--task", "pocket"), "expected another name than pocket, which a shipped task or profile has"),
+    ],
+)
+def test_what_init_cannot_do_is_said_and_nothing_written(folder, capsys, arguments, sentence):
+    before = sorted(folder.rglob("*"))
+    status, _, said = call(capsys, *GIVEN, *arguments)
+    assert status == 2
+    assert re.search(sentence, said), said
+    assert sorted(folder.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "sentence"),
+    [
+        ("suites/test_tickets.py", "", "expected no suites/test_tickets.py, it is there, and nothing is overwritten"),
+        (WORKFLOW, "", f"expected no {WORKFLOW}, it is there"),
+        ("pyproject.toml", "[tool", "is not TOML"),
+        ("pyproject.toml", "[tool.ftcompare.tasks.tickets]\n", "expected no task or profile tickets in"),
+        ("pyproject.toml", '[tool.pytest.ini_options]\nftcompare_profile = "x"\n', "expected no ftcompare_profile in"),
+        ("pyproject.toml", 'tool.pytest.ini_options.minversion = "8"\n', "into pytest's options by hand"),
+    ],
+)
+def test_init_overwrites_nothing(folder, capsys, name, text, sentence):
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text(text)
+    before = {path: path.read_text() for path in folder.rglob("*") if path.is_file()}
+    status, _, said = call(capsys, *GIVEN)
+    assert status == 2 and sentence in said
+    assert {path: path.read_text() for path in folder.rglob("*") if path.is_file()} == before
+
+
+def test_a_question_without_an_answer_says_how_to_give_it(folder, capsys, monkeypatch):
+    monkeypatch.setattr("builtins.input", lambda question: "")
+    status, _, said = call(capsys, "init")
+    assert (status, said) == (2, "ERROR: expected data file, got none: answer, or give it as an option\n")
+
+
+def test_what_is_given_is_written_as_it_is(folder, capsys):
+    (folder / 'a"b.csv').write_text(CSV)
+    assert call(capsys, "init", "--data", 'a"b.csv', *GIVEN[3:], "--model", 'org/"x"\\')[0] == 0
+    mine = table(folder)["ftcompare"]
+    assert (mine["tasks"]["a_b"]["train"], mine["profiles"]["a_b"]["models"]) == ('a"b.csv', ['org/"x"\\'])
+
+
+def test_labels_that_are_numbers_are_names(folder, capsys):
+    lines = "".join(f"{json.dumps({'text': f'{WORDS[k % 4]} {k}', 'stars': k % 5 + 1})}\n" for k in range(200))
+    (folder / "stars.jsonl").write_text(lines)
+    assert call(capsys, "init", "--data", "stars.jsonl", "--text", "text", "--label", "stars")[0] == 0
+    assert table(folder)["ftcompare"]["tasks"]["stars"]["labels"] == ["1", "2", "3", "4", "5"]
+    assert call(capsys, "check")[0] == 0
+
+
+def test_check_fails_with_what_the_gate_would_refuse(folder, capsys):
+    call(capsys, *GIVEN)
+    (folder / "tickets.csv").write_text(CSV + "".join(f"{WORDS[1]} {k},calm\n" for k in range(1, 80, 4)))
+    status, out, _ = call(capsys, "check")
+    assert status == 1
+    assert "refused: contradictions: expected one label for one text" in out
+    (folder / "tickets.csv").write_text(CSV.replace("urgent", "Urgent"))
+    status, out, _ = call(capsys, "check")
+    assert status == 1
+    assert "which is not 'urgent' in case or white space" in " ".join(out.split())
+    assert out.endswith("1 task read, 1 refused.\n")
+
+
+def test_check_shows_what_each_way_of_asking_reads_and_is_to_be_answered(folder, capsys):
+    call(capsys, *GIVEN)
+    file = folder / "pyproject.toml"
+    table = file.read_text().replace(
+        'plain = "{text}"', 'plain = "{text}"\npattern = "{text} urgent ?"\nverbalizers = [" No", " Yes"]'
+    )
+    file.write_text(table)
+    status, out, _ = call(capsys, "check")
+    assert status == 0
+    assert f"1  '</s> {WORDS[0]} 0' -> calm" in out
+    assert f"1  '</s> {WORDS[0]} 0 urgent ?' -> ' No'" in out
+    file.write_text(table.replace('" Yes"', '" by all means"'))
+    status, out, _ = call(capsys, "check")
+    assert status == 0 and "pattern: task tickets: expected a verbalizer of one token" in out
+
+
+def test_check_without_tasks_says_how_to_begin(folder, capsys):
+    status, _, said = call(capsys, "check")
+    assert status == 2 and "begin with 'python -m pytest_ftcompare init'" in said
+    call(capsys, *GIVEN)
+    status, _, said = call(capsys, "check", "--profile", "none")
+    assert status == 2 and "expected a profile of pocket, " in said
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [("data/Tickets 2026.csv.gz", "tickets_2026"), ("7.csv", "task_7"), ("über.csv", "ber"), ("x/train-*.parquet", "train")],
+)
+def test_a_task_is_named_by_its_file(file, name):
+    assert default_name(file) == name

@@ -1,0 +1,75 @@
+"""What is inspected and counted once a run, for all cases that differ in their number of examples alone."""
+
+import pytest
+
+from pytest_ftcompare.checks.invariants import inspect
+from pytest_ftcompare.gate import shared_inspection
+from pytest_ftcompare.gate.shared_inspection import Once
+from pytest_ftcompare.measure.counted_update import execution
+from pytest_ftcompare.results.case import Case
+from pytest_ftcompare.training.config import Setting
+from pytest_ftcompare.training.prepare import prepare
+from pytest_ftcompare.training.trial import Trial
+
+
+@pytest.fixture
+def made(monkeypatch):
+    """What is made, in order, in the place of an inspection."""
+    made = []
+
+    def look(prepared):
+        made.append((prepared.case.method, prepared.task.name, prepared.case.shots))
+        return {"structure": len(made)}, {"loss": 1.5}, []
+
+    monkeypatch.setattr(shared_inspection, "inspect_any_shots", look)
+    return made
+
+
+def inspected(prepared, folder):
+    return Once(prepared, folder).inspected()
+
+
+def case(shots=4, method="lora", task="pocket_sst", **options):
+    found = Case("test", method, task, "pocket/opt-0.4m", shots, tuple(options.items()))
+    return prepare(found, Setting("pocket", max_length=192))
+
+
+def test_a_case_with_another_number_of_examples_has_what_the_first_one_had(made, tmp_path):
+    first = inspected(case(4), tmp_path)
+    assert inspected(case(16), tmp_path) == first == ({"structure": 1}, {"loss": 1.5}, [])
+    assert made == [("lora", "pocket_sst", 4)]
+
+
+@pytest.mark.parametrize("other", [{"method": "full"}, {"task": "pocket_cola"}, {"r": 2}, {"epochs": 1}])
+def test_every_other_case_is_inspected(made, tmp_path, other):
+    inspected(case(), tmp_path)
+    inspected(case(**other), tmp_path)
+    assert len(made) == 2
+
+
+def test_another_run_inspects_again(made, tmp_path):
+    inspected(case(), tmp_path / "a")
+    inspected(case(), tmp_path / "b")
+    assert len(made) == 2
+
+
+def test_what_is_kept_is_what_either_case_finds_by_itself(tmp_path):
+    signature, probe, broken = inspected(case(4), tmp_path)
+    assert (signature, probe, broken) == inspect(case(16))
+    assert Once(case(4), tmp_path).counted() == execution(case(16))
+    assert (tmp_path / "inspected").is_dir() and (tmp_path / "counted").is_dir()
+
+
+def test_a_broken_invariant_is_one_of_every_case(tmp_path, monkeypatch):
+    monkeypatch.setattr(shared_inspection, "inspect_any_shots", lambda _: ({}, {}, ["something must train"]))
+    assert inspected(case(4), tmp_path)[2] == inspected(case(16), tmp_path)[2] == ["something must train"]
+
+
+def test_labels_are_looked_at_in_every_case(made, tmp_path, monkeypatch):
+    labels = Trial.labels.fget
+    wrong = property(lambda trial: labels(trial).roll(1) if trial.shots == 16 else labels(trial))
+    monkeypatch.setattr(Trial, "labels", wrong)
+    (sentence,) = inspected(case(16), tmp_path)[2]
+    assert sentence.startswith("each training row must have its own label")
+    assert inspected(case(4), tmp_path)[2] == []
+    assert inspected(case(16), tmp_path)[2] == [sentence]

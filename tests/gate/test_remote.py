@@ -1,0 +1,100 @@
+"""Another process that times: what refuses it as a reference, and what is said when it fails."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from pytest_ftcompare.gate import remote
+from pytest_ftcompare.gate.remote import PROTOCOL, Remote, RemoteError, check_reference
+
+OURS = "{}.{}".format(*sys.version_info[:2])
+
+
+@pytest.fixture
+def interpreter(tmp_path):
+    """A function that makes a file which runs a program instead of what it is asked to run."""
+
+    def make(program):
+        file = tmp_path / "python"
+        file.write_text(f"#!{sys.executable}\n{program}\n")
+        file.chmod(0o755)
+        return file
+
+    return make
+
+
+def says(**answer):
+    return f"print({json.dumps(json.dumps(answer))}, flush=True)"
+
+
+def test_this_interpreter_can_be_a_reference():
+    check_reference(Path(sys.executable))
+
+
+@pytest.mark.parametrize(
+    ("program", "sentence"),
+    [
+        (says(python="3.9", protocol=1), f"expected Python {OURS}, as here, .* is Python 3.9"),
+        (says(python=OURS, protocol=None), "has no pytest-ftcompare that can time: install it there"),
+        (says(python=OURS, protocol=99), f"expected protocol {PROTOCOL}, .* speaks 99"),
+        ("print('hello')", "is no Python 3.11 or newer that runs"),
+        ("raise SystemExit(3)", "is no Python 3.11 or newer that runs"),
+    ],
+)
+def test_what_cannot_be_a_reference_is_refused_in_a_sentence(interpreter, program, sentence):
+    with pytest.raises(RemoteError, match=sentence):
+        check_reference(interpreter(program))
+
+
+def test_a_reference_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(RemoteError, match="there is none at"):
+        check_reference(tmp_path / "none")
+
+
+def test_a_process_of_another_protocol_is_refused_when_it_starts(interpreter):
+    with pytest.raises(RemoteError, match=f"expected protocol {PROTOCOL}, .* speaks 2"):
+        Remote(interpreter(says(protocol=2)))
+
+
+@pytest.mark.parametrize(
+    ("answer", "sentence"),
+    [
+        ("import sys; sys.exit('CUDA error: lost')", r"ended with status 1 at 'round' \(CUDA error: lost\)"),
+        ("print('Loading: 100 %', flush=True)", r"expected JSON from .*, it said 'Loading: 100 %'"),
+        (says(error="DataError: no rows"), "could not round: DataError: no rows"),
+    ],
+)
+def test_what_is_no_answer_is_said_in_a_sentence(interpreter, answer, sentence):
+    program = f"{says(protocol=PROTOCOL)}\ninput()\n{answer}\ninput()"
+    with Remote(interpreter(program)) as process, pytest.raises(RemoteError, match=sentence):
+        process.round("step")
+
+
+def test_a_process_may_warn_as_much_as_it_likes(interpreter):
+    warns = "import sys; sys.stderr.write('a warning\\n' * 50_000)"
+    program = f"{says(protocol=PROTOCOL)}\ninput()\n{warns}\n{says(seconds=0.5)}\ninput()"
+    with Remote(interpreter(program)) as process:
+        assert process.round("step") == 0.5
+
+
+def test_a_reference_does_not_see_this_environments_libraries(interpreter, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", "/somewhere")
+    program = "import json, os; print(json.dumps({'protocol': os.environ.get('PYTHONPATH')}))"
+    with pytest.raises(RemoteError, match="can time"):  # it says None: nothing of the path came through
+        Remote(interpreter(program))
+    assert remote.PROTOCOL
+
+
+def test_a_wrong_reference_ends_the_session_before_anything_runs(pytester):
+    result = pytester.runpytest_inprocess("-p", "pytest_ftcompare.plugin", "--ftcompare-reference=nowhere/python")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*--ftcompare-reference: expected a Python interpreter, there is none at *nowhere/python*"])
+
+
+def test_a_process_that_hangs_is_ended(interpreter, monkeypatch):
+    with Remote(interpreter(f"{says(protocol=PROTOCOL)}\ninput()\ninput()")) as process:
+        monkeypatch.setattr(remote, "SILENCE", 0.1)
+        with pytest.raises(RemoteError, match="did not answer 'round' within 0 seconds: it was ended"):
+            process.round("step")

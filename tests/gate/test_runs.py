@@ -1,0 +1,185 @@
+"""A run's folder: gone with a run that ends, found again after one that does not, never one at work or of another key."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+
+import pytest
+
+from pytest_ftcompare.gate import resume_key, run_folder
+from pytest_ftcompare.gate.machine_speed import SPEEDS
+from pytest_ftcompare.gate.run_folder import ResumeError, begin, resume, start
+from pytest_ftcompare.measure import library_versions
+
+KEY = {"torch": "2.13.0", "code": "a" * 12}
+
+
+@pytest.fixture(autouse=True)
+def days(monkeypatch):
+    """Each run starts a day after the one before it: folders are found by the time in their names."""
+
+    class Calendar:
+        today = datetime(2030, 1, 1, tzinfo=UTC)
+
+        def now(self, _):
+            self.today += timedelta(days=1)
+            return self.today
+
+    monkeypatch.setattr(run_folder, "datetime", Calendar())
+
+
+def die(run, *, results=("one",)):
+    """Leave the folder as a process does that is killed: with what it finished, its lock free."""
+    for name in results:
+        file = run.folder / "results" / "suite" / f"{name}.json"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps({"result": "{}", "refused": ""}))
+    run.lock.release()
+
+
+def test_a_session_without_cases_leaves_nothing(tmp_path):
+    cache = tmp_path / "ftcompare"
+    cache.mkdir()
+    start(cache).close(finished=True)
+    assert not cache.exists()
+
+
+def test_a_run_that_ends_leaves_nothing_even_with_results(tmp_path):
+    run = start(tmp_path)
+    begin(run.folder, lambda: KEY)
+    (run.folder / "results" / "suite").mkdir(parents=True)
+    (run.folder / "results" / "suite" / "one.json").write_text("{}")
+    run.close(finished=True)
+    assert not run.folder.exists()
+
+
+def test_an_interrupted_run_stays_if_it_finished_something(tmp_path):
+    cache = tmp_path / "ftcompare"
+    cache.mkdir()
+    empty = start(cache)
+    begin(empty.folder, lambda: KEY)
+    empty.close(finished=False)
+    assert not empty.folder.exists()
+    run = start(cache := tmp_path)
+    begin(run.folder, lambda: KEY)
+    (run.folder / "results" / "suite").mkdir(parents=True)
+    (run.folder / "results" / "suite" / "one.json").write_text(json.dumps({"result": "{}", "refused": ""}))
+    (run.folder / SPEEDS).write_text("[]")
+    run.close(finished=False)
+    resumed = resume(cache, KEY)
+    assert resumed.folder == run.folder
+    assert not (run.folder / SPEEDS).exists(), "how fast the machine was then"
+
+
+def test_the_latest_dead_run_is_resumed_and_what_was_refused_is_tried_again(tmp_path):
+    first = start(tmp_path)
+    begin(first.folder, lambda: KEY)
+    die(first)
+    second = start(tmp_path)
+    begin(second.folder, lambda: KEY)
+    (second.folder / "results" / "suite").mkdir(parents=True)
+    (second.folder / "results" / "suite" / "refused.json").write_text(json.dumps({"result": None, "refused": "no memory"}))
+    die(second, results=("one", "two"))
+    run = resume(tmp_path, KEY)
+    assert run.folder == second.folder
+    assert sorted(file.name for file in run.folder.glob("*/suite/*.json")) == ["one.json", "two.json"]
+    assert "which finished 2 cases" in run.note
+    die(run, results=("three",))
+    assert "which finished 3 cases" in resume(tmp_path, KEY).note
+
+
+def test_a_run_at_work_is_left_alone(tmp_path):
+    busy = start(tmp_path)
+    begin(busy.folder, lambda: KEY)
+    (busy.folder / "results" / "suite").mkdir(parents=True)
+    (busy.folder / "results" / "suite" / "one.json").write_text(json.dumps({"result": "{}", "refused": ""}))
+    run = resume(tmp_path, KEY)
+    assert run.folder != busy.folder
+    assert run.note == "no run left anything to resume: all cases run"
+
+
+@pytest.mark.parametrize(
+    ("key", "told"), [({"torch": "2.14.0"}, "torch 2.13.0 -> 2.14.0: all cases run"), ({"code": "b" * 12}, "code changed")]
+)
+def test_a_run_of_other_libraries_or_code_is_not_resumed(tmp_path, key, told):
+    run = start(tmp_path)
+    begin(run.folder, lambda: KEY)
+    die(run)
+    other = resume(tmp_path, KEY | key)
+    assert other.folder != run.folder
+    assert told in other.note
+
+
+def test_what_a_run_did_not_ask_for_is_not_lost_with_it(tmp_path):
+    run = start(tmp_path)
+    begin(run.folder, lambda: KEY)
+    die(run, results=("one", "two"))
+    run = resume(tmp_path, KEY)
+    (run.folder / "results" / "suite").mkdir(exist_ok=True)
+    (run.folder / "earlier" / "suite" / "one.json").rename(run.folder / "results" / "suite" / "one.json")  # it asked for this
+    run.close(finished=True)
+    assert "which finished 1 case" in resume(tmp_path, KEY).note
+
+
+@pytest.mark.parametrize("broken", ["run.json", "results/suite/one.json"])
+def test_half_a_file_of_a_machine_that_went_down_is_as_if_it_were_not_there(tmp_path, broken):
+    run = start(tmp_path)
+    begin(run.folder, lambda: KEY)
+    die(run)
+    (run.folder / broken).write_text("")
+    resume(tmp_path, KEY).lock.release()
+
+
+def test_a_lock_without_a_folder_goes(tmp_path):
+    (tmp_path / "20260101-000000-000000.lock").touch()
+    run = start(tmp_path)
+    assert [one.name for one in tmp_path.glob("*.lock")] == [f"{run.folder.name}.lock"]
+
+
+def test_a_key_holds_what_results_depend_on(tmp_path, monkeypatch):
+    from pytest_ftcompare.gate.profiles import PROFILES
+    from pytest_ftcompare.gate.project_config import Own
+
+    names = dict.fromkeys((*resume_key.OPTIONS,), None) | {"own": Own(), "profile": PROFILES["pocket"], "device": "cpu"}
+    settings = SimpleNamespace(**names | {"baselines": tmp_path / "baselines", "hub": tmp_path / "hub"})
+    (tmp_path / "baselines").mkdir()
+    (tmp_path / "hub").mkdir()
+
+    def moved(change):
+        before = resume_key.make_key(settings, tmp_path, benchmarks=True)
+        change()
+        after = resume_key.make_key(settings, tmp_path, benchmarks=True)
+        return {name for name in before if before[name] != after[name]}
+
+    assert moved(lambda: None) == set()
+    assert moved(lambda: (tmp_path / "report.html").write_text("a report")) == set()
+    assert moved(lambda: (tmp_path / "conftest.py").write_text("x = 1")) == {"project"}
+    assert moved(lambda: (tmp_path / "rows.jsonl").write_text("{}")) == {"project"}
+    assert moved(lambda: (tmp_path / "hub" / "weights").write_bytes(b"0")) == {"hub's content"}
+    assert moved(lambda: (tmp_path / "baselines" / "one.json").write_text("{}")) == {"baselines' content"}
+    checkout = tmp_path / ".checkout"
+    checkout.mkdir()
+    distribution = SimpleNamespace(
+        version="0.22.0.dev0",
+        read_text=lambda _: json.dumps({"url": checkout.as_uri(), "dir_info": {"editable": True}}),
+    )
+    monkeypatch.setattr(library_versions, "distribution", lambda _: distribution)
+    assert "peft" in moved(lambda: (checkout / "peft.py").write_text("fixed = True"))
+
+
+def test_only_the_latest_dead_runs_are_kept(tmp_path):
+    dead = []
+    for _ in range(run_folder.KEPT + 2):
+        dead.append(start(tmp_path))
+        begin(dead[-1].folder, lambda: KEY)
+        die(dead[-1])
+    assert [one.folder.exists() for one in dead] == [False, False, *[True] * run_folder.KEPT]
+
+
+def test_without_a_cache_there_is_nothing_to_resume(tmp_path):
+    with pytest.raises(ResumeError, match="expected pytest's cache"):
+        resume(None, KEY)
+    run = start(None)
+    assert run.folder.is_dir()
+    run.close(finished=False)
+    assert not run.folder.exists()

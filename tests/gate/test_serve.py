@@ -1,0 +1,62 @@
+"""The process at the other end: it makes a case's work and times it on request."""
+
+import io
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from pytest_ftcompare.gate.remote import PROTOCOL, Remote
+from pytest_ftcompare.gate.serve import serve
+from pytest_ftcompare.results.case import Case
+from pytest_ftcompare.training.config import Setting
+
+CASE = Case("quick", "lora", "pocket_sst", "pocket/opt-0.4m", 2, (("epochs", 2),))
+
+
+def prepare(tmp_path):
+    setting = asdict(Setting("pocket")) | {"hub": None}
+    return {"do": "prepare", "case": asdict(CASE), "setting": setting, "root": str(tmp_path)}
+
+
+def answers(*requests):
+    out = io.StringIO()
+    serve(io.StringIO("".join(json.dumps(one) + "\n" for one in requests)), out)
+    return [json.loads(line) for line in out.getvalue().splitlines()]
+
+
+@pytest.fixture
+def no_pause(monkeypatch):
+    """What a server does to its own process is not for this one."""
+    from pytest_ftcompare.gate import serve
+
+    monkeypatch.setattr(serve.gc, "disable", lambda: None)
+
+
+def test_it_greets_with_its_protocol_and_answers_what_it_is_asked(tmp_path, no_pause):
+    greeting, made, round_, probed, window = answers(
+        prepare(tmp_path),
+        {"do": "round", "piece": "step"},
+        {"do": "probe"},
+        {"do": "window", "seconds": 0.0},
+    )
+    assert greeting == {"protocol": PROTOCOL}
+    assert made["pieces"] == ["step", "evaluation", "inference", "merged inference"]
+    assert round_["seconds"] > 0
+    assert probed["probe"]["loss"] > 0
+    assert set(window["window"]["times"]) == set(made["pieces"])
+    assert set(window["window"]["yardsticks"]) == {"kernels", "dispatch", "memory", "interpreter"}
+
+
+def test_what_goes_wrong_is_an_answer_and_the_next_request_is_served(tmp_path, no_pause):
+    _, wrong, made = answers({"do": "round", "piece": "step"}, prepare(tmp_path))
+    assert wrong["error"].startswith("AttributeError")
+    assert made["pieces"]
+
+
+def test_a_process_of_this_environment_times_a_case(tmp_path):
+    with Remote() as process:
+        made = process.prepare(CASE, Setting("pocket"), Path(tmp_path))
+        assert process.pieces == made["pieces"]
+        assert process.round("inference") > 0

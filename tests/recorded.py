@@ -1,0 +1,142 @@
+"""Cases that train nothing: what they compute and score is read from a file, so that only the session around them is tested."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from make_results import make_result, make_sample
+
+from pytest_ftcompare.compare.known_faults import Facts
+from pytest_ftcompare.gate.case_work import CaseError, Progress
+from pytest_ftcompare.gate.run_context import Bench
+from pytest_ftcompare.gate.settings import Settings
+from pytest_ftcompare.results.case import Case
+from pytest_ftcompare.results.result import Json, Result, Sample, Window
+
+FILE = "recorded.json"
+SCORES = [0.70, 0.72, 0.68, 0.71, 0.69, 0.70, 0.73, 0.67]
+CONFTEST = """
+import sys
+
+sys.path.insert(0, {tests!r})
+
+def pytest_configure(config):
+    from recorded import RecordedStack
+
+    from pytest_ftcompare.plugin.worker import STACK
+
+    config.stash[STACK] = RecordedStack(config.rootpath)
+"""
+
+
+class RecordedCase:
+    """An open case whose numbers are read from a file: what each method says there, or a default."""
+
+    device, notes = "cpu", ()
+
+    def __init__(self, case: Case, bench: Bench, folder: Path) -> None:
+        self.case, self.bench, self._folder = case, bench, folder
+        self.facts = Facts(case.method, "head", "opt")
+
+    def _said(self, name: str, default: Any) -> Any:
+        return json.loads((self._folder / FILE).read_text()).get(self.case.method, {}).get(name, default)
+
+    def candidate(self) -> Result:
+        case = self.case
+        found = make_result([], id=case.id, suite=case.suite, identity=case.identity(), outcome=case.outcome)
+        return replace(found, fingerprint=self._said("fingerprint", "f"))
+
+    def refused(self) -> list[str]:
+        return []
+
+    def texts(self) -> dict[str, list[str]]:
+        return {}
+
+    def inspect(self) -> tuple[Json, Json, list[str]]:
+        found = make_result([])
+        return dict(found.signature), found.probe, self._said("broken", [])
+
+    def count(self) -> Json:
+        return {"peak bytes": self._said("peak", 2**20)}
+
+    def row_digests(self, seeds: int) -> dict[str, str]:
+        return {}
+
+    def run_seed(self, seed: int, progress: Progress) -> Sample:
+        if sentence := self._said("raises", ""):
+            raise CaseError(sentence)
+        scores = self._said("scores", SCORES)
+        score = scores[seed % len(scores)]
+        name = f"{self.case.method}-{score}"  # no two methods train or predict the same
+        return replace(make_sample(seed, score, trace=name), predictions=f"{name}-{seed}")
+
+    def short_training(self, progress: Progress) -> str:
+        return self._said("short training", "")
+
+    def why_untimed(self, baseline: Result | None, candidate: Result, *, update: bool) -> str:
+        return ""
+
+    def take_windows(self, baseline: Result | None, candidate: Result, *, update: bool) -> dict[str, Any]:
+        step = self._said("step", 2.5)
+        candidate.windows.extend([Window({"step": [step / 100, step]}, process=self._said("process", "p"))] * 3)
+        return {}
+
+
+class RecordedStack:
+    """Opens cases that train nothing; the gate, its judge and the session stay as they are."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    @contextmanager
+    def open(self, case: Case, settings: Settings, bench: Bench) -> Iterator[RecordedCase]:
+        yield RecordedCase(case, bench, self._folder)
+
+
+class RecordedSuite:
+    """A folder with a suite whose cases are recorded; `says` what each method gives."""
+
+    def __init__(self, pytester: pytest.Pytester) -> None:
+        self.pytester, self.baselines = pytester, pytester.path / "baselines"
+        pytester.makeconftest(CONFTEST.format(tests=str(Path(__file__).parent)))
+        self.says()
+        self.suite()
+
+    def says(self, **methods: dict[str, Any]) -> None:
+        (self.pytester.path / FILE).write_text(json.dumps(methods))
+
+    def suite(self, methods=("full", "icl", "lora"), name="test_quick", more="", **table: Any) -> None:
+        table = {"tasks": ("pocket_sst",), "shots": (2,), "models": ("pocket/opt-0.4m",), **table}
+        values = ", ".join(f"{key}={value!r}" for key, value in table.items() if value is not None)
+        self.pytester.makepyfile(
+            **{
+                name: f"import pytest\n\n@pytest.mark.ftcompare(methods={tuple(methods)}, {values})\n"
+                f"def test_quick(gate):\n    gate()\n\n{more}"
+            }
+        )
+
+    def run(self, *arguments: str) -> pytest.RunResult:
+        own = ("-p", "pytest_ftcompare.plugin", *arguments)
+        if any(one.startswith("-n") and one != "-n0" for one in arguments):  # only workers need processes
+            return self.pytester.runpytest_subprocess(*own)
+        return self.pytester.runpytest_inprocess(*own)
+
+    def update(self, *arguments: str) -> pytest.RunResult:
+        result = self.run("--update-baselines", *arguments)
+        assert result.ret == 0, result.stdout.str()
+        return result
+
+    def file(self, name: str) -> Path:
+        """The baseline of the one case whose name begins so."""
+        (found,) = self.baselines.rglob(f"{name}-*.json")
+        return found
+
+    def names(self) -> list[str]:
+        """The methods that have a baseline."""
+        return sorted(one.stem.split("-")[0] for one in self.baselines.rglob("*.json"))

@@ -1,0 +1,145 @@
+"""Baselines on disk: clear errors, and an update that happens wholly or not at all."""
+
+import contextlib
+import os
+
+import pytest
+from make_results import make_result
+
+from pytest_ftcompare.results import baseline_store
+
+RESULT = make_result([0.8, 0.79])
+
+
+@pytest.fixture
+def path(tmp_path):
+    baseline_store.write(tmp_path, {"cpu": [RESULT]})
+    return baseline_store.path_of(tmp_path, "cpu", RESULT.suite, RESULT.id)
+
+
+def test_what_is_written_reads_back_equal_and_leaves_nothing_else(path, tmp_path):
+    assert baseline_store.read(path, RESULT.id) == RESULT
+    assert [one.relative_to(tmp_path) for one in tmp_path.rglob("*.json")] == [path.relative_to(tmp_path)]
+    assert {one.name for one in tmp_path.iterdir()} == {"cpu", baseline_store.LOCK}
+
+
+def test_no_file_is_no_baseline(tmp_path):
+    assert baseline_store.read(tmp_path / "none.json", "none") is None
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (lambda text: text[: len(text) // 2], "not JSON"),
+        (lambda text: "", "not JSON"),
+        (lambda text: f"<<<<<<< ours\n{text}=======\n{text}>>>>>>> theirs\n", "merge-conflict markers"),
+        (lambda text: text.replace('"schema": 1', '"schema": 99'), "newer schema than 1"),
+        (lambda text: text.replace('"schema"', '"scheme"'), "no schema number"),
+        (lambda text: text.replace('"samples"', '"simples"'), "not those of a result"),
+        (lambda text: "[]", "no schema number"),
+        (lambda text: text.replace(RESULT.id, "another-case"), "found that of another-case"),
+    ],
+)
+def test_a_spoilt_baseline_is_one_sentence_with_the_remedy(path, spoil, sentence):
+    path.write_text(spoil(path.read_text()))
+    with pytest.raises(baseline_store.BaselineError) as raised:
+        baseline_store.read(path, RESULT.id)
+    assert sentence in str(raised.value)
+    assert str(path) in str(raised.value)
+    assert "git checkout" in str(raised.value)
+
+
+def test_a_baseline_that_is_not_text_is_one_sentence(path):
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(baseline_store.BaselineError, match="cannot be read"):
+        baseline_store.read(path, RESULT.id)
+
+
+def test_an_update_killed_while_it_stages_changes_nothing(path, tmp_path, monkeypatch):
+    before = path.read_bytes()
+    monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        baseline_store.write(tmp_path, {"cpu": [make_result([0.1])]})
+    monkeypatch.undo()
+    assert path.read_bytes() == before
+    baseline_store.recover(tmp_path)
+    assert path.read_bytes() == before
+    assert {one.name for one in tmp_path.iterdir()} == {"cpu", baseline_store.LOCK}
+
+
+def test_an_update_killed_while_its_files_move_is_finished_by_the_next_session(path, tmp_path, monkeypatch):
+    others = [make_result([0.1], id=name) for name in ("a", "b", "c")]
+    real, calls = os.replace, []
+
+    def killed_at_the_third(source, target):
+        calls.append(target)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", killed_at_the_third)
+    with pytest.raises(KeyboardInterrupt):
+        baseline_store.write(tmp_path, {"cpu": others})
+    monkeypatch.undo()
+    assert baseline_store.recover(tmp_path) == 2
+    for one in others:
+        assert baseline_store.read(baseline_store.path_of(tmp_path, "cpu", one.suite, one.id), one.id) == one
+
+
+def stale_beside(tmp_path):
+    """Two baselines that are to go, on two devices, beside one that stays and one that is to be written."""
+    stays, gone, comes = (make_result([0.1], id=name) for name in ("stays", "gone", "comes"))
+    baseline_store.write(tmp_path, {"cpu": [stays, gone], "nvidia-h200": [gone]})
+    stale = [baseline_store.path_of(tmp_path, device, gone.suite, gone.id) for device in ("cpu", "nvidia-h200")]
+    return {"cpu": [comes], "nvidia-h200": [comes]}, stale
+
+
+def names(folder):
+    return sorted((one.parts[-3], one.stem) for one in folder.rglob("*.json"))
+
+
+WRITTEN = [("cpu", "comes"), ("cpu", "stays"), ("nvidia-h200", "comes")]
+
+
+def test_stale_baselines_go_with_the_update_and_leave_nothing_else(tmp_path):
+    baseline_store.write(tmp_path, *stale_beside(tmp_path))
+    assert names(tmp_path) == WRITTEN
+    assert {one.name for one in tmp_path.iterdir()} == {"cpu", "nvidia-h200", baseline_store.LOCK}
+    assert not [*tmp_path.rglob(f"*{baseline_store.REMOVED}")]
+
+
+@pytest.mark.parametrize("doing", ["replace", "unlink", "fsync"])
+@pytest.mark.parametrize("moment", range(1, 5))
+def test_an_update_that_removes_killed_at_any_moment_happens_wholly_or_not_at_all(tmp_path, monkeypatch, doing, moment):
+    accepted, stale = stale_beside(tmp_path)
+    before = names(tmp_path)
+    owner = os if doing != "unlink" else type(tmp_path)
+    real, calls = getattr(owner, doing), []
+
+    def killed(*arguments, **options):
+        calls.append(arguments)
+        if len(calls) == moment:
+            raise KeyboardInterrupt
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(owner, doing, killed)
+    with contextlib.suppress(KeyboardInterrupt):
+        baseline_store.write(tmp_path, accepted, stale)
+    monkeypatch.undo()
+    happened = (tmp_path / baseline_store.ACCEPTED).is_dir() or names(tmp_path) == WRITTEN
+    baseline_store.recover(tmp_path)
+    assert names(tmp_path) == (WRITTEN if happened else before)
+    assert {one.name for one in tmp_path.iterdir()} == {"cpu", "nvidia-h200", baseline_store.LOCK}
+
+
+def test_a_stale_baseline_that_somebody_removed_meanwhile_is_no_error(tmp_path):
+    accepted, stale = stale_beside(tmp_path)
+    stale[0].unlink()
+    baseline_store.write(tmp_path, accepted, stale)
+    assert names(tmp_path) == WRITTEN
+
+
+def test_a_folder_that_cannot_be_written_is_said_before_training(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(baseline_store.BaselineError, match="cannot be written"):
+        baseline_store.check_writable(tmp_path / "file" / "baselines")

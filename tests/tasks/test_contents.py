@@ -1,0 +1,61 @@
+"""Rows that say nothing or contradict each other: counted, told, refused where they are many."""
+
+from pytest_ftcompare import tasks
+from pytest_ftcompare.tasks import Example
+from pytest_ftcompare.tasks.base import Source, Task
+from pytest_ftcompare.tasks.contents import CONTRADICTING, EMPTY, contents
+
+ROWS = [Example({"text": f"row {number}"}, number % 2) for number in range(100)]
+
+
+def said(rows, labels=("calm", "urgent")):
+    source = Source("x", "train", lambda row, _: [])
+    return list(contents(Task("tickets", labels, source, source), {"train": rows}))
+
+
+def test_a_class_without_rows_is_refused():
+    ((refused, sentence),) = said(ROWS, ("none", "calm", "urgent"))  # stars 1 to 4 of 5, read from 0, look like this
+    assert refused
+    assert "1 of 3 have none, the first is 'urgent': see that labels are those of the rows" in sentence
+
+
+def test_rows_as_they_should_be_are_not_told():
+    assert said(ROWS) == []
+
+
+def test_empty_rows_are_told_and_refused_where_they_are_many():
+    few = [Example({"text": " \n"}, 0)] * int(100 * EMPTY)
+    ((refused, sentence),) = said([*ROWS[len(few) :], *few])
+    assert not refused
+    assert sentence.startswith("empty rows: expected rows with text in split train of task tickets, 5 of 100 have none, the")
+    assert "the first of them 95 and 96" in sentence
+    assert said([*ROWS[:90], *few, *few])[0][0]
+
+
+def test_contradictions_are_told_and_refused_where_they_are_many():
+    few = [Example({"text": f"ROW  {number}"}, 1 - number % 2) for number in range(int(100 * CONTRADICTING))]
+    ((refused, sentence),) = said([*ROWS[:95], *few])
+    assert not refused
+    assert "5 of 100 have another label than a row before with the same text, as rows 0 and 95, 'ROW  0'" in sentence
+    assert said([*ROWS[:90], *few, Example({"text": "row 9"}, 0)])[0][0]
+
+
+def test_the_same_row_twice_is_no_contradiction():
+    assert said([*ROWS, *ROWS]) == []
+
+
+def test_answers_that_are_written_may_differ():
+    assert said([Example({"text": "x"}, "yes"), Example({"text": "x"}, "no")], ()) == []
+
+
+def test_the_shipped_tasks_have_nothing_of_it():
+    from pytest_ftcompare.tasks.hub import locate, read_split
+
+    for name in tasks.NAMES:
+        task = tasks.load(name)
+        if name.startswith("pocket_"):
+            splits = {
+                split: task.convert(split, read_split(locate("datasets", one.dataset, None), one.split))
+                for split, one in task.splits().items()
+            }
+            assert list(contents(task, splits)) == [], name

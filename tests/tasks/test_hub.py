@@ -1,0 +1,111 @@
+"""Where models and data lie: a local folder, pinned downloads, and three file formats read alike."""
+
+import json
+
+import pytest
+from datasets import Dataset, load_dataset
+
+from pytest_ftcompare import tasks
+from pytest_ftcompare.tasks import DataError
+from pytest_ftcompare.tasks.hub import EMBEDDED, OTHERS, HubError, locate, read_split
+
+ROWS = [{"sentence": "the dog sleeps .", "label": 1}, {"sentence": 'a "quoted" cat', "label": 0}]
+
+
+def test_jsonl_tsv_and_parquet_give_the_same_rows(tmp_path):
+    (tmp_path / "a.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in ROWS))
+    (tmp_path / "b.tsv").write_text("sentence\tlabel\n" + "".join(f"{row['sentence']}\t{row['label']}\n" for row in ROWS))
+    Dataset.from_list(ROWS).to_parquet(tmp_path / "c-00000-of-00001.parquet")
+    assert [list(read_split(tmp_path, name)) for name in "abc"] == [ROWS] * 3
+
+
+def test_a_missing_split_says_what_is_there(tmp_path):
+    (tmp_path / "train.jsonl").write_text("")
+    with pytest.raises(DataError, match=r"expected one of test\.jsonl, .* found train\.jsonl"):
+        list(read_split(tmp_path, "test"))
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [(b'{"a": 1}\n{"a"', "line 2 is not JSON"), (b"\xff\xfe", "expected UTF-8"), (b"[1]\n", "line 1 has list")],
+)
+def test_a_spoilt_data_file_names_file_and_line(tmp_path, content, sentence):
+    (tmp_path / "train.jsonl").write_bytes(content)
+    with pytest.raises(DataError, match=sentence):
+        list(read_split(tmp_path, "train"))
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "tsv"])
+def test_a_line_of_ten_million_characters_is_a_row_like_others(tmp_path, suffix):
+    long = "x" * 10_000_000
+    lines = {"jsonl": f'{{"sentence": "{long}"}}\n', "tsv": f"sentence\n{long}\n"}[suffix]
+    (tmp_path / f"train.{suffix}").write_text(lines)
+    assert list(read_split(tmp_path, "train")) == [{"sentence": long}]
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"sentence\tlabel\nx\tno\n", r"expected a number as label in .*train\.tsv, row 0 has 'no'"),
+        (
+            b"sentence\tlabel\nx\t1\ty\n",
+            r"expected a table in .*train\.tsv: its header has 2 columns, line 2 has another number",
+        ),
+        (b"sentence\tlabel\nx\n", r"expected a table in .*train\.tsv: its header has 2 columns, line 2 has another number"),
+        ("sentence\tlabel\né\t1\n".encode("latin-1"), "expected UTF-8 in .*, found a byte that is not at offset 15"),
+    ],
+)
+def test_a_spoilt_table_names_file_and_line(tmp_path, content, sentence):
+    (tmp_path / "train.tsv").write_bytes(content)
+    with pytest.raises(DataError, match=sentence):
+        list(read_split(tmp_path, "train"))
+
+
+def test_a_missing_model_says_how_to_fetch_it(tmp_path):
+    with pytest.raises(HubError, match="hf download org/name --repo-type model --local-dir"):
+        locate("models", "org/name", tmp_path)
+
+
+def test_an_id_without_a_folder_or_a_pinned_revision_is_refused():
+    with pytest.raises(HubError, match="expected the model org/name in a folder --ftcompare-hub"):
+        locate("models", "org/name", None)
+
+
+def test_a_pinned_id_is_downloaded_at_its_revision(monkeypatch, tmp_path):
+    import huggingface_hub
+
+    asked = []
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *args, **named: asked.append((args, named)) or tmp_path)
+    assert locate("models", "org/name", None, "abc") == tmp_path
+    assert asked == [(("org/name",), {"repo_type": "model", "revision": "abc", "ignore_patterns": OTHERS})]
+
+
+def test_a_download_that_fails_is_one_sentence(monkeypatch):
+    import huggingface_hub
+
+    def fails(*_, **__):
+        raise ConnectionError("unreachable")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", fails)
+    with pytest.raises(HubError, match=r"could not fetch org/name at abc from the hub \(ConnectionError\)"):
+        locate("models", "org/name", None, "abc")
+
+
+def test_the_library_datasets_reads_the_embedded_rows_as_we_do():
+    file = EMBEDDED / "datasets" / "pocket" / "cola" / "test.jsonl"
+    theirs = load_dataset("json", data_files=str(file), split="train")
+    assert list(theirs) == list(read_split(file.parent, "test"))
+
+
+@pytest.mark.parametrize("name", [name for name in tasks.NAMES if name.startswith("pocket")])
+def test_every_embedded_task_reads_and_its_splits_share_no_row(name):
+    task = tasks.load(name)
+    seen = [
+        {
+            json.dumps(dict(one.fields))
+            for one in task.convert(split, read_split(locate("datasets", source.dataset, None), source.split))
+        }
+        for split, source in task.splits().items()
+    ]
+    assert all(len(one) >= (70 if task.written else 200) for one in seen)
+    assert not seen[0] & seen[1] and not seen[0] & seen[2] and not seen[1] & seen[2]

@@ -1,0 +1,238 @@
+"""The option `engine`, and what of an engine that is broken on purpose the comparison of both says."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+import transformers
+from transformers import Trainer
+
+from pytest_ftcompare.checks import tiny_models, trainer_loss
+from pytest_ftcompare.checks.engine_parity import CORNER, _off, courses, differences
+from pytest_ftcompare.methods.base import Method
+from pytest_ftcompare.results.case import Case
+from pytest_ftcompare.training import hf_trainer
+from pytest_ftcompare.training.config import Setting
+from pytest_ftcompare.training.library_logging import quiet
+from pytest_ftcompare.training.model_kind import ModelError
+from pytest_ftcompare.training.prepare import prepare
+from pytest_ftcompare.training.run_seed import run_seed
+from pytest_ftcompare.training.train import TrainingError, train
+from pytest_ftcompare.training.trial import Trial
+
+
+@pytest.fixture(scope="session")
+def hub(tmp_path_factory):
+    quiet()
+    return tmp_path_factory.mktemp("hub")
+
+
+@pytest.fixture
+def prepared(hub):
+    def make(method="full", ask="head", shots=5, **options):
+        given = {"ask": ask, "batch": 8, "accumulate": 2, "epochs": 2} | options
+        case = Case("test", method, tiny_models.TASKS[ask], tiny_models.save("opt", hub), shots, tuple(sorted(given.items())))
+        return prepare(case, Setting("pocket", max_length=128, hub=hub, test_rows=4))
+
+    return make
+
+
+@pytest.fixture
+def first_wrong(prepared):
+    """The number of the update where the engines part, and what they part in."""
+
+    def found(**options):
+        sentence = next(differences(prepared(**options)))
+        head, what = sentence.split(" must be the same by both engines: ")
+        return int(head.split()[1]), what
+
+    return found
+
+
+def test_the_engine_is_an_option_of_the_case_and_not_of_its_recipe(prepared):
+    loop, trainer = prepared(), prepared(engine="trainer")
+    assert (loop.case.engine, trainer.case.engine) == ("loop", "trainer")
+    assert trainer.case.id.endswith("-engine=trainer-epochs=2")
+    assert trainer.recipe == loop.recipe
+    assert trainer.fingerprint() != loop.fingerprint()
+
+
+def test_an_unknown_engine_is_a_sentence(prepared):
+    with pytest.raises(ModelError, match=r"engine=fast.*: expected the option engine to be loop or trainer, got 'fast'"):
+        prepared(engine="fast")
+
+
+def test_a_seed_gives_the_same_sample_by_either_engine(prepared):
+    told = []
+    loop, trainer = (
+        run_seed(prepared(epochs=2, accumulate=1, **one), 0, lambda *told_of: told.append(told_of))
+        for one in ({}, {"engine": "trainer"})
+    )
+    assert (trainer.subset, trainer.drawn) == (loop.subset, loop.drawn)
+    for ours, theirs in zip(loop.trace.first, trainer.trace.first, strict=True):
+        assert theirs == pytest.approx(ours, rel=1e-4)
+    steps = [(step, count) for step, count, _ in told]
+    assert steps == [(1, 4), (2, 4), (3, 4), (4, 4), (0, 0)] * 2
+
+
+def test_without_a_fault_the_engines_agree(prepared):
+    assert list(differences(prepared())) == []
+
+
+def test_micro_batches_of_unequal_size_are_refused(prepared):
+    with pytest.raises(TrainingError, match=r"got 8 rows in 3: choose accumulate to divide batch"):
+        courses(prepared(accumulate=3), hf_trainer.train)
+
+
+def test_a_loss_that_is_not_a_number_stops_the_trainer(prepared, monkeypatch):
+    monkeypatch.setattr(Trainer, "compute_loss", lambda *_, **__: torch.tensor(math.nan, requires_grad=True))
+    with pytest.raises(TrainingError, match=r"expected a finite loss and gradient norm, got nan and .* at step 1 of 4"):
+        courses(prepared(), hf_trainer.train)
+
+
+def test_parameters_of_a_stages_own_train_and_leave_the_model_as_it_was(prepared):
+    case = prepared()
+    model = case.adapted()
+    names = {name for name, _ in model.named_parameters()}
+    factor = torch.nn.Parameter(torch.ones(()))
+    stage = Trial(case, 0, 5).stage(case.method.recipe)
+    loss = stage.loss
+    stage = replace(stage, loss=lambda *given: loss(*given) * factor, own=(factor,))
+    hf_trainer.train(model, case.method, stage, 0, lambda *_: None)
+    assert factor.item() < 1
+    assert {name for name, _ in model.named_parameters()} == names
+
+
+def test_the_methods_hook_runs_before_the_first_step_and_after_each(prepared):
+    class Noted(Method):
+        name, recipes = "noted", {}
+
+        def after_step(self, model, step, steps):
+            gradients = [one.grad is not None for one in model.parameters()]
+            noted.append((step, steps, any(gradients)))
+
+    noted = []
+    case = prepared()
+    model, stage = case.adapted(), Trial(case, 0, 5).stage(case.method.recipe)
+    for engine in (train, hf_trainer.train):
+        engine(model, Noted(case.method.recipe), stage, 0, lambda *_: None)
+    assert noted == [(0, 4, False), (1, 4, True), (2, 4, True), (3, 4, True), (4, 4, True)] * 2
+
+
+def test_accumulation_that_does_not_scale(first_wrong, monkeypatch):
+    compute = hf_trainer.StageTrainer.compute_loss
+
+    def unscaled(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        return compute(self, model, inputs, num_items_in_batch=len(inputs["numbers"]))
+
+    monkeypatch.setattr(hf_trainer.StageTrainer, "compute_loss", unscaled)
+    number, what = first_wrong()
+    loop, trainer = (float(what.split()[at]) for at in (1, 5))
+    assert number == 1 and what.startswith("loss ") and trainer == pytest.approx(2 * loop, rel=1e-4)
+
+
+def test_micro_batches_that_weigh_alike_whatever_their_rows(first_wrong, monkeypatch):
+    compute = hf_trainer.StageTrainer.compute_loss
+
+    def alike(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        count = len(inputs["numbers"]) * self.current_gradient_accumulation_steps
+        return compute(self, model, inputs, num_items_in_batch=count)
+
+    monkeypatch.setattr(hf_trainer.StageTrainer, "compute_loss", alike)
+    number, what = first_wrong(shots=7)  # 14 rows: the second update has micro-batches of four and two
+    assert number == 2 and what.startswith("loss ")
+
+
+def test_the_loss_of_a_library_that_is_another(first_wrong, monkeypatch):
+    forward = transformers.OPTForSequenceClassification.forward
+
+    def smoothed(self, *arguments, **named):
+        found = forward(self, *arguments, **named)
+        if found.loss is not None:
+            found.loss = found.loss * 1.001
+        return found
+
+    monkeypatch.setattr(transformers.OPTForSequenceClassification, "forward", smoothed)
+    assert first_wrong()[0] == 1
+
+
+def test_another_order_of_rows(first_wrong, monkeypatch):
+    monkeypatch.setattr(hf_trainer.Order, "__iter__", lambda self: iter(range(self.count)))
+    assert first_wrong()[0] == 1
+
+
+def test_a_gradient_that_is_not_clipped(first_wrong, monkeypatch):
+    clip = Trainer._clip_grad_norm
+
+    def norm_only(self, model):
+        before = [one.grad.clone() for one in model.parameters() if one.grad is not None]
+        norm = clip(self, model)
+        for one, grad in zip((one for one in model.parameters() if one.grad is not None), before, strict=True):
+            one.grad = grad
+        return norm
+
+    monkeypatch.setattr(Trainer, "_clip_grad_norm", norm_only)
+    number, what = first_wrong(clip=0.01)
+    assert number == 1 and what.startswith("the gradient of ")
+
+
+def test_a_schedule_that_stands_still(first_wrong, monkeypatch):
+    monkeypatch.setattr(hf_trainer.StageTrainer, "create_scheduler", constant)
+    number, what = first_wrong(warmup=0.5)  # the first update has a rate of zero
+    assert number == 1 and "learning rates" in what
+
+
+def constant(self, num_training_steps, optimizer=None):
+    self.lr_scheduler = transformers.get_constant_schedule(self.optimizer)
+    return self.lr_scheduler
+
+
+def test_an_optimiser_with_another_average(first_wrong, monkeypatch):
+    chosen = Trainer.get_optimizer_cls_and_kwargs
+
+    def other(args, model=None):
+        kind, options = chosen(args, model)
+        return kind, options | {"betas": (0.9, 0.9)}
+
+    monkeypatch.setattr(Trainer, "get_optimizer_cls_and_kwargs", staticmethod(other))
+    number, what = first_wrong(warmup=0.0)
+    assert number == 2 and "learning rates" in what
+
+
+def test_an_update_too_few(prepared, monkeypatch):
+    monkeypatch.setattr(hf_trainer.Order, "__len__", lambda self: self.count - 4)
+    sentence = next(differences(prepared()))
+    assert sentence == "expected 4 updates by both engines, the Trainer made 2"
+
+
+def test_dropout_off_in_only_one_engine(prepared, monkeypatch):
+    monkeypatch.setattr(hf_trainer.StageTrainer, "compute_loss", quietly(hf_trainer.StageTrainer.compute_loss))
+    assert next(differences(prepared(shots=4, batch=4), dropout=True)).startswith("update 1 of 4 ")
+
+
+def quietly(compute):
+    def without(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        return compute(self, model.eval(), inputs, num_items_in_batch=num_items_in_batch)
+
+    return without
+
+
+def test_a_mean_of_means_is_not_the_mean_over_tokens(prepared, monkeypatch):
+    case = prepared(ask="answer", shots=11, lr=0.0)
+    assert list(trainer_loss.as_defined(case)) == []
+    monkeypatch.setattr(Trainer, "_get_num_items_in_batch", lambda *_: None)
+    assert next(trainer_loss.as_defined(case)).startswith(
+        "the Trainer's loss must be that of the update's 8 rows in one batch, "
+    )
+
+
+def test_one_unit_at_the_corner_of_relu_parts_no_engines_and_two_do():
+    difference = torch.zeros(4, 3)
+    difference[1, 0] = CORNER / 2
+    assert _off(difference, 1.0) == 0.0
+    difference[2, 0] = CORNER / 2
+    assert _off(difference, 1.0) == pytest.approx(CORNER / 2)
+    difference[2, 0] = 2 * CORNER
+    assert _off(difference, 1.0) > 2 * CORNER
+    assert _off(torch.tensor(CORNER / 2), 1.0) == pytest.approx(CORNER / 2)

@@ -1,0 +1,112 @@
+"""A short training goes through all of a training, and what moves any part of it moves its digest."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from pytest_ftcompare.methods.base import MethodError
+from pytest_ftcompare.results.case import Case
+from pytest_ftcompare.training import evaluate
+from pytest_ftcompare.training.config import Setting
+from pytest_ftcompare.training.prepare import prepare
+from pytest_ftcompare.training.short_training import EPOCHS, UPDATES, digest_of_short_training, shorten
+from pytest_ftcompare.training.train import Training
+from pytest_ftcompare.training.trial import Trial
+
+
+def prepared_case(method="full", shots=20, **options):
+    """40 rows: two batches of 16 and one of 8."""
+    case = Case("s", method, "pocket_sst", "pocket/opt-0.4m", shots, tuple(sorted(options.items())))
+    return prepare(case, Setting("pocket", max_length=64, test_rows=70))
+
+
+class Seen:
+    """Counts updates; the numbers that a training tells of."""
+
+    def __init__(self) -> None:
+        self.steps: list[tuple[int, int]] = []
+
+    def __call__(self, number: int, steps: int, loss: float) -> None:
+        self.steps.append((number, steps))
+
+
+@pytest.mark.parametrize(
+    ("rows", "batch", "epochs", "expected"), [(32, 16, 20, 5), (40, 16, 20, 4), (200, 16, 20, EPOCHS), (8, 16, 3, 3)]
+)
+def test_it_has_enough_updates_and_epochs_and_no_more_than_the_training_has(rows, batch, epochs, expected):
+    stage = Trial(prepared_case(), 0, 4).stage(prepared_case().method.recipe)
+    recipe = replace(stage.recipe, epochs=epochs, batch=batch)
+    short = shorten(replace(stage, recipe=recipe, rows=[[1]] * rows)).recipe
+    assert short == replace(recipe, epochs=expected)
+    assert epochs == expected or short.epochs * -(-rows // batch) >= UPDATES
+
+
+def test_it_goes_to_its_own_end_and_every_test_row_is_asked():
+    seen = Seen()
+    first = digest_of_short_training(prepared_case(), seen)
+    assert seen.steps == [*((number, 12) for number in range(1, 13)), (0, 0)]
+    assert first and digest_of_short_training(prepared_case(), seen) == first
+
+
+def spoil_update(number, size):
+    """An update that moves a weight too far where it has this number or its batch so many rows."""
+    real = Training.update
+
+    def update(self, chosen):
+        step = real(self, chosen)
+        if self.number == number or len(chosen) == size:
+            with torch.no_grad():
+                self.parameters[-1][0].add_(1e-3)  # of one class: of both it would move no answer
+        return step
+
+    return update
+
+
+def spoil_evaluation(monkeypatch):
+    real = evaluate.class_logits
+
+    def other(model, ask, rows):
+        logits = real(model, ask, rows).clone()
+        logits[-1, 0] += 1e-3
+        return logits
+
+    monkeypatch.setattr(evaluate, "class_logits", other)
+
+
+@pytest.mark.parametrize("what", ["last update", "short batch", "last test row", "warm-up", "second epoch"])
+def test_what_moves_a_part_of_it_moves_its_digest(what, monkeypatch):
+    prepared = prepared_case()
+    before = digest_of_short_training(prepared, Seen())
+    if what == "last test row":
+        spoil_evaluation(monkeypatch)
+    else:
+        number, size = {"last update": (12, 0), "short batch": (0, 8), "warm-up": (1, 0), "second epoch": (4, 0)}[what]
+        monkeypatch.setattr(Training, "update", spoil_update(number, size))
+    assert digest_of_short_training(prepared, Seen()) != before
+
+
+def test_every_stage_is_cut_short():
+    seen = Seen()
+    assert digest_of_short_training(prepared_case("adaptive", texts=64, passes=3), seen)
+    assert {steps for _, steps in seen.steps} == {12, 0}  # 64 texts in 4 batches, 3 passes; 40 rows in 3, 4 epochs
+
+
+def test_a_method_that_does_not_train_has_none():
+    assert digest_of_short_training(prepared_case("icl"), Seen()) == ""
+
+
+def test_a_training_that_is_short_anyway_has_none():
+    assert digest_of_short_training(prepared_case(epochs=2), Seen()) == ""
+
+
+def test_a_method_that_cannot_train_so_shortly_has_none(monkeypatch):
+    prepared = prepared_case()
+
+    def refuse(model, step, steps):
+        raise MethodError("expected more steps")
+
+    monkeypatch.setattr(prepared.method, "after_step", refuse)
+    assert digest_of_short_training(prepared, Seen()) == ""
