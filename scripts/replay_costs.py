@@ -27,6 +27,7 @@ from pytest_ftcompare.compare.pooled_shift import DRIFT
 from pytest_ftcompare.compare.session_verdict import Overall
 from pytest_ftcompare.compare.verdict import Judgement, with_costs
 from pytest_ftcompare.results import baseline_store
+from pytest_ftcompare.results.cost_metrics import METRICS
 from pytest_ftcompare.results.result import Result, Window
 from scripts.replay import rate
 
@@ -70,7 +71,7 @@ class Site:
 
     def process(self, chance: random.Random, name: str) -> Callable[[], Window]:
         """A process, whose windows share what it does to their times."""
-        rules = {piece: measured_cost.METRICS[piece] for piece in PIECES}
+        rules = {piece: METRICS[piece] for piece in PIECES}
         between = {piece: chance.gauss(0, rule.between) for piece, rule in rules.items()}
         kernels, dispatch = self.machine["kernels"], self.machine["dispatch"]
         slower = kernels**self.share * dispatch ** (1 - self.share) * (1 + self.loss)

@@ -16,6 +16,7 @@ from typing import Literal
 
 from pytest_ftcompare.compare.environment_diff import Difference, differences, software_changed
 from pytest_ftcompare.compare.same_machine import UNREAD, another_machine, machine_name, undisturbed, unit_of
+from pytest_ftcompare.results.cost_metrics import KINDS, METRICS, CostMetric
 from pytest_ftcompare.results.result import Result, Window
 
 WINDOWS = 4  # most windows of a case in one run
@@ -27,40 +28,6 @@ WEIGHT = 4.0  # windows that the prior noise of a metric counts as
 NO_TIME = "every window was disturbed: its baseline holds no time"  # the note of such an update
 
 Outcome = Literal["held", "worse", "better", "open", "changed", "incomparable", "new", "noted"]
-Kind = Literal["kernels", "dispatch"]
-KINDS: tuple[Kind, ...] = ("kernels", "dispatch")  # of yardsticks, in the order of a window's times
-
-
-@dataclass(frozen=True)
-class Metric:
-    """A metric that windows read: the least relative change that counts, and its noise.
-
-    `between` is the SD of a logarithm from one process to another, which all windows of a run share; `within`, that of one
-    window in a process. A time is given in yardsticks of its own `kind`.
-    """
-
-    unit: str
-    margin: float
-    between: float
-    within: float
-    kind: Kind = "kernels"
-
-
-# The noise of times is measured with nothing changed (docs/cost.md); that of a GPU's readings is a guess until one was had.
-METRICS = {
-    "step": Metric("s", 0.03, 0.007, 0.006),
-    "evaluation": Metric("s", 0.03, 0.007, 0.006),
-    # Of one row, which is Python's time: it differs from process to process.
-    "inference": Metric("s", 0.25, 0.045, 0.027, "dispatch"),
-    "merged inference": Metric("s", 0.15, 0.02, 0.017, "dispatch"),
-    "allocated bytes, training": Metric("B", 0.01, 0.0005, 0.0005),
-    "allocated bytes, evaluation": Metric("B", 0.01, 0.0005, 0.0005),
-    "reserved bytes, training": Metric("B", 0.02, 0.002, 0.002),
-    "reserved bytes, evaluation": Metric("B", 0.02, 0.002, 0.002),
-    "process bytes, training": Metric("B", 0.02, 0.002, 0.002),
-    "process bytes, evaluation": Metric("B", 0.02, 0.002, 0.002),
-    "joules per 1000 examples": Metric("J", 0.05, 0.01, 0.01),
-}
 
 
 @dataclass(frozen=True)
@@ -136,7 +103,7 @@ def _settle(change: float, error: float, margin: float, *, confirmed: bool) -> O
     return "held" if change + error < margin else "open"
 
 
-def _obstacle(rule: Metric, base: Window, new: Window, unit: str, factor: float) -> str:
+def _obstacle(rule: CostMetric, base: Window, new: Window, unit: str, factor: float) -> str:
     """Why two windows cannot be compared in a metric, "" where they can."""
     if new.disturbed:
         return new.disturbed

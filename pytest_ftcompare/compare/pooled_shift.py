@@ -18,6 +18,7 @@ from typing import Literal
 
 from pytest_ftcompare.compare.measured_cost import CONFIRMED
 from pytest_ftcompare.compare.verdict import Judgement
+from pytest_ftcompare.results.cost_metrics import METRICS
 
 LEAST = 4  # cases below which nothing is pooled
 EVIDENCE = 3.5  # standard errors that a pooled shift must be away from none
@@ -26,7 +27,7 @@ UNPAIRED = 0.2  # of two cases that draw the same rows, other ones than their ba
 APART = 0.02  # of cases that draw different rows
 PAIRED = 0.1  # correlation of a seed's two runs above which they share rows
 NOISE = 0.1  # pooled shift of accuracy, in units of the cases' noise, below which it is not worth a word
-TIMES = {"step": 0.02, "evaluation": 0.02}  # timed metric -> the relative change that is worth a word
+TIMES = {name: metric.pooled for name, metric in METRICS.items() if metric.pooled}  # see CostMetric
 DRIFT = 0.004  # SD of what all times of a session share, as a logarithm
 ALONE = "one process alone shows it: run with -n 2"
 

@@ -18,6 +18,7 @@ from pytest_ftcompare.gate.remote import Remote, RemoteError
 from pytest_ftcompare.gate.run_context import Bench
 from pytest_ftcompare.gate.settings import Settings
 from pytest_ftcompare.gate.worker_status import TIMED
+from pytest_ftcompare.results.cost_metrics import METRICS
 from pytest_ftcompare.results.result import Result
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ class Beside:
         with self._remote(python) as again:
             readings = _judge([self._taken(reference, again)])
         for reading in readings:
-            if abs(reading.change) > measured_cost.METRICS[reading.metric].margin:
+            if abs(reading.change) > METRICS[reading.metric].margin:
                 raise RemoteError(
                     f"{python} timed against itself differs by {reading.change:+.1%} in "
                     f"{reading.metric}: try again on a quieter machine"

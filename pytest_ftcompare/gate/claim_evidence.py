@@ -10,7 +10,6 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from pytest_ftcompare.compare import measured_cost
 from pytest_ftcompare.compare.claims.claim import Claim, Range
 from pytest_ftcompare.compare.claims.relations import Arm, Counts, Scores, Times, Untestable
 from pytest_ftcompare.compare.environment_diff import differences, software_changed
@@ -25,6 +24,7 @@ from pytest_ftcompare.gate.worker_status import TIMED
 from pytest_ftcompare.results import baseline_store
 from pytest_ftcompare.results.case import Case
 from pytest_ftcompare.results.claim_record import Record
+from pytest_ftcompare.results.cost_metrics import METRICS
 from pytest_ftcompare.results.estimate import Estimate
 from pytest_ftcompare.results.result import Json, Result, rounded
 
@@ -142,7 +142,7 @@ class Evidence:
                 pieces = [make_piece(prepare(case, setting), name) for case, name in zip(cases, relation.pieces, strict=True)]
             except NoPiece as error:
                 raise Untestable(str(error)) from None
-            between = measured_cost.METRICS[relation.piece.removeprefix("merged ")].between
+            between = METRICS[relation.piece.removeprefix("merged ")].between
             taken: list[tuple[float, float]] = []
 
             def take(watch: Callable[[], object]) -> None:

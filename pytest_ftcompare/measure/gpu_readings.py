@@ -21,9 +21,10 @@ from pytest_ftcompare.measure.gpu_memory_sampler import Sampler
 from pytest_ftcompare.measure.nvml import Gpu, Unread, joules, open_gpu
 from pytest_ftcompare.measure.nvml import disturbed as why_disturbed
 from pytest_ftcompare.measure.timer import Piece, wait
+from pytest_ftcompare.results.cost_metrics import ALLOCATED, ENERGY, EVALUATION, PROCESS, RESERVED, STEP, Phase
 from pytest_ftcompare.results.result import Json
 
-ENERGY = 1.0  # seconds of updates whose energy is read: the counter moves every few tens of milliseconds
+SECONDS = 1.0  # seconds of updates whose energy is read: the counter moves every few tens of milliseconds
 KEPT = (
     "driver",
     "sm_clock",
@@ -34,7 +35,10 @@ KEPT = (
     "temperature",
     "ecc_errors",
 )  # of a state
-PHASES = {"evaluation": "evaluation", "step": "training"}  # piece -> what its memory is called; no optimiser state in the first
+PHASES: dict[str, Phase] = {
+    EVALUATION.name: "evaluation",
+    STEP.name: "training",
+}  # piece -> what its memory is called; no optimiser state in the first
 
 
 @dataclass
@@ -56,7 +60,7 @@ def _memory(pieces: Mapping[str, Piece], gpu: Gpu | Unread, found: Readings) -> 
         pieces[name].call()  # what is made once, such as the optimiser's state and a kernel's workspace, is made
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
-        metric = f"process bytes, {phase}"
+        metric = PROCESS[phase].name
         if isinstance(gpu, Unread):
             pieces[name].call()
             found.unread[metric] = gpu.reason
@@ -69,19 +73,19 @@ def _memory(pieces: Mapping[str, Piece], gpu: Gpu | Unread, found: Readings) -> 
             else:
                 found.values[metric] = sampler.peak
         wait("cuda")
-        found.values[f"allocated bytes, {phase}"] = torch.cuda.max_memory_allocated()
-        found.values[f"reserved bytes, {phase}"] = torch.cuda.max_memory_reserved()
+        found.values[ALLOCATED[phase].name] = torch.cuda.max_memory_allocated()
+        found.values[RESERVED[phase].name] = torch.cuda.max_memory_reserved()
 
 
 def _energy(step: Piece, rows: int, gpu: Gpu | Unread, found: Readings) -> None:
-    metric = "joules per 1000 examples"
+    metric = ENERGY.name
     if isinstance(gpu, Unread):
         found.unread[metric] = gpu.reason
         return
     step.ready()
     wait("cuda")
     before, start, count = gpu.energy_mj(), time.perf_counter(), 0
-    while not count or time.perf_counter() - start < ENERGY:
+    while not count or time.perf_counter() - start < SECONDS:
         step.call()
         count += rows
     wait("cuda")
@@ -111,8 +115,8 @@ def read(device: str, pieces: Mapping[str, Piece], rows: int, timed: Callable[[C
     gpu = open_gpu(_name(os.environ))
     states = [] if isinstance(gpu, Unread) else [gpu.state()]
     _memory(pieces, gpu, found)
-    if "step" in pieces:
-        _energy(pieces["step"], rows, gpu, found)
+    if STEP.name in pieces:
+        _energy(pieces[STEP.name], rows, gpu, found)
 
     def watch() -> None:
         if not isinstance(gpu, Unread):

@@ -9,6 +9,7 @@ from collections.abc import Generator
 
 from pytest_ftcompare.measure.timed_window import ROWS, make_work
 from pytest_ftcompare.measure.timer import Clock, Piece, no_collection, timed, warm
+from pytest_ftcompare.results.cost_metrics import EVALUATION, INFERENCE
 from pytest_ftcompare.training.prepare import Prepared
 
 MERGED = "merged "  # before the name of a piece: of a merged copy of the model
@@ -22,7 +23,7 @@ def make_piece(prepared: Prepared, name: str) -> Piece:
     """The piece of a case by its name: "step", "evaluation" (of `ROWS` rows), "inference" (of one), or a merged one."""
     work = make_work(prepared)
     if work.merged is not None:
-        rows = {"evaluation": min(ROWS, len(prepared.examples["test"])), "inference": 1}
+        rows = {EVALUATION.name: min(ROWS, len(prepared.examples["test"])), INFERENCE.name: 1}
         work.pieces.update({f"{MERGED}{piece}": work.merged(count) for piece, count in rows.items() if MERGED in name})
     if name not in work.pieces:
         raise NoPiece(f"{prepared.case.id} has no {name} to be timed: expected {', '.join(work.pieces)}")

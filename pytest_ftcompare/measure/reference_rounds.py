@@ -10,6 +10,7 @@ from typing import Protocol
 
 from pytest_ftcompare.measure.timed_window import make_work
 from pytest_ftcompare.measure.timer import Clock, no_collection, timed, warm
+from pytest_ftcompare.results.cost_metrics import MERGED_INFERENCE
 from pytest_ftcompare.training.prepare import Prepared
 
 LEAST = 10  # pairs of rounds of each piece, however long they take
@@ -32,7 +33,7 @@ class Here:
         work = make_work(prepared)
         self._work = dict(work.pieces)
         if work.merged:
-            self._work["merged inference"] = work.merged(1)
+            self._work[MERGED_INFERENCE.name] = work.merged(1)
         self._device, self._clock = prepared.setting.device, clock
         self._calls = {name: warm(piece, self._device, clock) for name, piece in self._work.items()}
 

@@ -17,6 +17,7 @@ from torch import nn
 from pytest_ftcompare.measure.gpu_readings import read
 from pytest_ftcompare.measure.timer import Clock, Piece, Timing, measure, speeds
 from pytest_ftcompare.measure.yardstick import BESIDE, make_yardsticks
+from pytest_ftcompare.results.cost_metrics import EVALUATION, INFERENCE, MERGED_INFERENCE, STEP
 from pytest_ftcompare.results.result import Window, rounded
 from pytest_ftcompare.training.evaluate import evaluate
 from pytest_ftcompare.training.prepare import Prepared
@@ -57,9 +58,9 @@ def make_work(prepared: Prepared) -> Work:
         stage = trial.stage(prepared.method.recipe)
         training = Training(model, prepared.method, stage, STEPS, 0)
         batch = min(prepared.method.recipe.batch, len(stage.rows))
-        pieces["step"] = Piece(lambda: training.update(list(range(batch))), model.train)
-    pieces["evaluation"] = Piece(answers(model, len(rows)))
-    pieces["inference"] = Piece(answers(model, 1))
+        pieces[STEP.name] = Piece(lambda: training.update(list(range(batch))), model.train)
+    pieces[EVALUATION.name] = Piece(answers(model, len(rows)))
+    pieces[INFERENCE.name] = Piece(answers(model, 1))
 
     def merged(count: int) -> Piece:
         return Piece(answers(prepared.method.merge(copy.deepcopy(model)), count))
@@ -86,7 +87,7 @@ def take(work: Work, device: str, seconds: float, clock: Clock) -> tuple[Window,
     speed: list[dict[str, float]] = []
 
     def timed(watch: Callable[[], object]) -> None:
-        merged = {"merged inference": work.merged(1)} if work.merged else {}
+        merged = {MERGED_INFERENCE.name: work.merged(1)} if work.merged else {}
         beside = dict(yardsticks)
         # The device is looked at between rounds, where it costs nothing that is timed.
         beside[BESIDE[0]] = replace(beside[BESIDE[0]], ready=watch)

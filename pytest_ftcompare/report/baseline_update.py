@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from pytest_ftcompare.compare.measured_cost import METRICS
 from pytest_ftcompare.compare.verdict import Judgement
 from pytest_ftcompare.report.outcome import NAMES
+from pytest_ftcompare.results.cost_metrics import PEAK, PEAK_COLUMN, STEP
 from pytest_ftcompare.results.result import Result
 
 if TYPE_CHECKING:  # a session knows pytest
@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # a session knows pytest
 
 Line = tuple[str, dict[str, bool]]
 FEW = 3  # cases as they were, and stale baselines, that are listed one by one
-STILL = METRICS["step"].margin  # the least change of a time that counts
+STILL = STEP.margin  # the least change of a time that counts
 NAME = max(map(len, NAMES.values())) + 1
 
 
@@ -73,7 +73,7 @@ def _metrics(old: Result | None, new: Result) -> Iterator[tuple[str, str]]:
         same = old is not None and _repeated(old, new)
         moved = f"{after - before:+.1f} pt" if before is not None else "new"
         yield name, f"{_values(before, after, same, '.1f')} % ({'identical' if same else moved}, {seeds})"
-    costs = (("step", "yardsticks", _step, ".3f"), ("peak", "MiB", _peak, ",.2f"))
+    costs = ((STEP.column, "yardsticks", _step, ".3f"), (PEAK_COLUMN, "MiB", _peak, ",.2f"))
     for name, unit, value, digits in costs:
         now, was = value(new), value(old) if old is not None else None
         if now is not None:
@@ -97,13 +97,13 @@ def _score(result: Result, metric: str) -> float:
 
 def _step(result: Result) -> float | None:
     """A training step in yardsticks, the mean of the undisturbed windows."""
-    times = [one.times["step"][1] for one in result.windows if not one.disturbed and "step" in one.times]
+    times = [one.times[STEP.name][1] for one in result.windows if not one.disturbed and STEP.name in one.times]
     return fmean(times) if times else None
 
 
 def _peak(result: Result) -> float | None:
     """MiB of one update at its peak, counted."""
-    peak = result.signature.get("execution", {}).get("peak bytes")
+    peak = result.signature.get("execution", {}).get(PEAK)
     return None if peak is None else peak / 2**20
 
 

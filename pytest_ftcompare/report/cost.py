@@ -9,13 +9,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from pytest_ftcompare.compare.measured_cost import Reading
 from pytest_ftcompare.compare.same_machine import UNMOVED, UNTIMED
 from pytest_ftcompare.compare.verdict import Judgement
+from pytest_ftcompare.results.cost_metrics import METRICS, PEAK, PEAK_COLUMN, PEAK_WIDTH
 
 SHARE = re.compile(r"\d+(?=%)")  # in a reason
 MOVED = ("worse", "changed", "better")
 UNSETTLED = "?: not settled by its windows, not judged"
 NOTED = "*: noted, not judged"
 NAME = 20  # columns for a method; all columns together are 80
-COLUMNS = {"step": ("step", 9), "evaluation": ("evaluation", 11), "inference": ("inference", 10), "peak bytes": ("peak", 11)}
+COLUMNS = {name: (metric.column, metric.width) for name, metric in METRICS.items() if metric.column}
+COLUMNS[PEAK] = (PEAK_COLUMN, PEAK_WIDTH)
 
 
 def amount(value: float, unit: str) -> str:

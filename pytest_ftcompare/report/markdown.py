@@ -14,6 +14,7 @@ from pytest_ftcompare.report.change_text import changes, counted, headline, move
 from pytest_ftcompare.report.cost import amount
 from pytest_ftcompare.report.markdown_escape import clean, code, fence, prose
 from pytest_ftcompare.report.outcome import number
+from pytest_ftcompare.results.cost_metrics import STEP
 from pytest_ftcompare.results.result import Json
 
 COMMENT = 65_000  # bytes: GitHub takes 65,536 characters in a comment, and who posts it may put a line before it
@@ -140,7 +141,7 @@ def _row(case: Json) -> str:
     """A case of the folded table."""
     by_metric = {one["metric"]: one for one in case["comparisons"]}
     cells = [_score(case, metric, by_metric.get(metric)) for metric in ("accuracy", "accuracy_ood")]
-    step = next((one["new"] for one in case["costs"] if one["metric"] == "step"), None)
+    step = next((one["new"] for one in case["costs"] if one["metric"] == STEP.name), None)
     timed = "" if step is None else amount(step, "s")
     return f"| {_name(case)} | {case['verdict']} | {' | '.join(cells)} | {len(case['samples'])} | {timed} |"
 

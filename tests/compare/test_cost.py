@@ -7,8 +7,9 @@ import pytest
 from make_results import make_result
 
 from pytest_ftcompare.compare.environment_diff import Difference
-from pytest_ftcompare.compare.measured_cost import KEPT, METRICS, WINDOWS, alone, next_window, side_by_side, timed
+from pytest_ftcompare.compare.measured_cost import KEPT, WINDOWS, alone, next_window, side_by_side, timed
 from pytest_ftcompare.compare.same_machine import UNMOVED, UNREAD, elsewhere, unjudged
+from pytest_ftcompare.results.cost_metrics import METRICS
 from pytest_ftcompare.results.result import Window
 
 STEP = 0.030
@@ -242,9 +243,7 @@ def test_what_could_not_be_read_says_why():
     assert (reading.outcome, reading.note) == ("incomparable", "no NVIDIA driver")
 
 
-@pytest.mark.parametrize(
-    "name", ["allocated bytes, training", "reserved bytes, training", "process bytes, evaluation", "joules per 1000 examples"]
-)
+@pytest.mark.parametrize("name", [name for name, metric in METRICS.items() if metric.unit != "s"])
 def test_memory_and_energy_are_held_within_their_margin_and_found_beyond_it(name):
     margin = METRICS[name].margin
     base = [window(readings={name: 1e9})] * KEPT

@@ -13,6 +13,7 @@ from pytest_ftcompare.compare.claims import claim
 from pytest_ftcompare.report import document as made
 from pytest_ftcompare.report.document_reader import DocumentError, read, schema
 from pytest_ftcompare.results import claim_record
+from pytest_ftcompare.results.cost_metrics import METRICS
 
 VALIDATOR = Draft202012Validator(schema(), format_checker=Draft202012Validator.FORMAT_CHECKER)
 HISTORY = {
@@ -84,7 +85,7 @@ def test_the_schemas_words_are_the_codes():
     assert set(defined["comparison"]["properties"]["outcome"]["enum"]) == set(get_args(sequential_test.Outcome))
     assert set(defined["shift"]["properties"]["outcome"]["enum"]) == set(get_args(pooled_shift.Outcome))
     assert set(defined["cost"]["properties"]["outcome"]["enum"]) == set(get_args(measured_cost.Outcome))
-    assert {one.unit for one in measured_cost.METRICS.values()} < set(defined["cost"]["properties"]["unit"]["enum"])
+    assert {one.unit for one in METRICS.values()} < set(defined["cost"]["properties"]["unit"]["enum"])
     assert set(defined["claim"]["properties"]["verdict"]["enum"]) == set(get_args(claim.Verdict))
     assert set(defined["stated"]["enum"]) == set(get_args(claim_record.Outcome))
 
