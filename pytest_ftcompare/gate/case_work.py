@@ -19,6 +19,7 @@ from pytest_ftcompare.results.result import Json, Result, Sample
 if TYPE_CHECKING:
     from pytest_ftcompare.measure.timer import Timing
 
+IsEnough = Callable[[Sequence[tuple[float, float]], float], bool]  # of the rounds so far, and seconds since the first
 Progress = Callable[[int, int, float], None]  # step, steps, loss; zeros when evaluation begins
 
 
@@ -83,3 +84,14 @@ class Stack(Protocol):
 
     def open(self, case: Case, settings: Settings, bench: Bench) -> AbstractContextManager[CaseWork]:
         """The case, open; what a user can mend is a `CaseError` of one sentence, while it is open, too."""
+
+    def environment(self, cases: Sequence[Case], settings: Settings, bench: Bench) -> Json:
+        """What the cases run in, together."""
+
+    def count(self, case: Case, settings: Settings, bench: Bench) -> tuple[dict[str, float], Json]:
+        """Structure and counts of one update by name, and the environment."""
+
+    def time_in_turn(
+        self, pieces: Sequence[tuple[Case, str]], settings: Settings, bench: Bench, is_enough: IsEnough
+    ) -> list[tuple[float, float]]:
+        """Seconds of two pieces of work, timed in turn until it is enough; `Untestable` where that cannot be."""

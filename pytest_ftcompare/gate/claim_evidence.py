@@ -5,8 +5,7 @@ Where nothing moved that a case computes, its baseline's seeds stand for it; oth
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import closing
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -20,7 +19,6 @@ from pytest_ftcompare.gate.run_cache import Kept
 from pytest_ftcompare.gate.run_case import Held, run_case
 from pytest_ftcompare.gate.run_context import Bench
 from pytest_ftcompare.gate.settings import Settings
-from pytest_ftcompare.gate.worker_status import TIMED
 from pytest_ftcompare.results import baseline_store
 from pytest_ftcompare.results.case import Case
 from pytest_ftcompare.results.claim_record import Record
@@ -115,52 +113,20 @@ class Evidence:
         left = None if arm.but else self.kept.read(case)
         if left is not None and "execution" in left.result.signature:
             return {**left.result.signature["structure"], **left.result.signature["execution"]}, left.result.environment
-        from pytest_ftcompare.gate.torch_case import at_work
-
-        with at_work(self.settings, self.bench) as (setting, _):
-            from pytest_ftcompare.checks.structure import structure
-            from pytest_ftcompare.measure.counted_update import execution
-            from pytest_ftcompare.measure.environment import capture
-            from pytest_ftcompare.training.prepare import prepare
-
-            prepared = prepare(case, setting)
-            counts = structure(prepared.method, prepared.adapted(), None) | execution(prepared)
-            return counts, capture(setting, case.method, case.task)
+        return self.stack.count(case, self.settings, self.bench)
 
     def _times(self, relation: Times, expected: Range) -> Found:
-        if (clock := self.bench.clock) is None:
+        if self.bench.clock is None:
             raise Untestable("not timed: pytest-benchmark is off")
         cases = self._timed_cases(relation)
-        from pytest_ftcompare.gate.torch_case import at_work
+        between = METRICS[relation.piece.removeprefix("merged ")].between
 
-        with at_work(self.settings, self.bench) as (setting, bench):
-            from pytest_ftcompare.measure.gpu_readings import read
-            from pytest_ftcompare.measure.paired_timing import NoPiece, make_piece, rounds
-            from pytest_ftcompare.training.prepare import prepare
+        def is_enough(taken: Sequence[tuple[float, float]], seconds: float) -> bool:
+            undecided = expected.outcome(relation.estimate(taken, between)) == "undecided"
+            return len(taken) >= LEAST and (not undecided or seconds > BUDGET)
 
-            try:
-                pieces = [make_piece(prepare(case, setting), name) for case, name in zip(cases, relation.pieces, strict=True)]
-            except NoPiece as error:
-                raise Untestable(str(error)) from None
-            between = METRICS[relation.piece.removeprefix("merged ")].between
-            taken: list[tuple[float, float]] = []
-
-            def take(watch: Callable[[], object]) -> None:
-                begin = clock()
-                with closing(rounds(pieces[0], pieces[1], setting.device, clock)) as pairs:
-                    for pair in pairs:
-                        watch()
-                        taken.append(pair)
-                        open_yet = expected.outcome(relation.estimate(taken, between)) == "undecided"
-                        if len(taken) >= LEAST and (not open_yet or clock() - begin > BUDGET):
-                            return
-
-            bench.say("waiting to be alone on the device")
-            with bench.alone():
-                bench.say(f"{TIMED}  side by side")
-                readings = read(setting.device, {}, 0, take)
-            if readings.disturbed:
-                raise Untestable(f"not timed: {readings.disturbed}")
+        pieces = list(zip(cases, relation.pieces, strict=True))
+        taken = self.stack.time_in_turn(pieces, self.settings, self.bench, is_enough)
         return Found(relation.estimate(taken, between), [_name(one) for one in cases], self._environment(relation))
 
     def _timed_cases(self, relation: Times) -> list[Case]:
@@ -168,18 +134,7 @@ class Evidence:
 
     def _environment(self, relation: Times) -> Json:
         """What the cases of a relation are timed in."""
-        environment: Json = {}
-        from pytest_ftcompare.gate.torch_case import at_work
-
-        with at_work(self.settings, self.bench) as (setting, _):
-            import torch
-
-            from pytest_ftcompare.measure.environment import capture
-
-            torch.set_num_threads(setting.threads)  # as `prepare` does: no case may have run in this process yet
-            for case in self._timed_cases(relation):
-                environment |= capture(setting, case.method, case.task)
-        return environment
+        return self.stack.environment(self._timed_cases(relation), self.settings, self.bench)
 
     def why_untimed(self, claim: Claim) -> tuple[str, str]:
         """Why a claim about time is not timed, as its baseline could judge no time, or ""; the device."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import gc
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 
@@ -14,17 +14,23 @@ import torch
 
 from pytest_ftcompare.checks.leakage import shown
 from pytest_ftcompare.checks.random_draws import subsets
+from pytest_ftcompare.checks.structure import structure
+from pytest_ftcompare.compare.claims.relations import Untestable
 from pytest_ftcompare.compare.known_faults import Facts
 from pytest_ftcompare.compare.measured_cost import Reading
 from pytest_ftcompare.gate.beside_reference import Beside
-from pytest_ftcompare.gate.case_work import CaseError, CaseWork, Progress
+from pytest_ftcompare.gate.case_work import CaseError, CaseWork, IsEnough, Progress
 from pytest_ftcompare.gate.run_context import Bench
 from pytest_ftcompare.gate.settings import Settings
 from pytest_ftcompare.gate.shared_inspection import Once
 from pytest_ftcompare.gate.timing import take_windows, why_untimed
+from pytest_ftcompare.gate.worker_status import TIMED
 from pytest_ftcompare.measure import nvml, yardstick
+from pytest_ftcompare.measure.counted_update import execution
 from pytest_ftcompare.measure.environment import capture, device_name
+from pytest_ftcompare.measure.gpu_readings import read
 from pytest_ftcompare.measure.out_of_memory import Exhausted, told_when_exhausted
+from pytest_ftcompare.measure.paired_timing import NoPiece, make_piece, rounds
 from pytest_ftcompare.measure.timer import ClockError, Timing
 from pytest_ftcompare.methods import MethodFileError
 from pytest_ftcompare.methods.base import MethodError
@@ -162,6 +168,48 @@ class TorchStack:
             prepared = prepare(case, setting)
             _spare_libraries()
             yield TorchCase(prepared, settings, ready)
+
+    def environment(self, cases: Sequence[Case], settings: Settings, bench: Bench) -> Json:
+        found: Json = {}
+        with at_work(settings, bench) as (setting, _):
+            torch.set_num_threads(setting.threads)  # as `prepare` does: no case may have run in this process yet
+            for case in cases:
+                found |= capture(setting, case.method, case.task)
+        return found
+
+    def count(self, case: Case, settings: Settings, bench: Bench) -> tuple[dict[str, float], Json]:
+        with at_work(settings, bench) as (setting, _):
+            prepared = prepare(case, setting)
+            counts = structure(prepared.method, prepared.adapted(), None) | execution(prepared)
+            return counts, capture(setting, case.method, case.task)
+
+    def time_in_turn(
+        self, pieces: Sequence[tuple[Case, str]], settings: Settings, bench: Bench, is_enough: IsEnough
+    ) -> list[tuple[float, float]]:
+        assert bench.clock is not None
+        clock, taken = bench.clock, list[tuple[float, float]]()
+        with at_work(settings, bench) as (setting, held):
+            try:
+                first, second = (make_piece(prepare(case, setting), name) for case, name in pieces)
+            except NoPiece as error:
+                raise Untestable(str(error)) from None
+
+            def take(watch: Callable[[], object]) -> None:
+                begin = clock()
+                with closing(rounds(first, second, setting.device, clock)) as pairs:
+                    for pair in pairs:
+                        watch()
+                        taken.append(pair)
+                        if is_enough(taken, clock() - begin):
+                            return
+
+            held.say("waiting to be alone on the device")
+            with held.alone():
+                held.say(f"{TIMED}  side by side")
+                readings = read(setting.device, {}, 0, take)
+        if readings.disturbed:
+            raise Untestable(f"not timed: {readings.disturbed}")
+        return taken
 
 
 def make_candidate(prepared: Prepared) -> Result:

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from pytest_ftcompare.compare.claims.claim import Judgement, judge
-from pytest_ftcompare.gate.claim_evidence import Evidence
 from pytest_ftcompare.gate.run_context import Bench
+from pytest_ftcompare.gate.torch_case import TorchStack
 from pytest_ftcompare.plugin import claim_fixture
 from pytest_ftcompare.plugin.claim_fixture import excused
 from pytest_ftcompare.plugin.options import SETTINGS
@@ -70,13 +70,12 @@ def test_it_is_timed_where_its_baseline_could_judge_it_and_where_all_is_asked_fo
     assert "1 claim: 1 reproduced." in told()
 
 
-def test_threads_are_those_of_the_cases_before_any_ran(shell, tmp_path, monkeypatch):
+def test_threads_are_those_of_the_cases_before_any_ran(shell, tmp_path):
     config = shell.pytester.parseconfigure("-p", "pytest_ftcompare.plugin", "--ftcompare-threads=1")
     case = Case("quick", "lora", "pocket_sst", "pocket/opt-0.4m", 2)
-    monkeypatch.setattr(Evidence, "_timed_cases", lambda *_: [case])
-    evidence = Evidence(config.stash[SETTINGS], Bench(tmp_path, None, 0.0, lambda _: None), None, None, {}, 1)
     torch.set_num_threads(2)
-    assert evidence._environment(None)["threads"] == 1
+    found = TorchStack().environment([case], config.stash[SETTINGS], Bench(tmp_path, None, 0.0, lambda _: None))
+    assert found["threads"] == 1
 
 
 @pytest.mark.parametrize(("device", "found"), [("cpu", ["gone.json"]), ("", [])])
