@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from test_architecture import LAYERS
 
 from pytest_ftcompare import methods, tasks
 from pytest_ftcompare.checks import leakage
@@ -160,3 +161,19 @@ def test_a_page_states_the_constants_in_use(module, page):
 def test_the_models_together_are_small():
     weights = (ROOT / "pytest_ftcompare" / "pocket" / "hub" / "models").rglob("*.safetensors")
     assert sum(file.stat().st_size for file in weights) < 14_000_000
+
+
+def test_the_map_of_docs_has_every_page():
+    pages = {file.name for file in (ROOT / "docs").glob("*.md")} - {"README.md"}
+    linked = set(re.findall(r"\]\(([\w-]+\.md)\)", read("docs/README.md")))
+    assert linked == pages
+    assert "(docs/README.md)" in read("README.md")
+
+
+def test_the_architecture_page_has_the_rooms_in_their_order_and_files_that_are_there():
+    page = read("docs/architecture.md")
+    assert tuple(re.findall(r"^\| `(\w+)/` \|", page, re.MULTILINE)) == LAYERS
+    named = re.findall(r"`([\w/]+\.py)`", page)
+    assert named and not [
+        name for name in named if not any((ROOT / place / name).is_file() for place in ("", "pytest_ftcompare"))
+    ]
