@@ -15,7 +15,7 @@ from pytest_ftcompare.report import cost, failure
 from pytest_ftcompare.report.change_text import changes as differences
 from pytest_ftcompare.report.change_text import counted
 from pytest_ftcompare.report.outcome import sentence
-from pytest_ftcompare.results.cost_metrics import STEP
+from pytest_ftcompare.results import cost_metrics
 from pytest_ftcompare.results.estimate import Estimate
 from pytest_ftcompare.results.result import Json
 
@@ -23,7 +23,8 @@ WORST = 3  # cases of each verdict, and claims, that the banner names
 CHANGES = 6  # changes of the environment that it lists openly
 CLAIMS = ("changed", "new", "noted", "untested", "held")  # verdicts of claims, those to be looked at first
 VERDICTS = WORST_FIRST
-TIME = (STEP.name,)
+TIME = (cost_metrics.STEP.name,)
+MEMORY = cost_metrics.MEMORY
 
 
 def headline(document: Json) -> str:
