@@ -1,7 +1,7 @@
 """Results of every method from its baselines: a table of all, and the results on each method's page.
 
 `python -m scripts.docs_methods baselines/cpu/peft_methods docs` writes `docs/results.md` and `docs/search.md` and
-fills the pages in `docs/methods/` and the README's table.
+fills the pages in `docs/methods/`.
 """
 
 from __future__ import annotations
@@ -105,19 +105,6 @@ def table(methods: dict[str, list[Result]]) -> Iterator[str]:
         yield f"| {' | '.join([f'[`{name}`](methods/{name}.md)', *scores, *_cost(results, methods['full']).values()])} |"
 
 
-def short_table(methods: dict[str, list[Result]]) -> Iterator[str]:
-    """What stands between the markers of the README: means alone, the best in domain first."""
-    first = next(iter(methods.values()))
-    yield BEGIN
-    yield f"| method | {' | '.join(one.identity['task'] for one in first)} | trained | peak | step |"
-    yield f"| --- | {' | '.join(['---'] * len(first))} | ---: | ---: | ---: |"
-    for name, results in sorted(methods.items(), key=lambda one: -_in_domain(one[1])):
-        cost = _cost(results, methods["full"])
-        cells = [f"{_mean(one, 'accuracy'):.1%}, {_mean(one, 'accuracy_ood'):.1%}" for one in results]
-        yield f"| {' | '.join([f'[`{name}`](docs/methods/{name}.md)', *cells, cost['trained'], cost['peak'], cost['step']])} |"
-    yield END
-
-
 def _mean(result: Result, metric: str) -> float:
     return fmean(one.metrics[metric] for one in result.samples)
 
@@ -168,8 +155,6 @@ def main(folder: Path, docs: Path) -> None:
     (docs / "results.md").write_text("\n".join(table(methods)) + "\n", encoding="utf-8")
     record = json.loads((docs / "search.json").read_text(encoding="utf-8"))
     (docs / "search.md").write_text("\n".join(searched(record)) + "\n", encoding="utf-8")
-    readme = docs.parent / "README.md"
-    readme.write_text(filled(readme.read_text(encoding="utf-8"), list(short_table(methods))), encoding="utf-8")
     for name, results in methods.items():
         page = docs / "methods" / f"{name}.md"
         page.write_text(filled(page.read_text(encoding="utf-8"), list(section(results, methods["full"]))), encoding="utf-8")
