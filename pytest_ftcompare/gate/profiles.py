@@ -1,6 +1,6 @@
 """Profiles: base models, data, examples, seeds, budget and precision by name, in one table.
 
-A project's pyproject.toml overrides and adds to it (`own.py`).
+A project's pyproject.toml overrides and adds to it (`project_config.py`).
 """
 
 from __future__ import annotations

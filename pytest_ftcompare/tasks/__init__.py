@@ -21,7 +21,7 @@ NAMES = (
     "alpaca_zh",
     "alpaca_en",
 )
-ADDED: dict[str, Task] = {}  # the project's own (`own.py`)
+ADDED: dict[str, Task] = {}  # the project's own (`gate/project_config.py`)
 
 
 def names() -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """Which class a value of a label column means: the name of a class or its index, and never a guess.
 
-Called by from_files.py for each row. Where a value may be the name of one class and the index of
+Called by custom.py for each row. Where a value may be the name of one class and the index of
 another, it is refused; the task's table says with `labels_are` which of them it is.
 """
 
