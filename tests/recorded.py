@@ -27,11 +27,11 @@ import sys
 sys.path.insert(0, {tests!r})
 
 def pytest_configure(config):
-    from recorded import RecordedStack
+    from recorded import RecordedCases
 
     from pytest_ftcompare.plugin.worker import STACK
 
-    config.stash[STACK] = RecordedStack(config.rootpath)
+    config.stash[STACK] = RecordedCases(config.rootpath)
 """
 
 
@@ -88,8 +88,9 @@ class RecordedCase:
         return {}
 
 
-class RecordedStack:
-    """Opens cases that train nothing; the gate, its judge and the session stay as they are."""
+class RecordedCases:
+    """Opens cases that train nothing; the gate, its judge and the session stay as they are. Claims about times, and about
+    counts of cases that the session does not run, need torch."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "pytest_ftcompare"
 # The rooms from the ground up: a file imports from its own room and from those before it, also inside
 # functions and for type checkers.
@@ -18,7 +18,6 @@ LAYERS = (
     *("results", "compare", "pocket", "tasks", "methods", "training", "checks", "measure"),
     *("gate", "report", "plugin"),
 )
-UPWARD: dict[tuple[str, str], str] = {}  # (file, file) -> why it imports a later room; three at most
 TORCH = {"torch", "transformers", "peft", "datasets", "bitsandbytes", "safetensors"}
 PYTEST = {"pytest", "_pytest"}
 # What importing a room or a file must not load, however far down the chain.
@@ -131,9 +130,7 @@ def test_every_file_is_in_a_room_of_the_list():
 
 
 def test_no_file_imports_from_a_later_room():
-    arrows = {(name, other) for name in FILES for other in upward(name)}
-    assert arrows == set(UPWARD)
-    assert len(UPWARD) <= 3
+    assert not {(name, other) for name in FILES for other in upward(name)}
 
 
 def test_no_files_import_each_other_in_a_circle():
@@ -172,7 +169,7 @@ def test_every_module_says_what_it_is_for_and_is_called_for_it():
     assert not [file for file in everywhere if file.stem in {"utils", "helpers", "common", "misc"}]
 
 
-def test_the_top_of_the_package_has_twelve_entries():
+def test_the_top_of_the_package_is_its_rooms_and_two_files():
     entries = {path.name for path in (ROOT / PACKAGE).iterdir() if path.name != "__pycache__"}
     assert entries == {"__init__.py", "__main__.py", *LAYERS}
 

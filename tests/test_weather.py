@@ -12,12 +12,12 @@ import time
 
 import weather
 from pytest_ftcompare.plugin import benchmark_bridge
-from pytest_ftcompare.measure import host, scheduled
+from pytest_ftcompare.measure import cpu_contention, host
 
 def test_given(benchmark):
     assert (os.cpu_count(), host.cpus()) == (weather.CORES, weather.CORES)
     assert host.memory() == host.available_memory() == weather.MEMORY
-    account = scheduled.account()
+    account = cpu_contention.account()
     assert (account.waited, account.stolen) == (0.0, 0.0)
     if benchmark_bridge.active(benchmark):
         now = benchmark_bridge.timer(benchmark)
@@ -41,7 +41,7 @@ REAL = re.compile(
     rf"\btime\.(?:{CLOCKS})(?:_ns)?\b|\bfrom time import\b|\b(?:datetime|date)\.(?:now|utcnow|today)\b"
     r"|\bos\.(?:cpu_count|process_cpu_count|sched_getaffinity|getloadavg|times|sysconf)\b|\bpsutil\b"
     r"|/proc/(?:self/task|self/stat|self/sched|loadavg|stat|meminfo|pressure|cpuinfo)"
-    r"|(?<!\w)(?:scheduled\.)?account\(\)"
+    r"|(?<!\w)(?:cpu_contention\.)?account\(\)"
 )
 LEAST = 120  # seconds of a timeout, which is there against a hang: no machine is so busy that a test waits for so long
 # Files that may ask for real clocks and the real machine, or wait for less, and why.

@@ -2,7 +2,7 @@
 
 What a rerun with the same seed, code and machine moves is not in the files, so it is stated here: measured on published reruns
 of PEFT's MetaMathQA comparison (NVIDIA L40S). One case shows only what stands `EVIDENCE` standard errors from nothing; smaller
-shifts show where many cases share them (`pooled`).
+shifts show where many cases share them (`pooled_shift.py`).
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from pytest_ftcompare.results.result import Result
 
 Verdict = Literal["same", "better", "worse", "changed", "undecided", "new", "incomparable", "invalid"]
 
-# What fails a case's test; what fails a session besides is in `pooled`. docs/statistics.md has the whole table.
+# What fails a case's test; what fails a session besides is in `session_verdict.py`. docs/statistics.md has the whole table.
 FAILING: frozenset[Verdict] = frozenset({"worse", "changed", "invalid", "new"})
 WORST_FIRST: tuple[Verdict, ...] = (
     "invalid",

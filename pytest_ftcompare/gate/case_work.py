@@ -79,7 +79,7 @@ class CaseWork(Protocol):
         """Times beside the reference's, in the place of those read alone."""
 
 
-class Stack(Protocol):
+class CaseOpener(Protocol):
     """What opens cases: torch and the libraries around it, or a test's stand-in."""
 
     def open(self, case: Case, settings: Settings, bench: Bench) -> AbstractContextManager[CaseWork]:

@@ -14,7 +14,7 @@ from pytest_ftcompare.compare.claims.relations import Arm, Counts, Scores, Times
 from pytest_ftcompare.compare.environment_diff import differences, software_changed
 from pytest_ftcompare.compare.same_machine import UNMOVED
 from pytest_ftcompare.gate.baseline_lookup import read_baseline
-from pytest_ftcompare.gate.case_work import CaseError, Stack
+from pytest_ftcompare.gate.case_work import CaseError, CaseOpener
 from pytest_ftcompare.gate.run_cache import Kept
 from pytest_ftcompare.gate.run_case import Held, run_case
 from pytest_ftcompare.gate.run_context import Bench
@@ -61,7 +61,7 @@ class Evidence:
     kept: Kept
     collected: Mapping[tuple[str, str], Case]
     judged: int
-    stack: Stack
+    stack: CaseOpener
 
     def find(self, claim: Claim) -> Found:
         """The claim's estimate; `Untestable` where there can be none, `CaseError` where a case of it is broken."""

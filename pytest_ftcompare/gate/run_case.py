@@ -24,7 +24,7 @@ from pytest_ftcompare.compare.verdict import (
     without_baseline,
 )
 from pytest_ftcompare.gate.baseline_lookup import make_terms, read_baseline
-from pytest_ftcompare.gate.case_work import CaseWork, Stack
+from pytest_ftcompare.gate.case_work import CaseOpener, CaseWork
 from pytest_ftcompare.gate.run_context import Bench
 from pytest_ftcompare.gate.settings import Settings
 from pytest_ftcompare.gate.timing import costs
@@ -67,8 +67,8 @@ class Held:
         }
 
 
-def run_case(case: Case, settings: Settings, bench: Bench, stack: Stack, judged: int = 1) -> Held:
-    """Train the case, time it where it carries its method's cost, and hold it against its baseline.
+def run_case(case: Case, settings: Settings, bench: Bench, stack: CaseOpener, judged: int = 1) -> Held:
+    """Train the case, time it if it is the one timed for its method, and compare it with its baseline.
 
     `stack` computes; `judged` is the number of cases that share the session's error rate. What keeps a case from being
     judged, for a reason that its user can mend, is a `CaseError`.
@@ -77,7 +77,7 @@ def run_case(case: Case, settings: Settings, bench: Bench, stack: Stack, judged:
         return _hold(work, read_baseline(case, settings, work.device), settings, judged)
 
 
-def _other(accepted: Result, candidate: Result, work: CaseWork) -> str:
+def _what_differs(accepted: Result, candidate: Result, work: CaseWork) -> str:
     """What of the experiment is not the baseline's."""
     if not accepted.rows:
         return "other rows, base weights or case options"
@@ -93,11 +93,11 @@ def _hold(work: CaseWork, accepted: Result | None, settings: Settings, judged: i
     beside = accepted if accepted is not None and accepted.fingerprint == candidate.fingerprint else None
     update = settings.update or (settings.new_only and beside is None)
     if accepted is not None and beside is None and not update:
-        reason = f"its baseline is of another experiment: {_other(accepted, candidate, work)}"
+        reason = f"its baseline is of another experiment: {_what_differs(accepted, candidate, work)}"
         return Held(incomparable(candidate, reason), candidate, work.device)
     bench.say("inspecting")
     signature, probe, broken = work.inspect()
-    probe["rows"] = work.row_digests(settings.seeds if accepted is None else len(accepted.samples))
+    probe["rows"] = work.row_digests(settings.seeds if update or accepted is None else len(accepted.samples))
     unexplained, known = explain(broken, work.facts, candidate.environment)
     candidate = replace(candidate, signature=signature, probe=probe, broken=unexplained)
     bench.pause()
@@ -106,7 +106,7 @@ def _hold(work: CaseWork, accepted: Result | None, settings: Settings, judged: i
         bench.pause()
     if update:
         candidate = replace(candidate, short_training=_short_training(work))
-    judgement = _outcome(work, accepted, candidate, settings, judged, update=update)
+    judgement = _train_and_judge(work, accepted, candidate, settings, judged, update=update)
     told = audit.notices(candidate if update or accepted is None else accepted)  # it takes a baseline's seeds to tell
     judgement = replace(judgement, notes=[*judgement.notes, *known, *told, *work.notes])
     if judgement.verdict == "invalid":
@@ -124,7 +124,7 @@ def _hold(work: CaseWork, accepted: Result | None, settings: Settings, judged: i
     return Held(with_costs(judgement, readings), candidate, work.device, update, timings)
 
 
-def _outcome(
+def _train_and_judge(
     work: CaseWork, accepted: Result | None, candidate: Result, settings: Settings, judged: int, *, update: bool
 ) -> Judgement:
     """Train seeds into the candidate until what it computes and how well it does is settled."""

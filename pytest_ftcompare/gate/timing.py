@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def why_untimed(
     prepared: Prepared, accepted: Result | None, candidate: Result, bench: Bench, settings: Settings, *, update: bool
 ) -> str:
-    """Why a case that carries its method's cost is not timed, or "": no stored time could be judged.
+    """Why the case takes no timed window, "" where it takes some: its baseline's times could not be judged here.
 
     A GPU's windows read its memory, too, which is judged on every host.
     """

@@ -49,8 +49,15 @@ from pytest_ftcompare.training.train import TrainingError
 
 # What a user can mend: its message is the whole story.
 MENDABLE = (
-    *(HubError, DataError, BaselineError, ModelError, TrainingError),
-    *(MethodError, MethodFileError, Exhausted, ClockError),
+    HubError,
+    DataError,
+    BaselineError,
+    ModelError,
+    TrainingError,
+    MethodError,
+    MethodFileError,
+    Exhausted,
+    ClockError,
 )
 
 
@@ -91,9 +98,9 @@ def at_work(settings: Settings, bench: Bench) -> Iterator[tuple[Setting, Bench]]
 
 @cache
 def _spare_libraries() -> None:
-    """Once in a process, before any model is there: keep what the libraries made out of collections.
+    """Once in a process, before any model is there: let later collections skip the libraries' objects.
 
-    Counts and windows begin with a collection, which took half a second with all of it.
+    Counts and windows begin with a collection; going through those objects took half a second each time.
     """
     gc.collect()
     gc.freeze()
@@ -159,7 +166,7 @@ class TorchCase:
         return Beside(self.prepared, baseline, self.bench, self.settings).readings(alone)
 
 
-class TorchStack:
+class TorchCases:
     """Opens cases with torch."""
 
     @contextmanager

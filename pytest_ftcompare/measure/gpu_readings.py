@@ -1,7 +1,7 @@
 """What is read beside a timed window: a GPU's memory by the allocator and by the driver, its energy, the device's state.
 
 The allocator's peak is exact and covers spikes between the driver's samples; the driver's is what a user sees. On a CPU memory
-is counted (`count`), and its state is whether the worker had its core.
+is counted (`step_counts.py`), and its state is whether the worker had its core.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The pytest plugin: hooks of a few lines that delegate. The fixtures that suites call are in `gate_fixture.py` and `claim_fixture.py`."""
+"""The pytest plugin: short hooks that delegate. Suites call the fixtures in `gate_fixture.py` and `claim_fixture.py`."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pytest_ftcompare.gate.case_work import Stack
+from pytest_ftcompare.gate.case_work import CaseOpener
 from pytest_ftcompare.gate.run_context import Bench
 from pytest_ftcompare.gate.run_folder import Run
 from pytest_ftcompare.gate.session import Session
@@ -19,7 +19,7 @@ from pytest_ftcompare.plugin.options import SETTINGS
 SESSION = pytest.StashKey[Session]()
 RUN = pytest.StashKey[Run]()
 FINISHED = pytest.StashKey[bool]()  # whether the session came to its end
-STACK = pytest.StashKey[Stack]()
+STACK = pytest.StashKey[CaseOpener]()
 TOLD = pytest.StashKey[Told]()
 CARRIED = pytest.StashKey[dict[str, str]]()  # attributes of the test's report, which xdist sends to the controller
 
@@ -29,7 +29,7 @@ def carry(item: pytest.Item, name: str, text: str) -> None:
     item.stash.setdefault(CARRIED, {})[name] = text
 
 
-def make_stack(config: pytest.Config) -> Stack:
+def make_stack(config: pytest.Config) -> CaseOpener:
     """What computes cases: torch, imported when the first case or claim runs, unless the session was given another."""
     if (given := config.stash.get(STACK, None)) is not None:
         return given
@@ -37,9 +37,9 @@ def make_stack(config: pytest.Config) -> Stack:
     from pytest_ftcompare.training.library_logging import quiet
 
     quiet()  # before the next import, which may import what has advice to give
-    from pytest_ftcompare.gate.torch_case import TorchStack
+    from pytest_ftcompare.gate.torch_case import TorchCases
 
-    return TorchStack()
+    return TorchCases()
 
 
 def make_bench(request: pytest.FixtureRequest, about: str) -> tuple[Any, Bench]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 
-from pytest_ftcompare.methods.base import Stage
+from pytest_ftcompare.methods.base import MethodError, Stage
 from pytest_ftcompare.results.result import digest
 from pytest_ftcompare.training.model_kind import ModelError
 from pytest_ftcompare.training.prepare import Prepared
@@ -29,10 +29,10 @@ def shorten(stage: Stage) -> Stage:
 
 
 def digest_of_short_training(prepared: Prepared, progress: Progress) -> str:
-    """Digest of every update's loss and gradient norm, of the predictions and the scores; "" where
-    nothing can be saved: a method that does not train, is trained so shortly anyway, or cannot be."""
-    from pytest_ftcompare.methods.base import MethodError
+    """Digest of every update's loss and gradient norm, of the predictions and the scores.
 
+    "" for a method that does not train, has no more epochs than the short training, or cannot train so few.
+    """
     saved = []
 
     def change(stage: Stage) -> Stage:

@@ -4,8 +4,9 @@ import pytest
 
 from pytest_ftcompare.compare.claims.relations import Arm, Untestable
 from pytest_ftcompare.gate.case_work import CaseError
+from pytest_ftcompare.gate.claim_evidence import over
 from pytest_ftcompare.gate.profiles import PROFILES
-from pytest_ftcompare.plugin.claim_arms import Tables, over
+from pytest_ftcompare.plugin.claim_arms import Tables
 
 SUITE = """
 import pytest

@@ -5,7 +5,7 @@ import torch
 
 from pytest_ftcompare.compare.claims.claim import Judgement, judge
 from pytest_ftcompare.gate.run_context import Bench
-from pytest_ftcompare.gate.torch_case import TorchStack
+from pytest_ftcompare.gate.torch_case import TorchCases
 from pytest_ftcompare.plugin import claim_fixture
 from pytest_ftcompare.plugin.claim_fixture import excused
 from pytest_ftcompare.plugin.options import SETTINGS
@@ -74,7 +74,7 @@ def test_threads_are_those_of_the_cases_before_any_ran(shell, tmp_path):
     config = shell.pytester.parseconfigure("-p", "pytest_ftcompare.plugin", "--ftcompare-threads=1")
     case = Case("quick", "lora", "pocket_sst", "pocket/opt-0.4m", 2)
     torch.set_num_threads(2)
-    found = TorchStack().environment([case], config.stash[SETTINGS], Bench(tmp_path, None, 0.0, lambda _: None))
+    found = TorchCases().environment([case], config.stash[SETTINGS], Bench(tmp_path, None, 0.0, lambda _: None))
     assert found["threads"] == 1
 
 
