@@ -20,6 +20,7 @@ from pytest_ftcompare.tasks import load
 from pytest_ftcompare.tasks.judge import Judge
 from pytest_ftcompare.training.config import Setting
 
+SHARED = ("__init__", "contents", "split_overlap", "rouge")  # files of tasks/ that every task uses
 MACHINE = "FTCOMPARE_MACHINE"  # a name that its user gives to a machine, or to a fleet of equal ones
 
 
@@ -71,7 +72,7 @@ def code(method: str, task: str) -> dict[str, str]:
         f"pytest_ftcompare/tasks/{task}.py": digest([asked] if asked.is_file() else own_files),
         **({f"judge {judge.file.name}": digest([judge.file])} if isinstance(judge, Judge) else {}),
         "pytest_ftcompare/tasks/base.py": digest([tasks / "base.py"]),
-        "what pytest_ftcompare/tasks share": digest(tasks / f"{name}.py" for name in ("__init__", "contents", "split_overlap", "rouge")),
+        "what pytest_ftcompare/tasks share": digest(tasks / f"{name}.py" for name in SHARED),
         "pytest_ftcompare/gate/torch_case.py": digest([package / "gate" / "torch_case.py"]),
         "pytest_ftcompare/gate/shared_inspection.py": digest([package / "gate" / "shared_inspection.py"]),
         "pytest_ftcompare/tasks/files": digest((tasks / "files").glob("*.py")),
