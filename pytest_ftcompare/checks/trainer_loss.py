@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -20,12 +20,15 @@ from transformers import PrinterCallback, Trainer, TrainingArguments
 
 from pytest_ftcompare.checks.engine_parity import ROUNDING
 from pytest_ftcompare.checks.probe import without_dropout
-from pytest_ftcompare.methods.base import Inputs, Stage
+from pytest_ftcompare.methods.base import Stage
 from pytest_ftcompare.training.language_modeling import IGNORED
 from pytest_ftcompare.training.model_io import Questioner
 from pytest_ftcompare.training.prepare import Prepared
 from pytest_ftcompare.training.train import Step, trainable
 from pytest_ftcompare.training.trial import Trial
+
+if TYPE_CHECKING:
+    from pytest_ftcompare.methods.base import Inputs
 
 
 def labelled(ask: Questioner, stage: Stage, chosen: list[int]) -> Inputs:

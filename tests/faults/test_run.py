@@ -34,7 +34,7 @@ def two(monkeypatch, tmp_path):
     chosen = {name: FAULTS[name] for name in ("micro_batches_weighted_alike", "merged_without_scale")}
     ran = []
 
-    def made_up(folder, change, cases, seeds=None):
+    def made_up(folder, change, cases, seeds=None, unchanged=False):
         if change is None:
             for case in cases:
                 run._baseline(case, folder).parent.mkdir(parents=True, exist_ok=True)

@@ -29,7 +29,7 @@ class Cuda:
         monkeypatch.setattr(torch.cuda, "max_memory_reserved", lambda: self.peak + 1)
         monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
         monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: self)
-        monkeypatch.setattr(gpu_readings, "ENERGY", 0.0)
+        monkeypatch.setattr(gpu_readings, "SECONDS", 0.0)
         monkeypatch.setattr(gpu_readings, "time", SimpleNamespace(perf_counter=itertools.count().__next__))
         # Not this machine's cores, which other tests keep busy: time passes and nobody waits, unless a test says so.
         clock = itertools.count()
@@ -72,7 +72,7 @@ def test_a_spike_between_two_samples_is_in_the_allocators_peak(cuda, monkeypatch
 
 
 def test_energy_is_given_for_a_thousand_examples(cuda, monkeypatch):
-    monkeypatch.setattr(gpu_readings, "ENERGY", 5.0)
+    monkeypatch.setattr(gpu_readings, "SECONDS", 5.0)
     steps = []
     install_card(monkeypatch, processes=MINE, TotalEnergyConsumption=lambda: 1000 * len(steps))  # a joule a step
     found = read("cuda", {"step": Piece(lambda: steps.append(1))}, 16, lambda watch: None)

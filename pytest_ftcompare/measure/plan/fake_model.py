@@ -5,16 +5,19 @@ from __future__ import annotations
 import copy
 import inspect
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, PreTrainedConfig
 
-from pytest_ftcompare.methods.base import Inputs, Rows
+from pytest_ftcompare.methods.base import Rows
 from pytest_ftcompare.training.base_model import Loaded
 from pytest_ftcompare.training.model_io import Questioner
 from pytest_ftcompare.training.model_kind import count_positions
+
+if TYPE_CHECKING:
+    from pytest_ftcompare.methods.base import Inputs
 
 PAD = 1
 
