@@ -7,9 +7,9 @@ docs/engines.md.
 from itertools import chain, islice
 
 import pytest
-from pytest_ftcompare.methods import NAMES, load
 
 from pytest_ftcompare.compare import known_faults
+from pytest_ftcompare.methods import NAMES, load
 
 FAMILIES = {"opt_post": ("head", "pattern", "answer"), "llama": ("head", "pattern", "answer"), "roberta": ("head",)}
 # Of two ends: whose loss the model has itself, whose loss, hook or stages are their own.

@@ -1,6 +1,7 @@
 """Study 2: every method of the catalogue, with those of the few-shot study beside them, in and out of domain."""
 
 import pytest
+
 from pytest_ftcompare.methods import NAMES
 
 

@@ -4,9 +4,9 @@ import copy
 
 import pytest
 import torch
+
 from pytest_ftcompare.methods.layers.bottleneck import Bottleneck, add_beside
 from pytest_ftcompare.methods.layers.fusion import Fusion
-
 from pytest_ftcompare.training.evaluate import class_logits
 from pytest_ftcompare.training.train import train, trainable
 from pytest_ftcompare.training.trial import Trial

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from pytest_ftcompare.methods.base import Recipe
 from transformers import OPTConfig, OPTForSequenceClassification
 
 from pytest_ftcompare import methods
+from pytest_ftcompare.methods.base import Recipe
 
 LAYERS, WIDTH, INNER = 12, 768, 3072
 LINEARS = 4 * 2 * WIDTH + 2 * (WIDTH + INNER)  # widths in and out of a layer's six matrices

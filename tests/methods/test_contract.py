@@ -5,10 +5,10 @@ import json
 
 import pytest
 import torch
-from pytest_ftcompare.methods.base import MethodError, Recipe
 
 from pytest_ftcompare import methods
 from pytest_ftcompare.checks.invariants import inspect
+from pytest_ftcompare.methods.base import MethodError, Recipe
 from pytest_ftcompare.training.evaluate import class_logits
 from pytest_ftcompare.training.run_seed import run_seed
 from pytest_ftcompare.training.train import backward, train, trainable

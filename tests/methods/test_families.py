@@ -1,11 +1,11 @@
 """What is particular to some model families; that every method keeps its invariants on each is suites/test_invariants.py."""
 
 import pytest
-from pytest_ftcompare.methods.base import MethodError
-from pytest_ftcompare.methods.layers.architecture import BY_TYPE
 
 from pytest_ftcompare.checks import tiny_models
 from pytest_ftcompare.checks.invariants import inspect
+from pytest_ftcompare.methods.base import MethodError
+from pytest_ftcompare.methods.layers.architecture import BY_TYPE
 from pytest_ftcompare.training.run_seed import run_seed
 
 

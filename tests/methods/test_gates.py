@@ -2,10 +2,10 @@
 
 import pytest
 import torch
+
 from pytest_ftcompare.methods.layers.bottleneck import Bottleneck
 from pytest_ftcompare.methods.layers.gates import Gate, LayerGates
 from pytest_ftcompare.methods.layers.prefix import Prefix
-
 from pytest_ftcompare.training.evaluate import class_logits
 
 CLOSE = {"atol": 2e-5, "rtol": 2e-5}

@@ -2,11 +2,11 @@
 
 import pytest
 import torch
+
 from pytest_ftcompare.methods.layers.bottleneck import Bottleneck
 from pytest_ftcompare.methods.layers.gates import HALF
 from pytest_ftcompare.methods.layers.prefix import Prefix
 from pytest_ftcompare.methods.layers.text_start import start_peft_prefix
-
 from pytest_ftcompare.training.evaluate import class_logits
 from pytest_ftcompare.training.train import trainable
 from pytest_ftcompare.training.trial import Trial

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 import torch
-from pytest_ftcompare.methods.base import MethodError
 
+from pytest_ftcompare.methods.base import MethodError
 from pytest_ftcompare.training.model_kind import ModelError
 from pytest_ftcompare.training.train import train
 from pytest_ftcompare.training.trial import Trial

@@ -5,10 +5,10 @@ import math
 import pytest
 import torch
 from peft import AdaLoraModel
+
 from pytest_ftcompare.methods.base import MethodError
 from pytest_ftcompare.methods.layers.soft_tokens import SoftTokens
 from pytest_ftcompare.methods.layers.text_start import start_soft_tokens
-
 from pytest_ftcompare.training.evaluate import class_logits
 from pytest_ftcompare.training.train import train, trainable
 from pytest_ftcompare.training.trial import Trial
