@@ -53,7 +53,7 @@ MAY = {
     "faults/run.py": "a script, run by hand: dates its record",
     "faults/timed.py": "a benchmark script, run by hand on an idle machine: dates its record",
     "measure/test_lease.py": "its workers sleep so that they may overlap: only the order of events is asserted",
-    "measure/test_scheduled.py": "the account is read from files that the test wrote",
+    "measure/test_cpu_contention.py": "the account is read from files that the test wrote",
 }
 
 
