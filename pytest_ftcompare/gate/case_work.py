@@ -73,7 +73,7 @@ class CaseWork(Protocol):
         """Why the case takes no timed window, or ""."""
 
     def take_windows(self, baseline: Result | None, candidate: Result, *, update: bool) -> dict[str, Timing]:
-        """Take windows into the candidate until its cost is settled; the rounds of the last one."""
+        """Take windows into the candidate until its cost is settled; the rounds of the last one of this process."""
 
     def beside_reference(self, baseline: Result, alone: Sequence[Reading]) -> list[Reading]:
         """Times beside the reference's, in the place of those read alone."""

@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Held:
-    """A case that was held against its baseline: the judgement, the result, the device's name, what the last window timed.
+    """A case that was held against its baseline: the judgement, the result, the device's name, the rounds of the last window
+    that this process took.
 
     `update` says that the result is to become the case's baseline; `seconds` is how long it took, whoever asked.
     """
@@ -51,7 +52,9 @@ class Held:
 
     def info(self, what: str) -> dict[str, Any]:
         """What pytest-benchmark keeps beside the rounds of a timed piece."""
-        window, environment = self.result.windows[-1], self.result.environment
+        here = self.result.windows[0].process  # later ones may be of fresh processes, whose rounds are not kept
+        window = [window for window in self.result.windows if window.process == here][-1]
+        environment = self.result.environment
         return {
             "device": environment["cpu"] if self.device == "cpu" else self.device,
             "environment": {name: value for name, value in environment.items() if "/" not in name},
