@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from .change import Case, fault, patch
@@ -11,20 +13,45 @@ STAGES = (Case("adapter_fusion"),)
 PATTERN = (Case("pbft", shots=16),)
 
 
-@fault("batches", *SHORT_BATCH)
-def short_batch_dropped() -> None:
-    """The last batch of an epoch, which is short, brings no update."""
+@contextmanager
+def _without_effect(training: Any) -> Iterator[None]:
+    """An update that moves nothing, and costs what it ever costs."""
+    rates = [group["lr"] for group in training.optimizer.param_groups]
+    for group in training.optimizer.param_groups:
+        group["lr"] = 0.0
+    yield
+    for group, rate in zip(training.optimizer.param_groups, rates, strict=True):
+        group["lr"] = rate
+
+
+def _updates_without_effect(chosen_by: Callable[[Any, list[int]], bool]) -> None:
     from pytest_ftcompare.training import train
 
     @patch(train.Training, "update")
     def dropping(real: Any, self: Any, chosen: Any) -> Any:
-        if len(chosen) == self.stage.recipe.batch or len(self.stage.rows) < self.stage.recipe.batch:
+        if not chosen_by(self, chosen):
             return real(self, chosen)
-        kept = [one.detach().clone() for one in self.parameters]
-        step = real(self, chosen)
-        for parameter, before in zip(self.parameters, kept, strict=True):
-            parameter.data.copy_(before)
-        return step
+        step = self.optimizer.step
+
+        def stepped(*arguments: Any) -> Any:
+            with _without_effect(self):
+                return step(*arguments)
+
+        self.optimizer.step = stepped
+        try:
+            return real(self, chosen)
+        finally:
+            self.optimizer.step = step
+
+
+@fault("batches", *SHORT_BATCH)
+def short_batch_dropped() -> None:
+    """The last batch of an epoch, which is short, brings no update."""
+
+    def is_short(training: Any, chosen: list[int]) -> bool:
+        return len(chosen) < training.stage.recipe.batch < len(training.stage.rows)
+
+    _updates_without_effect(is_short)
 
 
 @fault("stages", *STAGES)
@@ -62,17 +89,12 @@ def decay_ends_too_high() -> None:
 
 @fault("optimiser", *PATTERN)
 def last_update_lost() -> None:
-    """What the last update did is not in the model that is evaluated."""
-    from pytest_ftcompare.training import train
+    """The last update of a training has no effect."""
 
-    @patch(train.Training, "update")
-    def losing(real: Any, self: Any, chosen: Any) -> Any:
-        kept = [one.detach().clone() for one in self.parameters]
-        step = real(self, chosen)
-        if self.number == self.steps and self.steps > 1:
-            for parameter, before in zip(self.parameters, kept, strict=True):
-                parameter.data.copy_(before)
-        return step
+    def is_last(training: Any, _: list[int]) -> bool:
+        return training.number + 1 == training.steps > 1
+
+    _updates_without_effect(is_last)
 
 
 @fault("evaluation", *PATTERN)

@@ -65,3 +65,15 @@ def test_a_case_that_the_seeds_do_not_settle_is_no_find(two, tmp_path):
 def test_a_name_that_is_no_change_is_refused(two, tmp_path):
     with pytest.raises(SystemExit, match="'merging' is none: one of micro_batches_weighted_alike"):
         run.main(tmp_path / "record.json", ["merging"], tmp_path / "folder")
+
+
+def test_a_run_without_an_upgrade_is_kept_beside_the_one_with(two, tmp_path):
+    file, name = tmp_path / "record.json", "merged_without_scale"
+    with pytest.raises(SystemExit, match=f"expected {name} on record with an upgrade first"):
+        run.main(file, [name], tmp_path / "folder", unchanged=True)
+    run.main(file, [name], tmp_path / "folder")
+    run.main(file, [name], tmp_path / "folder", unchanged=True)
+    run.main(file, [name], tmp_path / "folder")
+    one = json.loads(file.read_text())["faults"][name]
+    assert one["caught"] == one["unchanged"]["caught"] == "open"
+    assert "| `merged_without_scale` |" in (tmp_path / "faults.md").read_text()
