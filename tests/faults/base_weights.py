@@ -15,8 +15,8 @@ def loaded_weights_drawn_anew() -> None:
     from pytest_ftcompare.training import base_model
 
     @patch(base_model, "read")
-    def drawn(real: Any, ask: Any) -> Any:
-        loaded = real(ask)
+    def drawn(real: Any, *how: Any) -> Any:
+        loaded = real(*how)
         with torch.random.fork_rng():
             torch.nn.init.normal_(loaded.model.model.decoder.layers[-1].fc2.weight, std=0.02)
         return loaded
@@ -30,8 +30,8 @@ def head_overwritten() -> None:
     from pytest_ftcompare.training import base_model
 
     @patch(base_model, "read")
-    def drawn(real: Any, ask: Any) -> Any:
-        loaded = real(ask)
+    def drawn(real: Any, *how: Any) -> Any:
+        loaded = real(*how)
         if hasattr(loaded.model, "lm_head"):
             with torch.random.fork_rng():
                 loaded.model.lm_head.weight = torch.nn.Parameter(torch.randn_like(loaded.model.lm_head.weight) * 0.02)
@@ -46,8 +46,8 @@ def head_untied() -> None:
     from pytest_ftcompare.training import base_model
 
     @patch(base_model, "read")
-    def untied(real: Any, ask: Any) -> Any:
-        loaded = real(ask)
+    def untied(real: Any, *how: Any) -> Any:
+        loaded = real(*how)
         if hasattr(loaded.model, "lm_head"):
             loaded.model.lm_head.weight = torch.nn.Parameter(loaded.model.lm_head.weight.detach().clone())
         return loaded
@@ -59,8 +59,8 @@ def head_drawn_ten_times_larger() -> None:
     from pytest_ftcompare.training import base_model
 
     @patch(base_model, "copied")
-    def larger(real: Any, ask: Any) -> Any:
-        loaded = real(ask)
+    def larger(real: Any, *how: Any) -> Any:
+        loaded = real(*how)
         for name in loaded.new:
             loaded.model.get_parameter(name).data.mul_(10)
         return loaded

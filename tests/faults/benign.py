@@ -108,8 +108,8 @@ def eager_attention() -> None:
     from pytest_ftcompare.training import base_model
 
     @patch(base_model, "read")
-    def eager(real: Any, ask: Any) -> Any:
-        loaded = real(ask)
+    def eager(real: Any, *how: Any) -> Any:
+        loaded = real(*how)
         loaded.model.set_attn_implementation("eager")
         return loaded
 

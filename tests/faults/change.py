@@ -9,8 +9,10 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -62,6 +64,7 @@ class Change:
 FAULTS: dict[str, Change] = {}
 BENIGN: dict[str, Change] = {}
 REACHED: set[str] = set()  # what was patched and then called in this process
+BROKEN: list[str] = []  # errors of the patches themselves, which find nothing
 UNDO: list[tuple[Any, str, Any]] = []  # owner, name and what was there before, of each patch
 
 
@@ -86,6 +89,12 @@ def benign(*cases: Case, **options: Any) -> Callable[..., Any]:
     return _add(BENIGN, "benign", cases, options)
 
 
+def _is_ours(error: Exception) -> bool:
+    """Whether an error comes from a patch itself, not from what the patched code calls."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return Path(frames[-1].filename).parent == Path(__file__).parent
+
+
 def patch(owner: Any, name: str) -> Callable[[Callable[..., Any]], None]:
     """Puts the decorated function in the place of `owner.name`, which it is given as its first argument.
 
@@ -104,7 +113,12 @@ def patch(owner: Any, name: str) -> Callable[[Callable[..., Any]], None]:
         @functools.wraps(real)
         def called(*arguments: Any, **named: Any) -> Any:
             REACHED.add(f"{getattr(owner, '__name__', owner)}.{name}")
-            return other(real, *arguments, **named)
+            try:
+                return other(real, *arguments, **named)
+            except Exception as error:
+                if _is_ours(error):
+                    BROKEN.append(f"{owner}.{name}: {type(error).__name__}: {error}")
+                raise
 
         kinds: tuple[type, ...] = (staticmethod, classmethod, property, functools.cached_property)
         kind: Any = next((one for one in kinds if isinstance(before, one)), None)

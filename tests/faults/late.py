@@ -64,8 +64,8 @@ def later_stages_not_clipped() -> None:
     stages: list[Any] = []
 
     @patch(train.Training, "__init__")
-    def counting(real: Any, self: Any, *arguments: Any) -> None:
-        real(self, *arguments)
+    def counting(real: Any, self: Any, *arguments: Any, **named: Any) -> None:
+        real(self, *arguments, **named)
         stages.append(self)
 
     @patch(nn.utils, "clip_grad_norm_")
@@ -109,8 +109,9 @@ def last_batch_of_evaluation_repeated() -> None:
     def repeated(real: Any, self: Any, model: Any, inputs: Any) -> Any:
         logits = real(self, model, inputs)
         short = not model.training and before and len(logits) < len(before[0]) == evaluate.BATCH
-        earlier, before[:] = before[:1], [logits]
-        return earlier[0][: len(logits)] if short else logits
+        given = before[0][: len(logits)] if short else logits
+        before[:] = [logits]
+        return given
 
 
 @fault("checkpoints", Case("adalora"))

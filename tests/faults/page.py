@@ -32,8 +32,11 @@ WHY = {
     "decay_after_the_update": "weights differ by the product of two learning rates, which is below any tolerance",
     "merged_in_bfloat16": "the merged model's outputs are off by less than the 1e-4 that rounding is given on any device; here "
     "rounding takes less than 1e-6, on a GPU and in deeper models nobody has measured it",
-    "ranks_saved_before_they_were_cut": "the invariant of saving saves an adapter after one update, when no rank is cut yet; no "
+    "ranks_saved_before_they_were_cut": "the invariant of saving saves an adapter after one update, when no rank is cut; no "
     "trained adapter is saved",
+    "later_stages_not_clipped": "the invariant of an update looks at the first stage, and the loss of accuracy is within noise",
+    "last_batch_of_evaluation_repeated": "the invariants evaluate one batch, and 16 of 400 rows with others' answers are within "
+    "noise",
     "recomputed_with_other_dropout": "the invariants train without dropout; one that recomputes with it, beside one that keeps "
     "its activations, would see it",
     "repetition_punished_by_default": "training is the same bit for bit and predictions differ, which another version of a "

@@ -17,8 +17,8 @@ def loaded_in_bfloat16() -> None:
     from pytest_ftcompare.training import base_model
 
     @patch(base_model, "read")
-    def narrow(real: Any, ask: Any) -> Any:
-        loaded = real(ask)
+    def narrow(real: Any, *how: Any) -> Any:
+        loaded = real(*how)
         loaded.model.to(torch.bfloat16)
         return loaded
 
@@ -29,8 +29,8 @@ def weights_rounded_to_bfloat16() -> None:
     from pytest_ftcompare.training import base_model
 
     @patch(base_model, "read")
-    def rounded(real: Any, ask: Any) -> Any:
-        loaded = real(ask)
+    def rounded(real: Any, *how: Any) -> Any:
+        loaded = real(*how)
         for one in loaded.model.parameters():
             one.data = one.data.bfloat16().float()
         return loaded

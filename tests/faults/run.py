@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from . import BENIGN, FAULTS, page
-from .change import MODEL, REACHED, TASKS, Case, Change
+from .change import BROKEN, MODEL, REACHED, TASKS, Case, Change
 from .rings import UNSEEN, seen
 
 ROOT = Path(__file__).parents[2]
@@ -134,7 +134,7 @@ def _run_here(name: str, unchanged: bool, folder: Path, nodes: list[str]) -> Non
     places = [f"--rootdir={ROOT}", "-c", str(ROOT / "pyproject.toml"), f"--ftcompare-baselines={folder / 'baselines'}"]
     quick = ["-p", "no:cacheprovider", "--ftcompare-window=0", "--tb=short", *(change.arguments if change else ())]
     code = pytest.main([*places, *quick, *mode, *nodes], plugins=[put])
-    found = {"judgements": put.judgements, "exit": int(code), "reached": sorted(REACHED)}
+    found = {"judgements": put.judgements, "exit": int(code), "reached": sorted(REACHED), "broken": BROKEN}
     (folder / "judgements.json").write_text(json.dumps(found))
 
 

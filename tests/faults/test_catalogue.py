@@ -8,7 +8,7 @@ import re
 import pytest
 
 from . import BENIGN, FAULTS, page, run
-from .change import UNDO, Case, patch, undo
+from .change import BROKEN, UNDO, Case, patch, undo
 from .rings import seen
 
 ALL = FAULTS | BENIGN
@@ -95,3 +95,24 @@ def test_the_page_is_made_of_the_record():
     record = json.loads(file.read_text(encoding="utf-8"))
     assert (file.parent / "faults.md").read_text(encoding="utf-8") == "\n".join(page.lines(record)) + "\n"
     assert {*record["faults"], *record["benign"]} <= set(ALL)
+
+
+def test_an_error_of_a_patch_itself_is_told_from_one_of_what_it_calls():
+    from pytest_ftcompare.training import train
+
+    @patch(train, "finite")
+    def other(real, number):
+        return real(number)
+
+    with pytest.raises(TypeError):
+        train.finite(1, 2)
+    assert len(BROKEN) == 1 and "finite: TypeError" in BROKEN[0]
+    BROKEN.clear()
+
+    @patch(train, "make_optimizer")
+    def another(real, *arguments):
+        return real(*arguments)
+
+    with pytest.raises(AttributeError):
+        train.make_optimizer(None, None)
+    assert not BROKEN

@@ -42,7 +42,7 @@ def two(monkeypatch, tmp_path):
             return {}
         ran.append((change.name, seeds))
         judgement = {"verdict": "undecided", "seeds": 8, "signs": [], "notes": [], "comparisons": [], "costs": []}
-        return {"judgements": {case.id: judgement for case in cases}, "exit": 1, "reached": []}
+        return {"judgements": {case.id: judgement for case in cases}, "exit": 1, "reached": [], "broken": []}
 
     monkeypatch.setattr(run, "changes", lambda: chosen)
     monkeypatch.setattr(run, "run", made_up)
