@@ -35,8 +35,8 @@ WHY = {
     "ranks_saved_before_they_were_cut": "the invariant of saving saves an adapter after one update, when no rank is cut; no "
     "trained adapter is saved",
     "later_stages_not_clipped": "the invariant of an update looks at the first stage, and the loss of accuracy is within noise",
-    "last_batch_of_evaluation_repeated": "the invariants evaluate one batch, and 16 of 400 rows with others' answers are within "
-    "noise",
+    "last_batch_of_evaluation_repeated": "the invariants evaluate one batch, and 16 of 400 rows with the answers of others "
+    "are within noise",
     "recomputed_with_other_dropout": "the invariants train without dropout; one that recomputes with it, beside one that keeps "
     "its activations, would see it",
     "repetition_punished_by_default": "training is the same bit for bit and predictions differ, which another version of a "
