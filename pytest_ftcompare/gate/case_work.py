@@ -43,7 +43,7 @@ class CaseWork(Protocol):
 
     @property
     def notes(self) -> Sequence[str]:
-        """What audits say of the rows that refuses nothing."""
+        """What audits say of the rows without refusing the case."""
 
     def candidate(self) -> Result:
         """The case's result before anything is computed."""

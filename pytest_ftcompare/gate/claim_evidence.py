@@ -61,7 +61,7 @@ class Evidence:
     kept: Kept
     collected: Mapping[tuple[str, str], Case]
     judged: int
-    stack: CaseOpener
+    opener: CaseOpener
 
     def find(self, claim: Claim) -> Found:
         """The claim's estimate; `Untestable` where there can be none, `CaseError` where a case of it is broken."""
@@ -89,7 +89,7 @@ class Evidence:
 
     def _held(self, case: Case) -> Held:
         case = self.collected.get((case.suite, case.id), case)
-        held = self.kept.for_claim(case, lambda: run_case(case, self._for(case), self.bench, self.stack, self.judged))
+        held = self.kept.for_claim(case, lambda: run_case(case, self._for(case), self.bench, self.opener, self.judged))
         if held.judgement.verdict == "invalid":
             raise CaseError(f"it rests on {case.id}, which is invalid: {'; '.join(held.judgement.signs)}")
         if held.judgement.verdict == "new" and not held.update and self.settings.update:
@@ -113,7 +113,7 @@ class Evidence:
         left = None if arm.but else self.kept.read(case)
         if left is not None and "execution" in left.result.signature:
             return {**left.result.signature["structure"], **left.result.signature["execution"]}, left.result.environment
-        return self.stack.count(case, self.settings, self.bench)
+        return self.opener.count(case, self.settings, self.bench)
 
     def _times(self, relation: Times, expected: Range) -> Found:
         if self.bench.clock is None:
@@ -126,7 +126,7 @@ class Evidence:
             return len(taken) >= LEAST and (not undecided or seconds > BUDGET)
 
         pieces = list(zip(cases, relation.pieces, strict=True))
-        taken = self.stack.time_in_turn(pieces, self.settings, self.bench, is_enough)
+        taken = self.opener.time_in_turn(pieces, self.settings, self.bench, is_enough)
         return Found(relation.estimate(taken, between), [_name(one) for one in cases], self._environment(relation))
 
     def _timed_cases(self, relation: Times) -> list[Case]:
@@ -134,7 +134,7 @@ class Evidence:
 
     def _environment(self, relation: Times) -> Json:
         """What the cases of a relation are timed in."""
-        return self.stack.environment(self._timed_cases(relation), self.settings, self.bench)
+        return self.opener.environment(self._timed_cases(relation), self.settings, self.bench)
 
     def why_untimed(self, claim: Claim) -> tuple[str, str]:
         """Why a claim about time is not timed, as its baseline could judge no time, or ""; the device."""

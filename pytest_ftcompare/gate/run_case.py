@@ -70,13 +70,13 @@ class Held:
         }
 
 
-def run_case(case: Case, settings: Settings, bench: Bench, stack: CaseOpener, judged: int = 1) -> Held:
+def run_case(case: Case, settings: Settings, bench: Bench, opener: CaseOpener, judged: int = 1) -> Held:
     """Train the case, time it if it is the one timed for its method, and compare it with its baseline.
 
-    `stack` computes; `judged` is the number of cases that share the session's error rate. What keeps a case from being
-    judged, for a reason that its user can mend, is a `CaseError`.
+    `opener` gives what computes the case; `judged` is the number of cases that share the session's error
+    rate. What keeps a case from being judged, for a reason that its user can mend, is a `CaseError`.
     """
-    with stack.open(case, settings, bench) as work:
+    with opener.open(case, settings, bench) as work:
         return _hold(work, read_baseline(case, settings, work.device), settings, judged)
 
 

@@ -18,7 +18,7 @@ from pytest_ftcompare.gate.case_work import CaseError
 from pytest_ftcompare.plugin import options, parametrize
 from pytest_ftcompare.plugin.live_display import has_words
 from pytest_ftcompare.plugin.options import SETTINGS
-from pytest_ftcompare.plugin.worker import TOLD, carry, make_bench, make_stack
+from pytest_ftcompare.plugin.worker import TOLD, carry, make_bench, make_opener
 from pytest_ftcompare.report.claims import explain
 from pytest_ftcompare.results import baseline_store
 
@@ -122,7 +122,7 @@ def _judge(stated: Claim, request: pytest.FixtureRequest) -> Judgement:
         Kept(bench.folder, parametrize.judged(items)),
         {(one.suite, one.id): one for one in map(parametrize.case_of, items) if one is not None},
         parametrize.judged(items),
-        make_stack(request.config),
+        make_opener(request.config),
     )
     why, device = evidence.why_untimed(stated)
     if why:

@@ -17,7 +17,7 @@ from pytest_ftcompare.gate.session import to_text
 from pytest_ftcompare.plugin import benchmark_bridge, options, parametrize
 from pytest_ftcompare.plugin.live_display import has_words
 from pytest_ftcompare.plugin.options import SETTINGS
-from pytest_ftcompare.plugin.worker import TOLD, carry, make_bench, make_stack
+from pytest_ftcompare.plugin.worker import TOLD, carry, make_bench, make_opener
 from pytest_ftcompare.report import junit
 from pytest_ftcompare.report.failure import explain
 from pytest_ftcompare.results.case import Case
@@ -46,7 +46,7 @@ def gate(request: pytest.FixtureRequest) -> Callable[[], Judgement]:
         benchmark, bench = make_bench(request, case.id)
         try:
             judged = parametrize.judged(request.session.items)
-            run = partial(run_case, case, settings, bench, make_stack(request.config), judged)
+            run = partial(run_case, case, settings, bench, make_opener(request.config), judged)
             held = Kept(bench.folder, judged).for_gate(case, run, timed=case.timed and bench.clock is not None)
         except CaseError as error:
             refused = str(error)

@@ -19,7 +19,7 @@ from pytest_ftcompare.plugin.options import SETTINGS
 SESSION = pytest.StashKey[Session]()
 RUN = pytest.StashKey[Run]()
 FINISHED = pytest.StashKey[bool]()  # whether the session came to its end
-STACK = pytest.StashKey[CaseOpener]()
+OPENER = pytest.StashKey[CaseOpener]()
 TOLD = pytest.StashKey[Told]()
 CARRIED = pytest.StashKey[dict[str, str]]()  # attributes of the test's report, which xdist sends to the controller
 
@@ -29,9 +29,9 @@ def carry(item: pytest.Item, name: str, text: str) -> None:
     item.stash.setdefault(CARRIED, {})[name] = text
 
 
-def make_stack(config: pytest.Config) -> CaseOpener:
+def make_opener(config: pytest.Config) -> CaseOpener:
     """What computes cases: torch, imported when the first case or claim runs, unless the session was given another."""
-    if (given := config.stash.get(STACK, None)) is not None:
+    if (given := config.stash.get(OPENER, None)) is not None:
         return given
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     from pytest_ftcompare.training.library_logging import quiet
