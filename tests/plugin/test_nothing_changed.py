@@ -7,6 +7,7 @@ import pytest
 from recorded import RecordedSuite
 
 SAID = {"short training": "d"}
+TRAINED = SAID | {"raises": "a seed was trained"}
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def short(result):
 
 def test_an_update_keeps_what_the_short_training_gave_and_a_session_trains_no_seed(recorded):
     assert json.loads(recorded.file("full").read_text())["short_training"] == "d"
-    recorded.says(full=SAID, lora=SAID | {"raises": "a seed was trained"})
+    recorded.says(full=SAID, lora=TRAINED)
     result = recorded.run("-v", "--ftcompare-report=report.json", "--junitxml=report.xml")
     assert result.ret == 0
     assert short(result) == 2
@@ -51,21 +52,31 @@ def test_a_short_training_that_does_not_repeat_has_seeds_trained(recorded):
 
 
 def test_a_broken_invariant_has_seeds_trained(recorded):
-    recorded.says(full=SAID | {"broken": ["what is frozen must stay"]}, lora=SAID)
+    recorded.says(full=TRAINED | {"broken": ["what is frozen must stay"]}, lora=SAID)
     result = recorded.run()
     assert result.ret == 1
     assert short(result) == 1
+    result.stdout.fnmatch_lines(["*a seed was trained*"])
 
 
 @pytest.mark.parametrize(
-    ("place", "value"), [("environment", {"torch": "2.12.0"}), ("recipe", {"lr": 1.0}), ("probe", {"loss": 0.70000001})]
+    ("place", "value"),
+    [
+        ("environment", {"torch": "2.12.0"}),
+        ("recipe", {"lr": 1.0}),
+        ("probe", {"loss": 0.70000001}),
+        ("signature", {"structure": {"trainable": 11}}),
+    ],
 )
 def test_what_is_not_the_baselines_has_seeds_trained(recorded, place, value):
     file = recorded.file("full")
     baseline = json.loads(file.read_text())
     baseline[place] |= value
     file.write_text(json.dumps(baseline))
-    assert short(recorded.run()) == 1
+    recorded.says(full=TRAINED, lora=SAID)
+    result = recorded.run()
+    assert short(result) == 1
+    result.stdout.fnmatch_lines(["*a seed was trained*"])
 
 
 @pytest.mark.parametrize("name", ["commit", "machine"])
@@ -83,3 +94,8 @@ def test_a_baseline_of_before_has_seeds_trained(recorded):
     del baseline["short_training"]
     file.write_text(json.dumps(baseline))
     assert short(recorded.run()) == 1
+
+
+def test_an_update_with_more_seeds_keeps_the_rows_of_all_of_them(recorded):
+    recorded.update("--ftcompare-seeds=5")
+    assert short(recorded.run()) == 2  # of as many seeds as the baseline has

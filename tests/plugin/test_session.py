@@ -21,7 +21,7 @@ from pytest_ftcompare.results.result import Result
 
 DELTA = {delta}
 
-def canned(case, settings, bench, stack, judged):
+def canned(case, settings, bench, opener, judged):
     assert judged == 24
     comparison = Comparison("accuracy", 0.8, 0.04, 0.8, 0.04, DELTA, 0.02, 0.04, 20.0, 0.6, 0.2, 0.12, 3, "held")
     result = Result(case.id, case.suite, case.identity(), "f", {{}}, {{}}, {{}}, {{}}, {{}})
