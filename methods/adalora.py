@@ -35,13 +35,13 @@ class Adalora(ThroughPeft):
     name = "adalora"
     recipes = {
         "pocket": Recipe(lr=0.01, epochs=20, options=OPTIONS),
-        "paper": Recipe(lr=5e-4, epochs=40, batch=32, options={**OPTIONS, "every": 10}),
+        "paper": Recipe(lr=5e-4, epochs=40, batch_size=32, options={**OPTIONS, "every": 10}),
     }
 
     def config(self, model: nn.Module) -> Any:
         from peft import AdaLoraConfig
 
-        if self.count("target_r") >= self.count("init_r"):
+        if self.int_option("target_r") >= self.int_option("init_r"):
             raise MethodError(
                 f"adalora: expected target_r under init_r = {self.option('init_r')}, got {self.option('target_r')}"
             )
@@ -49,12 +49,12 @@ class Adalora(ThroughPeft):
             given = f"{self.option('initial')} and {self.option('final')}"
             raise MethodError(f"adalora: expected initial and final to be shares that leave steps between them, got {given}")
         return AdaLoraConfig(
-            init_r=self.count("init_r"),
-            target_r=self.count("target_r"),
+            init_r=self.int_option("init_r"),
+            target_r=self.int_option("target_r"),
             lora_alpha=self.option("alpha"),
             lora_dropout=self.option("dropout"),
             orth_reg_weight=self.option("orthogonality"),
-            deltaT=self.count("every"),
+            deltaT=self.int_option("every"),
             total_step=1,  # set before the first step, when it is known
             target_modules=self.targets_of(model),
         )
@@ -88,7 +88,7 @@ class Adalora(ThroughPeft):
     def _within_budget(self, model: nn.Module) -> None:
         """The end of equation 12: no more singular values are left than `target_r` for each matrix."""
         values = [one for name, one in model.named_parameters() if "lora_E" in name]
-        left, budget = sum(int(one.count_nonzero()) for one in values), self.count("target_r") * len(values)
+        left, budget = sum(int(one.count_nonzero()) for one in values), self.int_option("target_r") * len(values)
         if left > budget:
             raise MethodError(
                 f"adalora: expected its budget of {budget} singular values to be met when training ends, {left} are left: "

@@ -25,11 +25,11 @@ class AdapterDrop(Adapter):
     norms = False  # or a model without any adapter left would not be the base model
     recipes = {
         "pocket": Recipe(lr=0.003, epochs=20, options=OPTIONS),
-        "paper": Recipe(lr=1e-4, epochs=40, batch=32, options={**OPTIONS, "size": 48, "drop": 5}),
+        "paper": Recipe(lr=1e-4, epochs=40, batch_size=32, options={**OPTIONS, "size": 48, "drop": 5}),
     }
 
     def add(self, found: Places, where: tuple[str, ...]) -> None:
-        drop, present = self.count("drop", least=0), len(found.layers)
+        drop, present = self.int_option("drop", minimum=0), len(found.layers)
         if drop > present:
             raise MethodError(f"adapter_drop: expected drop to be at most {present}, as many as there are layers, got {drop}")
         super().add(found, where)
@@ -54,7 +54,7 @@ class AdapterDrop(Adapter):
                 adapter: Any = found.of(layer, place).adapter
                 adapter.dropped_in_training = number < drop
 
-    def idle(self, name: str) -> bool:
+    def may_skip_gradient(self, name: str) -> bool:
         return bool(self.option("random")) and ".adapter." in name
 
 

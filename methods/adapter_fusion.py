@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from .base import Method, MethodError, Recipe, Stage, Trial
+from .base import Method, MethodError, Recipe, SeedContext, Stage
 
 if TYPE_CHECKING:
     from torch import nn
@@ -22,7 +22,7 @@ LEAST_SOURCES = 3
 
 class AdapterFusion(Method):
     name = "adapter_fusion"
-    asks = ("head", "pattern")
+    output_modes = ("head", "pattern")
     recipes = {
         "pocket": Recipe(
             lr=0.001,
@@ -38,7 +38,7 @@ class AdapterFusion(Method):
         "paper": Recipe(
             lr=5e-5,
             epochs=40,
-            batch=32,
+            batch_size=32,
             options={
                 "size": 48,
                 "sources": ("cola", "mnli", "blimp"),
@@ -60,9 +60,9 @@ class AdapterFusion(Method):
             named = ", ".join(sources) or "none"
             raise MethodError(f"adapter_fusion: expected at least {LEAST_SOURCES} different source tasks to fuse, got {named}")
         found = places(model)
-        freeze(model, self.ask)
+        freeze(model, self.output_mode)
         for layer in found.layers:
-            add_after(found.of(layer, "ffn_out"), Fusion(found.width, self.count("size"), sources))
+            add_after(found.of(layer, "ffn_out"), Fusion(found.width, self.int_option("size"), sources))
         self._stage(model, None)
         return model
 
@@ -77,17 +77,17 @@ class AdapterFusion(Method):
                 for name, adapter in module.sources.items():
                     adapter.requires_grad_(name == source)
 
-    def stages(self, model: nn.Module, trial: Trial) -> Iterator[Stage]:
+    def stages(self, model: nn.Module, context: SeedContext) -> Iterator[Stage]:
         from .layers.sources import alone
 
-        recipe = replace(self.recipe, lr=self.option("source_lr"), epochs=self.count("source_epochs"))
+        recipe = replace(self.recipe, lr=self.option("source_lr"), epochs=self.int_option("source_epochs"))
         for source in self.sources():
             self._stage(model, source)
-            yield alone(self, recipe, model, trial.of(source, self.count("source_shots")))
+            yield alone(self, recipe, model, context.source_task(source, self.int_option("source_shots")))
         self._stage(model, None)
-        yield trial.stage(self.recipe)
+        yield context.stage(self.recipe)
 
-    def kept(self, model: nn.Module) -> dict[str, nn.Parameter]:
+    def checkpoint_parameters(self, model: nn.Module) -> dict[str, nn.Parameter]:
         """The fusion, the head, and the frozen adapters that are fused."""
         return {name: p for name, p in model.named_parameters() if p.requires_grad or ".adapter." in name}
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from .base import Method, Recipe, Stage, Trial
+from .base import Method, Recipe, SeedContext, Stage
 
 if TYPE_CHECKING:
     from torch import nn
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 class Adaptive(Method):
     name = "adaptive"
-    asks = ("head", "pattern")
+    output_modes = ("head", "pattern")
     recipes = {
         "pocket": Recipe(lr=0.0005, epochs=20, options={"texts": 256, "text_lr": 0.0003, "passes": 3}),
-        "paper": Recipe(lr=1e-5, epochs=40, batch=32, options={"texts": 4000, "text_lr": 1e-5, "passes": 10}),
+        "paper": Recipe(lr=1e-5, epochs=40, batch_size=32, options={"texts": 4000, "text_lr": 1e-5, "passes": 10}),
     }
 
-    def stages(self, model: nn.Module, trial: Trial) -> Iterator[Stage]:
-        recipe = replace(self.recipe, lr=self.option("text_lr"), epochs=self.count("passes"))
-        yield trial.text_stage(recipe, model, self.count("texts"))
-        yield trial.stage(self.recipe)
+    def stages(self, model: nn.Module, context: SeedContext) -> Iterator[Stage]:
+        recipe = replace(self.recipe, lr=self.option("text_lr"), epochs=self.int_option("passes"))
+        yield context.text_stage(recipe, model, self.int_option("texts"))
+        yield context.stage(self.recipe)
 
 
 METHODS = (Adaptive,)

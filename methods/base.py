@@ -25,9 +25,9 @@ if TYPE_CHECKING:  # this file is read without torch
     Inputs = dict[str, torch.Tensor]  # what a model reads, by the name of its argument
     Loss = Callable[[nn.Module, Rows, torch.Tensor], torch.Tensor]  # of some rows and their targets
 
-Ask = Literal["head", "pattern", "answer"]
+OutputMode = Literal["head", "pattern", "answer"]
 Fits = Callable[[str], bool]
-WHO = "method.json"  # beside the tensors of a checkpoint: which method and base model they belong to
+OWNER_FILE = "method.json"  # beside the tensors of a checkpoint: which method and base model they belong to
 
 
 class MethodError(ValueError):
@@ -38,18 +38,18 @@ class MethodError(ValueError):
 class Recipe:
     """Hyper-parameters: AdamW, linear warm-up then linear decay to zero, last checkpoint, no model selection.
 
-    `batch` rows make one update, in `accumulate` micro-batches; `warmup` is a share of all updates; `clip` bounds the
-    global gradient norm; `checkpointing` recomputes activations in the backward pass; `options` are the method's own.
+    `batch_size` rows make one update, in `micro_batches` parts; `warmup_share` is of all updates; `max_grad_norm` bounds the
+    global gradient norm; `gradient_checkpointing` recomputes activations in the backward pass; `options` are the method's own.
     """
 
     lr: float
     epochs: int
-    batch: int = 16
-    accumulate: int = 1
-    warmup: float = 0.1
+    batch_size: int = 16
+    micro_batches: int = 1
+    warmup_share: float = 0.1
     weight_decay: float = 0.0
-    clip: float = 1.0
-    checkpointing: bool = False
+    max_grad_norm: float = 1.0
+    gradient_checkpointing: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -64,13 +64,13 @@ class Stage:
     rows: Rows
     targets: torch.Tensor
     loss: Loss
-    own: Sequence[nn.Parameter] = ()
+    extra_parameters: Sequence[nn.Parameter] = ()
 
 
-class Trial(Protocol):
+class SeedContext(Protocol):
     """The sample that a seed draws from a task, and what a method may ask of it: no row on which it is tested.
 
-    `shots` is the number of rows of each class. training/trial.py makes it.
+    `shots` is the number of rows of each class. training/prepared_seed.py makes it.
     """
 
     @property
@@ -112,10 +112,10 @@ class Trial(Protocol):
     def stage(self, recipe: Recipe) -> Stage:
         """The task itself: the method's rows, targets and loss."""
 
-    def of(self, task: str, shots: int) -> Trial:
+    def source_task(self, task: str, shots: int) -> SeedContext:
         """The same seed of a source task that the method declares, with `shots` rows a class."""
 
-    def base_scores(self, texts: list[str]) -> torch.Tensor:
+    def base_logits(self, texts: list[str]) -> torch.Tensor:
         """What the untouched base model gives the verbalizers after each text: logits, (rows, classes)."""
 
     def text_stage(self, recipe: Recipe, model: nn.Module, count: int) -> Stage:
@@ -131,24 +131,24 @@ class Method:
     """
 
     name: ClassVar[str]
-    asks: ClassVar[tuple[Ask, ...]] = ("head", "pattern", "answer")  # the first is the default
+    output_modes: ClassVar[tuple[OutputMode, ...]] = ("head", "pattern", "answer")  # the first is the default
     trains: ClassVar[bool] = True
-    base_at_start: ClassVar[bool] = True  # before the first update its outputs are the base model's
+    starts_as_base_model: ClassVar[bool] = True  # before the first update its outputs are the base model's
     mergeable: ClassVar[bool] = False  # `merge` leaves a plain base model with the same outputs
     recipes: ClassVar[Mapping[str, Recipe]]  # scale of the profile ("pocket", "paper") -> recipe
 
-    def __init__(self, recipe: Recipe, ask: Ask | None = None, base: str = "") -> None:
-        self.recipe, self.ask, self.base = recipe, ask or self.asks[0], base
+    def __init__(self, recipe: Recipe, output_mode: OutputMode | None = None, base: str = "") -> None:
+        self.recipe, self.output_mode, self.base = recipe, output_mode or self.output_modes[0], base
 
     def option(self, name: str) -> Any:
         """An option of the recipe."""
         return self.recipe.options[name]
 
-    def count(self, name: str, least: int = 1) -> int:
+    def int_option(self, name: str, minimum: int = 1) -> int:
         """An option that counts something; anything under `least` is a `MethodError`."""
         value = self.option(name)
-        if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            raise MethodError(f"{self.name}: expected {name} to be a whole number of at least {least}, got {value!r}")
+        if not isinstance(value, int) or isinstance(value, bool) or value < minimum:
+            raise MethodError(f"{self.name}: expected {name} to be a whole number of at least {minimum}, got {value!r}")
         return value
 
     def sources(self) -> tuple[str, ...]:
@@ -165,7 +165,7 @@ class Method:
         return names
 
     @property
-    def reserved(self) -> int:
+    def num_virtual_tokens(self) -> int:
         """Positions that the method's own tokens take from the text's."""
         return 0
 
@@ -182,16 +182,16 @@ class Method:
 
     def render(self, task: Task, example: Example, support: Sequence[Example], fits: Fits) -> str:
         """What the model reads for `example`; `support` is the seed's training sample, `fits` tells the model's length."""
-        template = task.plain if self.ask == "head" else task.pattern
+        template = task.text_template if self.output_mode == "head" else task.pattern
         return template.format(**example.fields)
 
-    def targets(self, trial: Trial) -> torch.Tensor:
+    def targets(self, context: SeedContext) -> torch.Tensor:
         """What to learn from each row of the sample: the index of its class, (rows,)."""
-        return trial.labels
+        return context.labels
 
-    def stages(self, model: nn.Module, trial: Trial) -> Iterator[Stage]:
+    def stages(self, model: nn.Module, context: SeedContext) -> Iterator[Stage]:
         """What is trained, one after the other; the model may be changed in between. Here: the task."""
-        yield trial.stage(self.recipe)
+        yield context.stage(self.recipe)
 
     def loss(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Mean over rows; `logits` are (rows, classes): the head's, or the language model's at the verbalizers."""
@@ -206,7 +206,7 @@ class Method:
     def after_step(self, model: nn.Module, step: int, steps: int) -> None:
         """After each update, its gradients still there; `step` counts from 1, and 0 is before the first."""
 
-    def idle(self, name: str) -> bool:
+    def may_skip_gradient(self, name: str) -> bool:
         """Whether a tensor that trains may go without a gradient in some steps."""
         return False
 
@@ -217,16 +217,18 @@ class Method:
     def save(self, model: nn.Module, folder: Path) -> None:
         """Write what was trained as safetensors, and whose it is as JSON, as peft does."""
         self.write(model, folder)
-        who = {"method": self.name, "base": self.base, "ask": self.ask, "options": dict(self.recipe.options)}
-        (folder / WHO).write_text(f"{json.dumps(who, indent=1)}\n", encoding="utf-8")
+        who = {"method": self.name, "base": self.base, "output_mode": self.output_mode, "options": dict(self.recipe.options)}
+        (folder / OWNER_FILE).write_text(f"{json.dumps(who, indent=1)}\n", encoding="utf-8")
 
     def restore(self, model: nn.Module, folder: Path) -> nn.Module:
         """`model`, freshly loaded, with what `save` wrote; a checkpoint of something else is a `MethodError`."""
         try:
-            who = dict(json.loads((folder / WHO).read_text(encoding="utf-8")))
+            who = dict(json.loads((folder / OWNER_FILE).read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError) as error:
-            raise MethodError(f"expected a checkpoint of {self.name} in {folder}, its {WHO} cannot be read: {error}") from None
-        for what, mine in (("method", self.name), ("base", self.base), ("ask", self.ask)):
+            raise MethodError(
+                f"expected a checkpoint of {self.name} in {folder}, its {OWNER_FILE} cannot be read: {error}"
+            ) from None
+        for what, mine in (("method", self.name), ("base", self.base), ("output_mode", self.output_mode)):
             if who.get(what) != mine:
                 raise MethodError(f"expected a checkpoint with {what} {mine!r} in {folder}, it has {who.get(what)!r}")
         options = json.loads(json.dumps(dict(self.recipe.options)))  # as they are read back: a tuple is a list
@@ -236,7 +238,7 @@ class Method:
                 raise MethodError(f"expected a checkpoint with option {name} {mine!r} in {folder}, it has {was!r}")
         return self.read(model, folder)
 
-    def kept(self, model: nn.Module) -> dict[str, nn.Parameter]:
+    def checkpoint_parameters(self, model: nn.Module) -> dict[str, nn.Parameter]:
         """What a checkpoint holds, by name: all that trains."""
         return {name: p for name, p in model.named_parameters() if p.requires_grad}
 
@@ -244,7 +246,7 @@ class Method:
         """The tensors that `save` writes."""
         from safetensors.torch import save_file
 
-        if kept := {name: p.detach().contiguous() for name, p in self.kept(model).items()}:
+        if kept := {name: p.detach().contiguous() for name, p in self.checkpoint_parameters(model).items()}:
             save_file(kept, str(folder / "model.safetensors"))
 
     def read(self, model: nn.Module, folder: Path) -> nn.Module:
@@ -254,7 +256,7 @@ class Method:
         model = self.apply(model)
         file = folder / "model.safetensors"
         saved = load_file(str(file)) if file.exists() else {}
-        wanted = self.kept(model)
+        wanted = self.checkpoint_parameters(model)
         if saved.keys() != wanted.keys():
             odd = sorted(saved.keys() ^ wanted.keys())[0]
             raise MethodError(f"{file} and the model disagree on what {self.name} keeps: {odd} is in only one of them")

@@ -18,7 +18,7 @@ class BitFit(Method):
     name = "bitfit"
     recipes = {
         "pocket": Recipe(lr=0.01, epochs=20),
-        "paper": Recipe(lr=1e-3, epochs=40, batch=32),
+        "paper": Recipe(lr=1e-3, epochs=40, batch_size=32),
     }
 
     def apply(self, model: nn.Module) -> nn.Module:
@@ -30,7 +30,7 @@ class BitFit(Method):
                 f"bitfit: expected a base model with biases, {type(model).__name__} has none: "
                 "use lora, or a model such as OPT or BERT"
             )
-        return freeze(model, self.ask, but=lambda name: name.endswith("bias"))
+        return freeze(model, self.output_mode, but=lambda name: name.endswith("bias"))
 
 
 METHODS = (BitFit,)

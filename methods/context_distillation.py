@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .base import Method, Recipe, Trial
+from .base import Method, Recipe, SeedContext
 from .icl import demonstrated
 
 if TYPE_CHECKING:
@@ -21,23 +21,23 @@ if TYPE_CHECKING:
 
 class ContextDistillation(Method):
     name = "context_distillation"
-    asks = ("pattern", "head")
+    output_modes = ("pattern", "head")
     recipes = {
         "pocket": Recipe(lr=0.0003, epochs=10, options={"demonstrations": 2, "instruction": False}),
-        "paper": Recipe(lr=1e-5, epochs=40, batch=32, options={"demonstrations": 16, "instruction": True}),
+        "paper": Recipe(lr=1e-5, epochs=40, batch_size=32, options={"demonstrations": 16, "instruction": True}),
     }
 
-    def context(self, trial: Trial, example: Example) -> str:
+    def teacher_prompt(self, context: SeedContext, example: Example) -> str:
         """What the teacher reads for `example`."""
-        others = [one for one in trial.support if one is not example]
-        question = trial.task.pattern.format(**example.fields)
-        prompt = demonstrated(trial.task, question, others, self.count("demonstrations", least=0), trial.fits)
-        longer = f"{trial.task.instruction}\n {prompt}"
-        return longer if self.option("instruction") and trial.fits(longer) else prompt
+        others = [one for one in context.support if one is not example]
+        question = context.task.pattern.format(**example.fields)
+        prompt = demonstrated(context.task, question, others, self.int_option("demonstrations", minimum=0), context.fits)
+        longer = f"{context.task.instruction}\n {prompt}"
+        return longer if self.option("instruction") and context.fits(longer) else prompt
 
-    def targets(self, trial: Trial) -> torch.Tensor:
+    def targets(self, context: SeedContext) -> torch.Tensor:
         """The teacher's probabilities, (rows, classes)."""
-        return trial.base_scores([self.context(trial, one) for one in trial.support]).softmax(1)
+        return context.base_logits([self.teacher_prompt(context, one) for one in context.support]).softmax(1)
 
     def loss(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         from torch.nn.functional import kl_div

@@ -14,9 +14,9 @@ class Full(Method):
     name = "full"
     recipes = {
         "pocket": Recipe(lr=0.0003, epochs=20),
-        "paper": Recipe(lr=1e-5, epochs=40, batch=32),
+        "paper": Recipe(lr=1e-5, epochs=40, batch_size=32),
         "pocket, answer": Recipe(lr=0.001, epochs=8),
-        "paper, answer": Recipe(lr=5e-6, epochs=3, batch=32, warmup=0.03),
+        "paper, answer": Recipe(lr=5e-6, epochs=3, batch_size=32, warmup_share=0.03),
     }
 
 

@@ -18,7 +18,7 @@ class Ia3(ThroughPeft):
     name = "ia3"
     recipes = {
         "pocket": Recipe(lr=0.1, epochs=20),
-        "paper": Recipe(lr=3e-3, epochs=40, batch=32),
+        "paper": Recipe(lr=3e-3, epochs=40, batch_size=32),
     }
 
     def config(self, model: nn.Module) -> Any:

@@ -35,7 +35,7 @@ def demonstrated(task: Task, question: str, support: Sequence[Example], count: i
 
 class Icl(Method):
     name = "icl"
-    asks = ("pattern",)
+    output_modes = ("pattern",)
     trains = False
     recipes = {
         "pocket": Recipe(lr=0.0, epochs=0, options={"demonstrations": 2}),
@@ -44,7 +44,7 @@ class Icl(Method):
 
     def render(self, task: Task, example: Example, support: Sequence[Example], fits: Fits) -> str:
         question = super().render(task, example, support, fits)
-        return demonstrated(task, question, support, self.count("demonstrations"), fits)
+        return demonstrated(task, question, support, self.int_option("demonstrations"), fits)
 
 
 METHODS = (Icl,)

@@ -18,7 +18,7 @@ class LnTuning(ThroughPeft):
     name = "ln_tuning"
     recipes = {
         "pocket": Recipe(lr=0.03, epochs=20),
-        "paper": Recipe(lr=1e-3, epochs=40, batch=32),
+        "paper": Recipe(lr=1e-3, epochs=40, batch_size=32),
     }
 
     def config(self, model: nn.Module) -> Any:

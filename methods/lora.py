@@ -24,17 +24,19 @@ class Lora(ThroughPeft):
     name = "lora"
     variant: ClassVar[Mapping[str, Any]] = {}  # what peft's LoraConfig calls a kind of LoRA
     recipes = {
-        "pocket": Recipe(lr=0.005, epochs=20, accumulate=2, options=OPTIONS),
-        "paper": Recipe(lr=2e-4, epochs=40, batch=32, options={**OPTIONS, "alpha": 8}),
+        "pocket": Recipe(lr=0.005, epochs=20, micro_batches=2, options=OPTIONS),
+        "paper": Recipe(lr=2e-4, epochs=40, batch_size=32, options={**OPTIONS, "alpha": 8}),
         "pocket, answer": Recipe(lr=0.005, epochs=8, options={**OPTIONS, "dropout": 0.0, "targets": "all-linear"}),
-        "paper, answer": Recipe(lr=2e-4, epochs=3, batch=32, warmup=0.03, options={**OPTIONS, "targets": "all-linear"}),
+        "paper, answer": Recipe(
+            lr=2e-4, epochs=3, batch_size=32, warmup_share=0.03, options={**OPTIONS, "targets": "all-linear"}
+        ),
     }
 
     def config(self, model: nn.Module) -> Any:
         from peft import LoraConfig
 
         return LoraConfig(
-            r=self.count("r"),
+            r=self.int_option("r"),
             lora_alpha=self.option("alpha"),
             lora_dropout=self.option("dropout"),
             target_modules=self.targets_of(model),

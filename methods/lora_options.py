@@ -18,7 +18,7 @@ class Dora(Lora):
     variant = {"use_dora": True}
     recipes = {
         "pocket": Recipe(lr=0.01, epochs=20, options=OPTIONS),
-        "paper": Recipe(lr=2e-4, epochs=40, batch=32, options=OPTIONS),
+        "paper": Recipe(lr=2e-4, epochs=40, batch_size=32, options=OPTIONS),
     }
 
 
@@ -27,7 +27,7 @@ class Rslora(Lora):
     variant = {"use_rslora": True}
     recipes = {
         "pocket": Recipe(lr=0.005, epochs=20, options={**OPTIONS, "r": 16}),
-        "paper": Recipe(lr=2e-4, epochs=40, batch=32, options={**OPTIONS, "r": 64}),
+        "paper": Recipe(lr=2e-4, epochs=40, batch_size=32, options={**OPTIONS, "r": 64}),
     }
 
 
@@ -36,7 +36,7 @@ class Pissa(Lora):
     variant = {"init_lora_weights": "pissa"}
     recipes = {
         "pocket": Recipe(lr=0.003, epochs=20, options={**OPTIONS, "alpha": 8, "dropout": 0.0}),
-        "paper": Recipe(lr=2e-5, epochs=40, batch=32, options={**OPTIONS, "alpha": 8, "dropout": 0.0}),
+        "paper": Recipe(lr=2e-5, epochs=40, batch_size=32, options={**OPTIONS, "alpha": 8, "dropout": 0.0}),
     }
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from .base import Method, Recipe, Stage, Trial
+from .base import Method, Recipe, SeedContext, Stage
 
 if TYPE_CHECKING:
     from torch import nn
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 class Mam(Method):
     name = "mam"
-    base_at_start = False
+    starts_as_base_model = False
     recipes = {
         "pocket": Recipe(lr=0.003, epochs=20, options={"length": 5, "size": 64, "scale": 4.0}),
-        "paper": Recipe(lr=5e-5, epochs=40, batch=32, options={"length": 30, "size": 512, "scale": 4.0}),
+        "paper": Recipe(lr=5e-5, epochs=40, batch_size=32, options={"length": 30, "size": 512, "scale": 4.0}),
     }
 
     def apply(self, model: nn.Module) -> nn.Module:
@@ -30,18 +30,18 @@ class Mam(Method):
         from .layers.prefix import add_prefix
 
         found = places(model)
-        freeze(model, self.ask)
-        add_prefix(model, found, self.count("length"))
+        freeze(model, self.output_mode)
+        add_prefix(model, found, self.int_option("length"))
         for layer in found.layers:
-            adapter = Bottleneck(found.width, self.count("size"), self.option("scale"))
+            adapter = Bottleneck(found.width, self.int_option("size"), self.option("scale"))
             add_beside(found.of(layer, "ffn_in"), found.of(layer, "ffn_out"), adapter)
         return model
 
-    def stages(self, model: nn.Module, trial: Trial) -> Iterator[Stage]:
+    def stages(self, model: nn.Module, context: SeedContext) -> Iterator[Stage]:
         from .layers.text_start import start_prefixes
 
-        start_prefixes(model, trial)
-        yield trial.stage(self.recipe)
+        start_prefixes(model, context)
+        yield context.stage(self.recipe)
 
 
 METHODS = (Mam,)

@@ -19,13 +19,13 @@ class Oft(ThroughPeft):
     name = "oft"
     recipes = {
         "pocket": Recipe(lr=0.003, epochs=20, options={"block": 16, "targets": None}),
-        "paper": Recipe(lr=4e-4, epochs=40, batch=32, options={"block": 32, "targets": None}),
+        "paper": Recipe(lr=4e-4, epochs=40, batch_size=32, options={"block": 32, "targets": None}),
     }
 
     def config(self, model: nn.Module) -> Any:
         from peft import OFTConfig
 
-        return OFTConfig(r=0, oft_block_size=self.count("block"), target_modules=self.targets_of(model))
+        return OFTConfig(r=0, oft_block_size=self.int_option("block"), target_modules=self.targets_of(model))
 
     def apply(self, model: nn.Module) -> nn.Module:
         adapted = super().apply(model)

@@ -24,7 +24,7 @@ class PTuning(PromptTuning):
     name = "p_tuning"
     recipes = {
         "pocket": Recipe(lr=0.0001, epochs=20, options=OPTIONS),
-        "paper": Recipe(lr=1e-3, epochs=40, batch=32, options={**OPTIONS, "length": 20, "encoder": "LSTM", "hidden": 768}),
+        "paper": Recipe(lr=1e-3, epochs=40, batch_size=32, options={**OPTIONS, "length": 20, "encoder": "LSTM", "hidden": 768}),
     }
 
     @property
@@ -40,9 +40,9 @@ class PTuning(PromptTuning):
         embeddings: Any = model.get_input_embeddings()  # type: ignore[operator]
         return PromptEncoderConfig(
             token_dim=embeddings.embedding_dim,  # peft's guess, the layers' width, is wrong for OPT-350m
-            num_virtual_tokens=self.count("length"),
+            num_virtual_tokens=self.int_option("length"),
             encoder_reparameterization_type=self.option("encoder"),
-            encoder_hidden_size=self.count("hidden"),
+            encoder_hidden_size=self.int_option("hidden"),
         )
 
     def apply(self, model: nn.Module) -> nn.Module:
@@ -51,7 +51,7 @@ class PTuning(PromptTuning):
         from .layers.head import freeze
         from .layers.soft_tokens import SoftTokens
 
-        return SoftTokens(freeze(model, self.ask), self.config(model))
+        return SoftTokens(freeze(model, self.output_mode), self.config(model))
 
     def write(self, model: nn.Module, folder: Path) -> None:
         if self._through_peft:

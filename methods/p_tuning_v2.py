@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
-from .base import Ask, Recipe, Stage, Trial
+from .base import OutputMode, Recipe, SeedContext, Stage
 from .prefix_tuning import PrefixTuning
 
 if TYPE_CHECKING:
@@ -23,19 +23,19 @@ OPTIONS = {"length": 5, "sources": (), "source_shots": 64}
 class PTuningV2(PrefixTuning):
     name = "p_tuning_v2"
     reparametrised = False
-    asks: ClassVar[tuple[Ask, ...]] = ("head", "pattern")
+    output_modes: ClassVar[tuple[OutputMode, ...]] = ("head", "pattern")
     recipes = {
         "pocket": Recipe(lr=0.03, epochs=20, options=OPTIONS),
-        "paper": Recipe(lr=1e-2, epochs=40, batch=32, options={**OPTIONS, "length": 20}),
+        "paper": Recipe(lr=1e-2, epochs=40, batch_size=32, options={**OPTIONS, "length": 20}),
     }
 
-    def stages(self, model: nn.Module, trial: Trial) -> Iterator[Stage]:
+    def stages(self, model: nn.Module, context: SeedContext) -> Iterator[Stage]:
         from .layers.sources import joint
 
-        (task,) = super().stages(model, trial)
+        (task,) = super().stages(model, context)
         if sources := self.sources():
-            trials = [trial.of(source, self.count("source_shots")) for source in sources]
-            yield joint(self, self.recipe, model, trials)
+            contexts = [context.source_task(source, self.int_option("source_shots")) for source in sources]
+            yield joint(self, self.recipe, model, contexts)
         yield task
 
 

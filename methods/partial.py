@@ -17,7 +17,7 @@ class Partial(Method):
     name = "partial"
     recipes = {
         "pocket": Recipe(lr=0.001, epochs=20, options={"layers": 2}),
-        "paper": Recipe(lr=1e-5, epochs=40, batch=32, options={"layers": 2}),
+        "paper": Recipe(lr=1e-5, epochs=40, batch_size=32, options={"layers": 2}),
     }
 
     def apply(self, model: nn.Module) -> nn.Module:
@@ -25,11 +25,11 @@ class Partial(Method):
         from .layers.head import freeze
 
         found = places(model)
-        count, present = self.count("layers"), len(found.layers)
+        count, present = self.int_option("layers"), len(found.layers)
         if count > present:
             raise MethodError(f"partial: expected layers to be at most {present}, as many as the model has, got {count}")
         kept = tuple(f"{found.path}.{number}." for number in range(present - count, present))
-        return freeze(model, self.ask, but=lambda name: name.startswith((*kept, *found.after)))
+        return freeze(model, self.output_mode, but=lambda name: name.startswith((*kept, *found.after)))
 
 
 METHODS = (Partial,)

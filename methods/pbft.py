@@ -12,10 +12,10 @@ from .base import Method, Recipe
 
 class Pbft(Method):
     name = "pbft"
-    asks = ("pattern",)
+    output_modes = ("pattern",)
     recipes = {
         "pocket": Recipe(lr=0.0003, epochs=20),
-        "paper": Recipe(lr=1e-5, epochs=40, batch=32),
+        "paper": Recipe(lr=1e-5, epochs=40, batch_size=32),
     }
 
 

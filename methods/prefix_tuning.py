@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from .base import Ask, Recipe, Stage, Trial
+from .base import OutputMode, Recipe, SeedContext, Stage
 from .through_peft import VirtualTokens
 
 if TYPE_CHECKING:
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 class PrefixTuning(VirtualTokens):
     name = "prefix_tuning"
-    asks: ClassVar[tuple[Ask, ...]] = ("pattern", "head")
+    output_modes: ClassVar[tuple[OutputMode, ...]] = ("pattern", "head")
     reparametrised: ClassVar[bool] = True
     recipes = {
         "pocket": Recipe(lr=0.0003, epochs=20, options={"length": 10, "hidden": 160}),
-        "paper": Recipe(lr=5e-4, epochs=40, batch=32, options={"length": 20, "hidden": 512}),
+        "paper": Recipe(lr=5e-4, epochs=40, batch_size=32, options={"length": 20, "hidden": 512}),
     }
 
     def config(self, model: nn.Module) -> Any:
@@ -31,14 +31,14 @@ class PrefixTuning(VirtualTokens):
 
         mlp: dict[str, Any] = {}
         if self.reparametrised:
-            mlp = {"prefix_projection": True, "encoder_hidden_size": self.count("hidden")}
-        return PrefixTuningConfig(num_virtual_tokens=self.count("length"), **mlp)
+            mlp = {"prefix_projection": True, "encoder_hidden_size": self.int_option("hidden")}
+        return PrefixTuningConfig(num_virtual_tokens=self.int_option("length"), **mlp)
 
-    def stages(self, model: nn.Module, trial: Trial) -> Iterator[Stage]:
+    def stages(self, model: nn.Module, context: SeedContext) -> Iterator[Stage]:
         from .layers.text_start import start_peft_prefix
 
-        start_peft_prefix(model, self.count("length"), trial)
-        yield trial.stage(self.recipe)
+        start_peft_prefix(model, self.int_option("length"), context)
+        yield context.stage(self.recipe)
 
 
 METHODS = (PrefixTuning,)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from .base import Recipe, Stage, Trial
+from .base import Recipe, SeedContext, Stage
 from .through_peft import VirtualTokens
 
 if TYPE_CHECKING:
@@ -18,23 +18,23 @@ if TYPE_CHECKING:
 
 class PromptTuning(VirtualTokens):
     name = "prompt_tuning"
-    asks = ("pattern", "head")
+    output_modes = ("pattern", "head")
     recipes = {
         "pocket": Recipe(lr=0.001, epochs=20, options={"length": 10}),
-        "paper": Recipe(lr=0.3, epochs=40, batch=32, options={"length": 20}),
+        "paper": Recipe(lr=0.3, epochs=40, batch_size=32, options={"length": 20}),
     }
 
     def config(self, model: nn.Module) -> Any:
         from peft import PromptTuningConfig
 
         embeddings: Any = model.get_input_embeddings()  # type: ignore[operator]
-        return PromptTuningConfig(num_virtual_tokens=self.count("length"), token_dim=embeddings.embedding_dim)
+        return PromptTuningConfig(num_virtual_tokens=self.int_option("length"), token_dim=embeddings.embedding_dim)
 
-    def stages(self, model: nn.Module, trial: Trial) -> Iterator[Stage]:
+    def stages(self, model: nn.Module, context: SeedContext) -> Iterator[Stage]:
         from .layers.text_start import start_soft_tokens
 
-        start_soft_tokens(model, self.count("length"), trial)
-        yield trial.stage(self.recipe)
+        start_soft_tokens(model, self.int_option("length"), context)
+        yield context.stage(self.recipe)
 
 
 METHODS = (PromptTuning,)

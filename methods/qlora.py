@@ -22,7 +22,9 @@ class Qlora(Lora):
     mergeable = False
     recipes = {
         "pocket": Recipe(lr=0.003, epochs=20, options={"r": 8, "alpha": 16, "dropout": 0.1, "targets": "all-linear"}),
-        "paper": Recipe(lr=2e-4, epochs=40, batch=32, options={"r": 64, "alpha": 16, "dropout": 0.1, "targets": "all-linear"}),
+        "paper": Recipe(
+            lr=2e-4, epochs=40, batch_size=32, options={"r": 64, "alpha": 16, "dropout": 0.1, "targets": "all-linear"}
+        ),
     }
 
     def load_options(self) -> dict[str, Any]:
@@ -38,7 +40,7 @@ class Qlora(Lora):
                 bnb_4bit_use_double_quant=True,
                 bnb_4bit_compute_dtype=torch.float32,
                 # A new head has no weights to quantise; transformers leaves out only some by itself.
-                llm_int8_skip_modules=["score", "classifier"] if self.ask == "head" else None,
+                llm_int8_skip_modules=["score", "classifier"] if self.output_mode == "head" else None,
             )
         }
 

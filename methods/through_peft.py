@@ -50,8 +50,8 @@ class ThroughPeft(Method):
         base: Any = model
         try:
             config = self.config(model)
-            config.task_type = TaskType.SEQ_CLS if self.ask == "head" else TaskType.CAUSAL_LM
-            if self.ask != "head" and base.config.is_encoder_decoder:
+            config.task_type = TaskType.SEQ_CLS if self.output_mode == "head" else TaskType.CAUSAL_LM
+            if self.output_mode != "head" and base.config.is_encoder_decoder:
                 config.task_type = TaskType.SEQ_2_SEQ_LM
             adapted: nn.Module = get_peft_model(base, config)
         except MethodError:
@@ -87,8 +87,8 @@ class VirtualTokens(ThroughPeft):
     """`length` trained tokens, or keys and values, beside the text: they take its room and cannot be merged into weights."""
 
     mergeable = False
-    base_at_start = False
+    starts_as_base_model = False
 
     @property
-    def reserved(self) -> int:
-        return self.count("length")
+    def num_virtual_tokens(self) -> int:
+        return self.int_option("length")

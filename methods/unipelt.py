@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from .base import Method, Recipe, Stage, Trial
+from .base import Method, Recipe, SeedContext, Stage
 
 if TYPE_CHECKING:
     from torch import nn
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 class Unipelt(Method):
     name = "unipelt"
-    base_at_start = False
-    asks = ("head", "pattern")
+    starts_as_base_model = False
+    output_modes = ("head", "pattern")
     recipes = {
         "pocket": Recipe(lr=0.01, epochs=20, options={"length": 5, "size": 16, "r": 4, "alpha": 8}),
-        "paper": Recipe(lr=5e-4, epochs=40, batch=32, options={"length": 10, "size": 48, "r": 8, "alpha": 16}),
+        "paper": Recipe(lr=5e-4, epochs=40, batch_size=32, options={"length": 10, "size": 48, "r": 8, "alpha": 16}),
     }
 
     def apply(self, model: nn.Module) -> nn.Module:
@@ -36,12 +36,12 @@ class Unipelt(Method):
 
         found, batch = places(model), Batch()
         targets = [found.names.query, found.names.value]
-        config = LoraConfig(r=self.count("r"), lora_alpha=self.option("alpha"), target_modules=targets)
+        config = LoraConfig(r=self.int_option("r"), lora_alpha=self.option("alpha"), target_modules=targets)
         inject_adapter_in_model(config, model)
-        freeze(model, self.ask, but=lambda name: "lora_" in name)
+        freeze(model, self.output_mode, but=lambda name: "lora_" in name)
         model.register_forward_pre_hook(batch.remember, with_kwargs=True)
-        for layer, prefix in zip(found.layers, add_prefix(model, found, self.count("length")), strict=True):
-            add_after(found.of(layer, "ffn_out"), GatedBottleneck(found.width, self.count("size"), batch))
+        for layer, prefix in zip(found.layers, add_prefix(model, found, self.int_option("length")), strict=True):
+            add_after(found.of(layer, "ffn_out"), GatedBottleneck(found.width, self.int_option("size"), batch))
             gates = LayerGates(found.width, batch, prefix).to(device_of(layer))
             # On the attention, not the layer, whose hooks do not run again where its activations are recomputed.
             attention: Any = found.of(layer, "attention")
@@ -52,12 +52,12 @@ class Unipelt(Method):
                 getattr(attention, target).lora_B["default"].register_forward_hook(gates.scale)
         return model
 
-    def stages(self, model: nn.Module, trial: Trial) -> Iterator[Stage]:
+    def stages(self, model: nn.Module, context: SeedContext) -> Iterator[Stage]:
         from .layers.gates import HALF
         from .layers.text_start import start_prefixes
 
-        start_prefixes(model, trial, scale=1 / HALF)
-        yield trial.stage(self.recipe)
+        start_prefixes(model, context, scale=1 / HALF)
+        yield context.stage(self.recipe)
 
 
 METHODS = (Unipelt,)

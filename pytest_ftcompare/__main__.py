@@ -101,7 +101,7 @@ def compare(old: Path, new: Path, file: Path | None) -> int:
             "failed": overall.failed,
             "findings": overall.findings,
             "shifts": [asdict(one) for one in overall.shifts],
-            "judgements": [one.to_dict() for one in overall.judgements],
+            "verdicts": [one.to_dict() for one in overall.verdicts],
             "only_old": pairs.only_old,
             "only_new": pairs.only_new,
         }
@@ -155,7 +155,7 @@ def check(profile: str | None, hub: Path | None) -> int:
     """Print how the gate reads the project's tasks; whether something is refused."""
     from pytest_ftcompare.gate.check_project import CheckError
     from pytest_ftcompare.gate.check_project import check as lines
-    from pytest_ftcompare.gate.project_config import OwnError
+    from pytest_ftcompare.gate.project_config import ProjectConfigError
     from pytest_ftcompare.report.wrapping import WIDTH, fitted
 
     columns = shutil.get_terminal_size((WIDTH, 0)).columns
@@ -164,7 +164,7 @@ def check(profile: str | None, hub: Path | None) -> int:
         for line, wrong in lines(Path.cwd(), profile, hub):
             print("\n".join(fitted(line, columns)), flush=True)
             status = WORSE if wrong else status
-    except (CheckError, OwnError) as error:
+    except (CheckError, ProjectConfigError) as error:
         print(f"ERROR: {error}", file=sys.stderr)
         return USAGE
     return status

@@ -18,10 +18,10 @@ from pathlib import Path
 import pytest
 
 from pytest_ftcompare.compare.verdict import without_baseline
-from pytest_ftcompare.gate.run_case import Held
-from pytest_ftcompare.gate.run_context import Bench
+from pytest_ftcompare.gate.run_case import CaseRun
+from pytest_ftcompare.gate.run_context import RunContext
 from pytest_ftcompare.gate.settings import Settings
-from pytest_ftcompare.gate.torch_case import make_candidate, make_setting
+from pytest_ftcompare.gate.torch_case import make_candidate, make_config
 from pytest_ftcompare.plugin import gate_fixture
 from pytest_ftcompare.results.case import Case
 
@@ -33,7 +33,7 @@ def pytest_configure(config: pytest.Config) -> None:
     setattr(gate_fixture, "run_case", record)  # noqa: B010 (mypy knows it as an import)
 
 
-def record(case: Case, settings: Settings, bench: Bench, *_: object) -> Held:
+def record(case: Case, settings: Settings, run_context: RunContext, *_: object) -> CaseRun:
     """Train the seeds of a case that is not in the bank yet."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     from pytest_ftcompare.training.library_logging import quiet
@@ -45,15 +45,15 @@ def record(case: Case, settings: Settings, bench: Bench, *_: object) -> Held:
     file = Path(folder) / case.suite / f"{case.id}.json"
     if file.exists():
         pytest.skip(f"{file} is there")
-    prepared = prepare(case, make_setting(settings))
+    prepared = prepare(case, make_config(settings))
     result = make_candidate(prepared)
     for seed in range(int(first), int(end)):
-        result.samples.append(run_seed(prepared, seed, bench.progress(f"seed {seed}"), int(stream)))
+        result.seed_results.append(run_seed(prepared, seed, run_context.progress(f"seed {seed}"), int(stream)))
     file.parent.mkdir(parents=True, exist_ok=True)
     half = file.with_suffix(f".{os.getpid()}")
     half.write_text(replace(result, environment=result.environment | {"stream": int(stream)}).to_json(), encoding="utf-8")
     half.replace(file)
-    return Held(without_baseline(result), result, "cpu")
+    return CaseRun(without_baseline(result), result, "cpu")
 
 
 def main() -> int:

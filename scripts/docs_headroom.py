@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from pytest_ftcompare.compare.audit import ABOVE_MAJORITY, CEILING, judgeable
+from pytest_ftcompare.compare.audit import ABOVE_MAJORITY, CEILING, audit_headroom
 from pytest_ftcompare.results.result import Result
 from scripts.mean_and_sd import mean_and_sd
 
@@ -29,11 +29,11 @@ def table(folder: Path) -> Iterator[str]:
     yield HEAD
     for file in sorted(folder.glob("*/*.json")):
         result = Result.from_json(file.read_text(encoding="utf-8"))
-        cells = [result.suite, f"`{result.id}`", str(len(result.samples)), f"{result.majority['test']:.1%}"]
+        cells = [result.suite, f"`{result.id}`", str(len(result.seed_results)), f"{result.majority_share['test']:.1%}"]
         for name in ("accuracy", "accuracy_ood"):
-            scores = [one.metrics[name] for one in result.samples if name in one.metrics]
+            scores = [one.metrics[name] for one in result.seed_results if name in one.metrics]
             cells.append(mean_and_sd(scores) if scores else "")
-        cells.append("; ".join(judgeable(result)) or "passed" if result.outcome else "not judged")
+        cells.append("; ".join(audit_headroom(result)) or "passed" if result.judge_accuracy else "not judged")
         yield f"| {' | '.join(cells)} |"
 
 

@@ -48,7 +48,7 @@ trial is in [search.json](search.json); a test holds the recipes to it.
 
 
 def _score(result: Result, name: str) -> str:
-    return mean_and_sd([one.metrics[name] for one in result.samples])
+    return mean_and_sd([one.metrics[name] for one in result.seed_results])
 
 
 def _size(count: float) -> str:
@@ -93,7 +93,7 @@ def table(methods: dict[str, list[Result]]) -> Iterator[str]:
     yield HEAD.format(
         model=first[0].identity["model"],
         shots=first[0].identity["shots"],
-        seeds=len(first[0].samples),
+        seeds=len(first[0].seed_results),
         suite=first[0].suite,
         cpu=first[0].environment["cpu"],
         threads=first[0].environment["threads"],
@@ -106,7 +106,7 @@ def table(methods: dict[str, list[Result]]) -> Iterator[str]:
 
 
 def _mean(result: Result, metric: str) -> float:
-    return fmean(one.metrics[metric] for one in result.samples)
+    return fmean(one.metrics[metric] for one in result.seed_results)
 
 
 def _in_domain(results: list[Result]) -> float:
@@ -120,7 +120,7 @@ def section(results: list[Result], full: list[Result]) -> Iterator[str]:
     yield "| --- | --- | --- | --- |"
     for one in results:
         scores = " | ".join(_score(one, metric) for metric in ("accuracy", "accuracy_ood"))
-        yield f"| `{one.identity['task']}`, {one.identity['shots']} per class | {scores} | {len(one.samples)} |"
+        yield f"| `{one.identity['task']}`, {one.identity['shots']} per class | {scores} | {len(one.seed_results)} |"
     cost = _cost(results, full)
     if cost["step"]:
         yield ""
@@ -133,11 +133,11 @@ def section(results: list[Result], full: list[Result]) -> Iterator[str]:
 def searched(record: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
     """The lines of docs/search.md."""
     yield SEARCH
-    for name, trials in sorted(record.items()):
-        top = max(trials, key=lambda one: one["mean"])
+    for name, contexts in sorted(record.items()):
+        top = max(contexts, key=lambda one: one["mean"])
         setting = ", ".join(f"{option} {value}" for option, value in top["setting"].items())
         tried = "; ".join(
-            f"{option} {', '.join(str(value) for value in dict.fromkeys(one['setting'][option] for one in trials))}"
+            f"{option} {', '.join(str(value) for value in dict.fromkeys(one['setting'][option] for one in contexts))}"
             for option in top["setting"]
         )
         accuracy = " | ".join(mean_and_sd(scores) for scores in top["accuracy"].values())

@@ -56,11 +56,11 @@ def _setting(result: Result) -> tuple[str, str, str]:
 def _scores(task: str, model: str, results: list[Result]) -> Iterator[str]:
     """A row for each method and options, a column for each number of examples: in domain and out of domain."""
     shots = sorted({one.identity["shots"] for one in results})
-    seeds = sorted({len(one.samples) for one in results})
+    seeds = sorted({len(one.seed_results) for one in results})
     yield ""
     yield (
         f"`{task}`, {model}: accuracy in domain / out of domain, mean ± SD of {' or '.join(map(str, seeds))} seeds, "
-        f"majority {results[0].majority['test']:.0%}:"
+        f"majority {results[0].majority_share['test']:.0%}:"
     )
     yield ""
     yield f"| method | {' | '.join(f'n = {one}' for one in shots)} |"
@@ -81,7 +81,7 @@ def _costs(results: list[Result]) -> Iterator[str]:
     for row, group in groupby(results, key=_row):
         one = next(group)
         structure, execution, shots = one.signature["structure"], one.signature["execution"], one.identity["shots"]
-        updates = math.ceil(shots / one.recipe["batch"])
+        updates = math.ceil(shots / one.recipe["batch_size"])
         epoch = updates * execution["flops"]
         cells = (
             f"{structure['trainable']:,} ({structure['trainable'] / structure['parameters']:.1%})",
@@ -94,15 +94,17 @@ def _costs(results: list[Result]) -> Iterator[str]:
 
 
 def _row(result: Result) -> str:
-    options = ", ".join(f"{name}={value}" for name, value in result.identity["options"].items() if name != "ask")
+    options = ", ".join(f"{name}={value}" for name, value in result.identity["options"].items() if name != "output_mode")
     return f"`{result.identity['method']}`" + (f", {options}" if options else "")
 
 
 def _cell(result: Result) -> str:
     """ "82.7% ± 2.0 / 58.4% ± 1.1", and the mark of what is not judged."""
-    scores = [[one.metrics[name] for one in result.samples if name in one.metrics] for name in ("accuracy", "accuracy_ood")]
+    scores = [
+        [one.metrics[name] for one in result.seed_results if name in one.metrics] for name in ("accuracy", "accuracy_ood")
+    ]
     told = " / ".join(mean_and_sd(one) for one in scores if one)
-    return told if result.outcome else f"({told})"
+    return told if result.judge_accuracy else f"({told})"
 
 
 def filled(page: str, lines: list[str]) -> str:

@@ -59,12 +59,12 @@ def _points(case: int, runs: int, draws: Random) -> Iterator[tuple[int, int, int
 
 def document(count: int) -> dict[str, Any]:
     """A session of all cases, each with all metrics."""
-    costs = [{"metric": name, "unit": unit, "new": 1.0, "outcome": "held"} for name, unit in METRICS.items() if unit]
+    costs = [{"metric": name, "unit": unit, "new": 1.0, "outcome": "equivalent"} for name, unit in METRICS.items() if unit]
     samples = [{"seed": 0, "metrics": {name: 1.0 for name, unit in METRICS.items() if not unit}}]
     told = {"verdict": "same", "failed": False, "accepted": False, "seconds": 1.0, "parameters": None, "baseline": None}
     about = {"suite": "few_shot", "device": "cpu", "task": "task", "model": "model", "shots": 16, "options": {}}
     all_of_them = [
-        {"id": f"case-{one}", "method": f"method-{one % METHODS}", "samples": samples, "costs": costs, **about, **told}
+        {"id": f"case-{one}", "method": f"method-{one % METHODS}", "seed_results": samples, "costs": costs, **about, **told}
         for one in range(1, count + 1)
     ]
     session = {"started": "2060-01-01T02:00:00+00:00", "seconds": 1.0, "version": "", "profile": "pocket", "command": ""}

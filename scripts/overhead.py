@@ -25,20 +25,20 @@ from typing import Any
 import torch
 from torch import nn
 
-from pytest_ftcompare.gate.run_context import Bench
-from pytest_ftcompare.gate.worker_status import Told
+from pytest_ftcompare.gate.run_context import RunContext
+from pytest_ftcompare.gate.worker_status import WorkerStatus
 from pytest_ftcompare.measure.environment import capture
-from pytest_ftcompare.plugin.live_display import Live
+from pytest_ftcompare.plugin.live_display import TerminalDisplay
 from pytest_ftcompare.plugin.progress import Progress
 from pytest_ftcompare.results.case import Case
-from pytest_ftcompare.training.config import Setting
+from pytest_ftcompare.training.config import TrainingConfig
 from pytest_ftcompare.training.library_logging import quiet
-from pytest_ftcompare.training.prepare import Prepared, prepare
+from pytest_ftcompare.training.prepare import PreparedCase, prepare
+from pytest_ftcompare.training.prepared_seed import PreparedSeed
 from pytest_ftcompare.training.train import Training
-from pytest_ftcompare.training.trial import Trial
 
 TASK, SHOTS = "pocket_mnli", 8
-SETTING = Setting("pocket", max_length=192)
+SETTING = TrainingConfig("pocket", max_length=192)
 MODELS = ("pocket/opt-0.4m", "pocket/opt-1.4m")
 ROUNDS, STEPS = 25, 8
 Steps = Callable[[int], float]  # seconds of one of so many updates
@@ -51,22 +51,22 @@ def _seconds(update: Callable[[], object], count: int) -> float:
     return (time.perf_counter() - start) / count
 
 
-def _fresh(prepared: Prepared) -> tuple[nn.Module, Trial]:
+def _fresh(prepared: PreparedCase) -> tuple[nn.Module, PreparedSeed]:
     torch.manual_seed(0)
-    return prepared.adapted(), Trial(prepared, 0, SHOTS)
+    return prepared.adapted(), PreparedSeed(prepared, 0, SHOTS)
 
 
-def ours(prepared: Prepared) -> Steps:
+def ours(prepared: PreparedCase) -> Steps:
     """The project's own loop."""
-    model, trial = _fresh(prepared)
-    stage = trial.stage(prepared.method.recipe)
+    model, context = _fresh(prepared)
+    stage = context.stage(prepared.method.recipe)
     training = Training(model, prepared.method, stage, ROUNDS * STEPS * 2, 0)
     rows = list(range(len(stage.rows)))
     return lambda count: _seconds(lambda: training.update(rows), count)
 
 
 @contextmanager
-def on_a_terminal(folder: Path) -> Iterator[Live]:
+def on_a_terminal(folder: Path) -> Iterator[TerminalDisplay]:
     """Live lines, drawn in this process on a terminal that nobody looks at, as without xdist."""
     ours, theirs = pty.openpty()
     with ExitStack() as stack:
@@ -74,7 +74,7 @@ def on_a_terminal(folder: Path) -> Iterator[Live]:
         reader = threading.Thread(target=_drain, args=(ours,), daemon=True)
         reader.start()
         reporter: Any = SimpleNamespace(_tw=SimpleNamespace(_file=screen, width_of_current_line=0, hasmarkup=True))
-        live = Live(reporter, Progress(folder, workers=1))
+        live = TerminalDisplay(reporter, Progress(folder, workers=1))
         yield live
         live.stop()
 
@@ -85,14 +85,14 @@ def _drain(descriptor: int) -> None:
             pass
 
 
-def told(prepared: Prepared, folder: Path) -> Steps:
+def told(prepared: PreparedCase, folder: Path) -> Steps:
     """The project's own loop, telling after each update how far it is."""
-    model, trial = _fresh(prepared)
-    stage = trial.stage(prepared.method.recipe)
+    model, context = _fresh(prepared)
+    stage = context.stage(prepared.method.recipe)
     training = Training(model, prepared.method, stage, ROUNDS * STEPS * 2, 0)
     rows = list(range(len(stage.rows)))
-    say = Told(folder, "main").about(prepared.case.id)
-    tell = Bench(folder, None, 0.0, say).progress("seed 0")
+    say = WorkerStatus(folder, "main").about(prepared.case.id)
+    tell = RunContext(folder, None, 0.0, say).progress("seed 0")
 
     def update() -> None:
         training.update(rows)
@@ -101,20 +101,20 @@ def told(prepared: Prepared, folder: Path) -> Steps:
     return lambda count: _seconds(update, count)
 
 
-def bare(prepared: Prepared) -> Steps:
+def bare(prepared: PreparedCase) -> Steps:
     """What one would write by hand: forward, loss, backward, clip, step, and the loss read."""
-    model, trial = _fresh(prepared)
+    model, context = _fresh(prepared)
     recipe = prepared.method.recipe
-    batch: Any = prepared.ask.collate(trial.rows)
+    batch: Any = prepared.interface.collate(context.rows)
     parameters = list(model.parameters())
     optimizer = torch.optim.AdamW(parameters, lr=recipe.lr, weight_decay=recipe.weight_decay)
-    labels = trial.labels
+    labels = context.labels
     model.train()
 
     def update() -> None:
         loss = nn.functional.cross_entropy(model(**batch).logits, labels)
         loss.backward()
-        nn.utils.clip_grad_norm_(parameters, recipe.clip)
+        nn.utils.clip_grad_norm_(parameters, recipe.max_grad_norm)
         optimizer.step()
         optimizer.zero_grad()
         loss.item()
@@ -122,13 +122,13 @@ def bare(prepared: Prepared) -> Steps:
     return lambda count: _seconds(update, count)
 
 
-def trainer(prepared: Prepared) -> Steps:
+def trainer(prepared: PreparedCase) -> Steps:
     """transformers' Trainer on the same rows in batches of all of them; its setting up is not timed."""
     from transformers import Trainer, TrainerCallback, TrainingArguments
 
-    model, trial = _fresh(prepared)
-    recipe, ask = prepared.method.recipe, prepared.ask
-    data: Any = [{"row": row, "label": label} for row, label in zip(trial.rows, trial.labels.tolist(), strict=True)]
+    model, context = _fresh(prepared)
+    recipe, interface = prepared.method.recipe, prepared.interface
+    data: Any = [{"row": row, "label": label} for row, label in zip(context.rows, context.labels.tolist(), strict=True)]
     ends: list[float] = []
 
     class Clock(TrainerCallback):
@@ -136,7 +136,7 @@ def trainer(prepared: Prepared) -> Steps:
             ends.append(time.perf_counter())
 
     def collate(chosen: list[dict[str, Any]]) -> dict[str, Any]:
-        return ask.collate([one["row"] for one in chosen]) | {"labels": torch.tensor([one["label"] for one in chosen])}
+        return interface.collate([one["row"] for one in chosen]) | {"labels": torch.tensor([one["label"] for one in chosen])}
 
     def steps(count: int) -> float:
         with tempfile.TemporaryDirectory() as folder:
@@ -146,7 +146,7 @@ def trainer(prepared: Prepared) -> Steps:
                 max_steps=count + 1,
                 per_device_train_batch_size=len(data),
                 learning_rate=recipe.lr,
-                max_grad_norm=recipe.clip,
+                max_grad_norm=recipe.max_grad_norm,
                 report_to=[],
                 logging_strategy="no",
                 save_strategy="no",

@@ -15,9 +15,9 @@ from pathlib import Path
 from pytest_ftcompare.compare import noise
 from pytest_ftcompare.compare.noise import METRICS
 from pytest_ftcompare.compare.sequential_test import error_share
-from pytest_ftcompare.compare.verdict import Judgement, More, Terms, judge
+from pytest_ftcompare.compare.verdict import CaseVerdict, JudgingCriteria, NeedMoreSeeds, judge
 from pytest_ftcompare.results import baseline_store
-from pytest_ftcompare.results.result import Result, Sample, pack, rounded, unpack
+from pytest_ftcompare.results.result import Result, SeedResult, pack, rounded, unpack
 
 HELD = 8  # seeds of a baseline
 BUDGET = 16  # seeds that a case may train
@@ -28,8 +28,8 @@ class Recorded:
     """A case: its baseline, all its seeds, and some of them again from another stream."""
 
     baseline: Result
-    seeds: list[Sample]
-    stream: list[Sample]
+    seeds: list[SeedResult]
+    stream: list[SeedResult]
 
     @property
     def name(self) -> str:
@@ -47,9 +47,9 @@ def read(baselines: Path, bank: Path) -> list[Recorded]:
     for file in baseline_store.results_in(baselines):
         more, stream = (bank / kind / file.relative_to(baselines) for kind in ("seeds", "stream"))
         base = _result(file)
-        if base.outcome and stream.exists():
-            samples = [*base.samples, *(_result(more).samples if more.exists() else ())]
-            found.append(Recorded(replace(base, windows=[]), samples, _result(stream).samples))
+        if base.judge_accuracy and stream.exists():
+            samples = [*base.seed_results, *(_result(more).seed_results if more.exists() else ())]
+            found.append(Recorded(replace(base, windows=[]), samples, _result(stream).seed_results))
     return found
 
 
@@ -67,7 +67,7 @@ def own_noise(case: Recorded, metric: str = "accuracy") -> float:
     return _scatter(tuple(one.metrics[metric] for one in case.seeds))
 
 
-def worsened(sample: Sample, metric: str, drop: float, chance: random.Random) -> Sample:
+def worsened(sample: SeedResult, metric: str, drop: float, chance: random.Random) -> SeedResult:
     """The sample with `drop`, a share of rows, of its right answers turned wrong; a gain where it is negative."""
     bits = unpack(sample.correct[METRICS[metric]])
     places = [at for at, right in enumerate(bits) if right == (drop > 0)]
@@ -77,14 +77,14 @@ def worsened(sample: Sample, metric: str, drop: float, chance: random.Random) ->
         bits[at] = not bits[at]
     split = METRICS[metric]
     metrics = sample.metrics | {metric: rounded(sum(bits) / len(bits))}
-    return replace(sample, metrics=metrics, correct=sample.correct | {split: pack(bits)}, predictions="")
+    return replace(sample, metrics=metrics, correct=sample.correct | {split: pack(bits)}, predictions_digest="")
 
 
-def settle(base: Result, drawn: Sequence[Sample], terms: Terms) -> Judgement:
+def settle(base: Result, drawn: Sequence[SeedResult], terms: JudgingCriteria) -> CaseVerdict:
     """The gate's own loop, with recorded samples in place of training."""
-    candidate = replace(base, environment=base.environment | {"torch": "another"}, samples=list(drawn[:1]))
-    while isinstance(step := judge(base, candidate, len(drawn), terms=terms), More):
-        candidate = replace(candidate, samples=list(drawn[: step.seeds]))
+    candidate = replace(base, environment=base.environment | {"torch": "another"}, seed_results=list(drawn[:1]))
+    while isinstance(step := judge(base, candidate, len(drawn), terms=terms), NeedMoreSeeds):
+        candidate = replace(candidate, seed_results=list(drawn[: step.seeds]))
     return step
 
 
@@ -94,22 +94,22 @@ class Drawn:
 
     cases: Sequence[Recorded]
     baselines: list[Result]
-    candidates: list[list[Sample]]
+    candidates: list[list[SeedResult]]
     chance: random.Random
 
-    def terms(self) -> list[Terms]:
+    def terms(self) -> list[JudgingCriteria]:
         """What each case is judged by: its suite's priors, its share of the session."""
         suites = {one.suite for one in self.baselines}
         learned = {suite: noise.priors([one for one in self.baselines if one.suite == suite]) for suite in suites}
         share = error_share(len(self.baselines), METRICS)
-        return [Terms(learned[one.suite], share) for one in self.baselines]
+        return [JudgingCriteria(learned[one.suite], share) for one in self.baselines]
 
-    def judged(self, size: float, factor: float = 1.0) -> list[Judgement]:
-        """The judgements of the session, each case having lost `size` of its noise; `factor` times its share of errors."""
+    def judged(self, size: float, factor: float = 1.0) -> list[CaseVerdict]:
+        """The verdicts of the session, each case having lost `size` of its noise; `factor` times its share of errors."""
         found = []
         for case, base, samples, terms in zip(self.cases, self.baselines, self.candidates, self.terms(), strict=True):
             lost = [worsened(one, "accuracy", size * own_noise(case), self.chance) for one in samples] if size else samples
-            found.append(settle(base, lost, replace(terms, share=terms.share * factor)))
+            found.append(settle(base, lost, replace(terms, alpha_share=terms.alpha_share * factor)))
         return found
 
 
@@ -117,7 +117,7 @@ def other_seeds(cases: Sequence[Recorded], number: int) -> Drawn:
     """Session `number` of cases with as many seeds: other rows in the baselines than in what is held against them."""
     chance = random.Random(number)
     order = chance.sample(range(len(cases[0].seeds)), HELD + BUDGET)
-    baselines = [replace(one.baseline, samples=[one.seeds[at] for at in order[:HELD]]) for one in cases]
+    baselines = [replace(one.baseline, seed_results=[one.seeds[at] for at in order[:HELD]]) for one in cases]
     return Drawn(cases, baselines, [[_apart(one.seeds[at]) for at in order[HELD:]] for one in cases], chance)
 
 
@@ -139,11 +139,11 @@ def other_stream(cases: Sequence[Recorded], number: int) -> Drawn:
         if swapped:
             before, after = [*after, *before[shared:]], before[:shared]
         more = [_apart(one.seeds[at]) for at in others if at < len(one.seeds)]
-        drawn.baselines.append(replace(one.baseline, samples=before))
+        drawn.baselines.append(replace(one.baseline, seed_results=before))
         drawn.candidates.append([*(after[at] for at in order), *more[: BUDGET - shared]])
     return drawn
 
 
-def _apart(sample: Sample) -> Sample:
+def _apart(sample: SeedResult) -> SeedResult:
     """The sample as that of a seed that no baseline has."""
     return replace(sample, seed=-1 - sample.seed)

@@ -24,8 +24,8 @@ from typing import Any
 from pytest_ftcompare.compare import noise, pooled_shift, sequential_test
 from pytest_ftcompare.compare.noise import METRICS
 from pytest_ftcompare.compare.pairing import correlation
-from pytest_ftcompare.compare.session_verdict import Overall
-from pytest_ftcompare.compare.verdict import Judgement, judge
+from pytest_ftcompare.compare.session_verdict import SessionVerdict
+from pytest_ftcompare.compare.verdict import CaseVerdict, judge
 from scripts.recorded import BUDGET, HELD, Recorded, other_seeds, other_stream, own_noise, read
 
 SESSIONS = 400
@@ -43,11 +43,11 @@ class Seen:
     shifts: dict[str, tuple[str, float, float]]
 
 
-def _seen(judgements: Sequence[Judgement]) -> Seen:
-    whole = Overall(judgements)
+def _seen(verdicts: Sequence[CaseVerdict]) -> Seen:
+    whole = SessionVerdict(verdicts)
     return Seen(
         whole.failed,
-        {f"{one.suite}/{one.id}": (one.verdict, one.seeds) for one in judgements},
+        {f"{one.suite}/{one.id}": (one.verdict, one.seeds) for one in verdicts},
         {one.metric: (one.outcome, one.z, one.mean) for one in whole.shifts},
     )
 
@@ -73,9 +73,9 @@ def _replay(work: tuple[str, int, float, float]) -> Seen:
 def _unchanged(number: int) -> Seen:
     """The same samples again in the same environment: baselines of other seeds in each session."""
     held = other_seeds(_of("other seeds"), number).baselines
-    held = [replace(one, samples=[replace(sample, seed=at) for at, sample in enumerate(one.samples)]) for one in held]
-    found = [judge(one, replace(one, samples=one.samples[:1]), BUDGET) for one in held]
-    return _seen([one for one in found if isinstance(one, Judgement)])
+    held = [replace(one, seed_results=[replace(sample, seed=at) for at, sample in enumerate(one.seed_results)]) for one in held]
+    found = [judge(one, replace(one, seed_results=one.seed_results[:1]), BUDGET) for one in held]
+    return _seen([one for one in found if isinstance(one, CaseVerdict)])
 
 
 def rate(found: int, tried: int) -> dict[str, float | int]:
@@ -126,7 +126,9 @@ def of_pairing(cases: Sequence[Recorded], metric: str) -> dict[str, Any]:
             continue
         by_rows.append(correlation(case.seeds[:HELD], after, METRICS[metric]))
         by_scores.append(scores_correlation(first, second))
-        both = noise.spread([one.metrics[metric] for one in case.seeds[:HELD]]).joined(noise.spread(second))
+        both = noise.estimate_variance([one.metrics[metric] for one in case.seeds[:HELD]]).joined(
+            noise.estimate_variance(second)
+        )
         squares += fmean((y - x) ** 2 for x, y in zip(first, second, strict=True)) / both.variance
         expected += 2 * (1 - by_rows[-1])
     return {
@@ -178,9 +180,24 @@ def main(baselines: Path, bank: Path, file: Path, sessions: int = SESSIONS) -> N
 
 
 def _constants() -> dict[str, float]:
-    names = ("ALPHA", "CONVICTING", "CONFIRM", "MODELLED", "LEFT", "MISSED", "INFORMED", "MARGIN")
+    names = (
+        "ALPHA",
+        "MIN_SEEDS_TO_REJECT",
+        "CONFIRMATION_ALPHA",
+        "MODEL_PAIRS",
+        "EQUIVALENCE_MARGIN_SD",
+        "EQUIVALENCE_ALPHA",
+        "MAX_STANDARD_ERROR",
+        "MIN_SHIFT",
+    )
     return {name: getattr(sequential_test, name) for name in names} | {
-        f"pooled {name}": getattr(pooled_shift, name) for name in ("EVIDENCE", "TOGETHER", "UNPAIRED", "APART")
+        f"pooled {name}": getattr(pooled_shift, name)
+        for name in (
+            "Z_THRESHOLD",
+            "CORRELATION_SAME_ROWS",
+            "CORRELATION_UNPAIRED",
+            "CORRELATION_OTHER_ROWS",
+        )
     }
 
 

@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from pytest_ftcompare.compare import measured_cost
-from pytest_ftcompare.compare.counted_cost import PARTS, counted
+from pytest_ftcompare.compare.counted_cost import PARTS, compare_counts
 from pytest_ftcompare.compare.environment_diff import differences
-from pytest_ftcompare.compare.pooled_shift import DRIFT
-from pytest_ftcompare.compare.session_verdict import Overall
-from pytest_ftcompare.compare.verdict import Judgement, with_costs
+from pytest_ftcompare.compare.pooled_shift import SESSION_TIME_SD
+from pytest_ftcompare.compare.session_verdict import SessionVerdict
+from pytest_ftcompare.compare.verdict import CaseVerdict, with_costs
 from pytest_ftcompare.results import baseline_store
 from pytest_ftcompare.results.cost_metrics import METRICS
 from pytest_ftcompare.results.result import Result, Window
@@ -52,7 +52,7 @@ def of_counts(baselines: Sequence[Result], growth: float) -> dict[str, Any]:
                 continue
             execution = base.signature["execution"] | {name: max(value + 1, math.ceil(value * (1 + growth)))}
             candidate = replace(base, signature=base.signature | {"execution": execution})
-            readings = counted(base, candidate, [])
+            readings = compare_counts(base, candidate, [])
             found += any(one.metric == name and one.outcome in ("worse", "changed") for one in readings)
             tried += 1
     return rate(found, tried)
@@ -87,7 +87,7 @@ class Site:
         return window
 
 
-def method(chance: random.Random, base: Result, processes: Sequence[int], site: Site) -> Judgement:
+def method(chance: random.Random, base: Result, processes: Sequence[int], site: Site) -> CaseVerdict:
     """A timed case in a session with an upgrade claimed: windows are taken while the gate asks for them."""
     home = replace(site, loss=0.0, drift=0.0, machine=HOME)
     kept = []
@@ -100,8 +100,8 @@ def method(chance: random.Random, base: Result, processes: Sequence[int], site: 
     while where := measured_cost.next_window(base, candidate, update=False):
         candidate = replace(candidate, windows=[*candidate.windows, take[where]()])
     changes = differences(base.environment, candidate.environment)
-    same = Judgement(f"{base.id}", base.suite, "same", 1)
-    return with_costs(same, measured_cost.timed(base, candidate, changes))
+    same = CaseVerdict(f"{base.id}", base.suite, "same", 1)
+    return with_costs(same, measured_cost.compare_times(base, candidate, changes))
 
 
 def on_other_machines(base: Result, low: float, high: float) -> dict[str, Any]:
@@ -114,11 +114,11 @@ def on_other_machines(base: Result, low: float, high: float) -> dict[str, Any]:
                 chance,
                 replace(base, id=f"m{number}-t"),
                 [2, 1],
-                Site(drift=chance.gauss(0, DRIFT), machine=machine, share=chance.random(), worker=number % WORKERS),
+                Site(drift=chance.gauss(0, SESSION_TIME_SD), machine=machine, share=chance.random(), worker=number % WORKERS),
             )
             for number in range(METHODS)
         ]
-        failed += Overall(found).failed
+        failed += SessionVerdict(found).failed
         judged += sum(one.costs[0].outcome != "incomparable" for one in found)
     return {"session failed": rate(failed, SESSIONS), "case judged": rate(judged, SESSIONS * METHODS)}
 
@@ -127,7 +127,7 @@ def of_times(base: Result, processes: Sequence[int], loss: float, *, all_methods
     """Cases called worse, and sessions of `METHODS` methods failed by a case and by a pooled shift."""
     chance, cases, failed, pooled = random.Random(0), Counter[str](), 0, 0
     for _ in range(SESSIONS):
-        drift = chance.gauss(0, DRIFT)
+        drift = chance.gauss(0, SESSION_TIME_SD)
         found = [
             method(
                 chance,
@@ -138,7 +138,7 @@ def of_times(base: Result, processes: Sequence[int], loss: float, *, all_methods
             for number in range(METHODS if all_methods else 1)
         ]
         cases.update(one.verdict for one in found)
-        whole = Overall(found)
+        whole = SessionVerdict(found)
         failed += bool(whole.failing)
         pooled += any(one.outcome == "worse" for one in whole.shifts)
     return {

@@ -58,7 +58,7 @@ def settings(method: str) -> Iterator[Setting]:
 def score(method: str, task: str, seed: int, setting: Setting) -> float:
     """Accuracy on the held-out rows after training with one seed; 0 where training diverges."""
     from pytest_ftcompare.results.case import Case
-    from pytest_ftcompare.training.config import Setting as Where
+    from pytest_ftcompare.training.config import TrainingConfig as Where
     from pytest_ftcompare.training.library_logging import quiet
     from pytest_ftcompare.training.prepare import prepare
     from pytest_ftcompare.training.run_seed import run_seed
@@ -74,9 +74,9 @@ def score(method: str, task: str, seed: int, setting: Setting) -> float:
         return 0.0
 
 
-def best(trials: list[dict[str, Any]]) -> dict[str, Any]:
+def best(contexts: list[dict[str, Any]]) -> dict[str, Any]:
     """The setting with the highest mean accuracy over tasks and seeds; of equals the first."""
-    top = max(trials, key=lambda one: one["mean"])
+    top = max(contexts, key=lambda one: one["mean"])
     setting: dict[str, Any] = top["setting"]
     return setting
 
@@ -101,9 +101,9 @@ def main(file: Path, names: list[str]) -> None:
             ]
             for name in names or [one for one in methods.NAMES if methods.load(one).trains]
         }
-        for name, trials in running.items():
+        for name, contexts in running.items():
             record[name] = []
-            for setting, runs in trials:
+            for setting, runs in contexts:
                 scores = {task: [one.result() for one in found] for task, found in runs.items()}
                 mean = sum(itertools.chain(*scores.values())) / (len(TASKS) * len(SEEDS))
                 record[name].append({"setting": dict(setting), "mean": round(mean, 4), "accuracy": scores})

@@ -20,7 +20,7 @@ from typing import Any
 CASES = ("suites/test_few_shot.py", "-k", "n16", "-n", "2", "--benchmark-disable")
 
 
-class Judgements:
+class Verdicts:
     """A plugin that writes what every case was judged."""
 
     def __init__(self, file: Path) -> None:
@@ -28,17 +28,17 @@ class Judgements:
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         if (text := getattr(report, "ftcompare", None)) is not None:
-            self.found.append(json.loads(text)["judgement"])
+            self.found.append(json.loads(text)["verdict"])
 
     def pytest_sessionfinish(self) -> None:
         self.file.write_text(json.dumps(self.found), encoding="utf-8")
 
 
 def run(folder: Path, arguments: Sequence[str]) -> tuple[int, list[dict[str, Any]]]:
-    """The exit status and the judgements of one session, in processes of its own."""
+    """The exit status and the verdicts of one session, in processes of its own."""
     command = [sys.executable, "-m", "scripts.sessions", "--run", str(folder), *arguments]
     status = subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode
-    found: list[dict[str, Any]] = json.loads((folder / "judgements.json").read_text(encoding="utf-8"))
+    found: list[dict[str, Any]] = json.loads((folder / "verdicts.json").read_text(encoding="utf-8"))
     return status, found
 
 
@@ -46,7 +46,7 @@ def _run_here(folder: str, *arguments: str) -> int:
     import pytest
 
     options = [f"--ftcompare-baselines={folder}/baselines", "-p", "no:cacheprovider", *arguments]
-    return int(pytest.main(options, plugins=[Judgements(Path(folder) / "judgements.json")]))
+    return int(pytest.main(options, plugins=[Verdicts(Path(folder) / "verdicts.json")]))
 
 
 def main(file: Path, count: int, arguments: Sequence[str]) -> None:

@@ -17,7 +17,7 @@ from pytest_ftcompare.tasks import Example, load
 
 TASK = "pocket_requests"
 ROWS = 16_000
-OPTIONS = {"ask": "answer", "batch": 16, "epochs": 1, "lr": 1e-3}
+OPTIONS = {"output_mode": "answer", "batch_size": 16, "epochs": 1, "lr": 1e-3}
 
 
 def fresh_rows(taken: set[str], seed: int) -> list[Example]:
@@ -35,13 +35,13 @@ def instruct(name: str, target: Path, seed: int = 0) -> None:
     """Tune the embedded model called `name` and save it with its tokenizer in HF format under `target`."""
     from transformers import AutoTokenizer
 
-    from pytest_ftcompare.training.config import Setting
+    from pytest_ftcompare.training.config import TrainingConfig
     from pytest_ftcompare.training.prepare import prepare
+    from pytest_ftcompare.training.prepared_seed import PreparedSeed
     from pytest_ftcompare.training.train import train
-    from pytest_ftcompare.training.trial import Trial
 
     case = Case("pocket", "full", TASK, f"pocket/{name}", ROWS, tuple(sorted(OPTIONS.items())))
-    prepared = prepare(case, Setting("pocket", max_length=192))
+    prepared = prepare(case, TrainingConfig("pocket", max_length=192))
     taken = {one.fields["prompt"] for split in prepared.examples.values() for one in split}
     prepared = replace(prepared, examples={"train": fresh_rows(taken, seed)})
     model = prepared.adapted()
@@ -50,7 +50,7 @@ def instruct(name: str, target: Path, seed: int = 0) -> None:
         if step % 100 == 0:
             print(f"{name}  step {step}/{steps}  loss {loss:.3f}", flush=True)
 
-    for stage in prepared.method.stages(model, Trial(prepared, seed, ROWS)):
+    for stage in prepared.method.stages(model, PreparedSeed(prepared, seed, ROWS)):
         train(model, prepared.method, stage, seed, told)
     model.save_pretrained(target)  # type: ignore[operator]
-    save_tokenizer(AutoTokenizer.from_pretrained(prepared.ask.path), target)
+    save_tokenizer(AutoTokenizer.from_pretrained(prepared.interface.path), target)

@@ -26,13 +26,13 @@ def hub(tmp_path_factory):
 def prepared(hub):
     """Makes a method ready on a family's tiny model, with the options of a case."""
     from pytest_ftcompare.checks.tiny_models import save
-    from pytest_ftcompare.training.config import Setting
+    from pytest_ftcompare.training.config import TrainingConfig
     from pytest_ftcompare.training.prepare import prepare
 
-    def make(method, family, ask, shots=4, **options):
-        chosen = tuple(sorted({"ask": ask, **options}.items()))
-        case = Case("tiny", method, TASKS[ask], save(family, hub), shots, chosen)
-        return prepare(case, Setting("pocket", max_length=128, hub=hub))
+    def make(method, family, output_mode, shots=4, **options):
+        chosen = tuple(sorted({"output_mode": output_mode, **options}.items()))
+        case = Case("tiny", method, TASKS[output_mode], save(family, hub), shots, chosen)
+        return prepare(case, TrainingConfig("pocket", max_length=128, hub=hub))
 
     return make
 
@@ -42,9 +42,9 @@ def hold():
     """Fails with what is broken in a case; what a record of a known upstream fault explains is an expected failure."""
 
     def held(case, broken, faults):
-        facts = known_faults.Facts(case.method.name, case.method.ask, case.ask.config.model_type)
+        facts = known_faults.CaseFacts(case.method.name, case.method.output_mode, case.interface.config.model_type)
         installed = {name: version(name) for name in ("torch", "transformers", "peft")}
-        unexplained, notes = known_faults.explain(broken, facts, installed, faults)
+        unexplained, notes = known_faults.split_known_faults(broken, facts, installed, faults)
         wrong = unexplained + [one for one in notes if one.startswith(known_faults.MENDED)]
         if wrong:
             pytest.fail("\n".join(wrong), pytrace=False)

@@ -7,7 +7,16 @@ A claim rests on results that this session has; what it asks for beyond them is 
 import pytest
 
 from pytest_ftcompare.compare.claims.claim import Claim, at_least, at_most, within
-from pytest_ftcompare.compare.claims.relations import Arm, Counts, Times, difference, gap_change, level, over_parts, trend
+from pytest_ftcompare.compare.claims.relations import (
+    Arm,
+    CountRatio,
+    TimeRatio,
+    difference,
+    gap_change,
+    level,
+    over_parts,
+    trend,
+)
 
 MARGIN = 3.0
 OOD, CLASS, GAP = "accuracy_ood", "accuracy_ood of class 1", "domain gap"
@@ -36,7 +45,7 @@ def few(method, shots="few", tasks=(), **options):
 
 
 def peft(method, **but):
-    return Arm("peft_methods", method, but=but)
+    return Arm("peft_methods", method, overrides=but)
 
 
 def moved(method, **options):
@@ -50,14 +59,14 @@ def recipe(method):
 
 
 def instructed(method, model, shots="rows", **but):
-    return Arm("instruction_tuning", method, shots, ("instructions",), (model,), but=but)
+    return Arm("instruction_tuning", method, shots, ("instructions",), (model,), overrides=but)
 
 
 def sums(method, model):
     return Arm("instruction_tuning", method, "", ("sums",), (model,))
 
 
-PLAIN_LORA = {"targets": "all-linear", "accumulate": 1}  # LoRA as QLoRA has it, over weights of 32 bits
+PLAIN_LORA = {"targets": "all-linear", "micro_batches": 1}  # LoRA as QLoRA has it, over weights of 32 bits
 RANKS = [few("lora", "ranks", **rank) for rank in ({"r": 1}, {"r": 2}, {"r": 4}, {}, {"r": 64})]
 
 FEW_SHOT = [
@@ -229,42 +238,42 @@ CATALOGUE = [
         "lora-merged-costs-no-time",
         "merged into its base model, LoRA adds no latency",
         f"{HU}, section 4.1",
-        Times("merged evaluation", peft("lora"), peft("full"), "evaluation"),
+        TimeRatio("merged evaluation", peft("lora"), peft("full"), "evaluation"),
         within(0.05, 1.0),
     ),
     (
         "adapters-slow-inference",
         "adapters add latency where few rows are answered at a time",
         f"{HU}, table 1",
-        Times("inference", peft("adapter"), peft("full")),
+        TimeRatio("inference", peft("adapter"), peft("full")),
         at_least(1.0),
     ),
     (
         "lora-unmerged-slows-inference",
         "kept beside its base model, LoRA's matrices cost time",
         f"{HU}, section 4.1",
-        Times("inference", peft("lora"), peft("full")),
+        TimeRatio("inference", peft("lora"), peft("full")),
         at_least(1.0),
     ),
     (
         "lora-steps-are-faster",
         "an update of LoRA takes less time than one of full fine-tuning (25 % faster on GPT-3)",
         f"{HU}, section 4.2",
-        Times("step", peft("lora", accumulate=1), peft("full")),
+        TimeRatio("step", peft("lora", micro_batches=1), peft("full")),
         at_most(1.0),
     ),
     (
         "lora-needs-a-third-of-the-memory",
         "training by LoRA needs a third of full fine-tuning's memory (GPT-3)",
         f"{HU}, abstract",
-        Counts("peak bytes", peft("lora", accumulate=1), peft("full")),
+        CountRatio("peak bytes", peft("lora", micro_batches=1), peft("full")),
         at_most(1 / 3),
     ),
     (
         "lora-checkpoints-are-small",
         "what LoRA saves is under a hundredth of the model (a ten-thousandth on GPT-3)",
         f"{HU}, section 4.2",
-        Counts("checkpoint bytes", peft("lora"), peft("full")),
+        CountRatio("checkpoint bytes", peft("lora"), peft("full")),
         at_most(0.01),
     ),
     (
@@ -278,14 +287,14 @@ CATALOGUE = [
         "adapters-train-few-parameters",
         "adapters add 3.6 % of parameters",
         HOULSBY,
-        Counts("trainable", peft("adapter")),
+        CountRatio("trainable", peft("adapter")),
         at_most(0.036),
     ),
     (
         "adapter-steps-are-faster",
         "an update of adapters takes less time than one of full fine-tuning",
         DROP,
-        Times("step", peft("adapter", placement="pfeiffer"), peft("full")),
+        TimeRatio("step", peft("adapter", placement="pfeiffer"), peft("full")),
         at_most(1.0),
     ),
     *(
@@ -293,7 +302,7 @@ CATALOGUE = [
             f"adapter-drop-{k}-speeds-up-training",
             f"without adapters in the lowest {k} of the layers, updates are faster than with all adapters",
             DROP,
-            Times("step", peft("adapter_drop", drop=k), peft("adapter_drop", drop=0)),
+            TimeRatio("step", peft("adapter_drop", drop=k), peft("adapter_drop", drop=0)),
             at_most(1.0),
         )
         for k in (1, 2, 3)
@@ -302,7 +311,7 @@ CATALOGUE = [
         "adapter-drop-speeds-up-inference",
         "without adapters in all but the highest layer, inference is faster than with all adapters",
         DROP,
-        Times("evaluation", peft("adapter_drop", drop=3), peft("adapter_drop", drop=0)),
+        TimeRatio("evaluation", peft("adapter_drop", drop=3), peft("adapter_drop", drop=0)),
         at_most(1.0),
     ),
     (
@@ -323,7 +332,7 @@ CATALOGUE = [
         "bitfit-trains-a-thousandth",
         "BitFit trains about a thousandth of the parameters",
         BITFIT,
-        Counts("trainable", peft("bitfit")),
+        CountRatio("trainable", peft("bitfit")),
         at_most(0.0015),
     ),
     (
@@ -351,21 +360,21 @@ CATALOGUE = [
         "prefix-length-costs-memory",
         "a prefix of 20 positions saves more bytes for the backward pass than one of 5",
         PREFIX,
-        Counts("saved bytes", peft("prefix_tuning", length=20), peft("prefix_tuning", length=5)),
+        CountRatio("saved bytes", peft("prefix_tuning", length=20), peft("prefix_tuning", length=5)),
         at_least(1.0),
     ),
     (
         "prompt-length-costs-computation",
         "a prompt of 20 trained tokens costs more operations than one of 5",
         PROMPT,
-        Counts("flops", peft("prompt_tuning", length=20), peft("prompt_tuning", length=5)),
+        CountRatio("flops", peft("prompt_tuning", length=20), peft("prompt_tuning", length=5)),
         at_least(1.0),
     ),
     (
         "prompt-length-costs-time",
         "a prompt of 20 trained tokens makes inference slower than full fine-tuning's",
         PROMPT,
-        Times("evaluation", peft("prompt_tuning", length=20), peft("full")),
+        TimeRatio("evaluation", peft("prompt_tuning", length=20), peft("full")),
         at_least(1.0),
     ),
     (
@@ -407,21 +416,21 @@ CATALOGUE = [
         "qlora-saves-memory",
         "with its base in four bits, the same LoRA holds fewer bytes of weights",
         f"{QLORA}, abstract",
-        Counts("weights bytes", peft("qlora"), peft("lora", **PLAIN_LORA)),
+        CountRatio("weights bytes", peft("qlora"), peft("lora", **PLAIN_LORA)),
         at_most(1.0),
     ),
     (
         "qlora-lowers-the-peak",
         "with its base in four bits, the same LoRA needs less memory at the peak of an update",
         f"{QLORA}, abstract",
-        Counts("peak bytes", peft("qlora"), peft("lora", **PLAIN_LORA)),
+        CountRatio("peak bytes", peft("qlora"), peft("lora", **PLAIN_LORA)),
         at_most(1.0),
     ),
     (
         "qlora-costs-speed",
         "weights that are unpacked at each use make updates slower",
         f"{QLORA}, section 3",
-        Times("step", peft("qlora"), peft("lora", **PLAIN_LORA)),
+        TimeRatio("step", peft("qlora"), peft("lora", **PLAIN_LORA)),
         at_least(1.0),
     ),
     (
@@ -449,7 +458,7 @@ CATALOGUE = [
         "unipelt-slows-inference",
         "with three methods in it, UniPELT answers more slowly than LoRA",
         UNIPELT,
-        Times("inference", peft("unipelt"), peft("lora")),
+        TimeRatio("inference", peft("unipelt"), peft("lora")),
         at_least(1.0),
     ),
 ]
@@ -511,14 +520,14 @@ INSTRUCTIONS = [
         "full-costs-two-to-four-times-an-epoch",
         "an epoch in full takes two to four times as long as by LoRA (31 h and 7 h, 17 h and 5 h, 4 h and 2 h)",
         BELLE,
-        Times("step", instructed("full", "large"), instructed("lora", "large", accumulate=1)),
+        TimeRatio("step", instructed("full", "large"), instructed("lora", "large", micro_batches=1)),
         within(1.0, 3.0),
     ),
     (
         "full-costs-more-an-epoch",
         "an epoch in full takes longer than by LoRA",
         BELLE,
-        Times("step", instructed("full", "large"), instructed("lora", "large", accumulate=1)),
+        TimeRatio("step", instructed("full", "large"), instructed("lora", "large", micro_batches=1)),
         at_least(1.0),
     ),
 ]

@@ -22,16 +22,16 @@ METHODS = {
     "adalora": ("head",),
     "adapter_fusion": ("head",),
 }
-ACCUMULATE = (1, 8)
-SIZE = {"batch": 24, "epochs": 3}  # 28 rows: an update of 24 and one of 4; of 8 micro-batches, one of 3 rows and one of 1
+MICRO_BATCHES = (1, 8)
+SIZE = {"batch_size": 24, "epochs": 3}  # 28 rows: an update of 24 and one of 4; of 8 micro-batches, one of 3 rows and one of 1
 FEW = {"source_epochs": 1, "source_shots": 4}
 ROWS = {"head": 14, "pattern": 14, "answer": 28}  # a class, or in all
 CASES = [
-    (method, family, ask)
-    for family, asks in FAMILIES.items()
+    (method, family, output_mode)
+    for family, output_modes in FAMILIES.items()
     for method, wanted in METHODS.items()
-    for ask in asks
-    if ask in wanted and (method, family) != ("bitfit", "llama")  # no biases
+    for output_mode in output_modes
+    if output_mode in wanted and (method, family) != ("bitfit", "llama")  # no biases
 ]
 # Every other method that trains, in the first of its ways; `adaptive` trains its second stage on rows of its own drawing.
 OTHERS = sorted(set(NAMES) - METHODS.keys() - {"icl", "adaptive"})
@@ -54,12 +54,12 @@ def options(method):
     return SIZE | (FEW if method == "adapter_fusion" else {})
 
 
-@pytest.mark.parametrize("accumulate", ACCUMULATE)
-@pytest.mark.parametrize(("method", "family", "ask"), CASES)
-def test_both_engines_compute_the_same(prepared, method, family, ask, accumulate):
+@pytest.mark.parametrize("micro_batches", MICRO_BATCHES)
+@pytest.mark.parametrize(("method", "family", "output_mode"), CASES)
+def test_both_engines_compute_the_same(prepared, method, family, output_mode, micro_batches):
     from pytest_ftcompare.checks.engine_parity import differences
 
-    case = prepared(method, family, ask, ROWS[ask], accumulate=accumulate, **options(method))
+    case = prepared(method, family, output_mode, ROWS[output_mode], micro_batches=micro_batches, **options(method))
     if wrong := list(islice(differences(case), 5)):
         pytest.fail("\n".join(wrong), pytrace=False)
 
@@ -68,8 +68,8 @@ def test_both_engines_compute_the_same(prepared, method, family, ask, accumulate
 def test_every_other_method_trains_alike_on_both(prepared, method):
     from pytest_ftcompare.checks.engine_parity import differences
 
-    ask = load(method).asks[0]
-    if wrong := list(islice(differences(prepared(method, "opt_post", ask, ROWS[ask], **SIZE)), 5)):
+    output_mode = load(method).output_modes[0]
+    if wrong := list(islice(differences(prepared(method, "opt_post", output_mode, ROWS[output_mode], **SIZE)), 5)):
         pytest.fail("\n".join(wrong), pytrace=False)
 
 
@@ -77,7 +77,7 @@ def test_every_other_method_trains_alike_on_both(prepared, method):
 def test_both_engines_draw_the_same_dropout(prepared, family):
     from pytest_ftcompare.checks.engine_parity import differences
 
-    equal = prepared("lora", family, "head", 8, batch=8, accumulate=2, epochs=3)  # every micro-batch has four rows
+    equal = prepared("lora", family, "head", 8, batch_size=8, micro_batches=2, epochs=3)  # every micro-batch has four rows
     assert list(differences(equal, dropout=True)) == []
 
 
@@ -87,10 +87,10 @@ def test_the_trainer_leaves_biases_and_norms_out_of_weight_decay(prepared):
     from pytest_ftcompare.checks import engine_parity
     from pytest_ftcompare.training import hf_trainer, train
 
-    case = prepared("full", "opt_post", "head", 4, batch=8, epochs=1, warmup=0.0, weight_decay=0.1)
+    case = prepared("full", "opt_post", "head", 4, batch_size=8, epochs=1, warmup_share=0.0, weight_decay=0.1)
     torch.manual_seed(0)
     before = train.trainable(case.adapted())
-    (loop,), (trainer,) = (engine_parity.courses(case, one) for one in (train.train, hf_trainer.train))
+    (loop,), (trainer,) = (engine_parity.recorded_trainings(case, one) for one in (train.train, hf_trainer.train))
     after, other = loop.updates[0].parameters, trainer.updates[0].parameters
     spared = {name for name in before if name.endswith("bias") or "layer_norm" in name}
     decayed = {name: case.method.recipe.lr * 0.1 * one.detach() for name, one in before.items()}
@@ -100,14 +100,17 @@ def test_the_trainer_leaves_biases_and_norms_out_of_weight_decay(prepared):
         torch.testing.assert_close(other[name], expected, rtol=1e-6, atol=1e-3 * case.method.recipe.lr)
 
 
-@pytest.mark.parametrize("accumulate", ACCUMULATE)
+@pytest.mark.parametrize("micro_batches", MICRO_BATCHES)
 @pytest.mark.parametrize("method", ["full", "lora"])
-@pytest.mark.parametrize(("family", "ask"), [(one, ask) for one, asks in FAMILIES.items() for ask in asks if ask != "pattern"])
-def test_the_trainers_own_loss_is_as_defined(prepared, hold, family, ask, method, accumulate):
-    from pytest_ftcompare.checks.trainer_loss import as_defined
+@pytest.mark.parametrize(
+    ("family", "output_mode"),
+    [(one, output_mode) for one, output_modes in FAMILIES.items() for output_mode in output_modes if output_mode != "pattern"],
+)
+def test_the_trainers_own_loss_is_as_defined(prepared, hold, family, output_mode, method, micro_batches):
+    from pytest_ftcompare.checks.trainer_loss import check_trainer_loss
 
-    case = prepared(method, family, ask, ROWS[ask], accumulate=accumulate, lr=0.0, **SIZE)
-    hold(case, as_defined(case), known_faults.ACCUMULATED if accumulate > 1 else ())
+    case = prepared(method, family, output_mode, ROWS[output_mode], micro_batches=micro_batches, lr=0.0, **SIZE)
+    hold(case, check_trainer_loss(case), known_faults.ACCUMULATED if micro_batches > 1 else ())
 
 
 def test_the_trainers_own_sampler_gives_each_row_once_an_epoch_and_repeats_by_its_seed(prepared):
@@ -115,7 +118,7 @@ def test_the_trainers_own_sampler_gives_each_row_once_an_epoch_and_repeats_by_it
 
     from pytest_ftcompare.checks.trainer_loss import run
 
-    case = prepared("lora", "llama", "head", 14, accumulate=8, **SIZE)
+    case = prepared("lora", "llama", "head", 14, micro_batches=8, **SIZE)
     runs = []
     for seed in (0, 0, 1):
         torch.manual_seed(0)

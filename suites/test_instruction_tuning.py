@@ -10,16 +10,23 @@ are the scales that teach a base too little.
 import pytest
 
 METHODS = ("full", "lora")
-ANSWER = {"ask": "answer"}
+ANSWER = {"output_mode": "answer"}
 
 
 @pytest.mark.ftcompare(
-    methods=METHODS, tasks=("instructions",), models=("small",), shots="rows", options=ANSWER, judged_from="enough_for_small"
+    methods=METHODS,
+    tasks=("instructions",),
+    models=("small",),
+    shots="rows",
+    options=ANSWER,
+    judge_from_shots="enough_for_small",
 )
 @pytest.mark.ftcompare(
-    methods=METHODS, tasks=("instructions",), models=("large",), shots="rows", options=ANSWER, judged_from="enough"
+    methods=METHODS, tasks=("instructions",), models=("large",), shots="rows", options=ANSWER, judge_from_shots="enough"
 )
 @pytest.mark.ftcompare(methods=METHODS, tasks=("sums",), models=("tuned",), shots="new_domain", options=ANSWER)
-@pytest.mark.ftcompare(methods=METHODS, tasks=("sums",), models=("large",), shots="new_domain", options=ANSWER, outcome=False)
+@pytest.mark.ftcompare(
+    methods=METHODS, tasks=("sums",), models=("large",), shots="new_domain", options=ANSWER, judge_accuracy=False
+)
 def test_instruction_tuning(gate):
     gate()

@@ -13,7 +13,7 @@ from pytest_ftcompare.compare import known_faults
 from pytest_ftcompare.methods import NAMES, load
 
 EXAMINED = ("opt_post", "llama", "roberta")
-ASKS = {
+OUTPUT_MODES = {
     **dict.fromkeys((*DECODERS, "gpt2"), ("head", "pattern", "answer")),
     **dict.fromkeys(ENCODERS, ("head",)),
     "t5": ("pattern",),
@@ -28,34 +28,48 @@ REFUSED = (
     (("oft",), ("gpt2",), "oft: peft refuses its options for GPT2"),
     (PLACED, tuple(OTHERS), "expected an architecture of opt, llama, mistral, "),
 )
-CASES = [(method, family, ask) for family, asks in ASKS.items() for ask in asks for method in NAMES if ask in load(method).asks]
+CASES = [
+    (method, family, output_mode)
+    for family, output_modes in OUTPUT_MODES.items()
+    for output_mode in output_modes
+    for method in NAMES
+    if output_mode in load(method).output_modes
+]
 
 
 def refusal(method, family):
     return next((sentence for methods, families, sentence in REFUSED if method in methods and family in families), None)
 
 
-@pytest.mark.parametrize(("method", "family", "ask"), CASES)
-def test_invariants(prepared, hold, method, family, ask):
+@pytest.mark.parametrize(("method", "family", "output_mode"), CASES)
+def test_invariants(prepared, hold, method, family, output_mode):
     from pytest_ftcompare.checks.invariants import check
-    from pytest_ftcompare.checks.slow_invariants import examine
+    from pytest_ftcompare.checks.slow_invariants import check_slowly
     from pytest_ftcompare.methods.base import MethodError
     from pytest_ftcompare.training.model_kind import ModelError
 
     if sentence := refusal(method, family):
         with pytest.raises((MethodError, ModelError), match=sentence):
-            (examine if family in EXAMINED else check)(prepared(method, family, ask))
+            (check_slowly if family in EXAMINED else check)(prepared(method, family, output_mode))
         return
-    case = prepared(method, family, ask)
+    case = prepared(method, family, output_mode)
     if family in EXAMINED:
-        hold(case, examine(case), known_faults.FAULTS + known_faults.EXAMINED)
+        hold(case, check_slowly(case), known_faults.FAULTS + known_faults.EXAMINED)
     else:
         hold(case, check(case)[2], known_faults.FAULTS)
 
 
-@pytest.mark.parametrize(("family", "ask"), [(one, ask) for one, asks in ASKS.items() for ask in TASKS if ask not in asks])
-def test_what_a_family_cannot_be_asked_is_refused(prepared, family, ask):
+@pytest.mark.parametrize(
+    ("family", "output_mode"),
+    [
+        (one, output_mode)
+        for one, output_modes in OUTPUT_MODES.items()
+        for output_mode in TASKS
+        if output_mode not in output_modes
+    ],
+)
+def test_what_a_family_cannot_be_asked_is_refused(prepared, family, output_mode):
     from pytest_ftcompare.training.model_kind import ModelError
 
-    with pytest.raises(ModelError, match=f"expected a model that can be asked by {ask}, {family} is "):
-        prepared("full", family, ask)
+    with pytest.raises(ModelError, match=f"expected a model that can be asked by {output_mode}, {family} is "):
+        prepared("full", family, output_mode)

@@ -129,9 +129,11 @@ def make_case(
         "verdict": verdict,
         "failed": verdict in FAILING and not accepted,
         "accepted": accepted,
-        "outcome": True,
-        "began": {"worse": "recipe", "changed": "loss curve", "better": "loss curve", "invalid": "invariant"}.get(verdict, ""),
-        "signs": ["recipe lr 0.005 -> 0.05"] if verdict in {"worse", "changed", "better"} else [],
+        "judge_accuracy": True,
+        "first_divergence": {"worse": "recipe", "changed": "loss curve", "better": "loss curve", "invalid": "invariant"}.get(
+            verdict, ""
+        ),
+        "divergences": ["recipe lr 0.005 -> 0.05"] if verdict in {"worse", "changed", "better"} else [],
         "identical": verdict == "same",
         "recipe": None if verdict == "invalid" else {"lr": 0.05 if verdict in {"worse", "changed"} else 0.005},
         "notes": ["it trained and predicted the same, bit for bit"] if verdict == "same" else [],
@@ -143,8 +145,8 @@ def make_case(
         "parameters": None
         if verdict == "invalid"
         else {"trainable": round(1_480_000 * level) if trained else 0, "total": 1_480_000},
-        "samples": new,
-        "baseline": None if verdict == "new" else {"samples": base, "environment": BASE_ENVIRONMENT},
+        "seed_results": new,
+        "baseline": None if verdict == "new" else {"seed_results": base, "environment": BASE_ENVIRONMENT},
         "rerun": f"pytest '{nodeid}'",
         "accept": "" if verdict == "invalid" else f"pytest --update-baselines '{nodeid}'",
     }
@@ -159,7 +161,7 @@ def make_sample(seed: int, level: float, *, trained: bool, draws: Random) -> Jso
     curve = [round(0.7 * exp(-2 * level * step) + draws.uniform(0, 0.02), 5) for step in range(8)]
     first = [[round(0.7 - 0.01 * step + draws.gauss(0, 0.005), 6), round(1.2 + draws.gauss(0, 0.1), 5)] for step in range(4)]
     figures = {name: round(value, 7) for name, value in (metrics | losses).items()}
-    return {"seed": seed, "metrics": figures, "curve": curve if trained else [], "first": first if trained else []}
+    return {"seed": seed, "metrics": figures, "curve": curve if trained else [], "first_steps": first if trained else []}
 
 
 def means(samples: list[Json]) -> dict[str, float]:
@@ -172,7 +174,7 @@ def make_comparisons(base: list[Json], new: list[Json], verdict: str) -> list[Js
     found = []
     for metric in ("accuracy", "accuracy_ood"):
         old, now = ([one["metrics"][metric] for one in samples] for samples in (base, new))
-        outcome = {"worse": "worse", "better": "better", "undecided": "open"}.get(verdict, "held")
+        outcome = {"worse": "worse", "better": "better", "undecided": "open"}.get(verdict, "equivalent")
         delta = fmean(now) - fmean(old[: len(now)])
         spread = [stdev(values) if len(values) > 1 else 0.0 for values in (old, now)]
         found.append(
@@ -203,7 +205,7 @@ def make_costs(verdict: str, draws: Random) -> list[Json]:
         outcome, how, note = ("new", "", "") if verdict == "new" else ("incomparable", "", "threads 1 -> 4")
         rows = [("step", "s", 0.0, step), ("joules per 1000 examples", "J", 0.0, energy), ("peak bytes", "B", 0.0, peak)]
     else:
-        outcome, how, note = "held", "yardsticks", ""
+        outcome, how, note = "equivalent", "yardsticks", ""
         rows = [
             ("step", "s", step * 0.99, step),
             ("joules per 1000 examples", "J", energy, energy),
@@ -241,7 +243,7 @@ def make_claims(cases: list[str], seed: int = 0) -> list[Json]:
                 "suite": "claims",
                 "study": "few-shot",
                 "profile": "pocket",
-                "says": f"LoRA does as well as full fine-tuning, or better; this one is {verdict}",
+                "statement": f"LoRA does as well as full fine-tuning, or better; this one is {verdict}",
                 "source": "Hu et al. 2021 (arXiv:2106.09685), abstract",
                 "statistic": "accuracy of `lora` − `full`, few_shot: at least -3 pt",
                 "verdict": verdict,

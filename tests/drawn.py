@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_ftcompare.gate import worker_status
-from pytest_ftcompare.plugin.live_display import Display, Live
+from pytest_ftcompare.plugin.live_display import Display, TerminalDisplay
 from pytest_ftcompare.results import atomic_write
 
 FILE = "drawn.json"
@@ -19,14 +19,14 @@ BEGINS = '"loading"]'  # the end of what a case tells first
 LOOK = 0.005  # seconds between two looks at what was drawn
 GUARD = 300  # seconds after which a display is taken to hang
 
-write, draw, begin = worker_status.Told._write, Live.draw, Display.__init__
+write, draw, begin = worker_status.WorkerStatus._write, TerminalDisplay.draw, Display.__init__
 
 
 def _leave(folder: Path, drawn: Any) -> None:
     atomic_write.write(folder / FILE, json.dumps(drawn), lasting=False)
 
 
-def drawn_and_left(self: Live, lines: list[list[str]]) -> None:
+def drawn_and_left(self: TerminalDisplay, lines: list[list[str]]) -> None:
     """Leave the lines that are on the screen, or None where it cannot show any."""
     try:
         draw(self, lines)
@@ -36,7 +36,7 @@ def drawn_and_left(self: Live, lines: list[list[str]]) -> None:
     _leave(self.progress.folder, lines)
 
 
-def written_and_drawn(self: worker_status.Told, file: Path, text: str) -> None:
+def written_and_drawn(self: worker_status.WorkerStatus, file: Path, text: str) -> None:
     write(self, file, text)
     looks = 0
     while text.endswith(BEGINS) and _misses(self.folder, json.loads(text)):
@@ -58,4 +58,4 @@ def begun(self: Display, *arguments: Any) -> None:
     begin(self, *arguments)
 
 
-worker_status.Told._write, Live.draw, Display.__init__ = written_and_drawn, drawn_and_left, begun
+worker_status.WorkerStatus._write, TerminalDisplay.draw, Display.__init__ = written_and_drawn, drawn_and_left, begun

@@ -6,20 +6,20 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from pytest_ftcompare.results.result import Result, Sample, Trace, pack
+from pytest_ftcompare.results.result import Result, SeedResult, Trace, pack
 
 
-def make_sample(seed: int, accuracy: float, ood: float = 0.6, trace: str = "trace", rows: int = 200) -> Sample:
+def make_sample(seed: int, accuracy: float, ood: float = 0.6, trace: str = "trace", rows: int = 200) -> SeedResult:
     right = [index < round(accuracy * rows) for index in range(rows)]
     bits = pack(right[-seed:] + right[:-seed])  # each seed errs on rows of its own
-    return Sample(
+    return SeedResult(
         seed=seed,
-        subset=f"subset-{seed}",
+        training_rows=f"subset-{seed}",
         trace=Trace(f"{trace}-{seed}", [[0.7, 1.0], [0.65, 1.1]], [0.7, 0.5]),
         metrics={"accuracy": accuracy, "accuracy_ood": ood, "loss": 0.5, "loss_ood": 0.9},
         correct={"test": bits, "ood": bits},
-        predicted={"test": [rows // 2, rows // 2], "ood": [rows // 2, rows // 2]},
-        predictions=f"predictions-{accuracy}",
+        class_counts={"test": [rows // 2, rows // 2], "ood": [rows // 2, rows // 2]},
+        predictions_digest=f"predictions-{accuracy}",
     )
 
 
@@ -45,7 +45,7 @@ def make_result(scores: Sequence[float], **changes: Any) -> Result:
             "norm": 2.0,
             "tensors": {"layers.0.weight": [1.0, 0.1], "layers.1.weight": [1.7, 0.1]},
         },
-        majority={"test": 0.5, "ood": 0.5},
-        samples=[make_sample(seed, score) for seed, score in enumerate(scores)],
+        majority_share={"test": 0.5, "ood": 0.5},
+        seed_results=[make_sample(seed, score) for seed, score in enumerate(scores)],
     )
     return replace(result, **changes)

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from make_results import make_result, make_sample
 
-from pytest_ftcompare.compare.known_faults import Facts
+from pytest_ftcompare.compare.known_faults import CaseFacts
 from pytest_ftcompare.gate.case_work import CaseError, Progress
-from pytest_ftcompare.gate.run_context import Bench
+from pytest_ftcompare.gate.run_context import RunContext
 from pytest_ftcompare.gate.settings import Settings
 from pytest_ftcompare.results.case import Case
-from pytest_ftcompare.results.result import Json, Result, Sample, Window
+from pytest_ftcompare.results.result import Json, Result, SeedResult, Window
 
 FILE = "recorded.json"
 SCORES = [0.70, 0.72, 0.68, 0.71, 0.69, 0.70, 0.73, 0.67]
@@ -40,16 +40,16 @@ class RecordedCase:
 
     device, notes = "cpu", ()
 
-    def __init__(self, case: Case, bench: Bench, folder: Path) -> None:
-        self.case, self.bench, self._folder = case, bench, folder
-        self.facts = Facts(case.method, "head", "opt")
+    def __init__(self, case: Case, run_context: RunContext, folder: Path) -> None:
+        self.case, self.bench, self._folder = case, run_context, folder
+        self.facts = CaseFacts(case.method, "head", "opt")
 
     def _said(self, name: str, default: Any) -> Any:
         return json.loads((self._folder / FILE).read_text()).get(self.case.method, {}).get(name, default)
 
     def candidate(self) -> Result:
         case = self.case
-        found = make_result([], id=case.id, suite=case.suite, identity=case.identity(), outcome=case.outcome)
+        found = make_result([], id=case.id, suite=case.suite, identity=case.identity(), judge_accuracy=case.judge_accuracy)
         return replace(found, fingerprint=self._said("fingerprint", "f"))
 
     def refused(self) -> list[str]:
@@ -66,15 +66,15 @@ class RecordedCase:
         return {"peak bytes": self._said("peak", 2**20)}
 
     def row_digests(self, seeds: int) -> dict[str, str]:
-        return {str(seed): make_sample(seed, 0.5).subset for seed in range(seeds)}
+        return {str(seed): make_sample(seed, 0.5).training_rows for seed in range(seeds)}
 
-    def run_seed(self, seed: int, progress: Progress) -> Sample:
+    def run_seed(self, seed: int, progress: Progress) -> SeedResult:
         if sentence := self._said("raises", ""):
             raise CaseError(sentence)
         scores = self._said("scores", SCORES)
         score = scores[seed % len(scores)]
         name = f"{self.case.method}-{score}"  # no two methods train or predict the same
-        return replace(make_sample(seed, score, trace=name), predictions=f"{name}-{seed}")
+        return replace(make_sample(seed, score, trace=name), predictions_digest=f"{name}-{seed}")
 
     def short_training(self, progress: Progress) -> str:
         return self._said("short training", "")
@@ -96,8 +96,8 @@ class RecordedCases:
         self._folder = folder
 
     @contextmanager
-    def open(self, case: Case, settings: Settings, bench: Bench) -> Iterator[RecordedCase]:
-        yield RecordedCase(case, bench, self._folder)
+    def open(self, case: Case, settings: Settings, run_context: RunContext) -> Iterator[RecordedCase]:
+        yield RecordedCase(case, run_context, self._folder)
 
 
 class RecordedSuite:

@@ -7,11 +7,11 @@ from typing import Any
 import torch
 
 from pytest_ftcompare.results.case import Case
-from pytest_ftcompare.training.config import Setting
+from pytest_ftcompare.training.config import TrainingConfig
 from pytest_ftcompare.training.evaluate import class_logits
 from pytest_ftcompare.training.prepare import prepare
+from pytest_ftcompare.training.prepared_seed import PreparedSeed
 from pytest_ftcompare.training.train import Training
-from pytest_ftcompare.training.trial import Trial
 
 
 class Update:
@@ -27,11 +27,11 @@ class Update:
 def make_step(method: str, **options: Any) -> tuple[Any, torch.nn.Module, torch.optim.Optimizer | None]:
     """A method's update, or its evaluation where nothing trains; the model and the optimiser."""
     case = Case("test", method, "pocket_sst", "pocket/opt-0.4m", 4, tuple(sorted(options.items())))
-    prepared = prepare(case, Setting("pocket", max_length=192))
-    trial = Trial(prepared, 0, 4)
+    prepared = prepare(case, TrainingConfig("pocket", max_length=192))
+    context = PreparedSeed(prepared, 0, 4)
     torch.manual_seed(0)
     model = prepared.adapted()
     if not prepared.method.trains:
-        return (lambda: class_logits(model, prepared.ask, trial.rows)), model, None
-    training = Training(model, prepared.method, trial.stage(prepared.method.recipe), 2, 0)
+        return (lambda: class_logits(model, prepared.interface, context.rows)), model, None
+    training = Training(model, prepared.method, context.stage(prepared.method.recipe), 2, 0)
     return Update(training), model, training.optimizer

@@ -78,7 +78,7 @@ def test_there_are_claims_of_every_study_and_none_is_told_twice():
 )
 def test_a_claims_baseline_says_what_the_suite_says(file):
     record, stated = baseline_store.read_claim(file, file.stem), CLAIMS[file.stem]
-    assert (record.study, record.says, record.source) == (stated.study, stated.says, stated.source)
+    assert (record.study, record.statement, record.source) == (stated.study, stated.says, stated.source)
     assert record.statistic == stated.statistic
     assert stated.expected.outcome(record.estimate) == record.outcome
 
@@ -120,9 +120,9 @@ def test_the_pages_of_results_and_of_the_search_are_generated():
 def test_every_shipped_baseline_passes_the_audits(file):
     result = Result.from_json(file.read_text(encoding="utf-8"))
     assert result.id == file.stem
-    assert list(audit.sound(result)) == []
-    assert list(audit.judgeable(result)) == []
-    assert len(result.samples) == PROFILES["pocket"].seeds
+    assert list(audit.audit_validity(result)) == []
+    assert list(audit.audit_headroom(result)) == []
+    assert len(result.seed_results) == PROFILES["pocket"].seeds
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,7 @@ def test_the_verdicts_are_written_as_json(tmp_path, capsys):
     main(["compare", old, new, "--json", str(file)])
     data = json.loads(file.read_text())
     assert data["failed"] is True
-    assert [(one["id"], one["verdict"]) for one in data["judgements"]] == [(RESULT.id, "worse")]
+    assert [(one["id"], one["verdict"]) for one in data["verdicts"]] == [(RESULT.id, "worse")]
     assert main(["compare", old, old, "--json", str(tmp_path / "none" / "file")]) == 2
     assert "cannot be written" in capsys.readouterr().err
 
@@ -114,7 +114,7 @@ def test_the_example_of_the_docs_runs(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().out.splitlines()[:2] == ["worse -0.15", "full-task-model-n16 worse"]
 
 
-@pytest.mark.parametrize("name", ["ACCURACY", "SHARED", "OWN", "MEMORY", "EVIDENCE", "SUITE"])
+@pytest.mark.parametrize("name", ["ACCURACY", "SHARED", "OWN", "MEMORY", "Z_THRESHOLD", "SUITE"])
 def test_the_page_states_the_noise_of_reruns(name):
     page = (ROOT / "docs" / "compare.md").read_text(encoding="utf-8")
     assert f"`{name} = {getattr(single_run, name)}`" in page

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from pytest_ftcompare.gate import timing
-from pytest_ftcompare.gate.run_context import Bench
+from pytest_ftcompare.gate.run_context import RunContext
 from pytest_ftcompare.measure import cpu_contention, host
 
 TICK = 1 / 32  # seconds between two readings: more than a round of the meter needs, and exact in a float
@@ -33,7 +33,7 @@ def clock() -> float:
     return next(_ticks) * TICK
 
 
-def fresh_window(prepared: Any, place: Bench, settings: Any) -> Any:
+def fresh_window(prepared: Any, place: RunContext, settings: Any) -> Any:
     """A window as a fresh process would take it, without the seconds that a process takes to start."""
     window, _ = timing.take_window(prepared, place)
     return replace(window, process="fresh")

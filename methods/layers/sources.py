@@ -7,14 +7,14 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from ..base import Method, Recipe, Stage, Trial
+from ..base import Method, Recipe, SeedContext, Stage
 from .head import fresh_head, using
 
 
-def alone(method: Method, recipe: Recipe, model: nn.Module, trial: Trial) -> Stage:
+def alone(method: Method, recipe: Recipe, model: nn.Module, context: SeedContext) -> Stage:
     """One source task, with a fresh head where one is asked."""
-    stage = trial.stage(recipe)
-    if method.ask != "head":
+    stage = context.stage(recipe)
+    if method.output_mode != "head":
         return stage
     head, loss = fresh_head(model), stage.loss
 
@@ -22,12 +22,12 @@ def alone(method: Method, recipe: Recipe, model: nn.Module, trial: Trial) -> Sta
         with using(model, head):
             return loss(model, rows, targets)
 
-    return replace(stage, loss=with_head, own=tuple(head.parameters()))
+    return replace(stage, loss=with_head, extra_parameters=tuple(head.parameters()))
 
 
-def joint(method: Method, recipe: Recipe, model: nn.Module, trials: list[Trial]) -> Stage:
+def joint(method: Method, recipe: Recipe, model: nn.Module, contexts: list[SeedContext]) -> Stage:
     """All source tasks at once: batches mix their rows, each row is scored by its own task's head or verbalizers."""
-    stages = [alone(method, recipe, model, trial) for trial in trials]
+    stages = [alone(method, recipe, model, context) for context in contexts]
     which = torch.cat([torch.full((len(one.rows),), at, device=one.targets.device) for at, one in enumerate(stages)])
     answers = torch.cat([one.targets for one in stages])
 
@@ -41,5 +41,5 @@ def joint(method: Method, recipe: Recipe, model: nn.Module, trials: list[Trial])
         return total
 
     rows = [row for one in stages for row in one.rows]
-    own = tuple(parameter for one in stages for parameter in one.own)
-    return replace(stages[0], rows=rows, targets=torch.stack([which, answers], dim=1), loss=loss, own=own)
+    own = tuple(parameter for one in stages for parameter in one.extra_parameters)
+    return replace(stages[0], rows=rows, targets=torch.stack([which, answers], dim=1), loss=loss, extra_parameters=own)

@@ -12,11 +12,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..base import MethodError, Trial
+from ..base import MethodError, SeedContext
 from .prefix import Prefix
 
 
-def _tokens(model: nn.Module, trial: Trial, length: int) -> torch.Tensor:
+def _tokens(model: nn.Module, context: SeedContext, length: int) -> torch.Tensor:
     """The first `length` tokens of the sample, its rows one after the other, repeated where they are too few: (1, length).
 
     More than the model has positions are a `MethodError`.
@@ -25,17 +25,17 @@ def _tokens(model: nn.Module, trial: Trial, length: int) -> torch.Tensor:
     most = getattr(config, "max_position_embeddings", length)
     if length > most:
         raise MethodError(
-            f"{trial.method}: expected length to be at most {most}, the positions that the model has, got {length}"
+            f"{context.method}: expected length to be at most {most}, the positions that the model has, got {length}"
         )
-    tokens = [token for row in trial.rows for token in row]
+    tokens = [token for row in context.rows for token in row]
     tokens = (tokens * -(-length // len(tokens)))[:length]
     return torch.tensor([tokens], device=next(model.parameters()).device)
 
 
 @torch.no_grad()
-def _keys_and_values(model: nn.Module, trial: Trial, length: int) -> list[torch.Tensor]:
+def _keys_and_values(model: nn.Module, context: SeedContext, length: int) -> list[torch.Tensor]:
     """Of each layer first the keys, then the values, of the sample's first tokens: (length, heads, head width)."""
-    ids = _tokens(model, trial, length)
+    ids = _tokens(model, context, length)
     model.eval()
     cache: Any = model(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=True).past_key_values
     return [one[0].transpose(0, 1) for layer in cache.layers for one in (layer.keys, layer.values)]
@@ -47,14 +47,14 @@ def _solve(last: nn.Linear, inner: torch.Tensor, wanted: torch.Tensor) -> None:
     last.weight.copy_((torch.linalg.pinv(inner.double()) @ (wanted - last.bias).double()).T)
 
 
-def start_prefixes(model: nn.Module, trial: Trial, scale: float = 1.0) -> None:
+def start_prefixes(model: nn.Module, context: SeedContext, scale: float = 1.0) -> None:
     """Set this project's own prefixes, times what makes up for a gate; an encoder keeps no keys: its prefixes stay random."""
-    if not trial.decoder:
+    if not context.decoder:
         return
     prefixes = [one for one in model.modules() if isinstance(one, Prefix)]
     for one in prefixes:
         one.masked = True
-    found = _keys_and_values(model, trial, len(prefixes[0].key))
+    found = _keys_and_values(model, context, len(prefixes[0].key))
     for at, one in enumerate(prefixes):
         one.masked = False
         one.key.data.copy_(found[2 * at].flatten(1) * scale)
@@ -62,11 +62,11 @@ def start_prefixes(model: nn.Module, trial: Trial, scale: float = 1.0) -> None:
 
 
 @torch.no_grad()
-def start_peft_prefix(model: Any, length: int, trial: Trial) -> None:
+def start_peft_prefix(model: Any, length: int, context: SeedContext) -> None:
     """Set the prefix of peft's; behind an MLP its last layer is solved for the outputs that are wanted."""
-    if not trial.decoder:
+    if not context.decoder:
         return
-    found = torch.stack(_keys_and_values(model.get_base_model(), trial, length), dim=1)  # (length, 2 layers, heads, width)
+    found = torch.stack(_keys_and_values(model.get_base_model(), context, length), dim=1)  # (length, 2 layers, heads, width)
     wanted = found.reshape(length, -1)
     encoder: Any = model.prompt_encoder["default"]
     if not encoder.prefix_projection:
@@ -76,12 +76,12 @@ def start_peft_prefix(model: Any, length: int, trial: Trial) -> None:
 
 
 @torch.no_grad()
-def start_soft_tokens(model: Any, length: int, trial: Trial) -> None:
+def start_soft_tokens(model: Any, length: int, context: SeedContext) -> None:
     """Set what the prompt encoder, peft's or ours, gives to the embeddings of the sample's first tokens."""
-    if trial.encoder_decoder:  # peft has a prompt for each of the two, and no text of the decoder's is at hand
+    if context.encoder_decoder:  # peft has a prompt for each of the two, and no text of the decoder's is at hand
         return
     base = model.get_base_model()
-    wanted = base.get_input_embeddings()(_tokens(base, trial, length))[0]
+    wanted = base.get_input_embeddings()(_tokens(base, context, length))[0]
     encoder = model.prompt_encoder
     if isinstance(encoder, nn.ModuleDict):  # peft's, one for each adapter
         encoder = encoder["default"]

@@ -18,7 +18,7 @@ from torch import nn
 
 from pytest_ftcompare.checks.probe import every_row, without_dropout
 from pytest_ftcompare.methods.base import Stage
-from pytest_ftcompare.training.prepare import Prepared
+from pytest_ftcompare.training.prepare import PreparedCase
 from pytest_ftcompare.training.train import Training, backward, trainable
 
 STEPS = 12
@@ -50,7 +50,7 @@ def _gradients(model: nn.Module, stage: Stage, chosen: list[int]) -> tuple[float
     left = {name: one.grad for name, one in parameters.items()}
     for one in parameters.values():
         one.grad = None
-    backward(model, stage, chosen, stage.recipe.accumulate)
+    backward(model, stage, chosen, stage.recipe.micro_batches)
     gradients = {name: one.grad for name, one in parameters.items() if one.grad is not None}
     norm = math.sqrt(sum(gradient.norm(dtype=torch.float64).item() ** 2 for gradient in gradients.values()))
     for name, one in parameters.items():
@@ -86,14 +86,14 @@ class Reference:
         return found
 
 
-def as_defined(prepared: Prepared, model: nn.Module, stage: Stage) -> Iterator[str]:
+def check_adamw(prepared: PreparedCase, model: nn.Module, stage: Stage) -> Iterator[str]:
     """The first update that is not AdamW's; a method that does more after a step is not looked at. Trains the model."""
     if any("after_step" in vars(kind) for kind in type(prepared.method).__mro__[:-2]):
         return
     without_dropout(model)
     model.zero_grad()  # of what was done to the model before
     clip = _gradients(model, stage, every_row(stage))[0] / 2
-    stage = replace(stage, recipe=replace(stage.recipe, clip=clip, weight_decay=DECAY, warmup=WARMUP / STEPS))
+    stage = replace(stage, recipe=replace(stage.recipe, max_grad_norm=clip, weight_decay=DECAY, warmup_share=WARMUP / STEPS))
     training = Training(model, prepared.method, stage, STEPS, seed=0)
     without_dropout(model)
     reference = Reference(stage.recipe.lr, clip)

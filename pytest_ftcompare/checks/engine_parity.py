@@ -17,9 +17,9 @@ from torch import nn
 from pytest_ftcompare.checks.probe import without_dropout
 from pytest_ftcompare.methods.base import Stage
 from pytest_ftcompare.training import hf_trainer, train
-from pytest_ftcompare.training.prepare import Prepared
+from pytest_ftcompare.training.prepare import PreparedCase
+from pytest_ftcompare.training.prepared_seed import PreparedSeed
 from pytest_ftcompare.training.train import Engine, Step
-from pytest_ftcompare.training.trial import Trial
 
 if TYPE_CHECKING:
     from pytest_ftcompare.methods.base import Method
@@ -45,7 +45,7 @@ class Recorder:
     """Stands in for a method while it trains, and keeps what each update left."""
 
     def __init__(self, method: Method, stage: Stage) -> None:
-        self.method, self.own = method, {f"{OWN}{number}": one for number, one in enumerate(stage.own)}
+        self.method, self.own = method, {f"{OWN}{number}": one for number, one in enumerate(stage.extra_parameters)}
         self.updates: list[Update] = []
 
     def after_step(self, model: nn.Module, step: int, steps: int) -> None:
@@ -57,7 +57,7 @@ class Recorder:
 
 
 @dataclass(frozen=True)
-class Course:
+class RecordedTraining:
     """A stage as an engine trained it."""
 
     stage: Stage
@@ -65,19 +65,19 @@ class Course:
     updates: list[Update]
 
 
-def courses(prepared: Prepared, engine: Engine, *, dropout: bool = False) -> list[Course]:
+def recorded_trainings(prepared: PreparedCase, engine: Engine, *, dropout: bool = False) -> list[RecordedTraining]:
     """What the engine makes of each stage of the case, from the same start."""
     torch.manual_seed(0)
     model: Any = prepared.adapted()
     if not dropout:
         without_dropout(model)
         model.train = lambda mode=True: model  # both engines turn it on
-    trial = Trial(prepared, 0, prepared.case.shots)
+    context = PreparedSeed(prepared, 0, prepared.case.shots)
     found = []
-    for stage in prepared.method.stages(model, trial):
+    for stage in prepared.method.stages(model, context):
         recorder: Any = Recorder(prepared.method, stage)
-        steps = engine(model, recorder, trial.check(stage), 0, lambda *_: None)
-        found.append(Course(stage, steps, recorder.updates))
+        steps = engine(model, recorder, context.check(stage), 0, lambda *_: None)
+        found.append(RecordedTraining(stage, steps, recorder.updates))
     return found
 
 
@@ -128,7 +128,7 @@ def _tensors(first: Update, second: Update, norm: float, tolerance: Tolerance) -
             yield f"{name} differs by {off.max().item() / tolerance.lr:.2g} learning rates"
 
 
-def _apart(first: Course, second: Course, tolerance: Tolerance) -> Iterator[str]:
+def _apart(first: RecordedTraining, second: RecordedTraining, tolerance: Tolerance) -> Iterator[str]:
     tolerance.begin(first.stage)
     for number, (a, b) in enumerate(zip(first.steps, second.steps, strict=True)):
         where = f"update {number + 1} of {len(first.steps)} must be the same by both engines"
@@ -136,14 +136,14 @@ def _apart(first: Course, second: Course, tolerance: Tolerance) -> Iterator[str]
             if abs(left - right) > ROUNDING * max(1.0, left):
                 yield f"{where}: {what} {left:.6g} by the loop, {right:.6g} by the Trainer"
         tolerance.add(first.updates[number].gradients)
-        norm = min(a.norm, first.stage.recipe.clip)
+        norm = min(a.norm, first.stage.recipe.max_grad_norm)
         yield from (f"{where}: {one}" for one in _tensors(first.updates[number], second.updates[number], norm, tolerance))
 
 
-def differences(prepared: Prepared, *, dropout: bool = False) -> Iterator[str]:
+def differences(prepared: PreparedCase, *, dropout: bool = False) -> Iterator[str]:
     """What the engines do differently, update by update."""
     tolerance = Tolerance()
-    loop, trainer = (courses(prepared, one, dropout=dropout) for one in (train.train, hf_trainer.train))
+    loop, trainer = (recorded_trainings(prepared, one, dropout=dropout) for one in (train.train, hf_trainer.train))
     for first, second in zip(loop, trainer, strict=True):
         if len(first.steps) != len(second.steps):
             yield f"expected {len(first.steps)} updates by both engines, the Trainer made {len(second.steps)}"

@@ -14,16 +14,16 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from pytest_ftcompare.checks.adamw_reference import as_defined
+from pytest_ftcompare.checks.adamw_reference import check_adamw
 from pytest_ftcompare.checks.probe import Probed, build, every_row, update, without_dropout
 from pytest_ftcompare.checks.random_draws import scatter
-from pytest_ftcompare.checks.row_encoding import as_labelled, as_read
-from pytest_ftcompare.checks.row_order import as_drawn
+from pytest_ftcompare.checks.row_encoding import check_labels, check_truncation
+from pytest_ftcompare.checks.row_order import check_row_order
 from pytest_ftcompare.checks.structure import structure
 from pytest_ftcompare.methods.base import Stage
 from pytest_ftcompare.results.result import Json
 from pytest_ftcompare.training.evaluate import class_logits
-from pytest_ftcompare.training.prepare import Prepared
+from pytest_ftcompare.training.prepare import PreparedCase
 from pytest_ftcompare.training.train import backward, trainable
 
 ROUNDING = 1e-6  # of logits that only another order of a sum may part
@@ -33,7 +33,7 @@ FEW = 8  # numbers of a gradient that may all fit by chance
 State = dict[str, torch.Tensor]
 
 
-def apart(first: torch.Tensor, second: torch.Tensor) -> float:
+def relative_difference(first: torch.Tensor, second: torch.Tensor) -> float:
     """Largest difference, relative to the larger of 1 and the values' own size; infinite where only one is not a number."""
     if first.shape != second.shape or not torch.equal(first.isnan(), second.isnan()):
         return float("inf")
@@ -51,19 +51,19 @@ def moved(model: nn.Module, before: State) -> str | None:
     return next((name for name, one in before.items() if name not in now or not torch.equal(now[name], one)), None)
 
 
-def _at_the_start(prepared: Prepared, probed: Probed) -> Iterator[str]:
-    if prepared.method.base_at_start and (off := apart(probed.base, probed.start)) > TOLERANCE:
+def _at_the_start(prepared: PreparedCase, probed: Probed) -> Iterator[str]:
+    if prepared.method.starts_as_base_model and (off := relative_difference(probed.base, probed.start)) > TOLERANCE:
         yield f"before training the outputs must be the base model's, they differ by {off:.2g}"
 
 
-def _evaluated(prepared: Prepared, probed: Probed, before: State) -> Iterator[str]:
+def _evaluated(prepared: PreparedCase, probed: Probed, before: State) -> Iterator[str]:
     """Evaluation repeats, leaves the model as it was, and gives a row what it would get without the others."""
-    again = class_logits(probed.model, prepared.ask, probed.rows)
-    if (off := apart(probed.outputs, again)) > ROUNDING:
+    again = class_logits(probed.model, prepared.interface, probed.rows)
+    if (off := relative_difference(probed.outputs, again)) > ROUNDING:
         yield f"evaluated twice, the outputs must be the same, they differ by {off:.2g}"
     shortest = min(range(len(probed.rows)), key=lambda at: len(probed.rows[at]))
-    alone = class_logits(probed.model, prepared.ask, [probed.rows[shortest]])
-    if (off := apart(probed.outputs[[shortest]], alone)) > TOLERANCE:
+    alone = class_logits(probed.model, prepared.interface, [probed.rows[shortest]])
+    if (off := relative_difference(probed.outputs[[shortest]], alone)) > TOLERANCE:
         yield f"alone, a row must get what it gets beside longer ones, its outputs differ by {off:.2g}"
     if name := moved(probed.model, before):
         yield f"evaluation must leave the model as it was, {name} moved"
@@ -74,23 +74,23 @@ def _reached(model: nn.Module, stage: Stage) -> bool:
     return stage.loss(model, stage.rows[:1], stage.targets[:1]).requires_grad
 
 
-def _untrained_head(prepared: Prepared, probed: Probed) -> Iterator[str]:
+def _untrained_head(prepared: PreparedCase, probed: Probed) -> Iterator[str]:
     """A classification head is drawn at random when a base model is loaded, and answers at random until it trains."""
     names = {part for name in trainable(probed.model) for part in name.split(".")}
-    if prepared.ask.ask == "head" and names.isdisjoint(HEADS):
+    if prepared.interface.output_mode == "head" and names.isdisjoint(HEADS):
         yield "a new classification head must train, no tensor of it requires a gradient"
 
 
-def _gradients(prepared: Prepared, probed: Probed, stage: Stage) -> Iterator[str]:
+def _gradients(prepared: PreparedCase, probed: Probed, stage: Stage) -> Iterator[str]:
     """What trains gets a gradient, what is frozen none, and it does not depend on how the batch is cut."""
     method = prepared.method
     without_dropout(probed.model)
     (loss,) = backward(probed.model, stage, every_row(stage), 1)
-    if prepared.ask.ask != "answer":
+    if prepared.interface.output_mode != "answer":
         with torch.no_grad():
             outputs = probed.outputs.to(loss.device)
             expected = method.loss(outputs, stage.targets) + method.penalty(probed.model)
-        if (off := apart(loss, expected.float())) > TOLERANCE:
+        if (off := relative_difference(loss, expected.float())) > TOLERANCE:
             yield f"without dropout, training must compute the loss that evaluation's outputs give, it differs by {off:.2g}"
     whole = {name: p.grad.clone() for name, p in trainable(probed.model).items() if p.grad is not None}
     probed.model.zero_grad()
@@ -98,14 +98,14 @@ def _gradients(prepared: Prepared, probed: Probed, stage: Stage) -> Iterator[str
     norm = sum(one.norm().item() ** 2 for one in whole.values()) ** 0.5
     for name, parameter in trainable(probed.model).items():
         if name not in whole or parameter.grad is None:
-            if method.idle(name):
+            if method.may_skip_gradient(name):
                 continue
             yield f"{name} is declared to train, it received no gradient"
         elif (parameter.grad - whole[name]).norm().item() > TOLERANCE * norm:
             yield f"three accumulated micro-batches must give the gradient of one batch, {name} differs"
             break
     large = {name: one for name, one in whole.items() if one.norm().item() > TOLERANCE * norm}  # not what rounding left
-    if prepared.setting.precision == "float32" and (coarse := [name for name, one in large.items() if _rounded(one)]):
+    if prepared.config.precision == "float32" and (coarse := [name for name, one in large.items() if _rounded(one)]):
         yield f"the gradient of {coarse[0]} must be of full precision, each number of it fits bfloat16"
     stray = [name for name, p in probed.model.named_parameters() if not p.requires_grad and p.grad is not None]
     if stray:
@@ -119,7 +119,7 @@ def _rounded(gradient: torch.Tensor) -> bool:
     return gradient.dtype == torch.float32 and len(numbers) > FEW and torch.equal(numbers, numbers.bfloat16().float())
 
 
-def _updated(prepared: Prepared, probed: Probed, before: State) -> Iterator[str]:
+def _updated(prepared: PreparedCase, probed: Probed, before: State) -> Iterator[str]:
     """What the first update moves is what trains, and the outputs show it."""
     frozen = {name: before[name] for name, p in probed.model.named_parameters() if not p.requires_grad}
     if name := moved(probed.model, frozen):
@@ -128,16 +128,16 @@ def _updated(prepared: Prepared, probed: Probed, before: State) -> Iterator[str]
         if gradient > TOLERANCE * probed.record["norm"] and by == 0:
             yield f"{name} has a gradient, the first update left it as it was"
             break
-    probed.outputs = class_logits(probed.model, prepared.ask, probed.rows)
-    if apart(probed.outputs, probed.base) <= ROUNDING:
+    probed.outputs = class_logits(probed.model, prepared.interface, probed.rows)
+    if relative_difference(probed.outputs, probed.base) <= ROUNDING:
         yield "after an update the outputs must not be the base model's, they are: nothing that trains acts"
 
 
-def _of_the_base(prepared: Prepared, model: nn.Module, folder: Path) -> str | None:
+def _of_the_base(prepared: PreparedCase, model: nn.Module, folder: Path) -> str | None:
     """A saved tensor that is one of the base model's, which stays as it is: a checkpoint need not hold it."""
     from safetensors.torch import load_file
 
-    kept = prepared.method.kept(model)
+    kept = prepared.method.checkpoint_parameters(model)
     base = {name: p.detach().cpu() for name, p in model.named_parameters() if name not in kept}
     if not base:
         return None
@@ -151,7 +151,7 @@ def _of_the_base(prepared: Prepared, model: nn.Module, folder: Path) -> str | No
     return None
 
 
-def _saved(prepared: Prepared, probed: Probed) -> Iterator[str]:
+def _saved(prepared: PreparedCase, probed: Probed) -> Iterator[str]:
     """What `save` wrote, read into another model made from the same base with another fresh head."""
     with tempfile.TemporaryDirectory() as folder:
         prepared.method.save(probed.model, Path(folder))
@@ -163,26 +163,26 @@ def _saved(prepared: Prepared, probed: Probed) -> Iterator[str]:
         except Exception as error:
             yield f"what was saved must load again, it raised {type(error).__name__}: {error}"
             return
-    if (off := apart(probed.outputs, class_logits(reloaded, prepared.ask, probed.rows))) > ROUNDING:
+    if (off := relative_difference(probed.outputs, class_logits(reloaded, prepared.interface, probed.rows))) > ROUNDING:
         yield f"saved and loaded again, the outputs must be the same, they differ by {off:.2g}"
 
 
-def _merged(prepared: Prepared, probed: Probed) -> Iterator[str]:
+def _merged(prepared: PreparedCase, probed: Probed) -> Iterator[str]:
     try:
-        merged = class_logits(prepared.method.merge(copy.deepcopy(probed.model)), prepared.ask, probed.rows)
+        merged = class_logits(prepared.method.merge(copy.deepcopy(probed.model)), prepared.interface, probed.rows)
     except Exception as error:
         yield f"it must merge into its base model, that raised {type(error).__name__}: {error}"
         return
-    if (off := apart(probed.outputs, merged)) > TOLERANCE:
+    if (off := relative_difference(probed.outputs, merged)) > TOLERANCE:
         yield f"merged, the outputs must be the unmerged ones, they differ by {off:.2g}"
 
 
-def check(prepared: Prepared) -> tuple[Probed, torch.optim.Optimizer | None, list[str]]:
+def check(prepared: PreparedCase) -> tuple[Probed, torch.optim.Optimizer | None, list[str]]:
     """The probe after its update, its optimiser, and the invariants that are broken."""
     return _hold(prepared, build(prepared))
 
 
-def _hold(prepared: Prepared, probed: Probed) -> tuple[Probed, torch.optim.Optimizer | None, list[str]]:
+def _hold(prepared: PreparedCase, probed: Probed) -> tuple[Probed, torch.optim.Optimizer | None, list[str]]:
     """`check`, of a probe before its update."""
     method = prepared.method
     before = state_of(probed.model)
@@ -202,23 +202,23 @@ def _hold(prepared: Prepared, probed: Probed) -> tuple[Probed, torch.optim.Optim
     return probed, optimizer, broken
 
 
-def inspect(prepared: Prepared) -> tuple[Json, Json, list[str]]:
+def inspect(prepared: PreparedCase) -> tuple[Json, Json, list[str]]:
     """Signature, probe, and the invariants that are broken."""
     signature, record, broken = inspect_any_shots(prepared)
-    return signature, record, [*broken, *(as_labelled(prepared) if prepared.method.trains else ())]
+    return signature, record, [*broken, *(check_labels(prepared) if prepared.method.trains else ())]
 
 
-def inspect_any_shots(prepared: Prepared) -> tuple[Json, Json, list[str]]:
+def inspect_any_shots(prepared: PreparedCase) -> tuple[Json, Json, list[str]]:
     """`inspect`, but for what depends on the case's number of examples."""
     probed = build(prepared)
     if probed.stage is not None:
         probed.record["dropout"] = scatter(probed.model, probed.stage)  # for a baseline: no invariant needs it
-        probed.outputs = class_logits(probed.model, prepared.ask, probed.rows)  # training mode may have moved buffers
+        probed.outputs = class_logits(probed.model, prepared.interface, probed.rows)  # training mode may have moved buffers
     probed, optimizer, broken = _hold(prepared, probed)
     signature = {"structure": structure(prepared.method, probed.model, optimizer)}
-    broken += as_read(prepared)
+    broken += check_truncation(prepared)
     if prepared.method.trains:
-        broken += as_drawn(prepared)
+        broken += check_row_order(prepared)
     if probed.stage is not None and not broken:
-        broken += as_defined(prepared, probed.model, probed.stage)
+        broken += check_adamw(prepared, probed.model, probed.stage)
     return signature, probed.record, broken

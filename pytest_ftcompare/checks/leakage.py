@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 import torch
 
 from pytest_ftcompare.tasks.base import Example, Label
-from pytest_ftcompare.training.prepare import Prepared
-from pytest_ftcompare.training.trial import Trial
+from pytest_ftcompare.training.prepare import PreparedCase
+from pytest_ftcompare.training.prepared_seed import PreparedSeed
 
 ROWS = 8  # of each test split that are rendered with other answers
 # The share of rows in which a teacher may be told nothing: a long row leaves no room for a context.
@@ -17,50 +17,50 @@ UNTOLD = 0.1
 
 
 @dataclass(frozen=True)
-class Overheard(Trial):
+class RecordingSeed(PreparedSeed):
     """A trial that keeps what a teacher is asked, and answers evenly: no model is loaded."""
 
     asked: list[str] = field(default_factory=list)
 
     def base_scores(self, texts: list[str]) -> torch.Tensor:
         self.asked.extend(texts)
-        return torch.zeros(len(texts), len(self.task.labels), device=self.prepared.ask.device)
+        return torch.zeros(len(texts), len(self.task.labels), device=self.prepared.interface.device)
 
 
-def shown(prepared: Prepared) -> Iterator[str]:
+def check_leakage(prepared: PreparedCase) -> Iterator[str]:
     """A sentence where a test row's text tells its answer, or where a teacher is told no more than its student."""
-    trial = Overheard(prepared, 0, prepared.case.shots)
+    context = RecordingSeed(prepared, 0, prepared.case.shots)
     for split, rows in prepared.tests.items():
         for example in rows[:ROWS]:
-            if _tells(prepared, example, trial.support):
+            if _tells(prepared, example, context.support):
                 yield (
                     f"answer shown: expected {prepared.method.name} to render a row without its answer, row "
                     f"{' / '.join(example.fields.values())!r} of split {split} reads otherwise with another label: "
                     "render from the example's fields alone"
                 )
                 break
-    if prepared.method.trains and not prepared.task.written:
-        yield from _untold(prepared, trial)
+    if prepared.method.trains and not prepared.task.generative:
+        yield from _untold(prepared, context)
 
 
-def _tells(prepared: Prepared, example: Example, support: list[Example]) -> bool:
-    others: list[Label] = ["another answer"] if prepared.task.written else list(range(len(prepared.task.labels)))
+def _tells(prepared: PreparedCase, example: Example, support: list[Example]) -> bool:
+    others: list[Label] = ["another answer"] if prepared.task.generative else list(range(len(prepared.task.labels)))
     examples = [example, *(replace(example, label=one) for one in others)]
-    return len({prepared.method.render(prepared.task, one, support, prepared.ask.fits) for one in examples}) > 1
+    return len({prepared.method.render(prepared.task, one, support, prepared.interface.fits) for one in examples}) > 1
 
 
-def _untold(prepared: Prepared, trial: Overheard) -> Iterator[str]:
+def _untold(prepared: PreparedCase, context: RecordingSeed) -> Iterator[str]:
     """Whether what a teacher reads is the student's row, or the bare question in the task's own words."""
-    prepared.method.targets(trial)
-    if not trial.asked:  # there is no teacher; and an encoder cannot be asked as one is
+    prepared.method.targets(context)
+    if not context.asked:  # there is no teacher; and an encoder cannot be asked as one is
         return
-    ask, task = prepared.ask.by("pattern"), prepared.task
-    bare = [template.format(**one.fields) for template in (task.plain, task.pattern) for one in trial.support]
-    known = {tuple(row) for row in [*trial.rows, *ask.encode(bare)]}
-    untold = [text for text, row in zip(trial.asked, ask.encode(trial.asked), strict=True) if tuple(row) in known]
-    if len(untold) > UNTOLD * len(trial.asked):
+    interface, task = prepared.interface.in_mode("pattern"), prepared.task
+    bare = [template.format(**one.fields) for template in (task.text_template, task.pattern) for one in context.support]
+    known = {tuple(row) for row in [*context.rows, *interface.encode(bare)]}
+    untold = [text for text, row in zip(context.asked, interface.encode(context.asked), strict=True) if tuple(row) in known]
+    if len(untold) > UNTOLD * len(context.asked):
         yield (
             f"untold teacher: expected the teacher of {prepared.method.name} to read more than its student, it reads the same "
-            f"in {len(untold)} of {len(trial.asked)} rows, the first of them {untold[0]!r}: give it an instruction or "
+            f"in {len(untold)} of {len(context.asked)} rows, the first of them {untold[0]!r}: give it an instruction or "
             "demonstrations that the model's length holds"
         )

@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from pytest_ftcompare.checks.invariants import ROUNDING, TOLERANCE, apart
+from pytest_ftcompare.checks.invariants import ROUNDING, TOLERANCE, relative_difference
 from pytest_ftcompare.checks.probe import Probed
 from pytest_ftcompare.training.evaluate import class_logits
-from pytest_ftcompare.training.prepare import Prepared
+from pytest_ftcompare.training.prepare import PreparedCase
 
 Outputs = Callable[[nn.Module], torch.Tensor]
 
@@ -28,9 +28,9 @@ def _off(model: Any, outputs: Outputs, base: torch.Tensor, on: torch.Tensor) -> 
     except Exception as error:
         yield f"its adapter must be there to disable, that raised {type(error).__name__}: {error}"
         return
-    if (by := apart(base, off)) > TOLERANCE:
+    if (by := relative_difference(base, off)) > TOLERANCE:
         yield f"with its adapter disabled the outputs must be the base model's, they differ by {by:.2g}"
-    if (by := apart(on, outputs(model))) > ROUNDING:
+    if (by := relative_difference(on, outputs(model))) > ROUNDING:
         yield f"with its adapter enabled again the outputs must be what they were, they differ by {by:.2g}"
 
 
@@ -46,7 +46,7 @@ def _unloaded(model: Any, outputs: Outputs, base: torch.Tensor | None) -> Iterat
         if type(module).__module__.startswith("peft."):
             yield f"unload must leave a plain model, its {name} is a {type(module).__name__} of peft's"
             break
-    if base is not None and (by := apart(base, outputs(left))) > TOLERANCE:
+    if base is not None and (by := relative_difference(base, outputs(left))) > TOLERANCE:
         yield f"unloaded, the outputs must be the base model's, they differ by {by:.2g}"
 
 
@@ -55,7 +55,7 @@ def _merged_and_back(model: Any, outputs: Outputs, on: torch.Tensor) -> Iterator
     model = copy.deepcopy(model)
     for what in ("merge_adapter", "unmerge_adapter"):
         getattr(model, what)()
-        if (by := apart(on, outputs(model))) > TOLERANCE:
+        if (by := relative_difference(on, outputs(model))) > TOLERANCE:
             yield f"after {what} the outputs must be what they were, they differ by {by:.2g}"
 
 
@@ -68,11 +68,11 @@ def _several(model: Any, outputs: Outputs, on: torch.Tensor) -> Iterator[str]:
         except Exception as error:
             yield f"its adapter must load beside itself under another name, that raised {type(error).__name__}: {error}"
             return
-    if (by := apart(on, outputs(model))) > ROUNDING:
+    if (by := relative_difference(on, outputs(model))) > ROUNDING:
         yield f"a second adapter that is not active must not change the outputs, they differ by {by:.2g}"
         return
     model.set_adapter("other")
-    if (by := apart(on, outputs(model))) > ROUNDING:
+    if (by := relative_difference(on, outputs(model))) > ROUNDING:
         yield f"loaded under another name and active, the adapter must give the same outputs, they differ by {by:.2g}"
         return
     with torch.no_grad():
@@ -82,18 +82,18 @@ def _several(model: Any, outputs: Outputs, on: torch.Tensor) -> Iterator[str]:
     if torch.equal(on, outputs(model)):
         yield "the second adapter is active and different, the outputs are the first's"
     model.set_adapter("default")
-    if (by := apart(on, outputs(model))) > ROUNDING:
+    if (by := relative_difference(on, outputs(model))) > ROUNDING:
         yield f"active again, the first adapter must give what it gave, the outputs differ by {by:.2g}"
     try:
         model.delete_adapter("other")
     except Exception as error:
         yield f"its second adapter must be there to delete, that raised {type(error).__name__}: {error}"
         return
-    if (by := apart(on, outputs(model))) > ROUNDING:
+    if (by := relative_difference(on, outputs(model))) > ROUNDING:
         yield f"with the second adapter deleted the first must give what it gave, the outputs differ by {by:.2g}"
 
 
-def of_adapters(prepared: Prepared, probed: Probed) -> Iterator[str]:
+def check_adapters(prepared: PreparedCase, probed: Probed) -> Iterator[str]:
     """What is broken of the adapter in `probed`'s model, which has done its update; nothing where there is none of peft's."""
     from peft import PeftModel
 
@@ -102,10 +102,10 @@ def of_adapters(prepared: Prepared, probed: Probed) -> Iterator[str]:
         return
 
     def outputs(of: nn.Module) -> torch.Tensor:
-        return class_logits(of, prepared.ask, probed.rows)
+        return class_logits(of, prepared.interface, probed.rows)
 
     yield from _off(model, outputs, probed.base, probed.outputs)
     if prepared.method.mergeable:
-        yield from _unloaded(model, outputs, None if prepared.ask.ask == "head" else probed.base)
+        yield from _unloaded(model, outputs, None if prepared.interface.output_mode == "head" else probed.base)
         yield from _merged_and_back(model, outputs, probed.outputs)
     yield from _several(model, outputs, probed.outputs)

@@ -18,9 +18,9 @@ from pytest_ftcompare.checks.random_draws import sizes
 from pytest_ftcompare.methods.base import Rows, Stage
 from pytest_ftcompare.results.result import Json, rounded
 from pytest_ftcompare.training.evaluate import class_logits
-from pytest_ftcompare.training.prepare import Prepared
+from pytest_ftcompare.training.prepare import PreparedCase
+from pytest_ftcompare.training.prepared_seed import PreparedSeed
 from pytest_ftcompare.training.train import backward, make_optimizer, trainable
-from pytest_ftcompare.training.trial import Trial
 
 ROWS_PER_CLASS = 4
 SPREAD = 0.05  # of the uniform fill; large enough that each new tensor moves the loss
@@ -61,20 +61,20 @@ class Probed:
     record: Json = field(default_factory=dict)
 
 
-def build(prepared: Prepared) -> Probed:
+def build(prepared: PreparedCase) -> Probed:
     """Load the base model, apply the method, fill what is new."""
-    trial = Trial(prepared, 0, ROWS_PER_CLASS)
+    context = PreparedSeed(prepared, 0, ROWS_PER_CLASS)
     torch.manual_seed(0)
     loaded = prepared.loaded()
-    from_base = {_content(p) for name, p in loaded.model.named_parameters() if name not in loaded.new}
-    base = class_logits(loaded.model, prepared.ask, trial.rows)
+    from_base = {_content(p) for name, p in loaded.model.named_parameters() if name not in loaded.new_parameters}
+    base = class_logits(loaded.model, prepared.interface, context.rows)
     model = prepared.method.apply(loaded.model)
-    start = class_logits(model, prepared.ask, trial.rows)
+    start = class_logits(model, prepared.interface, context.rows)
     new = {name for name, parameter in trainable(model).items() if _content(parameter) not in from_base}
     record: Json = {"start": sizes(model, new)}
     fill(model, new)
-    stage = trial.stage(prepared.method.recipe) if prepared.method.trains else None
-    return Probed(model, stage, trial.rows, base, start, class_logits(model, prepared.ask, trial.rows), record)
+    stage = context.stage(prepared.method.recipe) if prepared.method.trains else None
+    return Probed(model, stage, context.rows, base, start, class_logits(model, prepared.interface, context.rows), record)
 
 
 def without_dropout(model: nn.Module) -> None:
@@ -90,7 +90,7 @@ def every_row(stage: Stage) -> list[int]:
     return list(range(len(stage.rows)))
 
 
-def update(prepared: Prepared, probed: Probed) -> torch.optim.Optimizer | None:
+def update(prepared: PreparedCase, probed: Probed) -> torch.optim.Optimizer | None:
     """Fill `probed.record`, doing one update of its model; the optimiser, None where nothing trains."""
     probed.record["outputs"] = [[rounded(one, DIGITS) for one in row] for row in probed.outputs[:, :OUTPUTS].tolist()]
     stage = probed.stage

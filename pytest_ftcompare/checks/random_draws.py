@@ -9,10 +9,10 @@ import torch
 from torch import nn
 
 from pytest_ftcompare.methods.base import Stage
-from pytest_ftcompare.results.result import DRAWS, Json, rounded
-from pytest_ftcompare.training.prepare import Prepared
+from pytest_ftcompare.results.result import DROPOUT_DRAWS, Json, rounded
+from pytest_ftcompare.training.prepare import PreparedCase
+from pytest_ftcompare.training.prepared_seed import PreparedSeed, training_rows_digest
 from pytest_ftcompare.training.train import trainable
-from pytest_ftcompare.training.trial import Trial, subset
 
 DIGITS = 6
 
@@ -42,13 +42,13 @@ def scatter(model: nn.Module, stage: Stage) -> list[float]:
     model.train()
     losses = []
     with torch.random.fork_rng():
-        for seed in range(DRAWS):
+        for seed in range(DROPOUT_DRAWS):
             _seed(seed, stage.targets.device)
             losses.append(stage.loss(model, stage.rows, stage.targets).double())
     together = torch.stack(losses)
     return [rounded(together.mean().item(), DIGITS), rounded(together.std().item(), DIGITS)]
 
 
-def subsets(prepared: Prepared, seeds: int) -> dict[str, str]:
+def subsets(prepared: PreparedCase, seeds: int) -> dict[str, str]:
     """Seed -> the name of its training rows."""
-    return {str(seed): subset(Trial(prepared, seed, prepared.case.shots)) for seed in range(seeds)}
+    return {str(seed): training_rows_digest(PreparedSeed(prepared, seed, prepared.case.shots)) for seed in range(seeds)}

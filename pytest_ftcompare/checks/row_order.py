@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 from pytest_ftcompare.training import train
-from pytest_ftcompare.training.prepare import Prepared
+from pytest_ftcompare.training.prepare import PreparedCase
 
 ROWS, BATCH, EPOCHS = 21, 4, 3  # the last batch of an epoch is short
 
@@ -18,10 +18,10 @@ def _epochs(updates: list[list[int]]) -> list[list[int]]:
     return [[row for update in updates[at : at + count] for row in update] for at in range(0, len(updates), count)]
 
 
-def as_drawn(prepared: Prepared) -> Iterator[str]:
+def check_row_order(prepared: PreparedCase) -> Iterator[str]:
     """Every epoch has each row once, in another order than the one before and than another seed's."""
-    recipe = replace(prepared.method.recipe, batch=BATCH, epochs=EPOCHS)
-    first, again, other = (list(train.orders(ROWS, recipe, seed)) for seed in (0, 0, 1))
+    recipe = replace(prepared.method.recipe, batch_size=BATCH, epochs=EPOCHS)
+    first, again, other = (list(train.batch_orders(ROWS, recipe, seed)) for seed in (0, 0, 1))
     epochs = _epochs(first)
     if first != again:
         yield "a seed's order of rows must repeat, it does not"

@@ -9,24 +9,24 @@ from typing import Any
 import torch
 from torch import nn
 
-from pytest_ftcompare.checks.invariants import TOLERANCE, State, apart, check, moved, state_of
-from pytest_ftcompare.checks.peft_adapters import of_adapters
+from pytest_ftcompare.checks.invariants import TOLERANCE, State, check, moved, relative_difference, state_of
+from pytest_ftcompare.checks.peft_adapters import check_adapters
 from pytest_ftcompare.checks.probe import ROWS_PER_CLASS, Probed, without_dropout
 from pytest_ftcompare.methods.base import Rows, Stage
 from pytest_ftcompare.training.evaluate import class_logits
-from pytest_ftcompare.training.prepare import Prepared
+from pytest_ftcompare.training.prepare import PreparedCase
+from pytest_ftcompare.training.prepared_seed import PreparedSeed
 from pytest_ftcompare.training.train import Training, trainable
-from pytest_ftcompare.training.trial import Trial
 
 UPDATES = 2  # AdaLoRA's least
 ROWS = 3  # of a batch, of different lengths
 WRITTEN = 3  # tokens
 
 
-def _start(prepared: Prepared, model: nn.Module) -> Stage:
+def _start(prepared: PreparedCase, model: nn.Module) -> Stage:
     """The method's first stage on this model, as it starts."""
     torch.manual_seed(0)
-    return next(iter(prepared.method.stages(model, Trial(prepared, 0, ROWS_PER_CLASS))))
+    return next(iter(prepared.method.stages(model, PreparedSeed(prepared, 0, ROWS_PER_CLASS))))
 
 
 def _loss(model: nn.Module, stage: Stage) -> Iterator[str]:
@@ -34,18 +34,18 @@ def _loss(model: nn.Module, stage: Stage) -> Iterator[str]:
     with torch.no_grad():
         together = stage.loss(model, stage.rows[:ROWS], stage.targets[:ROWS])
         alone = [stage.loss(model, [stage.rows[at]], stage.targets[[at]]) for at in range(ROWS)]
-    if (off := apart(together, torch.stack(alone).mean())) > TOLERANCE:
+    if (off := relative_difference(together, torch.stack(alone).mean())) > TOLERANCE:
         yield f"the loss of a batch must be the mean of its rows' own, whatever the padding, it differs by {off:.2g}"
 
 
-def _trained(prepared: Prepared, model: nn.Module, stage: Stage) -> State:
+def _trained(prepared: PreparedCase, model: nn.Module, stage: Stage) -> State:
     training = Training(model, prepared.method, stage, UPDATES, seed=0)
     for _ in range(UPDATES):
         training.update(list(range(ROWS)))
     return state_of(model)
 
 
-def _stage(prepared: Prepared) -> Iterator[str]:
+def _stage(prepared: PreparedCase) -> Iterator[str]:
     """The first stage's loss, and its updates with dropout: they repeat to the last bit, and move nothing that is frozen."""
     torch.manual_seed(0)
     # Two copies: weights that lie as a file has them are summed in another order than weights that
@@ -63,47 +63,47 @@ def _stage(prepared: Prepared) -> Iterator[str]:
         yield f"from the same state and seed the same updates must follow, {name} ends elsewhere"
 
 
-def _other_padding(prepared: Prepared, probed: Probed) -> Iterator[str]:
+def _other_padding(prepared: PreparedCase, probed: Probed) -> Iterator[str]:
     """A head reads the last token of the text, on whichever side the padding lies; encoders count positions from the left."""
-    ask = prepared.ask
-    if ask.ask != "head" or ask.kind != "decoder":
+    interface = prepared.interface
+    if interface.output_mode != "head" or interface.kind != "decoder":
         return
-    ask.tokenizer.padding_side = "right"
-    right = class_logits(probed.model, ask, probed.rows)
-    ask.tokenizer.padding_side = "left"
-    if (off := apart(probed.outputs, right)) > TOLERANCE:
+    interface.tokenizer.padding_side = "right"
+    right = class_logits(probed.model, interface, probed.rows)
+    interface.tokenizer.padding_side = "left"
+    if (off := relative_difference(probed.outputs, right)) > TOLERANCE:
         yield f"padded on the right, the outputs must be those of padding on the left, they differ by {off:.2g}"
 
 
 @torch.inference_mode()
-def _write(prepared: Prepared, model: Any, rows: Rows, **how: Any) -> torch.Tensor:
+def _write(prepared: PreparedCase, model: Any, rows: Rows, **how: Any) -> torch.Tensor:
     """Scores of the vocabulary for the first tokens that it writes, (rows, tokens, vocabulary)."""
     model.eval()
-    ends = {"eos_token_id": None, "pad_token_id": prepared.ask.tokenizer.pad_token_id}
+    ends = {"eos_token_id": None, "pad_token_id": prepared.interface.tokenizer.pad_token_id}
     wanted = {"do_sample": False, "return_dict_in_generate": True, "output_logits": True, "max_new_tokens": WRITTEN}
-    found = model.generate(**prepared.ask.collate(rows), **wanted, **ends, **how)
+    found = model.generate(**prepared.interface.collate(rows), **wanted, **ends, **how)
     return torch.stack(found.logits, dim=1)
 
 
-def _written(prepared: Prepared, probed: Probed) -> Iterator[str]:
+def _written(prepared: PreparedCase, probed: Probed) -> Iterator[str]:
     """Writing with the keys and values of what was read, and beside a longer row, is writing without."""
-    if prepared.ask.ask != "answer":
+    if prepared.interface.output_mode != "answer":
         return
     rows = sorted(probed.rows, key=len)
     short, both = [rows[0]], [rows[0], rows[-1]]
     alone = _write(prepared, probed.model, short)
-    if (off := apart(alone, _write(prepared, probed.model, short, use_cache=False))) > TOLERANCE:
+    if (off := relative_difference(alone, _write(prepared, probed.model, short, use_cache=False))) > TOLERANCE:
         yield f"with kept keys and values it must write what it writes without, its scores differ by {off:.2g}"
-    if (off := apart(alone, _write(prepared, probed.model, both)[:1])) > TOLERANCE:
+    if (off := relative_difference(alone, _write(prepared, probed.model, both)[:1])) > TOLERANCE:
         yield f"beside a longer row it must write what it writes alone, its scores differ by {off:.2g}"
-    if (off := apart(alone[:, 0], class_logits(probed.model, prepared.ask, short))) > TOLERANCE:
+    if (off := relative_difference(alone[:, 0], class_logits(probed.model, prepared.interface, short))) > TOLERANCE:
         yield f"it must write the token that its scores name, they differ by {off:.2g}"
 
 
-def examine(prepared: Prepared) -> list[str]:
+def check_slowly(prepared: PreparedCase) -> list[str]:
     """The invariants that are broken, all of them."""
     probed, _, broken = check(prepared)
     if prepared.method.trains:
         broken += _stage(prepared)
-    broken += [*_other_padding(prepared, probed), *_written(prepared, probed), *of_adapters(prepared, probed)]
+    broken += [*_other_padding(prepared, probed), *_written(prepared, probed), *check_adapters(prepared, probed)]
     return broken

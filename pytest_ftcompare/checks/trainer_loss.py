@@ -22,19 +22,19 @@ from pytest_ftcompare.checks.engine_parity import ROUNDING
 from pytest_ftcompare.checks.probe import without_dropout
 from pytest_ftcompare.methods.base import Stage
 from pytest_ftcompare.training.language_modeling import IGNORED
-from pytest_ftcompare.training.model_io import Questioner
-from pytest_ftcompare.training.prepare import Prepared
+from pytest_ftcompare.training.model_io import ModelInterface
+from pytest_ftcompare.training.prepare import PreparedCase
+from pytest_ftcompare.training.prepared_seed import PreparedSeed
 from pytest_ftcompare.training.train import Step, trainable
-from pytest_ftcompare.training.trial import Trial
 
 if TYPE_CHECKING:
     from pytest_ftcompare.methods.base import Inputs
 
 
-def labelled(ask: Questioner, stage: Stage, chosen: list[int]) -> Inputs:
+def labelled(interface: ModelInterface, stage: Stage, chosen: list[int]) -> Inputs:
     """Some rows as the model takes them, with labels: the class, (rows,), or the answer's tokens, (rows, length)."""
-    inputs, targets = ask.collate([stage.rows[number] for number in chosen]), stage.targets[chosen]
-    if ask.ask != "answer":
+    inputs, targets = interface.collate([stage.rows[number] for number in chosen]), stage.targets[chosen]
+    if interface.output_mode != "answer":
         return inputs | {"labels": targets}
     length = inputs["input_ids"].shape[1]
     before = torch.arange(length, device=targets.device) < length - targets[:, None]
@@ -55,7 +55,7 @@ def defined(model: nn.Module, inputs: Inputs) -> Step:
 
 
 @dataclass(frozen=True)
-class Run:
+class TrainerRun:
     """What the Trainer did: the rows of each update, epoch by epoch, what it logged of each, and where the model ended."""
 
     epochs: list[list[list[int]]]
@@ -63,25 +63,25 @@ class Run:
     model: nn.Module
 
 
-def run(prepared: Prepared, model: nn.Module, seed: int = 0) -> Run:
+def run(prepared: PreparedCase, model: nn.Module, seed: int = 0) -> TrainerRun:
     """Train the model on the case's sample by the Trainer alone."""
-    ask, recipe = prepared.ask, prepared.method.recipe
-    stage = Trial(prepared, 0, prepared.case.shots).stage(recipe)
+    interface, recipe = prepared.interface, prepared.method.recipe
+    stage = PreparedSeed(prepared, 0, prepared.case.shots).stage(recipe)
     seen: list[list[int]] = []
 
     def collate(numbers: list[int]) -> Inputs:
         seen.append(numbers)
-        return labelled(ask, stage, numbers)
+        return labelled(interface, stage, numbers)
 
     with TemporaryDirectory() as folder:
         arguments = TrainingArguments(
             folder,
             learning_rate=recipe.lr,
             num_train_epochs=recipe.epochs,
-            per_device_train_batch_size=recipe.batch // recipe.accumulate,
-            gradient_accumulation_steps=recipe.accumulate,
+            per_device_train_batch_size=recipe.batch_size // recipe.micro_batches,
+            gradient_accumulation_steps=recipe.micro_batches,
             seed=seed,
-            use_cpu=ask.device.type == "cpu",
+            use_cpu=interface.device.type == "cpu",
             logging_steps=1,
             remove_unused_columns=False,
             save_strategy="no",
@@ -92,26 +92,26 @@ def run(prepared: Prepared, model: nn.Module, seed: int = 0) -> Run:
         trainer.remove_callback(PrinterCallback)
         trainer.train()
     logs = [Step(one["loss"], one["grad_norm"]) for one in trainer.state.log_history if "grad_norm" in one]
-    return Run(_epochs(seen, len(seen) // recipe.epochs, recipe.accumulate), logs, model)
+    return TrainerRun(_epochs(seen, len(seen) // recipe.epochs, recipe.micro_batches), logs, model)
 
 
-def _epochs(seen: list[list[int]], count: int, accumulate: int) -> list[list[list[int]]]:
+def _epochs(seen: list[list[int]], count: int, micro_batches: int) -> list[list[list[int]]]:
     """Micro-batches joined to updates; an epoch has `count`, and its last update may have fewer than `accumulate`."""
     epochs = [seen[at : at + count] for at in range(0, len(seen), count)]
-    return [[list(chain(*epoch[at : at + accumulate])) for at in range(0, count, accumulate)] for epoch in epochs]
+    return [[list(chain(*epoch[at : at + micro_batches])) for at in range(0, count, micro_batches)] for epoch in epochs]
 
 
-def as_defined(prepared: Prepared) -> Iterator[str]:
+def check_trainer_loss(prepared: PreparedCase) -> Iterator[str]:
     """The first update whose loss is not the definition's, dropout off; the case's learning rate is zero."""
     torch.manual_seed(0)
     model: Any = prepared.adapted()
     without_dropout(model)
     model.train = lambda mode=True: model
-    stage = Trial(prepared, 0, prepared.case.shots).stage(prepared.method.recipe)
+    stage = PreparedSeed(prepared, 0, prepared.case.shots).stage(prepared.method.recipe)
     found = run(prepared, model)
     updates = [update for epoch in found.epochs for update in epoch]
     for number, (chosen, step) in enumerate(zip(updates, found.steps, strict=True)):
-        right = defined(model, labelled(prepared.ask, stage, chosen))
+        right = defined(model, labelled(prepared.interface, stage, chosen))
         pairs = (("loss", step.loss, right.loss), ("gradient norm", step.norm, right.norm))
         wrong = [one for one in pairs if abs(one[1] - one[2]) > ROUNDING * one[2]]
         for what, logged, exact in wrong:

@@ -4,8 +4,8 @@ As a library: `compare` one result with its baseline, `compare_suites` two sets 
 """
 
 from pytest_ftcompare.compare.compare_results import compare, compare_suites
-from pytest_ftcompare.compare.session_verdict import Overall
-from pytest_ftcompare.compare.verdict import Judgement
+from pytest_ftcompare.compare.session_verdict import SessionVerdict
+from pytest_ftcompare.compare.verdict import CaseVerdict
 from pytest_ftcompare.results.result_folders import FolderError, read
 
-__all__ = ["FolderError", "Judgement", "Overall", "compare", "compare_suites", "read"]
+__all__ = ["FolderError", "CaseVerdict", "SessionVerdict", "compare", "compare_suites", "read"]

@@ -9,34 +9,36 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 
-from pytest_ftcompare.results.result import Result, Sample
+from pytest_ftcompare.results.result import Result, SeedResult
 
 CEILING = 0.97  # above it a case has no room to get worse or better in a way that shows
 ABOVE_MAJORITY = 0.03  # what "clearly above the majority class" is
 SEEDS = 3  # of a baseline: fewer do not tell how seeds scatter
 
 
-def sound(result: Result) -> Iterator[str]:
+def audit_validity(result: Result) -> Iterator[str]:
     """What must hold of any result, whatever its outcome."""
     subsets: dict[str, int] = {}
     traces: dict[str, int] = {}
-    for sample in result.samples:
+    for sample in result.seed_results:
         yield from _not_finite(sample)
-        if (other := subsets.setdefault(sample.subset, sample.seed)) != sample.seed:
+        if (other := subsets.setdefault(sample.training_rows, sample.seed)) != sample.seed:
             yield (
                 f"repeated samples: seeds {other} and {sample.seed} drew the same training rows, "
                 "where each seed must draw its own: look for what fixes or resets the draw"
             )
-        elif sample.trace.first and (other := traces.setdefault(sample.trace.digest, sample.seed)) != sample.seed:
+        elif sample.trace.first_steps and (other := traces.setdefault(sample.trace.digest, sample.seed)) != sample.seed:
             yield (
                 f"repeated samples: seeds {other} and {sample.seed} drew other rows and trained alike to the last bit: "
                 "look for what trains on rows that are not the seed's"
             )
-    yield from (f"invariant: {one}" for one in result.broken)
+    yield from (f"invariant: {one}" for one in result.broken_invariants)
 
 
-def _not_finite(sample: Sample) -> Iterator[str]:
-    first = [(f"{name} at step {at}", value) for at, step in enumerate(sample.trace.first, 1) for name, value in _named(step)]
+def _not_finite(sample: SeedResult) -> Iterator[str]:
+    first = [
+        (f"{name} at step {at}", value) for at, step in enumerate(sample.trace.first_steps, 1) for name, value in _named(step)
+    ]
     curve = [(f"block {at} of the loss curve", value) for at, value in enumerate(sample.trace.curve, 1)]
     for name, value in [*sample.metrics.items(), *first, *curve]:
         if not math.isfinite(value):
@@ -51,15 +53,15 @@ def _named(step: list[float]) -> Iterator[tuple[str, float]]:
     yield from zip(("loss", "gradient norm"), step, strict=True)
 
 
-def judgeable(result: Result) -> Iterator[str]:
+def audit_headroom(result: Result) -> Iterator[str]:
     """What must hold before an outcome is accepted as a baseline; nothing of a case that is declared without headroom."""
-    if not result.outcome or not result.samples:
+    if not result.judge_accuracy or not result.seed_results:
         return
-    scores = [sample.metrics["accuracy"] for sample in result.samples]
+    scores = [sample.metrics["accuracy"] for sample in result.seed_results]
     mean = sum(scores) / len(scores)
-    majority = result.majority["test"]
-    declare = "give it more to learn from, or declare the case outcome=False in its suite's table"
-    different = len({tuple(sorted(sample.correct.items())) for sample in result.samples})
+    majority = result.majority_share["test"]
+    declare = "give it more to learn from, or declare the case judge_accuracy=False in its suite's table"
+    different = len({tuple(sorted(sample.correct.items())) for sample in result.seed_results})
     if len(scores) > 1 and different <= len(scores) // 2:
         yield (
             f"repeated outcomes: all {len(scores)} seeds were right on exactly the same rows"
@@ -68,7 +70,7 @@ def judgeable(result: Result) -> Iterator[str]:
         ) + ", where each must be an experiment of its own: look for what makes seeds alike"
     if len(scores) < SEEDS:
         yield f"too few seeds: {len(scores)} of at least {SEEDS}, that tell how seeds scatter: give more with --ftcompare-seeds"
-    constant = [sample.seed for sample in result.samples if _constant(sample)]
+    constant = [sample.seed for sample in result.seed_results if _constant(sample)]
     if constant:
         yield f"constant predictor: seed {constant[0]} gave every test row the same class: {declare}"
     if mean <= majority:
@@ -81,19 +83,19 @@ def judgeable(result: Result) -> Iterator[str]:
     if mean > CEILING:
         yield (
             f"no headroom: accuracy {mean:.1%} is above {CEILING:.0%}, where nothing better or worse shows: "
-            "make the task harder, or declare the case outcome=False in its suite's table"
+            "make the task harder, or declare the case judge_accuracy=False in its suite's table"
         )
 
 
-def _constant(sample: Sample) -> bool:
-    return max(sample.predicted["test"]) == sum(sample.predicted["test"])
+def _constant(sample: SeedResult) -> bool:
+    return max(sample.class_counts["test"]) == sum(sample.class_counts["test"])
 
 
 def notices(result: Result) -> Iterator[str]:
     """What is no fault and still worth saying: a case declared without headroom that has some by now."""
-    if not result.outcome and result.samples and not list(judgeable(replace(result, outcome=True))):
-        mean = sum(one.metrics["accuracy"] for one in result.samples) / len(result.samples)
+    if not result.judge_accuracy and result.seed_results and not list(audit_headroom(replace(result, judge_accuracy=True))):
+        mean = sum(one.metrics["accuracy"] for one in result.seed_results) / len(result.seed_results)
         yield (
-            f"gained headroom: it is declared outcome=False, and its accuracy, {mean:.1%}, could be judged now "
-            f"(majority class {result.majority['test']:.1%}): drop outcome=False from its suite's table"
+            f"gained headroom: it is declared judge_accuracy=False, and its accuracy, {mean:.1%}, could be judged now "
+            f"(majority class {result.majority_share['test']:.1%}): drop judge_accuracy=False from its suite's table"
         )

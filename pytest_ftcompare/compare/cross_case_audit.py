@@ -16,28 +16,28 @@ from pytest_ftcompare.results.result import Json, Result
 
 
 @dataclass(frozen=True)
-class Summary:
+class CaseSummary:
     """What the audits need of a case: `traces` and `predictions` are digests by seed (as text, for JSON's sake), the former
     only where something trained; `drawn` is the number of rows it was given to learn from, by task."""
 
     id: str
     suite: str
     identity: Json
-    outcome: bool
+    judge_accuracy: bool
     traces: dict[str, str]
     predictions: dict[str, str]
-    drawn: dict[str, int]
+    rows_drawn: dict[str, int]
 
     @classmethod
-    def of(cls, result: Result) -> Summary:
+    def of(cls, result: Result) -> CaseSummary:
         return cls(
             result.id,
             result.suite,
             result.identity,
-            result.outcome,
-            {str(one.seed): one.trace.digest for one in result.samples if one.trace.first},
-            {str(one.seed): one.predictions for one in result.samples},
-            result.samples[0].drawn if result.samples else {},
+            result.judge_accuracy,
+            {str(one.seed): one.trace.digest for one in result.seed_results if one.trace.first_steps},
+            {str(one.seed): one.predictions_digest for one in result.seed_results},
+            result.seed_results[0].rows_drawn if result.seed_results else {},
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -64,12 +64,12 @@ class Finding:
     sentence: str
 
 
-def _groups(summaries: Iterable[Summary]) -> Iterator[list[Summary]]:
+def _groups(summaries: Iterable[CaseSummary]) -> Iterator[list[CaseSummary]]:
     for _, group in groupby(sorted(summaries, key=lambda one: (one.compared, one.id)), key=lambda one: one.compared):
         yield list(group)
 
 
-def across(summaries: Iterable[Summary]) -> list[Finding]:
+def across(summaries: Iterable[CaseSummary]) -> list[Finding]:
     """What cannot be of cases that a suite compares, the summaries of one device at hand."""
     return [
         finding
@@ -85,14 +85,14 @@ def _alike(first: dict[str, str], second: dict[str, str]) -> int:
     return len(shared) if all(first[seed] == second[seed] for seed in shared) else 0
 
 
-def _unmoved(first: Summary, second: Summary) -> Iterator[Finding]:
+def _unmoved(first: CaseSummary, second: CaseSummary) -> Iterator[Finding]:
     """Another method, number of shots or option must change what is computed, and what is predicted: two models may agree on
     every row of one seed by chance, of `SEEDS` they do not."""
     if first.settings == second.settings:
         return
     if _alike(first.traces, second.traces):
         what = "trained alike to the last bit"
-    elif first.outcome and second.outcome and (count := _alike(first.predictions, second.predictions)) >= SEEDS:
+    elif first.judge_accuracy and second.judge_accuracy and (count := _alike(first.predictions, second.predictions)) >= SEEDS:
         what = f"predicted the same in every row of {count} seeds"
     else:
         return
@@ -104,7 +104,7 @@ def _unmoved(first: Summary, second: Summary) -> Iterator[Finding]:
     )
 
 
-def _difference(first: Summary, second: Summary) -> str:
+def _difference(first: CaseSummary, second: CaseSummary) -> str:
     """ "r 2 -> 8"; an option that only one of them sets is the method's own in the other."""
     before, after = first.settings, second.settings
     names = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
@@ -112,10 +112,10 @@ def _difference(first: Summary, second: Summary) -> str:
     return ", ".join(f"{name} {before.get(name, own)} -> {after.get(name, own)}" for name in names)
 
 
-def _unequal(first: Summary, second: Summary) -> Iterator[Finding]:
+def _unequal(first: CaseSummary, second: CaseSummary) -> Iterator[Finding]:
     """With the same number of shots every method gets the same number of labelled rows of the task."""
     task, shots = first.identity["task"], first.identity["shots"]
-    rows, others = first.drawn.get(task), second.drawn.get(task)
+    rows, others = first.rows_drawn.get(task), second.rows_drawn.get(task)
     if shots == second.identity["shots"] and rows is not None and others is not None and rows != others:
         yield Finding(
             first.suite,
@@ -125,11 +125,13 @@ def _unequal(first: Summary, second: Summary) -> Iterator[Finding]:
         )
 
 
-def budgets(summaries: Iterable[Summary]) -> list[str]:
+def budgets(summaries: Iterable[CaseSummary]) -> list[str]:
     """For the notes of a table: what a case learned from besides the sample that the others have, too."""
     notes = []
     for group in _groups(summaries):
         for one in group:
-            if more := [f"{rows} rows of {task}" for task, rows in sorted(one.drawn.items()) if task != one.identity["task"]]:
+            if more := [
+                f"{rows} rows of {task}" for task, rows in sorted(one.rows_drawn.items()) if task != one.identity["task"]
+            ]:
                 notes.append(f"{one.id} also learned from {', '.join(more)}")
     return notes

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
 from pytest_ftcompare.compare.brief import turn
-from pytest_ftcompare.results.result import DRAWS, Result, Sample, Trace, unpack
+from pytest_ftcompare.results.result import DROPOUT_DRAWS, Result, SeedResult, Trace, unpack
 
 Relation = Literal["identical", "equivalent", "changed"]
 Level = Literal[
@@ -31,7 +31,7 @@ Level = Literal[
 ]
 
 
-class Sign(NamedTuple):
+class Divergence(NamedTuple):
     """A difference: where it shows, and the sentence that says it."""
 
     level: Level
@@ -59,18 +59,18 @@ def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         yield path, value
 
 
-def recipe(base: Result, new: Result) -> list[Sign]:
+def compare_recipes(base: Result, new: Result) -> list[Divergence]:
     """Hyper-parameters that a method's file or a case sets otherwise."""
     before, after = dict(_leaves(base.recipe)), dict(_leaves(new.recipe))
     names = sorted(set(before) | set(after))
     return [
-        Sign("recipe", f"recipe {name.removeprefix('options.')} {turn(before, after, name)}")
+        Divergence("recipe", f"recipe {name.removeprefix('options.')} {turn(before, after, name)}")
         for name in names
         if before.get(name) != after.get(name)
     ]
 
 
-def structure(base: Result, new: Result) -> list[Sign]:
+def compare_structures(base: Result, new: Result) -> list[Divergence]:
     """Differences of the structural signature, which is exact on every machine."""
     before = dict(_leaves(base.signature["structure"]))
     after = dict(_leaves(new.signature["structure"]))
@@ -83,17 +83,17 @@ def structure(base: Result, new: Result) -> list[Sign]:
                 found.append(f"trains {what}: {before.get(name, 0)} -> {after.get(name, 0)} tensors")
             else:
                 found.append(f"{short} {turn(before, after, name)}")
-    return [Sign("signature", one) for one in found]
+    return [Divergence("signature", one) for one in found]
 
 
 def _far(base: float, new: float, tolerance: float, scale: float) -> bool:
     return not abs(new - base) <= tolerance * scale
 
 
-def probe(base: Result, new: Result) -> list[Sign]:
+def compare_probes(base: Result, new: Result) -> list[Divergence]:
     """Differences of the probe beyond rounding."""
     before, after = base.probe, new.probe
-    found: list[Sign] = []
+    found: list[Divergence] = []
     flat_before = [one for row in before["outputs"] for one in row]
     flat_after = [one for row in after["outputs"] for one in row]
     found += _outputs(flat_before, flat_after)
@@ -102,22 +102,22 @@ def probe(base: Result, new: Result) -> list[Sign]:
             if _far(before[name], after[name], tolerance, abs(before[name])):
                 level: Level = "loss at step 0" if name == "loss" else "gradient norm"
                 found.append(
-                    Sign(level, f"{level.removesuffix(' at step 0')} at step 0 {before[name]:.5g} -> {after[name]:.5g}")
+                    Divergence(level, f"{level.removesuffix(' at step 0')} at step 0 {before[name]:.5g} -> {after[name]:.5g}")
                 )
         found += _tensors(before["tensors"], after["tensors"], before["norm"])
     return found
 
 
-def _outputs(before: list[float], after: list[float]) -> Iterator[Sign]:
+def _outputs(before: list[float], after: list[float]) -> Iterator[Divergence]:
     """The outputs before any update: by how much they differ at most, of the largest there is."""
     if len(before) != len(after):
-        yield Sign("outputs before any update", f"outputs of the probe {len(before)} -> {len(after)} numbers")
+        yield Divergence("outputs before any update", f"outputs of the probe {len(before)} -> {len(after)} numbers")
         return
     largest = max(map(abs, before), default=0.0)
     if any(_far(b, a, LOSS, max(1.0, largest)) for b, a in zip(before, after, strict=True)):
         by = _most(abs(a - b) for b, a in zip(before, after, strict=True))
         said = f"outputs of the probe differ by {by:.2g} of {largest:.2g} before any update"
-        yield Sign("outputs before any update", said)
+        yield Divergence("outputs before any update", said)
 
 
 def _most(values: Iterable[float]) -> float:
@@ -125,12 +125,12 @@ def _most(values: Iterable[float]) -> float:
     return max((math.inf if math.isnan(one) else one for one in values), default=0.0)
 
 
-def drawn(base: Result, new: Result) -> list[Sign]:
+def compare_random_draws(base: Result, new: Result) -> list[Divergence]:
     """Initialisation of another size, dropout of another strength, other training rows: beyond what another draw explains."""
     return [*_sizes(base.probe.get("start", {}), new.probe.get("start", {})), *_dropout(base, new), *_rows(base, new)]
 
 
-def _sizes(before: Mapping[str, list[float]], after: Mapping[str, list[float]]) -> Iterator[Sign]:
+def _sizes(before: Mapping[str, list[float]], after: Mapping[str, list[float]]) -> Iterator[Divergence]:
     moved = []
     for name in before.keys() & after.keys():
         (size, count), (other, _) = before[name], after[name]
@@ -139,27 +139,27 @@ def _sizes(before: Mapping[str, list[float]], after: Mapping[str, list[float]]) 
     return _shortest("initialisation", moved)
 
 
-def _dropout(base: Result, new: Result) -> Iterator[Sign]:
+def _dropout(base: Result, new: Result) -> Iterator[Divergence]:
     """The mean loss under dropout and its SD: SDs of one strength differ by less than `STRENGTH` times."""
     if "dropout" not in base.probe or "dropout" not in new.probe:
         return
     (mean, sd), (other, others) = base.probe["dropout"], new.probe["dropout"]
-    error = max(math.hypot(sd, others) / math.sqrt(DRAWS), LOSS * abs(mean))
+    error = max(math.hypot(sd, others) / math.sqrt(DROPOUT_DRAWS), LOSS * abs(mean))
     low, high = sorted((sd, others))
     if abs(other - mean) > 6 * error or high > STRENGTH * low + LOSS * abs(mean):
-        yield Sign("dropout", f"loss under dropout {mean:.4g} ± {sd:.2g} -> {other:.4g} ± {others:.2g}")
+        yield Divergence("dropout", f"loss under dropout {mean:.4g} ± {sd:.2g} -> {other:.4g} ± {others:.2g}")
 
 
-def _rows(base: Result, new: Result) -> Iterator[Sign]:
+def _rows(base: Result, new: Result) -> Iterator[Divergence]:
     """Seeds that draw other training rows than the baseline's."""
-    now = new.probe.get("rows", {}) | {str(one.seed): one.subset for one in new.samples}
-    others = [str(one.seed) for one in base.samples if now.get(str(one.seed), one.subset) != one.subset]
+    now = new.probe.get("rows", {}) | {str(one.seed): one.training_rows for one in new.seed_results}
+    others = [str(one.seed) for one in base.seed_results if now.get(str(one.seed), one.training_rows) != one.training_rows]
     if others:
-        count = f"{len(others)} of {len(base.samples)} seeds"
-        yield Sign("training rows", f"other training rows in {count}: {', '.join(others)}")
+        count = f"{len(others)} of {len(base.seed_results)} seeds"
+        yield Divergence("training rows", f"other training rows in {count}: {', '.join(others)}")
 
 
-def _tensors(before: Mapping[str, list[float]], after: Mapping[str, list[float]], norm: float) -> list[Sign]:
+def _tensors(before: Mapping[str, list[float]], after: Mapping[str, list[float]], norm: float) -> list[Divergence]:
     gradients, updates = [], []
     for name in before.keys() & after.keys():
         (gradient, update), (new_gradient, new_update) = before[name], after[name]
@@ -170,58 +170,60 @@ def _tensors(before: Mapping[str, list[float]], after: Mapping[str, list[float]]
     return [*_shortest("gradient norm", gradients), *_shortest("first update", updates)]
 
 
-def _shortest(level: Level, texts: list[str]) -> Iterator[Sign]:
+def _shortest(level: Level, texts: list[str]) -> Iterator[Divergence]:
     """The first two tensors by name, and how many more there are."""
     for one in sorted(texts)[:2]:
-        yield Sign(level, one.replace("base_model.model.", "").replace(".default", ""))
+        yield Divergence(level, one.replace("base_model.model.", "").replace(".default", ""))
     if len(texts) > 2:
-        yield Sign(level, f"{len(texts) - 2} more tensors alike")
+        yield Divergence(level, f"{len(texts) - 2} more tensors alike")
 
 
-def trace(base: Trace, new: Trace) -> Relation:
+def compare_traces(base: Trace, new: Trace) -> Relation:
     """Bit for bit the same training, the same to rounding in its first steps, or another one."""
     if base.digest == new.digest:
         return "identical"
-    if len(base.first) != len(new.first):
+    if len(base.first_steps) != len(new.first_steps):
         return "changed"
-    for before, after in zip(base.first, new.first, strict=True):
+    for before, after in zip(base.first_steps, new.first_steps, strict=True):
         if any(_far(b, a, TRACE, abs(b)) for b, a in zip(before, after, strict=True)):
             return "changed"
     return "equivalent"
 
 
-def where(base: Trace, new: Trace) -> Sign:
+def first_divergence(base: Trace, new: Trace) -> Divergence:
     """The first step at which two traces part beyond rounding."""
-    for number, (before, after) in enumerate(zip(base.first, new.first, strict=False), start=1):
+    for number, (before, after) in enumerate(zip(base.first_steps, new.first_steps, strict=False), start=1):
         for name, b, a in zip(("loss", "gradient norm"), before, after, strict=True):
             if _far(b, a, TRACE, abs(b)):
-                return Sign("loss curve", f"{name} at step {number} of seed 0 {b:.5g} -> {a:.5g}")
-    return Sign("loss curve", f"the loss curve of seed 0 has {len(base.first)} -> {len(new.first)} first steps")
+                return Divergence("loss curve", f"{name} at step {number} of seed 0 {b:.5g} -> {a:.5g}")
+    return Divergence(
+        "loss curve", f"the loss curve of seed 0 has {len(base.first_steps)} -> {len(new.first_steps)} first steps"
+    )
 
 
-def last_digits(base: Trace, new: Trace) -> Sign:
+def compare_last_digits(base: Trace, new: Trace) -> Divergence:
     """Two traces that agree to rounding, where nothing changed that rounds otherwise: by how much they differ at most."""
-    before, after = ([*(value for step in one.first for value in step), *one.curve] for one in (base, new))
+    before, after = ([*(value for step in one.first_steps for value in step), *one.curve] for one in (base, new))
     by = _most(abs(a / b - 1) if b else abs(a) for b, a in zip(before, after, strict=False))
     much = f"differ by up to {by:.1g} of their size" if by else "differ beyond the digits on record"
-    return Sign("loss curve", f"seed 0's losses and gradient norms {much}, and nothing changed that could move them")
+    return Divergence("loss curve", f"seed 0's losses and gradient norms {much}, and nothing changed that could move them")
 
 
-def predicted(base: Sample, new: Sample) -> Sign:
+def compare_predictions(base: SeedResult, new: SeedResult) -> Divergence:
     """Other predictions after the same training: how many rows turned right or wrong, which are all that a sample tells."""
     said = f"predictions of seed {new.seed} differ after identical training"
-    return Sign("predictions", f"{said}: {_turned(base, new)} turned right or wrong")
+    return Divergence("predictions", f"{said}: {_turned(base, new)} turned right or wrong")
 
 
-def scored(base: Sample, new: Sample) -> list[Sign]:
+def compare_scored_rows(base: SeedResult, new: SeedResult) -> list[Divergence]:
     """A difference that no training explains: the same predictions scored otherwise."""
-    if base.predictions != new.predictions or base.correct == new.correct:
+    if base.predictions_digest != new.predictions_digest or base.correct == new.correct:
         return []
     said = f"the same predictions of seed {new.seed} are scored otherwise"
-    return [Sign("predictions", f"{said}: {_turned(base, new)} turned right or wrong")]
+    return [Divergence("predictions", f"{said}: {_turned(base, new)} turned right or wrong")]
 
 
-def _turned(base: Sample, new: Sample) -> str:
+def _turned(base: SeedResult, new: SeedResult) -> str:
     """ "3 of 400 test rows", over the splits that both samples have."""
     pairs = [
         (before, after)

@@ -43,7 +43,7 @@ HARDWARE = frozenset({"cpu", "instruction set", "machine"})  # what runs the sof
 ROUNDING = HARDWARE | {"python", "threads", "yardstick", "torch build"}
 
 
-def excused(found: list[Difference]) -> bool:
+def has_library_change(found: list[Difference]) -> bool:
     """Whether something changed that may draw other random numbers: a version of a library, or the device."""
     return any(not one.is_code and one.name not in ROUNDING for one in found)
 

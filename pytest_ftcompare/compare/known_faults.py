@@ -18,16 +18,16 @@ MENDED = "mended upstream"  # and of one that is there no more
 
 
 @dataclass(frozen=True)
-class Facts:
+class CaseFacts:
     """What a record is about in a case; `family` is transformers' `model_type`."""
 
     method: str
-    ask: str
+    output_mode: str
     family: str
 
 
 @dataclass(frozen=True)
-class Fault:
+class KnownFault:
     """`package` in `versions` (a specifier, PEP 440) breaks an invariant, whose sentence begins with `sentence`.
 
     It concerns the methods, asks and families named; none named means all. `link` says where it is written down.
@@ -38,12 +38,12 @@ class Fault:
     sentence: str
     link: str
     methods: tuple[str, ...] = ()
-    asks: tuple[str, ...] = ()
+    output_modes: tuple[str, ...] = ()
     families: tuple[str, ...] = ()
 
-    def concerns(self, facts: Facts, environment: Mapping[str, object]) -> bool:
+    def concerns(self, facts: CaseFacts, environment: Mapping[str, object]) -> bool:
         """Whether it is to be expected of this case with the libraries of `environment`, versions by package."""
-        named = ((self.methods, facts.method), (self.asks, facts.ask), (self.families, facts.family))
+        named = ((self.methods, facts.method), (self.output_modes, facts.output_mode), (self.families, facts.family))
         if any(some and one not in some for some, one in named):
             return False
         try:
@@ -60,75 +60,75 @@ LAST_TOKEN = ("opt", "llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "g
 
 # What shows in the invariants that every case is inspected for.
 FAULTS = (
-    Fault(
+    KnownFault(
         "peft",
         "<=0.21.2",
         "it must merge into its base model, that raised AttributeError: ",
         f"{UPSTREAM}3-vera-oft-and-ia3-cannot-be-unloaded-from-a-head-of-several-modules",
         methods=("vera", "oft", "ia3"),
-        asks=("head",),
+        output_modes=("head",),
         families=SEVERAL,
     ),
 )
 # What shows in those that only tiny models are examined for.
 EXAMINED = (
-    Fault(
+    KnownFault(
         "peft",
         "<=0.21.2",
         "unload must leave a plain model, it raised AttributeError: ",
         f"{UPSTREAM}3-vera-oft-and-ia3-cannot-be-unloaded-from-a-head-of-several-modules",
         methods=("vera", "oft", "ia3"),
-        asks=("head",),
+        output_modes=("head",),
         families=SEVERAL,
     ),
-    Fault(
+    KnownFault(
         "peft",
         "<=0.21.2",
         "unload must leave a plain model, its ",
         f"{UPSTREAM}1-ln-tuning-does-not-unload-the-head",
         methods=("ln_tuning",),
-        asks=("head",),
+        output_modes=("head",),
     ),
-    Fault(
+    KnownFault(
         "peft",
         "<=0.21.2",
         "its adapter must be there to disable, that raised UnboundLocalError: ",
         f"{UPSTREAM}2-a-classifiers-prefix-cannot-be-disabled",
         methods=PROMPTS,
-        asks=("head",),
+        output_modes=("head",),
     ),
-    Fault(
+    KnownFault(
         "peft",
         "<0.21",
         "its second adapter must be there to delete, that raised TypeError: ",
         "docs/versions.md#a-second-prompt-cannot-be-deleted",
         methods=PROMPTS,
     ),
-    Fault(
+    KnownFault(
         "transformers",
         "<=5.23.0",
         "padded on the right, the outputs must be those of padding on the left, ",
         f"{UPSTREAM}9-behind-a-prompt-a-classifier-reads-padding",
         methods=("prompt_tuning", "p_tuning"),
-        asks=("head",),
+        output_modes=("head",),
         families=LAST_TOKEN,
     ),
-    Fault(
+    KnownFault(
         "peft",
         "<=0.21.2",
         "with its adapter disabled the outputs must be the base model's, ",
         f"{UPSTREAM}10-pissa-changes-the-base-model-for-good",
         methods=("pissa",),
     ),
-    Fault(
+    KnownFault(
         "peft",
         "<=0.21.2",
         "unloaded, the outputs must be the base model's, ",
         f"{UPSTREAM}10-pissa-changes-the-base-model-for-good",
         methods=("pissa",),
-        asks=("pattern", "answer"),
+        output_modes=("pattern", "answer"),
     ),
-    Fault(
+    KnownFault(
         "peft",
         "<=0.21.2",
         "a second adapter that is not active must not change the outputs, ",
@@ -138,19 +138,19 @@ EXAMINED = (
 )
 # What shows in the Trainer's own loss where an update is cut into micro-batches (suites/test_engines.py).
 ACCUMULATED = (
-    Fault(
+    KnownFault(
         "transformers",
         "<=5.23.0",
         "the Trainer's loss must be that of the update's ",
         f"{UPSTREAM}11-under-accumulation-a-heads-loss-is-too-large",
-        asks=("head",),
+        output_modes=("head",),
     ),
-    Fault(
+    KnownFault(
         "transformers",
         "<=5.23.0",
         "the Trainer's gradient norm must be that of the update's ",
         f"{UPSTREAM}11-under-accumulation-a-heads-loss-is-too-large",
-        asks=("head",),
+        output_modes=("head",),
     ),
 )
 
@@ -168,8 +168,8 @@ class KernelFault:
 
     def parts(self, method: str, before: Mapping[str, object], after: Mapping[str, object]) -> bool:
         """Whether it is to be expected between a baseline and a run of the method, by their environments."""
-        fault = Fault(self.package, self.versions, self.sentence, self.link, self.methods)
-        facts = Facts(method, "", "")
+        fault = KnownFault(self.package, self.versions, self.sentence, self.link, self.methods)
+        facts = CaseFacts(method, "", "")
         both = all(fault.concerns(facts, environment) for environment in (before, after))
         sets = [environment.get("instruction set") == self.instruction_set for environment in (before, after)]
         return both and sets[0] != sets[1]
@@ -187,14 +187,14 @@ KERNELS = (
 )
 
 
-def parted(method: str, before: Mapping[str, object], after: Mapping[str, object]) -> str:
+def why_kernels_differ(method: str, before: Mapping[str, object], after: Mapping[str, object]) -> str:
     """Why a baseline's probe and trace say nothing of a run that computes as it should; "" where they do."""
     faults = (fault for fault in KERNELS if fault.parts(method, before, after))
     return next((f"{KNOWN} of {one.package} {one.versions}: {one.sentence} ({one.link}); {PARTED}" for one in faults), "")
 
 
-def explain(
-    broken: Iterable[str], facts: Facts, environment: Mapping[str, object], faults: Iterable[Fault] = FAULTS
+def split_known_faults(
+    broken: Iterable[str], facts: CaseFacts, environment: Mapping[str, object], faults: Iterable[KnownFault] = FAULTS
 ) -> tuple[list[str], list[str]]:
     """(unexplained, notes): the broken invariants that no record explains, and what is to be said of those that one does.
 

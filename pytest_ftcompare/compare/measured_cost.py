@@ -19,19 +19,19 @@ from pytest_ftcompare.compare.same_machine import UNREAD, another_machine, machi
 from pytest_ftcompare.results.cost_metrics import KINDS, METRICS, CostMetric
 from pytest_ftcompare.results.result import Result, Window
 
-WINDOWS = 4  # most windows of a case in one run
-KEPT = 3  # windows of a baseline
-EVIDENCE = 4.5  # standard errors that a difference must be away from none, beside its margin
-CONFIRMED = 2  # windows, and processes that took them, without which no time is called worse or better
-WEIGHT = 4.0  # windows that the prior noise of a metric counts as
+MAX_WINDOWS = 4  # most windows of a case in one run
+BASELINE_WINDOWS = 3  # windows of a baseline
+Z_THRESHOLD = 4.5  # standard errors that a difference must be away from none, beside its margin
+MIN_CONFIRMING_WINDOWS = 2  # windows, and processes that took them, without which no time is called worse or better
+PRIOR_WEIGHT = 4.0  # windows that the prior noise of a metric counts as
 
 NO_TIME = "every window was disturbed: its baseline holds no time"  # the note of such an update
 
-Outcome = Literal["held", "worse", "better", "open", "changed", "incomparable", "new", "noted"]
+CostOutcome = Literal["equivalent", "worse", "better", "open", "changed", "incomparable", "new", "noted"]
 
 
 @dataclass(frozen=True)
-class Reading:
+class CostComparison:
     """One metric of a case against its baseline, `new` and `base` in `unit`; `how` says what was compared and how."""
 
     metric: str
@@ -40,7 +40,7 @@ class Reading:
     new: float
     change: float  # relative, in what was compared
     how: str
-    outcome: Outcome
+    outcome: CostOutcome
     note: str = ""
     error: float = 0.0  # standard error of the change's logarithm, of what windows read
     judged: bool = True  # False: nothing changed that could move it, so it fails nothing
@@ -85,22 +85,22 @@ def _error(before: Sequence[Window], windows: Sequence[Window], metric: str, uni
     position = 1 + KINDS.index(rule.kind) if unit == "yardsticks" and rule.unit == "s" else 0
     groups = [_logs(one, metric, position) for one in (before, windows)]
     squares = sum((one - fmean(group)) ** 2 for group in groups for one in group)
-    freedom = WEIGHT + sum(map(len, groups)) - 2
-    within = (WEIGHT * (factor * rule.within) ** 2 + squares) / freedom
+    freedom = PRIOR_WEIGHT + sum(map(len, groups)) - 2
+    within = (PRIOR_WEIGHT * (factor * rule.within) ** 2 + squares) / freedom
     between = (factor * rule.between) ** 2 * sum(1 / _processes(one) for one in (before, windows))
     return math.sqrt(between + within * sum(1 / len(group) for group in groups))
 
 
 def _confirms(apart: Sequence[float], change: float, margin: float) -> bool:
     """Whether each of several processes, by itself, shows at least half of a margin of the change."""
-    return len(apart) >= CONFIRMED and all(math.copysign(1, change) * one > margin / 2 for one in apart)
+    return len(apart) >= MIN_CONFIRMING_WINDOWS and all(math.copysign(1, change) * one > margin / 2 for one in apart)
 
 
-def _settle(change: float, error: float, margin: float, *, confirmed: bool) -> Outcome:
+def _settle(change: float, error: float, margin: float, *, confirmed: bool) -> CostOutcome:
     """Significance and a margin; a suspicion that is not `confirmed` stays open."""
-    if abs(change) > max(margin, EVIDENCE * error):
+    if abs(change) > max(margin, Z_THRESHOLD * error):
         return "open" if not confirmed else "worse" if change > 0 else "better"
-    return "held" if change + error < margin else "open"
+    return "equivalent" if change + error < margin else "open"
 
 
 def _obstacle(rule: CostMetric, base: Window, new: Window, unit: str, factor: float) -> str:
@@ -109,7 +109,7 @@ def _obstacle(rule: CostMetric, base: Window, new: Window, unit: str, factor: fl
         return new.disturbed
     if rule.unit == "s" and not factor:
         return unit
-    was, now = base.state.get("power_limit"), new.state.get("power_limit")
+    was, now = base.device_state.get("power_limit"), new.device_state.get("power_limit")
     if rule.unit != "B" and None not in (was, now) and was != now:  # it makes another card, as time and energy go
         return f"power limit {was} W -> {now} W"
     return ""
@@ -128,7 +128,7 @@ class _Windows:
     factor: float
     judged: bool
 
-    def reading(self, metric: str) -> Reading | None:
+    def reading(self, metric: str) -> CostComparison | None:
         """The metric against its baseline; None where the last window did not read it."""
         rule, last = METRICS[metric], self.windows[-1]
         if metric not in last.times and metric not in last.readings:
@@ -137,7 +137,7 @@ class _Windows:
         taken = self.here if is_time else self.windows
         value = _value(taken or self.windows, metric)
         if obstacle := self._obstacle(metric, taken):
-            return Reading(metric, rule.unit, 0.0, value, 0.0, "", "incomparable", obstacle)
+            return CostComparison(metric, rule.unit, 0.0, value, 0.0, "", "incomparable", obstacle)
         counts = self.judged or rule.unit == "B"  # a machine's speed moves time and energy, not bytes
         width = self.factor if is_time else 1.0
         change = _change(self.before, taken, metric, self.unit)
@@ -146,11 +146,11 @@ class _Windows:
         confirmed = not counts or self._confirmed(metric, taken, change, margin)
         outcome = _settle(change, error, margin, confirmed=confirmed)
         if not counts:
-            outcome = "noted" if outcome in ("worse", "better") else "held"
+            outcome = "noted" if outcome in ("worse", "better") else "equivalent"
         values = (_value(self.before, metric), value, math.expm1(change))
         how = self.unit if is_time else "readings"
         process = taken[-1].process
-        return Reading(metric, rule.unit, *values, how, outcome, error=error, judged=counts, process=process)
+        return CostComparison(metric, rule.unit, *values, how, outcome, error=error, judged=counts, process=process)
 
     def _obstacle(self, metric: str, taken: Sequence[Window]) -> str:
         """Why the metric cannot be compared, "" where it can."""
@@ -167,12 +167,14 @@ class _Windows:
     def _confirmed(self, metric: str, taken: Sequence[Window], change: float, margin: float) -> bool:
         """Whether windows, and for a time processes, agree that it changed."""
         if METRICS[metric].unit != "s":
-            return len(_logs(taken, metric)) >= CONFIRMED
+            return len(_logs(taken, metric)) >= MIN_CONFIRMING_WINDOWS
         apart = [_change(self.before, one, metric, self.unit) for one in _by_process(taken)]
         return _confirms(apart, change, margin)
 
 
-def timed(baseline: Result, candidate: Result, changes: Sequence[Difference], *, strict: bool = False) -> list[Reading]:
+def compare_times(
+    baseline: Result, candidate: Result, changes: Sequence[Difference], *, strict: bool = False
+) -> list[CostComparison]:
     """What the candidate's windows read against the baseline's; `open` asks for another window.
 
     Where nothing of the software changed, another time is the machine's: `noted`, unless `strict`.
@@ -188,14 +190,16 @@ def timed(baseline: Result, candidate: Result, changes: Sequence[Difference], *,
         elsewhere = "" if here else reasons[-1]
     judged = strict or software_changed(changes)
     compared = _Windows(before, windows, here, elsewhere, unit, factor, judged)
-    unread = windows[-1].unread
+    unread = windows[-1].unavailable
     found = [
-        Reading(name, METRICS[name].unit, 0.0, 0.0, 0.0, "", "incomparable", unread[name]) for name in METRICS if name in unread
+        CostComparison(name, METRICS[name].unit, 0.0, 0.0, 0.0, "", "incomparable", unread[name])
+        for name in METRICS
+        if name in unread
     ]
     return [*found, *filter(None, map(compared.reading, METRICS))]
 
 
-def side_by_side(pairs: Mapping[str, Sequence[Sequence[tuple[float, float]]]], process: str = "") -> list[Reading]:
+def side_by_side(pairs: Mapping[str, Sequence[Sequence[tuple[float, float]]]], process: str = "") -> list[CostComparison]:
     """Times beside a reference's, by metric: for each pair of processes the seconds (reference, here)
     of its rounds. Both ran in one window, so seconds are compared, on any machine. `process` is the last
     one that took rounds here."""
@@ -211,7 +215,7 @@ def side_by_side(pairs: Mapping[str, Sequence[Sequence[tuple[float, float]]]], p
         outcome = _settle(change, error, rule.margin, confirmed=confirmed)
         base, new = (fmean(median(r[k] for r in rounds) for rounds in processes) for k in (0, 1))
         found.append(
-            Reading(
+            CostComparison(
                 *(metric, rule.unit, base, new, math.expm1(change), "seconds side by side", outcome),
                 error=error,
                 process=process,
@@ -220,14 +224,14 @@ def side_by_side(pairs: Mapping[str, Sequence[Sequence[tuple[float, float]]]], p
     return found
 
 
-def alone(candidate: Result) -> list[Reading]:
+def alone(candidate: Result) -> list[CostComparison]:
     """What the candidate costs where there is nothing to compare it with."""
     counts = {name: float(value) for name, value in candidate.signature.get("execution", {}).items()}
     units = {name: "B" if name.endswith("bytes") else "" for name in counts}
     for name, metric in METRICS.items():
         if candidate.windows and (name in candidate.windows[-1].times or name in candidate.windows[-1].readings):
             counts[name], units[name] = _value(candidate.windows, name), metric.unit
-    return [Reading(name, units[name], 0.0, value, 0.0, "", "new") for name, value in counts.items()]
+    return [CostComparison(name, units[name], 0.0, value, 0.0, "", "new") for name, value in counts.items()]
 
 
 def lacks_time(candidate: Result) -> bool:
@@ -247,23 +251,23 @@ def next_window(baseline: Result | None, candidate: Result, *, update: bool, str
     count = len(candidate.windows)
     if update:
         sound = undisturbed(candidate.windows)
-        if len(sound) >= KEPT or count >= 2 * KEPT:
+        if len(sound) >= BASELINE_WINDOWS or count >= 2 * BASELINE_WINDOWS:
             return None
-        return "fresh" if len(sound) == KEPT - 1 else "here"
+        return "fresh" if len(sound) == BASELINE_WINDOWS - 1 else "here"
     if baseline is None or not count:
         return None if count else "here"
     changes = differences(baseline.environment, candidate.environment)
-    readings = timed(baseline, candidate, changes, strict=strict)
-    if count >= WINDOWS or not (_open(readings) or _retake(readings, candidate)):
+    readings = compare_times(baseline, candidate, changes, strict=strict)
+    if count >= MAX_WINDOWS or not (_open(readings) or _retake(readings, candidate)):
         return None
     return "fresh" if count in (1, 2) and undisturbed(candidate.windows) else "here"
 
 
-def _open(readings: Sequence[Reading]) -> bool:
+def _open(readings: Sequence[CostComparison]) -> bool:
     return any(reading.outcome == "open" for reading in readings)
 
 
-def _retake(readings: Sequence[Reading], candidate: Result) -> bool:
+def _retake(readings: Sequence[CostComparison], candidate: Result) -> bool:
     """Whether every window was disturbed, where an undisturbed one could be judged."""
     return lacks_time(candidate) and any(reading.note == candidate.windows[-1].disturbed for reading in readings)
 

@@ -21,30 +21,30 @@ WINDOWS = 9  # of a baseline, the newest
 Scores = Mapping[int, float]  # seed -> score
 
 
-def carried(old: Result | None, new: Result) -> Result:
+def carry_over_noise(old: Result | None, new: Result) -> Result:
     """`new` with what `old`, the baseline that it replaces, had learned; as it is where they are different experiments."""
     if old is None or old.fingerprint != new.fingerprint:
         return new
-    if old.samples == new.samples:  # they teach nothing that was not known
-        return replace(new, noise=old.noise, learned=old.learned, windows=_windows(old, new))
+    if old.seed_results == new.seed_results:  # they teach nothing that was not known
+        return replace(new, noise=old.noise, noise_from=old.noise_from, windows=_windows(old, new))
     known = old
-    if _name(new) in old.learned:  # a change taken back: what was learned holds these very samples
-        known = replace(old, noise={}, learned=[])
-    return replace(new, noise=_noise(known, new), learned=[*known.learned, _name(old)])
+    if _name(new) in old.noise_from:  # a change taken back: what was learned holds these very samples
+        known = replace(old, noise={}, noise_from=[])
+    return replace(new, noise=_noise(known, new), noise_from=[*known.noise_from, _name(old)])
 
 
 def _name(result: Result) -> str:
-    return digest([[one.seed, one.trace.digest, one.predictions] for one in result.samples])
+    return digest([[one.seed, one.trace.digest, one.predictions_digest] for one in result.seed_results])
 
 
 def _scores(result: Result, metric: str) -> Scores:
-    return {one.seed: one.metrics[metric] for one in result.samples if metric in one.metrics}
+    return {one.seed: one.metrics[metric] for one in result.seed_results if metric in one.metrics}
 
 
 def _noise(old: Result, new: Result) -> dict[str, dict[str, float]]:
     """For each metric whose spread is what it was, the sum of squares and the degrees of freedom of samples before `new`."""
     found = {}
-    for metric in sorted({name for one in old.samples for name in one.metrics if "/" not in name}):  # not of groups
+    for metric in sorted({name for one in old.seed_results for name in one.metrics if "/" not in name}):  # not of groups
         its, mine = _scores(old, metric), _scores(new, metric)
         before = old.noise.get(metric, {"squares": 0.0, "freedom": 0})
         own = variance(its.values()) if len(its) > 1 else 0.0
@@ -93,6 +93,6 @@ def _windows(old: Result, new: Result) -> list[Window]:
     changed = [one for one in differences(old.environment, new.environment) if one.name != "commit"]
     if changed or old.signature != new.signature or not new.windows:
         return new.windows
-    limit = new.windows[-1].state.get("power_limit")  # with another it is another card, as time and energy go
-    kept = [one for one in old.windows if not one.disturbed and one.state.get("power_limit") == limit]
+    limit = new.windows[-1].device_state.get("power_limit")  # with another it is another card, as time and energy go
+    kept = [one for one in old.windows if not one.disturbed and one.device_state.get("power_limit") == limit]
     return [*kept, *new.windows][-WINDOWS:]

@@ -13,19 +13,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from statistics import fmean
 
-from pytest_ftcompare.results.result import Sample
+from pytest_ftcompare.results.result import SeedResult
 
 Key = tuple[int, str]  # a seed and the training rows that it drew: another draw is no pair
 
 
-def keyed(samples: Iterable[Sample], metric: str) -> dict[Key, float]:
+def keyed(samples: Iterable[SeedResult], metric: str) -> dict[Key, float]:
     """The scores by seed and rows."""
-    return {(one.seed, one.subset): one.metrics[metric] for one in samples if metric in one.metrics}
+    return {(one.seed, one.training_rows): one.metrics[metric] for one in samples if metric in one.metrics}
 
 
-def _numbers(samples: Iterable[Sample], split: str) -> dict[Key, int]:
+def _numbers(samples: Iterable[SeedResult], split: str) -> dict[Key, int]:
     return {
-        (one.seed, one.subset): int.from_bytes(base64.b64decode(one.correct[split]), "big")
+        (one.seed, one.training_rows): int.from_bytes(base64.b64decode(one.correct[split]), "big")
         for one in samples
         if split in one.correct
     }
@@ -36,7 +36,7 @@ def _discordant(pairs: Iterable[tuple[int, int]]) -> float:
     return fmean((first ^ second).bit_count() for first, second in pairs)
 
 
-def correlation(baseline: Sequence[Sample], candidate: Sequence[Sample], split: str) -> float:
+def correlation(baseline: Sequence[SeedResult], candidate: Sequence[SeedResult], split: str) -> float:
     """rho of the scores of a seed's two runs on a split, in [0, 1); 0 where nothing is paired."""
     before: Mapping[Key, int] = _numbers(baseline, split)
     after = _numbers(candidate, split)

@@ -16,27 +16,29 @@ from itertools import groupby
 from statistics import fmean
 from typing import Literal
 
-from pytest_ftcompare.compare.measured_cost import CONFIRMED
-from pytest_ftcompare.compare.verdict import Judgement
+from pytest_ftcompare.compare.measured_cost import MIN_CONFIRMING_WINDOWS
+from pytest_ftcompare.compare.verdict import CaseVerdict
 from pytest_ftcompare.results.cost_metrics import METRICS
 
-LEAST = 4  # cases below which nothing is pooled
-EVIDENCE = 3.5  # standard errors that a pooled shift must be away from none
-TOGETHER = 0.1  # correlation of the errors of two cases that draw the same training rows, paired by them with their baselines
-UNPAIRED = 0.2  # of two cases that draw the same rows, other ones than their baselines
-APART = 0.02  # of cases that draw different rows
-PAIRED = 0.1  # correlation of a seed's two runs above which they share rows
-NOISE = 0.1  # pooled shift of accuracy, in units of the cases' noise, below which it is not worth a word
+MIN_CASES = 4  # cases below which nothing is pooled
+Z_THRESHOLD = 3.5  # standard errors that a pooled shift must be away from none
+CORRELATION_SAME_ROWS = (
+    0.1  # correlation of the errors of two cases that draw the same training rows, paired by them with their baselines
+)
+CORRELATION_UNPAIRED = 0.2  # of two cases that draw the same rows, other ones than their baselines
+CORRELATION_OTHER_ROWS = 0.02  # of cases that draw different rows
+MIN_PAIRED_CORRELATION = 0.1  # correlation of a seed's two runs above which they share rows
+MIN_POOLED_SHIFT = 0.1  # pooled shift of accuracy, in units of the cases' noise, below which it is not worth a word
 TIMES = {name: metric.pooled for name, metric in METRICS.items() if metric.pooled}  # see CostMetric
-DRIFT = 0.004  # SD of what all times of a session share, as a logarithm
+SESSION_TIME_SD = 0.004  # SD of what all times of a session share, as a logarithm
 ALONE = "one process alone shows it: run with -n 2"
 
-Outcome = Literal["worse", "better", "none", "noted"]
+ShiftOutcome = Literal["worse", "better", "none", "noted"]
 
 
 @dataclass(frozen=True)
-class Shift:
-    """The pooled shift of one metric over `cases` cases: `mean` with `low` and `high`, its interval of `EVIDENCE` errors.
+class PooledShift:
+    """The pooled shift of one metric over `cases` cases: `mean` with `low` and `high`, its interval of `Z_THRESHOLD` errors.
 
     Accuracies are shares; times are relative changes. `size` is the mean in units of the cases' noise (accuracies only).
     """
@@ -49,7 +51,7 @@ class Shift:
     high: float
     size: float
     z: float
-    outcome: Outcome
+    outcome: ShiftOutcome
     note: str = ""  # why it is only noted, where something changed that could have moved it
 
     @property
@@ -75,7 +77,7 @@ class _Part:
     size: float
     variance: float
     shift: float
-    together: float = TOGETHER
+    correlation: float = CORRELATION_SAME_ROWS
     process: str = ""
 
 
@@ -90,42 +92,42 @@ def _average(parts: Sequence[_Part], together: float) -> tuple[float, float, flo
     return mean, (own + together * cross) / total**2, shift
 
 
-def _pool(metric: str, parts: Sequence[_Part], worst: int, least: float, drift: float = 0.0) -> Shift:
+def _pool(metric: str, parts: Sequence[_Part], worst: int, least: float, drift: float = 0.0) -> PooledShift:
     """Average within groups, then over groups; `worst` is the sign of what is bad."""
     ordered = sorted(parts, key=lambda one: one.group)
     groups = []
     for _, group in groupby(ordered, key=lambda one: one.group):
         cases = list(group)
-        groups.append(_average(cases, max(one.together for one in cases)))
-    mean, variance, shift = _average([_Part("", size, v, moved) for size, v, moved in groups], APART)
+        groups.append(_average(cases, max(one.correlation for one in cases)))
+    mean, variance, shift = _average([_Part("", size, v, moved) for size, v, moved in groups], CORRELATION_OTHER_ROWS)
     spread = sum((one.size - mean) ** 2 / one.variance for one in parts) / (len(parts) - 1)
     error = math.sqrt(variance * max(1.0, spread) + drift**2)
     z = mean / error
-    moved = abs(z) > EVIDENCE and abs(mean) > least
-    outcome: Outcome = "none" if not moved else "worse" if z * worst > 0 else "better"
-    half = abs(shift / mean) * error * EVIDENCE if mean else 0.0
+    moved = abs(z) > Z_THRESHOLD and abs(mean) > least
+    outcome: ShiftOutcome = "none" if not moved else "worse" if z * worst > 0 else "better"
+    half = abs(shift / mean) * error * Z_THRESHOLD if mean else 0.0
     lower = sum(one.shift < 0 for one in parts)
-    return Shift(metric, len(parts), lower, shift, shift - half, shift + half, mean, z, outcome)
+    return PooledShift(metric, len(parts), lower, shift, shift - half, shift + half, mean, z, outcome)
 
 
-def _scores(judgements: Iterable[Judgement]) -> Mapping[str, list[_Part]]:
+def _scores(verdicts: Iterable[CaseVerdict]) -> Mapping[str, list[_Part]]:
     found: dict[str, list[_Part]] = {}
-    for one in judgements:
-        if not one.outcome or one.identical:
+    for one in verdicts:
+        if not one.judge_accuracy or one.identical:
             continue
         for each in one.comparisons:
             if each.error:
                 size, variance = each.delta / each.noise, (each.error / each.noise) ** 2
-                together = TOGETHER if each.rho > PAIRED else UNPAIRED
+                together = CORRELATION_SAME_ROWS if each.rho > MIN_PAIRED_CORRELATION else CORRELATION_UNPAIRED
                 part = _Part(one.id.split("-", 1)[-1], size, variance, each.delta, together)
                 found.setdefault(each.metric, []).append(part)
     return found
 
 
-def _times(judgements: Iterable[Judgement], *, judged: bool) -> Mapping[str, list[_Part]]:
+def _times(verdicts: Iterable[CaseVerdict], *, judged: bool) -> Mapping[str, list[_Part]]:
     """The parts of times that are judged, or of those that nothing changed in the software could move."""
     found: dict[str, list[_Part]] = {}
-    for one in judgements:
+    for one in verdicts:
         for each in one.costs:
             if each.metric in TIMES and each.error and each.judged == judged:
                 change = math.log1p(each.change)
@@ -133,23 +135,25 @@ def _times(judgements: Iterable[Judgement], *, judged: bool) -> Mapping[str, lis
     return found
 
 
-def _confirmed(shift: Shift, parts: Sequence[_Part], least: float) -> bool:
+def _confirmed(shift: PooledShift, parts: Sequence[_Part], least: float) -> bool:
     """Whether the cases of other processes than the one that timed most show half of what counts, too.
 
     A process may be slow by itself, and with it all cases that it timed.
     """
     most, _ = Counter(part.process for part in parts).most_common(1)[0]
     others = [part.shift for part in parts if part.process != most]
-    return len(others) >= CONFIRMED and math.copysign(1, shift.mean) * fmean(others) > least / 2
+    return len(others) >= MIN_CONFIRMING_WINDOWS and math.copysign(1, shift.mean) * fmean(others) > least / 2
 
 
-def pool(judgements: Sequence[Judgement]) -> list[Shift]:
+def pool(verdicts: Sequence[CaseVerdict]) -> list[PooledShift]:
     """The pooled shifts of a session, of metrics that moved in at least `LEAST` cases; identical cases are not among them."""
-    shifts = [_pool(metric, parts, -1, NOISE) for metric, parts in _scores(judgements).items() if len(parts) >= LEAST]
+    shifts = [
+        _pool(metric, parts, -1, MIN_POOLED_SHIFT) for metric, parts in _scores(verdicts).items() if len(parts) >= MIN_CASES
+    ]
     for judged in (True, False):
-        for metric, parts in _times(judgements, judged=judged).items():
-            if len(parts) >= LEAST:
-                shift = _pool(metric, parts, 1, TIMES[metric], DRIFT)
+        for metric, parts in _times(verdicts, judged=judged).items():
+            if len(parts) >= MIN_CASES:
+                shift = _pool(metric, parts, 1, TIMES[metric], SESSION_TIME_SD)
                 if shift.outcome != "none" and not (judged and _confirmed(shift, parts, TIMES[metric])):
                     shift = replace(shift, outcome="noted", note=ALONE if judged else "")
                 shifts.append(shift)

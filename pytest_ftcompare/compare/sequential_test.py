@@ -14,24 +14,24 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal
 
-from pytest_ftcompare.compare.noise import Spread, sd, spread
+from pytest_ftcompare.compare.noise import VarianceEstimate, estimate_variance, sd
 from pytest_ftcompare.compare.pairing import Key
 
 LOOKS = (1, 2, 3, 5, 8, 12, 16)  # numbers of seeds after which the question is asked
 ALPHA = 0.008  # of calling any case of a session worse, or any better, that is not: shared by its tests
-CONVICTING = 5  # seeds below which nothing is called worse or better
-CONFIRM = 0.05  # one-sided p that the seeds since the look before must reach by themselves
-MODELLED = 10.0  # pairs that the variance of a difference expected from noise and correlation counts for
-LEFT = 2.0  # a shift of so many times the noise must be rejected before a case is left alone
-MISSED = 0.05  # p at which it is
-INFORMED = 0.6  # standard error, in units of the noise, above which nothing is settled
-MARGIN = 0.01  # the smallest shift that matters, as a share of test rows
+MIN_SEEDS_TO_REJECT = 5  # seeds below which nothing is called worse or better
+CONFIRMATION_ALPHA = 0.05  # one-sided p that the seeds since the look before must reach by themselves
+MODEL_PAIRS = 10.0  # pairs that the variance of a difference expected from noise and correlation counts for
+EQUIVALENCE_MARGIN_SD = 2.0  # a shift of so many times the noise must be rejected before a case is left alone
+EQUIVALENCE_ALPHA = 0.05  # p at which it is
+MAX_STANDARD_ERROR = 0.6  # standard error, in units of the noise, above which nothing is settled
+MIN_SHIFT = 0.01  # the smallest shift that matters, as a share of test rows
 
-Outcome = Literal["worse", "better", "held", "open"]
+ScoreOutcome = Literal["worse", "better", "equivalent", "open"]
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ScoreComparison:
     """One metric: means, SD between seeds, the shift `delta` with its standard error, one-sided p in its direction.
 
     `new` is `base` + `delta`: what the baseline's own seeds would have given. `noise` is the SD of one seed, `rho` the
@@ -51,10 +51,10 @@ class Comparison:
     p: float
     margin: float
     seeds: int
-    outcome: Outcome
+    outcome: ScoreOutcome
 
 
-def contrast(base: Mapping[Key, float], new: Mapping[Key, float], rho: float) -> tuple[float, float, float]:
+def estimate_shift(base: Mapping[Key, float], new: Mapping[Key, float], rho: float) -> tuple[float, float, float]:
     """Estimated mean of `base`, shift of `new` against it, and the shift's variance in units of one score's variance.
 
     Generalised least squares over pairs that correlate by `rho` and scores without a partner.
@@ -77,9 +77,9 @@ def compare(
     new: Mapping[Key, float],
     *,
     rho: float,
-    known: Spread,
+    known: VarianceEstimate,
     share: float = 1.0,
-) -> Comparison:
+) -> ScoreComparison:
     """Compare scores by seed, the new ones in the order in which they were trained.
 
     `known` is what is known of the noise besides these scores; `share` this test's part of the session's error rate.
@@ -87,19 +87,22 @@ def compare(
     from scipy import special  # not while cases are collected
 
     scores = list(new.values())
-    noise = known.joined(spread(list(base.values()))).joined(spread(scores))
+    noise = known.joined(estimate_variance(list(base.values()))).joined(estimate_variance(scores))
     size, freedom = math.sqrt(noise.variance), max(noise.freedom, 1.0)
-    mean, delta, variance = contrast(base, new, rho)
+    mean, delta, variance = estimate_shift(base, new, rho)
     modelled = size * math.sqrt(variance)
     error = modelled * math.sqrt(_scatter(base, new, noise.variance * 2 * (1 - rho)))
     p = float(special.stdtr(freedom, -abs(delta) / error)) if error else 0.5 if not delta else 0.0
-    margin = max(LEFT * size, 2 * MARGIN)
-    outcome: Outcome = "open"
-    if p < ALPHA * share * _spent(len(new)) and abs(delta) > MARGIN and _confirmed(base, new, size, freedom, delta):
+    margin = max(EQUIVALENCE_MARGIN_SD * size, 2 * MIN_SHIFT)
+    outcome: ScoreOutcome = "open"
+    if p < ALPHA * share * alpha_spent(len(new)) and abs(delta) > MIN_SHIFT and _confirmed(base, new, size, freedom, delta):
         outcome = "worse" if delta < 0 else "better"
-    elif modelled <= max(INFORMED * size, MARGIN / 2) and margin - abs(delta) > special.stdtrit(freedom, 1 - MISSED) * modelled:
-        outcome = "held"
-    return Comparison(
+    elif (
+        modelled <= max(MAX_STANDARD_ERROR * size, MIN_SHIFT / 2)
+        and margin - abs(delta) > special.stdtrit(freedom, 1 - EQUIVALENCE_ALPHA) * modelled
+    ):
+        outcome = "equivalent"
+    return ScoreComparison(
         metric,
         mean,
         sd(list(base.values())),
@@ -122,12 +125,12 @@ def _scatter(base: Mapping[Key, float], new: Mapping[Key, float], expected: floa
     pairs = [new[one] - base[one] for one in base.keys() & new.keys()]
     if len(pairs) < 2 or not expected:
         return 1.0
-    return (MODELLED + spread(pairs).variance * (len(pairs) - 1) / expected) / (MODELLED + len(pairs) - 1)
+    return (MODEL_PAIRS + estimate_variance(pairs).variance * (len(pairs) - 1) / expected) / (MODEL_PAIRS + len(pairs) - 1)
 
 
-def _spent(count: int) -> float:
+def alpha_spent(count: int) -> float:
     """The part of a test's error rate that may be used with so many seeds: the later looks, which know more, have more."""
-    convicting = [one for one in LOOKS if one >= CONVICTING]
+    convicting = [one for one in LOOKS if one >= MIN_SEEDS_TO_REJECT]
     return min(count, max(convicting)) ** 2 / sum(one**2 for one in convicting)
 
 
@@ -135,16 +138,16 @@ def _confirmed(base: Mapping[Key, float], new: Mapping[Key, float], size: float,
     """Whether the seeds since the look before say by themselves what all of them say."""
     from scipy import special
 
-    if len(new) < CONVICTING:
+    if len(new) < MIN_SEEDS_TO_REJECT:
         return False
     before = max(one for one in LOOKS if one < len(new))
     fresh = list(new.values())[before:]
     shift = fmean(fresh) - fmean(base.values())
     error = size * math.sqrt(1 / len(fresh) + 1 / len(base))
-    return shift * delta > 0 and abs(shift) > special.stdtrit(freedom, 1 - CONFIRM) * error
+    return shift * delta > 0 and abs(shift) > special.stdtrit(freedom, 1 - CONFIRMATION_ALPHA) * error
 
 
-def following(count: int, limit: int) -> int | None:
+def next_look(count: int, limit: int) -> int | None:
     """The number of seeds at which to ask again after `count`, None where the limit is reached."""
     later = [one for one in LOOKS if one > count]
     return min(later[0], limit) if later and count < limit else None

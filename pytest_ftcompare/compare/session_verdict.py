@@ -1,4 +1,4 @@
-"""What the judgements of a session say together: what fails it, beside the cases that fail by themselves."""
+"""What the verdicts of a session say together: what fails it, beside the cases that fail by themselves."""
 
 from __future__ import annotations
 
@@ -6,34 +6,34 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from pytest_ftcompare.compare.pooled_shift import Shift, pool
-from pytest_ftcompare.compare.verdict import FAILING, Judgement, Verdict
+from pytest_ftcompare.compare.pooled_shift import PooledShift, pool
+from pytest_ftcompare.compare.verdict import FAILING, CaseVerdict, VerdictName
 
-UNSEEN: frozenset[Verdict] = frozenset({"undecided", "incomparable"})
-BLIND = 0.10  # share of judged cases that may go unseen: a gate that can't see is not green
+UNJUDGED_VERDICTS: frozenset[VerdictName] = frozenset({"undecided", "incomparable"})
+MAX_UNJUDGED_SHARE = 0.10  # share of judged cases that may go unseen: a gate that can't see is not green
 
 
 @dataclass(frozen=True)
-class Overall:
-    """All judgements of a session, and their pooled shifts."""
+class SessionVerdict:
+    """All verdicts of a session, and their pooled shifts."""
 
-    judgements: Sequence[Judgement]
+    verdicts: Sequence[CaseVerdict]
 
     @cached_property
-    def shifts(self) -> list[Shift]:
-        return pool(self.judgements)
+    def shifts(self) -> list[PooledShift]:
+        return pool(self.verdicts)
 
     @property
-    def failing(self) -> list[Judgement]:
+    def failing(self) -> list[CaseVerdict]:
         """The cases that fail by themselves."""
-        return [one for one in self.judgements if one.verdict in FAILING]
+        return [one for one in self.verdicts if one.verdict in FAILING]
 
     @property
-    def unseen(self) -> list[Judgement]:
+    def unseen(self) -> list[CaseVerdict]:
         """The cases whose outcome counts but was not seen, where they are too many; else none."""
-        judged = [one for one in self.judgements if one.outcome]
-        found = [one for one in judged if one.verdict in UNSEEN]
-        return found if len(found) > BLIND * len(judged) else []
+        judged = [one for one in self.verdicts if one.judge_accuracy]
+        found = [one for one in judged if one.verdict in UNJUDGED_VERDICTS]
+        return found if len(found) > MAX_UNJUDGED_SHARE * len(judged) else []
 
     @property
     def findings(self) -> list[str]:
@@ -41,7 +41,7 @@ class Overall:
         found = [one.sentence for one in self.shifts if one.outcome == "worse"]
         if self.unseen:
             found.append(
-                f"{len(self.unseen)} of {len(self.judgements)} cases could not be compared: a gate that can't see is not green"
+                f"{len(self.unseen)} of {len(self.verdicts)} cases could not be compared: a gate that can't see is not green"
             )
         return found
 

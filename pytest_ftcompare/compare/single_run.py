@@ -1,7 +1,7 @@
 """The verdict where there is one run of a case on either side: no seeds to scatter, no trace, so a weaker verdict.
 
 What a rerun with the same seed, code and machine moves is not in the files, so it is stated here: measured on published reruns
-of PEFT's MetaMathQA comparison (NVIDIA L40S). One case shows only what stands `EVIDENCE` standard errors from nothing; smaller
+of PEFT's MetaMathQA comparison (NVIDIA L40S). One case shows only what stands `Z_THRESHOLD` standard errors from nothing; smaller
 shifts show where many cases share them (`pooled_shift.py`).
 """
 
@@ -16,10 +16,10 @@ from pytest_ftcompare.compare import audit
 from pytest_ftcompare.compare.brief import brief, turn
 from pytest_ftcompare.compare.counted_cost import ACROSS
 from pytest_ftcompare.compare.environment_diff import Difference, differences
-from pytest_ftcompare.compare.measured_cost import Outcome, Reading
-from pytest_ftcompare.compare.sequential_test import Comparison
-from pytest_ftcompare.compare.sequential_test import Outcome as Settled
-from pytest_ftcompare.compare.verdict import Judgement, Verdict, incomparable, with_costs
+from pytest_ftcompare.compare.measured_cost import CostComparison, CostOutcome
+from pytest_ftcompare.compare.sequential_test import ScoreComparison
+from pytest_ftcompare.compare.sequential_test import ScoreOutcome as Settled
+from pytest_ftcompare.compare.verdict import CaseVerdict, VerdictName, incomparable, with_costs
 from pytest_ftcompare.results.result import Result
 
 ACCURACY = 0.006  # SD of the accuracy of a rerun
@@ -27,27 +27,27 @@ SHARED = 0.14  # SD of the logarithm of its time that all cases of a suite's run
 OWN = 0.025  # and of what is left of it without that
 MEMORY = 0.0024  # SD of the logarithm of the memory that it reserves
 FREEDOM = 30.0  # observations that these SDs are taken to rest on
-EVIDENCE = 3.5  # standard errors that a difference of two single runs must be away from none
+Z_THRESHOLD = 3.5  # standard errors that a difference of two single runs must be away from none
 CONFIDENCE = 0.95  # of the bound that must clear the margin
 SUITE = 5  # cases from which the time that a suite's run has in common is told
 
 SAME_RUN = "both files are of one run: there is nothing to compare"
 
 
-def judge(baseline: Result, candidate: Result, pace: float | None = None) -> Judgement:
+def judge(baseline: Result, candidate: Result, pace: float | None = None) -> CaseVerdict:
     """The verdict on one run against one run; `pace` is the logarithm of the time that the suite's cases have in common."""
-    refused = list(audit.sound(candidate))
+    refused = list(audit.audit_validity(candidate))
     changes = differences(baseline.environment, candidate.environment)
-    if not refused and (before := list(audit.sound(baseline))):
+    if not refused and (before := list(audit.audit_validity(baseline))):
         return incomparable(candidate, f"the run it is compared with is not sound: {before[0]}")
     if settings := _other(baseline.recipe, candidate.recipe):
         return incomparable(candidate, f"another experiment: {settings[0]}")
-    if baseline.samples[0].trace.digest == candidate.samples[0].trace.digest:
-        return _judgement(candidate, "invalid" if refused else "same", refused, [SAME_RUN])
+    if baseline.seed_results[0].trace.digest == candidate.seed_results[0].trace.digest:
+        return _verdict(candidate, "invalid" if refused else "same", refused, [SAME_RUN])
     signs = refused + _structure(baseline, candidate)
     comparisons = [] if refused else _outcomes(baseline, candidate)
     outcomes = {one.outcome for one in comparisons}
-    verdict: Verdict = "better" if "better" in outcomes else "same"
+    verdict: VerdictName = "better" if "better" in outcomes else "same"
     if refused:
         verdict = "invalid"
     elif "worse" in outcomes:
@@ -57,22 +57,22 @@ def judge(baseline: Result, candidate: Result, pace: float | None = None) -> Jud
     elif "open" in outcomes:
         verdict = "undecided"
     costs = [] if refused else readings(baseline, candidate, changes, pace)
-    found = _judgement(candidate, verdict, signs, _added(baseline.recipe, candidate.recipe))
+    found = _verdict(candidate, verdict, signs, _added(baseline.recipe, candidate.recipe))
     moved = any(one.outcome in ("worse", "better") for one in comparisons)
     began = "invariant" if refused else "signature" if signs else "outcome" if moved else ""
-    return with_costs(replace(found, comparisons=comparisons, changes=changes, began=began), costs)
+    return with_costs(replace(found, comparisons=comparisons, changes=changes, first_divergence=began), costs)
 
 
-def _judgement(candidate: Result, verdict: Verdict, signs: list[str], notes: list[str]) -> Judgement:
-    return Judgement(
+def _verdict(candidate: Result, verdict: VerdictName, signs: list[str], notes: list[str]) -> CaseVerdict:
+    return CaseVerdict(
         candidate.id,
         candidate.suite,
         verdict,
-        len(candidate.samples),
-        signs=signs,
+        len(candidate.seed_results),
+        divergences=signs,
         notes=notes,
-        outcome=candidate.outcome,
-        scores=dict(candidate.samples[0].metrics),
+        judge_accuracy=candidate.judge_accuracy,
+        scores=dict(candidate.seed_results[0].metrics),
     )
 
 
@@ -100,20 +100,20 @@ def _structure(baseline: Result, candidate: Result) -> list[str]:
     return [f"{key} {turn(before, after, key)}" for key in shared]
 
 
-def _outcomes(baseline: Result, candidate: Result) -> list[Comparison]:
+def _outcomes(baseline: Result, candidate: Result) -> list[ScoreComparison]:
     """The accuracy of one run against another's; other outcomes have no known noise and are not judged."""
-    if not (baseline.outcome and candidate.outcome):
+    if not (baseline.judge_accuracy and candidate.judge_accuracy):
         return []
-    base, new = (one.samples[0].metrics["accuracy"] for one in (baseline, candidate))
+    base, new = (one.seed_results[0].metrics["accuracy"] for one in (baseline, candidate))
     delta, error = new - base, math.sqrt(2) * ACCURACY
-    margin = EVIDENCE * error
+    margin = Z_THRESHOLD * error
     outcome: Settled = "open"
     if abs(delta) > margin:
         outcome = "worse" if delta < 0 else "better"
     elif delta - NormalDist().inv_cdf(CONFIDENCE) * error > -margin:
-        outcome = "held"
+        outcome = "equivalent"
     return [
-        Comparison(
+        ScoreComparison(
             metric="accuracy",
             base=base,
             base_sd=0.0,
@@ -132,31 +132,31 @@ def _outcomes(baseline: Result, candidate: Result) -> list[Comparison]:
     ]
 
 
-def readings(baseline: Result, candidate: Result, changes: Sequence[Difference], pace: float | None) -> list[Reading]:
+def readings(baseline: Result, candidate: Result, changes: Sequence[Difference], pace: float | None) -> list[CostComparison]:
     """Bytes and seconds of one run against another's."""
     before, after = baseline.windows[0], candidate.windows[0]
     other = next((str(one) for one in changes if one.name == "device"), "")
     found = []
     for name in before.readings.keys() & after.readings.keys():
         exact = name == "checkpoint bytes"
-        margin = ACROSS if exact else EVIDENCE * math.sqrt(2) * MEMORY
+        margin = ACROSS if exact else Z_THRESHOLD * math.sqrt(2) * MEMORY
         found.append(_reading(name, "B", before.readings[name], after.readings[name], margin, "" if exact else other))
     for name in before.times.keys() & after.times.keys():
         base, new = before.times[name][0], after.times[name][0]
-        margin = EVIDENCE * math.sqrt(2) * (math.hypot(SHARED, OWN) if pace is None else OWN)
+        margin = Z_THRESHOLD * math.sqrt(2) * (math.hypot(SHARED, OWN) if pace is None else OWN)
         found.append(_reading(name, "s", base, new, margin, other, pace or 0.0))
     return sorted(found, key=lambda one: one.metric)
 
 
-def _reading(name: str, unit: str, base: float, new: float, margin: float, obstacle: str, pace: float = 0.0) -> Reading:
+def _reading(name: str, unit: str, base: float, new: float, margin: float, obstacle: str, pace: float = 0.0) -> CostComparison:
     if obstacle:
-        return Reading(name, unit, base, new, 0.0, "", "incomparable", obstacle)
+        return CostComparison(name, unit, base, new, 0.0, "", "incomparable", obstacle)
     change = math.log(new / base) - pace
-    outcome: Outcome = "held" if abs(change) <= margin else "worse" if change > 0 else "better"
+    outcome: CostOutcome = "equivalent" if abs(change) <= margin else "worse" if change > 0 else "better"
     if outcome == "worse" and new < base:  # it fell, while its suite fell more: told, no failure
         outcome = "noted"
     how = "readings" if unit == "B" else f"seconds beside the suite's {math.expm1(pace):+.1%}" if pace else "seconds"
-    return Reading(name, unit, base, new, math.expm1(change), how, outcome)
+    return CostComparison(name, unit, base, new, math.expm1(change), how, outcome)
 
 
 def pace(pairs: Sequence[tuple[Result, Result]]) -> float | None:

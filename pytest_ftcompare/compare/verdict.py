@@ -7,20 +7,20 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from pytest_ftcompare.compare import audit, divergence
-from pytest_ftcompare.compare.divergence import Sign
-from pytest_ftcompare.compare.environment_diff import Difference, differences, excused
-from pytest_ftcompare.compare.known_faults import parted
-from pytest_ftcompare.compare.measured_cost import Reading
-from pytest_ftcompare.compare.noise import METRICS, PRIOR, Spread
+from pytest_ftcompare.compare.divergence import Divergence
+from pytest_ftcompare.compare.environment_diff import Difference, differences, has_library_change
+from pytest_ftcompare.compare.known_faults import why_kernels_differ
+from pytest_ftcompare.compare.measured_cost import CostComparison
+from pytest_ftcompare.compare.noise import METRICS, PRIOR, VarianceEstimate
 from pytest_ftcompare.compare.pairing import correlation, keyed
-from pytest_ftcompare.compare.sequential_test import Comparison, compare, following
+from pytest_ftcompare.compare.sequential_test import ScoreComparison, compare, next_look
 from pytest_ftcompare.results.result import Result
 
-Verdict = Literal["same", "better", "worse", "changed", "undecided", "new", "incomparable", "invalid"]
+VerdictName = Literal["same", "better", "worse", "changed", "undecided", "new", "incomparable", "invalid"]
 
 # What fails a case's test; what fails a session besides is in `session_verdict.py`. docs/statistics.md has the whole table.
-FAILING: frozenset[Verdict] = frozenset({"worse", "changed", "invalid", "new"})
-WORST_FIRST: tuple[Verdict, ...] = (
+FAILING: frozenset[VerdictName] = frozenset({"worse", "changed", "invalid", "new"})
+WORST_FIRST: tuple[VerdictName, ...] = (
     "invalid",
     "worse",
     "changed",
@@ -38,12 +38,12 @@ ELSEWHERE = "no baselines for this device: structure and outcomes are judged aga
 
 
 def repeated(notes: Iterable[str]) -> bool:
-    """Whether the notes of a case, of a judgement or a document, say that it repeated bit for bit."""
+    """Whether the notes of a case, of a verdict or a document, say that it repeated bit for bit."""
     return any(note in (IDENTICAL, SHORT) for note in notes)
 
 
 @dataclass(frozen=True)
-class Judgement:
+class CaseVerdict:
     """The verdict on a case and everything that a reader needs to believe it.
 
     `began` is the first level at which the run left its baseline, "" where it did not; `signs` are the differences that
@@ -52,16 +52,16 @@ class Judgement:
 
     id: str
     suite: str
-    verdict: Verdict
+    verdict: VerdictName
     seeds: int
-    comparisons: list[Comparison] = field(default_factory=list)
-    signs: list[str] = field(default_factory=list)
+    comparisons: list[ScoreComparison] = field(default_factory=list)
+    divergences: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     changes: list[Difference] = field(default_factory=list)  # of the environment
-    outcome: bool = True
+    judge_accuracy: bool = True
     scores: dict[str, float] = field(default_factory=dict)  # means of the candidate, for cases without comparison
-    costs: list[Reading] = field(default_factory=list)
-    began: str = ""
+    costs: list[CostComparison] = field(default_factory=list)
+    first_divergence: str = ""
 
     @property
     def identical(self) -> bool:
@@ -72,148 +72,154 @@ class Judgement:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Judgement:
-        comparisons = [Comparison(**one) for one in data["comparisons"]]
+    def from_dict(cls, data: dict[str, Any]) -> CaseVerdict:
+        comparisons = [ScoreComparison(**one) for one in data["comparisons"]]
         changes = [Difference(**one) for one in data["changes"]]
-        costs = [Reading(**one) for one in data["costs"]]
+        costs = [CostComparison(**one) for one in data["costs"]]
         return cls(**{**data, "comparisons": comparisons, "changes": changes, "costs": costs})
 
 
 @dataclass(frozen=True)
-class More:
+class NeedMoreSeeds:
     """The question is open: ask again when the candidate has this many seeds."""
 
     seeds: int
 
 
 @dataclass(frozen=True)
-class Terms:
+class JudgingCriteria:
     """What a case is judged by besides its samples: what its suite taught of each metric's noise, the part of the session's
     error rate that each of its tests may use, and whether a note about its trace fails it."""
 
-    priors: Mapping[str, Spread] = field(default_factory=dict)
-    share: float = 1.0
+    priors: Mapping[str, VarianceEstimate] = field(default_factory=dict)
+    alpha_share: float = 1.0
     strict: bool = False
 
 
 def _means(result: Result) -> dict[str, float]:
-    names = result.samples[0].metrics if result.samples else {}
-    return {name: sum(one.metrics[name] for one in result.samples) / len(result.samples) for name in names}
+    names = result.seed_results[0].metrics if result.seed_results else {}
+    return {name: sum(one.metrics[name] for one in result.seed_results) / len(result.seed_results) for name in names}
 
 
-def without_baseline(candidate: Result) -> Judgement:
+def without_baseline(candidate: Result) -> CaseVerdict:
     """`new`, or `invalid` where the result is not sound."""
-    refused = list(audit.sound(candidate))
-    return Judgement(
+    refused = list(audit.audit_validity(candidate))
+    return CaseVerdict(
         candidate.id,
         candidate.suite,
         "invalid" if refused else "new",
-        len(candidate.samples),
-        signs=refused,
-        outcome=candidate.outcome,
+        len(candidate.seed_results),
+        divergences=refused,
+        judge_accuracy=candidate.judge_accuracy,
         scores=_means(candidate),
-        began="invariant" if refused else "",
+        first_divergence="invariant" if refused else "",
     )
 
 
-def incomparable(candidate: Result, reason: str) -> Judgement:
+def incomparable(candidate: Result, reason: str) -> CaseVerdict:
     """The baseline belongs to another experiment."""
-    return Judgement(candidate.id, candidate.suite, "incomparable", 0, notes=[reason], outcome=candidate.outcome)
+    return CaseVerdict(
+        candidate.id, candidate.suite, "incomparable", 0, notes=[reason], judge_accuracy=candidate.judge_accuracy
+    )
 
 
 @dataclass(frozen=True)
 class _Evidence:
     """What a candidate computes beside its baseline, before its outcome counts."""
 
-    found: list[Sign]  # differences that nothing excuses
-    noted: list[Sign]  # differences that the environment may explain
+    unexplained: list[Divergence]  # differences that nothing excuses
+    explained: list[Divergence]  # differences that the environment may explain
     notes: list[str]
     identical: bool  # seed 0 trained and predicted the same, bit for bit
 
 
 def _evidence(baseline: Result, candidate: Result, changes: list[Difference], same_device: bool) -> _Evidence:
-    found = [*divergence.recipe(baseline, candidate), *divergence.structure(baseline, candidate)]
-    before, after = baseline.sample(0), candidate.sample(0)
+    found = [*divergence.compare_recipes(baseline, candidate), *divergence.compare_structures(baseline, candidate)]
+    before, after = baseline.seed_result(0), candidate.seed_result(0)
     if not same_device:
         return _Evidence(found, [], [ELSEWHERE], identical=False)
     method = str(candidate.identity.get("method"))
-    if why := parted(method, baseline.environment, candidate.environment):
+    if why := why_kernels_differ(method, baseline.environment, candidate.environment):
         return _Evidence(found, [], [why], identical=False)
-    found += [*divergence.probe(baseline, candidate), *divergence.drawn(baseline, candidate)]
+    found += [*divergence.compare_probes(baseline, candidate), *divergence.compare_random_draws(baseline, candidate)]
     if before is None or after is None:
         return _Evidence(found, [], ["the baseline has no seed 0"], identical=False)
-    relation = divergence.trace(before.trace, after.trace)
-    chosen = before.predictions == after.predictions
-    found += divergence.scored(before, after)
+    relation = divergence.compare_traces(before.trace, after.trace)
+    chosen = before.predictions_digest == after.predictions_digest
+    found += divergence.compare_scored_rows(before, after)
     sign = None
     if relation == "changed":
-        sign = divergence.where(before.trace, after.trace)
+        sign = divergence.first_divergence(before.trace, after.trace)
     elif relation == "identical" and not chosen:
-        sign = divergence.predicted(before, after)
+        sign = divergence.compare_predictions(before, after)
     elif (
         relation == "equivalent"
         and all(one.name == "commit" for one in changes)
         and baseline.environment.get("device") == "cpu"
     ):
-        sign = divergence.last_digits(before.trace, after.trace)
-    noted: list[Sign] = []
+        sign = divergence.compare_last_digits(before.trace, after.trace)
+    noted: list[Divergence] = []
     if sign is not None:
-        (noted if excused(changes) else found).append(sign)
+        (noted if has_library_change(changes) else found).append(sign)
     return _Evidence(found, noted, [], identical=relation == "identical" and chosen and not found)
 
 
-def _comparisons(baseline: Result, candidate: Result, terms: Terms) -> list[Comparison]:
+def _comparisons(baseline: Result, candidate: Result, terms: JudgingCriteria) -> list[ScoreComparison]:
     found = []
     for metric, split in METRICS.items():
-        base, new = keyed(baseline.samples, metric), keyed(candidate.samples, metric)
+        base, new = keyed(baseline.seed_results, metric), keyed(candidate.seed_results, metric)
         if base and new:
-            rho = correlation(baseline.samples, candidate.samples, split)
+            rho = correlation(baseline.seed_results, candidate.seed_results, split)
             known = terms.priors.get(metric, PRIOR)
             if taught := baseline.noise.get(metric):  # by samples that the baseline holds no more
-                known = known.joined(Spread(taught["squares"] / taught["freedom"], taught["freedom"]))
-            found.append(compare(metric, base, new, rho=rho, known=known, share=terms.share))
+                known = known.joined(VarianceEstimate(taught["squares"] / taught["freedom"], taught["freedom"]))
+            found.append(compare(metric, base, new, rho=rho, known=known, share=terms.alpha_share))
     return found
 
 
 def judge(
-    baseline: Result, candidate: Result, budget: int, *, same_device: bool = True, terms: Terms | None = None
-) -> Judgement | More:
+    baseline: Result, candidate: Result, budget: int, *, same_device: bool = True, terms: JudgingCriteria | None = None
+) -> CaseVerdict | NeedMoreSeeds:
     """The verdict on `candidate`, whose samples are those of seeds 0, 1, ...; or how many seeds it takes to know.
 
     On a device without baselines of its own, only structure and outcomes are compared with the ones at hand.
     """
-    terms = Terms() if terms is None else terms
-    refused = [Sign("invariant", one) for one in audit.sound(candidate)]
+    terms = JudgingCriteria() if terms is None else terms
+    refused = [Divergence("invariant", one) for one in audit.audit_validity(candidate)]
     changes = differences(baseline.environment, candidate.environment)
     evidence = _evidence(baseline, candidate, changes, same_device)
-    found = [*evidence.found, *(evidence.noted if terms.strict else ())]
+    found = [*evidence.unexplained, *(evidence.explained if terms.strict else ())]
     comparisons = _comparisons(baseline, candidate, terms)
-    outcomes = {one.outcome for one in comparisons} if candidate.outcome else {"held"}
+    outcomes = {one.outcome for one in comparisons} if candidate.judge_accuracy else {"equivalent"}
 
-    def conclude(verdict: Verdict, notes: Iterable[str] = ()) -> Judgement:
-        moved = [Sign("outcome", one.metric) for one in comparisons if candidate.outcome and one.outcome in ("worse", "better")]
-        levels = [*refused, *found, *evidence.noted, *moved]
-        return Judgement(
+    def conclude(verdict: VerdictName, notes: Iterable[str] = ()) -> CaseVerdict:
+        moved = [
+            Divergence("outcome", one.metric)
+            for one in comparisons
+            if candidate.judge_accuracy and one.outcome in ("worse", "better")
+        ]
+        levels = [*refused, *found, *evidence.explained, *moved]
+        return CaseVerdict(
             candidate.id,
             candidate.suite,
             verdict,
-            len(candidate.samples),
+            len(candidate.seed_results),
             comparisons,
             [one.text for one in [*refused, *found]],
-            [*notes, *evidence.notes, *(one.text for one in evidence.noted if one not in found)],
+            [*notes, *evidence.notes, *(one.text for one in evidence.explained if one not in found)],
             changes,
-            candidate.outcome,
+            candidate.judge_accuracy,
             _means(candidate),
-            began=levels[0].level if levels else "",
+            first_divergence=levels[0].level if levels else "",
         )
 
     if refused:
         return conclude("invalid")
     if evidence.identical:
         return conclude("same", [IDENTICAL])
-    following_look = following(len(candidate.samples), budget)
+    following_look = next_look(len(candidate.seed_results), budget)
     if "open" in outcomes and "worse" not in outcomes and following_look is not None:
-        return More(following_look)
+        return NeedMoreSeeds(following_look)
     if "worse" in outcomes:
         return conclude("worse")
     if found:
@@ -223,15 +229,15 @@ def judge(
     return conclude("better" if "better" in outcomes else "same")
 
 
-def with_costs(judgement: Judgement, costs: list[Reading]) -> Judgement:
-    """The judgement with what the case costs: a cost that got worse is worse, a count that moved is a change."""
+def with_costs(case_verdict: CaseVerdict, costs: list[CostComparison]) -> CaseVerdict:
+    """The verdict with what the case costs: a cost that got worse is worse, a count that moved is a change."""
     outcomes = {one.outcome for one in costs}
-    verdict = judgement.verdict
+    verdict = case_verdict.verdict
     if "worse" in outcomes and verdict != "invalid":
         verdict = "worse"
     elif "changed" in outcomes and verdict in ("same", "better", "undecided"):
         verdict = "changed"
     elif "better" in outcomes and verdict == "same":
         verdict = "better"
-    began = judgement.began or ("cost" if outcomes & {"worse", "changed", "better"} else "")
-    return replace(judgement, verdict=verdict, costs=costs, began=began)
+    began = case_verdict.first_divergence or ("cost" if outcomes & {"worse", "changed", "better"} else "")
+    return replace(case_verdict, verdict=verdict, costs=costs, first_divergence=began)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
-from pytest_ftcompare.compare.noise import METRICS, Spread, priors
+from pytest_ftcompare.compare.noise import METRICS, VarianceEstimate, priors
 from pytest_ftcompare.compare.sequential_test import error_share
-from pytest_ftcompare.compare.verdict import Terms
+from pytest_ftcompare.compare.verdict import JudgingCriteria
 from pytest_ftcompare.gate.settings import Settings
 from pytest_ftcompare.results import baseline_store
 from pytest_ftcompare.results.case import Case
@@ -31,7 +31,7 @@ def read_baseline(case: Case, settings: Settings, device: str) -> Result | None:
 
 
 @lru_cache(maxsize=8)
-def _priors(folder: Path, _: int) -> dict[str, Spread]:
+def _priors(folder: Path, _: int) -> dict[str, VarianceEstimate]:
     """The priors of a folder of baselines; the second argument is its time of change, for the cache."""
     found = []
     for file in sorted(folder.glob("*.json")):
@@ -44,9 +44,9 @@ def _priors(folder: Path, _: int) -> dict[str, Spread]:
     return priors(found)
 
 
-def make_terms(accepted: Result, settings: Settings, judged: int) -> Terms:
+def make_terms(accepted: Result, settings: Settings, judged: int) -> JudgingCriteria:
     """What the case of a baseline is judged by, in a session that judges so many cases."""
     device = str(accepted.environment.get("device", baseline_store.FALLBACK))
     folder = baseline_store.path_of(settings.baselines, device, accepted.suite, accepted.id).parent
     learned = _priors(folder, folder.stat().st_mtime_ns) if folder.is_dir() else {}
-    return Terms(learned, error_share(judged, METRICS), settings.strict)
+    return JudgingCriteria(learned, error_share(judged, METRICS), settings.strict)

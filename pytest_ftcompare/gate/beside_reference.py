@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_ftcompare.compare import divergence, measured_cost
-from pytest_ftcompare.compare.measured_cost import Reading
+from pytest_ftcompare.compare.measured_cost import CostComparison
 from pytest_ftcompare.gate.remote import Remote, RemoteError
-from pytest_ftcompare.gate.run_context import Bench
+from pytest_ftcompare.gate.run_context import RunContext
 from pytest_ftcompare.gate.settings import Settings
 from pytest_ftcompare.gate.worker_status import TIMED
 from pytest_ftcompare.results.cost_metrics import METRICS
@@ -23,22 +23,22 @@ from pytest_ftcompare.results.result import Result
 
 if TYPE_CHECKING:
     from pytest_ftcompare.measure.reference_rounds import Pairs, Side
-    from pytest_ftcompare.training.prepare import Prepared
+    from pytest_ftcompare.training.prepare import PreparedCase
 
 LENGTH = 2.0  # windows that rounds in turn take: two processes share the time
 TRIES = 2  # of rounds that other processes disturbed
 
 
 @dataclass(frozen=True)
-class Beside:
+class SideBySide:
     """A case and the reference that it is timed beside."""
 
-    prepared: Prepared
+    prepared: PreparedCase
     baseline: Result
-    bench: Bench
+    run_context: RunContext
     settings: Settings
 
-    def readings(self, alone: Sequence[Reading]) -> list[Reading]:
+    def readings(self, alone: Sequence[CostComparison]) -> list[CostComparison]:
         """Times beside the reference's, in the place of those read alone. A suspicion is confirmed by a
         second pair of fresh processes. Where a reference does not count, no time is compared."""
         assert self.settings.reference is not None
@@ -55,7 +55,7 @@ class Beside:
         """A process, with the case made."""
         remote = Remote(python)
         try:
-            remote.prepare(self.prepared.case, self.prepared.setting, self.settings.root)
+            remote.prepare(self.prepared.case, self.prepared.config, self.settings.root)
         except RemoteError:
             remote.close()
             raise
@@ -63,13 +63,13 @@ class Beside:
 
     def _checked(self, python: Path) -> Pairs:
         """Rounds beside a reference that computes what the baseline does and agrees with itself."""
-        from pytest_ftcompare.measure.reference_rounds import Here
+        from pytest_ftcompare.measure.reference_rounds import LocalSide
 
-        assert self.bench.clock is not None
-        self.bench.say("checking the reference")
+        assert self.run_context.clock is not None
+        self.run_context.say("checking the reference")
         with self._remote(python) as reference:
             probed = replace(self.baseline, probe=reference.probe())
-            if differences := divergence.probe(self.baseline, probed):
+            if differences := divergence.compare_probes(self.baseline, probed):
                 raise RemoteError(
                     f"{python} does not compute what the baseline does ({differences[0].text}): "
                     "install the baseline's versions there"
@@ -77,7 +77,7 @@ class Beside:
             if python not in _SOUND:
                 self._against_itself(python, reference)
                 _SOUND.add(python)
-            return self._taken(reference, Here(self.prepared, self.bench.clock))
+            return self._taken(reference, LocalSide(self.prepared, self.run_context.clock))
 
     def _against_itself(self, python: Path, reference: Remote) -> None:
         """Raise `RemoteError` where a second process of the reference takes another time."""
@@ -100,7 +100,7 @@ class Beside:
         from pytest_ftcompare.measure.gpu_readings import read
         from pytest_ftcompare.measure.reference_rounds import rounds
 
-        clock, seconds = self.bench.clock, LENGTH * self.bench.window
+        clock, seconds = self.run_context.clock, LENGTH * self.run_context.window
         assert clock is not None
         pairs: Pairs = {}
 
@@ -108,9 +108,9 @@ class Beside:
             pairs.update(rounds(reference, here, seconds, clock, watch))
 
         for _ in range(TRIES):
-            with self.bench.alone():
-                self.bench.say(f"{TIMED}  beside the reference")
-                readings = read(self.prepared.setting.device, {}, 0, take)
+            with self.run_context.alone():
+                self.run_context.say(f"{TIMED}  beside the reference")
+                readings = read(self.prepared.config.device, {}, 0, take)
             if not readings.disturbed:
                 return pairs
         raise RemoteError(f"every window beside it was disturbed: {readings.disturbed}")
@@ -119,7 +119,7 @@ class Beside:
 _SOUND: set[Path] = set()  # references that agreed with themselves in this process
 
 
-def _judge(taken: list[Pairs]) -> list[Reading]:
+def _judge(taken: list[Pairs]) -> list[CostComparison]:
     """The readings of rounds, those of each pair of processes apart."""
     from pytest_ftcompare.measure.timed_window import PROCESS
 
@@ -127,5 +127,5 @@ def _judge(taken: list[Pairs]) -> list[Reading]:
     return measured_cost.side_by_side({name: [pairs[name] for pairs in taken] for name in taken[0]}, here)
 
 
-def _not_compared(reading: Reading, reason: str) -> Reading:
-    return Reading(reading.metric, reading.unit, 0.0, reading.new, 0.0, "", "incomparable", reason)
+def _not_compared(reading: CostComparison, reason: str) -> CostComparison:
+    return CostComparison(reading.metric, reading.unit, 0.0, reading.new, 0.0, "", "incomparable", reason)

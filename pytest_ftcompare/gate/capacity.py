@@ -17,7 +17,7 @@ NOUNS = {"cpu": "CPU core", "cuda": "GPU"}
 
 
 @dataclass
-class Machine:
+class CapacityFilter:
     """The kind of device on which cases run ("cpu" or "cuda") and its bytes of memory; why cases were left out."""
 
     settings: Settings

@@ -9,12 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol
 
-from pytest_ftcompare.compare.known_faults import Facts
-from pytest_ftcompare.compare.measured_cost import Reading
-from pytest_ftcompare.gate.run_context import Bench
+from pytest_ftcompare.compare.known_faults import CaseFacts
+from pytest_ftcompare.compare.measured_cost import CostComparison
+from pytest_ftcompare.gate.run_context import RunContext
 from pytest_ftcompare.gate.settings import Settings
 from pytest_ftcompare.results.case import Case
-from pytest_ftcompare.results.result import Json, Result, Sample
+from pytest_ftcompare.results.result import Json, Result, SeedResult
 
 if TYPE_CHECKING:
     from pytest_ftcompare.measure.timer import Timing
@@ -31,14 +31,14 @@ class CaseWork(Protocol):
     """An open case. `bench` is held at the case's device."""
 
     @property
-    def bench(self) -> Bench: ...
+    def run_context(self) -> RunContext: ...
 
     @property
     def device(self) -> str:
         """The device's name, as a folder of baselines is called."""
 
     @property
-    def facts(self) -> Facts:
+    def facts(self) -> CaseFacts:
         """What known upstream faults are looked up by."""
 
     @property
@@ -48,7 +48,7 @@ class CaseWork(Protocol):
     def candidate(self) -> Result:
         """The case's result before anything is computed."""
 
-    def refused(self) -> list[str]:
+    def run_audits(self) -> list[str]:
         """What the audits have against the case before anything is trained."""
 
     def texts(self) -> Mapping[str, list[str]]:
@@ -63,7 +63,7 @@ class CaseWork(Protocol):
     def row_digests(self, seeds: int) -> dict[str, str]:
         """Seed -> the name of its training rows."""
 
-    def run_seed(self, seed: int, progress: Progress) -> Sample:
+    def run_seed(self, seed: int, progress: Progress) -> SeedResult:
         """Train and evaluate one seed."""
 
     def short_training(self, progress: Progress) -> str:
@@ -75,23 +75,23 @@ class CaseWork(Protocol):
     def take_windows(self, baseline: Result | None, candidate: Result, *, update: bool) -> dict[str, Timing]:
         """Take windows into the candidate until its cost is settled; the rounds of the last one of this process."""
 
-    def beside_reference(self, baseline: Result, alone: Sequence[Reading]) -> list[Reading]:
+    def beside_reference(self, baseline: Result, alone: Sequence[CostComparison]) -> list[CostComparison]:
         """Times beside the reference's, in the place of those read alone."""
 
 
 class CaseOpener(Protocol):
     """What opens cases: torch and the libraries around it, or a test's stand-in."""
 
-    def open(self, case: Case, settings: Settings, bench: Bench) -> AbstractContextManager[CaseWork]:
+    def open(self, case: Case, settings: Settings, run_context: RunContext) -> AbstractContextManager[CaseWork]:
         """The case, open; what a user can mend is a `CaseError` of one sentence, while it is open, too."""
 
-    def environment(self, cases: Sequence[Case], settings: Settings, bench: Bench) -> Json:
+    def environment(self, cases: Sequence[Case], settings: Settings, run_context: RunContext) -> Json:
         """What the cases run in, together."""
 
-    def count(self, case: Case, settings: Settings, bench: Bench) -> tuple[dict[str, float], Json]:
+    def count(self, case: Case, settings: Settings, run_context: RunContext) -> tuple[dict[str, float], Json]:
         """Structure and counts of one update by name, and the environment."""
 
     def time_in_turn(
-        self, pieces: Sequence[tuple[Case, str]], settings: Settings, bench: Bench, is_enough: IsEnough
+        self, pieces: Sequence[tuple[Case, str]], settings: Settings, run_context: RunContext, is_enough: IsEnough
     ) -> list[tuple[float, float]]:
         """Seconds of two pieces of work, timed in turn until it is enough; `Untestable` where that cannot be."""

@@ -20,9 +20,9 @@ from pytest_ftcompare.tasks import DataError, Example, Task
 from pytest_ftcompare.tasks.hub import HubError, locate
 
 if TYPE_CHECKING:
-    from pytest_ftcompare.methods.base import Ask
-    from pytest_ftcompare.training.config import Setting
-    from pytest_ftcompare.training.model_io import Questioner
+    from pytest_ftcompare.methods.base import OutputMode
+    from pytest_ftcompare.training.config import TrainingConfig
+    from pytest_ftcompare.training.model_io import ModelInterface
 
 EXAMPLES = 3  # that are shown as the model reads them
 LONGEST = 400  # characters of an example that are shown
@@ -34,7 +34,7 @@ class CheckError(ValueError):
     """A check that cannot begin; the message says why and what to do."""
 
 
-def profile_of(root: Path, name: str | None, profiles: project_config.Own) -> Profile:
+def profile_of(root: Path, name: str | None, profiles: project_config.ProjectConfig) -> Profile:
     """The profile of that name, else the one that the project's pyproject.toml names, else
     pocket."""
     file = root / "pyproject.toml"
@@ -58,12 +58,12 @@ def check(root: Path, profile: str | None = None, hub: Path | None = None) -> It
     from pytest_ftcompare.training.library_logging import quiet
 
     quiet()
-    from pytest_ftcompare.training.config import Setting
+    from pytest_ftcompare.training.config import TrainingConfig
 
-    setting = Setting(chosen.scale, "cpu", 1, chosen.max_length, chosen.test_rows, hub, chosen.revisions)
+    config = TrainingConfig(chosen.scale, "cpu", 1, chosen.max_length, chosen.test_rows, hub, chosen.revisions)
     failed = 0
     for task in mine.tasks.values():
-        for line, wrong in _task(task, chosen.models, setting):
+        for line, wrong in _task(task, chosen.models, config):
             failed += wrong
             yield line, wrong
         yield "", False
@@ -71,7 +71,7 @@ def check(root: Path, profile: str | None = None, hub: Path | None = None) -> It
     yield f"{count} read, {f'{failed} refused' if failed else 'none refused'}.", False
 
 
-def _task(task: Task, models: Sequence[str], setting: Setting) -> Iterator[tuple[str, bool]]:
+def _task(task: Task, models: Sequence[str], config: TrainingConfig) -> Iterator[tuple[str, bool]]:
     from pytest_ftcompare.training.model_kind import ModelError
     from pytest_ftcompare.training.prepare import read
 
@@ -79,15 +79,15 @@ def _task(task: Task, models: Sequence[str], setting: Setting) -> Iterator[tuple
     shown: set[str] = set()  # what is the same for every model is shown once
     for model in models:
         try:
-            path = locate("models", model, setting.hub, setting.revisions.get(model))
-            splits, refused, doubts = read(task, setting, path)
+            path = locate("models", model, config.hub, config.revisions.get(model))
+            splits, refused, doubts = read(task, config, path)
             lines = [(line, False) for line in _rows(task, splits)]
             lines += [(f"  refused: {sentence}", True) for sentence in refused]
             lines += [(f"  doubt: {sentence}", False) for sentence in doubts]
             yield from (pair for pair in lines if pair[0] not in shown)
             shown.update(line for line, _ in lines)
             yield f"  {model}", False
-            yield from ((line, False) for line in _as_read(task, splits, path, setting))
+            yield from ((line, False) for line in _as_read(task, splits, path, config))
         except (DataError, HubError, ModelError) as error:
             yield f"  refused: {error}", True
 
@@ -99,7 +99,7 @@ def _rows(task: Task, splits: Splits) -> Iterator[str]:
         path = Path(source.dataset)
         shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
         yield f"  {name:6}{len(splits[name]):>9,} rows  {shown}{part if shared else ''}"
-        if not task.written:
+        if not task.generative:
             yield f"  {'':6}{_classes(task, splits[name])}"
 
 
@@ -114,22 +114,22 @@ def _classes(task: Task, examples: Sequence[Example]) -> str:
     return f"{shown}; the commonest is {most / counts.total():.1%}"
 
 
-def _as_read(task: Task, splits: Splits, path: Path, setting: Setting) -> Iterator[str]:
+def _as_read(task: Task, splits: Splits, path: Path, config: TrainingConfig) -> Iterator[str]:
     """For each way of asking that the task has, what the model reads, or why it cannot be asked
     so."""
     import torch
 
-    from pytest_ftcompare.training.model_io import Questioner
+    from pytest_ftcompare.training.model_io import ModelInterface
     from pytest_ftcompare.training.model_kind import ModelError
 
     refusals: list[str] = []
     ways = list(_asks(task))
-    for ask, template in ways:
+    for mode, template in ways:
         try:
-            questioner = Questioner(path, ask, task, setting.max_length, torch.device("cpu"))
-            lines = list(_lengths_and_texts(questioner, template, splits))
+            interface = ModelInterface(path, mode, task, config.max_length, torch.device("cpu"))
+            lines = list(_lengths_and_texts(interface, template, splits))
         except ModelError as error:
-            refusals.append(f"    {ask}: {error}")
+            refusals.append(f"    {mode}: {error}")
         else:
             yield from lines
     yield from refusals
@@ -137,40 +137,40 @@ def _as_read(task: Task, splits: Splits, path: Path, setting: Setting) -> Iterat
         raise ModelError(f"task {task.name}: {path.name} can be asked in no way that the task has")
 
 
-def _lengths_and_texts(questioner: Questioner, template: str, splits: Splits) -> Iterator[str]:
+def _lengths_and_texts(interface: ModelInterface, template: str, splits: Splits) -> Iterator[str]:
     """How long all texts are, and the first ones as the model reads them."""
     texts = [template.format(**row.fields) for examples in splits.values() for row in examples]
-    lengths = [len(ids) for ids in questioner.tokenizer(texts, verbose=False)["input_ids"]]
-    cut = sum(length > questioner.max_length for length in lengths)
+    lengths = [len(ids) for ids in interface.tokenizer(texts, verbose=False)["input_ids"]]
+    cut = sum(length > interface.max_length for length in lengths)
     yield (
-        f"    {questioner.ask}: {min(lengths):,} to {max(lengths):,} tokens, median {median(lengths):g}; "
-        f"the model reads {questioner.max_length:,}, {cut:,} of {len(lengths):,} texts are cut"
+        f"    {interface.output_mode}: {min(lengths):,} to {max(lengths):,} tokens, median {median(lengths):g}; "
+        f"the model reads {interface.max_length:,}, {cut:,} of {len(lengths):,} texts are cut"
     )
     first = splits["train"][:EXAMPLES]
-    encoded = questioner.encode([template.format(**row.fields) for row in first])
+    encoded = interface.encode([template.format(**row.fields) for row in first])
     for number, (row, ids) in enumerate(zip(first, encoded, strict=True), start=1):
-        text = questioner.tokenizer.decode(ids)
-        yield f"      {number}  {_shown(text)} -> {_answer(questioner, row)}"
+        text = interface.tokenizer.decode(ids)
+        yield f"      {number}  {_shown(text)} -> {_answer(interface, row)}"
 
 
-def _asks(task: Task) -> Iterator[tuple[Ask, str]]:
+def _asks(task: Task) -> Iterator[tuple[OutputMode, str]]:
     """The ways of asking that the task has, and the template that `Method.render` takes for
     each."""
-    if task.written:
+    if task.generative:
         yield "answer", task.pattern
         return
-    yield "head", task.plain
+    yield "head", task.text_template
     if task.verbalizers:
         yield "pattern", task.pattern
 
 
-def _answer(questioner: Questioner, row: Example) -> str:
+def _answer(interface: ModelInterface, row: Example) -> str:
     """What the model is to say: the answer, the class, or the token that stands for the class."""
     if not isinstance(row.label, int):
         return _shown(str(row.label))
-    if questioner.ask == "pattern":
-        return repr(questioner.tokenizer.decode([questioner.verbalizers[row.label]]))
-    return questioner.task.labels[row.label]
+    if interface.output_mode == "pattern":
+        return repr(interface.tokenizer.decode([interface.verbalizers[row.label]]))
+    return interface.task.labels[row.label]
 
 
 def _shown(text: str) -> str:

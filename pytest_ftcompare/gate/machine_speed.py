@@ -17,7 +17,7 @@ from pytest_ftcompare.gate.worker_status import TIMED
 from pytest_ftcompare.results import atomic_write
 
 if TYPE_CHECKING:
-    from pytest_ftcompare.gate.run_context import Bench
+    from pytest_ftcompare.gate.run_context import RunContext
 
 SPEEDS = "speeds.json"  # in the run's folder
 AGAIN = 60.0  # seconds after which a machine that seems to be another is measured again
@@ -25,10 +25,10 @@ Taken = list[tuple[float, dict[str, float]]]
 
 
 @dataclass(frozen=True)
-class Speeds:
+class MachineSpeed:
     """The measurements of a run, in its folder, for all workers: moments, and seconds by yardstick."""
 
-    bench: Bench
+    run_context: RunContext
     now: Callable[[], float] = time.time
 
     def elsewhere(self, compare: Callable[[dict[str, float]], str]) -> str:
@@ -48,22 +48,22 @@ class Speeds:
 
     @property
     def _file(self) -> Path:
-        return self.bench.folder / SPEEDS
+        return self.run_context.folder / SPEEDS
 
     def _measured(self) -> Taken:
         """All measurements, with a new one unless another worker took it meanwhile; none where it was
         disturbed."""
-        from pytest_ftcompare.measure.cpu_contention import account, disturbed
+        from pytest_ftcompare.measure.cpu_contention import cpu_accounting, disturbed
         from pytest_ftcompare.measure.timed_window import measure_machine
 
-        assert self.bench.clock is not None
-        self.bench.say("waiting to be alone on the device")
-        with self.bench.alone():
+        assert self.run_context.clock is not None
+        self.run_context.say("waiting to be alone on the device")
+        with self.run_context.alone():
             if self._is_old(taken := self._read()):
-                self.bench.say(f"{TIMED}  the machine")
-                before = account()
-                speeds = measure_machine("cpu", self.bench.clock)
-                if disturbed(before, account()):
+                self.run_context.say(f"{TIMED}  the machine")
+                before = cpu_accounting()
+                speeds = measure_machine("cpu", self.run_context.clock)
+                if disturbed(before, cpu_accounting()):
                     return []
                 taken.append((self.now(), speeds))
                 atomic_write.write(self._file, json.dumps(taken), lasting=False)

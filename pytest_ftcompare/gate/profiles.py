@@ -44,7 +44,7 @@ class Profile:
 
     `tasks` maps the names that suites use to the tasks of this profile, `bases` those for base models, `shots` those for
     numbers of examples; `models` are the base models of the tables that name none. `scale` picks each method's recipe, of
-    which `recipe` overrides fields (`accumulate`, `checkpointing`); `precision` is that of the computation, the weights are
+    which `recipe` overrides fields (`micro_batches`, `gradient_checkpointing`); `precision` is that of the computation, the weights are
     float32. `seeds` is what a baseline holds; `threads` is torch's count in each worker, 0 for the worker's share of the
     machine; `max_length` tokens are read; `test_rows` bounds each test split by a fixed draw, 0 for all rows. `memory` and
     `gpu_memory` are GiB that a worker needs at most, from which `-n auto` suggests a number of workers; `window` is the
@@ -180,7 +180,7 @@ PROFILES = {
             gpu_memory=140,
             window=10,
             precision="bfloat16",
-            recipe={"checkpointing": True},
+            recipe={"gradient_checkpointing": True},
             needs_hub=True,
             revisions=REVISIONS,
         ),

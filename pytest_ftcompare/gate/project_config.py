@@ -24,12 +24,12 @@ KEYS = ("profiles", "tasks", "methods", "judges")
 WORDS = {Mapping: "a table", tuple: "a list", str: "a text", float: "a number", int: "a whole number", bool: "true or false"}
 
 
-class OwnError(ValueError):
+class ProjectConfigError(ValueError):
     """The table `[tool.ftcompare]` says something that cannot be; the message says what, where, and what to do."""
 
 
 @dataclass(frozen=True)
-class Own:
+class ProjectConfig:
     """The additions: all profiles by name, the shipped ones with them; the project's tasks; the files of its methods."""
 
     profiles: Mapping[str, Profile] = field(default_factory=lambda: PROFILES)
@@ -49,18 +49,18 @@ class Own:
             methods.ADDED.pop(one, None)
 
 
-def read(root: Path) -> Own:
+def read(root: Path) -> ProjectConfig:
     """What the pyproject.toml in `root` adds; nothing where there is none."""
     file = root / "pyproject.toml"
     if not file.is_file():
-        return Own()
+        return ProjectConfig()
     try:
         tool = tomllib.loads(file.read_text(encoding="utf-8")).get("tool", {})
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise OwnError(f"{file} is not TOML ({error})") from None
+        raise ProjectConfigError(f"{file} is not TOML ({error})") from None
     table = tool.get("ftcompare", {})
     if unknown := sorted(set(table) - set(KEYS)):
-        raise OwnError(
+        raise ProjectConfigError(
             f"{file}: expected {_list(KEYS)} in [tool.ftcompare], found {unknown[0]}: options go into [tool.pytest.ini_options]"
         )
     profiles = dict(PROFILES)
@@ -69,19 +69,23 @@ def read(root: Path) -> Own:
     made = {}
     for name, given in table.get("tasks", {}).items():
         if name in tasks.NAMES:
-            raise OwnError(f"{file}: expected another name than {name} for a task, it is taken by tasks/{name}.py")
+            raise ProjectConfigError(f"{file}: expected another name than {name} for a task, it is taken by tasks/{name}.py")
         try:
             made[name] = make_task(name, given, root)
         except DataError as error:
-            raise OwnError(f"{file}, [tool.ftcompare.tasks.{name}]: {error}") from None
+            raise ProjectConfigError(f"{file}, [tool.ftcompare.tasks.{name}]: {error}") from None
     for name, given in table.get("judges", {}).items():
         if name not in made and name not in tasks.NAMES:
-            raise OwnError(f"{file}, [tool.ftcompare.judges]: expected a task, no task is called {name!r}")
+            raise ProjectConfigError(f"{file}, [tool.ftcompare.judges]: expected a task, no task is called {name!r}")
         judged = made[name] if name in made else tasks.load(name)
-        if not judged.written:
-            raise OwnError(f"{file}, [tool.ftcompare.judges]: expected a task whose answers are written, {name} has classes")
+        if not judged.generative:
+            raise ProjectConfigError(
+                f"{file}, [tool.ftcompare.judges]: expected a task whose answers are written, {name} has classes"
+            )
         made[name] = replace(judged, score=_judge(given, root, file))
-    return Own(profiles, made, {name: _method(name, given, root, file) for name, given in table.get("methods", {}).items()})
+    return ProjectConfig(
+        profiles, made, {name: _method(name, given, root, file) for name, given in table.get("methods", {}).items()}
+    )
 
 
 def _list(names: Any) -> str:
@@ -90,14 +94,14 @@ def _list(names: Any) -> str:
 
 def _profile(name: str, given: Any, profiles: Mapping[str, Profile], where: str) -> Profile:
     if not isinstance(given, dict):
-        raise OwnError(f"{where}: expected a table, got {given!r}")
+        raise ProjectConfigError(f"{where}: expected a table, got {given!r}")
     values = dict(given)
     base = values.pop("base", name if name in profiles else "pocket")
     if base not in profiles:
-        raise OwnError(f"{where}: expected base to be one of {_list(profiles)}, got {base!r}")
+        raise ProjectConfigError(f"{where}: expected base to be one of {_list(profiles)}, got {base!r}")
     known = {one.name: getattr(profiles[base], one.name) for one in fields(Profile) if one.name != "name"}
     if unknown := sorted(set(values) - set(known)):
-        raise OwnError(f"{where}: expected base, {_list(known)}; found {unknown[0]}")
+        raise ProjectConfigError(f"{where}: expected base, {_list(known)}; found {unknown[0]}")
     for key, value in values.items():
         kind = next(
             one for one in WORDS if isinstance(known[key], one) and (one is not int or not isinstance(known[key], bool))
@@ -116,14 +120,14 @@ def _value(value: Any, kind: type, otherwise: str) -> Any:
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if (kind is int and isinstance(value, bool)) or not isinstance(value, kind):
-        raise OwnError(otherwise)
+        raise ProjectConfigError(otherwise)
     return value
 
 
 def _judge(given: Any, root: Path, file: Path) -> Judge:
     path, _, function = str(given).rpartition(":")
     if not (root / path).is_file() or not function.isidentifier():
-        raise OwnError(
+        raise ProjectConfigError(
             f"{file}, [tool.ftcompare.judges]: expected a file and its function, 'ours/judge.py:score', got {given!r}"
         )
     return Judge(root / path, function)
@@ -131,8 +135,10 @@ def _judge(given: Any, root: Path, file: Path) -> Judge:
 
 def _method(name: str, given: Any, root: Path, file: Path) -> Path:
     if name in methods.NAMES:
-        raise OwnError(f"{file}: expected another name than {name} for a method, it is taken by methods/{name}.py")
+        raise ProjectConfigError(f"{file}: expected another name than {name} for a method, it is taken by methods/{name}.py")
     path = root / str(given)
     if path.suffix != ".py" or not path.is_file():
-        raise OwnError(f"{file}, [tool.ftcompare.methods]: expected the Python file of {name} at {path}, there is none")
+        raise ProjectConfigError(
+            f"{file}, [tool.ftcompare.methods]: expected the Python file of {name} at {path}, there is none"
+        )
     return path

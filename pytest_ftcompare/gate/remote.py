@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_ftcompare.results.case import Case
 
 if TYPE_CHECKING:
-    from pytest_ftcompare.training.config import Setting
+    from pytest_ftcompare.training.config import TrainingConfig
 
 PROTOCOL = 1  # of requests and answers; raise it when either end must know
 MODULE = "pytest_ftcompare.gate.serve"
@@ -123,11 +123,11 @@ class Remote:
         self._process.communicate()
         self._errors.close()
 
-    def prepare(self, case: Case, setting: Setting, root: Path) -> dict[str, Any]:
+    def prepare(self, case: Case, config: TrainingConfig, root: Path) -> dict[str, Any]:
         """Make the case's work; `root` is the project's folder. What its names mean there: the
         fingerprint of the experiment and the pieces that can be timed."""
         self.pieces = []
-        said = self.ask("prepare", case=asdict(case), setting=_plain(setting), root=str(root))
+        said = self.ask("prepare", case=asdict(case), config=_plain(config), root=str(root))
         self.pieces = said["pieces"]
         return said
 
@@ -193,6 +193,6 @@ class Remote:
         return f"{self.python} ended with status {self._process.returncode} at '{do}'{because}"
 
 
-def _plain(setting: Setting) -> Mapping[str, Any]:
-    fields = asdict(setting)
-    return fields | {"hub": str(setting.hub) if setting.hub else None}
+def _plain(config: TrainingConfig) -> Mapping[str, Any]:
+    fields = asdict(config)
+    return fields | {"hub": str(config.hub) if config.hub else None}

@@ -24,18 +24,18 @@ LIBRARIES = 0.5e9  # bytes
 
 
 @dataclass(frozen=True)
-class Speed:
+class AssumedSpeed:
     """What a device does in a second, and the least time of one step."""
 
     operations: float
     step: float
 
 
-SPEEDS = {"cpu": Speed(1e11, 0.02), "cuda": Speed(5e13, 0.03)}  # cpu: one core
+SPEEDS = {"cpu": AssumedSpeed(1e11, 0.02), "cuda": AssumedSpeed(5e13, 0.03)}  # cpu: one core
 
 
 @dataclass(frozen=True)
-class Estimate:
+class ResourceEstimate:
     """Hours of one device for one seed, and bytes of its memory."""
 
     hours: float
@@ -43,11 +43,11 @@ class Estimate:
 
 
 def _recipe(case: Case, profile: Profile, method: type[Method]) -> Recipe | None:
-    ask = case.ask or method.asks[0]
-    return method.recipes.get(f"{profile.scale}, {ask}", method.recipes.get(profile.scale))
+    output_mode = case.output_mode or method.output_modes[0]
+    return method.recipes.get(f"{profile.scale}, {output_mode}", method.recipes.get(profile.scale))
 
 
-def estimate(case: Case, profile: Profile, device: str) -> Estimate | None:
+def estimate(case: Case, profile: Profile, device: str) -> ResourceEstimate | None:
     """What one seed of a case takes on "cpu" or "cuda"; None where nothing says how large its base model is."""
     try:
         method = methods.load(case.method)
@@ -58,16 +58,18 @@ def estimate(case: Case, profile: Profile, device: str) -> Estimate | None:
         return None
     task, speed = tasks.load(case.task), SPEEDS[device]
     given = dict(case.options)
-    rows = case.shots * (1 if task.written else len(task.labels))
+    rows = case.shots * (1 if task.generative else len(task.labels))
     epochs = given.get("epochs", recipe.epochs) if method.trains else 0
     whole = method.apply is Method.apply
-    steps = epochs * -(-rows // given.get("batch", recipe.batch))
+    steps = epochs * -(-rows // given.get("batch_size", recipe.batch_size))
     training = max((6 if whole else 4) * parameters * TOKENS * rows * epochs / speed.operations, steps * speed.step)
     tested = (profile.test_rows or TEST_ROWS) * len(task.splits().keys() - {"train"})
-    reading = 2 * parameters * TOKENS * tested / speed.operations + (ANSWER * tested / 64 * speed.step if task.written else 0)
+    reading = 2 * parameters * TOKENS * tested / speed.operations + (
+        ANSWER * tested / 64 * speed.step if task.generative else 0
+    )
     weight = QUANTISED if method.load_options is not Method.load_options else FROZEN
     memory = parameters * (TRAINED if whole and method.trains else weight) * ROOM + LIBRARIES
-    return Estimate((training + reading) / 3600, memory)
+    return ResourceEstimate((training + reading) / 3600, memory)
 
 
 def hours(cases: Iterable[Case], profile: Profile, device: str) -> tuple[float, int]:

@@ -42,7 +42,7 @@ def make_key(settings: Settings, root: Path, *, benchmarks: bool) -> dict[str, s
     """
     package = Path(pytest_ftcompare.__file__).parent
     methods = [file for entry in pytest_ftcompare.__path__ for file in Path(entry, "methods").rglob("*.py")]
-    own = [file for file in settings.own.methods.values() if file.is_file()]
+    own = [file for file in settings.project.methods.values() if file.is_file()]
     gpus = gpu_assignment.visible(os.environ, gpu_assignment.count_gpus) if settings.device != "cpu" else []
     return {
         **{name: str(getattr(settings, name)) for name in OPTIONS},

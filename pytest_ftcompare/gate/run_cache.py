@@ -16,9 +16,9 @@ from typing import Any
 
 from filelock import FileLock
 
-from pytest_ftcompare.compare.verdict import Judgement
+from pytest_ftcompare.compare.verdict import CaseVerdict
 from pytest_ftcompare.gate.case_work import CaseError
-from pytest_ftcompare.gate.run_case import Held
+from pytest_ftcompare.gate.run_case import CaseRun
 from pytest_ftcompare.results import atomic_write
 from pytest_ftcompare.results.case import Case
 from pytest_ftcompare.results.result import Result
@@ -26,24 +26,24 @@ from pytest_ftcompare.results.result import Result
 POLL = 0.05  # seconds between two looks at a lock that another worker holds
 RESULTS, EARLIER = "results", "earlier"  # of this run, and of the run that it goes on with
 Left = dict[str, Any]
-Make = Callable[[], Held]
+Make = Callable[[], CaseRun]
 
 
-class Kept:
+class RunCache:
     """The results of a run; `folder` is the run's, the same for all its workers; `judged` cases share its error rate."""
 
     def __init__(self, folder: Path, judged: int = 1) -> None:
         self._folder, self._judged = folder, judged
 
-    def for_gate(self, case: Case, run: Make, *, timed: bool) -> Held:
+    def for_gate(self, case: Case, run: Make, *, timed: bool) -> CaseRun:
         """The case's result for its own test: run, unless a claim was first; no claim's run is timed."""
         return self._once(case, run, timed=timed)
 
-    def for_claim(self, case: Case, run: Make) -> Held:
+    def for_claim(self, case: Case, run: Make) -> CaseRun:
         """The case's result, as it is there, or else run without a clock."""
         return self._once(case, run, timed=None)
 
-    def read(self, case: Case) -> Held | None:
+    def read(self, case: Case) -> CaseRun | None:
         """The case's result as it is there."""
         left = _read(self._path(RESULTS, case))
         return _held(left) if left and left["result"] else None
@@ -63,7 +63,7 @@ class Kept:
         """What a result of an earlier run must be of, to stand for this run's."""
         return f"{case}, one of {self._judged}"
 
-    def _once(self, case: Case, run: Make, *, timed: bool | None) -> Held:
+    def _once(self, case: Case, run: Make, *, timed: bool | None) -> CaseRun:
         """The case's result, once; `timed` says whether its own test times it, None that a claim asks."""
         path = self._path(RESULTS, case)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -87,7 +87,7 @@ class Kept:
                 raise
             held = replace(held, seconds=time.monotonic() - began)
             timings = {what: asdict(one) for what, one in held.timings.items()}
-            of |= {"judgement": held.judgement.to_dict(), "device": held.device, "update": held.update, "timings": timings}
+            of |= {"verdict": held.verdict.to_dict(), "device": held.device, "update": held.update, "timings": timings}
             of |= {"seconds": held.seconds}
             _leave(path, of | {"result": held.result.to_json()})
             return held
@@ -123,11 +123,11 @@ def _read(path: Path) -> Left | None:
     return left
 
 
-def _held(left: Left) -> Held:
+def _held(left: Left) -> CaseRun:
     timings = {}
     if left["timings"]:
         from pytest_ftcompare.measure.timer import Timing  # which imports torch
 
         timings = {what: Timing(**one) for what, one in left["timings"].items()}
-    judgement, result = Judgement.from_dict(left["judgement"]), Result.from_json(left["result"])
-    return Held(judgement, result, left["device"], left["update"], timings, left["seconds"])
+    verdict, result = CaseVerdict.from_dict(left["verdict"]), Result.from_json(left["result"])
+    return CaseRun(verdict, result, left["device"], left["update"], timings, left["seconds"])

@@ -20,7 +20,7 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Bench:
+class RunContext:
     """What a case works on: the run's folder, the clock and the seconds of its timed windows (no clock: nothing is timed),
     where to say how far it is, and, once its device is known, the hold on it."""
 
@@ -31,7 +31,7 @@ class Bench:
     lease: Lease | None = None
 
     @contextmanager
-    def at(self, device: str) -> Iterator[Bench]:
+    def at(self, device: str) -> Iterator[RunContext]:
         """The bench at a device ("cpu" or "cuda"), shared with other workers until it is left."""
         from pytest_ftcompare.measure.lease import Lease, shared_with
 

@@ -34,7 +34,7 @@ class ResumeError(ValueError):
 
 
 @dataclass
-class Run:
+class RunFolder:
     """A run's folder, and what --ftcompare-resume made of it, in words.
 
     It is made once there are cases to run (`begin`): a session without any leaves nothing.
@@ -64,10 +64,10 @@ class Run:
         return count_earlier(self.folder) if self.lock is not None else 0
 
 
-def start(cache: Path | None) -> Run:
+def start(cache: Path | None) -> RunFolder:
     """A place for this run; without a cache one that goes with the run."""
     if cache is None:
-        return Run(Path(tempfile.mkdtemp(prefix="ftcompare-")))
+        return RunFolder(Path(tempfile.mkdtemp(prefix="ftcompare-")))
     for orphan in cache.glob("*.lock"):  # of sessions that were killed before they had cases
         with suppress(OSError, Timeout):
             if not orphan.with_suffix("").exists():
@@ -80,7 +80,7 @@ def start(cache: Path | None) -> Run:
     folder = cache / f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"
     lock = FileLock(_lock_of(folder))
     lock.acquire()
-    return Run(folder, lock)
+    return RunFolder(folder, lock)
 
 
 def begin(folder: Path, make_key: Callable[[], Key]) -> None:
@@ -92,7 +92,7 @@ def begin(folder: Path, make_key: Callable[[], Key]) -> None:
         atomic_write.write(file, json.dumps({"started": started, "key": dict(make_key())}))
 
 
-def resume(cache: Path | None, key: Key) -> Run:
+def resume(cache: Path | None, key: Key) -> RunFolder:
     """The latest folder that a dead run left with results in it; a new one where there is none, or of another key.
 
     Like pytest's --lf, which runs all where nothing failed: a nightly job can give the option always.
@@ -112,7 +112,7 @@ def resume(cache: Path | None, key: Key) -> Run:
     shutil.rmtree(folder / "told", ignore_errors=True)  # of processes that are dead
     (folder / SPEEDS).unlink(missing_ok=True)  # of the machine as it was
     count = make_earlier(folder)
-    return Run(folder, lock, f"resumes the run of {kept['started']}, which finished {count} case{'s' * (count != 1)}")
+    return RunFolder(folder, lock, f"resumes the run of {kept['started']}, which finished {count} case{'s' * (count != 1)}")
 
 
 def _difference(name: str, old: str, new: str) -> str:

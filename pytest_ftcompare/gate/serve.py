@@ -29,16 +29,16 @@ class Server:
     def __init__(self) -> None:
         self._root: Path | None = None
 
-    def prepare(self, case: Answer, setting: Answer, root: str) -> Answer:
+    def prepare(self, case: Answer, config: Answer, root: str) -> Answer:
         """Read the case's model and rows, and make its pieces of work, warm."""
-        from pytest_ftcompare.measure.reference_rounds import Here
-        from pytest_ftcompare.training.config import Setting
+        from pytest_ftcompare.measure.reference_rounds import LocalSide
+        from pytest_ftcompare.training.config import TrainingConfig
         from pytest_ftcompare.training.prepare import prepare
 
         self._add(Path(root))
-        hub = Path(setting["hub"]) if setting["hub"] else None
-        self._prepared = prepare(_case(case), Setting(**setting | {"hub": hub}))
-        self._here = Here(self._prepared, time.perf_counter)
+        hub = Path(config["hub"]) if config["hub"] else None
+        self._prepared = prepare(_case(case), TrainingConfig(**config | {"hub": hub}))
+        self._here = LocalSide(self._prepared, time.perf_counter)
         gc.collect()
         gc.disable()  # not in the middle of a round
         return {"pieces": self._here.pieces, "fingerprint": self._prepared.fingerprint()}
@@ -63,7 +63,7 @@ class Server:
         """One window, as the gate takes it."""
         from pytest_ftcompare.measure.timed_window import make_work, take
 
-        window, _ = take(make_work(self._prepared), self._prepared.setting.device, seconds, time.perf_counter)
+        window, _ = take(make_work(self._prepared), self._prepared.config.device, seconds, time.perf_counter)
         return {"window": asdict(window)}
 
 

@@ -1,6 +1,6 @@
-"""This run's judgements and results over all workers; what they mean for the exit status; writing accepted baselines.
+"""This run's verdicts and results over all workers; what they mean for the exit status; writing accepted baselines.
 
-Only the controller holds one. Workers send each case's judgement on its test report, as JSON text.
+Only the controller holds one. Workers send each case's verdict on its test report, as JSON text.
 """
 
 from __future__ import annotations
@@ -13,27 +13,27 @@ from pathlib import Path
 from typing import Protocol
 
 from pytest_ftcompare.compare.claims import claim
-from pytest_ftcompare.compare.cross_case_audit import Finding, Summary, across
+from pytest_ftcompare.compare.cross_case_audit import CaseSummary, Finding, across
 from pytest_ftcompare.compare.measured_cost import lacks_time
-from pytest_ftcompare.compare.noise_carryover import carried
-from pytest_ftcompare.compare.session_verdict import Overall
-from pytest_ftcompare.compare.verdict import Judgement
-from pytest_ftcompare.gate.run_case import Held
+from pytest_ftcompare.compare.noise_carryover import carry_over_noise
+from pytest_ftcompare.compare.session_verdict import SessionVerdict
+from pytest_ftcompare.compare.verdict import CaseVerdict
+from pytest_ftcompare.gate.run_case import CaseRun
 from pytest_ftcompare.results import baseline_store
 from pytest_ftcompare.results.case import Case
-from pytest_ftcompare.results.claim_record import Record
+from pytest_ftcompare.results.claim_record import ClaimRecord
 from pytest_ftcompare.results.result import Json, Result
 
 
-def to_text(case: Case, judgement: Judgement, held: Held | None) -> str:
+def to_text(case: Case, verdict: CaseVerdict, held: CaseRun | None) -> str:
     """What a test report carries of a case, and of what came of it if it ran; the whole result only for a baseline."""
     result, update = (held.result, held.update) if held is not None else (None, False)
     data = {
-        "judgement": judgement.to_dict(),
+        "verdict": verdict.to_dict(),
         "identity": case.identity(),
         "device": held.device if held is not None else "",
         "seconds": held.seconds if held is not None else 0.0,
-        "summary": Summary.of(result).to_dict() if result is not None else None,
+        "summary": CaseSummary.of(result).to_dict() if result is not None else None,
         "result": result.to_json() if result is not None and update else None,
     }
     return json.dumps(data)
@@ -53,7 +53,7 @@ class TestReport(Protocol):
 
 
 @dataclass(frozen=True)
-class Ended:
+class TestOutcome:
     """How the test of a case or a claim ended; a claim's has no identity, and none of them a device where nothing ran."""
 
     nodeid: str
@@ -63,84 +63,84 @@ class Ended:
     device: str = ""
 
     @classmethod
-    def of(cls, report: TestReport, data: Json) -> Ended:
+    def of(cls, report: TestReport, data: Json) -> TestOutcome:
         """`data` is what the report carries; a case that an earlier run finished took its time then."""
         seconds = max(report.duration, data.get("seconds", 0.0))
         return cls(report.nodeid, seconds, report.failed, data.get("identity", {}), data.get("device", ""))
 
 
 @dataclass
-class Session:
+class GateSession:
     """Everything that the cases of this run said."""
 
     baselines: Path
     update: bool  # baselines are written: all that run, or with `new_only` the missing ones
     new_only: bool = False
-    judgements: list[Judgement] = field(default_factory=list)
-    summaries: list[Summary] = field(default_factory=list)
-    ended: dict[tuple[str, str], Ended] = field(default_factory=dict)  # by suite and case or claim
+    verdicts: list[CaseVerdict] = field(default_factory=list)
+    summaries: list[CaseSummary] = field(default_factory=list)
+    test_outcomes: dict[tuple[str, str], TestOutcome] = field(default_factory=dict)  # by suite and case or claim
     spent: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))  # seconds of a suite's tests
     updated: set[tuple[str, str]] = field(default_factory=set)  # suite and case of those that were to be written
     accepted: dict[str, list[Result]] = field(default_factory=dict)  # device -> results
     written: list[tuple[Result | None, Result]] = field(default_factory=list)  # the baseline before, and this run's result
-    claims: list[claim.Judgement] = field(default_factory=list)
+    claims: list[claim.ClaimVerdict] = field(default_factory=list)
     tables: dict[str, list[str]] = field(default_factory=dict)  # suite -> the names of its claims
-    written_claims: list[claim.Judgement] = field(default_factory=list)
+    written_claims: list[claim.ClaimVerdict] = field(default_factory=list)
     stale: list[Path] = field(default_factory=list)
     removed: bool = False  # the stale ones
     half_collected: bool = False  # what could not be collected may have had cases
     interrupted: bool = False
     failure: str = ""  # why accepted baselines could not be written
 
-    def add(self, text: str, report: TestReport) -> Judgement:
+    def add(self, text: str, report: TestReport) -> CaseVerdict:
         """Take in what the report of a case carries; a test that failed for whatever reason accepts nothing."""
         data = json.loads(text)
-        judgement = Judgement.from_dict(data["judgement"])
-        self._forget(judgement.suite, judgement.id)
-        self.judgements.append(judgement)
-        self.ended[judgement.suite, judgement.id] = Ended.of(report, data)
+        verdict = CaseVerdict.from_dict(data["verdict"])
+        self._forget(verdict.suite, verdict.id)
+        self.verdicts.append(verdict)
+        self.test_outcomes[verdict.suite, verdict.id] = TestOutcome.of(report, data)
         if data["summary"] is not None:
-            self.summaries.append(Summary(**data["summary"]))
+            self.summaries.append(CaseSummary(**data["summary"]))
         if data["result"] is not None:
-            self.updated.add((judgement.suite, judgement.id))
+            self.updated.add((verdict.suite, verdict.id))
             if report.passed:
                 self.accepted.setdefault(data["device"], []).append(Result.from_json(data["result"]))
-        return judgement
+        return verdict
 
     def _forget(self, suite: str, case: str) -> None:
         """A test that is run again, as plugins for flaky tests do, has one result, its last."""
-        if (suite, case) not in self.ended:
+        if (suite, case) not in self.test_outcomes:
             return
-        self.judgements = [one for one in self.judgements if (one.suite, one.id) != (suite, case)]
+        self.verdicts = [one for one in self.verdicts if (one.suite, one.id) != (suite, case)]
         self.summaries = [one for one in self.summaries if (one.suite, one.id) != (suite, case)]
         for device, results in self.accepted.items():
             self.accepted[device] = [one for one in results if (one.suite, one.id) != (suite, case)]
 
-    def add_claim(self, text: str, report: TestReport) -> claim.Judgement:
+    def add_claim(self, text: str, report: TestReport) -> claim.ClaimVerdict:
         """Take in what the report of a claim carries."""
         data = json.loads(text)
-        judgement = claim.Judgement.from_dict(data["judgement"])
-        self.ended[judgement.suite, judgement.name] = Ended.of(report, data)
-        self.tables[judgement.suite] = data["table"]
-        key = judgement.suite, judgement.name
-        self.claims = [one for one in self.claims if (one.suite, one.name) != key] + [judgement]
+        verdict = claim.ClaimVerdict.from_dict(data["verdict"])
+        self.test_outcomes[verdict.suite, verdict.name] = TestOutcome.of(report, data)
+        self.tables[verdict.suite] = data["table"]
+        key = verdict.suite, verdict.name
+        self.claims = [one for one in self.claims if (one.suite, one.name) != key] + [verdict]
         self.written_claims = [one for one in self.written_claims if (one.suite, one.name) != key]
-        if judgement.update and report.passed:
-            self.written_claims.append(judgement)
-        return judgement
+        if verdict.update and report.passed:
+            self.written_claims.append(verdict)
+        return verdict
 
     @property
     def ran(self) -> dict[str, dict[str, str]]:
         """The device of each case that ran, by suite and id."""
         found: dict[str, dict[str, str]] = {}
-        for one in self.judgements:
-            found.setdefault(one.suite, {})[one.id] = self.ended[one.suite, one.id].device
+        for one in self.verdicts:
+            found.setdefault(one.suite, {})[one.id] = self.test_outcomes[one.suite, one.id].device
         return found
 
     @cached_property
-    def overall(self) -> Overall:
+    def session_verdict(self) -> SessionVerdict:
         """What the cases that were held against baselines say together; to be asked when all have ended."""
-        return Overall([one for one in self.judgements if (one.suite, one.id) not in self.updated])
+        return SessionVerdict([one for one in self.verdicts if (one.suite, one.id) not in self.updated])
 
     @cached_property
     def refused(self) -> list[Finding]:
@@ -150,7 +150,7 @@ class Session:
     @property
     def findings(self) -> list[str]:
         """What fails the session beside the cases that fail by themselves."""
-        return [*self.overall.findings, *(one.sentence for one in self.refused)]
+        return [*self.session_verdict.findings, *(one.sentence for one in self.refused)]
 
     @property
     def untimed(self) -> list[str]:
@@ -176,7 +176,7 @@ class Session:
             device: [(self.before(device, new.suite, new.id), new) for new in results]
             for device, results in self.accepted.items()
         }
-        self.accepted = {device: [carried(old, new) for old, new in found] for device, found in pairs.items()}
+        self.accepted = {device: [carry_over_noise(old, new) for old, new in found] for device, found in pairs.items()}
         try:
             baseline_store.write(self.baselines, self.accepted, self.stale if removes else (), self._records())
         except OSError as error:
@@ -186,9 +186,9 @@ class Session:
         self.written = [pair for found in pairs.values() for pair in found]
         self.removed = removes
 
-    def _records(self) -> dict[str, list[Record]]:
+    def _records(self) -> dict[str, list[ClaimRecord]]:
         """The claims' baselines that are to be written, by device."""
-        found: dict[str, list[Record]] = {}
+        found: dict[str, list[ClaimRecord]] = {}
         for one in self.written_claims:
             if one.record is not None:
                 found.setdefault(one.device, []).append(one.record)
@@ -201,7 +201,7 @@ class Session:
         except baseline_store.BaselineError:
             return None
 
-    def held_against(self, device: str, suite: str, case: str) -> Result | None:
+    def baseline_of(self, device: str, suite: str, case: str) -> Result | None:
         """The baseline that a case was held against: its device's, or where there is none, that for cpu."""
         devices = (device or baseline_store.FALLBACK, *(() if self.update else (baseline_store.FALLBACK,)))
         return next(filter(None, (self.before(one, suite, case) for one in devices)), None)

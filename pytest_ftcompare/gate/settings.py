@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_ftcompare.gate.profiles import Profile
-from pytest_ftcompare.gate.project_config import Own
+from pytest_ftcompare.gate.project_config import ProjectConfig
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,7 @@ class Settings:
     """What the options say, checked; plain values, so that workers see what the controller sees."""
 
     profile: Profile
-    own: Own
+    project: ProjectConfig
     hub: Path | None
     baselines: Path
     update: bool  # every case that runs

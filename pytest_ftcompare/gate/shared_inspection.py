@@ -13,31 +13,31 @@ from pathlib import Path
 from typing import Any
 
 from pytest_ftcompare.checks.invariants import inspect_any_shots
-from pytest_ftcompare.checks.row_encoding import as_labelled
-from pytest_ftcompare.measure.counted_update import execution
+from pytest_ftcompare.checks.row_encoding import check_labels
+from pytest_ftcompare.measure.counted_update import count_update
 from pytest_ftcompare.results import atomic_write
 from pytest_ftcompare.results.result import Json
-from pytest_ftcompare.training.prepare import Prepared
+from pytest_ftcompare.training.prepare import PreparedCase
 
 
-class Once:
+class SharedInspection:
     """What cases have in common that differ in their shots alone; `folder` is the run's."""
 
-    def __init__(self, prepared: Prepared, folder: Path) -> None:
+    def __init__(self, prepared: PreparedCase, folder: Path) -> None:
         self._prepared, self._folder = prepared, folder
         self._key = replace(prepared, case=replace(prepared.case, shots=0)).fingerprint()
 
     def inspected(self) -> tuple[Json, Json, list[str]]:
         """Signature, probe and broken invariants; the labels of the rows are looked at for each case."""
         signature, probe, broken = self._once("inspected", inspect_any_shots)
-        return signature, probe, [*broken, *(as_labelled(self._prepared) if self._prepared.method.trains else ())]
+        return signature, probe, [*broken, *(check_labels(self._prepared) if self._prepared.method.trains else ())]
 
     def counted(self) -> Json:
         """Counts of the execution of one update."""
-        counts: Json = self._once("counted", execution)
+        counts: Json = self._once("counted", count_update)
         return counts
 
-    def _once(self, what: str, make: Callable[[Prepared], Any]) -> Any:
+    def _once(self, what: str, make: Callable[[PreparedCase], Any]) -> Any:
         """What was made of a case of this key; two workers that ask at once make it twice."""
         file = self._folder / what / f"{self._key}.json"
         if not file.is_file():

@@ -38,7 +38,7 @@ train = $data
 label = $label
 labels = [$labels]
 labels_are = "names"
-plain = $plain
+text_template = $text_template
 """)
 INI = Template("""\
 [tool.pytest.ini_options]
@@ -127,7 +127,7 @@ def begin(root: Path, answers: Answers) -> list[Path]:
         "label": answers.label,
         "labels": labels,
         "labels_are": "names",
-        "plain": f"{{{answers.text}}}",
+        "text_template": f"{{{answers.text}}}",
     }
     task = make_task(answers.task, table, root)
     counts = [0] * len(labels)
@@ -143,7 +143,7 @@ def begin(root: Path, answers: Answers) -> list[Path]:
         "data": _toml(answers.data),
         "label": _toml(answers.label),
         "labels": ", ".join(map(_toml, labels)),
-        "plain": _toml(f"{{{answers.text}}}"),
+        "text_template": _toml(f"{{{answers.text}}}"),
     }
     files = {
         root / "pyproject.toml": _pyproject(root / "pyproject.toml", answers.task, values),

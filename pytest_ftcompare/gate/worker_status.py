@@ -15,7 +15,7 @@ TIMED = "timing"  # told while a process has its device alone and its clock runs
 TOTAL = "total"  # the file with the number of cases and claims that were collected
 
 
-class Told:
+class WorkerStatus:
     """One process's side; `name` is the worker's."""
 
     def __init__(self, folder: Path, name: str, clock: Callable[[], float] = time.monotonic) -> None:

@@ -16,7 +16,7 @@ SHARE = 0.02  # of the time: seen to leave yardsticks alone, while tens of perce
 
 
 @dataclass(frozen=True)
-class Account:
+class CpuAccounting:
     """Seconds that this process's threads waited for a core, and that a core of the machine was another's, at a moment."""
 
     at: float
@@ -24,17 +24,17 @@ class Account:
     stolen: float
 
 
-def account() -> Account | None:
+def cpu_accounting() -> CpuAccounting | None:
     """None where the system keeps no such account."""
     try:
         waited = sum(int(one.read_text().split()[1]) for one in THREADS.glob("*/schedstat")) / 1e9
         stolen = int(STEAL.read_text().split("\n", 1)[0].split()[8]) / 100 / (os.cpu_count() or 1)
     except (OSError, IndexError, ValueError):
         return None
-    return Account(time.monotonic(), waited, stolen)
+    return CpuAccounting(time.monotonic(), waited, stolen)
 
 
-def disturbed(before: Account | None, after: Account | None) -> str:
+def disturbed(before: CpuAccounting | None, after: CpuAccounting | None) -> str:
     """Why what was timed between the two must not be judged, "" where nothing speaks against it."""
     if before is None or after is None:
         return ""

@@ -18,7 +18,7 @@ from pytest_ftcompare.measure.library_versions import versions
 from pytest_ftcompare.measure.source_digest import digest
 from pytest_ftcompare.tasks import load
 from pytest_ftcompare.tasks.judge import Judge
-from pytest_ftcompare.training.config import Setting
+from pytest_ftcompare.training.config import TrainingConfig
 
 SHARED = ("__init__", "contents", "split_overlap", "rouge")  # files of tasks/ that every task uses
 MACHINE = "FTCOMPARE_MACHINE"  # a name that its user gives to a machine, or to a fleet of equal ones
@@ -84,18 +84,18 @@ def code(method: str, task: str) -> dict[str, str]:
     }
 
 
-def capture(setting: Setting, method: str, task: str) -> dict[str, str | int]:
+def capture(config: TrainingConfig, method: str, task: str) -> dict[str, str | int]:
     """The environment as a flat table of names and values."""
     found: dict[str, str | int] = {
         "commit": _commit(Path(pytest_ftcompare.__file__).parents[1]),
         "cpu": host.processor(),
-        "device": device_name(setting.device),
+        "device": device_name(config.device),
         "instruction set": torch.backends.cpu.get_cpu_capability(),
         "python": platform.python_version(),
         "threads": torch.get_num_threads(),
     }
     if name := os.environ.get(MACHINE):
         found["machine"] = name
-    if setting.device != "cpu":
+    if config.device != "cpu":
         found["cuda"] = torch.version.cuda or "none"
     return found | versions() | code(method, task)

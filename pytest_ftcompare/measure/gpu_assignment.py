@@ -43,12 +43,12 @@ def visible(environ: Mapping[str, str], count: Callable[[], int]) -> list[str]:
     return found if len(set(found)) == len(found) else []
 
 
-def mine(worker: int, devices: Sequence[str]) -> str:
+def gpu_for_worker(worker: int, devices: Sequence[str]) -> str:
     """Worker i's device: workers take turns, and share when they are more."""
     return devices[worker % len(devices)]
 
 
-def choose(worker: int, environ: MutableMapping[str, str]) -> str | None:
+def bind_gpu(worker: int, environ: MutableMapping[str, str]) -> str | None:
     """Show CUDA the worker's own device alone, which it then calls 0; None, and nothing is set, where there is none.
 
     Done again it changes nothing.
@@ -56,14 +56,14 @@ def choose(worker: int, environ: MutableMapping[str, str]) -> str | None:
     devices = visible(environ, count_gpus)
     if not devices:
         return None
-    environ[VARIABLE] = mine(worker, devices)
+    environ[VARIABLE] = gpu_for_worker(worker, devices)
     return environ[VARIABLE]
 
 
 def _memory(devices: Sequence[str]) -> list[tuple[int, int]]:
     """Used and all bytes of each device that `visible` names, without those that cannot be read."""
     opened = [nvml.open_gpu(device) for device in devices]
-    found = [None if isinstance(gpu, nvml.Unread) else gpu.memory() for gpu in opened]
+    found = [None if isinstance(gpu, nvml.Unavailable) else gpu.memory() for gpu in opened]
     return [one for one in found if one is not None]
 
 

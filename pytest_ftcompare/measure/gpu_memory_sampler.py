@@ -14,7 +14,7 @@ from pytest_ftcompare.measure.nvml import Gpu
 PATIENCE = 2.0  # seconds to wait at the end for a driver that does not answer
 
 
-class Sampler:
+class GpuMemorySampler:
     """Within its `with`, the process's bytes every `every` seconds, at its start and at its end.
 
     `peak` is the highest in bytes, None without any; `samples` how many were read; `failed` says why none or no more could be.

@@ -15,12 +15,12 @@ from itertools import pairwise
 
 import torch
 
-from pytest_ftcompare.measure.cpu_contention import account
+from pytest_ftcompare.measure.cpu_contention import cpu_accounting
 from pytest_ftcompare.measure.cpu_contention import disturbed as not_scheduled
-from pytest_ftcompare.measure.gpu_memory_sampler import Sampler
-from pytest_ftcompare.measure.nvml import Gpu, Unread, joules, open_gpu
+from pytest_ftcompare.measure.gpu_memory_sampler import GpuMemorySampler
+from pytest_ftcompare.measure.nvml import Gpu, Unavailable, joules, open_gpu
 from pytest_ftcompare.measure.nvml import disturbed as why_disturbed
-from pytest_ftcompare.measure.timer import Piece, wait
+from pytest_ftcompare.measure.timer import Workload, wait
 from pytest_ftcompare.results.cost_metrics import ALLOCATED, ENERGY, EVALUATION, PROCESS, RESERVED, STEP, Phase
 from pytest_ftcompare.results.result import Json
 
@@ -42,7 +42,7 @@ PHASES: dict[str, Phase] = {
 
 
 @dataclass
-class Readings:
+class GpuReadings:
     """Values by metric, why others could not be read, the device's state after the window, and what disturbed it."""
 
     values: dict[str, float] = field(default_factory=dict)
@@ -51,7 +51,7 @@ class Readings:
     disturbed: str = ""
 
 
-def _memory(pieces: Mapping[str, Piece], gpu: Gpu | Unread, found: Readings) -> None:
+def _memory(pieces: Mapping[str, Workload], gpu: Gpu | Unavailable, found: GpuReadings) -> None:
     gc.collect()  # what earlier cases left in circles
     for name, phase in PHASES.items():
         if name not in pieces:
@@ -61,11 +61,11 @@ def _memory(pieces: Mapping[str, Piece], gpu: Gpu | Unread, found: Readings) -> 
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
         metric = PROCESS[phase].name
-        if isinstance(gpu, Unread):
+        if isinstance(gpu, Unavailable):
             pieces[name].call()
             found.unread[metric] = gpu.reason
         else:
-            with Sampler(gpu, os.getpid()) as sampler:
+            with GpuMemorySampler(gpu, os.getpid()) as sampler:
                 pieces[name].call()
                 wait("cuda")
             if sampler.peak is None:
@@ -77,9 +77,9 @@ def _memory(pieces: Mapping[str, Piece], gpu: Gpu | Unread, found: Readings) -> 
         found.values[RESERVED[phase].name] = torch.cuda.max_memory_reserved()
 
 
-def _energy(step: Piece, rows: int, gpu: Gpu | Unread, found: Readings) -> None:
+def _energy(step: Workload, rows: int, gpu: Gpu | Unavailable, found: GpuReadings) -> None:
     metric = ENERGY.name
-    if isinstance(gpu, Unread):
+    if isinstance(gpu, Unavailable):
         found.unread[metric] = gpu.reason
         return
     step.ready()
@@ -102,30 +102,32 @@ def _name(environ: Mapping[str, str]) -> str:
     return first if first.startswith("MIG-") else str(torch.cuda.get_device_properties(torch.cuda.current_device()).uuid)
 
 
-def read(device: str, pieces: Mapping[str, Piece], rows: int, timed: Callable[[Callable[[], object]], object]) -> Readings:
+def read(
+    device: str, pieces: Mapping[str, Workload], rows: int, timed: Callable[[Callable[[], object]], object]
+) -> GpuReadings:
     """Read what there is to read of the pieces, then run `timed`, which calls what it is given between its rounds.
 
     `rows` are the examples of one step.
     """
-    found, start = Readings(), account()
+    found, start = GpuReadings(), cpu_accounting()
     if device == "cpu":
         timed(lambda: None)
-        found.disturbed = not_scheduled(start, account())
+        found.disturbed = not_scheduled(start, cpu_accounting())
         return found
     gpu = open_gpu(_name(os.environ))
-    states = [] if isinstance(gpu, Unread) else [gpu.state()]
+    states = [] if isinstance(gpu, Unavailable) else [gpu.state()]
     _memory(pieces, gpu, found)
     if STEP.name in pieces:
         _energy(pieces[STEP.name], rows, gpu, found)
 
     def watch() -> None:
-        if not isinstance(gpu, Unread):
+        if not isinstance(gpu, Unavailable):
             states.append(gpu.state())
 
-    start = account()
+    start = cpu_accounting()
     timed(watch)
-    found.disturbed = not_scheduled(start, account())  # a host that lost its cores cannot feed its GPU
-    if isinstance(gpu, Unread):
+    found.disturbed = not_scheduled(start, cpu_accounting())  # a host that lost its cores cannot feed its GPU
+    if isinstance(gpu, Unavailable):
         return found
     states.append(gpu.state())
     found.state = {name: value for name, value in asdict(states[-1]).items() if name in KEPT}

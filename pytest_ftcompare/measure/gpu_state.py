@@ -1,4 +1,4 @@
-"""A GPU's state before and after a reading, and the judgement whether something disturbed what was read between them."""
+"""A GPU's state before and after a reading, and the verdict whether something disturbed what was read between them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SHARE = 0.01  # of the time between two states: a throttle shorter than this mov
 
 
 @dataclass(frozen=True)
-class State:
+class GpuState:
     """What the GPU said at one moment; None where this card, driver or container cannot say."""
 
     taken: float  # seconds, monotonic
@@ -49,7 +49,7 @@ def reason_words(bits: int) -> tuple[str, ...]:
     return tuple(word for bit, word in REASONS.items() if bits & bit)
 
 
-def slowed_by(before: State, after: State) -> tuple[str, ...]:
+def slowed_by(before: GpuState, after: GpuState) -> tuple[str, ...]:
     """What held the clocks down: in force at either state, or, where the card counts it, for over 1 % of the time between."""
     at_either = {*(before.reasons or ()), *(after.reasons or ())}
     enough = SHARE * (after.taken - before.taken) * 1e9
@@ -60,7 +60,7 @@ def slowed_by(before: State, after: State) -> tuple[str, ...]:
     )
 
 
-def disturbed(before: State, after: State) -> str:
+def disturbed(before: GpuState, after: GpuState) -> str:
     """Why a reading taken between the two states must not be judged, in words for humans; "" when nothing speaks against it."""
     if before.lost or after.lost:
         return "the GPU is lost"

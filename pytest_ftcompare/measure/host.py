@@ -85,7 +85,7 @@ def cpus(root: Path = ROOT) -> int:
     return max(1, min(found))
 
 
-def fellows(environ: Mapping[str, str], root: Path = ROOT) -> set[int]:
+def sibling_pids(environ: Mapping[str, str], root: Path = ROOT) -> set[int]:
     """Process ids of this run's xdist workers: the children of the controller, which started this one; none without xdist."""
     if "PYTEST_XDIST_WORKER" not in environ:
         return set()

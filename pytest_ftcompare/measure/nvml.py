@@ -12,14 +12,14 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from pytest_ftcompare.measure.gpu_state import State, disturbed, joules, reason_words
-from pytest_ftcompare.measure.host import fellows
+from pytest_ftcompare.measure.gpu_state import GpuState, disturbed, joules, reason_words
+from pytest_ftcompare.measure.host import sibling_pids
 
-__all__ = ["Gpu", "State", "Unread", "count", "disturbed", "joules", "open_gpu"]
+__all__ = ["Gpu", "GpuState", "Unavailable", "count", "disturbed", "joules", "open_gpu"]
 
 
 @dataclass(frozen=True)
-class Unread:
+class Unavailable:
     """Nothing can be read from a GPU; `reason` is a clause that says why."""
 
     reason: str
@@ -42,18 +42,18 @@ def _start() -> Any:
     try:
         import pynvml  # type: ignore[import-untyped]
     except ImportError:
-        return Unread("nvidia-ml-py is not installed")
+        return Unavailable("nvidia-ml-py is not installed")
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError as error:
-        return Unread(_why(pynvml, error))
+        return Unavailable(_why(pynvml, error))
     return pynvml
 
 
 def count() -> int | None:
     """How many GPUs the driver shows this process; None where NVML cannot be read."""
     nvml = _start()
-    if isinstance(nvml, Unread):
+    if isinstance(nvml, Unavailable):
         return None
     try:
         return int(nvml.nvmlDeviceGetCount())
@@ -64,7 +64,7 @@ def count() -> int | None:
 def driver() -> str:
     """The driver's version, or why it cannot be read."""
     nvml = _start()
-    if isinstance(nvml, Unread):
+    if isinstance(nvml, Unavailable):
         return nvml.reason
     try:
         return str(nvml.nvmlSystemGetDriverVersion())
@@ -72,14 +72,14 @@ def driver() -> str:
         return _why(nvml, error)
 
 
-def open_gpu(uuid: str) -> Gpu | Unread:
+def open_gpu(uuid: str) -> Gpu | Unavailable:
     """The GPU, or the slice of one (MIG), that `torch.cuda.get_device_properties(i).uuid` or CUDA_VISIBLE_DEVICES names.
 
     With or without its "GPU-" or "MIG-"; an index counts in the order of the bus, as nvidia-smi does and CUDA does under
     CUDA_DEVICE_ORDER=PCI_BUS_ID.
     """
     nvml = _start()
-    if isinstance(nvml, Unread):
+    if isinstance(nvml, Unavailable):
         return nvml
     prefixed = uuid.isdigit() or uuid.startswith(("GPU-", "MIG-"))
     for name in [uuid] if prefixed else [f"GPU-{uuid}", f"MIG-{uuid}"]:
@@ -88,14 +88,14 @@ def open_gpu(uuid: str) -> Gpu | Unread:
         except nvml.NVMLError as error:
             if error.value in (nvml.NVML_ERROR_NOT_FOUND, nvml.NVML_ERROR_INVALID_ARGUMENT):
                 continue
-            return Unread(_why(nvml, error))
+            return Unavailable(_why(nvml, error))
         gpu = Gpu(nvml, handle, is_slice=name.startswith("MIG-"))
         if gpu.is_split():
-            return Unread(
+            return Unavailable(
                 f"MIG: {name} is split, and which slice this process has is not said: name it in CUDA_VISIBLE_DEVICES"
             )
         return gpu
-    return Unread(f"the driver knows no GPU {uuid}")
+    return Unavailable(f"the driver knows no GPU {uuid}")
 
 
 class Gpu:
@@ -139,16 +139,16 @@ class Gpu:
         found = [one.usedGpuMemory for one in self._processes() or () if one.pid == pid]
         return None if None in found else sum(found) or None
 
-    def state(self) -> State:
+    def state(self) -> GpuState:
         """How the GPU is now. This run's other workers are none of the `others`: they pause while one of them is timed."""
         nvml, card = self._nvml, self._card
         running = self._processes()
         pids = None if running is None else {one.pid for one in running}
-        mine = {os.getpid(), *fellows(os.environ)}
+        mine = {os.getpid(), *sibling_pids(os.environ)}
         bits = self._ask("nvmlDeviceGetCurrentClocksEventReasons", card)
         if bits is None:  # drivers before 535
             bits = self._ask("nvmlDeviceGetCurrentClocksThrottleReasons", card)
-        return State(
+        return GpuState(
             taken=time.monotonic(),
             driver=self._ask("nvmlSystemGetDriverVersion"),
             sm_clock=self._ask("nvmlDeviceGetClockInfo", card, nvml.NVML_CLOCK_SM),

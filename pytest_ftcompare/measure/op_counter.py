@@ -52,14 +52,14 @@ Phase = tuple[str, int | None]  # a part of the step, and where it has to do wit
 
 
 @dataclass
-class Moment:
+class PeakSnapshot:
     """The largest total of a phase, and the storages that were alive then."""
 
     total: int = -1
     alive: dict[int, int] = field(default_factory=dict)  # serial number -> bytes
 
 
-class Counter(TorchDispatchMode):
+class OpCounter(TorchDispatchMode):
     """Counts what runs inside it. Storages count once, however many views they have, until they are freed.
 
     `phase` names the part of the step that goes on; each has a peak of its own.
@@ -68,17 +68,17 @@ class Counter(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.operations = self.flops = self.total = 0
-        self.moments: dict[Phase, Moment] = {}
+        self.moments: dict[Phase, PeakSnapshot] = {}
         self._alive: dict[int, int] = {}  # serial number -> bytes
         self._known: dict[int, tuple[int, weakref.ref[Any]]] = {}  # a storage's address -> its serial number
         self._count = 0
-        self._highest: list[Moment] = []  # whose storages are those alive now: noted down when one of them goes
+        self._highest: list[PeakSnapshot] = []  # whose storages are those alive now: noted down when one of them goes
         self.enter("step")
 
     def enter(self, part: str, layer: int | None = None) -> None:
         """Begin a phase, or go on with one."""
         self._note()
-        self.phase = self.moments.setdefault((part, layer), Moment())
+        self.phase = self.moments.setdefault((part, layer), PeakSnapshot())
         self._compare()
 
     def serial(self, tensor: torch.Tensor) -> int:

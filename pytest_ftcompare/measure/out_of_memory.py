@@ -15,7 +15,7 @@ CUDA = re.compile(r"Tried to allocate ([\d.]+ [KMGT]iB)")
 OTHERS = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")  # of libraries below torch's
 
 
-class Exhausted(RuntimeError):
+class OutOfMemory(RuntimeError):
     """The device's memory does not hold the case; the message says what was needed, what there was, and when."""
 
 
@@ -63,9 +63,9 @@ def told_when_exhausted(device: str, say: Say) -> Iterator[Say]:
         needed = _needed(error)
         if needed is None:
             raise
-        raise Exhausted(
+        raise OutOfMemory(
             f"out of memory after {last!r}: it needed {needed}, {_had(device)}: use a smaller batch, more accumulation, "
-            "checkpointing=True in the case's options, or fewer workers"
+            "gradient_checkpointing=True in the case's options, or fewer workers"
         ) from None
 
 

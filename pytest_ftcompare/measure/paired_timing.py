@@ -8,29 +8,29 @@ from __future__ import annotations
 from collections.abc import Generator
 
 from pytest_ftcompare.measure.timed_window import ROWS, make_work
-from pytest_ftcompare.measure.timer import Clock, Piece, no_collection, timed, warm
+from pytest_ftcompare.measure.timer import Clock, Workload, no_collection, timed, warm
 from pytest_ftcompare.results.cost_metrics import EVALUATION, INFERENCE
-from pytest_ftcompare.training.prepare import Prepared
+from pytest_ftcompare.training.prepare import PreparedCase
 
 MERGED = "merged "  # before the name of a piece: of a merged copy of the model
 
 
-class NoPiece(ValueError):
+class NoWorkload(ValueError):
     """A case has no such piece of work; the message says which it has."""
 
 
-def make_piece(prepared: Prepared, name: str) -> Piece:
+def make_workload(prepared: PreparedCase, name: str) -> Workload:
     """The piece of a case by its name: "step", "evaluation" (of `ROWS` rows), "inference" (of one), or a merged one."""
     work = make_work(prepared)
     if work.merged is not None:
         rows = {EVALUATION.name: min(ROWS, len(prepared.examples["test"])), INFERENCE.name: 1}
         work.pieces.update({f"{MERGED}{piece}": work.merged(count) for piece, count in rows.items() if MERGED in name})
     if name not in work.pieces:
-        raise NoPiece(f"{prepared.case.id} has no {name} to be timed: expected {', '.join(work.pieces)}")
+        raise NoWorkload(f"{prepared.case.id} has no {name} to be timed: expected {', '.join(work.pieces)}")
     return work.pieces[name]
 
 
-def rounds(first: Piece, second: Piece, device: str, clock: Clock) -> Generator[tuple[float, float]]:
+def rounds(first: Workload, second: Workload, device: str, clock: Clock) -> Generator[tuple[float, float]]:
     """Seconds of one call of either, without end; the two take turns in who comes first."""
     with no_collection():
         calls = warm(first, device, clock), warm(second, device, clock)

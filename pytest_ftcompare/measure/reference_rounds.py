@@ -11,7 +11,7 @@ from typing import Protocol
 from pytest_ftcompare.measure.timed_window import make_work
 from pytest_ftcompare.measure.timer import Clock, no_collection, timed, warm
 from pytest_ftcompare.results.cost_metrics import MERGED_INFERENCE
-from pytest_ftcompare.training.prepare import Prepared
+from pytest_ftcompare.training.prepare import PreparedCase
 
 LEAST = 10  # pairs of rounds of each piece, however long they take
 Pairs = dict[str, list[tuple[float, float]]]
@@ -26,15 +26,15 @@ class Side(Protocol):
     def round(self, piece: str) -> float: ...
 
 
-class Here:
+class LocalSide:
     """The work of a case in this process, made and warm."""
 
-    def __init__(self, prepared: Prepared, clock: Clock) -> None:
+    def __init__(self, prepared: PreparedCase, clock: Clock) -> None:
         work = make_work(prepared)
         self._work = dict(work.pieces)
         if work.merged:
             self._work[MERGED_INFERENCE.name] = work.merged(1)
-        self._device, self._clock = prepared.setting.device, clock
+        self._device, self._clock = prepared.config.device, clock
         self._calls = {name: warm(piece, self._device, clock) for name, piece in self._work.items()}
 
     @property

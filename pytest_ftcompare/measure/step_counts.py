@@ -15,11 +15,11 @@ import torch
 from torch import nn
 from torch.autograd.graph import saved_tensors_hooks
 
-from pytest_ftcompare.measure.op_counter import Counter, Moment, tensors
+from pytest_ftcompare.measure.op_counter import OpCounter, PeakSnapshot, tensors
 
 
 @dataclass(frozen=True)
-class Peak:
+class PeakMemory:
     """Bytes alive when they were most, and what they were for; `activations` is all that is nothing else."""
 
     peak: int
@@ -30,7 +30,7 @@ class Peak:
 
 
 @dataclass(frozen=True)
-class Counts(Peak):
+class UpdateCounts(PeakMemory):
     """Beside the peak: bytes `saved` for backward, weights left out; bytes of the optimiser's `state` after the step; the
     step's `operations`, views left out, as they compute nothing; its `flops`, two for a multiplication with its addition."""
 
@@ -46,10 +46,10 @@ def held(model: nn.Module) -> Iterator[torch.Tensor]:
         yield from tensors(vars(module))
 
 
-class Books:
+class MemoryLedger:
     """Says of each storage what it is for: weights, gradients as autograd hands them to a parameter, the optimiser's state."""
 
-    def __init__(self, counter: Counter, model: nn.Module, optimizer: torch.optim.Optimizer | None) -> None:
+    def __init__(self, counter: OpCounter, model: nn.Module, optimizer: torch.optim.Optimizer | None) -> None:
         self.counter, self.optimizer = counter, optimizer
         groups: list[Any] = optimizer.param_groups if optimizer else []
         parameters = {id(one): one for one in [*model.parameters(), *tensors([group["params"] for group in groups])]}
@@ -69,20 +69,20 @@ class Books:
         kept = tensors(vars(self.optimizer)) if self.optimizer else ()
         return {self.counter.serial(one) for one in kept} - self.weights
 
-    def __enter__(self) -> Books:
+    def __enter__(self) -> MemoryLedger:
         return self
 
     def __exit__(self, *raised: object) -> None:
         for hook in self.hooks:
             hook.remove()
 
-    def peak(self, moment: Moment) -> Peak:
+    def peak(self, moment: PeakSnapshot) -> PeakMemory:
         """A phase's largest total by what it is for; ask when the step is over."""
         state, sizes = self.state(), dict.fromkeys(("weights", "gradients", "optimizer", "activations"), 0)
         for serial, size in moment.alive.items():
             kinds = (("weights", self.weights), ("gradients", self.gradients), ("optimizer", state))
             sizes[next((kind for kind, those in kinds if serial in those), "activations")] += size
-        return Peak(moment.total, **sizes)
+        return PeakMemory(moment.total, **sizes)
 
 
 @contextmanager
@@ -97,10 +97,10 @@ def uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def count(step: Callable[[], object], model: nn.Module, optimizer: torch.optim.Optimizer | None) -> Counts:
+def count(step: Callable[[], object], model: nn.Module, optimizer: torch.optim.Optimizer | None) -> UpdateCounts:
     """Run `step` once and count it; `optimizer` is None where nothing trains."""
-    counter = Counter()
-    books = Books(counter, model, optimizer)
+    counter = OpCounter()
+    books = MemoryLedger(counter, model, optimizer)
     saved: dict[int, int] = {}
 
     def pack(tensor: torch.Tensor) -> torch.Tensor:
@@ -113,4 +113,4 @@ def count(step: Callable[[], object], model: nn.Module, optimizer: torch.optim.O
         step()
     state = sum(counter.size(serial) for serial in books.state())
     peak = asdict(books.peak(counter.moments["step", None]))
-    return Counts(**peak, saved=sum(saved.values()), state=state, operations=counter.operations, flops=counter.flops)
+    return UpdateCounts(**peak, saved=sum(saved.values()), state=state, operations=counter.operations, flops=counter.flops)

@@ -15,14 +15,14 @@ import torch
 from torch import nn
 
 from pytest_ftcompare.measure.gpu_readings import read
-from pytest_ftcompare.measure.timer import Clock, Piece, Timing, measure, speeds
+from pytest_ftcompare.measure.timer import Clock, Timing, Workload, measure, speeds
 from pytest_ftcompare.measure.yardstick import BESIDE, make_yardsticks
 from pytest_ftcompare.results.cost_metrics import EVALUATION, INFERENCE, MERGED_INFERENCE, STEP
 from pytest_ftcompare.results.result import Window, rounded
 from pytest_ftcompare.training.evaluate import evaluate
-from pytest_ftcompare.training.prepare import Prepared
+from pytest_ftcompare.training.prepare import PreparedCase
+from pytest_ftcompare.training.prepared_seed import PreparedSeed
 from pytest_ftcompare.training.train import Training
-from pytest_ftcompare.training.trial import Trial
 
 PROCESS = secrets.token_hex(4)  # windows of one process share what it did to their times
 ROWS = 32  # of the test split in a timed evaluation
@@ -32,45 +32,45 @@ STEPS = (
 
 
 @dataclass(frozen=True)
-class Work:
+class TimedWork:
     """What is timed: pieces by name, the number of rows that a step learns from, and the answers of a merged copy of the model
     to so many rows, which is made only when a GPU's memory was read without it."""
 
-    pieces: dict[str, Piece]
+    pieces: dict[str, Workload]
     rows: int
-    merged: Callable[[int], Piece] | None = None
+    merged: Callable[[int], Workload] | None = None
 
 
-def make_work(prepared: Prepared) -> Work:
+def make_work(prepared: PreparedCase) -> TimedWork:
     """The pieces of a case: an update, an evaluation, an answer, and an answer of the merged model where there is one."""
-    trial = Trial(prepared, 0, prepared.case.shots)
+    context = PreparedSeed(prepared, 0, prepared.case.shots)
     torch.manual_seed(0)
     model = prepared.adapted()
     examples = prepared.examples["test"][:ROWS]
-    rows = prepared.encode(examples, trial.support)
+    rows = prepared.encode(examples, context.support)
 
     def answers(asked: nn.Module, count: int) -> Callable[[], object]:
-        return lambda: evaluate(asked, prepared.ask, rows[:count], examples[:count])
+        return lambda: evaluate(asked, prepared.interface, rows[:count], examples[:count])
 
-    pieces: dict[str, Piece] = {}
+    pieces: dict[str, Workload] = {}
     batch = 0
     if prepared.method.trains:
-        stage = trial.stage(prepared.method.recipe)
+        stage = context.stage(prepared.method.recipe)
         training = Training(model, prepared.method, stage, STEPS, 0)
-        batch = min(prepared.method.recipe.batch, len(stage.rows))
-        pieces[STEP.name] = Piece(lambda: training.update(list(range(batch))), model.train)
-    pieces[EVALUATION.name] = Piece(answers(model, len(rows)))
-    pieces[INFERENCE.name] = Piece(answers(model, 1))
+        batch = min(prepared.method.recipe.batch_size, len(stage.rows))
+        pieces[STEP.name] = Workload(lambda: training.update(list(range(batch))), model.train)
+    pieces[EVALUATION.name] = Workload(answers(model, len(rows)))
+    pieces[INFERENCE.name] = Workload(answers(model, 1))
 
-    def merged(count: int) -> Piece:
-        return Piece(answers(prepared.method.merge(copy.deepcopy(model)), count))
+    def merged(count: int) -> Workload:
+        return Workload(answers(prepared.method.merge(copy.deepcopy(model)), count))
 
-    return Work(pieces, batch, merged if prepared.method.mergeable else None)
+    return TimedWork(pieces, batch, merged if prepared.method.mergeable else None)
 
 
-def _pieces(device: str) -> tuple[dict[str, Piece], dict[str, Piece]]:
+def _pieces(device: str) -> tuple[dict[str, Workload], dict[str, Workload]]:
     """The yardsticks that are timed beside pieces of work, and the others."""
-    pieces = {kind: Piece(call) for kind, call in make_yardsticks(device).items()}
+    pieces = {kind: Workload(call) for kind, call in make_yardsticks(device).items()}
     return {kind: pieces[kind] for kind in BESIDE}, {kind: pieces[kind] for kind in pieces if kind not in BESIDE}
 
 
@@ -79,7 +79,7 @@ def measure_machine(device: str, clock: Clock) -> dict[str, float]:
     return {kind: rounded(value) for kind, value in speeds(_pieces(device)[1], device, clock).items()}
 
 
-def take(work: Work, device: str, seconds: float, clock: Clock) -> tuple[Window, dict[str, Timing]]:
+def take(work: TimedWork, device: str, seconds: float, clock: Clock) -> tuple[Window, dict[str, Timing]]:
     """The window, about so many seconds long, and the rounds of each piece that its times are the
     medians of."""
     timings: dict[str, Timing] = {}

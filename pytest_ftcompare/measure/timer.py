@@ -32,7 +32,7 @@ def _nothing() -> None:
 
 
 @dataclass(frozen=True)
-class Piece:
+class Workload:
     """A piece of work: what is timed, and what makes ready for it before the clock starts."""
 
     call: Callable[[], object]
@@ -66,7 +66,7 @@ def wait(device: str) -> None:
         torch.cuda.synchronize()
 
 
-def timed(piece: Piece, calls: int, device: str, clock: Clock) -> float:
+def timed(piece: Workload, calls: int, device: str, clock: Clock) -> float:
     """Seconds that so many calls take, the device idle before and after.
 
     Where the clock was set back meanwhile, they are called again; `ClockError` where it always is.
@@ -85,7 +85,7 @@ def timed(piece: Piece, calls: int, device: str, clock: Clock) -> float:
     )
 
 
-def warm(piece: Piece, device: str, clock: Clock) -> int:
+def warm(piece: Workload, device: str, clock: Clock) -> int:
     """Call the piece until it is warm; how many calls make a round."""
     timed(piece, WARM_UP, device, clock)
     return max(1, math.ceil(ROUND / max(timed(piece, 1, device, clock), 1e-9)))
@@ -102,8 +102,8 @@ def no_collection() -> Iterator[None]:
 
 
 def measure(
-    work: Mapping[str, Piece],
-    yardsticks: Mapping[str, Piece],
+    work: Mapping[str, Workload],
+    yardsticks: Mapping[str, Workload],
     device: str,
     budget: float,
     clock: Clock = time.perf_counter,
@@ -124,7 +124,7 @@ def measure(
     return {name: Timing(calls[name], rounds[name], beside) for name in work}
 
 
-def speeds(yardsticks: Mapping[str, Piece], device: str, clock: Clock) -> dict[str, float]:
+def speeds(yardsticks: Mapping[str, Workload], device: str, clock: Clock) -> dict[str, float]:
     """Seconds of one call of each yardstick: the median of `ROUNDS` rounds."""
     with no_collection():
         calls = {kind: warm(piece, device, clock) for kind, piece in yardsticks.items()}

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from pytest_ftcompare.gate import run_folder
-from pytest_ftcompare.gate.capacity import Machine
+from pytest_ftcompare.gate.capacity import CapacityFilter
 from pytest_ftcompare.gate.resume_key import Key, make_key
-from pytest_ftcompare.gate.run_folder import Run
-from pytest_ftcompare.gate.session import Session
-from pytest_ftcompare.gate.worker_status import Told
+from pytest_ftcompare.gate.run_folder import RunFolder
+from pytest_ftcompare.gate.session import GateSession
+from pytest_ftcompare.gate.worker_status import WorkerStatus
 from pytest_ftcompare.measure import gpu_assignment, host
 from pytest_ftcompare.plugin import (
     benchmark_bridge,
@@ -29,7 +29,7 @@ from pytest_ftcompare.plugin import (
     stale_baselines,
 )
 from pytest_ftcompare.plugin.case_order import one_by_one, ordered
-from pytest_ftcompare.plugin.controller import Collector, show
+from pytest_ftcompare.plugin.controller import ControllerHooks, show
 from pytest_ftcompare.plugin.live_display import LIVE
 from pytest_ftcompare.plugin.options import SETTINGS
 from pytest_ftcompare.plugin.worker import CARRIED, FINISHED, RUN, SESSION, TOLD
@@ -38,7 +38,7 @@ from pytest_ftcompare.report.terminal import lines
 from pytest_ftcompare.report.wrapping import fitted, wrapped
 from pytest_ftcompare.results import baseline_store
 
-MACHINE = pytest.StashKey[Machine]()
+MACHINE = pytest.StashKey[CapacityFilter]()
 # Of a session that ran what it was to run; others leave their results to be gone on with.
 ENDS = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED)
 # What torch and transformers say of their own calls in every case: nobody who runs a suite can mend it.
@@ -65,7 +65,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for warning in OF_LIBRARIES:
         config.addinivalue_line("filterwarnings", warning)
     settings = config.stash[SETTINGS] = options.make_settings(config)
-    settings.own.add()
+    settings.project.add()
     if not _is_worker(config) and not config.option.collectonly:
         if settings.update or settings.new_only:
             try:
@@ -78,7 +78,7 @@ def pytest_configure(config: pytest.Config) -> None:
             baseline_store.recover(settings.baselines)
     config.stash[stale_baselines.SUITES] = {}
     if not _is_worker(config):
-        config.stash[SESSION] = Session(settings.baselines, settings.update or settings.new_only, settings.new_only)
+        config.stash[SESSION] = GateSession(settings.baselines, settings.update or settings.new_only, settings.new_only)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -86,7 +86,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     """--ftcompare-plan prints its table instead of running tests."""
     if config.option.ftcompare_plan is None:
         return None
-    asked = options.planned(config.option.ftcompare_plan)
+    asked = options.parse_plan_option(config.option.ftcompare_plan)
     capture = config.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled(), warnings.catch_warnings():
         from pytest_ftcompare.training.library_logging import quiet
@@ -106,7 +106,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "gate" in metafunc.fixturenames and metafunc.definition.get_closest_marker("ftcompare"):
         settings = metafunc.config.stash[SETTINGS]
         found = parametrize.cases(metafunc, settings.profile)
-        stale_baselines.note(metafunc.config.stash[stale_baselines.SUITES], metafunc, found, settings.own.profiles.values())
+        stale_baselines.note(metafunc.config.stash[stale_baselines.SUITES], metafunc, found, settings.project.profiles.values())
         metafunc.parametrize("gate", found, ids=[one.id for one in found], indirect=True)
 
 
@@ -114,7 +114,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     parametrize.check_distinct(items)
     if any(parametrize.case_of(item) for item in items):
-        machine = config.stash[MACHINE] = Machine(config.stash[SETTINGS])
+        machine = config.stash[MACHINE] = CapacityFilter(config.stash[SETTINGS])
         fits = [(case := parametrize.case_of(item)) is None or machine.holds(case) for item in items]
         if not all(fits):
             config.hook.pytest_deselected(items=[*compress(items, (not one for one in fits))])
@@ -165,14 +165,14 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     config = session.config
     if SESSION not in config.stash:
         sent = vars(config)["workerinput"]
-        config.stash[TOLD] = Told(Path(sent["ftcompare_folder"]), sent["workerid"])
+        config.stash[TOLD] = WorkerStatus(Path(sent["ftcompare_folder"]), sent["workerid"])
         return
     run = config.stash[RUN] = _start(config)
-    config.stash[TOLD] = Told(run.folder, "main")
-    config.pluginmanager.register(Collector(config, config.stash[SESSION]), "ftcompare-collector")
+    config.stash[TOLD] = WorkerStatus(run.folder, "main")
+    config.pluginmanager.register(ControllerHooks(config, config.stash[SESSION]), "ftcompare-collector")
 
 
-def _start(config: pytest.Config) -> Run:
+def _start(config: pytest.Config) -> RunFolder:
     """The run's place: a new one, or with --ftcompare-resume that of a run which did not come to its end."""
     cache = getattr(config, "cache", None) if not config.option.collectonly else None
     try:
@@ -253,13 +253,13 @@ def _whole(findings: Sequence[str]) -> pytest.TestReport:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     if SETTINGS in config.stash:
-        config.stash[SETTINGS].own.remove()
+        config.stash[SETTINGS].project.remove()
     if RUN in config.stash:  # the workers are gone by now, who have their locks in this folder
         config.stash[RUN].close(finished=config.stash.get(FINISHED, False))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    if SESSION in config.stash and (config.stash[SESSION].judgements or config.stash[SESSION].claims):
+    if SESSION in config.stash and (config.stash[SESSION].verdicts or config.stash[SESSION].claims):
         terminalreporter.section("ftcompare", "=")
         every = config.get_verbosity() > 0
         for text, markup in lines(config.stash[SESSION], config.stash[SETTINGS], every=every):

@@ -18,7 +18,7 @@ from pytest_ftcompare.plugin import parametrize
 from pytest_ftcompare.results.case import Case
 
 
-class Tables:
+class SuiteTables:
     """The tables of the suites in a folder."""
 
     def __init__(self, folder: Path, profile: Profile) -> None:
@@ -55,7 +55,7 @@ class Tables:
             if (cell := list(group))[0].shots in wanted
         ]
         if not cells:
-            raise Untestable(f"the profile {self.profile.name} has no case of {arm.told()} in the suite {arm.suite}")
+            raise Untestable(f"the profile {self.profile.name} has no case of {arm.describe()} in the suite {arm.suite}")
         return cells
 
     def _shots(self, arm: Arm, present: set[int]) -> set[int]:

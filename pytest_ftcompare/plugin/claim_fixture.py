@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
-from pytest_ftcompare.compare.claims.claim import FAILING, Claim, Judgement, judge
-from pytest_ftcompare.compare.claims.relations import Times, Untestable
+from pytest_ftcompare.compare.claims.claim import FAILING, Claim, ClaimVerdict, judge
+from pytest_ftcompare.compare.claims.relations import TimeRatio, Untestable
 from pytest_ftcompare.compare.environment_diff import differences, software_changed
 from pytest_ftcompare.compare.same_machine import UNMOVED, UNTIMED
 from pytest_ftcompare.gate.case_work import CaseError
 from pytest_ftcompare.plugin import options, parametrize
 from pytest_ftcompare.plugin.live_display import has_words
 from pytest_ftcompare.plugin.options import SETTINGS
-from pytest_ftcompare.plugin.worker import TOLD, carry, make_bench, make_opener
+from pytest_ftcompare.plugin.worker import TOLD, carry, make_opener, make_run_context
 from pytest_ftcompare.report.claims import explain
 from pytest_ftcompare.results import baseline_store
 
@@ -67,59 +67,59 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             continue
         if (other := seen.setdefault(claim.name, item.nodeid)) != item.nodeid:
             raise pytest.UsageError(f"{item.nodeid} and {other} have the same baseline, {claim.name}.json: rename one of them")
-        timed = isinstance(claim.relation, Times) and config.pluginmanager.has_plugin("pytest-benchmark")
+        timed = isinstance(claim.relation, TimeRatio) and config.pluginmanager.has_plugin("pytest-benchmark")
         if timed and isinstance(item, pytest.Function):
             item.fixturenames = [*item.fixturenames, "benchmark"]  # so that --benchmark-only and -skip know it
     items.sort(key=lambda item: claim_of(item) is not None)
 
 
 @pytest.fixture
-def claim(request: pytest.FixtureRequest) -> Callable[[], Judgement]:
+def claim(request: pytest.FixtureRequest) -> Callable[[], ClaimVerdict]:
     """Call it to test the claim against this run's results; the test fails where its outcome is not its baseline's."""
     if not hasattr(request, "param"):
         pytest.fail(f"{request.node.nodeid} has no table: expected @pytest.mark.ftcompare_claims([...])", pytrace=False)
     stated: Claim = request.param
     settings = request.config.stash[SETTINGS]
 
-    def check() -> Judgement:
+    def check() -> ClaimVerdict:
         told = request.config.stash[TOLD]
         refused = ""
         try:
-            judgement = _judge(stated, request)
+            verdict = _judge(stated, request)
         except Untestable as error:
-            judgement = Judgement(stated.name, _suite(request.node), settings.profile.name, "untested", note=str(error))
+            verdict = ClaimVerdict(stated.name, _suite(request.node), settings.profile.name, "untested", note=str(error))
         except CaseError as error:
             refused = str(error)
-            judgement = Judgement(stated.name, _suite(request.node), settings.profile.name, "untested", note=refused)
+            verdict = ClaimVerdict(stated.name, _suite(request.node), settings.profile.name, "untested", note=refused)
         finally:
             told.done()
-        table = request.config.stash[TABLES][judgement.suite]
-        carry(request.node, REPORT, json.dumps({"judgement": judgement.to_dict(), "table": table}))
+        table = request.config.stash[TABLES][verdict.suite]
+        carry(request.node, REPORT, json.dumps({"verdict": verdict.to_dict(), "table": table}))
         if refused:  # outside the handler, or pytest would show the exceptions behind it
             pytest.fail(f"{stated.name} cannot be judged: {refused}", pytrace=False)
-        if judgement.verdict == "untested":
-            pytest.skip(judgement.note)
-        if judgement.verdict in FAILING and not judgement.update:
-            text = explain(judgement, request.node.nodeid, options.given(request.config))
+        if verdict.verdict == "untested":
+            pytest.skip(verdict.note)
+        if verdict.verdict in FAILING and not verdict.update:
+            text = explain(verdict, request.node.nodeid, options.options_as_given(request.config))
             pytest.fail("\n".join(text), pytrace=False)
-        return judgement
+        return verdict
 
     return check
 
 
-def _judge(stated: Claim, request: pytest.FixtureRequest) -> Judgement:
+def _judge(stated: Claim, request: pytest.FixtureRequest) -> ClaimVerdict:
     """The claim against its baseline; one about time is timed again before it fails."""
-    from pytest_ftcompare.gate.claim_evidence import Evidence, accepted_record, elsewhere, make_record
-    from pytest_ftcompare.gate.run_cache import Kept
-    from pytest_ftcompare.plugin.claim_arms import Tables
+    from pytest_ftcompare.gate.claim_evidence import EvidenceFinder, accepted_record, elsewhere, make_record
+    from pytest_ftcompare.gate.run_cache import RunCache
+    from pytest_ftcompare.plugin.claim_arms import SuiteTables
 
     settings, items = request.config.stash[SETTINGS], request.session.items
-    _, bench = make_bench(request, stated.name)
-    evidence = Evidence(
+    _, run_context = make_run_context(request, stated.name)
+    evidence = EvidenceFinder(
         settings,
-        bench,
-        Tables(Path(request.node.path).parent, settings.profile),
-        Kept(bench.folder, parametrize.judged(items)),
+        run_context,
+        SuiteTables(Path(request.node.path).parent, settings.profile),
+        RunCache(run_context.folder, parametrize.judged(items)),
         {(one.suite, one.id): one for one in map(parametrize.case_of, items) if one is not None},
         parametrize.judged(items),
         make_opener(request.config),
@@ -127,53 +127,53 @@ def _judge(stated: Claim, request: pytest.FixtureRequest) -> Judgement:
     why, device = evidence.why_untimed(stated)
     if why:
         suite, profile = _suite(request.node), settings.profile.name
-        return Judgement(stated.name, suite, profile, "untested", note=f"{UNTIMED}{why}", device=device)
-    tries = TRIES if isinstance(stated.relation, Times) else 1
+        return ClaimVerdict(stated.name, suite, profile, "untested", note=f"{UNTIMED}{why}", device=device)
+    tries = TRIES if isinstance(stated.relation, TimeRatio) else 1
     for left in reversed(range(tries)):
         try:
             found = evidence.find(stated)
         except Untestable:
-            if left and bench.clock is not None:
+            if left and run_context.clock is not None:
                 continue
             raise
         record = make_record(stated, _suite(request.node), settings, found)
         on = str(found.environment.get("device", baseline_store.FALLBACK))
         before = accepted_record(stated, settings, on)
         update = settings.update or (settings.new_only and (before is None or before.statistic != record.statistic))
-        judgement = judge(record, before, on, update=update)
-        if judgement.verdict != "changed":
+        verdict = judge(record, before, on, update=update)
+        if verdict.verdict != "changed":
             break
     if (why := elsewhere(stated, before, found.environment)) and not update:
         raise Untestable(f"not timed against its baseline: {why}")
-    timed = isinstance(stated.relation, Times)
-    return excused(judgement) if timed and not settings.strict_times else judgement
+    timed = isinstance(stated.relation, TimeRatio)
+    return is_excused(verdict) if timed and not settings.strict_times else verdict
 
 
-def excused(judgement: Judgement) -> Judgement:
+def is_excused(verdict: ClaimVerdict) -> ClaimVerdict:
     """A claim about time whose outcome changed although nothing did that could move it: the machine's."""
-    before, record = judgement.before, judgement.record
-    if judgement.verdict != "changed" or before is None or record is None:
-        return judgement
+    before, record = verdict.before, verdict.record
+    if verdict.verdict != "changed" or before is None or record is None:
+        return verdict
     if software_changed(differences(before.environment, record.environment)):
-        return judgement
-    return replace(judgement, verdict="noted", note=UNMOVED)
+        return verdict
+    return replace(verdict, verdict="noted", note=UNMOVED)
 
 
 def pytest_report_teststatus(report: pytest.TestReport, config: pytest.Config) -> tuple[str, str, Any] | None:
     """The outcome as the word of a claim."""
     text = getattr(report, REPORT, None)
-    record = json.loads(text)["judgement"]["record"] if text is not None and report.when == "call" else None
+    record = json.loads(text)["verdict"]["record"] if text is not None and report.when == "call" else None
     if record is None or hasattr(report, "wasxfail"):
         return None
     letter = "" if has_words(config) else "." if report.passed else "F"
     return report.outcome, letter, (record["outcome"].upper(), {"green": report.passed, "red": report.failed})
 
 
-def stale(judgements: Sequence[Judgement], tables: Mapping[str, Sequence[str]], folder: Path) -> list[Path]:
+def stale(verdicts: Sequence[ClaimVerdict], tables: Mapping[str, Sequence[str]], folder: Path) -> list[Path]:
     """The baselines of claims that their suite's table no longer has; only where all of the table ran."""
     found: set[Path] = set()
     for suite, names in tables.items():
-        ran = [one for one in judgements if one.suite == suite]
+        ran = [one for one in verdicts if one.suite == suite]
         if not set(names) <= {one.name for one in ran}:
             continue
         for on, profile in {(one.device, one.profile) for one in ran if one.device}:

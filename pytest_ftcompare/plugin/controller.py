@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pytest_ftcompare.gate.session import Session
+from pytest_ftcompare.gate.session import GateSession
 from pytest_ftcompare.gate.worker_status import forget, total
 from pytest_ftcompare.plugin import claim_fixture, gate_fixture, stale_baselines
 from pytest_ftcompare.plugin.live_display import LIVE, make_display
@@ -16,10 +16,10 @@ from pytest_ftcompare.plugin.parametrize import suite_of
 from pytest_ftcompare.plugin.worker import RUN
 
 
-class Collector:
+class ControllerHooks:
     """Controller side: takes in what reports carry, keeps the live lines out of pytest's way."""
 
-    def __init__(self, config: pytest.Config, session: Session) -> None:
+    def __init__(self, config: pytest.Config, session: GateSession) -> None:
         self.config, self.session = config, session
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -29,14 +29,14 @@ class Collector:
         text = getattr(report, gate_fixture.REPORT, None)
         live = self.config.stash.get(LIVE, None)
         if text is not None and report.when == "call":
-            judgement = self.session.add(text, report)
+            verdict = self.session.add(text, report)
             if live is not None:
-                live.finished(judgement, self.session.ended[judgement.suite, judgement.id])
+                live.finished(verdict, self.session.test_outcomes[verdict.suite, verdict.id])
         claimed = getattr(report, claim_fixture.REPORT, None)
         if claimed is not None and report.when == "call":
             about = self.session.add_claim(claimed, report)
             if live is not None:
-                live.claimed(about, self.session.ended[about.suite, about.name])
+                live.claimed(about, self.session.test_outcomes[about.suite, about.name])
         if live is None:
             return (yield)
         with live.paused():

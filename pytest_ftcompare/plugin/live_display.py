@@ -21,9 +21,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from pytest_ftcompare.compare.claims.claim import Judgement as ClaimJudgement
-from pytest_ftcompare.compare.verdict import Judgement
-from pytest_ftcompare.gate.session import Ended
+from pytest_ftcompare.compare.claims.claim import ClaimVerdict
+from pytest_ftcompare.compare.verdict import CaseVerdict
+from pytest_ftcompare.gate.session import TestOutcome
 from pytest_ftcompare.gate.worker_status import EVERY, TIMED, at_work
 from pytest_ftcompare.plugin.progress import Progress
 from pytest_ftcompare.report.outcome import trained
@@ -113,15 +113,15 @@ class Display:
             self._drawn = []
             yield
 
-    def finished(self, judgement: Judgement, ended: Ended) -> None:
+    def finished(self, verdict: CaseVerdict, ended: TestOutcome) -> None:
         """A case has ended."""
-        self._ended(judgement.verdict, judgement.id, f"{trained(judgement)}, ", ended)
+        self._ended(verdict.verdict, verdict.id, f"{trained(verdict)}, ", ended)
 
-    def claimed(self, judgement: ClaimJudgement, ended: Ended) -> None:
+    def claimed(self, verdict: ClaimVerdict, ended: TestOutcome) -> None:
         """A claim has been judged."""
-        self._ended(judgement.record.outcome if judgement.record else judgement.verdict, judgement.name, "", ended)
+        self._ended(verdict.record.outcome if verdict.record else verdict.verdict, verdict.name, "", ended)
 
-    def _ended(self, word: str, name: str, how: str, ended: Ended) -> None:
+    def _ended(self, word: str, name: str, how: str, ended: TestOutcome) -> None:
         with self._lock:
             self.progress.add(ended.seconds, failed=ended.failed)
             self._safely(self.clear)
@@ -140,7 +140,7 @@ def _columns(descriptor: int) -> int:
     return os.get_terminal_size(descriptor).columns or WIDTH
 
 
-class Live(Display):
+class TerminalDisplay(Display):
     """On a terminal: one line for each process that trains, and the suites' progress."""
 
     words = True
@@ -194,7 +194,7 @@ class Live(Display):
         self.reporter.write_line(f" {text}")
 
 
-class Plain(Display):
+class LogDisplay(Display):
     """In a log: a line now and then, so that who follows it knows that the run lives and how far it is."""
 
     every = PERIOD
@@ -221,7 +221,7 @@ def make_display(config: pytest.Config, folder: Path) -> Display | None:
         return None
     progress = Progress(folder, workers=len(config.getoption("tx", None) or [1]))
     moves = sys.__stdout__ and reporter.isatty and os.environ.get("TERM", "dumb") != "dumb"
-    return Live(reporter, progress) if moves else Plain(reporter, progress)
+    return TerminalDisplay(reporter, progress) if moves else LogDisplay(reporter, progress)
 
 
 def _logs(config: pytest.Config) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pytest_ftcompare.gate.profiles import PROFILES
-from pytest_ftcompare.gate.project_config import OwnError, read
+from pytest_ftcompare.gate.project_config import ProjectConfigError, read
 from pytest_ftcompare.gate.remote import RemoteError, check_reference
 from pytest_ftcompare.gate.settings import Settings
 from pytest_ftcompare.plugin.benchmark_bridge import HIDDEN, asks_for_table
@@ -121,7 +121,7 @@ def add_options(parser: pytest.Parser) -> None:
     parser.addini("ftcompare_device", "Default of --ftcompare-device.", default="auto")
 
 
-def given(config: pytest.Config) -> str:
+def options_as_given(config: pytest.Config) -> str:
     """The plugin's own options as they were given, to repeat a run by hand."""
     names = ("profile", "hub", "baselines", "seeds", "threads", "device", "window", "reference")
     values = {name: config.getoption(f"ftcompare_{name}") for name in names}
@@ -130,7 +130,7 @@ def given(config: pytest.Config) -> str:
     return "".join([*texts, *(f" --ftcompare-{name.replace('_', '-')}" for name in flags)])
 
 
-def planned(text: str) -> tuple[str, int, int]:
+def parse_plan_option(text: str) -> tuple[str, int, int]:
     """The value of --ftcompare-plan as shape, rows and tokens."""
     shape, comma, batch = text.rpartition(",")
     found = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", batch)
@@ -183,7 +183,7 @@ def make_settings(config: pytest.Config) -> Settings:
     name = given("profile")
     try:
         own = read(config.rootpath)
-    except OwnError as error:
+    except ProjectConfigError as error:
         raise pytest.UsageError(str(error)) from None
     if name not in own.profiles:
         raise pytest.UsageError(
@@ -215,7 +215,7 @@ def make_settings(config: pytest.Config) -> Settings:
     history = here / Path(history).expanduser() if history else config.rootpath / kept if kept else None
     return Settings(
         profile=profile,
-        own=own,
+        project=own,
         hub=hub.resolve() if hub else None,
         baselines=(config.rootpath / given("baselines")).resolve(),
         update=update,

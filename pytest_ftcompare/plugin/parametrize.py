@@ -16,10 +16,10 @@ from pytest_ftcompare.gate.profiles import Profile
 from pytest_ftcompare.results.case import Case, Options
 
 MARKER = (
-    "ftcompare(methods, tasks, shots, models=None, options=None, grid=None, outcome=True, judged_from=1): the table of a "
+    "ftcompare(methods, tasks, shots, models=None, options=None, grid=None, judge_accuracy=True, judge_from_shots=1): the table of a "
     "suite; its test runs once for each combination. tasks, models and shots are the profile's names or values; models default "
-    "to the profile's; options override the method's recipe, grid has several values of each; outcome=False shows "
-    "accuracy without judging it, as do fewer shots than judged_from, a number or the least of the profile's of that name."
+    "to the profile's; options override the method's recipe, grid has several values of each; judge_accuracy=False shows "
+    "accuracy without judging it, as do fewer shots than judge_from_shots, a number or the least of the profile's of that name."
 )
 
 
@@ -35,35 +35,42 @@ def _askable(method: str, name: str, options: Options) -> None:
     from pytest_ftcompare import methods
 
     try:
-        asks = methods.load(method).asks
+        output_modes = methods.load(method).output_modes
     except methods.MethodFileError:
         return
-    ask = dict(options).get("ask", asks[0])
-    if ask not in asks:
-        expected = " or ".join(repr(one) for one in asks)
-        raise pytest.Collector.CollectError(f"{method} cannot ask by {ask!r}: expected ask={expected} in its options")
-    task = tasks.load(name)
-    if task.words_labelled:
-        raise pytest.Collector.CollectError(f"{method} on {name}: expected a task with one label a row, {name} labels words")
-    if task.written != (ask == "answer"):
-        written = "writes its answers" if task.written else "has classes"
-        raise pytest.Collector.CollectError(f"{method} on {name}: expected another ask than {ask!r}, as the task {written}")
-    if ask == "pattern" and not task.verbalizers:
+    output_mode = dict(options).get("output_mode", output_modes[0])
+    if output_mode not in output_modes:
+        expected = " or ".join(repr(one) for one in output_modes)
         raise pytest.Collector.CollectError(
-            f"{method} on {name}: expected a task with verbalizers to ask by pattern, it has none"
+            f"{method} has no output mode {output_mode!r}: expected output_mode={expected} in its options"
+        )
+    task = tasks.load(name)
+    if task.token_labels:
+        raise pytest.Collector.CollectError(f"{method} on {name}: expected a task with one label a row, {name} labels words")
+    if task.generative != (output_mode == "answer"):
+        written = "writes its answers" if task.generative else "has classes"
+        raise pytest.Collector.CollectError(
+            f"{method} on {name}: expected another output_mode than {output_mode!r}, as the task {written}"
+        )
+    if output_mode == "pattern" and not task.verbalizers:
+        raise pytest.Collector.CollectError(
+            f"{method} on {name}: expected a task with verbalizers for output_mode pattern, it has none"
         )
 
 
 def _of_marker(marker: pytest.Mark, suite: str, profile: Profile) -> Iterator[Case]:
     from pytest_ftcompare import methods
 
-    known = {"methods", "tasks", "shots", "models", "options", "grid", "outcome", "judged_from"}
+    known = {"methods", "tasks", "shots", "models", "options", "grid", "judge_accuracy", "judge_from_shots"}
     wrong = sorted(set(marker.kwargs) - known)
     missing = sorted({"methods", "tasks", "shots"} - set(marker.kwargs))
     if wrong or missing or marker.args:
         what = f"has no {', '.join(missing)}" if missing else f"does not know {', '.join(wrong) or 'positional values'}"
         raise pytest.Collector.CollectError(f"the marker ftcompare {what}: expected {MARKER.split(':')[0]}")
-    outcome, judged_from = marker.kwargs.get("outcome", True), min(_shots(marker.kwargs.get("judged_from", 1), profile))
+    judge_accuracy, judge_from_shots = (
+        marker.kwargs.get("judge_accuracy", True),
+        min(_shots(marker.kwargs.get("judge_from_shots", 1), profile)),
+    )
     for task, model, shots, options, method in product(
         marker.kwargs["tasks"],
         marker.kwargs.get("models") or profile.models,
@@ -75,7 +82,9 @@ def _of_marker(marker: pytest.Mark, suite: str, profile: Profile) -> Iterator[Ca
         _known("task", name, (*profile.tasks, *tasks.names()))
         _known("method", method, methods.names())
         _askable(method, name, options)
-        yield Case(suite, method, name, profile.bases.get(model, model), shots, options, outcome and shots >= judged_from)
+        yield Case(
+            suite, method, name, profile.bases.get(model, model), shots, options, judge_accuracy and shots >= judge_from_shots
+        )
 
 
 def _shots(given: Any, profile: Profile) -> Sequence[int]:
@@ -106,7 +115,7 @@ def case_of(item: pytest.Item) -> Case | None:
 
 def judged(items: Iterable[pytest.Item]) -> int:
     """How many of the tests judge an outcome: they share the session's error rate."""
-    return sum(case is not None and case.outcome for case in map(case_of, items))
+    return sum(case is not None and case.judge_accuracy for case in map(case_of, items))
 
 
 def check_distinct(items: Iterable[pytest.Item]) -> None:

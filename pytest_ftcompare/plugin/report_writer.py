@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from pytest_ftcompare.gate.run_cache import Kept
+from pytest_ftcompare.gate.run_cache import RunCache
 from pytest_ftcompare.plugin import options
 from pytest_ftcompare.plugin.options import SETTINGS
 from pytest_ftcompare.plugin.worker import FINISHED, RUN, SESSION, TOLD
@@ -45,7 +45,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if SESSION not in config.stash or STARTED not in config.stash:
         return
     settings, run = config.stash[SETTINGS], config.stash[SESSION]
-    on_github = bool(run.judgements or run.claims) and any(name in os.environ for name in GITHUB)
+    on_github = bool(run.verdicts or run.claims) and any(name in os.environ for name in GITHUB)
     if not (settings.reports or settings.history or on_github):
         return
     from pytest_ftcompare.plugin.report_delivery import deliver
@@ -56,11 +56,11 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         started.isoformat(timespec="seconds"),
         time.monotonic() - since,
         shlex.join(["pytest", *map(str, config.invocation_params.args)]),
-        options.given(config),
+        options.options_as_given(config),
         settings.profile.name,
         _ended(session),
     )
-    made = document.make(run, about, Kept(config.stash[TOLD].folder).results())
+    made = document.make(run, about, RunCache(config.stash[TOLD].folder).results())
     resumable = config.stash[RUN].left > 0 and not config.stash[FINISHED]
     config.stash[DELIVERED] = [*deliver(made, settings.reports, settings.history, os.environ, resumable=resumable)]
     if session.exitstatus == pytest.ExitCode.OK and not all(written for _, written in config.stash[DELIVERED]):
@@ -76,7 +76,7 @@ def _ended(session: pytest.Session) -> str:
         return ""
     if status != pytest.ExitCode.TESTS_FAILED:
         return "pytest did not come to its end: not all cases ran"
-    told = bool(run.findings or run.failure) or any(one.failed for one in run.ended.values())
+    told = bool(run.findings or run.failure) or any(one.failed for one in run.test_outcomes.values())
     return "" if told else "tests failed that are no cases: pytest's own output says which"
 
 

@@ -23,7 +23,7 @@ from pytest_ftcompare.results.case import Case
 
 
 @dataclass
-class Suite:
+class SuiteFiles:
     """What the tables of one suite name: the cases of this run, those of every profile, and this run's models.
 
     `known` is false where a profile's table could not be made, so that its cases are unknown.
@@ -35,14 +35,14 @@ class Suite:
     models: list[str] = field(default_factory=list)
     known: bool = True
 
-    def join(self, other: Suite) -> None:
+    def join(self, other: SuiteFiles) -> None:
         """Take in what another file, test or worker knows of the suite."""
         for name in ("files", "here", "anywhere", "models"):
             setattr(self, name, sorted({*getattr(self, name), *getattr(other, name)}))
         self.known &= other.known
 
 
-Suites = dict[str, Suite]
+Suites = dict[str, SuiteFiles]
 SUITES = pytest.StashKey[Suites]()
 
 
@@ -57,8 +57,8 @@ def note(suites: Suites, metafunc: pytest.Metafunc, cases: Sequence[Case], profi
         except pytest.Collector.CollectError:  # a table that does not fit that profile
             known = False
     file = str(metafunc.definition.path)
-    found = Suite([file], [one.id for one in cases], sorted(anywhere), [one.model for one in cases], known)
-    suites.setdefault(cases[0].suite, Suite()).join(found)
+    found = SuiteFiles([file], [one.id for one in cases], sorted(anywhere), [one.model for one in cases], known)
+    suites.setdefault(cases[0].suite, SuiteFiles()).join(found)
 
 
 def to_plain(suites: Suites) -> dict[str, Any]:
@@ -69,10 +69,10 @@ def to_plain(suites: Suites) -> dict[str, Any]:
 def join(suites: Suites, plain: Mapping[str, Any]) -> None:
     """Take in what a worker sent."""
     for name, data in plain.items():
-        suites.setdefault(name, Suite()).join(Suite(**data))
+        suites.setdefault(name, SuiteFiles()).join(SuiteFiles(**data))
 
 
-def find(folder: Path, suites: Suites, ran: Mapping[str, Mapping[str, str]], alone: Callable[[Suite], bool]) -> list[Path]:
+def find(folder: Path, suites: Suites, ran: Mapping[str, Mapping[str, str]], alone: Callable[[SuiteFiles], bool]) -> list[Path]:
     """The stale baselines of the suites of which all cases ran.
 
     `ran` has the device of each case, by suite and id; `alone` says that no other file holds cases of a suite.
@@ -96,7 +96,7 @@ def _model(path: Path) -> str | None:
     return None if result is None else result.identity.get("model")
 
 
-def alone(suite: Suite, root: Path, skipped: Iterable[str]) -> bool:
+def alone(suite: SuiteFiles, root: Path, skipped: Iterable[str]) -> bool:
     """Whether all files of the suite's name under `root` were collected; folders like the `skipped` ones hold no tests."""
     names = {Path(one).name for one in suite.files}
     for at, folders, files in os.walk(root):

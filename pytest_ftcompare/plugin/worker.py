@@ -8,19 +8,19 @@ from typing import Any
 import pytest
 
 from pytest_ftcompare.gate.case_work import CaseOpener
-from pytest_ftcompare.gate.run_context import Bench
-from pytest_ftcompare.gate.run_folder import Run
-from pytest_ftcompare.gate.session import Session
-from pytest_ftcompare.gate.worker_status import Told
+from pytest_ftcompare.gate.run_context import RunContext
+from pytest_ftcompare.gate.run_folder import RunFolder
+from pytest_ftcompare.gate.session import GateSession
+from pytest_ftcompare.gate.worker_status import WorkerStatus
 from pytest_ftcompare.measure import gpu_assignment
 from pytest_ftcompare.plugin import benchmark_bridge
 from pytest_ftcompare.plugin.options import SETTINGS
 
-SESSION = pytest.StashKey[Session]()
-RUN = pytest.StashKey[Run]()
+SESSION = pytest.StashKey[GateSession]()
+RUN = pytest.StashKey[RunFolder]()
 FINISHED = pytest.StashKey[bool]()  # whether the session came to its end
 OPENER = pytest.StashKey[CaseOpener]()
-TOLD = pytest.StashKey[Told]()
+TOLD = pytest.StashKey[WorkerStatus]()
 CARRIED = pytest.StashKey[dict[str, str]]()  # attributes of the test's report, which xdist sends to the controller
 
 
@@ -42,11 +42,11 @@ def make_opener(config: pytest.Config) -> CaseOpener:
     return TorchCases()
 
 
-def make_bench(request: pytest.FixtureRequest, about: str) -> tuple[Any, Bench]:
+def make_run_context(request: pytest.FixtureRequest, about: str) -> tuple[Any, RunContext]:
     """The fixture of pytest-benchmark, None for a test without it, and the bench to work on; `about` is what is told of."""
     settings, told = request.config.stash[SETTINGS], request.config.stash[TOLD]
     if (worker := os.environ.get("PYTEST_XDIST_WORKER")) and settings.device != "cpu":
-        gpu_assignment.choose(int(worker.removeprefix("gw")), os.environ)
+        gpu_assignment.bind_gpu(int(worker.removeprefix("gw")), os.environ)
     benchmark = request.getfixturevalue("benchmark") if "benchmark" in request.node.fixturenames else None
     clock = benchmark_bridge.timer(benchmark) if benchmark and benchmark_bridge.active(benchmark) else None
-    return benchmark, Bench(told.folder, clock, settings.window, told.about(about))
+    return benchmark, RunContext(told.folder, clock, settings.window, told.about(about))

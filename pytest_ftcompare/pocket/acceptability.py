@@ -1,4 +1,4 @@
-"""Acceptability judgements: minimal pairs of an acceptable and an unacceptable sentence, by construction.
+"""Acceptability verdicts: minimal pairs of an acceptable and an unacceptable sentence, by construction.
 
 The constructions follow the fields of BLiMP (Warstadt et al. 2020, arXiv:1912.00582): agreement, determiners, argument
 structure, word order, auxiliaries, reflexives, polarity items, selection, islands. `LABELLED` constructions also occur in

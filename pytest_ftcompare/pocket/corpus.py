@@ -1,7 +1,7 @@
 """Pre-training text: plain sentences, in-context episodes, instructions and Chinese, in stated shares.
 
 An *episode* is a run of solved examples of one task in one format: what in-context learning reads at test time. One format
-has no words of its own, so that the judgement is there at a sentence's last token, where a classification head reads. Formats
+has no words of its own, so that the verdict is there at a sentence's last token, where a classification head reads. Formats
 and label words vary between episodes (a fifth of them map letters to labels at random, so that only the examples tell which is
 which); only `LABELLED` constructions and seen words occur in them.
 """

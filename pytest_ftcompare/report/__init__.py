@@ -1,1 +1,1 @@
-"""Judgements made readable: generators of lines that decide nothing."""
+"""Verdicts made readable: generators of lines that decide nothing."""

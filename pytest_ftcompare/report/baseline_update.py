@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from pytest_ftcompare.compare.verdict import Judgement
+from pytest_ftcompare.compare.verdict import CaseVerdict
 from pytest_ftcompare.report.outcome import NAMES
 from pytest_ftcompare.results.cost_metrics import PEAK, PEAK_COLUMN, STEP
 from pytest_ftcompare.results.result import Result
 
 if TYPE_CHECKING:  # a session knows pytest
-    from pytest_ftcompare.gate.session import Session
+    from pytest_ftcompare.gate.session import GateSession
 
 Line = tuple[str, dict[str, bool]]
 FEW = 3  # cases as they were, and stale baselines, that are listed one by one
@@ -20,32 +20,32 @@ STILL = STEP.margin  # the least change of a time that counts
 NAME = max(map(len, NAMES.values())) + 1
 
 
-def replaced(session: Session, judgement: Judgement) -> bool:
+def replaced(session: GateSession, verdict: CaseVerdict) -> bool:
     """Whether the case's baseline was written, so that its lines say what moved."""
-    return any((new.suite, new.id) == (judgement.suite, judgement.id) for _, new in session.written)
+    return any((new.suite, new.id) == (verdict.suite, verdict.id) for _, new in session.written)
 
 
-def written(session: Session) -> Iterator[Line]:
+def written(session: GateSession) -> Iterator[Line]:
     """The lines of each case that was written; those that are as they were are a count when they are many."""
-    judgements = {(one.suite, one.id): one for one in session.judgements}
+    verdicts = {(one.suite, one.id): one for one in session.verdicts}
     pairs = sorted(session.written, key=lambda pair: (pair[1].suite, pair[1].id))
     still = [new for old, new in pairs if _still(old, new)]
     for old, new in pairs:
         if len(still) > FEW and new in still:
             continue
-        judgement = judgements[new.suite, new.id]
-        yield f"{judgement.verdict}: {new.id}", {"bold": True}
+        verdict = verdicts[new.suite, new.id]
+        yield f"{verdict.verdict}: {new.id}", {"bold": True}
         if old is not None and old.fingerprint != new.fingerprint:
             yield "  its baseline was of another experiment", {}
             old = None
         yield from ((f"  {name:{NAME}} {text}", {}) for name, text in _metrics(old, new))
-        if judgement.signs and judgement.verdict != "invalid":
-            yield f"  first sign: {judgement.signs[0]}", {}
+        if verdict.divergences and verdict.verdict != "invalid":
+            yield f"  first divergence: {verdict.divergences[0]}", {}
     if len(still) > FEW:
         yield f"= {len(still)} cases as they were, bit for bit, their times within {STILL:.0%}", {}
 
 
-def stale(session: Session, *, every: bool = True) -> Iterator[Line]:
+def stale(session: GateSession, *, every: bool = True) -> Iterator[Line]:
     """The baselines of cases that are no more, and what became of them; without `every` the first few that are still there."""
     if not session.stale:
         return
@@ -62,14 +62,14 @@ def stale(session: Session, *, every: bool = True) -> Iterator[Line]:
 
 def _metrics(old: Result | None, new: Result) -> Iterator[tuple[str, str]]:
     """The name and the signed change of each metric."""
-    seeds = f"{len(new.samples)} seed{'s' * (len(new.samples) != 1)}"
-    if old is not None and len(old.samples) != len(new.samples):
-        seeds = f"{len(old.samples)} -> {seeds}"
+    seeds = f"{len(new.seed_results)} seed{'s' * (len(new.seed_results) != 1)}"
+    if old is not None and len(old.seed_results) != len(new.seed_results):
+        seeds = f"{len(old.seed_results)} -> {seeds}"
     for metric, name in NAMES.items():
-        if any(metric not in one.metrics for one in new.samples):
+        if any(metric not in one.metrics for one in new.seed_results):
             continue
         after = _score(new, metric)
-        before = _score(old, metric) if old is not None and old.samples else None
+        before = _score(old, metric) if old is not None and old.seed_results else None
         same = old is not None and _repeated(old, new)
         moved = f"{after - before:+.1f} pt" if before is not None else "new"
         yield name, f"{_values(before, after, same, '.1f')} % ({'identical' if same else moved}, {seeds})"
@@ -83,7 +83,7 @@ def _metrics(old: Result | None, new: Result) -> Iterator[tuple[str, str]]:
 
 def _repeated(old: Result, new: Result) -> bool:
     """Whether the seeds that both have gave the same, bit for bit."""
-    pairs = [(old.sample(one.seed), one) for one in new.samples]
+    pairs = [(old.seed_result(one.seed), one) for one in new.seed_results]
     return any(before for before, _ in pairs) and all(before in (None, after) for before, after in pairs)
 
 
@@ -92,7 +92,7 @@ def _values(before: float | None, after: float, same: bool, digits: str) -> str:
 
 
 def _score(result: Result, metric: str) -> float:
-    return 100 * fmean(one.metrics[metric] for one in result.samples)
+    return 100 * fmean(one.metrics[metric] for one in result.seed_results)
 
 
 def _step(result: Result) -> float | None:
@@ -109,7 +109,7 @@ def _peak(result: Result) -> float | None:
 
 def _still(old: Result | None, new: Result) -> bool:
     """Whether a case is as it was: samples and counts to the bit, its step but for the noise of times."""
-    if old is None or old.fingerprint != new.fingerprint or old.samples != new.samples:
+    if old is None or old.fingerprint != new.fingerprint or old.seed_results != new.seed_results:
         return False
     before, after = _step(old), _step(new)
     moved = abs(after / before - 1) if before and after else 0.0 if before == after else 1.0

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from pytest_ftcompare.compare.environment_diff import Difference
-from pytest_ftcompare.compare.sequential_test import Comparison
+from pytest_ftcompare.compare.sequential_test import ScoreComparison
 from pytest_ftcompare.compare.verdict import WORST_FIRST, repeated
 from pytest_ftcompare.report.cost import MOVED, amount
 from pytest_ftcompare.report.outcome import NAMES, UNKNOWN, number, sentence
@@ -35,7 +35,7 @@ def headline(document: Json) -> str:
 
 def comparison(one: Json, *, identical: bool = False) -> str:
     """ "accuracy 82.7% -> 52.3%: -30.4 pt ± 1.0 (noise 1.8 pt, p=1.4e-13, 5 seeds)"."""
-    return sentence(Comparison(**one), identical=identical, noise=True)
+    return sentence(ScoreComparison(**one), identical=identical, noise=True)
 
 
 def cost(one: Json) -> str:
@@ -51,17 +51,17 @@ def cost(one: Json) -> str:
 def moved(case: Json) -> Iterator[str]:
     """Everything in a case that is not as it was, the gravest first; its scores where there is nothing to compare with."""
     if case["verdict"] == "invalid":
-        yield from case["signs"][:1]
+        yield from case["divergences"][:1]
         return
-    if case["outcome"]:
+    if case["judge_accuracy"]:
         for outcome in ("worse", "better", *(["open"] if case["verdict"] == "undecided" else [])):
             identical = repeated(case["notes"])
             yield from (comparison(one, identical=identical) for one in case["comparisons"] if one["outcome"] == outcome)
     for outcome in MOVED:
         yield from (cost(one) for one in case["costs"] if one["outcome"] == outcome)
-    yield from (f"first sign: {one}" for one in case["signs"][:1])
-    if len(case["signs"]) > 1:
-        yield f"and {counted(len(case['signs']) - 1, 'more sign')}"
+    yield from (f"first divergence: {one}" for one in case["divergences"][:1])
+    if len(case["divergences"]) > 1:
+        yield f"and {counted(len(case['divergences']) - 1, 'more divergence')}"
     if case["verdict"] == "incomparable":
         yield from case["notes"][:1]
     elif not case["comparisons"]:

@@ -11,11 +11,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 
-from pytest_ftcompare.compare.claims.claim import FAILING, Judgement
+from pytest_ftcompare.compare.claims.claim import FAILING, ClaimVerdict
 from pytest_ftcompare.report.cost import alike
 from pytest_ftcompare.report.wrapping import wrapped
 from pytest_ftcompare.results import baseline_store
-from pytest_ftcompare.results.claim_record import OUTCOMES, Record
+from pytest_ftcompare.results.claim_record import OUTCOMES, ClaimRecord
 
 Line = tuple[str, dict[str, bool]]
 SHOWN = 4  # cases of a claim, and claims that are noted, that are named one by one
@@ -35,28 +35,28 @@ Generated from the baselines, {device}."""
 STUDIES = {"few-shot": "Few-shot", "peft-methods": "The catalogue", "instruction-tuning": "Instruction tuning"}
 
 
-def _turn(judgement: Judgement) -> str:
+def _turn(verdict: ClaimVerdict) -> str:
     """ "it was reproduced (+3.1 pt ± 0.4), it is undecided (+0.7 pt ± 0.6)"."""
-    new, before = judgement.record, judgement.before
+    new, before = verdict.record, verdict.before
     assert new is not None
     now = f"it is {new.outcome} ({new.estimate}, n {new.estimate.n})"
     return f"it was {before.outcome} ({before.estimate}, n {before.estimate.n}), {now}" if before else now
 
 
-def explain(judgement: Judgement, nodeid: str, options: str = "") -> Iterator[str]:
+def explain(verdict: ClaimVerdict, nodeid: str, options: str = "") -> Iterator[str]:
     """The lines of a claim that failed, ending in the remedy; `options` are the run's own, to be given again."""
-    record = judgement.record
+    record = verdict.record
     assert record is not None
-    meaning = "its outcome is not its baseline's" if judgement.verdict == "changed" else "it has no baseline yet"
-    yield from wrapped(f"{judgement.name}: {judgement.verdict}, {meaning}: {_turn(judgement)}.")
-    yield from wrapped(f"  {record.source}: {record.says}.")
+    meaning = "its outcome is not its baseline's" if verdict.verdict == "changed" else "it has no baseline yet"
+    yield from wrapped(f"{verdict.name}: {verdict.verdict}, {meaning}: {_turn(verdict)}.")
+    yield from wrapped(f"  {record.source}: {record.statement}.")
     yield from wrapped(f"  Expected {record.statistic}.")
-    if judgement.note:
-        yield from wrapped(f"  Note: {judgement.note}.")
+    if verdict.note:
+        yield from wrapped(f"  Note: {verdict.note}.")
     yield from wrapped(f"  Cases: {', '.join(record.cases[:SHOWN])}{_more(len(record.cases))}.")
     yield "  Run it again:"
     yield f"    pytest{options} '{nodeid}'"
-    yield "  If it is meant, accept it and review the diff in git:" if judgement.before else "  Make its baseline:"
+    yield "  If it is meant, accept it and review the diff in git:" if verdict.before else "  Make its baseline:"
     yield f"    pytest{options} --update-baselines '{nodeid}'"
 
 
@@ -64,46 +64,46 @@ def _more(count: int) -> str:
     return f" and {count - SHOWN} more" if count > SHOWN else ""
 
 
-def counts(judgements: Sequence[Judgement]) -> str:
+def counts(verdicts: Sequence[ClaimVerdict]) -> str:
     """ "3 claims: 2 reproduced, 1 undecided." """
-    counted = Counter(one.record.outcome if one.record else "not tested" for one in judgements)
+    counted = Counter(one.record.outcome if one.record else "not tested" for one in verdicts)
     words = ", ".join(f"{counted[one]} {one}" for one in (*OUTCOMES, "not tested") if counted[one])
-    return f"{len(judgements)} claim{'s' * (len(judgements) != 1)}: {words}."
+    return f"{len(verdicts)} claim{'s' * (len(verdicts) != 1)}: {words}."
 
 
-def failing(judgements: Iterable[Judgement]) -> bool:
+def failing(verdicts: Iterable[ClaimVerdict]) -> bool:
     """Whether any claim fails."""
-    return any(one.verdict in FAILING and not one.update for one in judgements)
+    return any(one.verdict in FAILING and not one.update for one in verdicts)
 
 
-def summary(judgements: Sequence[Judgement], *, every: bool = True) -> Iterator[Line]:
+def summary(verdicts: Sequence[ClaimVerdict], *, every: bool = True) -> Iterator[Line]:
     """The summary's lines: claims that moved, why some were not tested, how many had which outcome.
 
     Without `every`, more than `NOTED` claims that are only noted are a line with their names.
     """
-    if not judgements:
+    if not verdicts:
         return
-    noted = sorted(one.name for one in judgements if one.verdict == "noted" and not one.update)
+    noted = sorted(one.name for one in verdicts if one.verdict == "noted" and not one.update)
     brief = not every and len(noted) > NOTED
     if brief:
         yield f"{len(noted)} claims noted, within the noise of both: {', '.join(noted[:SHOWN])}{_more(len(noted))}", {}
-    for one in sorted(judgements, key=lambda one: one.name):
+    for one in sorted(verdicts, key=lambda one: one.name):
         if brief and one.name in noted:
             continue
         moved = one.before is not None and one.record is not None and one.before.outcome != one.record.outcome
         if one.verdict in ("changed", "noted") or (one.update and moved):
             yield f"{one.verdict}: {one.name}", {"bold": True}
             yield f"  {_turn(one)}", {}
-    notes = [one.note for one in judgements if one.verdict == "untested"]
+    notes = [one.note for one in verdicts if one.verdict == "untested"]
     told = alike(notes)
     for note, count in sorted(Counter(told[one] for one in notes).items()):
         yield f"  {count} claim{'s' * (count != 1)} not tested: {note}", {}
-    yield counts(judgements), {"bold": True, "red": failing(judgements)}
+    yield counts(verdicts), {"bold": True, "red": failing(verdicts)}
 
 
-def read(folder: Path) -> dict[str, list[Record]]:
+def read(folder: Path) -> dict[str, list[ClaimRecord]]:
     """The baselines of claims of one device, by profile, in the order of studies and names."""
-    found: dict[str, list[Record]] = {}
+    found: dict[str, list[ClaimRecord]] = {}
     for path in sorted(folder.glob(f"{baseline_store.CLAIMS}/*/*.json")):
         if (record := baseline_store.read_claim(path, path.stem)) is not None:
             found.setdefault(record.profile, []).append(record)
@@ -126,12 +126,12 @@ def page(folder: Path) -> Iterator[str]:
             yield from table(list(group))
 
 
-def table(records: Sequence[Record]) -> Iterator[str]:
+def table(records: Sequence[ClaimRecord]) -> Iterator[str]:
     """Claims as a Markdown table."""
     yield "| claim | source | statistic | outcome | estimate ± SE | n |"
     yield "| --- | --- | --- | --- | --- | --- |"
     for one in records:
-        anchor = f'<a id="{one.name}"></a>`{one.name}`: {one.says}'
+        anchor = f'<a id="{one.name}"></a>`{one.name}`: {one.statement}'
         n = "counted" if one.estimate.error == 0 and one.estimate.n == 1 else str(one.estimate.n)
         yield f"| {anchor} | {one.source} | {one.statistic} | {one.outcome} | {one.estimate} | {n} |"
 

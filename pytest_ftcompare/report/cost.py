@@ -6,9 +6,9 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
-from pytest_ftcompare.compare.measured_cost import Reading
+from pytest_ftcompare.compare.measured_cost import CostComparison
 from pytest_ftcompare.compare.same_machine import UNMOVED, UNTIMED
-from pytest_ftcompare.compare.verdict import Judgement
+from pytest_ftcompare.compare.verdict import CaseVerdict
 from pytest_ftcompare.results.cost_metrics import METRICS, PEAK, PEAK_COLUMN, PEAK_WIDTH
 
 SHARE = re.compile(r"\d+(?=%)")  # in a reason
@@ -29,61 +29,61 @@ def amount(value: float, unit: str) -> str:
     return f"{value:,.3g} J" if unit == "J" else f"{value:,.0f}"
 
 
-def change(one: Reading) -> str:
+def change(one: CostComparison) -> str:
     """ "step 32.5 ms -> 34.9 ms: +7.4% in yardsticks"."""
     how = "" if one.how == "readings" else f" in {one.how}" if one.unit == "s" else f", {one.how}"
     return f"{one.metric} {amount(one.base, one.unit)} -> {amount(one.new, one.unit)}: {one.change:+.1%}{how}"
 
 
-def moved(judgement: Judgement) -> list[Reading]:
+def moved(verdict: CaseVerdict) -> list[CostComparison]:
     """The costs that are not what they were, the gravest first."""
-    found = [one for one in judgement.costs if one.outcome in MOVED]
+    found = [one for one in verdict.costs if one.outcome in MOVED]
     return sorted(found, key=lambda one: MOVED.index(one.outcome))
 
 
-def _label(judgement: Judgement, timed: Sequence[Judgement]) -> str:
+def _label(verdict: CaseVerdict, timed: Sequence[CaseVerdict]) -> str:
     """The method, and where it was timed more than once, what of its ids is not in all of them: "lora n64 r=4"."""
-    method, *parts = judgement.id.split("-")
+    method, *parts = verdict.id.split("-")
     ids = [one.id.split("-") for one in timed if one.id.split("-")[0] == method]
     return " ".join([method, *(one for one in parts if not all(one in other for other in ids))])
 
 
-def _row(judgement: Judgement, name: str) -> str:
-    by_name = {one.metric: one for one in judgement.costs}
+def _row(verdict: CaseVerdict, name: str) -> str:
+    by_name = {one.metric: one for one in verdict.costs}
     cells = ""
     for column, (_, width) in COLUMNS.items():
         one = by_name.get(column)
         cells += f"{amount(one.new, one.unit) if one else '':>{width}}"
-    found = moved(judgement)
+    found = moved(verdict)
     versus = "~"
     if found:
         versus = f"{found[0].metric.split()[0]} {found[0].change:+.1%}"
-    elif unsettled := [one for one in judgement.costs if one.outcome == "open"]:
+    elif unsettled := [one for one in verdict.costs if one.outcome == "open"]:
         versus = f"{unsettled[0].metric.split()[0]} {unsettled[0].change:+.1%}?"
-    elif noted := [one for one in judgement.costs if str(one.outcome) == "noted"]:
+    elif noted := [one for one in verdict.costs if str(one.outcome) == "noted"]:
         versus = f"{noted[0].metric.split()[0]} {noted[0].change:+.1%}*"
-    elif all(one.outcome in ("new", "incomparable") for one in judgement.costs):
+    elif all(one.outcome in ("new", "incomparable") for one in verdict.costs):
         versus = "new"
     return f"{name:{NAME}}{cells} {versus:>18}"
 
 
-def unjudged(judgements: Sequence[Judgement]) -> Iterator[str]:
+def unjudged(verdicts: Sequence[CaseVerdict]) -> Iterator[str]:
     """The costs of a session that were not judged, a line for each reason: not timed, not compared, not settled, only noted."""
-    untimed = [note for one in judgements for note in one.notes if note.startswith(UNTIMED)]
+    untimed = [note for one in verdicts for note in one.notes if note.startswith(UNTIMED)]
     shared = alike(note.removeprefix(UNTIMED) for note in untimed)
     for reason, count in sorted(Counter(shared[note.removeprefix(UNTIMED)] for note in untimed).items()):
         yield f"{UNTIMED.capitalize()}{_cases(count)} ({reason})"
-    unread = [(one, cost) for one in judgements for cost in one.costs if cost.outcome == "incomparable"]
+    unread = [(one, cost) for one in verdicts for cost in one.costs if cost.outcome == "incomparable"]
     told = alike(cost.note for _, cost in unread)
-    by_note: dict[str, list[tuple[Judgement, Reading]]] = {}
+    by_note: dict[str, list[tuple[CaseVerdict, CostComparison]]] = {}
     for one, cost in unread:
         by_note.setdefault(told[cost.note], []).append((one, cost))
     for note, found in sorted(by_note.items()):
         cases = len({(one.suite, one.id) for one, _ in found})
         yield f"Not compared in {_cases(cases)}: {', '.join(sorted({cost.metric for _, cost in found}))} ({note})"
-    if unsettled := [cost for one in judgements for cost in one.costs if cost.outcome == "open"]:
+    if unsettled := [cost for one in verdicts for cost in one.costs if cost.outcome == "open"]:
         yield f"Not settled, not judged: {shifts(unsettled)}"
-    noted = [cost for one in judgements for cost in one.costs if str(cost.outcome) == "noted"]
+    noted = [cost for one in verdicts for cost in one.costs if str(cost.outcome) == "noted"]
     for note in sorted({cost.note for cost in noted}):
         alike_noted = [cost for cost in noted if cost.note == note]
         yield f"Noted, not judged: {shifts(alike_noted)} ({note or UNMOVED})"
@@ -93,7 +93,7 @@ def _cases(count: int) -> str:
     return f"{count:,} case{'s' * (count != 1)}"
 
 
-def shifts(readings: Sequence[Reading]) -> str:
+def shifts(readings: Sequence[CostComparison]) -> str:
     """ "evaluation +2.2% in 1 case, step +3.9% to +4.4% in 3 cases"; of one metric, each reading is of another case."""
     changes: dict[str, list[float]] = {}
     for one in readings:
@@ -105,12 +105,12 @@ def shifts(readings: Sequence[Reading]) -> str:
     return ", ".join(told)
 
 
-def table(judgements: Sequence[Judgement], *, every: bool = True) -> Iterator[str]:
+def table(verdicts: Sequence[CaseVerdict], *, every: bool = True) -> Iterator[str]:
     """The table of the timed cases of one suite; without `every` only those whose cost moved, or that have no baseline.
 
     Nothing where there are none.
     """
-    timed = [one for one in judgements if any(cost.unit == "s" for cost in one.costs)]
+    timed = [one for one in verdicts if any(cost.unit == "s" for cost in one.costs)]
     shown = [one for one in timed if every or moved(one) or one.verdict == "new"]
     if not shown:
         return
@@ -123,7 +123,7 @@ def table(judgements: Sequence[Judgement], *, every: bool = True) -> Iterator[st
     hows = sorted({cost.how for one in shown for cost in one.costs if cost.unit == "s" and cost.how})
     if hows:
         yield f"  times compared in {' and '.join(hows)}; peak: bytes of one update, counted"
-    outcomes = {str(one.outcome) for judgement in shown for one in judgement.costs}
+    outcomes = {str(one.outcome) for verdict in shown for one in verdict.costs}
     if "open" in outcomes:
         yield f"  {UNSETTLED}"
     if "noted" in outcomes:

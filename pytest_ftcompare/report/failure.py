@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pytest_ftcompare.compare.verdict import Judgement
+from pytest_ftcompare.compare.verdict import CaseVerdict
 from pytest_ftcompare.report import cost
 from pytest_ftcompare.report.outcome import NAMES, sentence
 from pytest_ftcompare.report.wrapping import wrapped
@@ -17,42 +17,42 @@ MEANING = {
 }
 
 
-def explain(judgement: Judgement, nodeid: str, options: str = "") -> Iterator[str]:
+def explain(verdict: CaseVerdict, nodeid: str, options: str = "") -> Iterator[str]:
     """The lines of a case that failed, ending in the remedy; `options` are the run's own, to be given again."""
-    for line in _findings(judgement):
+    for line in _findings(verdict):
         yield from wrapped(line)
     yield "  Run it again:"
     yield f"    pytest{options} '{nodeid}'"
-    if judgement.verdict == "invalid":
+    if verdict.verdict == "invalid":
         return
-    if judgement.verdict == "new":
+    if verdict.verdict == "new":
         yield "  Make its baseline:"
     else:
         yield "  If it is meant, accept it and review the diff in git:"
     yield f"    pytest{options} --update-baselines '{nodeid}'"
 
 
-def _findings(judgement: Judgement) -> Iterator[str]:
-    dearer = judgement.verdict == "worse" and not any(one.outcome == "worse" for one in judgement.comparisons)
-    meaning = "its cost got worse" if dearer else MEANING.get(judgement.verdict, "")
-    yield f"{judgement.id}: {judgement.verdict}, {meaning}."
-    for one in judgement.comparisons:
-        yield f"  {sentence(one, identical=judgement.identical)}"
-    if not judgement.comparisons and judgement.scores:
-        yield "  " + ", ".join(f"{NAMES[name]} {score:.1%}" for name, score in judgement.scores.items() if name in NAMES)
-    for reading in cost.moved(judgement):
+def _findings(verdict: CaseVerdict) -> Iterator[str]:
+    dearer = verdict.verdict == "worse" and not any(one.outcome == "worse" for one in verdict.comparisons)
+    meaning = "its cost got worse" if dearer else MEANING.get(verdict.verdict, "")
+    yield f"{verdict.id}: {verdict.verdict}, {meaning}."
+    for one in verdict.comparisons:
+        yield f"  {sentence(one, identical=verdict.identical)}"
+    if not verdict.comparisons and verdict.scores:
+        yield "  " + ", ".join(f"{NAMES[name]} {score:.1%}" for name, score in verdict.scores.items() if name in NAMES)
+    for reading in cost.moved(verdict):
         yield f"  {cost.change(reading)}"
-    if judgement.began and judgement.verdict != "invalid":
-        yield f"  Where it left its baseline: {judgement.began}."
-    if judgement.signs:
-        yield f"  First sign: {judgement.signs[0]}."
-        for sign in judgement.signs[1:6]:
+    if verdict.first_divergence and verdict.verdict != "invalid":
+        yield f"  Where it left its baseline: {verdict.first_divergence}."
+    if verdict.divergences:
+        yield f"  First sign: {verdict.divergences[0]}."
+        for sign in verdict.divergences[1:6]:
             yield f"  Then: {sign}."
-        if len(judgement.signs) > 6:
-            yield f"  And {len(judgement.signs) - 6} more."
-    for note in judgement.notes:
+        if len(verdict.divergences) > 6:
+            yield f"  And {len(verdict.divergences) - 6} more."
+    for note in verdict.notes:
         yield f"  Note: {note}."
-    if judgement.changes:
-        yield f"  Changed since the baseline: {'; '.join(map(str, judgement.changes))}."
-    elif judgement.comparisons:
+    if verdict.changes:
+        yield f"  Changed since the baseline: {'; '.join(map(str, verdict.changes))}."
+    elif verdict.comparisons:
         yield "  Nothing changed in the environment since the baseline."

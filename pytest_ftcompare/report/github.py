@@ -35,12 +35,12 @@ def _errors(document: Json) -> Iterator[tuple[str, str, str]]:
         yield "", "all cases together", sentence
     cases = [one for one in document["cases"] if one["failed"]]
     for one in sorted(cases, key=lambda one: WORST_FIRST.index(one["verdict"])):
-        began = [f"Where it left its baseline: {one['began']}"] if one["began"] else []
+        began = [f"Where it left its baseline: {one['first_divergence']}"] if one["first_divergence"] else []
         lines = [MEANING.get(one["verdict"], ""), *moved(one), *began, f"Run it again: {one['rerun']}"]
         yield one["nodeid"], f"{one['verdict']}: {one['id']}", "\n".join(filter(None, lines))
     for one in document["claims"]:
         if one["failed"]:
-            yield one["nodeid"], f"{one['verdict']}: {one['name']}", f"{turn(one)}\n{one['source']}: {one['says']}"
+            yield one["nodeid"], f"{one['verdict']}: {one['name']}", f"{turn(one)}\n{one['source']}: {one['statement']}"
 
 
 def _warnings(document: Json) -> Iterator[tuple[str, str, str]]:

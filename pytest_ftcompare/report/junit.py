@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pytest_ftcompare.compare.verdict import Judgement
+from pytest_ftcompare.compare.verdict import CaseVerdict
 from pytest_ftcompare.report.outcome import shown
 from pytest_ftcompare.results.result import rounded
 
 
-def properties(judgement: Judgement) -> list[tuple[str, str]]:
+def properties(verdict: CaseVerdict) -> list[tuple[str, str]]:
     """The properties of a case's test, by name.
 
     `verdict`, `seeds`, `began` (the level at which it left its baseline, "" where it did not), `identical` (1, only where it
@@ -16,13 +16,17 @@ def properties(judgement: Judgement) -> list[tuple[str, str]]:
     and its one-sided `<metric> p`; for each cost its value by its own name (times in seconds), and against a baseline
     `<cost> change`, relative, with `<cost> outcome`.
     """
-    found: list[tuple[str, object]] = [("verdict", judgement.verdict), ("seeds", judgement.seeds), ("began", judgement.began)]
-    found += [("identical", 1)] if judgement.identical else []
-    found += [(name, score) for name, score in judgement.scores.items() if "/" not in name]  # not those of parts of a test
-    for one in shown(judgement):
+    found: list[tuple[str, object]] = [
+        ("verdict", verdict.verdict),
+        ("seeds", verdict.seeds),
+        ("first_divergence", verdict.first_divergence),
+    ]
+    found += [("identical", 1)] if verdict.identical else []
+    found += [(name, score) for name, score in verdict.scores.items() if "/" not in name]  # not those of parts of a test
+    for one in shown(verdict):
         found += [(f"{one.metric} baseline", one.base), (f"{one.metric} delta", one.delta)]
-        found += [] if judgement.identical else [(f"{one.metric} p", one.p)]
-    for cost in judgement.costs:
+        found += [] if verdict.identical else [(f"{one.metric} p", one.p)]
+    for cost in verdict.costs:
         found.append((cost.metric, cost.new))
         if cost.outcome not in ("new", "incomparable"):
             found += [(f"{cost.metric} change", cost.change), (f"{cost.metric} outcome", cost.outcome)]

@@ -100,7 +100,8 @@ def _table(title: str, cases: Sequence[Json]) -> Part:
     """Cases with what moved in each, and where it left its baseline."""
     heads = [f"### {title}", "", "| case | verdict | what moved | began at |", "| --- | --- | --- | --- |"]
     rows = [
-        f"| {_name(one)} | {one['verdict']} | {'; '.join(map(prose, moved(one)))} | {prose(one['began'])} |" for one in cases
+        f"| {_name(one)} | {one['verdict']} | {'; '.join(map(prose, moved(one)))} | {prose(one['first_divergence'])} |"
+        for one in cases
     ]
     return Part("case", heads, rows)
 
@@ -110,7 +111,7 @@ def _name(case: Json) -> str:
 
 
 def _claim(claim: Json) -> str:
-    said = f" {prose(claim['source'])}: {prose(claim['says'])}." if claim["says"] else ""
+    said = f" {prose(claim['source'])}: {prose(claim['statement'])}." if claim["statement"] else ""
     verdict = f"{claim['verdict']}, accepted" if claim["accepted"] else claim["verdict"]
     return f"{code(claim['name'])} {verdict}: {prose(turn(claim))}.{said}"
 
@@ -143,7 +144,7 @@ def _row(case: Json) -> str:
     cells = [_score(case, metric, by_metric.get(metric)) for metric in ("accuracy", "accuracy_ood")]
     step = next((one["new"] for one in case["costs"] if one["metric"] == STEP.name), None)
     timed = "" if step is None else amount(step, "s")
-    return f"| {_name(case)} | {case['verdict']} | {' | '.join(cells)} | {len(case['samples'])} | {timed} |"
+    return f"| {_name(case)} | {case['verdict']} | {' | '.join(cells)} | {len(case['seed_results'])} | {timed} |"
 
 
 def _score(case: Json, metric: str, comparison: Json | None) -> str:

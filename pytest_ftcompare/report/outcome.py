@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pytest_ftcompare.compare.sequential_test import Comparison
-from pytest_ftcompare.compare.verdict import SHORT, Judgement
+from pytest_ftcompare.compare.sequential_test import ScoreComparison
+from pytest_ftcompare.compare.verdict import SHORT, CaseVerdict
 
 NAMES = {"accuracy": "accuracy", "accuracy_ood": "accuracy out of domain"}
 UNKNOWN = "?"  # for a number that there is none of
@@ -20,21 +20,21 @@ def number(value: float | None, form: str, scale: float = 1.0) -> str:
     return UNKNOWN if value is None else format(scale * value, form)
 
 
-def trained(judgement: Judgement) -> str:
+def trained(verdict: CaseVerdict) -> str:
     """How much a case was trained: "3 seeds", or "short"."""
-    if SHORT in judgement.notes:
+    if SHORT in verdict.notes:
         return "short"
-    return f"{judgement.seeds} seed{'s' * (judgement.seeds != 1)}"
+    return f"{verdict.seeds} seed{'s' * (verdict.seeds != 1)}"
 
 
-def shown(judgement: Judgement) -> list[Comparison]:
+def shown(verdict: CaseVerdict) -> list[ScoreComparison]:
     """The comparisons as reports give them: those of an identical case have no shift and no error."""
-    if not judgement.identical:
-        return judgement.comparisons
-    return [replace(one, new=one.base, delta=0.0, error=0.0, p=0.5) for one in judgement.comparisons]
+    if not verdict.identical:
+        return verdict.comparisons
+    return [replace(one, new=one.base, delta=0.0, error=0.0, p=0.5) for one in verdict.comparisons]
 
 
-def sentence(one: Comparison, *, identical: bool, noise: bool = False) -> str:
+def sentence(one: ScoreComparison, *, identical: bool, noise: bool = False) -> str:
     """ "accuracy 91.2% -> 88.9%: -2.3 pt ± 0.6 (p=0.002, 6 seeds)", with the standard error and, if asked, the noise.
 
     Read from a document, a comparison may lack numbers (None).

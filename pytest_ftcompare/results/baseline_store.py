@@ -19,7 +19,7 @@ from typing import TypeVar
 from filelock import FileLock
 
 from pytest_ftcompare.results import claim_record
-from pytest_ftcompare.results.claim_record import Record
+from pytest_ftcompare.results.claim_record import ClaimRecord
 from pytest_ftcompare.results.result import Result, ResultError
 
 STAGING = ".staging-"
@@ -58,7 +58,7 @@ def read(path: Path, case: str) -> Result | None:
     return _read(path, case, Result.from_json, lambda found: found.id)
 
 
-def read_claim(path: Path, name: str) -> Record | None:
+def read_claim(path: Path, name: str) -> ClaimRecord | None:
     """The baseline of a claim, None where there is none."""
     return _read(path, name, claim_record.from_json, lambda found: found.name)
 
@@ -127,7 +127,7 @@ def write(
     folder: Path,
     accepted: Mapping[str, Iterable[Result]],
     stale: Iterable[Path] = (),
-    claims: Mapping[str, Iterable[Record]] | None = None,
+    claims: Mapping[str, Iterable[ClaimRecord]] | None = None,
 ) -> None:
     """Write the `accepted` results and the `claims` of each device and remove the `stale` files.
 

@@ -14,7 +14,7 @@ class Case:
     """One (method, task, model, shots, options) of a suite.
 
     `options` override the method's recipe, by field or by its own option names; the option `ask` says in which of the
-    method's ways the model is asked, the option `engine` what trains it. `outcome=False` declares that the case has
+    method's ways the model is asked, the option `engine` what trains it. `judge_accuracy=False` declares that the case has
     no headroom: its accuracy is shown, never judged. A `timed` case carries the cost of its method for its suite.
     """
 
@@ -24,7 +24,7 @@ class Case:
     model: str
     shots: int
     options: Options = ()
-    outcome: bool = True
+    judge_accuracy: bool = True
     timed: bool = False
 
     @property
@@ -34,9 +34,9 @@ class Case:
         return f"{self.method}-{self.task}-{self.model.rsplit('/', 1)[-1]}-n{self.shots}{changed}"
 
     @property
-    def ask(self) -> str | None:
+    def output_mode(self) -> str | None:
         """The way of asking, None for the method's first."""
-        return dict(self.options).get("ask")
+        return dict(self.options).get("output_mode")
 
     @property
     def engine(self) -> str:

@@ -10,38 +10,38 @@ from pytest_ftcompare.results.result import ResultError, fields_of, pretty
 
 SCHEMA = 1
 
-Outcome = Literal["reproduced", "contradicted", "undecided"]
-OUTCOMES: tuple[Outcome, ...] = ("reproduced", "contradicted", "undecided")
+ClaimOutcome = Literal["reproduced", "contradicted", "undecided"]
+OUTCOMES: tuple[ClaimOutcome, ...] = ("reproduced", "contradicted", "undecided")
 
 
 @dataclass(frozen=True)
-class Record:
+class ClaimRecord:
     """A claim's accepted outcome, as its baseline keeps it; `cases` are those that it rests on."""
 
     name: str
     suite: str
     profile: str
     study: str
-    says: str
+    statement: str
     source: str
     statistic: str
-    outcome: Outcome
+    outcome: ClaimOutcome
     estimate: Estimate
     cases: list[str]
     environment: dict[str, Any]
 
 
-def record_of(data: dict[str, Any]) -> Record:
+def record_of(data: dict[str, Any]) -> ClaimRecord:
     """The record that `asdict` made; other fields are a TypeError or a KeyError."""
-    return Record(**{**data, "estimate": Estimate(**data["estimate"])})
+    return ClaimRecord(**{**data, "estimate": Estimate(**data["estimate"])})
 
 
-def to_json(record: Record) -> str:
+def to_json(record: ClaimRecord) -> str:
     """A claim's baseline, as its file holds it."""
     return f"{pretty({'schema': SCHEMA} | asdict(record))}\n"
 
 
-def from_json(text: str) -> Record:
+def from_json(text: str) -> ClaimRecord:
     """Read a claim's baseline; anything else raises `ResultError` with one sentence."""
     try:
         return record_of(fields_of(text, SCHEMA))

@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, TypeGuard
 
-from pytest_ftcompare.results.result import Json, Result, ResultError, Sample, Trace, Window, digest, rounded
+from pytest_ftcompare.results.result import Json, Result, ResultError, SeedResult, Trace, Window, digest, rounded
 
 SOURCE = "method_comparison"
 # A setting that only this study's trainings have -> the study, what its log calls the outcome, the outcome's name here.
@@ -66,14 +66,14 @@ def _training(data: Mapping[str, Any]) -> Result:
     metrics: dict[str, float] = {name: rounded(last[name]) for name in ("train loss", "forgetting", "drift") if name in last}
     if not broken:
         metrics[metric] = rounded(last[logged])
-    sample = Sample(
+    sample = SeedResult(
         seed=run["train_config"]["seed"],
-        subset="",
+        training_rows="",
         trace=Trace(digest(log), [], [rounded(one["train loss"], 5) for one in log if "train loss" in one]),
         metrics=metrics,
         correct={},
-        predicted={},
-        predictions="",
+        class_counts={},
+        predictions_digest="",
     )
     structure = {"trainable": train.get("num_trainable_params"), "parameters": train.get("num_total_params")}
     size = train.get("file_size")
@@ -106,7 +106,7 @@ def _generation(data: Mapping[str, Any], stem: str) -> Result:
         study=GENERATION,
         recipe=_configuration(benchmark) | _configuration(run.get("peft_config") or {}),
         structure={"trainable": parameters["trainable_params"], "parameters": parameters["total_params"]},
-        sample=Sample(benchmark.get("seed", 0), "", Trace(digest(measured), [], []), {}, {}, {}, ""),
+        sample=SeedResult(benchmark.get("seed", 0), "", Trace(digest(measured), [], []), {}, {}, {}, ""),
         times={"token": overall["time_per_token"]} if overall else {},
         readings={"allocated bytes, peak": MIB * measured["memory"]["peak_accelerator_memory_mb"] or None},
         broken=_broken(run["status"], run.get("error")),
@@ -120,7 +120,7 @@ def _result(
     study: str,
     recipe: Json,
     structure: Json,
-    sample: Sample,
+    sample: SeedResult,
     times: Mapping[str, float],
     readings: Mapping[str, float | None],
     broken: list[str],
@@ -145,10 +145,10 @@ def _result(
         recipe=recipe,
         signature={"structure": {key: value for key, value in structure.items() if value is not None}},
         probe={},
-        majority={},
-        outcome="accuracy" in sample.metrics,
-        broken=broken,
-        samples=[sample],
+        majority_share={},
+        judge_accuracy="accuracy" in sample.metrics,
+        broken_invariants=broken,
+        seed_results=[sample],
         windows=[window],
     )
 

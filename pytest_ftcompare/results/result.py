@@ -14,9 +14,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 SCHEMA = 1
-DIGITS = 7
-ROWS = 5_000  # of a split in a project's files, whose digests a result keeps
-DRAWS = 32  # of dropout, whose losses make a mean and an SD in the probe's record
+SIGNIFICANT_DIGITS = 7
+MAX_ROW_DIGESTS = 5_000  # of a split in a project's files, whose digests a result keeps
+DROPOUT_DRAWS = 32  # of dropout, whose losses make a mean and an SD in the probe's record
 Json = dict[str, Any]
 
 
@@ -24,7 +24,7 @@ class ResultError(ValueError):
     """A text is not a result that this version reads; the message says what was expected and what came."""
 
 
-def rounded(value: float, digits: int = DIGITS) -> float:
+def rounded(value: float, digits: int = SIGNIFICANT_DIGITS) -> float:
     """`value` to so many significant digits."""
     return float(f"{value:.{digits}g}")
 
@@ -56,12 +56,12 @@ class Trace:
     """How training went: a digest of every step in full precision, the first steps as (loss, gradient norm), the curve."""
 
     digest: str
-    first: list[list[float]]
+    first_steps: list[list[float]]
     curve: list[float]
 
 
 @dataclass(frozen=True)
-class Sample:
+class SeedResult:
     """What one seed gave.
 
     `subset` names the training rows drawn; `metrics` are shares or nats; `correct` has one packed bit for each example of a
@@ -70,13 +70,13 @@ class Sample:
     """
 
     seed: int
-    subset: str
+    training_rows: str
     trace: Trace
     metrics: dict[str, float]
     correct: dict[str, str]
-    predicted: dict[str, list[int]]
-    predictions: str
-    drawn: dict[str, int] = field(default_factory=dict)
+    class_counts: dict[str, list[int]]
+    predictions_digest: str
+    rows_drawn: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -93,8 +93,8 @@ class Window:
 
     times: dict[str, list[float]]
     readings: dict[str, float] = field(default_factory=dict)
-    unread: dict[str, str] = field(default_factory=dict)
-    state: Json = field(default_factory=dict)
+    unavailable: dict[str, str] = field(default_factory=dict)
+    device_state: Json = field(default_factory=dict)
     disturbed: str = ""
     process: str = ""
     yardsticks: dict[str, float] = field(default_factory=dict)
@@ -119,18 +119,18 @@ class Result:
     recipe: Json
     signature: Json
     probe: Json
-    majority: dict[str, float]
-    outcome: bool = True
-    broken: list[str] = field(default_factory=list)  # invariants that do not hold
-    samples: list[Sample] = field(default_factory=list)
+    majority_share: dict[str, float]
+    judge_accuracy: bool = True
+    broken_invariants: list[str] = field(default_factory=list)  # invariants that do not hold
+    seed_results: list[SeedResult] = field(default_factory=list)
     windows: list[Window] = field(default_factory=list)
     noise: dict[str, dict[str, float]] = field(default_factory=dict)
-    learned: list[str] = field(default_factory=list)
+    noise_from: list[str] = field(default_factory=list)
     rows: dict[str, str] = field(default_factory=dict)
     short_training: str = ""
 
-    def sample(self, seed: int) -> Sample | None:
-        return next((one for one in self.samples if one.seed == seed), None)
+    def seed_result(self, seed: int) -> SeedResult | None:
+        return next((one for one in self.seed_results if one.seed == seed), None)
 
     def to_json(self) -> str:
         return f"{pretty({'schema': SCHEMA} | asdict(self))}\n"
@@ -140,9 +140,9 @@ class Result:
         """Read a result; anything else raises `ResultError` with one sentence."""
         data = fields_of(text, SCHEMA)
         try:
-            samples = [Sample(**{**one, "trace": Trace(**one["trace"])}) for one in data.pop("samples")]
+            samples = [SeedResult(**{**one, "trace": Trace(**one["trace"])}) for one in data.pop("seed_results")]
             windows = [Window(**one) for one in data.pop("windows")]
-            result = cls(samples=samples, windows=windows, **data)
+            result = cls(seed_results=samples, windows=windows, **data)
             for one in samples:
                 for bits in one.correct.values():
                     unpack(bits)

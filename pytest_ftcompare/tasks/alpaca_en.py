@@ -26,9 +26,9 @@ TASK = Task(
     labels=(),
     train=Source("llamafactory/alpaca_en_demo", "train", _instructions(False)),
     test=Source("llamafactory/alpaca_en_demo", "train", _instructions(True)),
-    plain="{prompt}",
+    text_template="{prompt}",
     pattern="{prompt}",
-    written=True,
-    answer_tokens=64,
+    generative=True,
+    max_new_tokens=64,
     score=overlap,
 )

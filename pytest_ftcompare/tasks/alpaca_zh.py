@@ -45,9 +45,9 @@ TASK = Task(
     train=Source("llamafactory/alpaca_zh_demo", "train", _instructions(False)),
     test=Source("llamafactory/alpaca_zh_demo", "train", _instructions(True)),
     ood=Source("BelleGroup/eval_set", "test", _evaluation),
-    plain="{prompt}",
+    text_template="{prompt}",
     pattern="{prompt}",
-    written=True,
-    answer_tokens=64,
+    generative=True,
+    max_new_tokens=64,
     score=overlap,
 )

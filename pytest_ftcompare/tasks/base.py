@@ -36,7 +36,7 @@ class Example:
 Convert = Callable[[Row, int], Sequence[Example]]
 Match = Literal["exact", "reference"]
 Score = Callable[[str, Example], float]
-RIGHT = 0.5
+RIGHT_FROM_SCORE = 0.5
 
 
 @dataclass(frozen=True)
@@ -71,13 +71,13 @@ class Task:
     train: Source
     test: Source
     ood: Source | None = None
-    plain: str = ""
+    text_template: str = ""
     pattern: str = ""
     instruction: str = ""
     verbalizers: tuple[str, ...] = ()
-    words_labelled: bool = False
-    written: bool = False  # the model writes its answer
-    answer_tokens: int = 32
+    token_labels: bool = False
+    generative: bool = False  # the model writes its answer
+    max_new_tokens: int = 32
     match: Match = "exact"
     score: Score | None = None
     chat: str = ""  # a field that is a conversation, as JSON, which the model's own chat template renders
@@ -110,7 +110,7 @@ class Task:
                 ) from None
             for example in made:
                 self._check_fields(example, where, index)
-                if self.written:
+                if self.generative:
                     if not isinstance(example.label, str) or not example.label.strip():
                         raise DataError(
                             f"task {self.name}: expected an answer of some text in {where}, row {index} has {example.label!r}"
@@ -132,7 +132,7 @@ class Task:
         for name, value in example.fields.items():
             if not isinstance(value, str):
                 raise DataError(f"task {self.name}: expected a text as {name} in {where}, row {index} has {value!r}")
-        for template in (self.plain, self.pattern):
+        for template in (self.text_template, self.pattern):
             for _, field_name, _, _ in Formatter().parse(template):
                 if field_name is not None and field_name not in example.fields:
                     raise DataError(
@@ -147,7 +147,7 @@ def few_shot(task: Task, pool: Sequence[Example], shots: int, seed: int) -> list
     Python's own generator draws them, so a sample does not move with numpy's or torch's version.
     """
     rng = random.Random(f"few-shot {task.name} {seed}")
-    if task.words_labelled or task.written:
+    if task.token_labels or task.generative:
         classes: list[Sequence[Example]] = [pool]
     else:
         classes = [[one for one in pool if one.label == label] for label in range(len(task.labels))]

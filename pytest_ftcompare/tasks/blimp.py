@@ -1,4 +1,4 @@
-"""BLiMP's minimal pairs (Warstadt et al. 2020, arXiv:1912.00582) as acceptability judgements.
+"""BLiMP's minimal pairs (Warstadt et al. 2020, arXiv:1912.00582) as acceptability verdicts.
 
 Each pair gives its good or its bad sentence, never both, so that no test sentence has its twin in training. Out of domain:
 the paradigms on islands, which no training row has.
@@ -31,7 +31,7 @@ TASK = Task(
     train=Source("nyu-mll/blimp", "train", _part("train")),
     test=Source("nyu-mll/blimp", "train", _part("test")),
     ood=Source("nyu-mll/blimp", "train", _part("ood")),
-    plain="{sentence}",
+    text_template="{sentence}",
     pattern="grammatical: {sentence} Yes or No?",
     instruction="Decide whether the sentence is grammatical English. Answer Yes or No.",
     verbalizers=(" No", " Yes"),

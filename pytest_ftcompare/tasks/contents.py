@@ -50,7 +50,7 @@ def contents(task: Task, splits: Mapping[str, Sequence[Example]]) -> Iterator[tu
 def _without_rows(task: Task, examples: Sequence[Example]) -> Iterator[tuple[bool, str]]:
     taught = {row.label for row in examples}
     missing = [name for label, name in enumerate(task.labels) if label not in taught]
-    if missing and not (task.words_labelled or task.written):
+    if missing and not (task.token_labels or task.generative):
         number = f"{len(missing)} of {len(task.labels)}"
         yield (
             True,

@@ -22,7 +22,7 @@ from pytest_ftcompare.tasks.files import Format
 from pytest_ftcompare.tasks.labels import Labels
 
 FIFTH = 5
-TEXTS = ("train", "test", "ood", "label", "labels_are", "answer", "group", "chat", "pattern", "plain", "instruction")
+TEXTS = ("train", "test", "ood", "label", "labels_are", "answer", "group", "chat", "pattern", "text_template", "instruction")
 LISTS = ("labels", "verbalizers")
 ANSWER_ROLE = "assistant"
 
@@ -175,12 +175,12 @@ def make_task(name: str, given: Any, root: Path) -> Task:
 
     `train` (and `test`, `ood`) are files relative to `root`, or patterns of their names, written as `format` says; `label` is
     the column of the class, as a text of `labels` or its index, or `answer` that of the text to be written; `pattern` and
-    `plain` name the other columns in braces; `chat` is the column of a conversation.
+    `text_template` name the other columns in braces; `chat` is the column of a conversation.
     """
     _check(given)
     written = "answer" in given
-    asked = given.get("pattern", given.get("plain", "") if written else "")  # an answer follows a pattern
-    pattern, plain = _templates(asked, given.get("plain", asked))
+    asked = given.get("pattern", given.get("text_template", "") if written else "")  # an answer follows a pattern
+    pattern, plain = _templates(asked, given.get("text_template", asked))
     fields = dict(pattern.columns)
     for field, column in plain.columns.items():
         _add(fields, field, column)
@@ -224,10 +224,10 @@ def make_task(name: str, given: Any, root: Path) -> Task:
         train=source("train"),
         test=source("test"),
         ood=source("ood") if "ood" in names else None,
-        plain=plain.text,
+        text_template=plain.text,
         pattern=pattern.text,
         instruction=given.get("instruction", ""),
         verbalizers=verbalizers,
-        written=written,
+        generative=written,
         chat=next((field for field, column in fields.items() if chat and column == chat), ""),
     )

@@ -28,7 +28,7 @@ TASK = Task(
     train=Source("pocket/instructions", "train", _in_domain),
     test=Source("pocket/instructions", "test", _in_domain),
     ood=Source("pocket/instructions", "train", _held_out),
-    plain="{prompt}",
+    text_template="{prompt}",
     pattern="{prompt}",
-    written=True,
+    generative=True,
 )

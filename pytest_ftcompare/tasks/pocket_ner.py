@@ -16,6 +16,6 @@ TASK = Task(
     train=Source("pocket/ner", "train", _convert),
     test=Source("pocket/ner", "test", _convert),
     ood=Source("pocket/ner", "ood", _convert),
-    plain="{tokens}",
-    words_labelled=True,
+    text_template="{tokens}",
+    token_labels=True,
 )

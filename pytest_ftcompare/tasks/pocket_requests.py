@@ -11,7 +11,7 @@ TASK = Task(
     train=Source("pocket/requests", "train", example),
     test=Source("pocket/requests", "test", example),
     ood=Source("pocket/requests", "ood", example),
-    plain="{prompt}",
+    text_template="{prompt}",
     pattern="{prompt}",
-    written=True,
+    generative=True,
 )

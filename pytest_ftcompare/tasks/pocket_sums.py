@@ -11,7 +11,7 @@ TASK = Task(
     train=Source("pocket/sums", "train", example),
     test=Source("pocket/sums", "test", example),
     ood=Source("pocket/sums", "ood", example),
-    plain="{prompt}",
+    text_template="{prompt}",
     pattern="{prompt}",
-    written=True,
+    generative=True,
 )

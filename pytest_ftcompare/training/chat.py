@@ -29,7 +29,7 @@ def rendered(task: Task, examples: Sequence[Example], tokenizer: Any, model: str
     for number, example in enumerate(examples):
         messages = json.loads(example.fields[task.chat])
         try:
-            text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=task.written)
+            text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=task.generative)
         except Exception as error:  # a template raises what it likes
             raise DataError(
                 f"task {task.name}: expected messages that the chat template of {model} takes, "

@@ -9,7 +9,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Setting:
+class TrainingConfig:
     """`scale` picks each method's recipe; `hub` is a local hub folder or None; `revisions` pin hub ids;
     `test_rows` bounds each test split, 0 for all rows; `recipe` overrides fields of every recipe; `precision` is that of the
     computation."""

@@ -17,8 +17,8 @@ from torch.utils.data import DataLoader, Sampler
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from pytest_ftcompare.methods.base import Stage
-from pytest_ftcompare.training.train import Progress, Step, TrainingError, finite, orders
-from pytest_ftcompare.training.trial import Labelled
+from pytest_ftcompare.training.prepared_seed import ModelDefinedLoss
+from pytest_ftcompare.training.train import Progress, Step, TrainingError, batch_orders, check_finite
 
 if TYPE_CHECKING:
     from pytest_ftcompare.methods.base import Method, Recipe
@@ -30,8 +30,8 @@ class Order(Sampler[int]):
     """The loop's row numbers: each iteration is the next epoch."""
 
     def __init__(self, count: int, recipe: Recipe, seed: int) -> None:
-        self.count, self.batches = count, -(-count // recipe.batch)
-        self.updates = orders(count, recipe, seed)
+        self.count, self.batches = count, -(-count // recipe.batch_size)
+        self.updates = batch_orders(count, recipe, seed)
 
     def __len__(self) -> int:
         return self.count
@@ -59,7 +59,7 @@ class Watch(TrainerCallback):
         if "grad_norm" not in logs:  # the summary at the end
             return
         step = Step(logs["loss"], float(logs["grad_norm"]))
-        self.steps.append(finite(step, state.global_step, state.max_steps, self.seed, self.stage.recipe))
+        self.steps.append(check_finite(step, state.global_step, state.max_steps, self.seed, self.stage.recipe))
         self.progress(state.global_step, state.max_steps, step.loss)
 
 
@@ -93,7 +93,7 @@ class StageTrainer(Trainer):
     ) -> Any:
         chosen = inputs["numbers"].tolist()
         rows, targets = [self.stage.rows[number] for number in chosen], self.stage.targets[chosen]
-        if isinstance(self.stage.loss, Labelled):
+        if isinstance(self.stage.loss, ModelDefinedLoss):
             loss: Any = super().compute_loss(model, self.stage.loss.inputs(rows, targets))
         else:
             loss = self.stage.loss(model, rows, targets)
@@ -105,11 +105,11 @@ def _arguments(recipe: Recipe, steps: int, seed: int, folder: str, device: torch
         folder,
         learning_rate=recipe.lr,
         num_train_epochs=recipe.epochs,
-        per_device_train_batch_size=recipe.batch // recipe.accumulate,
-        gradient_accumulation_steps=recipe.accumulate,
-        warmup_steps=round(recipe.warmup * steps),  # of a share it would take the next whole number
+        per_device_train_batch_size=recipe.batch_size // recipe.micro_batches,
+        gradient_accumulation_steps=recipe.micro_batches,
+        warmup_steps=round(recipe.warmup_share * steps),  # of a share it would take the next whole number
         weight_decay=recipe.weight_decay,
-        max_grad_norm=recipe.clip,
+        max_grad_norm=recipe.max_grad_norm,
         seed=seed,
         use_cpu=device.type == "cpu",
         logging_steps=1,
@@ -127,15 +127,15 @@ def _arguments(recipe: Recipe, steps: int, seed: int, folder: str, device: torch
 def train(model: nn.Module, method: Method, stage: Stage, seed: int, progress: Progress) -> list[Step]:
     """Train `model` in place on the stage's rows; what each update logged, which is what `train.train` gives."""
     recipe = stage.recipe
-    if recipe.batch % recipe.accumulate:
+    if recipe.batch_size % recipe.micro_batches:
         raise TrainingError(
-            f"expected a batch in equal micro-batches for engine=trainer, got {recipe.batch} rows in {recipe.accumulate}: "
-            "choose accumulate to divide batch"
+            f"expected a batch in equal micro-batches for engine=trainer, got {recipe.batch_size} rows in {recipe.micro_batches}: "
+            "choose micro_batches to divide batch_size"
         )
-    steps = recipe.epochs * -(-len(stage.rows) // recipe.batch)
+    steps = recipe.epochs * -(-len(stage.rows) // recipe.batch_size)
     watch = Watch(model, method, stage, seed, progress)
     holder: Any = model
-    holder.own = nn.ParameterList(stage.own)  # the Trainer trains and clips the parameters of one module
+    holder.own = nn.ParameterList(stage.extra_parameters)  # the Trainer trains and clips the parameters of one module
     try:
         with TemporaryDirectory() as folder:
             arguments = _arguments(recipe, steps, seed, folder, stage.targets.device)

@@ -19,13 +19,13 @@ from torch import nn
 from transformers import AutoConfig, AutoTokenizer
 
 from pytest_ftcompare.training import base_model
-from pytest_ftcompare.training.base_model import Loaded
+from pytest_ftcompare.training.base_model import LoadedModel
 from pytest_ftcompare.training.model_kind import Kind, ModelError, accepts, count_positions, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pytest_ftcompare.methods.base import Ask, Inputs, Rows
+    from pytest_ftcompare.methods.base import Inputs, OutputMode, Rows
     from pytest_ftcompare.tasks import Task
 
 KEPT = 20_000  # texts whose tokens a worker keeps for its other cases, by model, side of truncation and length
@@ -33,7 +33,7 @@ _encoded: defaultdict[tuple[Path, str, int], dict[str, list[int]]] = defaultdict
 
 
 @dataclass(frozen=True)
-class Questioner:
+class ModelInterface:
     """Loads the base model for one way of asking, encodes texts, and reads off (rows, classes) logits.
 
     `length` is the most tokens that the model may read, of which a method's own take `reserved`; `options` are given to
@@ -41,11 +41,11 @@ class Questioner:
     """
 
     path: Path
-    ask: Ask
+    output_mode: OutputMode
     task: Task
     length: int
     device: torch.device
-    reserved: int = 0
+    num_virtual_tokens: int = 0
     options: Mapping[str, Any] | None = None
     precision: str = "float32"
 
@@ -55,13 +55,15 @@ class Questioner:
             "pattern": {"encoder": "a method with a classification head, or a decoder"},
             "answer": {"encoder": "a decoder", "encoder-decoder": "a decoder"},
         }
-        if use := wrong[self.ask].get(self.kind):
+        if use := wrong[self.output_mode].get(self.kind):
             raise ModelError(
-                f"expected a model that can be asked by {self.ask}, {self.path.name} is {self.config.model_type}, "
+                f"expected a model that can be asked by {self.output_mode}, {self.path.name} is {self.config.model_type}, "
                 f"an {self.kind}: use {use}"
             )
         if self.max_length < 1:
-            raise ModelError(f"expected room for text beside the method's {self.reserved} tokens, {self.path.name} has none")
+            raise ModelError(
+                f"expected room for text beside the method's {self.num_virtual_tokens} tokens, {self.path.name} has none"
+            )
 
     @cached_property
     def config(self) -> Any:
@@ -74,8 +76,8 @@ class Questioner:
     @property
     def max_length(self) -> int:
         """The most tokens of a text."""
-        whole = int(min(self.length, getattr(self.config, "max_position_embeddings", self.length))) - self.reserved
-        return whole - self.task.answer_tokens if self.ask == "answer" else whole
+        whole = int(min(self.length, getattr(self.config, "max_position_embeddings", self.length))) - self.num_virtual_tokens
+        return whole - self.task.max_new_tokens if self.output_mode == "answer" else whole
 
     @cached_property
     def tokenizer(self) -> Any:
@@ -88,7 +90,7 @@ class Questioner:
                 )
             tokenizer.pad_token = tokenizer.eos_token
         tokenizer.padding_side = "left" if self.kind == "decoder" else "right"
-        tokenizer.truncation_side = "right" if self.ask == "head" else "left"
+        tokenizer.truncation_side = "right" if self.output_mode == "head" else "left"
         tokenizer.model_max_length = self.max_length  # its files may say less, or 10^30
         return tokenizer
 
@@ -106,23 +108,23 @@ class Questioner:
             found.append(int(ids[0]))
         return found
 
-    def by(self, ask: Ask) -> Questioner:
+    def in_mode(self, output_mode: OutputMode) -> ModelInterface:
         """Another way of asking the same base model about the same task."""
-        return replace(self, ask=ask, reserved=0, options=None)
+        return replace(self, output_mode=output_mode, num_virtual_tokens=0, options=None)
 
-    def load(self) -> Loaded:
+    def load(self) -> LoadedModel:
         """The base model in float32 on the device; a classification head is new and drawn from torch's generator.
 
         Its files are read once for all that follows, which gets copies; a quantised one, tied to its device, each time.
         """
-        what = (self.path, self.ask, self.kind, len(self.task.labels))
+        what = (self.path, self.output_mode, self.kind, len(self.task.labels))
         loaded = base_model.read(*what, self._loading()) if self.options else base_model.copied(*what)
         model: Any = loaded.model
         model.config.pad_token_id = self.tokenizer.pad_token_id
         base = getattr(model, model.base_model_prefix, None)
         if self.kind == "decoder" and base is not None and "position_ids" in inspect.signature(base.forward).parameters:
             base.register_forward_pre_hook(count_positions, with_kwargs=True)
-        return Loaded(model.to(self.device), loaded.new)
+        return LoadedModel(model.to(self.device), loaded.new_parameters)
 
     def _loading(self) -> dict[str, Any]:
         """What `from_pretrained` is given; transformers would quantise on a GPU wherever there is one."""
@@ -131,9 +133,9 @@ class Questioner:
 
     def language_model(self, model: nn.Module) -> nn.Module:
         """`model` with its language model's head: itself, or a wrapper around the same base weights."""
-        if self.ask != "head":
+        if self.output_mode != "head":
             return model
-        whole = self.by("pattern").load().model
+        whole = self.in_mode("pattern").load().model
         prefix: Any = whole.base_model_prefix
         setattr(whole, prefix, getattr(model, prefix))
         whole.tie_weights()  # type: ignore[operator]
@@ -182,9 +184,9 @@ class Questioner:
         """Scores of the classes, (rows, classes); where an answer is to be written, of the whole vocabulary for its start."""
         found = self.inputs(inputs)
         with self.computing():
-            if self.ask == "head":
+            if self.output_mode == "head":
                 return model(**found).logits  # type: ignore[no-any-return]
             if "logits_to_keep" in accepts(model):
                 found["logits_to_keep"] = 1
             scores: torch.Tensor = model(**found, use_cache=False).logits[:, -1]
-        return scores[:, self.verbalizers] if self.ask == "pattern" else scores
+        return scores[:, self.verbalizers] if self.output_mode == "pattern" else scores

@@ -18,30 +18,30 @@ from transformers import AutoTokenizer
 
 from pytest_ftcompare import tasks
 from pytest_ftcompare.results.case import ENGINES, Case
-from pytest_ftcompare.results.result import ROWS, digest, row_digest
+from pytest_ftcompare.results.result import MAX_ROW_DIGESTS, digest, row_digest
 from pytest_ftcompare.tasks.contents import contents
 from pytest_ftcompare.tasks.hub import locate, read_split
 from pytest_ftcompare.tasks.split_overlap import overlaps, without_tested
-from pytest_ftcompare.training.base_model import Loaded
+from pytest_ftcompare.training.base_model import LoadedModel
 from pytest_ftcompare.training.chat import rendered
-from pytest_ftcompare.training.config import Setting
-from pytest_ftcompare.training.model_io import Questioner
+from pytest_ftcompare.training.config import TrainingConfig
+from pytest_ftcompare.training.model_io import ModelInterface
 from pytest_ftcompare.training.model_kind import ModelError
 
 if TYPE_CHECKING:
     from pytest_ftcompare.methods.base import Method, Recipe
 
 
-def _recipe(recipes: Mapping[str, Recipe], case: Case, ask: str, setting: Setting) -> Recipe:
+def _recipe(recipes: Mapping[str, Recipe], case: Case, output_mode: str, config: TrainingConfig) -> Recipe:
     """The method's recipe at the setting's scale, the one for this way of asking where it has one, with the setting's and the
     case's overrides, each of which must name something that exists."""
-    found = next((name for name in (f"{setting.scale}, {ask}", setting.scale) if name in recipes), None)
+    found = next((name for name in (f"{config.scale}, {output_mode}", config.scale) if name in recipes), None)
     if found is None:
-        raise ModelError(f"expected a recipe {setting.scale!r} of the method {case.method}, found {', '.join(recipes)}")
-    recipe = replace(recipes[found], **setting.recipe)
+        raise ModelError(f"expected a recipe {config.scale!r} of the method {case.method}, found {', '.join(recipes)}")
+    recipe = replace(recipes[found], **config.recipe)
     own = {one.name for one in fields(recipe)} - {"options"}
     for name, value in case.options:
-        if name in ("ask", "engine"):
+        if name in ("output_mode", "engine"):
             continue
         if name in own:
             recipe = replace(recipe, **{name: value})
@@ -106,11 +106,11 @@ def _digests(examples: dict[str, list[tasks.Example]]) -> dict[str, str]:
 
 
 def read(
-    task: tasks.Task, setting: Setting, path: Path
+    task: tasks.Task, config: TrainingConfig, path: Path
 ) -> tuple[dict[str, list[tasks.Example]], tuple[str, ...], tuple[str, ...]]:
     """A task's splits as the model at `path` is asked about them, what the audits of rows have against them, and what
     these only tell."""
-    where = (task, setting.hub, tuple(sorted(setting.revisions.items())), setting.test_rows)
+    where = (task, config.hub, tuple(sorted(config.revisions.items())), config.test_rows)
     splits, refused, told = _examples(*where)
     return _in_chat(*where, path) if task.chat else splits, refused, told
 
@@ -126,7 +126,7 @@ class TrainingRows(dict[str, list[tasks.Example]]):
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedCase:
     """Everything that all seeds of a case share; `refused` is what the audits of the task's rows say, `told` what they
     only tell."""
 
@@ -134,10 +134,10 @@ class Prepared:
     task: tasks.Task
     examples: dict[str, list[tasks.Example]]
     method: Method
-    ask: Questioner
-    setting: Setting
-    refused: tuple[str, ...] = ()
-    told: tuple[str, ...] = ()
+    interface: ModelInterface
+    config: TrainingConfig
+    refusals: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     @property
     def tests(self) -> dict[str, list[tasks.Example]]:
@@ -145,21 +145,28 @@ class Prepared:
         return {name: rows for name, rows in self.examples.items() if name != "train"}
 
     @classmethod
-    def of(cls, case: Case, task: str, method: Method, path: Path, setting: Setting) -> Prepared:
+    def of(cls, case: Case, task: str, method: Method, path: Path, config: TrainingConfig) -> PreparedCase:
         """The case's method and base model on a task: the case's own, or a source of it."""
         loaded = tasks.load(task)
-        examples, refused, told = read(loaded, setting, path)
-        device = torch.device(setting.device)
-        ask = Questioner(
-            path, method.ask, loaded, setting.max_length, device, method.reserved, method.load_options(), setting.precision
+        examples, refused, told = read(loaded, config, path)
+        device = torch.device(config.device)
+        interface = ModelInterface(
+            path,
+            method.output_mode,
+            loaded,
+            config.max_length,
+            device,
+            method.num_virtual_tokens,
+            method.load_options(),
+            config.precision,
         )
-        return cls(case, loaded, examples, method, ask, setting, refused, told)
+        return cls(case, loaded, examples, method, interface, config, refused, told)
 
-    def on(self, task: str) -> Prepared:
+    def on_source(self, task: str) -> PreparedCase:
         """The same on a source task, to train on it."""
-        return Prepared.of(self.case, task, self.method, self.ask.path, self.setting).for_training()
+        return PreparedCase.of(self.case, task, self.method, self.interface.path, self.config).for_training()
 
-    def for_training(self) -> Prepared:
+    def for_training(self) -> PreparedCase:
         """The same as a method sees it that trains: without the rows on which it is tested."""
         return replace(self, examples=TrainingRows(train=self.examples["train"]))
 
@@ -167,11 +174,11 @@ class Prepared:
         """The base model freshly loaded, with the method applied."""
         return self.method.apply(self.loaded().model)
 
-    def loaded(self) -> Loaded:
+    def loaded(self) -> LoadedModel:
         """The base model freshly loaded, its layers recomputing their activations where the recipe says so."""
-        loaded = self.ask.load()
+        loaded = self.interface.load()
         self.method.after_load(loaded.model)
-        if self.method.recipe.checkpointing:
+        if self.method.recipe.gradient_checkpointing:
             model: Any = loaded.model
             model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
         return loaded
@@ -186,35 +193,35 @@ class Prepared:
         """Two results with the same one come from the same case on the same rows and the same base weights."""
         rows = _digests(self.examples)
         for source in self.method.sources():
-            rows |= {f"{source} {name}": value for name, value in _digests(self.on(source).examples).items()}
-        other = {} if self.setting.precision == "float32" else {"precision": self.setting.precision}
-        return digest([self.case.identity() | other, rows, _content(self.ask.path)])
+            rows |= {f"{source} {name}": value for name, value in _digests(self.on_source(source).examples).items()}
+        other = {} if self.config.precision == "float32" else {"precision": self.config.precision}
+        return digest([self.case.identity() | other, rows, _content(self.interface.path)])
 
     def rows(self) -> dict[str, str]:
         """Short digests of each row, where the rows are a project's own files: what a `Result` keeps of them."""
         if all(one.read is None for one in self.task.splits().values()):
             return {}
         return {
-            name: " ".join(row_digest(dict(one.fields), one.label) for one in examples[:ROWS])
+            name: " ".join(row_digest(dict(one.fields), one.label) for one in examples[:MAX_ROW_DIGESTS])
             for name, examples in self.examples.items()
         }
 
     def encode(self, examples: list[tasks.Example], support: list[tasks.Example]) -> list[list[int]]:
         """Token ids of the examples as the method renders them."""
         render = self.method.render
-        return self.ask.encode([render(self.task, one, support, self.ask.fits) for one in examples])
+        return self.interface.encode([render(self.task, one, support, self.interface.fits) for one in examples])
 
 
-def prepare(case: Case, setting: Setting) -> Prepared:
+def prepare(case: Case, config: TrainingConfig) -> PreparedCase:
     """Read and check what the case needs; nothing is trained."""
-    torch.set_num_threads(setting.threads)
+    torch.set_num_threads(config.threads)
     if case.engine not in ENGINES:
         raise ModelError(f"case {case.id}: expected the option engine to be {' or '.join(ENGINES)}, got {case.engine!r}")
     method_class = import_module("pytest_ftcompare.methods").load(case.method)
-    path = locate("models", case.model, setting.hub, setting.revisions.get(case.model))
-    recipe = _recipe(method_class.recipes, case, case.ask or method_class.asks[0], setting)
-    method = method_class(recipe, case.ask, f"{case.model}@{_content(path)}")
-    return Prepared.of(case, case.task, method, path, setting)
+    path = locate("models", case.model, config.hub, config.revisions.get(case.model))
+    recipe = _recipe(method_class.recipes, case, case.output_mode or method_class.output_modes[0], config)
+    method = method_class(recipe, case.output_mode, f"{case.model}@{_content(path)}")
+    return PreparedCase.of(case, case.task, method, path, config)
 
 
 def labels(examples: list[tasks.Example]) -> list[int]:

@@ -10,12 +10,12 @@ import torch
 
 from pytest_ftcompare.methods.base import Stage
 from pytest_ftcompare.results.case import Case
-from pytest_ftcompare.results.result import Sample, Trace, digest, pack, rounded
+from pytest_ftcompare.results.result import SeedResult, Trace, digest, pack, rounded
 from pytest_ftcompare.training.evaluate import evaluate
-from pytest_ftcompare.training.prepare import Prepared
+from pytest_ftcompare.training.prepare import PreparedCase
+from pytest_ftcompare.training.prepared_seed import PreparedSeed, training_rows_digest
 from pytest_ftcompare.training.scoring import shares
 from pytest_ftcompare.training.train import Engine, Progress, Step, TrainingError, train
-from pytest_ftcompare.training.trial import Trial, subset
 
 FIRST = 4  # steps kept one by one
 BLOCKS = 8  # means that make the loss curve
@@ -41,24 +41,24 @@ def engine(case: Case) -> Engine:
 
 
 def run_seed(
-    prepared: Prepared,
+    prepared: PreparedCase,
     seed: int,
     progress: Progress,
     stream: int = 0,
     change: Callable[[Stage], Stage] | None = None,
-) -> Sample:
+) -> SeedResult:
     """Train and evaluate one seed; raises `TrainingError` where a loss or a score is not finite.
 
     Another `stream` keeps the seed's rows and moves all else that is drawn: initialisation, order,
     dropout. `change` is applied to each stage before it is trained.
     """
-    trial = Trial(prepared, seed, prepared.case.shots)
+    context = PreparedSeed(prepared, seed, prepared.case.shots)
     torch.manual_seed(seed + stream)
     model = prepared.adapted()
     steps: list[Step] = []
     if prepared.method.trains:
-        for stage in prepared.method.stages(model, trial):
-            trained = trial.check(stage) if change is None else change(trial.check(stage))
+        for stage in prepared.method.stages(model, context):
+            trained = context.check(stage) if change is None else change(context.check(stage))
             steps += engine(prepared.case)(model, prepared.method, trained, seed + stream, progress)
 
     progress(0, 0, 0.0)
@@ -68,7 +68,7 @@ def run_seed(
     choices: dict[str, list[int] | list[str]] = {}
     for split, examples in prepared.tests.items():
         suffix = SUFFIXES[split]
-        found = evaluate(model, prepared.ask, prepared.encode(examples, trial.support), examples)
+        found = evaluate(model, prepared.interface, prepared.encode(examples, context.support), examples)
         if not math.isfinite(found.loss):
             raise TrainingError(f"expected finite scores on the {split} split, some are not (seed {seed})")
         scores = shares(prepared.task, found.right, examples) | {"loss": found.loss}
@@ -80,4 +80,6 @@ def run_seed(
         correct[split] = pack(found.right)
         predicted[split] = found.counts
         choices[split] = found.chosen
-    return Sample(seed, subset(trial), trace_of(steps), metrics, correct, predicted, digest(choices), trial.drawn)
+    return SeedResult(
+        seed, training_rows_digest(context), trace_of(steps), metrics, correct, predicted, digest(choices), context.rows_drawn
+    )

@@ -35,7 +35,7 @@ def shares(task: Task, right: Sequence[bool], examples: Sequence[Example]) -> di
     if len(groups) > 1:
         found |= {f"accuracy/{name}": value for name, value in groups.items()}
         found["macro"] = fmean(groups.values())
-    if not task.written:
+    if not task.generative:
         labels = _by(right, (task.labels[one.label] for one in examples if isinstance(one.label, int)))
         found |= {f"accuracy/label={name}": value for name, value in labels.items()}
     return found

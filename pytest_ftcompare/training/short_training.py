@@ -12,7 +12,7 @@ from dataclasses import asdict, replace
 from pytest_ftcompare.methods.base import MethodError, Stage
 from pytest_ftcompare.results.result import digest
 from pytest_ftcompare.training.model_kind import ModelError
-from pytest_ftcompare.training.prepare import Prepared
+from pytest_ftcompare.training.prepare import PreparedCase
 from pytest_ftcompare.training.run_seed import run_seed
 from pytest_ftcompare.training.train import Progress, TrainingError
 
@@ -23,12 +23,12 @@ EPOCHS = 2  # at least, so that rows come in a second order, too
 def shorten(stage: Stage) -> Stage:
     """The stage with as many epochs as `UPDATES` and `EPOCHS` ask for, no more than it has."""
     recipe = stage.recipe
-    updates = -(-len(stage.rows) // recipe.batch)  # of an epoch
+    updates = -(-len(stage.rows) // recipe.batch_size)  # of an epoch
     epochs = max(EPOCHS, -(-UPDATES // updates))
     return replace(stage, recipe=replace(recipe, epochs=min(epochs, recipe.epochs)))
 
 
-def digest_of_short_training(prepared: Prepared, progress: Progress) -> str:
+def digest_of_short_training(prepared: PreparedCase, progress: Progress) -> str:
     """Digest of every update's loss and gradient norm, of the predictions and the scores.
 
     "" for a method that does not train, has no more epochs than the short training, or cannot train so few.

@@ -36,7 +36,7 @@ class Step:
     norm: float
 
 
-def finite(step: Step, number: int, steps: int, seed: int, recipe: Recipe) -> Step:
+def check_finite(step: Step, number: int, steps: int, seed: int, recipe: Recipe) -> Step:
     """The step; a loss or norm that is not finite is a `TrainingError`."""
     if not (math.isfinite(step.loss) and math.isfinite(step.norm)):
         raise TrainingError(
@@ -53,16 +53,16 @@ def trainable(model: nn.Module) -> dict[str, nn.Parameter]:
 
 def make_optimizer(model: nn.Module, stage: Stage) -> torch.optim.Optimizer:
     """AdamW over what trains, torch's own defaults apart from the recipe's."""
-    parameters = [*trainable(model).values(), *stage.own]
+    parameters = [*trainable(model).values(), *stage.extra_parameters]
     return torch.optim.AdamW(parameters, lr=stage.recipe.lr, weight_decay=stage.recipe.weight_decay)
 
 
-def orders(count: int, recipe: Recipe, seed: int) -> Iterator[list[int]]:
+def batch_orders(count: int, recipe: Recipe, seed: int) -> Iterator[list[int]]:
     """Row numbers of each update: another permutation each epoch, the last batch of an epoch may be short."""
     generator = torch.Generator().manual_seed(seed)
     for _ in range(recipe.epochs):
         order = torch.randperm(count, generator=generator).tolist()
-        yield from (order[at : at + recipe.batch] for at in range(0, count, recipe.batch))
+        yield from (order[at : at + recipe.batch_size] for at in range(0, count, recipe.batch_size))
 
 
 def backward(model: nn.Module, stage: Stage, chosen: list[int], micro_batches: int) -> list[torch.Tensor]:
@@ -87,9 +87,9 @@ class Training:
     def __init__(self, model: nn.Module, method: Method, stage: Stage, steps: int, seed: int) -> None:
         self.model, self.method, self.stage = model, method, stage
         self.steps, self.seed, self.number = steps, seed, 0
-        self.parameters = [*trainable(model).values(), *stage.own]
+        self.parameters = [*trainable(model).values(), *stage.extra_parameters]
         self.optimizer = make_optimizer(model, stage)
-        self.schedule = get_linear_schedule_with_warmup(self.optimizer, round(stage.recipe.warmup * steps), steps)
+        self.schedule = get_linear_schedule_with_warmup(self.optimizer, round(stage.recipe.warmup_share * steps), steps)
         torch.manual_seed(seed)
         model.train()
         method.after_step(model, 0, steps)
@@ -98,19 +98,19 @@ class Training:
         """One update on the chosen rows; the device is done with it when this returns."""
         recipe = self.stage.recipe
         self.number += 1
-        losses = backward(self.model, self.stage, chosen, recipe.accumulate)
-        norm = nn.utils.clip_grad_norm_(self.parameters, recipe.clip)
+        losses = backward(self.model, self.stage, chosen, recipe.micro_batches)
+        norm = nn.utils.clip_grad_norm_(self.parameters, recipe.max_grad_norm)
         self.optimizer.step()
         self.schedule.step()
         self.method.after_step(self.model, self.number, self.steps)
         self.optimizer.zero_grad()
         *parts, size = torch.stack([*losses, norm.to(losses[0].dtype)]).tolist()
-        return finite(Step(sum(parts), size), self.number, self.steps, self.seed, recipe)
+        return check_finite(Step(sum(parts), size), self.number, self.steps, self.seed, recipe)
 
 
 def train(model: nn.Module, method: Method, stage: Stage, seed: int, progress: Progress) -> list[Step]:
     """Train `model` in place on the stage's rows; what each update saw."""
-    updates = list(orders(len(stage.rows), stage.recipe, seed))
+    updates = list(batch_orders(len(stage.rows), stage.recipe, seed))
     training = Training(model, method, stage, len(updates), seed)
     steps: list[Step] = []
     for chosen in updates:

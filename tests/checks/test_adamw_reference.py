@@ -11,7 +11,7 @@ from pytest_ftcompare.checks.adamw_reference import DECAY, SAMPLE, STEPS, WARMUP
 from pytest_ftcompare.checks.invariants import inspect
 from pytest_ftcompare.results.case import Case
 from pytest_ftcompare.training import train
-from pytest_ftcompare.training.config import Setting
+from pytest_ftcompare.training.config import TrainingConfig
 from pytest_ftcompare.training.prepare import prepare
 
 
@@ -19,7 +19,7 @@ from pytest_ftcompare.training.prepare import prepare
 def broken():
     def found(method="lora"):
         case = Case("test", method, "pocket_sst", "pocket/opt-0.4m", 4)
-        return inspect(prepare(case, Setting("pocket", max_length=192)))[2]
+        return inspect(prepare(case, TrainingConfig("pocket", max_length=192)))[2]
 
     return found
 

@@ -7,18 +7,18 @@ from pytest_ftcompare.checks.invariants import inspect
 from pytest_ftcompare.compare import divergence
 from pytest_ftcompare.results.case import Case
 from pytest_ftcompare.results.result import Result
-from pytest_ftcompare.training.config import Setting
+from pytest_ftcompare.training.config import TrainingConfig
 from pytest_ftcompare.training.prepare import prepare
 
 
 def result(method):
-    prepared = prepare(Case("test", method, "pocket_sst", "pocket/opt-0.4m", 4), Setting("pocket", max_length=192))
+    prepared = prepare(Case("test", method, "pocket_sst", "pocket/opt-0.4m", 4), TrainingConfig("pocket", max_length=192))
     signature, probe, broken = inspect(prepared)
-    return Result("id", "test", {}, "", {}, {}, signature, probe, {}, broken=broken)
+    return Result("id", "test", {}, "", {}, {}, signature, probe, {}, broken_invariants=broken)
 
 
 def differences(base, new):
-    return [one.text for one in (*divergence.structure(base, new), *divergence.probe(base, new))]
+    return [one.text for one in (*divergence.compare_structures(base, new), *divergence.compare_probes(base, new))]
 
 
 @pytest.mark.parametrize("method", ["full", "pbft", "icl", "lora"])
@@ -67,7 +67,7 @@ def test_an_optimiser_that_leaves_one_tensor_out_breaks_an_invariant(monkeypatch
         self.param_groups[0]["params"][2].data.copy_(kept)
 
     monkeypatch.setattr(torch.optim.AdamW, "step", forgetful)
-    assert any("the first update left it as it was" in one for one in result(method).broken)
+    assert any("the first update left it as it was" in one for one in result(method).broken_invariants)
 
 
 def test_a_merge_that_forgets_the_scaling_breaks_an_invariant(monkeypatch):
@@ -75,7 +75,7 @@ def test_a_merge_that_forgets_the_scaling_breaks_an_invariant(monkeypatch):
 
     real = Linear.get_delta_weight
     monkeypatch.setattr(Linear, "get_delta_weight", lambda self, adapter: real(self, adapter) / self.scaling[adapter])
-    assert any(one.startswith("merged, the outputs must be the unmerged ones") for one in result("lora").broken)
+    assert any(one.startswith("merged, the outputs must be the unmerged ones") for one in result("lora").broken_invariants)
 
 
 def test_an_adapter_that_does_not_start_at_the_base_breaks_an_invariant(monkeypatch):
@@ -88,7 +88,7 @@ def test_an_adapter_that_does_not_start_at_the_base_breaks_an_invariant(monkeypa
         torch.nn.init.normal_(self.lora_B[adapter_name].weight)
 
     monkeypatch.setattr(LoraLayer, "reset_lora_parameters", loud)
-    assert any("before training the outputs must be the base model's" in one for one in result("lora").broken)
+    assert any("before training the outputs must be the base model's" in one for one in result("lora").broken_invariants)
 
 
 def test_a_checkpoint_that_loses_the_head_breaks_an_invariant(monkeypatch):
@@ -102,7 +102,7 @@ def test_a_checkpoint_that_loses_the_head_breaks_an_invariant(monkeypatch):
         save_file({name: tensor for name, tensor in load_file(file).items() if "lora" in name}, file)
 
     monkeypatch.setattr(lora.Lora, "save", headless)
-    assert any(one.startswith("what was saved must load again") for one in result("lora").broken)
+    assert any(one.startswith("what was saved must load again") for one in result("lora").broken_invariants)
 
 
 def test_micro_batches_that_are_not_weighted_by_their_rows_break_an_invariant(monkeypatch):
@@ -111,7 +111,7 @@ def test_micro_batches_that_are_not_weighted_by_their_rows_break_an_invariant(mo
     monkeypatch.setattr(
         full.Full, "loss", lambda self, logits, labels: torch.nn.functional.cross_entropy(logits, labels, reduction="sum")
     )
-    assert any("three accumulated micro-batches" in one for one in result("full").broken)
+    assert any("three accumulated micro-batches" in one for one in result("full").broken_invariants)
 
 
 def test_a_frozen_tensor_that_moves_breaks_an_invariant(monkeypatch):
@@ -130,4 +130,4 @@ def test_a_frozen_tensor_that_moves_breaks_an_invariant(monkeypatch):
                 break
 
     monkeypatch.setattr(torch.optim.AdamW, "step", greedy)
-    assert any("is frozen, the first update moved it" in one for one in result("lora").broken)
+    assert any("is frozen, the first update moved it" in one for one in result("lora").broken_invariants)

@@ -15,13 +15,13 @@ from transformers.models.opt.modeling_opt import OPTDecoder
 
 from pytest_ftcompare.checks import invariants, tiny_models
 from pytest_ftcompare.checks.invariants import inspect
-from pytest_ftcompare.checks.slow_invariants import examine
+from pytest_ftcompare.checks.slow_invariants import check_slowly
 from pytest_ftcompare.methods.full import Full
 from pytest_ftcompare.methods.lora import Lora
 from pytest_ftcompare.results.case import Case
-from pytest_ftcompare.training import trial
-from pytest_ftcompare.training.config import Setting
-from pytest_ftcompare.training.model_io import Questioner
+from pytest_ftcompare.training import prepared_seed
+from pytest_ftcompare.training.config import TrainingConfig
+from pytest_ftcompare.training.model_io import ModelInterface
 from pytest_ftcompare.training.prepare import prepare
 
 TASKS = {"head": "pocket_sst", "pattern": "pocket_sst", "answer": "pocket_instructions"}
@@ -34,9 +34,9 @@ def hub(tmp_path_factory):
 
 @pytest.fixture
 def prepared(hub):
-    def make(method, ask="head"):
-        case = Case("test", method, TASKS[ask], tiny_models.save("opt", hub), 4, (("ask", ask),))
-        return prepare(case, Setting("pocket", max_length=128, hub=hub))
+    def make(method, output_mode="head"):
+        case = Case("test", method, TASKS[output_mode], tiny_models.save("opt", hub), 4, (("output_mode", output_mode),))
+        return prepare(case, TrainingConfig("pocket", max_length=128, hub=hub))
 
     return make
 
@@ -45,9 +45,9 @@ def says(broken, sentence):
     assert any(one.startswith(sentence) for one in broken), broken
 
 
-@pytest.mark.parametrize("ask", ["head", "pattern", "answer"])
-def test_without_a_fault_nothing_is_broken(prepared, ask):
-    assert examine(prepared("lora", ask)) == []
+@pytest.mark.parametrize("output_mode", ["head", "pattern", "answer"])
+def test_without_a_fault_nothing_is_broken(prepared, output_mode):
+    assert check_slowly(prepared("lora", output_mode)) == []
 
 
 def test_dropout_in_evaluation(prepared, monkeypatch):
@@ -66,7 +66,7 @@ def test_a_mask_that_is_ignored(prepared, monkeypatch, method):
 
     monkeypatch.setattr(OPTDecoder, "forward", blind)
     says(inspect(prepared(method))[2], "alone, a row must get what it gets beside longer ones")
-    says(examine(prepared(method, "answer")), "beside a longer row it must write what it writes alone")
+    says(check_slowly(prepared(method, "answer")), "beside a longer row it must write what it writes alone")
 
 
 def test_evaluation_that_moves_a_tensor(prepared, monkeypatch):
@@ -142,13 +142,15 @@ def test_a_checkpoint_with_a_tensor_of_the_base(prepared, monkeypatch):
 
 
 def test_a_loss_over_all_tokens_of_a_batch(prepared, monkeypatch):
-    def pooled(ask, model, rows, counts):
-        parts = [real(ask, model, [row], counts[[at]]) * counts[at] for at, row in enumerate(rows)]
+    def pooled(interface, model, rows, counts):
+        parts = [real(interface, model, [row], counts[[at]]) * counts[at] for at, row in enumerate(rows)]
         return torch.stack(parts).sum() / counts.sum()
 
-    real = trial.answer_loss
-    monkeypatch.setattr(trial, "answer_loss", pooled)
-    says(examine(prepared("full", "answer")), "the loss of a batch must be the mean of its rows' own, whatever the padding")
+    real = prepared_seed.answer_loss
+    monkeypatch.setattr(prepared_seed, "answer_loss", pooled)
+    says(
+        check_slowly(prepared("full", "answer")), "the loss of a batch must be the mean of its rows' own, whatever the padding"
+    )
 
 
 def test_updates_that_do_not_repeat(prepared, monkeypatch):
@@ -158,7 +160,7 @@ def test_updates_that_do_not_repeat(prepared, monkeypatch):
         model.score.weight.data.add_(1e-6 * next(numbers))
 
     monkeypatch.setattr(Full, "after_step", restless)
-    says(examine(prepared("full")), "from the same state and seed the same updates must follow")
+    says(check_slowly(prepared("full")), "from the same state and seed the same updates must follow")
 
 
 def test_training_that_moves_what_is_frozen(prepared, monkeypatch):
@@ -166,7 +168,7 @@ def test_training_that_moves_what_is_frozen(prepared, monkeypatch):
         next(p for p in model.parameters() if not p.requires_grad).data.mul_(0.99)
 
     monkeypatch.setattr(Lora, "after_step", greedy)
-    says(examine(prepared("lora")), "base_model.model.model.decoder.embed_tokens.weight is frozen, training moved it")
+    says(check_slowly(prepared("lora")), "base_model.model.model.decoder.embed_tokens.weight is frozen, training moved it")
 
 
 def test_a_head_that_reads_the_last_position(prepared, monkeypatch):
@@ -176,7 +178,7 @@ def test_a_head_that_reads_the_last_position(prepared, monkeypatch):
         return real(self, inputs_embeds=self.get_input_embeddings()(input_ids), **named)
 
     monkeypatch.setattr(OPTForSequenceClassification, "forward", last)
-    says(examine(prepared("full")), "padded on the right, the outputs must be those of padding on the left")
+    says(check_slowly(prepared("full")), "padded on the right, the outputs must be those of padding on the left")
 
 
 def test_a_cache_that_forgets(prepared, monkeypatch):
@@ -187,13 +189,13 @@ def test_a_cache_that_forgets(prepared, monkeypatch):
         return (keys, values) if keys.shape == key_states.shape else (keys * 0.5, values)
 
     monkeypatch.setattr(DynamicLayer, "update", fading)
-    says(examine(prepared("full", "answer")), "with kept keys and values it must write what it writes without")
+    says(check_slowly(prepared("full", "answer")), "with kept keys and values it must write what it writes without")
 
 
 def test_scores_that_are_not_of_what_is_written(prepared, monkeypatch):
-    real = Questioner.logits
-    monkeypatch.setattr(Questioner, "logits", lambda self, model, inputs: real(self, model, inputs).roll(1, dims=1))
-    says(examine(prepared("full", "answer")), "it must write the token that its scores name")
+    real = ModelInterface.logits
+    monkeypatch.setattr(ModelInterface, "logits", lambda self, model, inputs: real(self, model, inputs).roll(1, dims=1))
+    says(check_slowly(prepared("full", "answer")), "it must write the token that its scores name")
 
 
 def same_again(self, *arguments, **named):
@@ -239,8 +241,8 @@ def set_once(self, name, real=PeftModel.set_adapter):
 )
 def test_a_fault_of_the_adapters(prepared, monkeypatch, owner, name, fault, sentence):
     monkeypatch.setattr(owner, name, fault)
-    says(examine(prepared("lora", "pattern")), sentence)
+    says(check_slowly(prepared("lora", "pattern")), sentence)
 
 
 def test_a_second_adapter_that_changes_the_base(prepared):
-    says(examine(prepared("pissa", "pattern")), "a second adapter that is not active must not change the outputs")
+    says(check_slowly(prepared("pissa", "pattern")), "a second adapter that is not active must not change the outputs")

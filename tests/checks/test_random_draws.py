@@ -11,7 +11,7 @@ from pytest_ftcompare.compare import divergence
 from pytest_ftcompare.results.case import Case
 from pytest_ftcompare.results.result import Result
 from pytest_ftcompare.training import train
-from pytest_ftcompare.training.config import Setting
+from pytest_ftcompare.training.config import TrainingConfig
 from pytest_ftcompare.training.prepare import prepare
 
 
@@ -19,18 +19,18 @@ from pytest_ftcompare.training.prepare import prepare
 def prepared():
     def make(method="lora"):
         case = Case("test", method, "pocket_sst", "pocket/opt-0.4m", 4)
-        return prepare(case, Setting("pocket", max_length=192))
+        return prepare(case, TrainingConfig("pocket", max_length=192))
 
     return make
 
 
 def result(prepared):
     signature, probe, broken = inspect(prepared)
-    return Result("id", "suite", {}, "f", {}, {}, signature, probe, {}, broken=broken)
+    return Result("id", "suite", {}, "f", {}, {}, signature, probe, {}, broken_invariants=broken)
 
 
 def levels(base, new):
-    return {one.level for one in (*divergence.structure(base, new), *divergence.drawn(base, new))}
+    return {one.level for one in (*divergence.compare_structures(base, new), *divergence.compare_random_draws(base, new))}
 
 
 def test_another_stream_of_random_numbers_measures_alike(prepared, monkeypatch):
@@ -80,7 +80,7 @@ def test_seeds_draw_rows_of_their_own(prepared):
     assert found == subsets(prepared("full"), 6)
 
 
-ORDERS = train.orders
+ORDERS = train.batch_orders
 
 
 def in_order(count, recipe, seed):
@@ -116,5 +116,5 @@ def unrepeatable(count, recipe, seed):
     ],
 )
 def test_an_order_that_is_none(prepared, monkeypatch, orders, said):
-    monkeypatch.setattr(train, "orders", orders)
+    monkeypatch.setattr(train, "batch_orders", orders)
     assert any(one.startswith(said) for one in inspect(prepared())[2])

@@ -8,11 +8,11 @@ from dataclasses import replace
 import pytest
 from make_results import make_result, make_sample
 
-from pytest_ftcompare.compare.claims.claim import Claim, Judgement, Range, at_least, at_most, judge, within
+from pytest_ftcompare.compare.claims.claim import Claim, ClaimVerdict, ExpectedRange, at_least, at_most, judge, within
 from pytest_ftcompare.compare.claims.relations import (
     Arm,
-    Counts,
-    Times,
+    CountRatio,
+    TimeRatio,
     Untestable,
     difference,
     gap_change,
@@ -21,7 +21,7 @@ from pytest_ftcompare.compare.claims.relations import (
     trend,
 )
 from pytest_ftcompare.results import baseline_store, claim_record
-from pytest_ftcompare.results.claim_record import Record
+from pytest_ftcompare.results.claim_record import ClaimRecord
 from pytest_ftcompare.results.estimate import CONFIDENCE, Estimate
 
 A, B, C = (Arm("few_shot", name) for name in ("full", "lora", "icl"))
@@ -32,7 +32,9 @@ def points(value, error=1.0, n=16, freedom=0.0, unit="pt"):
 
 
 def record(outcome="reproduced", value=3.0, error=1.0, **changes):
-    made = Record("a", "claims", "pocket", "few-shot", "says", "source", "statistic", outcome, points(value, error), ["c"], {})
+    made = ClaimRecord(
+        "a", "claims", "pocket", "few-shot", "says", "source", "statistic", outcome, points(value, error), ["c"], {}
+    )
     return replace(made, **changes)
 
 
@@ -75,15 +77,15 @@ def test_few_degrees_of_freedom_widen_the_interval():
 
 @pytest.mark.parametrize("seeds", [3, 8])
 def test_intervals_cover_the_truth_as_often_as_they_say(seeds):
-    rng, truth, covered, trials = random.Random(1), 5.0, 0, 2000
-    for _ in range(trials):
+    rng, truth, covered, contexts = random.Random(1), 5.0, 0, 2000
+    for _ in range(contexts):
         arms = []
         for mean in (0.60 + truth / 100, 0.60):
             arms.append([make_result([rng.gauss(mean, sd) for _ in range(seeds)]) for sd in (0.02, 0.06)])
         low, high = difference(A, B).estimate(arms).interval()
         covered += low <= truth <= high
-    noise = math.sqrt(CONFIDENCE * (1 - CONFIDENCE) / trials)
-    assert covered / trials == pytest.approx(CONFIDENCE, abs=4 * noise + 0.01)
+    noise = math.sqrt(CONFIDENCE * (1 - CONFIDENCE) / contexts)
+    assert covered / contexts == pytest.approx(CONFIDENCE, abs=4 * noise + 0.01)
 
 
 def test_seeds_are_paired_so_what_they_share_does_not_count_as_noise():
@@ -100,7 +102,7 @@ def test_only_seeds_that_both_have_count():
     found = difference(A, B).estimate([[few], [make_result([0.6, 0.6, 0.1, 0.1])]])
     assert (found.value, found.n) == (pytest.approx(15.0), 2)
     with pytest.raises(Untestable, match="no seed in common"):
-        difference(A, B).estimate([[few], [replace(few, samples=[make_sample(7, 0.5)])]])
+        difference(A, B).estimate([[few], [replace(few, seed_results=[make_sample(7, 0.5)])]])
 
 
 def test_one_seed_says_nothing_of_the_noise():
@@ -128,7 +130,7 @@ def test_gaps_trends_and_parts():
 
 def test_the_second_classs_accuracy_comes_from_what_was_predicted():
     # 200 rows, 100 of either class: 90 + 30 right; of the second 30 right and 10 wrong were predicted
-    sample = replace(make_sample(0, 0.5, ood=0.6), predicted={"ood": [160, 40]})
+    sample = replace(make_sample(0, 0.5, ood=0.6), class_counts={"ood": [160, 40]})
     found = level(A, "accuracy_ood of class 1").estimate([[make_result([], samples=[sample, replace(sample, seed=1)])]])
     assert found.value == pytest.approx(30.0)
     with pytest.raises(Untestable, match="as many rows of either class"):
@@ -142,19 +144,19 @@ def test_a_metric_that_is_not_there_is_told():
 
 
 def test_counts_are_ratios_without_noise():
-    found = Counts("peak bytes", A, B).estimate([{"peak bytes": 30.0}, {"peak bytes": 20.0}])
+    found = CountRatio("peak bytes", A, B).estimate([{"peak bytes": 30.0}, {"peak bytes": 20.0}])
     assert (found.value, found.error, str(found)) == (1.5, 0.0, "1.5 ×")
-    share = Counts("trainable", A).estimate([{"trainable": 1.0, "parameters": 1000.0}])
+    share = CountRatio("trainable", A).estimate([{"trainable": 1.0, "parameters": 1000.0}])
     assert share.value == 0.001
 
 
 def test_times_know_their_rounds_and_the_noise_between_processes():
     rounds = [(1.0, 2.0), (1.1, 2.0)] * 8
-    found = Times("step", A, B).estimate(rounds, between=0.0)
+    found = TimeRatio("step", A, B).estimate(rounds, between=0.0)
     assert found.value == pytest.approx(math.sqrt(0.5 * 0.55))
     spread = math.log(1.1) / 2 * math.sqrt(16 / 15)
     assert found.error == pytest.approx(found.value * spread / 4)
-    apart = Times("step", A, B).estimate(rounds, between=0.01)
+    apart = TimeRatio("step", A, B).estimate(rounds, between=0.01)
     assert apart.error == pytest.approx(math.hypot(found.error, found.value * math.sqrt(2) * 0.01))
 
 
@@ -175,15 +177,15 @@ def test_a_changed_outcome_fails_unless_it_is_within_the_noise_of_both(before, n
     assert judge(new, before).verdict == verdict
 
 
-def test_a_judgement_and_a_record_read_back():
+def test_a_verdict_and_a_record_read_back():
     made = judge(record(), record("undecided"), "cpu", update=True)
-    assert Judgement.from_dict(json.loads(json.dumps(made.to_dict()))) == made
+    assert ClaimVerdict.from_dict(json.loads(json.dumps(made.to_dict()))) == made
     assert claim_record.from_json(claim_record.to_json(record())) == record()
 
 
 def test_the_statistic_says_what_is_compared_and_where_the_study_puts_it():
     lora = Arm("few_shot", "lora", 64, options={"r": 4})
-    stated = Claim("a", "few-shot", "says", "source", difference(lora, A, "accuracy_ood"), Range(-3, 3))
+    stated = Claim("a", "few-shot", "says", "source", difference(lora, A, "accuracy_ood"), ExpectedRange(-3, 3))
     assert stated.statistic == "accuracy_ood of `lora` (r=4, n=64) − `full`, few_shot: from -3 to +3 pt"
 
 

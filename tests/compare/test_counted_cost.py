@@ -3,7 +3,7 @@
 import pytest
 from make_results import make_result
 
-from pytest_ftcompare.compare.counted_cost import counted
+from pytest_ftcompare.compare.counted_cost import compare_counts
 from pytest_ftcompare.compare.environment_diff import Difference
 
 COUNTS = {"peak bytes": 1_000_000, "saved bytes": 500_000, "operations": 900, "flops": 10**9}
@@ -13,12 +13,12 @@ PEFT = Difference("peft", "0.20.0", "0.21.2")
 def outcomes(changed, *changes):
     baseline = make_result([0.8], signature={"structure": {}, "execution": COUNTS})
     candidate = make_result([0.8], signature={"structure": {}, "execution": COUNTS | changed})
-    return {one.metric: one.outcome for one in counted(baseline, candidate, list(changes))}
+    return {one.metric: one.outcome for one in compare_counts(baseline, candidate, list(changes))}
 
 
 def test_equal_counts_are_held():
-    assert set(outcomes({}).values()) == {"held"}
-    assert set(outcomes({"peak bytes": 0}).values()) == {"held", "changed"}
+    assert set(outcomes({}).values()) == {"equivalent"}
+    assert set(outcomes({"peak bytes": 0}).values()) == {"equivalent", "changed"}
 
 
 @pytest.mark.parametrize("name", COUNTS)
@@ -27,7 +27,9 @@ def test_any_difference_is_found_with_the_same_libraries(name, factor, expected)
     assert outcomes({name: COUNTS[name] * factor})[name] == expected
 
 
-@pytest.mark.parametrize(("factor", "expected"), [(1.02, "worse"), (1.005, "held"), (0.995, "held"), (0.9, "better")])
+@pytest.mark.parametrize(
+    ("factor", "expected"), [(1.02, "worse"), (1.005, "equivalent"), (0.995, "equivalent"), (0.9, "better")]
+)
 def test_other_libraries_have_a_margin(factor, expected):
     assert outcomes({"peak bytes": COUNTS["peak bytes"] * factor}, PEFT)["peak bytes"] == expected
 
@@ -43,19 +45,19 @@ def test_an_edit_of_ones_own_code_excuses_nothing():
 def test_what_was_nothing_and_is_something_is_found():
     baseline = make_result([0.8], signature={"structure": {}, "execution": {"state bytes": 0}})
     candidate = make_result([0.8], signature={"structure": {}, "execution": {"state bytes": 8}})
-    assert [one.outcome for one in counted(baseline, candidate, [])] == ["worse"]
+    assert [one.outcome for one in compare_counts(baseline, candidate, [])] == ["worse"]
 
 
 def test_a_part_of_the_peak_explains_it_and_is_not_judged_by_itself():
     def outcome(*changes):
         baseline = make_result([0.8], signature={"structure": {}, "execution": {"activations bytes": 100}})
         candidate = make_result([0.8], signature={"structure": {}, "execution": {"activations bytes": 150}})
-        return counted(baseline, candidate, list(changes))[0].outcome
+        return compare_counts(baseline, candidate, list(changes))[0].outcome
 
-    assert (outcome(), outcome(PEFT)) == ("changed", "held")
+    assert (outcome(), outcome(PEFT)) == ("changed", "equivalent")
 
 
 def test_nothing_and_nothing_is_held():
     result = make_result([0.8], signature={"structure": {}, "execution": {"stray bytes": 0}})
-    (found,) = counted(result, result, [])
-    assert (found.outcome, found.change) == ("held", 0.0)
+    (found,) = compare_counts(result, result, [])
+    assert (found.outcome, found.change) == ("equivalent", 0.0)

@@ -6,24 +6,24 @@ from dataclasses import replace
 import pytest
 from make_results import make_result, make_sample
 
-from pytest_ftcompare.compare.cross_case_audit import Summary, across, budgets
+from pytest_ftcompare.compare.cross_case_audit import CaseSummary, across, budgets
 
 
-def case(method="lora", shots=2, outcome=True, trace=None, predictions=None, drawn=None, seeds=3, **options):
+def case(method="lora", shots=2, judge_accuracy=True, trace=None, predictions=None, drawn=None, seeds=3, **options):
     """A summary as it reaches the controller; traces and predictions are its own unless they are given."""
     shown = "".join(f"-{name}={value}" for name, value in options.items())
     name = f"{method}-cola-opt-n{shots}{shown}"
     samples = [
         replace(
             make_sample(seed, 0.8, trace=trace or name),
-            predictions=f"{predictions or name} {seed}",
-            drawn={"cola": 2 * shots} if drawn is None else drawn,
+            predictions_digest=f"{predictions or name} {seed}",
+            rows_drawn={"cola": 2 * shots} if drawn is None else drawn,
         )
         for seed in range(seeds)
     ]
     identity = {"method": method, "task": "cola", "model": "opt", "shots": shots, "options": options}
-    summary = Summary.of(make_result([], id=name, samples=samples, identity=identity, outcome=outcome))
-    return Summary(**json.loads(json.dumps(summary.to_dict())))
+    summary = CaseSummary.of(make_result([], id=name, samples=samples, identity=identity, judge_accuracy=judge_accuracy))
+    return CaseSummary(**json.loads(json.dumps(summary.to_dict())))
 
 
 def test_cases_that_differ_pass():
@@ -68,9 +68,9 @@ def test_methods_that_do_not_train_share_no_trace():
 
 
 def test_constant_predictors_are_tolerated_where_the_outcome_is_not_judged_and_a_trace_is_not():
-    constant = [case(r=rank, outcome=False, predictions="one class") for rank in (2, 8)]
+    constant = [case(r=rank, judge_accuracy=False, predictions="one class") for rank in (2, 8)]
     assert across(constant) == []
-    assert across([case(r=rank, outcome=False, trace="one") for rank in (2, 8)])
+    assert across([case(r=rank, judge_accuracy=False, trace="one") for rank in (2, 8)])
 
 
 @pytest.mark.parametrize("other", [{"suite": "another"}, {"identity": {"task": "mnli"}}, {"identity": {"model": "llama"}}])

@@ -18,20 +18,20 @@ def with_probe(**changes):
 
 
 def test_equal_results_have_no_signs():
-    assert divergence.structure(BASE, BASE) == []
-    assert divergence.probe(BASE, BASE) == []
+    assert divergence.compare_structures(BASE, BASE) == []
+    assert divergence.compare_probes(BASE, BASE) == []
 
 
 def test_a_learning_rate_is_named_with_both_values():
     other = copy.deepcopy(BASE.signature)
     other["structure"]["optimizer"]["groups"][0]["lr"] = 0.01
-    assert divergence.structure(BASE, replace(BASE, signature=other)) == [("signature", "optimizer lr 0.001 -> 0.01")]
+    assert divergence.compare_structures(BASE, replace(BASE, signature=other)) == [("signature", "optimizer lr 0.001 -> 0.01")]
 
 
 def test_a_tensor_that_trains_no_more_is_named_with_counts():
     other = copy.deepcopy(BASE.signature)
     other["structure"]["trains"] = {"layers.*.weight [2, 2]": 1}
-    assert divergence.structure(BASE, replace(BASE, signature=other)) == [
+    assert divergence.compare_structures(BASE, replace(BASE, signature=other)) == [
         ("signature", "trains layers.*.weight [2, 2]: 2 -> 1 tensors")
     ]
 
@@ -55,7 +55,7 @@ def test_a_tensor_that_trains_no_more_is_named_with_counts():
     ],
 )
 def test_each_part_of_the_probe_gives_its_own_sentence(changes, level, expected):
-    (found,) = divergence.probe(BASE, with_probe(**changes))
+    (found,) = divergence.compare_probes(BASE, with_probe(**changes))
     assert found.level == level
     assert found.text.startswith(expected)
 
@@ -67,17 +67,17 @@ def test_rounding_of_another_machine_gives_no_sign():
         norm=2.0001,
         tensors={"layers.0.weight": [1.0001, 0.1001], "layers.1.weight": [1.7, 0.1]},
     )
-    assert divergence.probe(BASE, moved) == []
+    assert divergence.compare_probes(BASE, moved) == []
 
 
 def test_the_update_of_a_tensor_without_gradient_is_not_compared():
     quiet = with_probe(tensors={"key.bias": [1e-9, 0.1], "layers.1.weight": [2.0, 0.1]})
     other = with_probe(tensors={"key.bias": [1e-9, 0.4], "layers.1.weight": [2.0, 0.1]})
-    assert divergence.probe(quiet, other) == []
+    assert divergence.compare_probes(quiet, other) == []
 
 
 def test_a_loss_that_is_not_a_number_is_a_sign():
-    assert divergence.probe(BASE, with_probe(loss=float("nan")))
+    assert divergence.compare_probes(BASE, with_probe(loss=float("nan")))
 
 
 @pytest.mark.parametrize(
@@ -86,12 +86,12 @@ def test_a_loss_that_is_not_a_number_is_a_sign():
 )
 def test_a_trace_is_identical_equivalent_or_changed(digest, loss, expected):
     base = Trace("a", [[0.7, 1.0]], [0.7])
-    assert divergence.trace(base, Trace(digest, [[loss, 1.0]], [0.7])) == expected
+    assert divergence.compare_traces(base, Trace(digest, [[loss, 1.0]], [0.7])) == expected
 
 
 def test_the_first_step_that_parts_is_named():
     base = Trace("a", [[0.7, 1.0], [0.6, 1.0]], [])
-    assert divergence.where(base, Trace("b", [[0.7, 1.0], [0.6, 2.0]], [])) == (
+    assert divergence.first_divergence(base, Trace("b", [[0.7, 1.0], [0.6, 2.0]], [])) == (
         "loss curve",
         "gradient norm at step 2 of seed 0 1 -> 2",
     )
@@ -104,8 +104,8 @@ def drawn(**changes):
 
 def test_other_draws_of_the_same_kind_are_no_sign():
     other = drawn(start={"lora_A": [0.104, 800], "head": [0.018, 64]}, dropout=[0.705, 0.014])
-    assert divergence.drawn(drawn(), other) == []
-    assert divergence.drawn(BASE, other) == []  # a baseline that has none of it
+    assert divergence.compare_random_draws(drawn(), other) == []
+    assert divergence.compare_random_draws(BASE, other) == []  # a baseline that has none of it
 
 
 @pytest.mark.parametrize(
@@ -124,48 +124,48 @@ def test_other_draws_of_the_same_kind_are_no_sign():
     ],
 )
 def test_draws_of_another_kind_are(changes, level, said):
-    base = replace(drawn(), samples=make_result([0.8, 0.8]).samples)
-    (found,) = divergence.drawn(base, drawn(**changes))
+    base = replace(drawn(), samples=make_result([0.8, 0.8]).seed_results)
+    (found,) = divergence.compare_random_draws(base, drawn(**changes))
     assert found.level == level
     assert found.text.startswith(said)
 
 
 def test_a_tensor_that_starts_at_zero_may_stay_there():
-    assert divergence.drawn(drawn(start={"lora_B": [0.0, 8]}), drawn(start={"lora_B": [0.0, 8]})) == []
+    assert divergence.compare_random_draws(drawn(start={"lora_B": [0.0, 8]}), drawn(start={"lora_B": [0.0, 8]})) == []
 
 
 def test_outputs_that_differ_say_by_how_much_of_how_much():
-    (found,) = divergence.probe(BASE, with_probe(outputs=[[0.1, 0.2], [0.303, -0.4]]))
+    (found,) = divergence.compare_probes(BASE, with_probe(outputs=[[0.1, 0.2], [0.303, -0.4]]))
     assert found.text == "outputs of the probe differ by 0.003 of 0.4 before any update"
 
 
 def test_outputs_of_another_number_say_how_many():
-    (found,) = divergence.probe(BASE, with_probe(outputs=[[0.1, 0.2]]))
+    (found,) = divergence.compare_probes(BASE, with_probe(outputs=[[0.1, 0.2]]))
     assert found.text == "outputs of the probe 4 -> 2 numbers"
 
 
 def test_an_output_that_is_not_a_number_differs_by_more_than_any():
-    (found,) = divergence.probe(BASE, with_probe(outputs=[[float("nan"), 0.2], [0.3, -0.39]]))
+    (found,) = divergence.compare_probes(BASE, with_probe(outputs=[[float("nan"), 0.2], [0.3, -0.39]]))
     assert found.text.startswith("outputs of the probe differ by inf of 0.4")
 
 
 def test_losses_that_differ_in_their_last_digits_say_by_how_much():
     base, new = Trace("a", [[0.7, 1.0]], [0.7, 0.5]), Trace("b", [[0.7, 1.0]], [0.7, 0.500001])
-    assert "differ by up to 2e-06 of their size, and nothing" in divergence.last_digits(base, new).text
+    assert "differ by up to 2e-06 of their size, and nothing" in divergence.compare_last_digits(base, new).text
     same = replace(base, digest="b")
-    assert "differ beyond the digits on record, and nothing" in divergence.last_digits(base, same).text
+    assert "differ beyond the digits on record, and nothing" in divergence.compare_last_digits(base, same).text
 
 
 def test_other_predictions_say_how_many_rows_turned():
     before, after = make_sample(0, 0.8), make_sample(0, 0.79)
     said = "predictions of seed 0 differ after identical training: 4 of 400 test rows turned right or wrong"
-    assert divergence.predicted(before, after).text == said
+    assert divergence.compare_predictions(before, after).text == said
 
 
 def test_a_long_structure_is_cut_and_told_apart_by_its_digest():
     ranks = {f"model.layers.{number}.self_attn.q_proj": 6 for number in range(40)}
     other = ranks | {"model.layers.39.self_attn.q_proj": 5}
-    (sign,) = divergence.recipe(
+    (sign,) = divergence.compare_recipes(
         replace(BASE, recipe={"ranks": [*ranks.items()]}), replace(BASE, recipe={"ranks": [*other.items()]})
     )
     before, after = sign.text.split(" -> ")

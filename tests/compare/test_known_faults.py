@@ -13,52 +13,52 @@ from pytest_ftcompare.compare.known_faults import (
     KNOWN,
     MENDED,
     PARTED,
-    Facts,
-    Fault,
-    explain,
-    parted,
+    CaseFacts,
+    KnownFault,
+    split_known_faults,
+    why_kernels_differ,
 )
 
 ROOT = Path(__file__).parents[2]
-FAULT = Fault(
-    "peft", "<=0.21.2", "it must merge", "docs/upstream.md#3", methods=("vera",), asks=("head",), families=("roberta",)
+FAULT = KnownFault(
+    "peft", "<=0.21.2", "it must merge", "docs/upstream.md#3", methods=("vera",), output_modes=("head",), families=("roberta",)
 )
-HERE = Facts("vera", "head", "roberta")
+HERE = CaseFacts("vera", "head", "roberta")
 BROKEN = "it must merge into its base model, that raised AttributeError: no weight"
 
 
 def test_a_recorded_fault_is_a_note_with_its_sentence_and_link():
-    unexplained, (note,) = explain([BROKEN], HERE, {"peft": "0.21.2"}, [FAULT])
+    unexplained, (note,) = split_known_faults([BROKEN], HERE, {"peft": "0.21.2"}, [FAULT])
     assert unexplained == []
     assert note == f"{KNOWN} of peft <=0.21.2: {BROKEN} (docs/upstream.md#3)"
 
 
 @pytest.mark.parametrize("version", ["0.21.3", "0.22.0", "0.22.0.dev0", "not installed"])
 def test_outside_its_versions_the_fault_is_a_broken_invariant(version):
-    assert explain([BROKEN], HERE, {"peft": version}, [FAULT]) == ([BROKEN], [])
+    assert split_known_faults([BROKEN], HERE, {"peft": version}, [FAULT]) == ([BROKEN], [])
 
 
 def test_where_the_package_is_not_recorded_nothing_is_explained():
-    assert explain([BROKEN], HERE, {}, [FAULT]) == ([BROKEN], [])
+    assert split_known_faults([BROKEN], HERE, {}, [FAULT]) == ([BROKEN], [])
 
 
 @pytest.mark.parametrize(
-    "other", [Facts("lora", "head", "roberta"), Facts("vera", "pattern", "roberta"), Facts("vera", "head", "opt")]
+    "other", [CaseFacts("lora", "head", "roberta"), CaseFacts("vera", "pattern", "roberta"), CaseFacts("vera", "head", "opt")]
 )
 def test_of_another_case_it_explains_nothing_and_is_not_missed(other):
-    assert explain([BROKEN], other, {"peft": "0.21.2"}, [FAULT]) == ([BROKEN], [])
-    assert explain([], other, {"peft": "0.21.2"}, [FAULT]) == ([], [])
+    assert split_known_faults([BROKEN], other, {"peft": "0.21.2"}, [FAULT]) == ([BROKEN], [])
+    assert split_known_faults([], other, {"peft": "0.21.2"}, [FAULT]) == ([], [])
 
 
 def test_a_fault_that_no_longer_shows_is_to_be_removed():
-    unexplained, (note,) = explain([], HERE, {"peft": "0.21.2"}, [FAULT])
+    unexplained, (note,) = split_known_faults([], HERE, {"peft": "0.21.2"}, [FAULT])
     assert unexplained == []
     assert note.startswith(f"{MENDED}: peft 0.21.2 does not show the fault recorded for <=0.21.2")
     assert "remove the record" in note
 
 
 def test_beside_another_broken_invariant_a_fault_that_does_not_show_is_not_called_mended():
-    assert explain(["it must train"], HERE, {"peft": "0.21.2"}, [FAULT]) == (["it must train"], [])
+    assert split_known_faults(["it must train"], HERE, {"peft": "0.21.2"}, [FAULT]) == (["it must train"], [])
 
 
 @pytest.mark.parametrize(
@@ -73,10 +73,10 @@ def test_beside_another_broken_invariant_a_fault_that_does_not_show_is_not_calle
 def test_a_fault_of_a_kernel_parts_cpus_with_it_from_those_without(then, now, parts):
     (fault,) = KERNELS
     before, after = ({"bitsandbytes": "0.50.2", "instruction set": one} for one in (then, now))
-    why = parted("qlora", before, after)
+    why = why_kernels_differ("qlora", before, after)
     assert bool(why) == parts
-    assert parted("lora", before, after) == ""
-    assert parted("qlora", before, after | {"bitsandbytes": "0.51.0"}) == ""
+    assert why_kernels_differ("lora", before, after) == ""
+    assert why_kernels_differ("qlora", before, after | {"bitsandbytes": "0.51.0"}) == ""
     assert not parts or (fault.link in why and why.endswith(PARTED))
 
 

@@ -7,7 +7,14 @@ import pytest
 from make_results import make_result
 
 from pytest_ftcompare.compare.environment_diff import Difference
-from pytest_ftcompare.compare.measured_cost import KEPT, WINDOWS, alone, next_window, side_by_side, timed
+from pytest_ftcompare.compare.measured_cost import (
+    BASELINE_WINDOWS,
+    MAX_WINDOWS,
+    alone,
+    compare_times,
+    next_window,
+    side_by_side,
+)
 from pytest_ftcompare.compare.same_machine import UNMOVED, UNREAD, elsewhere, unjudged
 from pytest_ftcompare.results.cost_metrics import METRICS
 from pytest_ftcompare.results.result import Window
@@ -36,7 +43,7 @@ def windows(*steps):
 
 def held(base, new, *changes, strict=False):
     changes = [EDITED, *changes]
-    found = timed(make_result([0.8], windows=base), make_result([0.8], windows=new), changes, strict=strict)
+    found = compare_times(make_result([0.8], windows=base), make_result([0.8], windows=new), changes, strict=strict)
     return {one.metric: one for one in found}
 
 
@@ -55,7 +62,7 @@ def results(base, new, changed=True):
 
 
 def test_the_same_times_are_held_after_one_window():
-    assert outcome(STILL, [window(1.003)]) == "held"
+    assert outcome(STILL, [window(1.003)]) == "equivalent"
 
 
 @pytest.mark.parametrize(("step", "expected"), [(1.06, "worse"), (0.94, "better")])
@@ -78,7 +85,7 @@ def test_windows_of_one_process_do_not_confirm_each_other():
 
 
 def test_a_busier_machine_cancels_in_yardsticks():
-    assert outcome(STILL, [window(1.14, kernels=1.14)]) == "held"
+    assert outcome(STILL, [window(1.14, kernels=1.14)]) == "equivalent"
 
 
 @pytest.mark.parametrize("kind", SPEEDS)
@@ -95,7 +102,7 @@ def test_on_another_machine_no_more_windows_are_taken():
 
 def test_a_window_on_another_machine_does_not_count_beside_those_that_were_not():
     reading = held(STILL, [window(1.0), window(2.0, kernels=1.8, process="1")])["step"]
-    assert (reading.outcome, reading.new) == ("held", STEP)
+    assert (reading.outcome, reading.new) == ("equivalent", STEP)
 
 
 def test_a_baseline_that_does_not_know_its_machine_is_not_compared():
@@ -106,7 +113,7 @@ def test_a_baseline_that_does_not_know_its_machine_is_not_compared():
 def test_a_piece_is_slower_only_in_yardsticks_of_every_kind():
     """Kernels as fast as ever, dispatch 10 % slower: who knows what the piece should have taken?"""
     mixed = [window(1.08, kernels=1.0, dispatch=1.1, process=str(one)) for one in range(4)]
-    assert outcome(STILL, mixed) == "held"
+    assert outcome(STILL, mixed) == "equivalent"
     slower = [window(1.2, kernels=1.0, dispatch=1.1, process=str(one)) for one in range(4)]
     reading = held(STILL, slower)["step"]
     assert reading.outcome == "worse"
@@ -116,14 +123,14 @@ def test_a_piece_is_slower_only_in_yardsticks_of_every_kind():
 @pytest.mark.parametrize("step", [1.5, 0.5])
 def test_where_nothing_changed_another_time_is_noted_and_not_judged(step):
     base, new = results(STILL, [window(step)], changed=False)
-    (reading,) = timed(base, new, [Difference("commit", "a", "b")])
+    (reading,) = compare_times(base, new, [Difference("commit", "a", "b")])
     assert (reading.outcome, reading.judged) == ("noted", False)
     assert next_window(base, new, update=False) is None
 
 
 def test_strict_times_judge_where_nothing_changed():
     base, new = results(STILL, windows(1.5, 1.5, 1.5), changed=False)
-    (reading,) = timed(base, new, [], strict=True)
+    (reading,) = compare_times(base, new, [], strict=True)
     assert (reading.outcome, reading.judged) == ("worse", True)
     assert next_window(base, make_result([0.8], windows=[window(1.5)]), update=False, strict=True) == "fresh"
 
@@ -153,7 +160,7 @@ def test_the_yardsticks_beside_no_work_tell_another_machine_without_a_window(kin
 def test_memory_is_judged_where_nothing_changed():
     name = "allocated bytes, training"
     base, new = ([window(readings={name: size})] * 3 for size in (1e9, 2e9))
-    found = timed(make_result([0.8], windows=base), make_result([0.8], windows=new), [])
+    found = compare_times(make_result([0.8], windows=base), make_result([0.8], windows=new), [])
     assert {one.metric: one.outcome for one in found}[name] == "worse"
 
 
@@ -174,7 +181,7 @@ def test_with_another_torch_the_machine_is_told_by_memory_and_the_interpreter():
 def test_a_name_given_to_two_machines_that_differ_is_said():
     base = make_result([0.8], windows=STILL, environment={"machine": "fleet"})
     new = make_result([0.8], windows=[window(1.0, kernels=1.5)], environment={"machine": "fleet"})
-    assert timed(base, new, [EDITED])[0].note == (
+    assert compare_times(base, new, [EDITED])[0].note == (
         "FTCOMPARE_MACHINE=fleet names two machines that differ: the yardstick kernels takes 1.50 times as long"
     )
 
@@ -208,20 +215,20 @@ def test_a_disturbed_window_is_taken_again_but_not_for_ever():
     baseline, bad = make_result([0.8], windows=STILL), window(3.0, disturbed="throttled")
     assert next_window(baseline, candidate([bad]), update=False) == "here"
     assert next_window(baseline, candidate([bad, window()]), update=False) is None
-    assert next_window(baseline, candidate([bad] * WINDOWS), update=False) is None
+    assert next_window(baseline, candidate([bad] * MAX_WINDOWS), update=False) is None
 
 
 def test_a_disturbed_window_of_the_baseline_does_not_count():
-    assert outcome([*STILL, window(2.0, disturbed="throttled")], [window()]) == "held"
+    assert outcome([*STILL, window(2.0, disturbed="throttled")], [window()]) == "equivalent"
 
 
 def test_a_baseline_takes_its_windows_disturbed_ones_apart():
     base = make_result([0.8])
     assert next_window(None, base, update=True) == "here"
-    assert next_window(None, replaced(base, STILL[: KEPT - 1]), update=True) == "fresh"
-    assert next_window(None, replaced(base, STILL[:KEPT]), update=True) is None
-    assert next_window(None, replaced(base, [window(disturbed="x")] * KEPT), update=True) == "here"
-    assert next_window(None, replaced(base, [window(disturbed="x")] * 2 * KEPT), update=True) is None
+    assert next_window(None, replaced(base, STILL[: BASELINE_WINDOWS - 1]), update=True) == "fresh"
+    assert next_window(None, replaced(base, STILL[:BASELINE_WINDOWS]), update=True) is None
+    assert next_window(None, replaced(base, [window(disturbed="x")] * BASELINE_WINDOWS), update=True) == "here"
+    assert next_window(None, replaced(base, [window(disturbed="x")] * 2 * BASELINE_WINDOWS), update=True) is None
 
 
 def replaced(result, windows):
@@ -246,25 +253,25 @@ def test_what_could_not_be_read_says_why():
 @pytest.mark.parametrize("name", [name for name, metric in METRICS.items() if metric.unit != "s"])
 def test_memory_and_energy_are_held_within_their_margin_and_found_beyond_it(name):
     margin = METRICS[name].margin
-    base = [window(readings={name: 1e9})] * KEPT
-    assert held(base, [window(readings={name: 1e9 * (1 + margin / 5)})])[name].outcome == "held"
-    assert held(base, [window(readings={name: 1e9 * (1 + 2 * margin)})] * WINDOWS)[name].outcome == "worse"
-    assert held(base, [window(readings={name: 1e9 * (1 - 2 * margin)})] * WINDOWS)[name].outcome == "better"
+    base = [window(readings={name: 1e9})] * BASELINE_WINDOWS
+    assert held(base, [window(readings={name: 1e9 * (1 + margin / 5)})])[name].outcome == "equivalent"
+    assert held(base, [window(readings={name: 1e9 * (1 + 2 * margin)})] * MAX_WINDOWS)[name].outcome == "worse"
+    assert held(base, [window(readings={name: 1e9 * (1 - 2 * margin)})] * MAX_WINDOWS)[name].outcome == "better"
 
 
 def test_another_power_limit_makes_time_and_energy_incomparable_but_not_memory():
     readings = {"joules per 1000 examples": 5.0, "allocated bytes, training": 1e9}
-    base = [window(readings=readings, state={"power_limit": 700.0})] * KEPT
+    base = [window(readings=readings, state={"power_limit": 700.0})] * BASELINE_WINDOWS
     found = held(base, [window(readings=readings, state={"power_limit": 500.0})])
     assert found["step"].note == found["joules per 1000 examples"].note == "power limit 700.0 W -> 500.0 W"
-    assert found["allocated bytes, training"].outcome == "held"
+    assert found["allocated bytes, training"].outcome == "equivalent"
 
 
 def test_windows_that_read_different_things_are_compared_by_what_both_read():
     name = "process bytes, training"
     base = [window(readings={name: 1e9}), window(unread={name: "the driver does not answer"})]
     found = held(base, [window(unread={name: "x"}), window(readings={name: 1e9})])
-    assert found[name].outcome == "held"
+    assert found[name].outcome == "equivalent"
     assert found[name].base == 1e9
 
 
@@ -277,7 +284,7 @@ def test_a_gpus_times_are_compared_whatever_its_host():
     environment = {"device": "nvidia-h200"}
     base = make_result([0.8], windows=STILL, environment=environment)
     new = make_result([0.8], windows=windows(1.06, 1.06, 1.06, 1.06), environment=environment)
-    (reading,) = timed(base, new, [EDITED, Difference("cpu", "a", "b")])
+    (reading,) = compare_times(base, new, [EDITED, Difference("cpu", "a", "b")])
     assert reading.outcome == "worse"
 
 
@@ -300,7 +307,7 @@ def test_noise_alone_is_never_called_worse_and_a_loss_is_found_by_its_size():
         baseline, candidate = results([base(), base(), other()], [])
         while where := next_window(baseline, candidate, update=False):
             candidate.windows.append(here() if where == "here" else fresh())
-        return timed(baseline, candidate, [EDITED])[0].outcome
+        return compare_times(baseline, candidate, [EDITED])[0].outcome
 
     assert sum(drawn(1.0) == "worse" for _ in range(2000)) <= 1
     assert sum(drawn(1.05) == "worse" for _ in range(2000)) >= 1600
@@ -313,7 +320,7 @@ def turns(change, count=12, between=0.0, rng=None):
 
 
 def test_side_by_side_the_same_times_are_held_and_a_slower_step_is_confirmed_by_a_second_pair():
-    assert side_by_side({"step": [turns(1.0)]})[0].outcome == "held"
+    assert side_by_side({"step": [turns(1.0)]})[0].outcome == "equivalent"
     assert side_by_side({"step": [turns(1.08)]})[0].outcome == "open"
     (reading,) = side_by_side({"step": [turns(1.08), turns(1.08)]})
     assert (reading.outcome, reading.how) == ("worse", "seconds side by side")

@@ -7,7 +7,16 @@ from statistics import fmean
 import pytest
 from make_results import make_result
 
-from pytest_ftcompare.compare.noise import LEAST, MOST, PRIOR, Spread, learn, priors, sd, spread
+from pytest_ftcompare.compare.noise import (
+    MAX_PRIOR_FREEDOM,
+    MIN_PRIOR_CASES,
+    PRIOR,
+    VarianceEstimate,
+    estimate_variance,
+    fit_prior,
+    priors,
+    sd,
+)
 
 
 def scores(generator, size, count=8):
@@ -15,26 +24,26 @@ def scores(generator, size, count=8):
 
 
 def test_a_spread_is_the_sample_variance_and_a_single_value_says_nothing():
-    assert spread([1.0, 2.0, 3.0]) == Spread(1.0, 2.0)
-    assert spread([0.5]) == Spread(0.0, 0.0)
+    assert estimate_variance([1.0, 2.0, 3.0]) == VarianceEstimate(1.0, 2.0)
+    assert estimate_variance([0.5]) == VarianceEstimate(0.0, 0.0)
     assert (sd([0.5]), sd([1.0, 3.0])) == (0.0, math.sqrt(2))
 
 
 def test_spreads_join_by_their_weight():
-    assert Spread(1.0, 1.0).joined(Spread(4.0, 3.0)) == Spread(3.25, 4.0)
-    assert Spread(1.0, 4.0).joined(Spread(0.0, 0.0)) == Spread(1.0, 4.0)
+    assert VarianceEstimate(1.0, 1.0).joined(VarianceEstimate(4.0, 3.0)) == VarianceEstimate(3.25, 4.0)
+    assert VarianceEstimate(1.0, 4.0).joined(VarianceEstimate(0.0, 0.0)) == VarianceEstimate(1.0, 4.0)
 
 
 def test_cases_of_one_noise_make_a_prior_that_weighs_much():
     generator = random.Random(0)
-    found = learn(spread(scores(generator, 0.03)) for _ in range(60))
+    found = fit_prior(estimate_variance(scores(generator, 0.03)) for _ in range(60))
     assert found.variance == pytest.approx(0.03**2, rel=0.15)
     assert found.freedom > 20
 
 
 def test_cases_of_many_noises_make_a_prior_that_weighs_little():
     generator = random.Random(1)
-    found = learn(spread(scores(generator, 0.002 * 2**step)) for step in range(6) for _ in range(10))
+    found = fit_prior(estimate_variance(scores(generator, 0.002 * 2**step)) for step in range(6) for _ in range(10))
     assert found.freedom < 3
 
 
@@ -44,21 +53,21 @@ def test_the_prior_recovers_what_the_variances_were_drawn_from():
 
     def drawn():  # a scaled inverse chi-square variance, then eight scores of it
         size = math.sqrt(variance * weight / generator.gammavariate(weight / 2, 2))
-        return spread(scores(generator, size))
+        return estimate_variance(scores(generator, size))
 
-    found = [learn(drawn() for _ in range(60)) for _ in range(30)]
+    found = [fit_prior(drawn() for _ in range(60)) for _ in range(30)]
     assert fmean(one.freedom for one in found) == pytest.approx(weight, rel=0.25)
     assert fmean(one.variance for one in found) == pytest.approx(variance, rel=0.1)
 
 
 def test_few_cases_teach_nothing_and_equal_ones_do_not_raise():
-    assert learn([Spread(0.01, 7.0)] * (LEAST - 1)) == PRIOR
-    assert learn([Spread(0.0, 7.0)] * 20) == PRIOR
-    assert learn([Spread(0.01, 7.0)] * LEAST).freedom == MOST
+    assert fit_prior([VarianceEstimate(0.01, 7.0)] * (MIN_PRIOR_CASES - 1)) == PRIOR
+    assert fit_prior([VarianceEstimate(0.0, 7.0)] * 20) == PRIOR
+    assert fit_prior([VarianceEstimate(0.01, 7.0)] * MIN_PRIOR_CASES).freedom == MAX_PRIOR_FREEDOM
 
 
 def test_cases_whose_outcome_is_not_judged_teach_nothing():
     generator = random.Random(3)
-    judged = [make_result(scores(generator, 0.02)) for _ in range(LEAST)]
-    shown = [make_result(scores(generator, 0.2), outcome=False) for _ in range(20)]
+    judged = [make_result(scores(generator, 0.02)) for _ in range(MIN_PRIOR_CASES)]
+    shown = [make_result(scores(generator, 0.2), judge_accuracy=False) for _ in range(20)]
     assert priors([*judged, *shown]) == priors(judged)

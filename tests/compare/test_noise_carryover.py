@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from make_results import make_result, make_sample
 
-from pytest_ftcompare.compare.noise_carryover import FREEDOM, WINDOWS, carried
+from pytest_ftcompare.compare.noise_carryover import FREEDOM, WINDOWS, carry_over_noise
 from pytest_ftcompare.results.result import Result, Window
 
 
@@ -34,80 +34,82 @@ FIRST, SECOND = result(drawn(1)), result(drawn(2))
 
 
 def test_the_first_baseline_has_learned_nothing():
-    assert carried(None, FIRST) == FIRST
+    assert carry_over_noise(None, FIRST) == FIRST
 
 
 def test_samples_that_are_replaced_by_independent_ones_are_all_kept():
     second = result(drawn(2), seeds=range(10, 18))  # of other seeds
     squares = sum((one - sum(drawn(1)) / 8) ** 2 for one in drawn(1))
-    found = learned(carried(FIRST, second))
+    found = learned(carry_over_noise(FIRST, second))
     assert found["freedom"] == 7
     assert found["squares"] == pytest.approx(squares, rel=1e-5)
 
 
 def test_a_mean_that_moves_keeps_the_noise():
     moved = result([one - 0.3 for one in drawn(2)])
-    assert learned(carried(FIRST, moved)) == pytest.approx(learned(carried(FIRST, SECOND)), rel=1e-5)
-    assert learned(carried(FIRST, moved))["freedom"] > 0
+    assert learned(carry_over_noise(FIRST, moved)) == pytest.approx(learned(carry_over_noise(FIRST, SECOND)), rel=1e-5)
+    assert learned(carry_over_noise(FIRST, moved))["freedom"] > 0
 
 
 def test_bit_identical_samples_teach_nothing_and_lose_nothing():
-    second = carried(FIRST, SECOND)
-    assert carried(FIRST, FIRST).noise == {}
-    assert carried(second, SECOND).noise == second.noise
+    second = carry_over_noise(FIRST, SECOND)
+    assert carry_over_noise(FIRST, FIRST).noise == {}
+    assert carry_over_noise(second, SECOND).noise == second.noise
 
 
 @pytest.mark.parametrize("count", [3, 5])
 def test_more_seeds_of_the_same_training_teach_nothing(count):
     fewer = result(drawn(1)[:count])
-    assert carried(fewer, FIRST).noise == {}
+    assert carry_over_noise(fewer, FIRST).noise == {}
 
 
 def test_fewer_seeds_of_the_same_training_keep_what_the_others_taught():
-    found = learned(carried(FIRST, result(drawn(1)[:3])))
+    found = learned(carry_over_noise(FIRST, result(drawn(1)[:3])))
     assert 0 < found["freedom"] <= 4
 
 
 def test_scores_that_follow_the_old_ones_seed_by_seed_teach_little():
     nearly = result([one + (-1) ** number * 0.0005 for number, one in enumerate(drawn(1))])
-    assert learned(carried(FIRST, nearly))["freedom"] == 0
+    assert learned(carry_over_noise(FIRST, nearly))["freedom"] == 0
     shuffled = result([drawn(1)[number] for number in (3, 0, 6, 1, 7, 2, 5, 4)])
-    assert learned(carried(FIRST, shuffled))["freedom"] > 0
+    assert learned(carry_over_noise(FIRST, shuffled))["freedom"] > 0
 
 
 def test_a_change_that_is_taken_back_counts_no_sample_twice():
-    second = carried(FIRST, SECOND)
-    back = carried(second, FIRST)
+    second = carry_over_noise(FIRST, SECOND)
+    back = carry_over_noise(second, FIRST)
     assert learned(back)["freedom"] <= 7
-    assert back.noise == carried(SECOND, FIRST).noise
+    assert back.noise == carry_over_noise(SECOND, FIRST).noise
 
 
 def test_a_spread_that_changed_is_learned_anew():
-    assert "accuracy" not in carried(FIRST, result(drawn(3, sd=0.1))).noise
-    assert "accuracy" not in carried(FIRST, result([0.8] * 8)).noise
+    assert "accuracy" not in carry_over_noise(FIRST, result(drawn(3, sd=0.1))).noise
+    assert "accuracy" not in carry_over_noise(FIRST, result([0.8] * 8)).noise
 
 
 def test_spreads_of_the_same_noise_are_seldom_called_changed():
-    dropped = sum("accuracy" not in carried(result(drawn(n)), result(drawn(n + 500), range(10, 18))).noise for n in range(500))
+    dropped = sum(
+        "accuracy" not in carry_over_noise(result(drawn(n)), result(drawn(n + 500), range(10, 18))).noise for n in range(500)
+    )
     assert dropped <= 15  # 1 % of 500, and three standard errors
 
 
 def test_another_experiment_begins_with_nothing():
-    second = carried(FIRST, SECOND)
-    assert carried(second, result(drawn(3), fingerprint="another")).noise == {}
+    second = carry_over_noise(FIRST, SECOND)
+    assert carry_over_noise(second, result(drawn(3), fingerprint="another")).noise == {}
 
 
 def test_old_samples_give_way_to_new_ones():
     found = FIRST
     for number in range(2, 12):
-        found = carried(found, result(drawn(number), seeds=range(10 * number, 10 * number + 8)))
+        found = carry_over_noise(found, result(drawn(number), seeds=range(10 * number, 10 * number + 8)))
         assert learned(found)["freedom"] <= FREEDOM
     assert learned(found)["freedom"] == FREEDOM
     assert learned(found)["squares"] / FREEDOM == pytest.approx(0.02**2, rel=0.6)
 
 
 def test_what_was_learned_reads_back_equal_and_older_files_have_none():
-    found = carried(FIRST, SECOND)
+    found = carry_over_noise(FIRST, SECOND)
     assert found.noise
     assert Result.from_json(found.to_json()) == found
     text = FIRST.to_json().replace(' "noise": {},\n', "").replace(' "learned": [],\n', "")
@@ -119,7 +121,7 @@ def test_what_was_learned_reads_back_equal_and_older_files_have_none():
 def test_windows_of_the_same_work_are_kept_the_newest():
     found = replace(FIRST, windows=windows("a"))
     for process in ("b", "c", "d"):
-        found = carried(found, replace(FIRST, windows=windows(process)))
+        found = carry_over_noise(found, replace(FIRST, windows=windows(process)))
     assert [one.process for one in found.windows] == ["b"] * 3 + ["c"] * 3 + ["d"] * 3
     assert len(found.windows) == WINDOWS
 
@@ -127,7 +129,7 @@ def test_windows_of_the_same_work_are_kept_the_newest():
 def test_another_commit_alone_changes_no_windows():
     old = replace(FIRST, windows=windows("a"))
     new = replace(FIRST, windows=windows("b"), environment={**FIRST.environment, "commit": "2"})
-    assert len(carried(old, new).windows) == 6
+    assert len(carry_over_noise(old, new).windows) == 6
 
 
 @pytest.mark.parametrize(
@@ -136,22 +138,22 @@ def test_another_commit_alone_changes_no_windows():
         {"environment": {**FIRST.environment, "torch": "2.14.0"}},
         {"environment": {**FIRST.environment, "cpu": "another"}},
         {"environment": {**FIRST.environment, "methods/full.py": "b"}},
-        {"samples": SECOND.samples},
+        {"seed_results": SECOND.seed_results},
         {"signature": {**FIRST.signature, "execution": {"operations": 7}}},
         {"fingerprint": "another"},
     ],
-    ids=["torch", "cpu", "code", "samples", "counts", "experiment"],
+    ids=["torch", "cpu", "code", "seed_results", "counts", "experiment"],
 )
 def test_windows_of_other_work_are_not_kept(changes):
     new = replace(FIRST, windows=windows("b"), **changes)
-    assert carried(replace(FIRST, windows=windows("a")), new).windows == new.windows
+    assert carry_over_noise(replace(FIRST, windows=windows("a")), new).windows == new.windows
 
 
 def test_disturbed_windows_and_those_at_another_power_limit_are_not_kept():
     old = [*windows("a", 1, disturbed="throttled"), *windows("b", 1, state={"power_limit": 300.0}), *windows("c", 1)]
-    found = carried(replace(FIRST, windows=old), replace(FIRST, windows=windows("d", 1)))
+    found = carry_over_noise(replace(FIRST, windows=old), replace(FIRST, windows=windows("d", 1)))
     assert [one.process for one in found.windows] == ["c", "d"]
 
 
 def test_a_case_that_is_timed_no_more_keeps_no_windows():
-    assert carried(replace(FIRST, windows=windows("a")), FIRST).windows == []
+    assert carry_over_noise(replace(FIRST, windows=windows("a")), FIRST).windows == []

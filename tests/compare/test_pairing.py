@@ -14,7 +14,7 @@ ROWS = 400
 
 def sample(seed, right, subset=None):
     base = make_sample(seed, sum(right) / len(right))
-    return replace(base, subset=subset or f"subset-{seed}", correct={"test": pack(right), "ood": pack(right)})
+    return replace(base, training_rows=subset or f"subset-{seed}", correct={"test": pack(right), "ood": pack(right)})
 
 
 def runs(seeds, own=0.2, generator=None):

@@ -7,24 +7,24 @@ from statistics import stdev
 
 import pytest
 
-from pytest_ftcompare.compare.measured_cost import Reading
-from pytest_ftcompare.compare.pooled_shift import EVIDENCE, LEAST, TOGETHER, UNPAIRED, pool
-from pytest_ftcompare.compare.sequential_test import Comparison
-from pytest_ftcompare.compare.session_verdict import Overall
-from pytest_ftcompare.compare.verdict import IDENTICAL, Judgement
+from pytest_ftcompare.compare.measured_cost import CostComparison
+from pytest_ftcompare.compare.pooled_shift import CORRELATION_SAME_ROWS, CORRELATION_UNPAIRED, MIN_CASES, Z_THRESHOLD, pool
+from pytest_ftcompare.compare.sequential_test import ScoreComparison
+from pytest_ftcompare.compare.session_verdict import SessionVerdict
+from pytest_ftcompare.compare.verdict import IDENTICAL, CaseVerdict
 from pytest_ftcompare.report.terminal import together
 
 NOISE = 0.04
-BLANK = Comparison("accuracy", 0.8, NOISE, 0.8, NOISE, 0.0, 0.02, NOISE, 20.0, 0.6, 0.5, 0.12, 3, "held")
+BLANK = ScoreComparison("accuracy", 0.8, NOISE, 0.8, NOISE, 0.0, 0.02, NOISE, 20.0, 0.6, 0.5, 0.12, 3, "equivalent")
 
 
 def case(name, delta, *, error=0.02, rho=0.6, metric="accuracy", group="task-model-n32", **changes):
     """A case whose metric moved by `delta`."""
     comparison = replace(BLANK, metric=metric, delta=delta, error=error, rho=rho)
-    return Judgement(f"{name}-{group}", "suite", "same", 3, [comparison], **changes)
+    return CaseVerdict(f"{name}-{group}", "suite", "same", 3, [comparison], **changes)
 
 
-def drawn(generator, count, shift=0.0, together=TOGETHER, error=0.02, **changes):
+def drawn(generator, count, shift=0.0, together=CORRELATION_SAME_ROWS, error=0.02, **changes):
     """Cases whose errors share a part."""
     common = generator.gauss(0, math.sqrt(together))
     return [
@@ -43,16 +43,16 @@ def test_a_small_loss_of_every_case_is_one_finding():
     assert shift.low < shift.mean < shift.high < 0
     assert shift.cases == 60 and shift.lower > 40
     assert shift.sentence.startswith("accuracy is 1.5 ") and "points lower on average over 60 cases" in shift.sentence
-    assert Overall(cases).failed and Overall(cases).findings == [shift.sentence]
+    assert SessionVerdict(cases).failed and SessionVerdict(cases).findings == [shift.sentence]
 
 
 def test_a_gain_of_every_case_is_told_and_does_not_fail():
     (shift,) = pool([case(f"m{number}", 0.03) for number in range(40)])
-    assert (shift.outcome, Overall([case("a", 0.03)] * 40).failed) == ("better", False)
+    assert (shift.outcome, SessionVerdict([case("a", 0.03)] * 40).failed) == ("better", False)
     assert "higher" in shift.sentence
 
 
-@pytest.mark.parametrize(("together", "rho"), [(TOGETHER, 0.6), (UNPAIRED, 0.0)])
+@pytest.mark.parametrize(("together", "rho"), [(CORRELATION_SAME_ROWS, 0.6), (CORRELATION_UNPAIRED, 0.0)])
 def test_the_error_is_that_of_cases_that_err_together(together, rho):
     generator = random.Random(1)
     shifts = [pool(drawn(generator, 26, together=together, rho=rho))[0] for _ in range(2000)]
@@ -72,9 +72,9 @@ def test_a_precise_case_counts_for_more_than_a_noisy_one():
 
 
 def test_what_is_not_judged_or_identical_or_too_little_is_not_pooled():
-    shown = [case(f"m{number}", -0.1, outcome=False) for number in range(9)]
+    shown = [case(f"m{number}", -0.1, judge_accuracy=False) for number in range(9)]
     same = [case(f"m{number}", -0.1, notes=[IDENTICAL]) for number in range(9)]
-    few = [case(f"m{number}", -0.1) for number in range(LEAST - 1)]
+    few = [case(f"m{number}", -0.1) for number in range(MIN_CASES - 1)]
     assert pool([*shown, *same, *few]) == []
 
 
@@ -86,8 +86,8 @@ def test_each_metric_has_its_own_shift():
 
 def timed(change, number=0, metric="step", process=None):
     process = str(number % 2) if process is None else process
-    reading = Reading(metric, "s", 1.0, 1.0 + change, change, "yardsticks", "held", error=0.011, process=process)
-    return Judgement(f"m{number}-t-m-n32", "suite", "same", 1, costs=[reading], notes=[IDENTICAL])
+    reading = CostComparison(metric, "s", 1.0, 1.0 + change, change, "yardsticks", "equivalent", error=0.011, process=process)
+    return CaseVerdict(f"m{number}-t-m-n32", "suite", "same", 1, costs=[reading], notes=[IDENTICAL])
 
 
 def test_a_slowdown_that_no_case_shows_is_found_over_all():
@@ -102,8 +102,8 @@ def test_a_slowdown_that_one_process_saw_may_be_its_own():
     cases = [timed(0.03, number, process="slow") for number in range(26)]
     (shift,) = pool(cases)
     assert (shift.outcome, shift.note) == ("noted", "one process alone shows it: run with -n 2")
-    assert not Overall(cases).failed
-    assert list(together(Overall(cases))) == [f"All cases together, noted, not judged: {shift.sentence} ({shift.note})."]
+    assert not SessionVerdict(cases).failed
+    assert list(together(SessionVerdict(cases))) == [f"All cases together, noted, not judged: {shift.sentence} ({shift.note})."]
 
 
 @pytest.mark.parametrize(
@@ -124,13 +124,13 @@ def test_a_machine_that_is_a_little_slower_today_is_not_a_slowdown():
 def test_a_session_that_could_not_see_fails():
     blind = [replace(case(f"m{number}", 0.0), verdict="undecided") for number in range(2)]
     seen = [case(f"s{number}", 0.0) for number in range(9)]
-    assert "2 of 11 cases could not be compared" in Overall([*blind, *seen]).findings[0]
-    assert not Overall([*blind[:1], *seen]).failed
-    assert Overall([replace(seen[0], verdict="worse")]).failed
+    assert "2 of 11 cases could not be compared" in SessionVerdict([*blind, *seen]).findings[0]
+    assert not SessionVerdict([*blind[:1], *seen]).failed
+    assert SessionVerdict([replace(seen[0], verdict="worse")]).failed
 
 
 def test_the_evidence_asked_for_is_what_decides():
     cases = [case(f"m{number}", -0.0072) for number in range(40)]
     below = pool(cases)[0]
-    above = pool([case(f"m{number}", -0.0072 * 1.1 * EVIDENCE / abs(below.z)) for number in range(40)])[0]
+    above = pool([case(f"m{number}", -0.0072 * 1.1 * Z_THRESHOLD / abs(below.z)) for number in range(40)])[0]
     assert (below.outcome, above.outcome) == ("none", "worse")

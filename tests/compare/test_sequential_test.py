@@ -7,10 +7,19 @@ from statistics import fmean, stdev
 import numpy as np
 import pytest
 
-from pytest_ftcompare.compare.noise import Spread
-from pytest_ftcompare.compare.sequential_test import CONVICTING, LEFT, LOOKS, MARGIN, compare, contrast, error_share, following
+from pytest_ftcompare.compare.noise import VarianceEstimate
+from pytest_ftcompare.compare.sequential_test import (
+    EQUIVALENCE_MARGIN_SD,
+    LOOKS,
+    MIN_SEEDS_TO_REJECT,
+    MIN_SHIFT,
+    compare,
+    error_share,
+    estimate_shift,
+    next_look,
+)
 
-KNOWN = Spread(0.03**2, 10.0)
+KNOWN = VarianceEstimate(0.03**2, 10.0)
 
 
 def keys(values, first=0):
@@ -31,12 +40,12 @@ def sequential(base, new, rho=0.0, share=1.0):
 
 
 def test_without_pairing_the_shift_is_the_difference_of_means():
-    mean, delta, variance = contrast(keys([1.0, 2.0, 3.0]), keys([2.0, 4.0]), 0.0)
+    mean, delta, variance = estimate_shift(keys([1.0, 2.0, 3.0]), keys([2.0, 4.0]), 0.0)
     assert (mean, delta, variance) == pytest.approx((2.0, 1.0, 1 / 3 + 1 / 2))
 
 
 def test_with_all_paired_it_is_the_mean_difference_and_correlation_shrinks_its_variance():
-    _, delta, variance = contrast(keys([1.0, 2.0, 4.0]), keys([2.0, 4.0, 5.0]), 0.8)
+    _, delta, variance = estimate_shift(keys([1.0, 2.0, 4.0]), keys([2.0, 4.0, 5.0]), 0.8)
     assert (delta, variance) == pytest.approx((4 / 3, 2 * (1 - 0.8) / 3))
 
 
@@ -49,7 +58,7 @@ def test_the_estimate_is_that_of_generalised_least_squares_in_general():
     inverse = np.linalg.inv(covariance)
     information = np.linalg.inv(design.T @ inverse @ design)
     means = information @ design.T @ inverse @ np.array([*base, *new, 4.0])
-    found = contrast(keys(base), keys(new) | keys([4.0], first=9), rho)
+    found = estimate_shift(keys(base), keys(new) | keys([4.0], first=9), rho)
     assert found == pytest.approx(
         (means[0], means[1] - means[0], information[0, 0] + information[1, 1] - 2 * information[0, 1])
     )
@@ -61,7 +70,7 @@ def test_the_standard_error_is_that_of_simulated_pairs():
         common = drawn(generator, 0, 8, math.sqrt(rho))
         base = [one + generator.gauss(0, math.sqrt(1 - rho)) for one in common]
         new = [one + generator.gauss(0, math.sqrt(1 - rho)) for one in common[:3]]
-        found.append(contrast(keys(base), keys(new), rho))
+        found.append(estimate_shift(keys(base), keys(new), rho))
     assert stdev(delta for _, delta, _ in found) == pytest.approx(math.sqrt(found[0][2]), rel=0.04)
 
 
@@ -69,7 +78,7 @@ def test_nothing_is_called_worse_before_it_is_confirmed():
     base = keys(drawn(random.Random(0), 0.8, 8))
     for count in range(1, 8):
         found = compare("accuracy", base, keys([0.4] * count, first=20), rho=0, known=KNOWN)
-        assert found.outcome == ("worse" if count >= CONVICTING else "open")
+        assert found.outcome == ("worse" if count >= MIN_SEEDS_TO_REJECT else "open")
 
 
 def test_seeds_since_the_look_before_must_confirm():
@@ -86,28 +95,28 @@ def test_a_gain_is_found_as_a_loss_is():
 
 def test_a_shift_below_the_margin_is_never_worse():
     base = keys([0.8 + 1e-5 * at for at in range(8)])
-    new = keys([0.8 + 1e-5 * at - 0.9 * MARGIN for at in range(16)], first=20)
+    new = keys([0.8 + 1e-5 * at - 0.9 * MIN_SHIFT for at in range(16)], first=20)
     for count in LOOKS:
-        one = compare("accuracy", base, dict(list(new.items())[:count]), rho=0, known=Spread(1e-10, 5.0))
-        assert one.outcome == "held" and one.p < 1e-3
+        one = compare("accuracy", base, dict(list(new.items())[:count]), rho=0, known=VarianceEstimate(1e-10, 5.0))
+        assert one.outcome == "equivalent" and one.p < 1e-3
 
 
 def test_equal_scores_without_any_noise_are_held():
-    found = compare("accuracy", keys([0.8] * 3), keys([0.8]), rho=0, known=Spread(0.0, 0.0))
-    assert (found.outcome, found.delta, found.p) == ("held", 0.0, 0.5)
+    found = compare("accuracy", keys([0.8] * 3), keys([0.8]), rho=0, known=VarianceEstimate(0.0, 0.0))
+    assert (found.outcome, found.delta, found.p) == ("equivalent", 0.0, 0.5)
 
 
 def test_runs_that_agree_on_nearly_all_rows_settle_it_with_one_seed():
     values = drawn(random.Random(5), 0.8, 8)
     found = compare("accuracy", keys(values), keys([values[0] - 0.0025]), rho=0.98, known=KNOWN)
-    assert (found.outcome, found.seeds) == ("held", 1)
+    assert (found.outcome, found.seeds) == ("equivalent", 1)
     assert compare("accuracy", keys(values), keys([values[0] - 0.0025]), rho=0.0, known=KNOWN).outcome == "open"
 
 
 def test_the_margin_is_the_drop_that_is_to_be_found():
-    found = compare("accuracy", keys([0.8] * 8), keys([0.8]), rho=0, known=Spread(0.03**2, 1e6))
-    assert found.margin == pytest.approx(LEFT * 0.03, rel=1e-3)
-    assert compare("accuracy", keys([0.8] * 8), keys([0.8]), rho=0, known=Spread(1e-8, 1e6)).margin == 2 * MARGIN
+    found = compare("accuracy", keys([0.8] * 8), keys([0.8]), rho=0, known=VarianceEstimate(0.03**2, 1e6))
+    assert found.margin == pytest.approx(EQUIVALENCE_MARGIN_SD * 0.03, rel=1e-3)
+    assert compare("accuracy", keys([0.8] * 8), keys([0.8]), rho=0, known=VarianceEstimate(1e-8, 1e6)).margin == 2 * MIN_SHIFT
 
 
 @pytest.mark.parametrize(("share", "most"), [(1.0, 6), (0.01, 0)])  # of 400, either way: twice ALPHA of them
@@ -118,7 +127,7 @@ def test_noise_alone_is_rarely_called_worse_and_soon_held(share, most):
         outcomes.append(found.outcome)
         seeds.append(found.seeds)
     assert outcomes.count("worse") + outcomes.count("better") <= most
-    assert outcomes.count("held") >= 390 and fmean(seeds) < 7
+    assert outcomes.count("equivalent") >= 390 and fmean(seeds) < 7
 
 
 def test_a_drop_of_three_times_the_noise_is_found_among_a_hundred_tests():
@@ -131,8 +140,8 @@ def test_a_drop_of_three_times_the_noise_is_found_among_a_hundred_tests():
 
 
 def test_looks_follow_each_other_to_the_limit():
-    assert [following(count, 16) for count in (1, 2, 3, 8, 16)] == [2, 3, 5, 12, None]
-    assert (following(3, 4), following(4, 4), following(0, 16)) == (4, None, 1)
+    assert [next_look(count, 16) for count in (1, 2, 3, 8, 16)] == [2, 3, 5, 12, None]
+    assert (next_look(3, 4), next_look(4, 4), next_look(0, 16)) == (4, None, 1)
 
 
 def test_the_error_rate_is_shared_by_all_cases_and_metrics():

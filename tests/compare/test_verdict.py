@@ -5,7 +5,15 @@ from dataclasses import replace
 import pytest
 from make_results import make_result, make_sample
 
-from pytest_ftcompare.compare.verdict import IDENTICAL, Judgement, More, Terms, incomparable, judge, without_baseline
+from pytest_ftcompare.compare.verdict import (
+    IDENTICAL,
+    CaseVerdict,
+    JudgingCriteria,
+    NeedMoreSeeds,
+    incomparable,
+    judge,
+    without_baseline,
+)
 
 SCORES = [0.80, 0.82, 0.78, 0.81, 0.79, 0.80, 0.83, 0.77]
 BASE = make_result(SCORES)
@@ -16,14 +24,14 @@ ELSEWHERE = {**BASE.environment, "cpu": "another"}
 def other(scores, trace="other", first=0.7, **changes):
     """A candidate whose training was not bit-identical; `first` is its first loss."""
     samples = [make_sample(seed, score, trace=trace) for seed, score in enumerate(scores)]
-    samples = [replace(one, trace=replace(one.trace, first=[[first, 1.0], [0.65, 1.1]])) for one in samples]
+    samples = [replace(one, trace=replace(one.trace, first_steps=[[first, 1.0], [0.65, 1.1]])) for one in samples]
     return make_result(scores, samples=samples, **changes)
 
 
 def settle(candidate_of, terms=None):
     """Give the judge the seeds that it asks for."""
     count = 1
-    while isinstance(step := judge(BASE, candidate_of(count), 8, terms=terms), More):
+    while isinstance(step := judge(BASE, candidate_of(count), 8, terms=terms), NeedMoreSeeds):
         assert step.seeds > count
         count = step.seeds
     return step
@@ -36,20 +44,23 @@ def test_identical_training_and_predictions_are_the_same_after_one_seed():
 
 def test_an_equivalent_trace_with_like_predictions_is_the_same_after_one_seed():
     found = settle(lambda n: other([one + 0.005 for one in SCORES[:n]], environment=ELSEWHERE))
-    assert (found.verdict, found.seeds, found.began) == ("same", 1, "")
+    assert (found.verdict, found.seeds, found.first_divergence) == ("same", 1, "")
 
 
 def test_an_equivalent_trace_where_nothing_changed_that_could_move_it_is_changed():
     later = {**BASE.environment, "commit": "another"}
     found = settle(lambda n: other([one + 0.005 for one in SCORES[:n]], environment=later))
-    assert (found.verdict, found.began) == ("changed", "loss curve")
-    assert "nothing changed" in found.signs[0]
+    assert (found.verdict, found.first_divergence) == ("changed", "loss curve")
+    assert "nothing changed" in found.divergences[0]
 
 
 def test_predictions_that_differ_more_cost_more_seeds():
     def elsewhere(count):
         samples = [make_sample(8 - seed, SCORES[seed], trace="other") for seed in range(count)]
-        samples = [replace(one, seed=seed, subset=f"subset-{seed}", predictions="else") for seed, one in enumerate(samples)]
+        samples = [
+            replace(one, seed=seed, training_rows=f"subset-{seed}", predictions_digest="else")
+            for seed, one in enumerate(samples)
+        ]
         return make_result(SCORES[:count], samples=samples, environment=ELSEWHERE)
 
     found = settle(elsewhere)
@@ -59,7 +70,7 @@ def test_predictions_that_differ_more_cost_more_seeds():
 
 def test_lower_scores_are_worse():
     found = settle(lambda n: other([one - 0.15 for one in SCORES[:n]], environment=ELSEWHERE))
-    assert (found.verdict, found.began) == ("worse", "outcome")
+    assert (found.verdict, found.first_divergence) == ("worse", "outcome")
     assert found.comparisons[0].delta == pytest.approx(-0.15, abs=0.01)
 
 
@@ -72,13 +83,13 @@ def test_another_learning_rate_with_like_scores_is_changed_and_named():
     signature = {"structure": {**BASE.signature["structure"], "trainable": 11}}
     found = settle(lambda n: other(SCORES[:n], signature=signature))
     assert found.verdict == "changed"
-    assert found.signs[0] == "trainable 10 -> 11"
+    assert found.divergences[0] == "trainable 10 -> 11"
 
 
 def test_a_changed_trace_under_an_unchanged_environment_is_changed():
     found = settle(lambda n: other(SCORES[:n], first=0.9))
     assert found.verdict == "changed"
-    assert "loss at step 1" in found.signs[0]
+    assert "loss at step 1" in found.divergences[0]
 
 
 def test_a_changed_trace_under_another_version_is_a_note():
@@ -99,64 +110,66 @@ def test_the_same_predictions_scored_otherwise_are_changed_whatever_else_changed
     sample = replace(make_sample(0, SCORES[0]), correct=make_sample(0, 0.1).correct)
     found = judge(BASE, make_result(SCORES[:1], samples=[sample], environment=UPGRADED), 1)
     said = "the same predictions of seed 0 are scored otherwise: 280 of 400 test rows turned right or wrong"
-    assert (found.verdict, found.signs) == ("changed", [said])
+    assert (found.verdict, found.divergences) == ("changed", [said])
 
 
 def test_a_loss_between_none_and_the_one_to_be_found_is_undecided_when_the_budget_is_spent():
-    found = settle(lambda n: other([one - 0.04 for one in SCORES[:n]], first=0.9, environment=UPGRADED), Terms(share=0.001))
+    found = settle(
+        lambda n: other([one - 0.04 for one in SCORES[:n]], first=0.9, environment=UPGRADED), JudgingCriteria(alpha_share=0.001)
+    )
     assert (found.verdict, found.seeds) == ("undecided", 8)
 
 
 def test_the_budget_bounds_the_seeds():
     lower = [one - 0.1 for one in SCORES]
-    assert judge(BASE, other(lower[:3], first=0.9), 4) == More(4)
-    assert isinstance(judge(BASE, other(lower[:4], first=0.9), 4), Judgement)
+    assert judge(BASE, other(lower[:3], first=0.9), 4) == NeedMoreSeeds(4)
+    assert isinstance(judge(BASE, other(lower[:4], first=0.9), 4), CaseVerdict)
 
 
 def test_a_broken_invariant_is_invalid_at_once():
     found = judge(BASE, make_result(SCORES[:1], broken=["merged differs"]), 8)
-    assert (found.verdict, found.signs[0]) == ("invalid", "invariant: merged differs")
+    assert (found.verdict, found.divergences[0]) == ("invalid", "invariant: merged differs")
 
 
 def test_predictions_that_flip_on_another_machine_are_a_note_and_cost_seeds():
     def flipped(count):
-        samples = [replace(make_sample(seed, SCORES[seed]), predictions="else") for seed in range(count)]
+        samples = [replace(make_sample(seed, SCORES[seed]), predictions_digest="else") for seed in range(count)]
         return make_result(SCORES[:count], samples=samples, environment=UPGRADED)
 
     found = settle(flipped)
-    assert (found.verdict, found.seeds, found.began) == ("same", 1, "predictions")
+    assert (found.verdict, found.seeds, found.first_divergence) == ("same", 1, "predictions")
     said = "predictions of seed 0 differ after identical training: 0 of 400 test rows turned right or wrong"
     assert found.notes == [said]
 
 
 def test_a_note_about_the_trace_fails_where_strict():
-    found = judge(BASE, other(SCORES, first=0.9, environment=UPGRADED), 8, terms=Terms(strict=True))
-    assert (found.verdict, found.began) == ("changed", "loss curve")
-    assert "loss at step 1" in found.signs[0]
+    found = judge(BASE, other(SCORES, first=0.9, environment=UPGRADED), 8, terms=JudgingCriteria(strict=True))
+    assert (found.verdict, found.first_divergence) == ("changed", "loss curve")
+    assert "loss at step 1" in found.divergences[0]
     assert found.notes == []
 
 
 def test_a_seed_that_draws_other_rows_is_changed_and_its_scores_are_not_paired():
-    samples = [replace(make_sample(seed, SCORES[seed], trace="other"), subset=f"other-{seed}") for seed in range(8)]
+    samples = [replace(make_sample(seed, SCORES[seed], trace="other"), training_rows=f"other-{seed}") for seed in range(8)]
     found = judge(BASE, make_result(SCORES, samples=samples, environment=UPGRADED), 8)
-    assert (found.verdict, found.began) == ("changed", "training rows")
-    assert found.signs == ["other training rows in 8 of 8 seeds: 0, 1, 2, 3, 4, 5, 6, 7"]
+    assert (found.verdict, found.first_divergence) == ("changed", "training rows")
+    assert found.divergences == ["other training rows in 8 of 8 seeds: 0, 1, 2, 3, 4, 5, 6, 7"]
     assert found.comparisons[0].rho == 0
 
 
 def test_an_edited_recipe_is_the_first_sign():
     found = settle(lambda n: other(SCORES[:n], recipe={"lr": 0.01}))
-    assert (found.verdict, found.signs[0]) == ("changed", "recipe lr 0.001 -> 0.01")
+    assert (found.verdict, found.divergences[0]) == ("changed", "recipe lr 0.001 -> 0.01")
 
 
 def test_predictions_that_differ_after_identical_training_are_changed():
-    sample = replace(make_sample(0, SCORES[0]), predictions="else")
+    sample = replace(make_sample(0, SCORES[0]), predictions_digest="else")
     found = judge(BASE, make_result(SCORES[:1], samples=[sample]), 1)
     assert found.verdict == "changed"
 
 
 def test_an_outcome_that_is_not_judged_is_never_worse():
-    found = settle(lambda n: other([0.1] * n, outcome=False, environment=ELSEWHERE))
+    found = settle(lambda n: other([0.1] * n, judge_accuracy=False, environment=ELSEWHERE))
     assert (found.verdict, found.seeds) == ("same", 1)
 
 
@@ -186,6 +199,6 @@ def test_without_a_baseline_a_case_is_new_and_with_another_experiments_incompara
     assert incomparable(make_result([0.8]), "other rows").verdict == "incomparable"
 
 
-def test_a_judgement_survives_its_json():
+def test_a_verdict_survives_its_json():
     found = settle(lambda n: other([one - 0.15 for one in SCORES[:n]], environment=UPGRADED))
-    assert Judgement.from_dict(found.to_dict()) == found
+    assert CaseVerdict.from_dict(found.to_dict()) == found

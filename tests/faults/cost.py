@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 from .change import Case, fault, patch
 
 LORA = Case("lora", shots=16)
-RECOMPUTED = Case("full", shots=16, options=(("checkpointing", True), ("epochs", 2)))
+RECOMPUTED = Case("full", shots=16, options=(("gradient_checkpointing", True), ("epochs", 2)))
 LEFT: list[object] = []
 
 

@@ -14,7 +14,7 @@ def never_shuffled() -> None:
     """Rows come in their own order in every epoch."""
     from pytest_ftcompare.training import train
 
-    @patch(train, "orders")
+    @patch(train, "batch_orders")
     def plain(real: Any, count: int, recipe: Any, seed: int) -> Any:
         for _ in range(recipe.epochs):
             yield from (list(range(at, min(at + recipe.batch, count))) for at in range(0, count, recipe.batch))
@@ -25,7 +25,7 @@ def every_epoch_in_one_order() -> None:
     """Rows are shuffled once, and every epoch has the first one's order."""
     from pytest_ftcompare.training import train
 
-    @patch(train, "orders")
+    @patch(train, "batch_orders")
     def same(real: Any, count: int, recipe: Any, seed: int) -> Any:
         updates = list(real(count, recipe, seed))
         yield from updates[: len(updates) // recipe.epochs] * recipe.epochs
@@ -36,7 +36,7 @@ def order_ignores_the_seed() -> None:
     """The order of rows is that of seed 0, whatever the seed."""
     from pytest_ftcompare.training import train
 
-    @patch(train, "orders")
+    @patch(train, "batch_orders")
     def fixed(real: Any, count: int, recipe: Any, seed: int) -> Any:
         yield from real(count, recipe, 0)
 
@@ -48,7 +48,7 @@ def drawn_with_repeats() -> None:
 
     from pytest_ftcompare.training import train
 
-    @patch(train, "orders")
+    @patch(train, "batch_orders")
     def repeats(real: Any, count: int, recipe: Any, seed: int) -> Any:
         generator = torch.Generator().manual_seed(seed)
         for chosen in real(count, recipe, seed):
@@ -60,7 +60,7 @@ def half_of_the_rows_lost() -> None:
     """Half of the training rows are never seen, as by a sampler that shards them for a process that is not there."""
     from pytest_ftcompare.training import train
 
-    @patch(train, "orders")
+    @patch(train, "batch_orders")
     def sharded(real: Any, count: int, recipe: Any, seed: int) -> Any:
         for chosen in real(count, recipe, seed):
             yield [one - one % 2 for one in chosen]
@@ -70,9 +70,9 @@ def half_of_the_rows_lost() -> None:
 def test_rows_in_training() -> None:
     """A seed's sample is drawn from the test rows."""
     from pytest_ftcompare.tasks import few_shot
-    from pytest_ftcompare.training.trial import Trial
+    from pytest_ftcompare.training.prepared_seed import PreparedSeed
 
-    @patch(Trial, "support")
+    @patch(PreparedSeed, "support")
     def leaked(real: Any, self: Any) -> Any:
         return few_shot(self.task, self.prepared.examples["test"], self.shots, self.seed)
 
@@ -81,9 +81,9 @@ def test_rows_in_training() -> None:
 def every_seed_draws_one_sample() -> None:
     """All seeds train on the rows of seed 0."""
     from pytest_ftcompare.tasks import few_shot
-    from pytest_ftcompare.training.trial import Trial
+    from pytest_ftcompare.training.prepared_seed import PreparedSeed
 
-    @patch(Trial, "support")
+    @patch(PreparedSeed, "support")
     def fixed(real: Any, self: Any) -> Any:
         return few_shot(self.task, self.prepared.examples["train"], self.shots, 0)
 
@@ -104,10 +104,10 @@ def test_labels_flipped() -> None:
     from pytest_ftcompare.training import evaluate
 
     @patch(evaluate, "evaluate")
-    def flipped(real: Any, model: Any, ask: Any, rows: Any, examples: Any) -> Any:
+    def flipped(real: Any, model: Any, interface: Any, rows: Any, examples: Any) -> Any:
         from dataclasses import replace
 
-        return real(model, ask, rows, [replace(one, label=1 - one.label) for one in examples])
+        return real(model, interface, rows, [replace(one, label=1 - one.label) for one in examples])
 
 
 @fault("labels", *CASES)

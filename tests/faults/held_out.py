@@ -8,8 +8,8 @@ from .change import Case, fault, patch
 
 LORA = Case("lora", shots=16)
 PATTERN = Case("pbft", shots=16)
-RECOMPUTED = Case("full", shots=16, options=(("checkpointing", True), ("epochs", 2)))
-ANSWER = Case("lora", "pocket_instructions", 32, (("ask", "answer"), ("epochs", 4)))
+RECOMPUTED = Case("full", shots=16, options=(("gradient_checkpointing", True), ("epochs", 2)))
+ANSWER = Case("lora", "pocket_instructions", 32, (("output_mode", "answer"), ("epochs", 4)))
 
 
 @fault("attention", PATTERN, upstream="https://github.com/huggingface/transformers/pull/38290")
@@ -26,9 +26,9 @@ def queries_scaled_twice() -> None:
 @fault("tokens", Case("icl", shots=16), PATTERN, upstream="https://github.com/OpenRLHF/OpenRLHF/issues/393")
 def begin_of_text_twice() -> None:
     """The template writes the token that begins a text, and the tokenizer puts another before it."""
-    from pytest_ftcompare.training.model_io import Questioner
+    from pytest_ftcompare.training.model_io import ModelInterface
 
-    @patch(Questioner, "encode")
+    @patch(ModelInterface, "encode")
     def doubled(real: Any, self: Any, texts: Any) -> Any:
         return real(self, [self.tokenizer.bos_token + text for text in texts])
 

@@ -90,9 +90,9 @@ def padded_on_the_other_side() -> None:
 @fault("truncation", Case("icl", shots=16))
 def truncated_on_the_other_side() -> None:
     """Long texts lose their end, where the answer is due, instead of their begin."""
-    from pytest_ftcompare.training.model_io import Questioner
+    from pytest_ftcompare.training.model_io import ModelInterface
 
-    @patch(Questioner, "tokenizer")
+    @patch(ModelInterface, "tokenizer")
     def other_side(real: Any, self: Any) -> Any:
         tokenizer = real(self)
         tokenizer.truncation_side = "right"
@@ -102,9 +102,9 @@ def truncated_on_the_other_side() -> None:
 @fault("tokens", PATTERN)
 def no_begin_of_text() -> None:
     """The token that begins a text is no longer put before it."""
-    from pytest_ftcompare.training.model_io import Questioner
+    from pytest_ftcompare.training.model_io import ModelInterface
 
-    @patch(Questioner, "encode")
+    @patch(ModelInterface, "encode")
     def bare(real: Any, self: Any, texts: Any) -> Any:
         start = self.tokenizer.bos_token_id
         return [row[1:] if row[0] == start else row for row in real(self, texts)]
@@ -113,9 +113,9 @@ def no_begin_of_text() -> None:
 @fault("tokens", PATTERN)
 def last_token_cut() -> None:
     """Each text loses its last token, as by a length that is counted with one special token too many."""
-    from pytest_ftcompare.training.model_io import Questioner
+    from pytest_ftcompare.training.model_io import ModelInterface
 
-    @patch(Questioner, "encode")
+    @patch(ModelInterface, "encode")
     def cut(real: Any, self: Any, texts: Any) -> Any:
         return [row[:-1] for row in real(self, texts)]
 
@@ -135,9 +135,9 @@ def answer_read_one_early() -> None:
 @fault("labels", Case("icl", shots=16), PATTERN)
 def verbalizers_swapped() -> None:
     """The classes' verbalizers are in each other's place."""
-    from pytest_ftcompare.training.model_io import Questioner
+    from pytest_ftcompare.training.model_io import ModelInterface
 
-    @patch(Questioner, "verbalizers")
+    @patch(ModelInterface, "verbalizers")
     def swapped(real: Any, self: Any) -> Any:
         return real(self)[::-1]
 
@@ -145,9 +145,9 @@ def verbalizers_swapped() -> None:
 @fault("labels", PATTERN)
 def verbalizer_of_another_token() -> None:
     """A verbalizer is looked up as another token, as by a tokenizer that treats the space before a word otherwise."""
-    from pytest_ftcompare.training.model_io import Questioner
+    from pytest_ftcompare.training.model_io import ModelInterface
 
-    @patch(Questioner, "verbalizers")
+    @patch(ModelInterface, "verbalizers")
     def other(real: Any, self: Any) -> Any:
         first, *rest = real(self)
         return [first + 1, *rest]

@@ -8,7 +8,7 @@ from typing import Any
 
 from .change import Case, fault, patch
 
-SHORT_BATCH = (Case("pbft", shots=16, options=(("batch", 12),)),)  # 32 rows: two batches of 12, one of 8
+SHORT_BATCH = (Case("pbft", shots=16, options=(("batch_size", 12),)),)  # 32 rows: two batches of 12, one of 8
 STAGES = (Case("adapter_fusion"),)
 PATTERN = (Case("pbft", shots=16),)
 
@@ -101,11 +101,11 @@ def last_update_lost() -> None:
 def last_batch_of_evaluation_repeated() -> None:
     """In evaluation, the rows of a short last batch are given the answers of the batch before."""
     from pytest_ftcompare.training import evaluate
-    from pytest_ftcompare.training.model_io import Questioner
+    from pytest_ftcompare.training.model_io import ModelInterface
 
     before: list[Any] = []
 
-    @patch(Questioner, "logits")
+    @patch(ModelInterface, "logits")
     def repeated(real: Any, self: Any, model: Any, inputs: Any) -> Any:
         logits = real(self, model, inputs)
         short = not model.training and before and len(logits) < len(before[0]) == evaluate.BATCH

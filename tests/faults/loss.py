@@ -73,7 +73,7 @@ def clipped_after_each_micro_batch() -> None:
             loss = stage.loss(model, [stage.rows[one] for one in part], stage.targets[part]) * (len(part) / len(chosen))
             loss.backward()
             if micro_batches > 1:
-                torch.nn.utils.clip_grad_norm_(model.parameters(), stage.recipe.clip)
+                torch.nn.utils.clip_grad_norm_(model.parameters(), stage.recipe.max_grad_norm)
             losses.append(loss.detach())
         return losses
 
@@ -131,7 +131,7 @@ def loss_in_bfloat16() -> None:
         return real(logits.bfloat16(), *arguments, **named).float()
 
 
-ANSWER = Case("lora", "pocket_instructions", 32, (("ask", "answer"), ("epochs", 4)))
+ANSWER = Case("lora", "pocket_instructions", 32, (("output_mode", "answer"), ("epochs", 4)))
 
 
 @fault("loss", ANSWER)
@@ -140,9 +140,9 @@ def end_of_text_not_learned() -> None:
     from pytest_ftcompare.training import language_modeling
 
     @patch(language_modeling, "_losses")
-    def endless(real: Any, ask: Any, model: Any, rows: Any, predicted: Any) -> Any:
-        ends = ask.collate(rows)["input_ids"] == ask.tokenizer.eos_token_id
-        return real(ask, model, rows, predicted & ~ends)
+    def endless(real: Any, interface: Any, model: Any, rows: Any, predicted: Any) -> Any:
+        ends = interface.collate(rows)["input_ids"] == interface.tokenizer.eos_token_id
+        return real(interface, model, rows, predicted & ~ends)
 
 
 @fault("loss", ANSWER, upstream="https://github.com/huggingface/transformers/pull/47395")
@@ -153,9 +153,9 @@ def labels_shifted_twice() -> None:
     from pytest_ftcompare.training import language_modeling
 
     @patch(language_modeling, "_losses")
-    def twice(real: Any, ask: Any, model: Any, rows: Any, predicted: Any) -> Any:
-        inputs = ask.collate(rows)
-        logits = model(**ask.inputs(inputs), use_cache=False).logits[:, :-2].float()
+    def twice(real: Any, interface: Any, model: Any, rows: Any, predicted: Any) -> Any:
+        inputs = interface.collate(rows)
+        logits = model(**interface.inputs(inputs), use_cache=False).logits[:, :-2].float()
         wanted = inputs["input_ids"][:, 2:].masked_fill(~predicted[:, 2:], language_modeling.IGNORED)
         losses = cross_entropy(logits.transpose(1, 2), wanted, ignore_index=language_modeling.IGNORED, reduction="none")
         return losses.sum(1) / predicted[:, 1:].sum(1)

@@ -1,4 +1,4 @@
-"""By what a judgement saw a change: the rings of docs/statistics.md, read off its signs, counts and comparisons."""
+"""By what a verdict saw a change: the rings of docs/statistics.md, read off its signs, counts and comparisons."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ PROBE = (
 DRAWN = ("starts with a root mean square", "loss under dropout", "other training rows")  # the probe's, too
 
 
-def seen(judgement: Mapping[str, Any]) -> list[int]:
+def seen(verdict: Mapping[str, Any]) -> list[int]:
     """The rings that saw something in a case, the earliest first; none where its verdict does not fail."""
-    if judgement["verdict"] not in FAILING:
+    if verdict["verdict"] not in FAILING:
         return []
-    if judgement["verdict"] == "invalid":
+    if verdict["verdict"] == "invalid":
         return [0]
     found = set()
-    for sign in judgement["signs"]:
+    for sign in verdict["divergences"]:
         if not sign.endswith("more tensors alike"):
             found.add(2 if sign.startswith(PROBE) or any(one in sign for one in DRAWN) else 1)
-    for cost in judgement["costs"]:
+    for cost in verdict["costs"]:
         if cost["outcome"] in ("worse", "changed"):
             found.add(1 if cost["how"] in ("exact", "across versions") else 4)
-    if any(one["outcome"] == "worse" for one in judgement["comparisons"]):
+    if any(one["outcome"] == "worse" for one in verdict["comparisons"]):
         found.add(3)
     return sorted(found)

@@ -33,7 +33,7 @@ OPTIONS = "test_options"  # the suite of cases that the shipped ones lack
 HEAD = '"""Cases that the shipped suites lack."""\n\nimport pytest\n\n'
 TABLE = "@pytest.mark.ftcompare(methods=({method!r},), tasks=({task!r},), shots=({shots},), models=({model!r},), {rest})\n"
 Found = dict[str, Any]
-COLLECTED = ("verdict", "seeds", "signs", "notes")
+COLLECTED = ("verdict", "seeds", "divergences", "notes")
 
 
 def changes() -> dict[str, Change]:
@@ -46,7 +46,7 @@ def write_suite(folder: Path) -> None:
     own = {case: None for change in changes().values() for case in change.cases if case.suite is None}
     text = HEAD
     for case in own:
-        rest = f"options={dict(case.options)!r}" + ("" if case.task in TASKS else ", outcome=False")
+        rest = f"options={dict(case.options)!r}" + ("" if case.task in TASKS else ", judge_accuracy=False")
         text += TABLE.format(method=case.method, task=case.task, shots=case.shots, model=MODEL, rest=rest)
     (folder / f"{OPTIONS}.py").write_text(f"{text}def {OPTIONS}(gate):\n    gate()\n")
 
@@ -67,7 +67,7 @@ def run(folder: Path, change: Change | None, cases: Iterable[Case], *, seeds: in
 
     `seeds` bounds what a case may train, 0 leaves it as ever; `unchanged` claims no upgrade.
     """
-    file = folder / "judgements.json"
+    file = folder / "verdicts.json"
     file.unlink(missing_ok=True)
     nodes = [node(case, folder) for case in cases]
     bound = [f"--ftcompare-seeds={seeds}"] if seeds else []
@@ -86,7 +86,7 @@ def run(folder: Path, change: Change | None, cases: Iterable[Case], *, seeds: in
     with (folder / "log.txt").open("w") as log:
         subprocess.run(command, cwd=ROOT, env=environ, stdout=log, stderr=subprocess.STDOUT, check=False)
     if not file.exists():
-        raise RuntimeError(f"expected judgements from {' '.join(command)}, it wrote none: see {folder / 'log.txt'}")
+        raise RuntimeError(f"expected verdicts from {' '.join(command)}, it wrote none: see {folder / 'log.txt'}")
     found: Found = json.loads(file.read_text())
     return found
 
@@ -105,11 +105,11 @@ def upgrade(names: Sequence[str] = UPGRADED) -> None:
 
 
 class Put:
-    """A plugin that puts a change in before anything runs, and keeps the judgements of the cases."""
+    """A plugin that puts a change in before anything runs, and keeps the verdicts of the cases."""
 
     def __init__(self, change: Change | None, *, unchanged: bool) -> None:
         self.change, self.unchanged = change, unchanged
-        self.judgements: dict[str, Any] = {}
+        self.verdicts: dict[str, Any] = {}
         self.errors: dict[str, str] = {}
 
     def pytest_sessionstart(self) -> None:
@@ -121,8 +121,8 @@ class Put:
     def pytest_runtest_logreport(self, report: Any) -> None:
         text = getattr(report, "ftcompare", None)
         if text is not None:
-            judgement = json.loads(text)["judgement"]
-            self.judgements[judgement["id"]] = judgement
+            verdict = json.loads(text)["verdict"]
+            self.verdicts[verdict["id"]] = verdict
 
 
 def _run_here(name: str, unchanged: bool, folder: Path, nodes: list[str]) -> None:
@@ -134,8 +134,8 @@ def _run_here(name: str, unchanged: bool, folder: Path, nodes: list[str]) -> Non
     places = [f"--rootdir={ROOT}", "-c", str(ROOT / "pyproject.toml"), f"--ftcompare-baselines={folder / 'baselines'}"]
     quick = ["-p", "no:cacheprovider", "--ftcompare-window=0", "--tb=short", *(change.arguments if change else ())]
     code = pytest.main([*places, *quick, *mode, *nodes], plugins=[put])
-    found = {"judgements": put.judgements, "exit": int(code), "reached": sorted(REACHED), "broken": BROKEN}
-    (folder / "judgements.json").write_text(json.dumps(found))
+    found = {"verdicts": put.verdicts, "exit": int(code), "reached": sorted(REACHED), "broken": BROKEN}
+    (folder / "verdicts.json").write_text(json.dumps(found))
 
 
 def told(change: Change, found: Found) -> dict[str, Any]:
@@ -143,18 +143,18 @@ def told(change: Change, found: Found) -> dict[str, Any]:
     cases: dict[str, Any] = {}
     rings = []
     for case in change.cases:
-        judgement = found["judgements"].get(case.id)
-        if judgement is None:
-            raise RuntimeError(f"{change.name}: expected a judgement of {case.id}, the run gave none")
-        mine = seen(judgement)
+        verdict = found["verdicts"].get(case.id)
+        if verdict is None:
+            raise RuntimeError(f"{change.name}: expected a verdict of {case.id}, the run gave none")
+        mine = seen(verdict)
         rings += mine[:1]
-        one = {name: judgement[name] for name in COLLECTED} | {"rings": mine}
+        one = {name: verdict[name] for name in COLLECTED} | {"rings": mine}
         one["outcomes"] = {
             metric["metric"]: [round(metric[name], 4) for name in ("base", "delta", "p", "margin")] + [metric["outcome"]]
-            for metric in judgement["comparisons"]
+            for metric in verdict["comparisons"]
         }
         one["costs"] = {
-            cost["metric"]: round(cost["change"], 4) for cost in judgement["costs"] if cost["outcome"] in ("worse", "changed")
+            cost["metric"]: round(cost["change"], 4) for cost in verdict["costs"] if cost["outcome"] in ("worse", "changed")
         }
         cases[case.id] = one
     caught: int | str | None = min(rings, default=None)

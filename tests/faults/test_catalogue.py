@@ -70,20 +70,20 @@ def test_a_function_is_patched_wherever_it_was_imported():
     assert train.backward() == invariants.backward() == probe.backward() == "patched"
 
 
-def judgement(**changes):
-    return {"verdict": "changed", "signs": [], "costs": [], "comparisons": []} | changes
+def verdict(**changes):
+    return {"verdict": "changed", "divergences": [], "costs": [], "comparisons": []} | changes
 
 
 @pytest.mark.parametrize(
     ("given", "rings"),
     [
-        (judgement(verdict="same", signs=["trainable 1 -> 2"]), []),
-        (judgement(verdict="invalid", signs=["invariant: it must merge"]), [0]),
-        (judgement(signs=["trainable 1 -> 2", "loss at step 0 0.7 -> 0.8"]), [1, 2]),
-        (judgement(signs=["outputs of the probe differ by 0.003 of 2.1 before any update", "3 more tensors alike"]), [2]),
-        (judgement(verdict="worse", comparisons=[{"outcome": "worse"}]), [3]),
-        (judgement(costs=[{"outcome": "worse", "how": "across versions"}]), [1]),
-        (judgement(costs=[{"outcome": "worse", "how": "yardsticks"}]), [4]),
+        (verdict(verdict="same", divergences=["trainable 1 -> 2"]), []),
+        (verdict(verdict="invalid", divergences=["invariant: it must merge"]), [0]),
+        (verdict(divergences=["trainable 1 -> 2", "loss at step 0 0.7 -> 0.8"]), [1, 2]),
+        (verdict(divergences=["outputs of the probe differ by 0.003 of 2.1 before any update", "3 more tensors alike"]), [2]),
+        (verdict(verdict="worse", comparisons=[{"outcome": "worse"}]), [3]),
+        (verdict(costs=[{"outcome": "worse", "how": "across versions"}]), [1]),
+        (verdict(costs=[{"outcome": "worse", "how": "yardsticks"}]), [4]),
     ],
 )
 def test_a_ring_is_read_off_what_it_says(given, rings):
@@ -100,12 +100,12 @@ def test_the_page_is_made_of_the_record():
 def test_an_error_of_a_patch_itself_is_told_from_one_of_what_it_calls():
     from pytest_ftcompare.training import train
 
-    @patch(train, "finite")
+    @patch(train, "check_finite")
     def other(real, number):
         return real(number)
 
     with pytest.raises(TypeError):
-        train.finite(1, 2)
+        train.check_finite(1, 2)
     assert len(BROKEN) == 1 and "finite: TypeError" in BROKEN[0]
     BROKEN.clear()
 

@@ -21,7 +21,7 @@ def test_faults_of_the_loss_of_merging_and_of_saving_break_invariants(tmp_path):
     run.main(tmp_path / "record.json", names, folder)
     record = json.loads((tmp_path / "record.json").read_text())["faults"]
     assert [one["caught"] for one in record.values()] == [0, 0, 0]
-    signs = [one["cases"][kept.stem]["signs"][0] for one in record.values()]
+    signs = [one["cases"][kept.stem]["divergences"][0] for one in record.values()]
     for name, words in zip(names, ("accumulated micro-batches", "merged, the outputs", "saved"), strict=True):
         assert record[name]["reached"]
         assert any(words in sign for sign in signs), name
@@ -41,8 +41,8 @@ def two(monkeypatch, tmp_path):
                 run._baseline(case, folder).touch()
             return {}
         ran.append((change.name, seeds))
-        judgement = {"verdict": "undecided", "seeds": 8, "signs": [], "notes": [], "comparisons": [], "costs": []}
-        return {"judgements": {case.id: judgement for case in cases}, "exit": 1, "reached": [], "broken": []}
+        verdict = {"verdict": "undecided", "seeds": 8, "divergences": [], "notes": [], "comparisons": [], "costs": []}
+        return {"verdicts": {case.id: verdict for case in cases}, "exit": 1, "reached": [], "broken": []}
 
     monkeypatch.setattr(run, "changes", lambda: chosen)
     monkeypatch.setattr(run, "run", made_up)

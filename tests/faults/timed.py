@@ -29,8 +29,8 @@ import pytest
     methods=("full", "lora", "bitfit"),
     tasks=("cola",),
     shots=(16,),
-    options={"checkpointing": True, "epochs": 2},
-    outcome=False,
+    options={"gradient_checkpointing": True, "epochs": 2},
+    judge_accuracy=False,
 )
 def test_faults(gate):
     gate()
@@ -46,7 +46,7 @@ TIMED: dict[str, Callable[[], None]] = {
 
 
 class Put:
-    """A plugin that puts one fault in before anything runs, and keeps the judgements."""
+    """A plugin that puts one fault in before anything runs, and keeps the verdicts."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -58,16 +58,16 @@ class Put:
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         if (text := getattr(report, "ftcompare", None)) is not None:
-            judgement = json.loads(text)["judgement"]
-            self.found[judgement["id"]] = judgement
+            verdict = json.loads(text)["verdict"]
+            self.found[verdict["id"]] = verdict
 
 
 def run(folder: Path, name: str, *arguments: str) -> dict[str, dict[str, Any]]:
-    """Case -> its judgement, of one run with a fault in a process of its own."""
-    (folder / "judgements.json").unlink(missing_ok=True)
+    """Case -> its verdict, of one run with a fault in a process of its own."""
+    (folder / "verdicts.json").unlink(missing_ok=True)
     command = [sys.executable, "-m", "tests.faults.timed", "--run", name, str(folder), *arguments]
     subprocess.run(command, cwd=Path(__file__).parents[2], stdout=subprocess.DEVNULL, check=False)
-    found: dict[str, dict[str, Any]] = json.loads((folder / "judgements.json").read_text())
+    found: dict[str, dict[str, Any]] = json.loads((folder / "verdicts.json").read_text())
     return found
 
 
@@ -80,7 +80,7 @@ def _run_here(name: str, folder: str, *arguments: str) -> None:
     put = Put(name)
     places = [f"--rootdir={folder}", f"--ftcompare-baselines={folder}/baselines"]
     pytest.main([*places, "-p", "no:cacheprovider", "--ftcompare-seeds=3", *arguments, folder], plugins=[put])
-    (Path(folder) / "judgements.json").write_text(json.dumps(put.found))
+    (Path(folder) / "verdicts.json").write_text(json.dumps(put.found))
 
 
 def main(file: Path, names: Sequence[str]) -> None:

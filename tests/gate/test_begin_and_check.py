@@ -61,7 +61,7 @@ def test_init_asks_for_what_is_not_said(folder, capsys, monkeypatch):
     answers = iter(["tickets.csv", "text", "kind"])
     monkeypatch.setattr("builtins.input", lambda question: next(answers))
     assert call(capsys, "init")[0] == 0
-    assert table(folder)["ftcompare"]["tasks"]["tickets"]["plain"] == "{text}"
+    assert table(folder)["ftcompare"]["tasks"]["tickets"]["text_template"] == "{text}"
 
 
 def test_init_adds_to_what_is_there(folder, capsys):
@@ -150,7 +150,7 @@ def test_check_shows_what_each_way_of_asking_reads_and_is_to_be_answered(folder,
     call(capsys, *GIVEN)
     file = folder / "pyproject.toml"
     table = file.read_text().replace(
-        'plain = "{text}"', 'plain = "{text}"\npattern = "{text} urgent ?"\nverbalizers = [" No", " Yes"]'
+        'text_template = "{text}"', 'text_template = "{text}"\npattern = "{text} urgent ?"\nverbalizers = [" No", " Yes"]'
     )
     file.write_text(table)
     status, out, _ = call(capsys, "check")

@@ -3,7 +3,7 @@
 from make_results import make_result
 
 from pytest_ftcompare.compare.verdict import without_baseline
-from pytest_ftcompare.gate.run_case import Held
+from pytest_ftcompare.gate.run_case import CaseRun
 from pytest_ftcompare.results.result import Window
 
 
@@ -16,5 +16,5 @@ def test_it_is_the_last_window_of_the_process_that_took_the_first():
     result = make_result([0.7], windows=windows)
     result.signature["execution"] = {}
     result.environment["cpu"] = "AMD"
-    info = Held(without_baseline(result), result, "cpu").info("step")
+    info = CaseRun(without_baseline(result), result, "cpu").info("step")
     assert (info["yardsticks"], info["disturbed"]) == (3.0, "busy")

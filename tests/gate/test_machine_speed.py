@@ -6,10 +6,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from pytest_ftcompare.gate.machine_speed import AGAIN, SPEEDS, Speeds
-from pytest_ftcompare.gate.run_context import Bench
+from pytest_ftcompare.gate.machine_speed import AGAIN, SPEEDS, MachineSpeed
+from pytest_ftcompare.gate.run_context import RunContext
 from pytest_ftcompare.measure import cpu_contention, timed_window
-from pytest_ftcompare.measure.timer import Piece
+from pytest_ftcompare.measure.timer import Workload
 
 MINUTE = AGAIN
 
@@ -30,10 +30,10 @@ def speeds(tmp_path, monkeypatch):
     def alone(_):
         yield
 
-    monkeypatch.setattr(Bench, "alone", alone)
+    monkeypatch.setattr(RunContext, "alone", alone)
 
     def ask(at, *same):
-        asked = Speeds(Bench(tmp_path, lambda: 0.0, 0.0, lambda _: None), lambda: at)
+        asked = MachineSpeed(RunContext(tmp_path, lambda: 0.0, 0.0, lambda _: None), lambda: at)
         return asked.elsewhere(lambda found: "" if found["memory"] in same else f"{found['memory']} is another")
 
     return ask
@@ -70,14 +70,14 @@ def test_a_measurement_that_was_disturbed_says_nothing_and_is_not_kept(speeds, m
 
 
 def test_what_another_worker_measured_meanwhile_is_taken(tmp_path, measured, monkeypatch):
-    waiting = Speeds(Bench(tmp_path, lambda: 0.0, 0.0, lambda _: None), lambda: 100.0)
+    waiting = MachineSpeed(RunContext(tmp_path, lambda: 0.0, 0.0, lambda _: None), lambda: 100.0)
 
     @contextmanager
     def alone(_):
         (tmp_path / SPEEDS).write_text(json.dumps([[99.0, {"memory": 7.0}]]))
         yield
 
-    monkeypatch.setattr(Bench, "alone", alone)
+    monkeypatch.setattr(RunContext, "alone", alone)
     assert waiting.elsewhere(lambda found: "" if found == {"memory": 7.0} else "another") == ""
     assert len(measured) == 4
 
@@ -96,7 +96,7 @@ def test_it_is_measured_in_the_units_of_a_window(monkeypatch):
     monkeypatch.setattr(timed_window, "make_yardsticks", lambda _: {kind: worked(seconds) for kind, seconds in took.items()})
     found = timed_window.measure_machine("cpu", lambda: now[0])
     assert found == pytest.approx({kind: took[kind] for kind in ("memory", "interpreter")})
-    work = SimpleNamespace(pieces={"step": Piece(worked(0.064))}, rows=1, merged=None)
+    work = SimpleNamespace(pieces={"step": Workload(worked(0.064))}, rows=1, merged=None)
     taken, _ = timed_window.take(work, "cpu", 0.0, lambda: now[0])
     assert taken.yardsticks == pytest.approx(took)
     assert {kind: taken.yardsticks[kind] for kind in found} == pytest.approx(found)

@@ -8,8 +8,8 @@ from make_results import make_result
 
 from pytest_ftcompare.compare.verdict import without_baseline
 from pytest_ftcompare.gate.case_work import CaseError
-from pytest_ftcompare.gate.run_cache import Kept
-from pytest_ftcompare.gate.run_case import Held
+from pytest_ftcompare.gate.run_cache import RunCache
+from pytest_ftcompare.gate.run_case import CaseRun
 from pytest_ftcompare.results.case import Case
 
 CASE = Case("quick", "full", "pocket_sst", "pocket/opt-0.4m", 2)
@@ -17,13 +17,13 @@ HOLDER = """
 import sys
 from pathlib import Path
 from pytest_ftcompare.results.case import Case
-from pytest_ftcompare.gate.run_cache import Kept
+from pytest_ftcompare.gate.run_cache import RunCache
 
 def run():
     print("running", flush=True)
     sys.stdin.read()  # until it is killed
 
-Kept(Path(sys.argv[1])).for_gate(Case("quick", "full", "pocket_sst", "pocket/opt-0.4m", 2), run, timed=False)
+RunCache(Path(sys.argv[1])).for_gate(Case("quick", "full", "pocket_sst", "pocket/opt-0.4m", 2), run, timed=False)
 """
 
 
@@ -38,46 +38,50 @@ class Runner:
         if self.refusal:
             raise CaseError(self.refusal)
         result = make_result([0.5 + self.count / 10], id=CASE.id, suite=CASE.suite)
-        return Held(without_baseline(result), result, "cpu")
+        return CaseRun(without_baseline(result), result, "cpu")
 
 
 def test_a_claim_reads_what_the_cases_own_test_left(tmp_path):
     run = Runner()
-    first = Kept(tmp_path).for_gate(CASE, run, timed=True)
-    second = Kept(tmp_path).for_claim(CASE, run)
+    first = RunCache(tmp_path).for_gate(CASE, run, timed=True)
+    second = RunCache(tmp_path).for_claim(CASE, run)
     assert run.count == 1
-    assert (second.judgement, second.result, second.device) == (first.judgement, first.result, first.device)
-    assert Kept(tmp_path).read(CASE) == second
+    assert (second.verdict, second.result, second.device) == (first.verdict, first.result, first.device)
+    assert RunCache(tmp_path).read(CASE) == second
 
 
 @pytest.mark.parametrize(("timed", "runs"), [(False, 1), (True, 2)])
 def test_the_cases_own_test_takes_a_claims_run_over_unless_it_is_timed(tmp_path, timed, runs):
     run = Runner()
-    Kept(tmp_path).for_claim(CASE, run)
-    Kept(tmp_path).for_gate(CASE, run, timed=timed)
+    RunCache(tmp_path).for_claim(CASE, run)
+    RunCache(tmp_path).for_gate(CASE, run, timed=timed)
     assert run.count == runs
 
 
 def test_a_test_that_is_run_again_runs_its_case_again(tmp_path):
     run = Runner()
     for _ in range(2):
-        Kept(tmp_path).for_gate(CASE, run, timed=False)
+        RunCache(tmp_path).for_gate(CASE, run, timed=False)
     assert run.count == 2
 
 
 def test_other_options_are_another_case(tmp_path):
     run = Runner()
-    Kept(tmp_path).for_claim(CASE, run)
-    assert Kept(tmp_path).read(Case("quick", "full", "pocket_sst", "pocket/opt-0.4m", 2, (("lr", 1e-5),))) is None
+    RunCache(tmp_path).for_claim(CASE, run)
+    assert RunCache(tmp_path).read(Case("quick", "full", "pocket_sst", "pocket/opt-0.4m", 2, (("lr", 1e-5),))) is None
 
 
 def test_what_cannot_run_is_not_tried_twice(tmp_path):
     run = Runner("no such model")
-    for ask in (Kept(tmp_path).for_claim, Kept(tmp_path).for_claim, lambda *a: Kept(tmp_path).for_gate(*a, timed=False)):
+    for ask in (
+        RunCache(tmp_path).for_claim,
+        RunCache(tmp_path).for_claim,
+        lambda *a: RunCache(tmp_path).for_gate(*a, timed=False),
+    ):
         with pytest.raises(CaseError, match="no such model"):
             ask(CASE, run)
     assert run.count == 1
-    assert Kept(tmp_path).read(CASE) is None
+    assert RunCache(tmp_path).read(CASE) is None
 
 
 def test_a_worker_that_dies_frees_its_case(tmp_path):
@@ -87,5 +91,5 @@ def test_a_worker_that_dies_frees_its_case(tmp_path):
     holder.kill()
     holder.wait()
     run = Runner()
-    Kept(tmp_path).for_claim(CASE, run)
+    RunCache(tmp_path).for_claim(CASE, run)
     assert run.count == 1

@@ -138,9 +138,13 @@ def test_a_lock_without_a_folder_goes(tmp_path):
 
 def test_a_key_holds_what_results_depend_on(tmp_path, monkeypatch):
     from pytest_ftcompare.gate.profiles import PROFILES
-    from pytest_ftcompare.gate.project_config import Own
+    from pytest_ftcompare.gate.project_config import ProjectConfig
 
-    names = dict.fromkeys((*resume_key.OPTIONS,), None) | {"own": Own(), "profile": PROFILES["pocket"], "device": "cpu"}
+    names = dict.fromkeys((*resume_key.OPTIONS,), None) | {
+        "own": ProjectConfig(),
+        "profile": PROFILES["pocket"],
+        "device": "cpu",
+    }
     settings = SimpleNamespace(**names | {"baselines": tmp_path / "baselines", "hub": tmp_path / "hub"})
     (tmp_path / "baselines").mkdir()
     (tmp_path / "hub").mkdir()

@@ -10,14 +10,14 @@ import pytest
 from pytest_ftcompare.gate.remote import PROTOCOL, Remote
 from pytest_ftcompare.gate.serve import serve
 from pytest_ftcompare.results.case import Case
-from pytest_ftcompare.training.config import Setting
+from pytest_ftcompare.training.config import TrainingConfig
 
 CASE = Case("quick", "lora", "pocket_sst", "pocket/opt-0.4m", 2, (("epochs", 2),))
 
 
 def prepare(tmp_path):
-    setting = asdict(Setting("pocket")) | {"hub": None}
-    return {"do": "prepare", "case": asdict(CASE), "setting": setting, "root": str(tmp_path)}
+    config = asdict(TrainingConfig("pocket")) | {"hub": None}
+    return {"do": "prepare", "case": asdict(CASE), "config": config, "root": str(tmp_path)}
 
 
 def answers(*requests):
@@ -57,6 +57,6 @@ def test_what_goes_wrong_is_an_answer_and_the_next_request_is_served(tmp_path, n
 
 def test_a_process_of_this_environment_times_a_case(tmp_path):
     with Remote() as process:
-        made = process.prepare(CASE, Setting("pocket"), Path(tmp_path))
+        made = process.prepare(CASE, TrainingConfig("pocket"), Path(tmp_path))
         assert process.pieces == made["pieces"]
         assert process.round("inference") > 0

@@ -4,12 +4,12 @@ import pytest
 
 from pytest_ftcompare.checks.invariants import inspect
 from pytest_ftcompare.gate import shared_inspection
-from pytest_ftcompare.gate.shared_inspection import Once
-from pytest_ftcompare.measure.counted_update import execution
+from pytest_ftcompare.gate.shared_inspection import SharedInspection
+from pytest_ftcompare.measure.counted_update import count_update
 from pytest_ftcompare.results.case import Case
-from pytest_ftcompare.training.config import Setting
+from pytest_ftcompare.training.config import TrainingConfig
 from pytest_ftcompare.training.prepare import prepare
-from pytest_ftcompare.training.trial import Trial
+from pytest_ftcompare.training.prepared_seed import PreparedSeed
 
 
 @pytest.fixture
@@ -26,12 +26,12 @@ def made(monkeypatch):
 
 
 def inspected(prepared, folder):
-    return Once(prepared, folder).inspected()
+    return SharedInspection(prepared, folder).inspected()
 
 
 def case(shots=4, method="lora", task="pocket_sst", **options):
     found = Case("test", method, task, "pocket/opt-0.4m", shots, tuple(options.items()))
-    return prepare(found, Setting("pocket", max_length=192))
+    return prepare(found, TrainingConfig("pocket", max_length=192))
 
 
 def test_a_case_with_another_number_of_examples_has_what_the_first_one_had(made, tmp_path):
@@ -56,7 +56,7 @@ def test_another_run_inspects_again(made, tmp_path):
 def test_what_is_kept_is_what_either_case_finds_by_itself(tmp_path):
     signature, probe, broken = inspected(case(4), tmp_path)
     assert (signature, probe, broken) == inspect(case(16))
-    assert Once(case(4), tmp_path).counted() == execution(case(16))
+    assert SharedInspection(case(4), tmp_path).counted() == count_update(case(16))
     assert (tmp_path / "inspected").is_dir() and (tmp_path / "counted").is_dir()
 
 
@@ -66,9 +66,9 @@ def test_a_broken_invariant_is_one_of_every_case(tmp_path, monkeypatch):
 
 
 def test_labels_are_looked_at_in_every_case(made, tmp_path, monkeypatch):
-    labels = Trial.labels.fget
-    wrong = property(lambda trial: labels(trial).roll(1) if trial.shots == 16 else labels(trial))
-    monkeypatch.setattr(Trial, "labels", wrong)
+    labels = PreparedSeed.labels.fget
+    wrong = property(lambda context: labels(context).roll(1) if context.shots == 16 else labels(context))
+    monkeypatch.setattr(PreparedSeed, "labels", wrong)
     (sentence,) = inspected(case(16), tmp_path)[2]
     assert sentence.startswith("each training row must have its own label")
     assert inspected(case(4), tmp_path)[2] == []

@@ -6,9 +6,9 @@ from types import SimpleNamespace
 import pytest
 
 from pytest_ftcompare.measure import counted_update as execution_module
-from pytest_ftcompare.measure.counted_update import execution
+from pytest_ftcompare.measure.counted_update import count_update
 from pytest_ftcompare.results.case import Case
-from pytest_ftcompare.training.config import Setting
+from pytest_ftcompare.training.config import TrainingConfig
 from pytest_ftcompare.training.prepare import prepare
 
 LEFT = []
@@ -16,13 +16,15 @@ LEFT = []
 
 @pytest.fixture
 def make():
-    return lambda method: prepare(Case("t", method, "pocket_sst", "pocket/opt-0.4m", 4), Setting("pocket", max_length=192))
+    return lambda method: prepare(
+        Case("t", method, "pocket_sst", "pocket/opt-0.4m", 4), TrainingConfig("pocket", max_length=192)
+    )
 
 
 @pytest.mark.parametrize("method", ["full", "lora", "icl", "adalora", "qlora"])
 def test_counts_are_the_same_each_time_and_nothing_strays(make, method):
-    first = execution(make(method))
-    assert execution(make(method)) == first
+    first = count_update(make(method))
+    assert count_update(make(method)) == first
     assert first["stray bytes"] == 0
     assert (first["state bytes"] > 0) == (method != "icl")
 
@@ -37,7 +39,7 @@ def test_a_second_copy_of_the_weights_kept_alive_somewhere_strays(make, monkeypa
 
     size = sum(one.numel() * 4 for one in prepared.loaded().model.parameters())
     monkeypatch.setattr(type(prepared.method), "apply", leaking)
-    assert execution(prepared)["stray bytes"] >= size
+    assert count_update(prepared)["stray bytes"] >= size
     LEFT.clear()
 
 

@@ -3,20 +3,20 @@
 import pytest
 
 from pytest_ftcompare.measure import cpu_contention
-from pytest_ftcompare.measure.cpu_contention import Account, account, disturbed
+from pytest_ftcompare.measure.cpu_contention import CpuAccounting, cpu_accounting, disturbed
 
 
 def test_a_worker_that_had_its_core_is_not_disturbed():
-    assert disturbed(Account(0.0, 5.0, 1.0), Account(10.0, 5.1, 1.1)) == ""
+    assert disturbed(CpuAccounting(0.0, 5.0, 1.0), CpuAccounting(10.0, 5.1, 1.1)) == ""
 
 
 def test_a_core_shared_with_other_processes_is_said_with_its_share():
-    said = disturbed(Account(0.0, 5.0, 1.0), Account(10.0, 9.0, 1.0))
+    said = disturbed(CpuAccounting(0.0, 5.0, 1.0), CpuAccounting(10.0, 9.0, 1.0))
     assert said == "other processes had this worker's cores for 40% of the time"
 
 
 def test_cores_taken_by_other_virtual_machines_are_said():
-    said = disturbed(Account(0.0, 5.0, 1.0), Account(10.0, 5.0, 2.5))
+    said = disturbed(CpuAccounting(0.0, 5.0, 1.0), CpuAccounting(10.0, 5.0, 2.5))
     assert said == "other virtual machines had this one's cores for 15% of the time"
 
 
@@ -28,7 +28,7 @@ def test_the_systems_files_are_read_for_all_threads_and_as_a_share_of_all_cores(
     monkeypatch.setattr(cpu_contention, "THREADS", tmp_path / "task")
     monkeypatch.setattr(cpu_contention, "STEAL", tmp_path / "stat")
     monkeypatch.setattr(cpu_contention.os, "cpu_count", lambda: 64)
-    found = account()
+    found = cpu_accounting()
     assert (found.waited, found.stolen) == (3.0, 0.5)
 
 
@@ -37,7 +37,7 @@ def test_a_system_without_such_an_account_says_nothing(tmp_path, monkeypatch, te
     (tmp_path / "7").mkdir()
     (tmp_path / "7" / "schedstat").write_text(text)
     monkeypatch.setattr(cpu_contention, "THREADS", tmp_path)
-    assert account() is None
+    assert cpu_accounting() is None
     monkeypatch.setattr(cpu_contention, "STEAL", tmp_path / "none")
-    assert account() is None
+    assert cpu_accounting() is None
     assert disturbed(None, None) == ""

@@ -5,7 +5,14 @@ import sys
 import pytest
 from fake_nvml import GIB, NOT_SUPPORTED, SLICE, UUID, FakeNvml, h200, install
 
-from pytest_ftcompare.measure.gpu_assignment import choose, count_gpus, free_gpu_memory, mine, suggested_workers, visible
+from pytest_ftcompare.measure.gpu_assignment import (
+    bind_gpu,
+    count_gpus,
+    free_gpu_memory,
+    gpu_for_worker,
+    suggested_workers,
+    visible,
+)
 
 NAME = "CUDA_VISIBLE_DEVICES"
 
@@ -55,20 +62,20 @@ def test_a_machine_without_gpus_has_none_whatever_is_named(environ):
 
 
 def test_workers_take_turns_and_share_when_they_are_more_than_gpus():
-    assert [mine(worker, ["2", "5", "7"]) for worker in range(5)] == ["2", "5", "7", "2", "5"]
+    assert [gpu_for_worker(worker, ["2", "5", "7"]) for worker in range(5)] == ["2", "5", "7", "2", "5"]
 
 
 def test_a_worker_sees_its_own_one_of_the_callers_gpus_alone(monkeypatch):
     machine(monkeypatch, 8)
     environ = {NAME: "6,2", "HOME": "/root"}
-    assert choose(1, environ) == "2"
+    assert bind_gpu(1, environ) == "2"
     assert environ == {NAME: "2", "HOME": "/root"}
 
 
 def test_a_worker_takes_its_own_one_of_all_gpus_where_the_caller_names_none(monkeypatch):
     machine(monkeypatch, 4)
     environ = {}
-    assert choose(6, environ) == "2"
+    assert bind_gpu(6, environ) == "2"
     assert environ == {NAME: "2"}
 
 
@@ -77,14 +84,14 @@ def test_nothing_is_set_on_a_machine_without_nvidia(monkeypatch, tmp_path, envir
     monkeypatch.setattr(count_gpus, "__defaults__", (tmp_path,))
     monkeypatch.setitem(sys.modules, "pynvml", None)
     before = dict(environ)
-    assert choose(0, environ) is None
+    assert bind_gpu(0, environ) is None
     assert environ == before
 
 
 def test_nothing_is_set_where_the_caller_forbids_all_gpus(monkeypatch):
     machine(monkeypatch, 2)
     environ = {NAME: "-1"}
-    assert choose(0, environ) is None
+    assert bind_gpu(0, environ) is None
     assert environ == {NAME: "-1"}
 
 

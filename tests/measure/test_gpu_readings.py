@@ -9,9 +9,9 @@ import torch
 from fake_nvml import GIB, LOST, NOT_SUPPORTED, UUID, install_card
 
 from pytest_ftcompare.measure import gpu_readings
-from pytest_ftcompare.measure.cpu_contention import Account
+from pytest_ftcompare.measure.cpu_contention import CpuAccounting
 from pytest_ftcompare.measure.gpu_readings import read
-from pytest_ftcompare.measure.timer import Piece
+from pytest_ftcompare.measure.timer import Workload
 
 MINE = {os.getpid(): 3 * GIB}
 
@@ -33,7 +33,7 @@ class Cuda:
         monkeypatch.setattr(gpu_readings, "time", SimpleNamespace(perf_counter=itertools.count().__next__))
         # Not this machine's cores, which other tests keep busy: time passes and nobody waits, unless a test says so.
         clock = itertools.count()
-        monkeypatch.setattr(gpu_readings, "account", lambda: Account(float(next(clock)), 0.0, 0.0))
+        monkeypatch.setattr(gpu_readings, "cpu_accounting", lambda: CpuAccounting(float(next(clock)), 0.0, 0.0))
 
     def reset(self):
         self.peak = 0
@@ -42,7 +42,7 @@ class Cuda:
         def call():
             self.peak = max(self.peak, count)
 
-        return Piece(call)
+        return Workload(call)
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_energy_is_given_for_a_thousand_examples(cuda, monkeypatch):
     monkeypatch.setattr(gpu_readings, "SECONDS", 5.0)
     steps = []
     install_card(monkeypatch, processes=MINE, TotalEnergyConsumption=lambda: 1000 * len(steps))  # a joule a step
-    found = read("cuda", {"step": Piece(lambda: steps.append(1))}, 16, lambda watch: None)
+    found = read("cuda", {"step": Workload(lambda: steps.append(1))}, 16, lambda watch: None)
     assert found.values["joules per 1000 examples"] == pytest.approx(1000 / 16)
     assert len(steps) == 1 + 1 + 5  # one makes ready for each reading of memory, one is read, five last a second each
 
@@ -100,8 +100,8 @@ def test_a_throttle_that_comes_and_goes_between_two_rounds_disturbs_the_window(c
 
 def test_a_host_that_lost_its_cores_disturbs_a_gpus_window(cuda, monkeypatch):
     install_card(monkeypatch, processes=MINE)
-    accounts = iter([Account(0.0, 0.0, 0.0), Account(0.0, 0.0, 0.0), Account(10.0, 4.0, 0.0)])
-    monkeypatch.setattr(gpu_readings, "account", lambda: next(accounts))
+    accounts = iter([CpuAccounting(0.0, 0.0, 0.0), CpuAccounting(0.0, 0.0, 0.0), CpuAccounting(10.0, 4.0, 0.0)])
+    monkeypatch.setattr(gpu_readings, "cpu_accounting", lambda: next(accounts))
     assert "had this worker's cores for 40%" in read("cuda", pieces(cuda), 16, lambda watch: None).disturbed
 
 
@@ -131,9 +131,9 @@ def test_an_old_card_without_an_energy_counter_says_so(cuda, monkeypatch):
 
 
 def test_without_a_driver_the_allocators_numbers_are_still_there(cuda, monkeypatch):
-    from pytest_ftcompare.measure.nvml import Unread
+    from pytest_ftcompare.measure.nvml import Unavailable
 
-    monkeypatch.setattr(gpu_readings, "open_gpu", lambda _: Unread("no NVIDIA driver"))
+    monkeypatch.setattr(gpu_readings, "open_gpu", lambda _: Unavailable("no NVIDIA driver"))
     found = read("cuda", pieces(cuda), 16, lambda watch: None)
     assert found.values["allocated bytes, evaluation"] == 2 * GIB
     assert set(found.unread.values()) == {"no NVIDIA driver"}
@@ -149,14 +149,14 @@ def test_a_method_that_does_not_train_has_no_memory_or_energy_of_training(cuda, 
 def test_a_slice_is_opened_by_the_name_that_the_worker_was_given(cuda, monkeypatch):
     opened = []
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "MIG-90443af0")
-    monkeypatch.setattr(gpu_readings, "open_gpu", lambda name: opened.append(name) or gpu_readings.Unread("x"))
+    monkeypatch.setattr(gpu_readings, "open_gpu", lambda name: opened.append(name) or gpu_readings.Unavailable("x"))
     read("cuda", {}, 0, lambda watch: None)
     assert opened == ["MIG-90443af0"]
 
 
 def test_on_a_cpu_the_window_runs_and_only_its_core_is_looked_at(monkeypatch):
-    accounts = iter([Account(0.0, 0.0, 0.0), Account(10.0, 5.0, 0.0)])
-    monkeypatch.setattr(gpu_readings, "account", lambda: next(accounts))
+    accounts = iter([CpuAccounting(0.0, 0.0, 0.0), CpuAccounting(10.0, 5.0, 0.0)])
+    monkeypatch.setattr(gpu_readings, "cpu_accounting", lambda: next(accounts))
     ran = []
     found = read("cpu", {}, 16, lambda watch: ran.append(1))
     assert ran == [1]

@@ -7,7 +7,7 @@ import pytest
 from fake_nvml import GIB, LOST, NOT_SUPPORTED, UUID, install_card
 
 from pytest_ftcompare.measure import nvml
-from pytest_ftcompare.measure.gpu_state import REASONS, SLOWING, State, disturbed, joules
+from pytest_ftcompare.measure.gpu_state import REASONS, SLOWING, GpuState, disturbed, joules
 from pytest_ftcompare.measure.nvml import open_gpu
 
 HERE = {os.getpid(): GIB}
@@ -29,7 +29,7 @@ def test_nothing_speaks_against_a_reading_of_a_healthy_card(monkeypatch):
 
 
 def test_nothing_is_said_against_a_card_that_says_nothing():
-    assert disturbed(State(0.0), State(1.0)) == ""
+    assert disturbed(GpuState(0.0), GpuState(1.0)) == ""
 
 
 @pytest.mark.parametrize(("bit", "word"), [item for item in REASONS.items() if item[1] in SLOWING])
@@ -101,7 +101,7 @@ def test_where_process_ids_mean_nothing_one_more_process_is_still_said(monkeypat
 
 
 def test_a_fellow_worker_that_comes_is_not_said(monkeypatch):
-    monkeypatch.setattr(nvml, "fellows", lambda environ: {77})
+    monkeypatch.setattr(nvml, "sibling_pids", lambda environ: {77})
     assert between(monkeypatch, processes=[HERE, HERE | {77: GIB}]) == ""
 
 

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from pytest_ftcompare.measure.host import available_memory, cpus, fellows
+from pytest_ftcompare.measure.host import available_memory, cpus, sibling_pids
 
 GIB = 2**30
 MEMORY = "sys/fs/cgroup/memory/box"  # version 1
@@ -129,5 +129,5 @@ def test_fellow_workers_are_the_controllers_children(machine):
             "proc/14/stat": "",  # it ended while it was read
         }
     )
-    assert fellows({"PYTEST_XDIST_WORKER": "gw0"}, root) == {11, 12}
-    assert fellows({}, root) == set()
+    assert sibling_pids({"PYTEST_XDIST_WORKER": "gw0"}, root) == {11, 12}
+    assert sibling_pids({}, root) == set()

@@ -8,7 +8,7 @@ import pytest
 from fake_nvml import GIB, LOST, NO_PERMISSION, NOT_SUPPORTED, SLICE, UUID, Code, FakeNvml, h200, install, install_card
 
 from pytest_ftcompare.measure import nvml
-from pytest_ftcompare.measure.nvml import Unread, count, open_gpu
+from pytest_ftcompare.measure.nvml import Unavailable, count, open_gpu
 
 PLAIN = ("sm_clock", "max_sm_clock", "memory_clock", "reasons", "power_limit", "default_power_limit", "temperature")
 ALL = (*PLAIN, "ecc_errors", "performance_state", "processes", "others")
@@ -35,7 +35,7 @@ def test_a_gpu_is_opened_by_its_uuid_with_or_without_prefix_and_by_its_index(mon
 @pytest.mark.parametrize("name", ["7", "GPU-no-such", "no-such"])
 def test_a_gpu_that_the_driver_does_not_know_is_unread(monkeypatch, name):
     install(monkeypatch, FakeNvml())
-    assert open_gpu(name) == Unread(f"the driver knows no GPU {name}")
+    assert open_gpu(name) == Unavailable(f"the driver knows no GPU {name}")
 
 
 def test_without_a_driver_nothing_is_read(monkeypatch):
@@ -44,13 +44,13 @@ def test_without_a_driver_nothing_is_read(monkeypatch):
 
     install(monkeypatch, None)
     monkeypatch.setattr(pynvml, "CDLL", refuse)  # as on a laptop, an AMD or an Apple machine
-    assert open_gpu(UUID) == Unread("no NVIDIA driver")
+    assert open_gpu(UUID) == Unavailable("no NVIDIA driver")
     assert count() is None
 
 
 def test_without_the_package_nothing_is_read(monkeypatch):
     monkeypatch.setitem(sys.modules, "pynvml", None)
-    assert open_gpu(UUID) == Unread("nvidia-ml-py is not installed")
+    assert open_gpu(UUID) == Unavailable("nvidia-ml-py is not installed")
     assert count() is None
 
 
@@ -71,9 +71,9 @@ def test_without_the_package_nothing_is_read(monkeypatch):
 )
 def test_why_nothing_can_be_read_is_said(monkeypatch, code, reason):
     install(monkeypatch, FakeNvml(init=code))
-    assert open_gpu(UUID) == Unread(reason)
+    assert open_gpu(UUID) == Unavailable(reason)
     install_card(monkeypatch, open=Code(code))
-    assert open_gpu(UUID) == Unread(reason)
+    assert open_gpu(UUID) == Unavailable(reason)
 
 
 @pytest.mark.parametrize("error", [NOT_SUPPORTED, NO_PERMISSION, Code(pynvml.NVML_ERROR_UNKNOWN)])
@@ -181,7 +181,7 @@ def test_in_a_container_that_shows_the_hosts_process_ids_nobody_can_be_told_apar
 
 def test_fellow_workers_are_no_strangers(monkeypatch):
     install_card(monkeypatch, processes={4242: GIB, 4243: GIB, os.getpid(): GIB})
-    monkeypatch.setattr(nvml, "fellows", lambda environ: {4242})
+    monkeypatch.setattr(nvml, "sibling_pids", lambda environ: {4242})
     assert open_gpu(UUID).state().others == (4243,)
 
 
@@ -216,7 +216,7 @@ def test_a_slice_whose_card_is_out_of_reach_still_tells_its_memory(monkeypatch):
 def test_a_split_card_without_its_slice_is_unread(monkeypatch):
     install(monkeypatch, FakeNvml(split()))
     opened = open_gpu(UUID)
-    assert isinstance(opened, Unread)
+    assert isinstance(opened, Unavailable)
     assert opened.reason.startswith(f"MIG: GPU-{UUID} is split")
 
 

@@ -6,13 +6,13 @@ import weakref
 import pytest
 import torch
 
-from pytest_ftcompare.measure.out_of_memory import Exhausted, free_memory, told_when_exhausted
+from pytest_ftcompare.measure.out_of_memory import OutOfMemory, free_memory, told_when_exhausted
 
 CUDA = "CUDA out of memory. Tried to allocate 2.50 GiB. GPU 0 has a total capacity of 79.11 GiB of which 1.2 GiB is free."
 
 
 def test_the_cpus_allocator_is_told_with_what_was_needed_had_and_where():
-    with pytest.raises(Exhausted) as caught, told_when_exhausted("cpu", lambda _: None) as say:
+    with pytest.raises(OutOfMemory) as caught, told_when_exhausted("cpu", lambda _: None) as say:
         say("seed 2  step 17/40  loss 0.412")
         torch.empty(2**60, dtype=torch.uint8)
     sentence = str(caught.value)
@@ -26,7 +26,7 @@ def test_the_cpus_allocator_is_told_with_what_was_needed_had_and_where():
 def test_the_gpus_allocator_is_told_alike(monkeypatch):
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (1 * 2**30, 80 * 2**30))
     monkeypatch.setattr(torch.cuda, "memory_reserved", lambda: 70 * 2**30)
-    with pytest.raises(Exhausted) as caught, told_when_exhausted("cuda", lambda _: None):
+    with pytest.raises(OutOfMemory) as caught, told_when_exhausted("cuda", lambda _: None):
         raise torch.OutOfMemoryError(CUDA)
     assert str(caught.value).startswith(
         "out of memory after 'loading': it needed 2.50 GiB more, 1.00 GiB of the GPU's 80.00 GiB was free, and 70.00 GiB this "
@@ -38,7 +38,7 @@ def test_the_gpus_allocator_is_told_alike(monkeypatch):
     "error", [MemoryError(), RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")]
 )
 def test_errors_that_do_not_say_how_much_are_told_too(error):
-    with pytest.raises(Exhausted, match="it needed memory that it did not get, "), told_when_exhausted("cpu", lambda _: None):
+    with pytest.raises(OutOfMemory, match="it needed memory that it did not get, "), told_when_exhausted("cpu", lambda _: None):
         raise error
 
 

@@ -5,8 +5,8 @@ from itertools import islice
 
 import pytest
 
-from pytest_ftcompare.measure.paired_timing import NoPiece, make_piece, rounds
-from pytest_ftcompare.measure.timer import Piece
+from pytest_ftcompare.measure.paired_timing import NoWorkload, make_workload, rounds
+from pytest_ftcompare.measure.timer import Workload
 from pytest_ftcompare.results.case import Case
 
 
@@ -21,7 +21,7 @@ class Machine:
             self.now += seconds
             self.order.append(name)
 
-        return Piece(work)
+        return Workload(work)
 
 
 def test_the_pieces_take_turns_and_each_call_is_what_is_told():
@@ -44,19 +44,19 @@ def test_short_pieces_are_called_often_enough_to_be_timed():
 
 @pytest.fixture(scope="module")
 def lora():
-    from pytest_ftcompare.training.config import Setting
+    from pytest_ftcompare.training.config import TrainingConfig
     from pytest_ftcompare.training.prepare import prepare
 
-    return prepare(Case("made", "lora", "pocket_sst", "pocket/opt-0.4m", 2), Setting("pocket", max_length=64))
+    return prepare(Case("made", "lora", "pocket_sst", "pocket/opt-0.4m", 2), TrainingConfig("pocket", max_length=64))
 
 
 @pytest.mark.parametrize("name", ["step", "evaluation", "inference", "merged evaluation", "merged inference"])
 def test_every_piece_of_a_case_can_be_called(lora, name):
-    piece = make_piece(lora, name)
+    piece = make_workload(lora, name)
     piece.ready()
     piece.call()
 
 
 def test_a_piece_that_a_case_has_not_is_told(lora):
-    with pytest.raises(NoPiece, match="has no merged step to be timed: expected step, evaluation, inference"):
-        make_piece(lora, "merged step")
+    with pytest.raises(NoWorkload, match="has no merged step to be timed: expected step, evaluation, inference"):
+        make_workload(lora, "merged step")

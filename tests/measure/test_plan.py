@@ -9,7 +9,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from pytest_ftcompare import methods
 from pytest_ftcompare.measure.plan import plan as planning
 from pytest_ftcompare.measure.plan.phases import highest
-from pytest_ftcompare.measure.plan.plan import FakeTrial, fake, plan, table, trace
+from pytest_ftcompare.measure.plan.plan import FakeSeed, fake, plan, table, trace
 from pytest_ftcompare.measure.plan.shapes import SHAPES, ShapeError, config_of
 from pytest_ftcompare.measure.step_counts import count
 from pytest_ftcompare.training.train import Training
@@ -67,7 +67,7 @@ def test_a_plan_is_what_the_loops_second_update_of_a_real_model_needs(small, met
             else:  # four bits of a weight that is nothing yet, not even finite: its scales are made zero
                 one.quant_state.offset.zero_()
                 one.quant_state.state2.absmax.zero_()
-    training = Training(model, prepared.method, FakeTrial(prepared, 0, 0).stage(prepared.method.recipe), planning.MANY, 0)
+    training = Training(model, prepared.method, FakeSeed(prepared, 0, 0).stage(prepared.method.recipe), planning.MANY, 0)
     for group in training.optimizer.param_groups:
         group["foreach"] = True
     every = list(range(ROWS))
@@ -79,7 +79,7 @@ def test_a_plan_is_what_the_loops_second_update_of_a_real_model_needs(small, met
 
 
 def test_what_is_recomputed_in_backward_belongs_to_backward(small):
-    recomputing = {"checkpointing": True}
+    recomputing = {"gradient_checkpointing": True}
     config = small("llama", 14)
     whole = trace(fake("full", config, ROWS, LENGTH, torch.bfloat16, **recomputing), 14).peaks
     assert whole["forward", 0].gradients == 0 < whole["backward", 0].gradients
@@ -93,7 +93,7 @@ def test_the_optimiser_takes_a_copy_of_all_that_trains_as_it_does_on_a_gpu(small
 
 def test_recomputing_activations_is_planned_for_too(small):
     config = small("opt", 14)
-    usual, less = plan("lora", config, ROWS, LENGTH), plan("lora", config, ROWS, LENGTH, checkpointing=True)
+    usual, less = plan("lora", config, ROWS, LENGTH), plan("lora", config, ROWS, LENGTH, gradient_checkpointing=True)
     assert less.peak.weights == usual.peak.weights
     assert 3 * less.peak.activations < usual.peak.activations
 
@@ -102,7 +102,7 @@ def test_a_method_that_cannot_be_planned_is_listed_with_its_reason(small, monkey
     monkeypatch.setattr(methods, "NAMES", ("bitfit", "icl"))
     refused, planned = table(small("llama", 2), ROWS, LENGTH)
     assert (refused.method, refused.peak) == ("bitfit", None)
-    assert refused.refused.startswith("expected a base model with biases, LlamaForSequenceClassification has none")
+    assert refused.refusal.startswith("expected a base model with biases, LlamaForSequenceClassification has none")
     assert planned.peak.peak > 0
 
 

@@ -5,14 +5,14 @@ import pytest
 from pytest_ftcompare.measure.plan import plan as planning
 from pytest_ftcompare.measure.plan.plan import Plan
 from pytest_ftcompare.measure.plan.shapes import ShapeError
-from pytest_ftcompare.measure.step_counts import Peak
+from pytest_ftcompare.measure.step_counts import PeakMemory
 from pytest_ftcompare.report.plan_table import plan_lines
 
 GIB = 2**30
 PLANS = [
-    Plan("full", 6_658_000_000, Peak(61 * GIB, 12 * GIB, 12 * GIB, 25 * GIB, 12 * GIB)),
-    Plan("context_distillation", 4, Peak(12 * GIB + 4, 12 * GIB, 0, 0, 4)),
-    Plan("bitfit", refused="expected a base model with biases, LlamaForSequenceClassification has none: use lora"),
+    Plan("full", 6_658_000_000, PeakMemory(61 * GIB, 12 * GIB, 12 * GIB, 25 * GIB, 12 * GIB)),
+    Plan("context_distillation", 4, PeakMemory(12 * GIB + 4, 12 * GIB, 0, 0, 4)),
+    Plan("bitfit", refusal="expected a base model with biases, LlamaForSequenceClassification has none: use lora"),
 ]
 SCREEN = """\
 opt-6.7b: one update on 8 rows of 256 tokens in bfloat16.

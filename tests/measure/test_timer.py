@@ -5,7 +5,7 @@ import gc
 import pytest
 import torch
 
-from pytest_ftcompare.measure.timer import ROUND, ROUNDS, ClockError, Piece, Timing, measure, speeds, timed
+from pytest_ftcompare.measure.timer import ROUND, ROUNDS, ClockError, Timing, Workload, measure, speeds, timed
 from pytest_ftcompare.measure.yardstick import BESIDE, KINDS, make_yardsticks
 
 
@@ -20,7 +20,7 @@ class Machine:
             self.done.append(name)
             self.now += units * (self.speeds.pop(0) if len(self.speeds) > 1 else self.speeds[0])
 
-        return Piece(call)
+        return Workload(call)
 
     def clock(self):
         return self.now
@@ -76,7 +76,7 @@ def test_a_window_ends_with_its_budget_but_not_before_a_few_rounds():
 def test_making_ready_is_not_timed():
     machine = Machine()
     slow = machine.work("ready", 100.0)
-    found = run(machine, step=Piece(machine.work("step", 2.0).call, slow.call))
+    found = run(machine, step=Workload(machine.work("step", 2.0).call, slow.call))
     assert found["step"].seconds == 2.0
 
 
@@ -87,13 +87,13 @@ def test_the_median_over_rounds_leaves_a_disturbed_round_out():
 
 def test_a_round_in_which_the_clock_was_set_back_is_taken_again():
     readings = iter([5.0, 3.0, 3.0, 4.5])
-    assert timed(Piece(lambda: None), 1, "cpu", lambda: next(readings)) == 1.5
+    assert timed(Workload(lambda: None), 1, "cpu", lambda: next(readings)) == 1.5
 
 
 def test_a_clock_that_always_goes_back_is_refused_in_a_sentence():
     readings = iter(range(100, 0, -1))
     with pytest.raises(ClockError, match="choose another with --benchmark-timer"):
-        timed(Piece(lambda: None), 1, "cpu", lambda: next(readings))
+        timed(Workload(lambda: None), 1, "cpu", lambda: next(readings))
 
 
 def test_a_clock_too_coarse_for_a_yardstick_gives_no_yardsticks():
@@ -102,7 +102,7 @@ def test_a_clock_too_coarse_for_a_yardstick_gives_no_yardsticks():
 
 def test_garbage_is_collected_before_and_not_during():
     machine, seen = Machine(), []
-    run(machine, step=Piece(lambda: (seen.append(gc.isenabled()), machine.work("x", 1.0).call())))
+    run(machine, step=Workload(lambda: (seen.append(gc.isenabled()), machine.work("x", 1.0).call())))
     assert not any(seen)
     assert gc.isenabled()
 

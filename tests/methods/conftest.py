@@ -5,11 +5,11 @@ import torch
 
 from pytest_ftcompare.checks import tiny_models
 from pytest_ftcompare.results.case import Case
-from pytest_ftcompare.training.config import Setting
+from pytest_ftcompare.training.config import TrainingConfig
 from pytest_ftcompare.training.evaluate import class_logits
 from pytest_ftcompare.training.prepare import prepare
+from pytest_ftcompare.training.prepared_seed import PreparedSeed
 from pytest_ftcompare.training.train import trainable
-from pytest_ftcompare.training.trial import Trial
 
 
 @pytest.fixture(scope="session")
@@ -26,7 +26,7 @@ def make(hub):
 
     def prepared(method, model="pocket/opt-0.4m", task="pocket_sst", shots=4, **options):
         case = Case("test", method, task, model, shots, tuple(sorted(options.items())))
-        return prepare(case, Setting("pocket", max_length=192, hub=hub))
+        return prepare(case, TrainingConfig("pocket", max_length=192, hub=hub))
 
     return prepared
 
@@ -36,15 +36,15 @@ def moved():
     """A method's model with other than its starting weights, its trial, and the base model's logits with the same head."""
 
     def build(prepared):
-        trial = Trial(prepared, 0, 4)
+        context = PreparedSeed(prepared, 0, 4)
         torch.manual_seed(0)
         model = prepared.adapted()
         torch.manual_seed(0)
-        base = class_logits(prepared.loaded().model, prepared.ask, trial.rows)
+        base = class_logits(prepared.loaded().model, prepared.interface, context.rows)
         for name, parameter in trainable(model).items():
             if "score" not in name and "classifier" not in name:
                 torch.nn.init.normal_(parameter, std=0.1)
-        return model, trial, base
+        return model, context, base
 
     return build
 

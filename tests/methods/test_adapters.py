@@ -8,8 +8,8 @@ import torch
 from pytest_ftcompare.methods.layers.bottleneck import Bottleneck, add_beside
 from pytest_ftcompare.methods.layers.fusion import Fusion
 from pytest_ftcompare.training.evaluate import class_logits
+from pytest_ftcompare.training.prepared_seed import PreparedSeed
 from pytest_ftcompare.training.train import train, trainable
-from pytest_ftcompare.training.trial import Trial
 
 
 def test_an_adapter_adds_to_its_modules_output():
@@ -47,7 +47,7 @@ def test_an_adapter_stands_where_its_paper_puts_it(make, placement):
 
 
 def test_dropping_no_layer_is_the_adapter_and_dropping_all_is_the_base(make, modules):
-    rows = Trial(make("adapter"), 0, 4).rows
+    rows = PreparedSeed(make("adapter"), 0, 4).rows
     found = {}
     for name, options in (
         ("adapter", {"placement": "pfeiffer"}),
@@ -55,20 +55,20 @@ def test_dropping_no_layer_is_the_adapter_and_dropping_all_is_the_base(make, mod
         ("adapter_drop", {"drop": 1}),
         ("adapter_drop", {"drop": 4}),
     ):
-        prepared = make(name, ask="head", **options)
+        prepared = make(name, output_mode="head", **options)
         torch.manual_seed(0)
         model = prepared.adapted()
         generator = torch.Generator().manual_seed(1)
         for one in modules(model, Bottleneck):
             one.up.weight.data.copy_(torch.randn(one.up.weight.shape, generator=generator) * 0.1)
             one.down.weight.data.copy_(torch.randn(one.down.weight.shape, generator=generator) * 0.1)
-        found[name, options.get("drop")] = class_logits(model, prepared.ask, rows)
+        found[name, options.get("drop")] = class_logits(model, prepared.interface, rows)
     full = make("full")
     torch.manual_seed(0)
-    base = class_logits(full.loaded().model, full.ask, rows)
+    base = class_logits(full.loaded().model, full.interface, rows)
     full_of_them = make("adapter", placement="pfeiffer")
     torch.manual_seed(0)
-    started = class_logits(full_of_them.adapted(), full_of_them.ask, rows)
+    started = class_logits(full_of_them.adapted(), full_of_them.interface, rows)
     assert torch.equal(started, base)
     assert torch.equal(found["adapter", None], found["adapter_drop", 0])
     assert torch.equal(found["adapter_drop", 4], base)
@@ -85,7 +85,7 @@ def test_nothing_is_back_propagated_below_the_first_adapter_that_is_kept(make):
 
 def test_random_drop_draws_how_many_layers_at_each_step_and_drops_the_fixed_number_in_inference(make, modules):
     prepared = make("adapter_drop", drop=1, random=True, epochs=16)
-    trial = Trial(prepared, 0, 4)
+    context = PreparedSeed(prepared, 0, 4)
     torch.manual_seed(0)
     model = prepared.adapted()
     drawn = []
@@ -93,7 +93,7 @@ def test_random_drop_draws_how_many_layers_at_each_step_and_drops_the_fixed_numb
     def look(*_):
         drawn.append(tuple(one.absent for one in modules(model, Bottleneck)))
 
-    train(model, prepared.method, trial.stage(prepared.method.recipe), 0, look)
+    train(model, prepared.method, context.stage(prepared.method.recipe), 0, look)
     assert {sum(one) for one in drawn} == {0, 1, 2, 3}
     assert all(one == tuple(sorted(one, reverse=True)) for one in drawn), "the lowest are dropped"
     model.eval()
@@ -118,9 +118,9 @@ def test_fusion_is_attention_of_the_layers_output_over_the_adapters():
 def test_every_method_of_our_own_is_made_of_modules_that_can_be_copied(make, moved):
     for name in ("adapter", "adapter_fusion", "adapter_drop", "mam", "unipelt"):
         prepared = make(name)
-        model, trial, _ = moved(prepared)
+        model, context, _ = moved(prepared)
         twin = copy.deepcopy(model)
-        before = class_logits(model, prepared.ask, trial.rows)
+        before = class_logits(model, prepared.interface, context.rows)
         for parameter in trainable(model).values():
             torch.nn.init.zeros_(parameter)
-        assert torch.equal(class_logits(twin, prepared.ask, trial.rows), before), name
+        assert torch.equal(class_logits(twin, prepared.interface, context.rows), before), name

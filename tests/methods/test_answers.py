@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from pytest_ftcompare.training.evaluate import evaluate
+from pytest_ftcompare.training.prepared_seed import PreparedSeed
 from pytest_ftcompare.training.run_seed import run_seed
 from pytest_ftcompare.training.train import train
-from pytest_ftcompare.training.trial import Trial
 
 
 def silent(*_):
@@ -15,19 +15,19 @@ def silent(*_):
 
 @pytest.fixture
 def ready(make):
-    prepared = make("full", task="pocket_instructions", ask="answer")
-    trial = Trial(prepared, 0, 8)
-    return prepared, trial, trial.stage(prepared.method.recipe)
+    prepared = make("full", task="pocket_instructions", output_mode="answer")
+    context = PreparedSeed(prepared, 0, 8)
+    return prepared, context, context.stage(prepared.method.recipe)
 
 
 def test_a_row_is_its_prompt_its_answer_and_the_end_of_text(ready):
-    prepared, trial, stage = ready
-    tokenizer = prepared.ask.tokenizer
-    for row, prompt, count, example in zip(stage.rows, trial.rows, stage.targets.tolist(), trial.support, strict=True):
+    prepared, context, stage = ready
+    tokenizer = prepared.interface.tokenizer
+    for row, prompt, count, example in zip(stage.rows, context.rows, stage.targets.tolist(), context.support, strict=True):
         assert row[:-count] == prompt
         assert row[-1] == tokenizer.eos_token_id
         assert tokenizer.decode(row[-count:-1]).strip() == example.label.strip()
-    assert {example.group[:2] for example in trial.support} == {"en", "zh"}
+    assert {example.group[:2] for example in context.support} == {"en", "zh"}
 
 
 def test_the_loss_is_the_mean_over_the_answers_tokens_alone(ready):
@@ -42,33 +42,33 @@ def test_the_loss_is_the_mean_over_the_answers_tokens_alone(ready):
 
 
 def test_what_is_learned_by_heart_is_written(ready):
-    prepared, trial, stage = ready
+    prepared, context, stage = ready
     model = prepared.adapted()
     torch.manual_seed(0)
-    before = evaluate(model, prepared.ask, trial.rows, trial.support)
+    before = evaluate(model, prepared.interface, context.rows, context.support)
     for _ in range(8):
         train(model, prepared.method, stage, 0, silent)
-    found = evaluate(model, prepared.ask, trial.rows, trial.support)
+    found = evaluate(model, prepared.interface, context.rows, context.support)
     assert found.loss < 0.05 < before.loss
     assert sum(found.right) >= 7 > sum(before.right)
-    right = [text.strip() == example.label.strip() for text, example in zip(found.chosen, trial.support, strict=True)]
+    right = [text.strip() == example.label.strip() for text, example in zip(found.chosen, context.support, strict=True)]
     assert found.right == right
 
 
 @pytest.mark.parametrize("method", ["full", "lora"])
 def test_a_seed_of_instruction_tuning_is_a_sample_like_any_other(make, method):
-    prepared = make(method, task="pocket_instructions", ask="answer", epochs=1)
+    prepared = make(method, task="pocket_instructions", output_mode="answer", epochs=1)
     sample = run_seed(prepared, 0, silent)
     groups = {
         f"accuracy{suffix}/{one.group}" for split, suffix in (("test", ""), ("ood", "_ood")) for one in prepared.examples[split]
     }
     assert set(sample.metrics) == {"accuracy", "accuracy_ood", "loss", "loss_ood", "macro", "macro_ood"} | groups
-    assert sum(sample.predicted["test"]) == len(prepared.examples["test"])
-    assert run_seed(prepared, 0, silent).predictions == sample.predictions
+    assert sum(sample.class_counts["test"]) == len(prepared.examples["test"])
+    assert run_seed(prepared, 0, silent).predictions_digest == sample.predictions_digest
 
 
 def test_the_out_of_domain_kinds_are_not_trained_on(make):
-    examples = make("full", task="pocket_instructions", ask="answer").examples
+    examples = make("full", task="pocket_instructions", output_mode="answer").examples
     kinds = {split: {one.group for one in rows} for split, rows in examples.items()}
     assert kinds["ood"].isdisjoint(kinds["train"])
     assert kinds["test"] <= kinds["train"]
@@ -76,18 +76,18 @@ def test_the_out_of_domain_kinds_are_not_trained_on(make):
 
 def test_lora_goes_on_from_an_instruction_tuned_base(make, hub):
     """The base is a model like any other: here one that full fine-tuning leaves behind."""
-    base = make("full", task="pocket_instructions", ask="answer", epochs=6, lr=1e-3)
+    base = make("full", task="pocket_instructions", output_mode="answer", epochs=6, lr=1e-3)
     model = base.adapted()
     torch.manual_seed(0)
-    train(model, base.method, Trial(base, 0, 64).stage(base.method.recipe), 0, silent)
+    train(model, base.method, PreparedSeed(base, 0, 64).stage(base.method.recipe), 0, silent)
     folder = hub / "models" / "tiny" / "instructed"
     model.save_pretrained(folder)
-    base.ask.tokenizer.save_pretrained(folder)
+    base.interface.tokenizer.save_pretrained(folder)
     losses = {}
     for name in ("pocket/opt-0.4m", "tiny/instructed"):
-        prepared = make("lora", model=name, task="pocket_instructions", ask="answer")
+        prepared = make("lora", model=name, task="pocket_instructions", output_mode="answer")
         adapted = prepared.adapted()
-        trial = Trial(prepared, 1, 64)
-        steps = train(adapted, prepared.method, trial.stage(prepared.method.recipe), 0, silent)
+        context = PreparedSeed(prepared, 1, 64)
+        steps = train(adapted, prepared.method, context.stage(prepared.method.recipe), 0, silent)
         losses[name] = steps[0].loss
     assert losses["tiny/instructed"] < losses["pocket/opt-0.4m"] / 2

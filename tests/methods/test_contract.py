@@ -10,14 +10,14 @@ from pytest_ftcompare import methods
 from pytest_ftcompare.checks.invariants import inspect
 from pytest_ftcompare.methods.base import MethodError, Recipe
 from pytest_ftcompare.training.evaluate import class_logits
+from pytest_ftcompare.training.prepared_seed import PreparedSeed
 from pytest_ftcompare.training.run_seed import run_seed
 from pytest_ftcompare.training.train import backward, train, trainable
-from pytest_ftcompare.training.trial import Trial
 
 TRAINED = [name for name in methods.NAMES if methods.load(name).trains]
 TASKS = {"head": "pocket_sst", "pattern": "pocket_sst", "answer": "pocket_instructions"}
-PAIRS = [(name, ask) for name in methods.NAMES for ask in methods.load(name).asks]
-TRAINED_PAIRS = [(name, ask) for name, ask in PAIRS if name in TRAINED]
+PAIRS = [(name, output_mode) for name in methods.NAMES for output_mode in methods.load(name).output_modes]
+TRAINED_PAIRS = [(name, output_mode) for name, output_mode in PAIRS if name in TRAINED]
 TOLERANCE = 1e-4  # of gradients and updates in float32, relative to the global norm
 
 
@@ -32,16 +32,16 @@ def quick(make, method, seed=0, **options):
 
 def trained(prepared):
     """A model after the method's last stage of two epochs, and its trial."""
-    trial = Trial(prepared, 0, 4)
+    context = PreparedSeed(prepared, 0, 4)
     torch.manual_seed(0)
     model = prepared.adapted()
-    train(model, prepared.method, trial.stage(prepared.method.recipe), 0, silent)
-    return model, trial
+    train(model, prepared.method, context.stage(prepared.method.recipe), 0, silent)
+    return model, context
 
 
-@pytest.mark.parametrize(("method", "ask"), PAIRS)
-def test_no_invariant_is_broken(make, method, ask):
-    _, _, broken = inspect(make(method, ask=ask, task=TASKS[ask]))
+@pytest.mark.parametrize(("method", "output_mode"), PAIRS)
+def test_no_invariant_is_broken(make, method, output_mode):
+    _, _, broken = inspect(make(method, output_mode=output_mode, task=TASKS[output_mode]))
     assert broken == []
 
 
@@ -51,19 +51,19 @@ def test_a_seed_repeats_to_the_last_bit_and_another_differs(make, method):
     again = quick(make, method)
     assert (first.trace, first.metrics, first.correct) == (again.trace, again.metrics, again.correct)
     other = quick(make, method, seed=1)
-    assert other.subset != first.subset
+    assert other.training_rows != first.training_rows
     assert (other.correct, other.metrics) != (first.correct, first.metrics)
 
 
-@pytest.mark.parametrize(("method", "ask"), TRAINED_PAIRS)
-def test_only_what_is_declared_to_train_changes_in_two_updates(make, method, ask):
-    prepared = make(method, ask=ask, task=TASKS[ask], epochs=2, batch=8)
-    trial = Trial(prepared, 0, 4)
+@pytest.mark.parametrize(("method", "output_mode"), TRAINED_PAIRS)
+def test_only_what_is_declared_to_train_changes_in_two_updates(make, method, output_mode):
+    prepared = make(method, output_mode=output_mode, task=TASKS[output_mode], epochs=2, batch_size=8)
+    context = PreparedSeed(prepared, 0, 4)
     torch.manual_seed(0)
     model = prepared.adapted()
     before = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
     declared = set(trainable(model))
-    train(model, prepared.method, trial.stage(prepared.method.recipe), 0, silent)
+    train(model, prepared.method, context.stage(prepared.method.recipe), 0, silent)
     now = model.state_dict()
     changed = {name for name in before if not torch.equal(now[name], before[name])}
     tied = {"lm_head.weight": "model.decoder.embed_tokens.weight"}
@@ -76,25 +76,27 @@ def test_only_what_is_declared_to_train_changes_in_two_updates(make, method, ask
 @pytest.mark.parametrize("method", TRAINED)
 def test_dropout_is_on_in_training_and_off_in_evaluation(make, method):
     prepared = make(method)
-    trial = Trial(prepared, 0, 4)
+    context = PreparedSeed(prepared, 0, 4)
     model = prepared.adapted()
-    assert torch.equal(class_logits(model, prepared.ask, trial.rows), class_logits(model, prepared.ask, trial.rows))
+    assert torch.equal(
+        class_logits(model, prepared.interface, context.rows), class_logits(model, prepared.interface, context.rows)
+    )
     modes = []
-    train(model, prepared.method, trial.stage(prepared.method.recipe), 0, lambda *_: modes.append(model.training))
+    train(model, prepared.method, context.stage(prepared.method.recipe), 0, lambda *_: modes.append(model.training))
     assert modes and all(modes)
     with torch.no_grad():
-        first, second = (prepared.ask.logits(model, prepared.ask.collate(trial.rows)) for _ in range(2))
+        first, second = (prepared.interface.logits(model, prepared.interface.collate(context.rows)) for _ in range(2))
     assert not torch.equal(first, second)
 
 
-@pytest.mark.parametrize(("method", "ask"), TRAINED_PAIRS)
-def test_what_is_saved_after_training_loads_to_the_last_bit(make, tmp_path, method, ask):
-    prepared = make(method, ask=ask, task=TASKS[ask], epochs=2)
-    model, trial = trained(prepared)
+@pytest.mark.parametrize(("method", "output_mode"), TRAINED_PAIRS)
+def test_what_is_saved_after_training_loads_to_the_last_bit(make, tmp_path, method, output_mode):
+    prepared = make(method, output_mode=output_mode, task=TASKS[output_mode], epochs=2)
+    model, context = trained(prepared)
     prepared.method.save(model, tmp_path)
     torch.manual_seed(7)  # another fresh head, which must be overwritten
     again = prepared.method.restore(prepared.loaded().model, tmp_path)
-    trained_logits, read_logits = (class_logits(one, prepared.ask, trial.rows) for one in (model, again))
+    trained_logits, read_logits = (class_logits(one, prepared.interface, context.rows) for one in (model, again))
     if method == "adalora":  # it saves no pruned ranks: a sum over fewer of them is added up in another order
         torch.testing.assert_close(trained_logits, read_logits)
     else:
@@ -105,7 +107,7 @@ def test_what_is_saved_after_training_loads_to_the_last_bit(make, tmp_path, meth
 
 def gradients_of(prepared):
     """The gradients of one batch in training mode, from the same random state, and the model."""
-    stage = Trial(prepared, 0, 4).stage(prepared.method.recipe)
+    stage = PreparedSeed(prepared, 0, 4).stage(prepared.method.recipe)
     torch.manual_seed(0)
     model = prepared.adapted()
     model.train()
@@ -117,7 +119,7 @@ def gradients_of(prepared):
 @pytest.mark.parametrize("method", TRAINED)
 def test_gradient_checkpointing_gives_the_same_gradients_or_is_refused(make, method):
     plain, _ = gradients_of(make(method))
-    prepared = make(method, checkpointing=True)
+    prepared = make(method, gradient_checkpointing=True)
     if method in ("prefix_tuning", "p_tuning_v2"):
         with pytest.raises(MethodError, match=r"peft refuses .* does not work with gradient checkpointing"):
             gradients_of(prepared)
@@ -131,10 +133,10 @@ def test_gradient_checkpointing_gives_the_same_gradients_or_is_refused(make, met
         assert (gradient - found[name]).norm().item() <= TOLERANCE * norm, name
 
 
-@pytest.mark.parametrize(("method", "ask"), TRAINED_PAIRS)
-def test_eight_micro_batches_of_different_lengths_give_the_gradient_of_one_batch(make, method, ask):
-    prepared = make(method, ask=ask, task={**TASKS, "head": "pocket_cola"}[ask])
-    stage = Trial(prepared, 0, 8).stage(prepared.method.recipe)
+@pytest.mark.parametrize(("method", "output_mode"), TRAINED_PAIRS)
+def test_eight_micro_batches_of_different_lengths_give_the_gradient_of_one_batch(make, method, output_mode):
+    prepared = make(method, output_mode=output_mode, task={**TASKS, "head": "pocket_cola"}[output_mode])
+    stage = PreparedSeed(prepared, 0, 8).stage(prepared.method.recipe)
     assert len({len(row) for row in stage.rows}) > 3
     model = prepared.adapted()
     model.eval()
@@ -184,7 +186,7 @@ def test_a_method_file_that_raises_names_itself(monkeypatch):
 
 
 def test_no_option_of_a_method_is_called_like_a_field_of_the_recipe():
-    fields = {one.name for one in dataclasses.fields(Recipe)} | {"ask"}
+    fields = {one.name for one in dataclasses.fields(Recipe)} | {"output_mode"}
     for name in methods.NAMES:
         for recipe in methods.load(name).recipes.values():
             assert fields.isdisjoint(recipe.options), name

@@ -11,7 +11,7 @@ from pytest_ftcompare.training.run_seed import run_seed
 
 def test_every_architecture_of_the_table_has_a_tiny_model(make):
     def model_type(family):
-        return make("full", model=f"tiny/{family}", ask="head").ask.config.model_type
+        return make("full", model=f"tiny/{family}", output_mode="head").interface.config.model_type
 
     assert {model_type(one) for one in (*tiny_models.DECODERS, *tiny_models.ENCODERS)} == set(BY_TYPE)
 
@@ -30,5 +30,5 @@ def test_an_encoder_decoder_model_gets_a_prefix_in_its_encoder_and_its_decoder(m
 @pytest.mark.parametrize("method", ["prefix_tuning", "prompt_tuning", "p_tuning"])
 @pytest.mark.parametrize("family", ["t5", "llama", "opt_post", "gemma2"])
 def test_what_starts_at_text_trains_on_every_kind_of_model(make, family, method):
-    sample = run_seed(make(method, model=f"tiny/{family}", ask="pattern", epochs=1), 0, lambda *_: None)
-    assert len(sample.trace.first) == 1
+    sample = run_seed(make(method, model=f"tiny/{family}", output_mode="pattern", epochs=1), 0, lambda *_: None)
+    assert len(sample.trace.first_steps) == 1

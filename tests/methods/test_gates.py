@@ -12,45 +12,45 @@ CLOSE = {"atol": 2e-5, "rtol": 2e-5}
 
 
 @pytest.mark.parametrize(
-    ("family", "ask"), [("opt", "head"), ("opt", "pattern"), ("llama", "head"), ("llama", "pattern"), ("bert", "head")]
+    ("family", "output_mode"), [("opt", "head"), ("opt", "pattern"), ("llama", "head"), ("llama", "pattern"), ("bert", "head")]
 )
 @pytest.mark.parametrize("method", ["mam", "unipelt"])
-def test_without_scale_or_gates_and_with_the_prefix_masked_it_is_the_base(make, moved, modules, method, family, ask):
-    prepared = make(method, model=f"tiny/{family}", ask=ask)
-    model, trial, base = moved(prepared)
-    assert (class_logits(model, prepared.ask, trial.rows) - base).abs().max() > 1e-3
+def test_without_scale_or_gates_and_with_the_prefix_masked_it_is_the_base(make, moved, modules, method, family, output_mode):
+    prepared = make(method, model=f"tiny/{family}", output_mode=output_mode)
+    model, context, base = moved(prepared)
+    assert (class_logits(model, prepared.interface, context.rows) - base).abs().max() > 1e-3
     for one in modules(model, Bottleneck):
         one.scale = 0.0 if method == "mam" else 1.0
     for one in modules(model, Gate):
         one.forward = lambda hidden: hidden.new_zeros(len(hidden), 1, 1)
-    zeroed = class_logits(model, prepared.ask, trial.rows)
+    zeroed = class_logits(model, prepared.interface, context.rows)
     for one in modules(model, Prefix):
         one.masked = True
-    torch.testing.assert_close(class_logits(model, prepared.ask, trial.rows), base, **CLOSE)
+    torch.testing.assert_close(class_logits(model, prepared.interface, context.rows), base, **CLOSE)
     # Gates at zero make a prefix of zeros, which still takes attention from the text.
     assert (zeroed - base).abs().max() > 1e-4
 
 
 def test_a_gate_does_not_see_padding(make, moved):
     prepared = make("unipelt")
-    model, trial, _ = moved(prepared)
-    rows = sorted(trial.rows, key=len)
-    together = class_logits(model, prepared.ask, [rows[0], rows[-1]])
-    alone = class_logits(model, prepared.ask, [rows[0]])
+    model, context, _ = moved(prepared)
+    rows = sorted(context.rows, key=len)
+    together = class_logits(model, prepared.interface, [rows[0], rows[-1]])
+    alone = class_logits(model, prepared.interface, [rows[0]])
     assert len(rows[0]) < len(rows[-1])
     torch.testing.assert_close(together[:1], alone, **CLOSE)
 
 
 def test_gates_start_half_open_and_leave_nothing_of_the_batch_behind(make, moved, modules):
     prepared = make("unipelt")
-    model, trial, _ = moved(prepared)
+    model, context, _ = moved(prepared)
     fresh = prepared.adapted()
     seen = []
     for gate in modules(fresh, Gate):
         gate.register_forward_hook(lambda module, arguments, output: seen.append(output))
-    class_logits(fresh, prepared.ask, trial.rows)
+    class_logits(fresh, prepared.interface, context.rows)
     assert len(seen) == 3 * len(modules(fresh, Prefix))
     assert all(torch.allclose(one, torch.full_like(one, 0.5)) for one in seen)
-    prepared.ask.logits(model.train(), prepared.ask.collate(trial.rows)).sum().backward()
+    prepared.interface.logits(model.train(), prepared.interface.collate(context.rows)).sum().backward()
     assert all(one.gate is None for one in modules(model, Prefix))
     assert all(one._lora is None for one in modules(model, LayerGates))

@@ -6,18 +6,18 @@ import torch
 from pytest_ftcompare.tasks import few_shot
 from pytest_ftcompare.training.evaluate import class_logits
 from pytest_ftcompare.training.language_modeling import text_loss
-from pytest_ftcompare.training.trial import Trial
+from pytest_ftcompare.training.prepared_seed import PreparedSeed
 
 
 def test_pbft_reads_the_language_models_head_at_the_verbalizers(make):
     prepared = make("pbft")
-    ask = prepared.ask
-    assert ask.tokenizer.convert_ids_to_tokens(ask.verbalizers) == ["Ġbad", "Ġgood"]
-    model = ask.load().model.eval()
+    interface = prepared.interface
+    assert interface.tokenizer.convert_ids_to_tokens(interface.verbalizers) == ["Ġbad", "Ġgood"]
+    model = interface.load().model.eval()
     rows = prepared.encode(prepared.examples["test"][:5], [])
     with torch.no_grad():
-        for row, scores in zip(rows, class_logits(model, ask, rows), strict=True):
-            alone = model(torch.tensor([row])).logits[0, -1, ask.verbalizers]
+        for row, scores in zip(rows, class_logits(model, interface, rows), strict=True):
+            alone = model(torch.tensor([row])).logits[0, -1, interface.verbalizers]
             torch.testing.assert_close(scores, alone, atol=1e-4, rtol=1e-4)
 
 
@@ -25,7 +25,7 @@ def test_icl_shows_balanced_solved_examples_of_the_seeds_own_sample_and_never_th
     prepared = make("icl", shots=8)
     support = few_shot(prepared.task, prepared.examples["train"], 8, 0)
     example = prepared.examples["test"][0]
-    prompt = prepared.method.render(prepared.task, example, support, prepared.ask.fits)
+    prompt = prepared.method.render(prepared.task, example, support, prepared.interface.fits)
     *shown, question = prompt.split("\n ")
     assert question == prepared.task.pattern.format(**example.fields)
     count = prepared.recipe["options"]["demonstrations"]
@@ -43,27 +43,27 @@ def test_icl_shows_fewer_examples_where_the_model_is_short(make):
 @pytest.mark.parametrize(("demonstrations", "instruction"), [(2, False), (0, True), (2, True)])
 def test_the_teacher_sees_the_context_and_the_student_does_not(make, demonstrations, instruction):
     prepared = make("context_distillation", demonstrations=demonstrations, instruction=instruction)
-    trial = Trial(prepared, 0, 4)
+    trial = PreparedSeed(prepared, 0, 4)
     for example, row in zip(trial.support, trial.rows, strict=True):
-        context = prepared.method.context(trial, example)
+        context = prepared.method.teacher_prompt(trial, example)
         question = prepared.task.pattern.format(**example.fields)
         assert context.endswith(question) and context != question
         assert context.startswith(prepared.task.instruction) == instruction
         assert context.count(prepared.task.pattern.split("}")[-1]) == 1 + 2 * demonstrations
         # the row's own answer is shown to neither
         assert f"{question}{prepared.task.verbalizers[example.label]}" not in context
-        assert prepared.ask.encode([question])[0] == row
+        assert prepared.interface.encode([question])[0] == row
 
 
 def test_the_teachers_targets_sum_to_one_and_are_its_own_probabilities(make):
     prepared = make("context_distillation")
-    trial = Trial(prepared, 0, 4)
+    trial = PreparedSeed(prepared, 0, 4)
     targets = prepared.method.targets(trial)
     torch.testing.assert_close(targets.sum(1), torch.ones(len(trial.rows)))
-    ask, contexts = prepared.ask, [prepared.method.context(trial, one) for one in trial.support]
-    scores = class_logits(ask.load().model, ask, ask.encode(contexts))
+    interface, contexts = prepared.interface, [prepared.method.teacher_prompt(trial, one) for one in trial.support]
+    scores = class_logits(interface.load().model, interface, interface.encode(contexts))
     torch.testing.assert_close(targets, scores.softmax(1))
-    plain = class_logits(ask.load().model, ask, trial.rows).softmax(1)
+    plain = class_logits(interface.load().model, interface, trial.rows).softmax(1)
     assert (targets - plain).abs().max() > 1e-4, "the context must tell the teacher something"
 
 
@@ -78,7 +78,7 @@ def test_distillation_is_the_divergence_from_the_teacher_to_the_student(make):
 
 def test_the_language_model_reads_on_through_the_classifiers_own_weights(make):
     prepared = make("adaptive", texts=16, passes=2)
-    trial = Trial(prepared, 0, 4)
+    trial = PreparedSeed(prepared, 0, 4)
     torch.manual_seed(0)
     model = prepared.adapted()
     first, second = prepared.method.stages(model, trial)
@@ -91,11 +91,11 @@ def test_the_language_model_reads_on_through_the_classifiers_own_weights(make):
 
 
 def test_the_text_loss_is_the_mean_over_each_rows_next_tokens(make):
-    prepared = make("adaptive", ask="pattern")
-    ask, model = prepared.ask, prepared.loaded().model.eval()
-    rows = ask.encode(["every goat sleeps .", "the old bakers near the pilot thank each goat ."])
+    prepared = make("adaptive", output_mode="pattern")
+    interface, model = prepared.interface, prepared.loaded().model.eval()
+    rows = interface.encode(["every goat sleeps .", "the old bakers near the pilot thank each goat ."])
     losses = []
     for row in rows:
         logits = model(torch.tensor([row])).logits[0, :-1]
         losses.append(torch.nn.functional.cross_entropy(logits, torch.tensor(row[1:])))
-    torch.testing.assert_close(text_loss(ask, model, rows), torch.stack(losses).mean(), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(text_loss(interface, model, rows), torch.stack(losses).mean(), atol=1e-5, rtol=1e-5)

@@ -8,8 +8,8 @@ import torch
 
 from pytest_ftcompare.methods.base import MethodError
 from pytest_ftcompare.training.model_kind import ModelError
+from pytest_ftcompare.training.prepared_seed import PreparedSeed
 from pytest_ftcompare.training.train import train
-from pytest_ftcompare.training.trial import Trial
 
 REFUSED = [
     ("lora", {"r": 0}, "lora: expected r to be a whole number of at least 1, got 0"),
@@ -43,7 +43,7 @@ REFUSED = [
 @pytest.mark.parametrize(("method", "options", "sentence"), REFUSED)
 def test_an_option_that_cannot_be_is_refused(make, method, options, sentence):
     with pytest.raises(MethodError) as found:
-        make(method, **{"ask": "head"} | options).adapted()
+        make(method, **{"output_mode": "head"} | options).adapted()
     assert sentence in str(found.value)
 
 
@@ -54,16 +54,16 @@ def test_targets_that_match_nothing_name_what_there_is(make):
 
 def test_more_tokens_of_a_method_than_the_model_reads_are_refused(make):
     with pytest.raises(ModelError, match=r"expected room for text beside the method's 192 tokens, opt-0\.4m has none"):
-        make("prompt_tuning", length=192).ask.encode(["a"])
+        make("prompt_tuning", length=192).interface.encode(["a"])
 
 
 @pytest.mark.parametrize("method", ["mam", "unipelt"])
 def test_a_prefix_longer_than_what_the_model_can_read_is_refused(make, method):
     longest = make(method, length=192)
-    next(longest.method.stages(longest.adapted(), Trial(longest, 0, 4)))
+    next(longest.method.stages(longest.adapted(), PreparedSeed(longest, 0, 4)))
     longer = make(method, length=193)
     with pytest.raises(MethodError, match=f"{method}: expected length to be at most 192, the positions .* has, got 193"):
-        next(longer.method.stages(longer.adapted(), Trial(longer, 0, 4)))
+        next(longer.method.stages(longer.adapted(), PreparedSeed(longer, 0, 4)))
 
 
 def test_a_source_that_is_no_task_is_refused(make):
@@ -74,9 +74,9 @@ def test_a_source_that_is_no_task_is_refused(make):
 
 def test_too_few_steps_for_adalora_are_refused_before_the_first(make):
     prepared = make("adalora", epochs=1)
-    trial = Trial(prepared, 0, 4)
+    context = PreparedSeed(prepared, 0, 4)
     with pytest.raises(MethodError, match="adalora: expected at least 2 steps, to weigh ranks before one is cut, got 1"):
-        train(prepared.adapted(), prepared.method, trial.stage(prepared.method.recipe), 0, lambda *_: None)
+        train(prepared.adapted(), prepared.method, context.stage(prepared.method.recipe), 0, lambda *_: None)
 
 
 def test_qlora_without_bitsandbytes_says_what_to_install(make, monkeypatch):
@@ -111,9 +111,9 @@ def test_a_checkpoint_of_another_base_model_is_refused(make, tmp_path, method):
 
 
 def test_a_checkpoint_of_another_way_of_asking_is_refused(make, tmp_path):
-    saved(make, tmp_path, ask="pattern")
+    saved(make, tmp_path, output_mode="pattern")
     prepared = make("lora")
-    with pytest.raises(MethodError, match="expected a checkpoint with ask 'head' in"):
+    with pytest.raises(MethodError, match="expected a checkpoint with output_mode 'head' in"):
         prepared.method.restore(prepared.loaded().model, tmp_path)
 
 
@@ -166,7 +166,9 @@ def test_a_checkpoint_with_other_options_is_refused(make, tmp_path, method, befo
 def test_nothing_that_trains_is_a_sentence(make):
     from pytest_ftcompare.checks.invariants import inspect
 
-    assert inspect(make("adapter_drop", drop=4, ask="pattern"))[2] == ["something must train, no tensor requires a gradient"]
+    assert inspect(make("adapter_drop", drop=4, output_mode="pattern"))[2] == [
+        "something must train, no tensor requires a gradient"
+    ]
 
 
 def test_options_that_peft_cannot_take_are_one_sentence(make):

@@ -57,5 +57,5 @@ def test_the_search_never_looks_at_a_test_split_or_a_baselines_seed(monkeypatch)
 
 
 def test_of_equal_settings_the_first_is_taken():
-    trials = [{"setting": {"lr": one}, "mean": mean} for one, mean in ((1, 0.5), (2, 0.7), (3, 0.7))]
-    assert search.best(trials) == {"lr": 2}
+    contexts = [{"setting": {"lr": one}, "mean": mean} for one, mean in ((1, 0.5), (2, 0.7), (3, 0.7))]
+    assert search.best(contexts) == {"lr": 2}

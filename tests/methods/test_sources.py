@@ -3,16 +3,16 @@
 import torch
 
 from pytest_ftcompare.training.evaluate import class_logits
+from pytest_ftcompare.training.prepared_seed import PreparedSeed
 from pytest_ftcompare.training.train import train, trainable
-from pytest_ftcompare.training.trial import Trial
 
 
 def test_fusion_trains_one_adapter_a_source_and_then_only_the_fusion(make):
     prepared = make("adapter_fusion", task="pocket_cola", source_shots=4, source_epochs=1)
-    trial = Trial(prepared, 0, 4)
+    context = PreparedSeed(prepared, 0, 4)
     model = prepared.adapted()
     trained = []
-    for stage in prepared.method.stages(model, trial):
+    for stage in prepared.method.stages(model, context):
         inside = [name.split(".adapter.")[1].split(".") for name in trainable(model) if ".adapter." in name]
         names = {parts[1] if parts[0] == "sources" else parts[0] for parts in inside}
         trained.append((names, len(stage.rows), len(stage.own)))
@@ -32,35 +32,35 @@ def test_fusion_trains_one_adapter_a_source_and_then_only_the_fusion(make):
 
 def test_a_fusions_checkpoint_holds_the_adapters_of_the_stages_before(make, tmp_path):
     prepared = make("adapter_fusion", task="pocket_cola", source_shots=4, source_epochs=1, epochs=1)
-    trial = Trial(prepared, 0, 4)
+    context = PreparedSeed(prepared, 0, 4)
     model = prepared.adapted()
-    for stage in prepared.method.stages(model, trial):
+    for stage in prepared.method.stages(model, context):
         train(model, prepared.method, stage, 0, lambda *_: None)
     prepared.method.save(model, tmp_path)
     again = prepared.method.restore(prepared.loaded().model, tmp_path)
-    found = [class_logits(one, prepared.ask, trial.rows) for one in (model, again)]
+    found = [class_logits(one, prepared.interface, context.rows) for one in (model, again)]
     assert torch.equal(*found)
 
 
 def test_fusions_sources_train_with_a_rate_and_epochs_of_their_own(make):
     prepared = make("adapter_fusion", task="pocket_cola", source_shots=4, source_lr=0.5, source_epochs=3)
-    *sources, last = [stage.recipe for stage in prepared.method.stages(prepared.adapted(), Trial(prepared, 0, 4))]
+    *sources, last = [stage.recipe for stage in prepared.method.stages(prepared.adapted(), PreparedSeed(prepared, 0, 4))]
     assert {(one.lr, one.epochs) for one in sources} == {(0.5, 3)}
     assert last == prepared.method.recipe
 
 
 def test_the_source_that_is_the_task_itself_sees_only_the_seeds_own_sample(make):
     prepared = make("adapter_fusion", task="pocket_cola", source_shots=50)
-    trial = Trial(prepared, 0, 4)
-    first, second, *_ = prepared.method.stages(prepared.adapted(), trial)
-    assert (first.rows, len(second.rows)) == (trial.rows, 100)
+    context = PreparedSeed(prepared, 0, 4)
+    first, second, *_ = prepared.method.stages(prepared.adapted(), context)
+    assert (first.rows, len(second.rows)) == (context.rows, 100)
 
 
 def test_multi_task_p_tuning_trains_one_prefix_on_all_sources_with_a_head_each(make):
     prepared = make("p_tuning_v2", task="pocket_cola", sources=("pocket_mnli", "pocket_sst"), source_shots=4, epochs=1)
-    trial = Trial(prepared, 0, 4)
+    context = PreparedSeed(prepared, 0, 4)
     model = prepared.adapted()
-    together, alone = prepared.method.stages(model, trial)
+    together, alone = prepared.method.stages(model, context)
     assert (len(together.rows), together.targets.shape, len(together.own), len(alone.own)) == (16, (16, 2), 2, 0)
     rows = list(range(16))
     whole = together.loss(model.eval(), [together.rows[one] for one in rows], together.targets[rows])

@@ -10,8 +10,8 @@ from pytest_ftcompare.methods.base import MethodError
 from pytest_ftcompare.methods.layers.soft_tokens import SoftTokens
 from pytest_ftcompare.methods.layers.text_start import start_soft_tokens
 from pytest_ftcompare.training.evaluate import class_logits
+from pytest_ftcompare.training.prepared_seed import PreparedSeed
 from pytest_ftcompare.training.train import train, trainable
-from pytest_ftcompare.training.trial import Trial
 
 
 def silent(*_):
@@ -67,7 +67,7 @@ def test_pissa_splits_the_base_weight_at_its_principal_part(make):
 
 def adalora_run(make, **options):
     prepared = make("adalora", epochs=20, **options)
-    trial = Trial(prepared, 0, 4)
+    context = PreparedSeed(prepared, 0, 4)
     torch.manual_seed(0)
     model = prepared.adapted()
     allocator, budgets, calls = model.base_model.rankallocator, [], []
@@ -78,7 +78,7 @@ def adalora_run(make, **options):
         kept = sum((one.lora_E["default"] != 0).sum().item() for one in lora_layers(model))
         budgets.append((step, allocator.budget_schedule(step)[0], kept))
 
-    train(model, prepared.method, trial.stage(prepared.method.recipe), 0, look)
+    train(model, prepared.method, context.stage(prepared.method.recipe), 0, look)
     return prepared, model, budgets, calls
 
 
@@ -104,11 +104,11 @@ def test_adaloras_penalty_is_the_one_that_peft_adds_to_the_models_own_loss(make)
     prepared = make("adalora")
     model = prepared.adapted()
     model.eval()
-    trial = Trial(prepared, 0, 4)
-    batch = prepared.ask.collate(trial.rows)
+    context = PreparedSeed(prepared, 0, 4)
+    batch = prepared.interface.collate(context.rows)
     with torch.no_grad():
-        found = model(**batch, labels=trial.labels)
-        own = torch.nn.functional.cross_entropy(found.logits, trial.labels)
+        found = model(**batch, labels=context.labels)
+        own = torch.nn.functional.cross_entropy(found.logits, context.labels)
         torch.testing.assert_close(found.loss - own, prepared.method.penalty(model), atol=1e-6, rtol=1e-5)
 
 
@@ -120,9 +120,9 @@ def test_adalora_saves_no_pruned_ranks_and_loads_what_is_left(make, tmp_path):
     kept = sum(one.numel() for name, one in load_file(tmp_path / "adapter_model.safetensors").items() if "lora_E" in name)
     assert kept == 8 * len(lora_layers(model))
     again = prepared.method.restore(prepared.loaded().model, tmp_path)
-    rows = Trial(prepared, 0, 4).rows
+    rows = PreparedSeed(prepared, 0, 4).rows
     # To rounding only: a sum over fewer ranks is added up in another order.
-    torch.testing.assert_close(class_logits(model, prepared.ask, rows), class_logits(again, prepared.ask, rows))
+    torch.testing.assert_close(class_logits(model, prepared.interface, rows), class_logits(again, prepared.interface, rows))
 
 
 def test_qloras_base_is_in_four_bits_with_doubly_quantised_constants_and_its_head_is_not(make):
@@ -146,46 +146,46 @@ def test_a_four_bit_base_computes_the_same_in_training_and_in_evaluation(make):
     for one in model.modules():
         if hasattr(one, "dropout") and isinstance(one.dropout, float):
             one.dropout = 0.0
-    batch = prepared.ask.collate(Trial(prepared, 0, 4).rows)
+    batch = prepared.interface.collate(PreparedSeed(prepared, 0, 4).rows)
     with torch.no_grad():
-        first = prepared.ask.logits(model.eval(), batch)
-        assert torch.equal(prepared.ask.logits(model.train(), batch), first)
-        assert torch.equal(prepared.ask.logits(model.eval(), batch), first)
+        first = prepared.interface.logits(model.eval(), batch)
+        assert torch.equal(prepared.interface.logits(model.train(), batch), first)
+        assert torch.equal(prepared.interface.logits(model.eval(), batch), first)
 
 
-@pytest.mark.parametrize("ask", ["head", "pattern"])
+@pytest.mark.parametrize("output_mode", ["head", "pattern"])
 @pytest.mark.parametrize("position", ["front", "around"])
 @pytest.mark.parametrize("encoder", ["MLP", "LSTM"])
-def test_p_tunings_encoders_and_positions_keep_the_contract(make, encoder, position, ask):
+def test_p_tunings_encoders_and_positions_keep_the_contract(make, encoder, position, output_mode):
     from pytest_ftcompare.checks.invariants import inspect
 
-    assert inspect(make("p_tuning", encoder=encoder, position=position, ask=ask))[2] == []
+    assert inspect(make("p_tuning", encoder=encoder, position=position, output_mode=output_mode))[2] == []
 
 
 @pytest.mark.parametrize("encoder", ["MLP", "LSTM"])
 def test_soft_tokens_start_at_the_embeddings_of_the_samples_first_tokens(make, encoder):
-    prepared = make("p_tuning", encoder=encoder, position="around", length=4, ask="pattern")
-    trial = Trial(prepared, 0, 4)
+    prepared = make("p_tuning", encoder=encoder, position="around", length=4, output_mode="pattern")
+    context = PreparedSeed(prepared, 0, 4)
     model = prepared.adapted()
     assert isinstance(model, SoftTokens)
-    start_soft_tokens(model, 4, trial)
-    expected = model.model.get_input_embeddings()(torch.tensor(trial.rows[0][:4]))
+    start_soft_tokens(model, 4, context)
+    expected = model.model.get_input_embeddings()(torch.tensor(context.rows[0][:4]))
     torch.testing.assert_close(model.prompt_encoder(torch.arange(4)), expected, atol=1e-5, rtol=1e-4)
 
 
 def test_soft_tokens_around_stand_half_before_and_half_behind_the_text(make):
-    prepared = make("p_tuning", position="around", length=5, ask="pattern")
-    trial = Trial(prepared, 0, 4)
+    prepared = make("p_tuning", position="around", length=5, output_mode="pattern")
+    context = PreparedSeed(prepared, 0, 4)
     model = prepared.adapted()
-    start_soft_tokens(model, 5, trial)
-    soft, ask = trial.rows[0][:5], prepared.ask
-    whole = class_logits(prepared.loaded().model, ask, [soft[:2] + row + soft[2:] for row in trial.rows])
-    torch.testing.assert_close(class_logits(model, ask, trial.rows), whole, atol=1e-3, rtol=1e-3)
+    start_soft_tokens(model, 5, context)
+    soft, interface = context.rows[0][:5], prepared.interface
+    whole = class_logits(prepared.loaded().model, interface, [soft[:2] + row + soft[2:] for row in context.rows])
+    torch.testing.assert_close(class_logits(model, interface, context.rows), whole, atol=1e-3, rtol=1e-3)
 
 
 @pytest.mark.parametrize(("method", "room"), [("prompt_tuning", 182), ("p_tuning", 187), ("prefix_tuning", 182), ("lora", 192)])
 def test_the_methods_own_tokens_are_taken_from_the_texts_room(make, method, room):
-    assert make(method).ask.max_length == room
+    assert make(method).interface.max_length == room
 
 
 def test_ia3_scales_three_activations_a_layer_of_an_encoder_too(make):
@@ -198,7 +198,7 @@ def test_ia3_scales_three_activations_a_layer_of_an_encoder_too(make):
 def test_soft_tokens_around_do_not_see_padding(make, model):
     from pytest_ftcompare.checks.invariants import inspect
 
-    assert inspect(make("p_tuning", position="around", model=model, ask="head"))[2] == []
+    assert inspect(make("p_tuning", position="around", model=model, output_mode="head"))[2] == []
 
 
 def test_ia3_starts_at_one_on_keys_values_and_the_inner_activations(make):
@@ -211,11 +211,11 @@ def test_ia3_starts_at_one_on_keys_values_and_the_inner_activations(make):
 
 def test_oft_keeps_the_angles_between_a_matrixs_neurons(make):
     prepared = make("oft", model="pocket/opt-1.4m", epochs=2)
-    trial = Trial(prepared, 0, 4)
+    context = PreparedSeed(prepared, 0, 4)
     base = dict(prepared.loaded().model.named_parameters())
     torch.manual_seed(0)
     model = prepared.adapted()
-    train(model, prepared.method, trial.stage(prepared.method.recipe), 0, silent)
+    train(model, prepared.method, context.stage(prepared.method.recipe), 0, silent)
     merged = dict(prepared.method.merge(model).named_parameters())
     for name, before in base.items():
         if name.endswith("q_proj.weight"):

@@ -33,7 +33,7 @@ class Shell:
         """Test on all rows of the embedded data, for a test of how well a model does."""
         (self.pytester.path / "pyproject.toml").unlink()
 
-    def suite(self, methods=("full",), tasks=("pocket_sst",), shots=(2,), extra=f"{QUICK}, outcome=False") -> None:
+    def suite(self, methods=("full",), tasks=("pocket_sst",), shots=(2,), extra=f"{QUICK}, judge_accuracy=False") -> None:
         self.pytester.makepyfile(
             test_quick=f"""
             import pytest
@@ -73,7 +73,7 @@ class Shell:
 @pytest.fixture(autouse=True)
 def one_window(monkeypatch: pytest.MonkeyPatch) -> None:
     """An update takes one window of each timed case, not three, and of a round: by the clock of tests they are alike."""
-    monkeypatch.setattr(measured_cost, "KEPT", 1)
+    monkeypatch.setattr(measured_cost, "BASELINE_WINDOWS", 1)
     monkeypatch.setattr(timer, "WARM_UP", 1)
     monkeypatch.setattr(timer, "ROUNDS", 1)
 

@@ -42,7 +42,7 @@ def test_a_teacher_that_sees_what_its_student_sees_is_refused(shell):
 def test_a_method_that_selects_on_the_test_split_is_refused(shell, monkeypatch):
     from pytest_ftcompare import methods
 
-    monkeypatch.setattr(methods.load("full"), "targets", lambda self, trial: trial.prepared.examples["test"])
+    monkeypatch.setattr(methods.load("full"), "targets", lambda self, context: context.prepared.examples["test"])
     result = shell.run()
     result.assert_outcomes(failed=1)
     text = " ".join(result.stdout.str().split())

@@ -41,11 +41,11 @@ def test_a_spoilt_baseline_fails_its_case_and_is_mended_by_an_update(shell):
     assert shell.run().ret == 0
 
 
-@pytest.mark.parametrize(("outcome", "status"), [(True, 1), (False, 0)])
+@pytest.mark.parametrize(("judge_accuracy", "status"), [(True, 1), (False, 0)])
 def test_a_baseline_of_another_experiment_is_incomparable_and_fails_a_session_that_sees_too_little(shell, outcome, status):
-    shell.suite(shots=(16,), extra="outcome=False")
+    shell.suite(shots=(16,), extra="judge_accuracy=False")
     shell.update()
-    shell.suite(shots=(16,), extra=f"outcome={outcome}")
+    shell.suite(shots=(16,), extra=f"judge_accuracy={outcome}")
     shell.edit(r'"fingerprint": "\w+"', '"fingerprint": "0"')
     result = shell.run()
     says(result, "*1 case: 1 incomparable.*")
@@ -102,7 +102,7 @@ def test_a_fixture_of_ones_own_that_is_called_gate_is_left_alone(shell):
 
 def test_an_option_that_a_method_lacks_is_named(shell):
     shell.suite(extra="options={'rank': 3}")
-    says(shell.run(), "*the method full has no option 'rank': expected one of accumulate, batch, *")
+    says(shell.run(), "*the method full has no option 'rank': expected one of batch_size, epochs, *")
 
 
 def test_more_shots_than_rows_is_one_sentence(shell):
@@ -161,7 +161,7 @@ def test_a_method_that_raises_while_it_trains_keeps_its_traceback_and_counts_as_
 
 
 def test_a_loss_that_is_not_finite_names_step_and_seed(shell):
-    shell.suite(shots=(8,), extra="options={'lr': 1e30, 'clip': 1e30}")
+    shell.suite(shots=(8,), extra="options={'lr': 1e30, 'max_grad_norm': 1e30}")
     says(shell.run(), "*expected a finite loss and gradient norm, got * at step * (seed 0): lower the learning rate*")
 
 
@@ -224,19 +224,24 @@ def test_the_remedy_repeats_the_runs_own_options(shell):
 
 
 def test_a_way_of_asking_that_a_method_lacks_is_refused_at_collection(shell):
-    shell.suite(methods=("pbft",), extra='options={"ask": "head"}')
+    shell.suite(methods=("pbft",), extra='options={"output_mode": "head"}')
     result = shell.run("--collect-only")
     assert result.ret == 2
-    says(result, "*pbft cannot ask by 'head': expected ask='pattern' in its options*")
+    says(result, "*pbft has no output mode 'head': expected output_mode='pattern' in its options*")
 
 
 def test_a_task_that_a_way_of_asking_does_not_fit_is_refused_at_collection(shell):
     for method, task, extra, sentence in (
         ("icl", "pocket_ner", "shots=(2,)", "icl on pocket_ner: expected a task with one label a row"),
-        ("full", "pocket_instructions", "shots=(2,)", "full on pocket_instructions: expected another ask than 'head'"),
-        ("lora", "pocket_sst", 'options={"ask": "answer"}', "lora on pocket_sst: expected another ask than 'answer'"),
+        ("full", "pocket_instructions", "shots=(2,)", "full on pocket_instructions: expected another output_mode than 'head'"),
+        (
+            "lora",
+            "pocket_sst",
+            'options={"output_mode": "answer"}',
+            "lora on pocket_sst: expected another output_mode than 'answer'",
+        ),
     ):
-        extra = extra if "options" in extra else "outcome=False"
+        extra = extra if "options" in extra else "judge_accuracy=False"
         shell.suite(methods=(method,), tasks=(task,), extra=extra)
         result = shell.run("--collect-only")
         assert result.ret == 2
@@ -244,15 +249,15 @@ def test_a_task_that_a_way_of_asking_does_not_fit_is_refused_at_collection(shell
 
 
 def test_a_method_asked_in_another_way_is_another_case(shell):
-    shell.suite(methods=("lora",), extra='options={"ask": "pattern", "epochs": 1}, outcome=False')
+    shell.suite(methods=("lora",), extra='options={"output_mode": "pattern", "epochs": 1}, judge_accuracy=False')
     shell.update(seeds=1)
     (file,) = shell.files()
-    assert file.stem == "lora-pocket_sst-opt-0.4m-n2-ask=pattern-epochs=1"
+    assert file.stem == "lora-pocket_sst-opt-0.4m-n2-output_mode=pattern-epochs=1"
     assert shell.run().ret == 0
 
 
 def test_a_method_that_refuses_its_options_is_one_sentence_and_invalid(shell):
-    shell.suite(methods=("lora",), extra='options={"r": 0}, outcome=False')
+    shell.suite(methods=("lora",), extra='options={"r": 0}, judge_accuracy=False')
     result = shell.run()
     assert result.ret == 1
     says(result, "*lora: expected r to be a whole number of at least 1, got 0*", "*1 invalid*")

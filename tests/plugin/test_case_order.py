@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from pytest_ftcompare.gate.profiles import PROFILES
-from pytest_ftcompare.gate.worker_status import Told
+from pytest_ftcompare.gate.worker_status import WorkerStatus
 from pytest_ftcompare.plugin.case_order import one_by_one, ordered
 from pytest_ftcompare.results.case import Case
 
@@ -42,14 +42,14 @@ def config(scheduler):
 @pytest.mark.parametrize(("before", "cases", "after"), [(None, 3, 1), (None, 0, None), (7, 3, 7)])
 def test_tests_are_handed_out_one_by_one_where_there_are_cases_and_the_user_said_nothing_else(tmp_path, before, cases, after):
     if cases:
-        Told(tmp_path, "gw0").total(cases)
+        WorkerStatus(tmp_path, "gw0").total(cases)
     scheduler = SimpleNamespace(maxschedchunk=before)
     one_by_one(config(scheduler), tmp_path)
     assert scheduler.maxschedchunk == after
 
 
 def test_another_scheduler_is_left_alone(tmp_path):
-    Told(tmp_path, "gw0").total(3)
+    WorkerStatus(tmp_path, "gw0").total(3)
     scheduler = SimpleNamespace()
     one_by_one(config(scheduler), tmp_path)
     assert vars(scheduler) == {}
@@ -73,7 +73,7 @@ def test_workers_run_cases_by_their_length_and_xdist_has_the_number_that_is_set(
         def test_other():
             pass
 
-        @pytest.mark.ftcompare(methods=("full", "icl"), tasks=("pocket_sst",), shots=(2,), outcome=False)
+        @pytest.mark.ftcompare(methods=("full", "icl"), tasks=("pocket_sst",), shots=(2,), judge_accuracy=False)
         def test_quick(gate):
             pass
         """

@@ -4,9 +4,9 @@ import pytest
 
 from pytest_ftcompare.compare.claims.relations import Arm, Untestable
 from pytest_ftcompare.gate.case_work import CaseError
-from pytest_ftcompare.gate.claim_evidence import over
+from pytest_ftcompare.gate.claim_evidence import with_overrides
 from pytest_ftcompare.gate.profiles import PROFILES
-from pytest_ftcompare.plugin.claim_arms import Tables
+from pytest_ftcompare.plugin.claim_arms import SuiteTables
 
 SUITE = """
 import pytest
@@ -24,7 +24,7 @@ def test_second(gate): ...
 def tables(tmp_path):
     def make(shots="few"):
         (tmp_path / "test_made.py").write_text(SUITE.replace("SHOTS", shots))
-        return Tables(tmp_path, PROFILES["pocket"])
+        return SuiteTables(tmp_path, PROFILES["pocket"])
 
     return make
 
@@ -61,7 +61,7 @@ def test_a_wrong_table_is_told(tables):
 
 
 def test_options_over_the_tables_make_another_case(tables):
-    arm = Arm("made", "pbft", 16, but={"epochs": 1, "batch": 8})
+    arm = Arm("made", "pbft", 16, overrides={"epochs": 1, "batch_size": 8})
     (case,) = tables().of(arm)
-    assert over(case, arm).id == "pbft-pocket_cola-opt-1.4m-n16-batch=8-epochs=1"
-    assert over(case, Arm("made", "pbft")) == case
+    assert with_overrides(case, arm).id == "pbft-pocket_cola-opt-1.4m-n16-batch_size=8-epochs=1"
+    assert with_overrides(case, Arm("made", "pbft")) == case

@@ -3,15 +3,15 @@
 import pytest
 import torch
 
-from pytest_ftcompare.compare.claims.claim import Judgement, judge
-from pytest_ftcompare.gate.run_context import Bench
+from pytest_ftcompare.compare.claims.claim import ClaimVerdict, judge
+from pytest_ftcompare.gate.run_context import RunContext
 from pytest_ftcompare.gate.torch_case import TorchCases
 from pytest_ftcompare.plugin import claim_fixture
-from pytest_ftcompare.plugin.claim_fixture import excused
+from pytest_ftcompare.plugin.claim_fixture import is_excused
 from pytest_ftcompare.plugin.options import SETTINGS
 from pytest_ftcompare.results import baseline_store
 from pytest_ftcompare.results.case import Case
-from pytest_ftcompare.results.claim_record import Record
+from pytest_ftcompare.results.claim_record import ClaimRecord
 from pytest_ftcompare.results.estimate import Estimate
 
 THEN = {"peft": "0.20.0", "methods/lora.py": "a", "cpu": "AMD", "commit": "1"}
@@ -21,17 +21,17 @@ def judged(outcome="contradicted", **now):
     def record(outcome, value, environment):
         estimate = Estimate(value, 0.01, 10, "×")
         about = ("a", "claims", "pocket", "few-shot", "says", "source", "statistic")
-        return Record(*about, outcome, estimate, ["c"], environment)
+        return ClaimRecord(*about, outcome, estimate, ["c"], environment)
 
     before = record("reproduced", 0.9, THEN)
-    return excused(judge(record(outcome, 1.1, THEN | now), before))
+    return is_excused(judge(record(outcome, 1.1, THEN | now), before))
 
 
 @pytest.mark.parametrize("now", [{}, {"commit": "2"}, {"cpu": "Intel"}])
 def test_where_nothing_changed_in_the_software_it_is_noted(now):
-    judgement = judged(**now)
-    assert judgement.verdict == "noted"
-    assert judgement.note == "nothing changed that could move it"
+    verdict = judged(**now)
+    assert verdict.verdict == "noted"
+    assert verdict.note == "nothing changed that could move it"
 
 
 @pytest.mark.parametrize("now", [{"peft": "0.21.2"}, {"methods/lora.py": "b"}])
@@ -42,10 +42,10 @@ def test_where_a_library_or_a_file_changed_it_fails(now):
 STATED = """
 import pytest
 from pytest_ftcompare.compare.claims.claim import Claim, at_most
-from pytest_ftcompare.compare.claims.relations import Arm, Times
+from pytest_ftcompare.compare.claims.relations import Arm, TimeRatio
 
 LORA, FULL = (Arm("quick", name) for name in ("lora", "full"))
-CLAIMS = [Claim("not-slow", "few-shot", "it is", "a paper", Times("inference", LORA, FULL), at_most(2))]
+CLAIMS = [Claim("not-slow", "few-shot", "it is", "a paper", TimeRatio("inference", LORA, FULL), at_most(2))]
 
 @pytest.mark.ftcompare_claims(CLAIMS)
 def test_stated(claim):
@@ -74,7 +74,7 @@ def test_threads_are_those_of_the_cases_before_any_ran(shell, tmp_path):
     config = shell.pytester.parseconfigure("-p", "pytest_ftcompare.plugin", "--ftcompare-threads=1")
     case = Case("quick", "lora", "pocket_sst", "pocket/opt-0.4m", 2)
     torch.set_num_threads(2)
-    found = TorchCases().environment([case], config.stash[SETTINGS], Bench(tmp_path, None, 0.0, lambda _: None))
+    found = TorchCases().environment([case], config.stash[SETTINGS], RunContext(tmp_path, None, 0.0, lambda _: None))
     assert found["threads"] == 1
 
 
@@ -85,8 +85,8 @@ def test_a_baseline_is_stale_also_where_every_claim_was_about_time_and_not_timed
         file = baseline_store.path_of_claim(tmp_path, "cpu", "pocket", name)
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch()
-    judgement = Judgement("here", "quick", "pocket", "untested", note="not timed: threads 1 -> 2", device=device)
-    assert [one.name for one in claim_fixture.stale([judgement], {"quick": ["here"]}, tmp_path)] == found
+    verdict = ClaimVerdict("here", "quick", "pocket", "untested", note="not timed: threads 1 -> 2", device=device)
+    assert [one.name for one in claim_fixture.stale([verdict], {"quick": ["here"]}, tmp_path)] == found
 
 
 def test_one_that_did_not_change_stays_what_it_was():

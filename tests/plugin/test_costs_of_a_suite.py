@@ -37,7 +37,7 @@ def faster(shell, times=10):
 
 
 def test_the_first_case_of_a_method_carries_its_time_and_every_case_its_counts(shell, monkeypatch):
-    monkeypatch.setattr(measured_cost, "KEPT", 3)
+    monkeypatch.setattr(measured_cost, "BASELINE_WINDOWS", 3)
     shell.suite(methods=("full", "icl"), shots=(2, 3))
     shell.update()
     found = results(shell)
@@ -156,7 +156,7 @@ def test_a_slower_step_is_worse_under_strict_times_and_named_with_its_seconds_an
             "*1 case: 1 worse.*",
         ]
     )
-    result.stdout.no_fnmatch_line("*first sign: *")
+    result.stdout.no_fnmatch_line("*first divergence: *")
 
 
 def test_another_thread_count_makes_time_incomparable_and_the_case_is_still_judged(shell):
@@ -184,7 +184,7 @@ def test_an_update_on_a_busy_machine_says_that_its_baselines_hold_no_time(shell,
     shell.update().stdout.fnmatch_lines(
         ["1 baselines hold no time, as every window was disturbed: update*", "*on a quiet machine."]
     )
-    assert len(results(shell)["full2"]["windows"]) == 2 * measured_cost.KEPT
+    assert len(results(shell)["full2"]["windows"]) == 2 * measured_cost.BASELINE_WINDOWS
 
 
 def test_more_work_in_a_step_is_found_by_counting_on_the_busiest_machine(shell, monkeypatch):

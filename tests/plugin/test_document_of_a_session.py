@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from jsonschema import Draft202012Validator
 
-from pytest_ftcompare.gate.session import Ended
+from pytest_ftcompare.gate.session import TestOutcome
 from pytest_ftcompare.report import document, markdown
 from pytest_ftcompare.report.document_reader import read, schema
 from pytest_ftcompare.report.github import annotations
@@ -37,7 +37,7 @@ def test_a_sessions_document_is_as_its_schema_says(report):
     held, result = report()
     (case,) = held["cases"]
     assert (case["verdict"], held["failed"], result.ret) == ("same", False, 0)
-    assert case["baseline"]["samples"] == accepted["cases"][0]["samples"]
+    assert case["baseline"]["seed_results"] == accepted["cases"][0]["seed_results"]
     assert [one["metric"] for one in case["comparisons"]] == ["accuracy", "accuracy_ood"]
     assert annotations(held) == []
     assert {kind: set(spent) for kind, spent in held["spent"].items()} == {"suites": {"quick"}, "methods": {"full"}}
@@ -45,16 +45,17 @@ def test_a_sessions_document_is_as_its_schema_says(report):
 
 def test_a_suite_without_cases_has_its_seconds_too(shell, report):
     shell.pytester.makepyfile(test_other="def test_other(): pass")
-    shell.suite(methods=("full",), extra="options={'epochs': 1}, outcome=False")
+    shell.suite(methods=("full",), extra="options={'epochs': 1}, judge_accuracy=False")
     made, _ = report("--update-baselines", "--ftcompare-seeds=1")
     assert set(made["spent"]["suites"]) == {"quick", "other"}
 
 
 def test_what_suites_and_methods_took_is_summed_the_most_first():
     ended = [
-        Ended("t", seconds, False, {"method": method}) for method, seconds in (("full", 2.0), ("lora", 1.25), ("lora", 2.0))
+        TestOutcome("t", seconds, False, {"method": method})
+        for method, seconds in (("full", 2.0), ("lora", 1.25), ("lora", 2.0))
     ]
-    claim = Ended("c", 9.0, False)
+    claim = TestOutcome("c", 9.0, False)
     run = SimpleNamespace(spent={"a": 1.0, "b": 2.04}, ended=dict(enumerate([*ended, claim])))
     assert json.dumps(document._spent(run)) == '{"suites": {"b": 2.0, "a": 1.0}, "methods": {"lora": 3.2, "full": 2.0}}'
 
@@ -63,6 +64,6 @@ def test_a_case_that_cannot_run_is_as_the_schema_says(shell, report):
     shell.suite(shots=(10**6,))
     invalid, result = report()
     (case,) = invalid["cases"]
-    assert (case["verdict"], case["samples"], case["accept"], result.ret) == ("invalid", [], "", 1)
+    assert (case["verdict"], case["seed_results"], case["accept"], result.ret) == ("invalid", [], "", 1)
     assert annotations(invalid)[0].startswith("::error file=test_quick.py,title=invalid%3A full-pocket_sst-")
     assert "1000000" in markdown.render(invalid)

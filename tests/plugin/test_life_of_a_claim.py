@@ -9,7 +9,7 @@ HIGHER, LOWER = [one + 0.1 for one in SCORES], [one - 0.1 for one in SCORES]
 HEAD = """
 import pytest
 from pytest_ftcompare.compare.claims.claim import Claim, at_least, at_most
-from pytest_ftcompare.compare.claims.relations import Arm, Times, difference
+from pytest_ftcompare.compare.claims.relations import Arm, TimeRatio, difference
 
 FULL, LORA, ICL = (Arm("quick", name) for name in ("full", "lora", "icl"))
 CLAIMS = [
@@ -156,7 +156,7 @@ def test_a_claim_that_is_skipped_does_not_fail_its_report(run):
 
 
 def test_without_a_clock_a_claim_about_time_is_skipped(run):
-    run.claims('Claim("a", "few-shot", "it is", "a paper", Times("step", LORA, FULL), at_most(1)),')
+    run.claims('Claim("a", "few-shot", "it is", "a paper", TimeRatio("step", LORA, FULL), at_most(1)),')
     result = run.run("--benchmark-disable", "-rs", "test_stated.py")
     result.assert_outcomes(skipped=1)
     result.stdout.fnmatch_lines(["*1 claim not tested: not timed: pytest-benchmark is off*"])

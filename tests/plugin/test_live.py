@@ -13,8 +13,8 @@ from make_results import make_result
 from recorded import RecordedSuite
 
 from pytest_ftcompare.compare.verdict import without_baseline
-from pytest_ftcompare.gate.session import Ended
-from pytest_ftcompare.gate.worker_status import EVERY, Told, at_work, duration
+from pytest_ftcompare.gate.session import TestOutcome
+from pytest_ftcompare.gate.worker_status import EVERY, WorkerStatus, at_work, duration
 from pytest_ftcompare.plugin import live_display
 from pytest_ftcompare.plugin.progress import Progress
 
@@ -49,7 +49,7 @@ def on_a_terminal(*arguments, columns=80, **environ):
 def recorded(pytester):
     """A suite of one case that trains nothing."""
     run = RecordedSuite(pytester)
-    run.suite(methods=("full",), options={"epochs": 2}, outcome=False)
+    run.suite(methods=("full",), options={"epochs": 2}, judge_accuracy=False)
     return run
 
 
@@ -103,13 +103,13 @@ class Reporter:
 
 
 def ended(seconds, *, failed=False):
-    return Ended("node", seconds, failed)
+    return TestOutcome("node", seconds, failed)
 
 
 def test_a_log_gets_a_plain_line_now_and_then(tmp_path, monkeypatch):
-    monkeypatch.setattr(live_display.Plain, "every", NEVER)
-    reporter, told = Reporter(), Told(tmp_path, "gw0")
-    plain = live_display.Plain(reporter, Progress(tmp_path, workers=2, clock=iter([0.0, 42.0]).__next__))
+    monkeypatch.setattr(live_display.LogDisplay, "every", NEVER)
+    reporter, told = Reporter(), WorkerStatus(tmp_path, "gw0")
+    plain = live_display.LogDisplay(reporter, Progress(tmp_path, workers=2, clock=iter([0.0, 42.0]).__next__))
     told.total(5)
     reporter._tw.write("..")  # of tests that are no cases
     plain.finished(without_baseline(make_result([0.5])), ended(120.0))
@@ -125,14 +125,14 @@ def test_a_log_gets_a_plain_line_now_and_then(tmp_path, monkeypatch):
 
 def test_nothing_moves_on_the_screen_while_somebody_times(tmp_path, monkeypatch):
     drawn = []
-    monkeypatch.setattr(live_display.Plain, "every", NEVER)
-    monkeypatch.setattr(live_display.Plain, "draw", lambda self, lines: drawn.append(lines))
-    Told(tmp_path, "gw0").about("case")("timing")
-    plain = live_display.Plain(Reporter(), Progress(tmp_path, workers=1))
+    monkeypatch.setattr(live_display.LogDisplay, "every", NEVER)
+    monkeypatch.setattr(live_display.LogDisplay, "draw", lambda self, lines: drawn.append(lines))
+    WorkerStatus(tmp_path, "gw0").about("case")("timing")
+    plain = live_display.LogDisplay(Reporter(), Progress(tmp_path, workers=1))
     for _ in range(3):
         plain.refresh()
     assert drawn == [timing := [["case", "timing"]]]
-    Told(tmp_path, "gw0").about("case")("seed 1  evaluating")
+    WorkerStatus(tmp_path, "gw0").about("case")("seed 1  evaluating")
     for _ in range(2):
         plain.refresh()
     plain.stop()
@@ -140,7 +140,7 @@ def test_nothing_moves_on_the_screen_while_somebody_times(tmp_path, monkeypatch)
 
 
 def test_steps_that_follow_each_other_fast_are_not_each_written(tmp_path):
-    told = Told(tmp_path, "gw0", clock=iter([10.0, 10.0 + EVERY / 2, 10.0 + 2 * EVERY, 10.0 + 2 * EVERY]).__next__)
+    told = WorkerStatus(tmp_path, "gw0", clock=iter([10.0, 10.0 + EVERY / 2, 10.0 + 2 * EVERY, 10.0 + 2 * EVERY]).__next__)
     say = told.about("case")
     say("seed 0  step 1/40  loss 0.7")
     assert at_work(tmp_path) == [["case", "loading"]]

@@ -33,7 +33,7 @@ def test_an_update_keeps_what_the_short_training_gave_and_a_session_trains_no_se
     result.stdout.fnmatch_lines(["lora *identical =  (short) * same", "3 cases: 3 same."])
     report = json.loads((recorded.pytester.path / "report.json").read_text())
     (lora,) = [one for one in report["cases"] if one["method"] == "lora"]
-    assert (lora["identical"], lora["samples"]) == (True, [])
+    assert (lora["identical"], lora["seed_results"]) == (True, [])
     assert {one["seeds"] for one in lora["comparisons"]} == {0}
     found = ElementTree.parse(recorded.pytester.path / "report.xml").iter("property")
     assert [one.get("value") for one in found if one.get("name") == "seeds"] == ["0", "1", "0"]

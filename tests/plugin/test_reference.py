@@ -37,7 +37,7 @@ def beside_it(shell, monkeypatch):
             def __exit__(self, *_):
                 pass
 
-            def prepare(self, case, setting, root):
+            def prepare(self, case, config, root):
                 pass
 
             def probe(self):

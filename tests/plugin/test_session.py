@@ -15,17 +15,17 @@ CANNED = """
 from dataclasses import replace
 from pytest_ftcompare.gate import run_case
 from pytest_ftcompare.plugin import gate_fixture
-from pytest_ftcompare.compare.sequential_test import Comparison
-from pytest_ftcompare.compare.verdict import Judgement
+from pytest_ftcompare.compare.sequential_test import ScoreComparison
+from pytest_ftcompare.compare.verdict import CaseVerdict
 from pytest_ftcompare.results.result import Result
 
 DELTA = {delta}
 
 def canned(case, settings, bench, opener, judged):
     assert judged == 24
-    comparison = Comparison("accuracy", 0.8, 0.04, 0.8, 0.04, DELTA, 0.02, 0.04, 20.0, 0.6, 0.2, 0.12, 3, "held")
+    comparison = ScoreComparison("accuracy", 0.8, 0.04, 0.8, 0.04, DELTA, 0.02, 0.04, 20.0, 0.6, 0.2, 0.12, 3, "equivalent")
     result = Result(case.id, case.suite, case.identity(), "f", {{}}, {{}}, {{}}, {{}}, {{}})
-    return run_case.Held(Judgement(case.id, case.suite, "same", 3, [comparison]), result, "cpu")
+    return run_case.CaseRun(CaseVerdict(case.id, case.suite, "same", 3, [comparison]), result, "cpu")
 
 gate_fixture.run_case = canned
 """

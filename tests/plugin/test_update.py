@@ -32,7 +32,7 @@ def test_new_only_writes_what_is_missing_and_holds_the_rest_against_what_is_ther
         ]
     )
     assert (suite.file("full").read_bytes(), suite.file("icl").read_bytes()) == before
-    assert len(json.loads(suite.file("lora").read_text())["samples"]) == 8
+    assert len(json.loads(suite.file("lora").read_text())["seed_results"]) == 8
     suite.says()
     assert suite.run(*workers).ret == 0
 

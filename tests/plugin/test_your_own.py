@@ -47,7 +47,7 @@ def test_the_page_works_word_for_word(project):
     made = run(project, "--update-baselines", "--ftcompare-seeds=3", "-k", "last_layer")
     made.stdout.fnmatch_lines(["*1 baseline* written to*"])
     kept = json.loads((project.path / "baselines/cpu/ours/last_layer-tickets-opt-1.4m-n32.json").read_text())
-    assert "accuracy_ood" not in kept["samples"][0]["metrics"]
+    assert "accuracy_ood" not in kept["seed_results"][0]["metrics"]
     held = run(project, "-k", "last_layer", "--benchmark-disable")  # times are noise here
     held.stdout.fnmatch_lines(["*1 case: 1 same.*"])
     assert held.ret == 0
@@ -99,12 +99,20 @@ def test_a_profile_joins_its_tables_with_those_of_its_base(project):
             '"data/none.jsonl"',
             "*tickets*: train: expected rows in *none.jsonl, there is no such file*",
         ),
-        ('plain = "{text}"', "", "*tickets*: expected a pattern such as *"),
-        ('plain = "{text}"', 'plain = "text"', "*tickets*: expected a pattern that names columns in braces, got 'text'*"),
-        ('plain = "{text}"', 'plain = "{text"', "*tickets*: expected a pattern with columns' names in braces*"),
+        ('text_template = "{text}"', "", "*tickets*: expected a pattern such as *"),
+        (
+            'text_template = "{text}"',
+            'text_template = "text"',
+            "*tickets*: expected a pattern that names columns in braces, got 'text'*",
+        ),
+        ('text_template = "{text}"', 'text_template = "{text"', "*tickets*: expected a pattern with columns' names in braces*"),
         ('labels = ["calm", "urgent"]', "", "*tickets*: expected labels*or answer*"),
-        ('plain = "{text}"', 'plain = "{text}"\nverbalizers = [" no"]', "*as many verbalizers as labels, 2, got 1*"),
-        ('plain = "{text}"', 'plain = "{text}"\ncolour = "red"', "*tickets*found colour*"),
+        (
+            'text_template = "{text}"',
+            'text_template = "{text}"\nverbalizers = [" no"]',
+            "*as many verbalizers as labels, 2, got 1*",
+        ),
+        ('text_template = "{text}"', 'text_template = "{text}"\ncolour = "red"', "*tickets*found colour*"),
         ('"ours/last_layer.py"', '"ours/first_layer.py"', "*expected the Python file of last_layer at *first_layer.py*"),
         ("last_layer =", "lora =", "*expected another name than lora for a method*"),
         ("tasks.tickets", "tasks.cola", "*expected another name than cola for a task*"),
@@ -168,7 +176,7 @@ def test_a_judge_whose_score_is_none_is_refused(project):
     ],
 )
 def test_a_judge_that_cannot_be_is_one_sentence(project, name, function, sentence):
-    with pytest.raises(project_config.OwnError, match=sentence):
+    with pytest.raises(project_config.ProjectConfigError, match=sentence):
         judged(project, name, function)
 
 

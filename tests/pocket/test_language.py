@@ -1,4 +1,4 @@
-"""The pocket language: its judgements are right by rules written a second time, and the shipped data is what it makes."""
+"""The pocket language: its verdicts are right by rules written a second time, and the shipped data is what it makes."""
 
 import random
 

@@ -18,7 +18,7 @@ from pytest_ftcompare import tasks
 from pytest_ftcompare.results.case import Case
 from pytest_ftcompare.tasks.custom import make_task
 from pytest_ftcompare.tasks.hub import read_split
-from pytest_ftcompare.training.config import Setting
+from pytest_ftcompare.training.config import TrainingConfig
 from pytest_ftcompare.training.prepare import prepare
 
 HUB = Path(os.environ.get("FTCOMPARE_HUB", ""))
@@ -33,7 +33,7 @@ def prepared(monkeypatch, root, model, **table):
     if not (HUB / "models" / model).is_dir():
         pytest.skip(f"{HUB} has no models/{model}")
     monkeypatch.setitem(tasks.ADDED, "mine", make_task("mine", table, root))
-    return prepare(Case("t", "full", "mine", model, 8), Setting("paper", max_length=256, hub=HUB))
+    return prepare(Case("t", "full", "mine", model, 8), TrainingConfig("paper", max_length=256, hub=HUB))
 
 
 def test_cola_is_the_same_experiment_as_csv_and_as_shards(tmp_path, monkeypatch):
@@ -47,7 +47,7 @@ def test_cola_is_the_same_experiment_as_csv_and_as_shards(tmp_path, monkeypatch)
     for number in range(2):
         shard = Dataset.from_list(rows).shard(2, number, contiguous=True)
         shard.to_parquet(tmp_path / f"rows-{number:05}-of-00002.parquet")
-    table = {"label": "kind", "labels": ["no", "yes"], "plain": "{text}"}
+    table = {"label": "kind", "labels": ["no", "yes"], "text_template": "{text}"}
     made = [
         prepared(monkeypatch, tmp_path, MINILM, train=train, **table) for train in ("rows.jsonl", "rows.csv", "rows-*.parquet")
     ]
@@ -61,7 +61,9 @@ def test_instructions_are_conversations_as_the_model_writes_them(tmp_path, monke
         for row, _ in zip(read_split(HUB / "datasets/llamafactory/alpaca_en_demo", "train"), range(60), strict=False)
     ]
     (tmp_path / "chat.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in asked))
-    made = prepared(monkeypatch, tmp_path, SMOL, train="chat.jsonl", chat="messages", answer="messages", plain="{messages}")
+    made = prepared(
+        monkeypatch, tmp_path, SMOL, train="chat.jsonl", chat="messages", answer="messages", text_template="{messages}"
+    )
     tokenizer = AutoTokenizer.from_pretrained(HUB / "models" / SMOL)
     by_answer = {row["messages"][1]["content"]: row["messages"][:1] for row in asked}
     for one in made.examples["train"]:

@@ -22,7 +22,7 @@ SMOL = "HuggingFaceTB/SmolLM2-135M-Instruct"
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 STORIES = "raincandy-u/TinyStories-656K"
 
-ANSWER = {"ask": "answer", "epochs": 1}
+ANSWER = {"output_mode": "answer", "epochs": 1}
 
 # method, task, model, shots, options: small enough that all of them take minutes on two cores
 CASES = [
@@ -62,7 +62,7 @@ def test_a_real_case_lives_through_update_and_gate(pytester, method, task, model
 
         @pytest.mark.ftcompare(
             methods=({method!r},), tasks=({task!r},), models=({model!r},),
-            shots=({shots},), options={options}, outcome=False,
+            shots=({shots},), options={options}, judge_accuracy=False,
         )
         def test_real(gate):
             gate()

@@ -56,8 +56,8 @@ BROKEN = {
     "a share above one": lambda it: it["cases"][0]["scores"].update(accuracy=82.0),
     "a number as text": lambda it: it["cases"][0]["comparisons"][0].update(delta="-0.1"),
     "a flag as a number": lambda it: it.update(failed=1),
-    "a sample without a gradient norm": lambda it: it["cases"][0]["samples"][0].update(first=[[0.7]]),
-    "a baseline without samples": lambda it: it["cases"][0]["baseline"].pop("samples"),
+    "a sample without a gradient norm": lambda it: it["cases"][0]["seed_results"][0].update(first_steps=[[0.7]]),
+    "a baseline without samples": lambda it: it["cases"][0]["baseline"].pop("seed_results"),
     "a claim of another outcome": lambda it: it["claims"][0].update(outcome="true"),
     "a claim's estimate without its noise": lambda it: it["claims"][0]["estimate"].pop("error"),
     "a negative index into the runs": lambda it: it.update(
@@ -81,21 +81,21 @@ def test_the_schemas_words_are_the_codes():
     defined = schema()["$defs"]
     assert schema()["properties"]["schema"]["const"] == made.SCHEMA
     assert defined["verdict"]["enum"] == list(verdict.WORST_FIRST)
-    assert defined["case"]["properties"]["began"]["enum"] == ["", *get_args(divergence.Level)]
-    assert set(defined["comparison"]["properties"]["outcome"]["enum"]) == set(get_args(sequential_test.Outcome))
-    assert set(defined["shift"]["properties"]["outcome"]["enum"]) == set(get_args(pooled_shift.Outcome))
-    assert set(defined["cost"]["properties"]["outcome"]["enum"]) == set(get_args(measured_cost.Outcome))
+    assert defined["case"]["properties"]["first_divergence"]["enum"] == ["", *get_args(divergence.Level)]
+    assert set(defined["comparison"]["properties"]["outcome"]["enum"]) == set(get_args(sequential_test.ScoreOutcome))
+    assert set(defined["shift"]["properties"]["outcome"]["enum"]) == set(get_args(pooled_shift.ShiftOutcome))
+    assert set(defined["cost"]["properties"]["outcome"]["enum"]) == set(get_args(measured_cost.CostOutcome))
     assert {one.unit for one in METRICS.values()} < set(defined["cost"]["properties"]["unit"]["enum"])
-    assert set(defined["claim"]["properties"]["verdict"]["enum"]) == set(get_args(claim.Verdict))
-    assert set(defined["stated"]["enum"]) == set(get_args(claim_record.Outcome))
+    assert set(defined["claim"]["properties"]["verdict"]["enum"]) == set(get_args(claim.ClaimVerdictName))
+    assert set(defined["stated"]["enum"]) == set(get_args(claim_record.ClaimOutcome))
 
 
 @pytest.mark.parametrize(
     ("name", "fields"),
     [
-        ("comparison", sequential_test.Comparison),
-        ("cost", measured_cost.Reading),
-        ("shift", pooled_shift.Shift),
+        ("comparison", sequential_test.ScoreComparison),
+        ("cost", measured_cost.CostComparison),
+        ("shift", pooled_shift.PooledShift),
         ("estimate", claim.Estimate),
     ],
 )

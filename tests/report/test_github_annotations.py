@@ -75,4 +75,4 @@ def test_no_text_forges_another_command(text):
 def test_a_percent_sign_reads_back():
     ((_, _, title, message),) = parsed(of(make_case("changed", signs=["loss 50%, 3:1"]) | {"id": "a%2C,b:c"}))
     assert title == "changed: a%2C,b:c"
-    assert "first sign: loss 50%, 3:1" in message
+    assert "first divergence: loss 50%, 3:1" in message

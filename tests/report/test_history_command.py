@@ -36,7 +36,7 @@ def path(tmp_path_factory):
             case["verdict"] = "same"
             case["accepted"] = night == 21
             if case["method"] == "lora" and night >= 20:
-                for sample in case["samples"]:
+                for sample in case["seed_results"]:
                     sample["metrics"]["accuracy"] -= 0.08
             if case["method"] == "icl" and night >= 24:
                 case["costs"] = [one | {"new": 2 * one["new"]} for one in case["costs"]]

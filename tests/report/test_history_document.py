@@ -25,7 +25,7 @@ def test_it_has_the_series_of_the_documents_cases_with_their_changes(tmp_path):
     for night, document in enumerate(documents):
         case = document["cases"][1]
         if night >= 7:
-            for sample in case["samples"]:
+            for sample in case["seed_results"]:
                 sample["metrics"]["accuracy"] -= 0.125
         case["accepted"] = night == 8
     append(tmp_path / "h.db", make_document(5, started="2029-01-01T00:00:00+00:00", failed=False))

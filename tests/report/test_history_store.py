@@ -86,9 +86,9 @@ def test_runs_are_in_the_order_of_time_whenever_they_are_appended(tmp_path):
 
 def test_a_score_is_what_the_baselines_seeds_would_have_given():
     case = make_case("same")  # seed 0 alone ran, and gave what it gave before
-    seeds = [one["metrics"]["accuracy"] for one in case["baseline"]["samples"]]
+    seeds = [one["metrics"]["accuracy"] for one in case["baseline"]["seed_results"]]
     assert kept(case)["accuracy"] == (pytest.approx(sum(seeds) / len(seeds)), None)
-    case["samples"][0]["metrics"]["accuracy"] += 0.125
+    case["seed_results"][0]["metrics"]["accuracy"] += 0.125
     assert kept(case)["accuracy"][0] == pytest.approx(sum(seeds) / len(seeds) + 0.125)
     case["verdict"] = "incomparable"  # the baseline is of another experiment
     assert kept(case)["accuracy"][0] == pytest.approx(seeds[0] + 0.125)
@@ -100,9 +100,9 @@ def test_what_an_audit_refused_what_was_not_read_and_kinds_of_rows_have_no_point
     case["costs"][0] |= {"new": 0.0, "outcome": "incomparable"}
     case["costs"][1] |= {"new": None}
     case["costs"][2] |= {"new": 0.0}  # a count may be zero
-    case["samples"][0]["metrics"] |= {"loss": None, "accuracy/passive": 0.5}
+    case["seed_results"][0]["metrics"] |= {"loss": None, "accuracy/passive": 0.5}
     assert kept(case).keys() == {"accuracy", "accuracy_ood", "loss", "loss_ood", "peak bytes"}
-    assert len(case["samples"]) > 1
+    assert len(case["seed_results"]) > 1
 
 
 def test_a_document_that_cannot_be_kept_leaves_nothing(tmp_path):
@@ -110,8 +110,8 @@ def test_a_document_that_cannot_be_kept_leaves_nothing(tmp_path):
     append(path, document)
     before = path.read_bytes()
     broken = make_document(3, seed=1)
-    del broken["cases"][2]["samples"]
-    with pytest.raises(KeyError, match="samples"):  # a session's documents have them all
+    del broken["cases"][2]["seed_results"]
+    with pytest.raises(KeyError, match="seed_results"):  # a session's documents have them all
         append(path, broken)
     with pytest.raises(HistoryError, match=r"ISO 8601 .* got 'yesterday'"):
         append(path, make_document(1, started="yesterday"))

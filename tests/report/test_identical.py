@@ -5,16 +5,16 @@ from dataclasses import replace
 import pytest
 from documents import make_case, make_document
 
-from pytest_ftcompare.compare.sequential_test import Comparison
-from pytest_ftcompare.compare.session_verdict import Overall
-from pytest_ftcompare.compare.verdict import IDENTICAL, Judgement
+from pytest_ftcompare.compare.sequential_test import ScoreComparison
+from pytest_ftcompare.compare.session_verdict import SessionVerdict
+from pytest_ftcompare.compare.verdict import IDENTICAL, CaseVerdict
 from pytest_ftcompare.report import change_text, compare_command, failure, github, junit, markdown, outcome, terminal
 from pytest_ftcompare.report.page import render, wording
 from pytest_ftcompare.results.result_folders import Pairs
 
-ESTIMATED = Comparison("accuracy", 0.8, 0.02, 0.801, 0.02, 0.001, 0.006, 0.02, 14.0, 0.5, 0.44, 0.02, 1, "open")
+ESTIMATED = ScoreComparison("accuracy", 0.8, 0.02, 0.801, 0.02, 0.001, 0.006, 0.02, 14.0, 0.5, 0.44, 0.02, 1, "open")
 # Dearer than its baseline and so a failure, though it computes the same.
-CASE = Judgement("lora-t-m-n16", "few_shot", "worse", 1, [ESTIMATED], notes=[IDENTICAL])
+CASE = CaseVerdict("lora-t-m-n16", "few_shot", "worse", 1, [ESTIMATED], notes=[IDENTICAL])
 SHIFT = ("+0.1 pt", "0.44", "80.1%", "80.1 %")
 
 
@@ -28,7 +28,7 @@ def document():
 RENDERED = {
     "failure text": lambda: "\n".join(failure.explain(CASE, "test.py::test")),
     "row of the summary": lambda: terminal._row(CASE),
-    "command compare": lambda: "\n".join(compare_command.lines(Overall([CASE]), Pairs([], [], []))),
+    "command compare": lambda: "\n".join(compare_command.lines(SessionVerdict([CASE]), Pairs([], [], []))),
     "Markdown": lambda: markdown.render(document()),
     "annotation": lambda: "\n".join(github.annotations(document())),
     "banner of the page": lambda: wording.moved(document()["cases"][0]),

@@ -69,7 +69,7 @@ def test_a_failed_case_tells_what_moved_against_which_noise_and_where_it_began()
     first = case["comparisons"][0]
     assert re.match(r"accuracy \d+\.\d% -> \d+\.\d%: -\d+\.\d pt ± 1\.0 \(noise 2\.0 pt, p=1e-06, 8 seeds\); ", moved)
     assert f"{100 * first['delta']:+.1f} pt" in moved
-    assert moved.endswith("first sign: recipe lr 0.005 -> 0.05")
+    assert moved.endswith("first divergence: recipe lr 0.005 -> 0.05")
 
 
 def test_a_failed_case_is_run_again_and_accepted_with_its_commands():
@@ -118,9 +118,9 @@ def test_a_claim_tells_what_it_was_and_whether_its_new_outcome_is_accepted():
 
 
 def test_a_case_whose_accuracy_is_not_judged_does_not_say_that_it_moved():
-    case = make_case("changed", outcome=False, comparisons=make_case("worse")["comparisons"])
+    case = make_case("changed", judge_accuracy=False, comparisons=make_case("worse")["comparisons"])
     ((_, _, moved, _),) = rows(render(of(case)), "Failed")
-    assert moved == "first sign: recipe lr 0.005 -> 0.05"
+    assert moved == "first divergence: recipe lr 0.005 -> 0.05"
 
 
 def test_many_edited_files_are_one_line_and_the_cases_of_a_change_are_counted():
@@ -162,7 +162,7 @@ def test_a_thousand_cases_stay_within_the_limit_and_what_is_left_out_is_said(lim
 @pytest.mark.parametrize("text", HOSTILE[:-1])
 def test_hostile_names_do_not_break_a_table_nor_become_markup(text):
     harmless = make_case("worse")
-    case = harmless | {"suite": text, "id": text, "signs": [text], "rerun": text, "accept": text}
+    case = harmless | {"suite": text, "id": text, "divergences": [text], "rerun": text, "accept": text}
     claim = make_document(0)["claims"][2] | {"name": text, "says": text, "source": text}
     page = {"notes": [text], "findings": [text], "command": text, "profile": text}
     broken, sound = (

@@ -87,7 +87,7 @@ def test_the_figures_of_all_cases_are_in_the_page():
     document = make_document(16)
     data = json.loads(unpacked(Elements(render(document)), "document"))
     assert [one["id"] for one in data["cases"]] == [one["id"] for one in document["cases"]]
-    assert data["cases"][1]["samples"][0]["curve"] == pytest.approx(document["cases"][1]["samples"][0]["curve"])
+    assert data["cases"][1]["seed_results"][0]["curve"] == pytest.approx(document["cases"][1]["seed_results"][0]["curve"])
 
 
 def test_a_name_with_markup_is_text():

@@ -307,7 +307,7 @@ def test_names_with_markup_do_no_harm(opened):
     cases = [
         make_case("worse", shots=shots) | {"id": name, "method": name} for name, shots in zip(names, (2, 2, 4), strict=True)
     ]
-    told = {"signs": [EVIL], "notes": [EVIL], "rerun": EVIL, "options": {EVIL: EVIL}}
+    told = {"divergences": [EVIL], "notes": [EVIL], "rerun": EVIL, "options": {EVIL: EVIL}}
     series = {wording.key(cases[0]): {EVIL: SERIES, "accuracy": SERIES}}
     runs = [one | {"commit": EVIL} for one in RUNS]
     tab = opened(holding(cases[0] | told, *cases[1:], findings=[EVIL], history={"runs": runs, "series": series}))

@@ -74,7 +74,7 @@ def test_the_pages_python_example_runs(run, monkeypatch, capsys):
     monkeypatch.chdir(run.parent)
     (example,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
     exec(compile(example, "docs/report-json.md", "exec"), {})
-    several = [one["id"] for one in DOCUMENT["cases"] if len(one["samples"]) > 1]
+    several = [one["id"] for one in DOCUMENT["cases"] if len(one["seed_results"]) > 1]
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == several
 
 

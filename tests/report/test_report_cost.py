@@ -1,13 +1,13 @@
 """The table of costs: cases of one method are told apart by what is not in all of their ids."""
 
-from pytest_ftcompare.compare.measured_cost import Reading
-from pytest_ftcompare.compare.verdict import Judgement
+from pytest_ftcompare.compare.measured_cost import CostComparison
+from pytest_ftcompare.compare.verdict import CaseVerdict
 from pytest_ftcompare.report.cost import NAME, table
 
 
 def names(*ids):
-    step = Reading("step", "s", 0.01, 0.01, 0.0, "yardsticks", "held")
-    return list(table([Judgement(one, "s", "same", 1, costs=[step]) for one in ids]))[1:-1]
+    step = CostComparison("step", "s", 0.01, 0.01, 0.0, "yardsticks", "equivalent")
+    return list(table([CaseVerdict(one, "s", "same", 1, costs=[step]) for one in ids]))[1:-1]
 
 
 def test_one_case_of_a_method_is_called_by_its_method():

@@ -8,12 +8,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from pytest_ftcompare.compare.claims import claim
-from pytest_ftcompare.compare.cross_case_audit import Summary
+from pytest_ftcompare.compare.cross_case_audit import CaseSummary
 from pytest_ftcompare.compare.environment_diff import Difference
-from pytest_ftcompare.compare.measured_cost import Reading
-from pytest_ftcompare.compare.sequential_test import Comparison
-from pytest_ftcompare.compare.verdict import ELSEWHERE, IDENTICAL, Judgement, with_costs
-from pytest_ftcompare.gate.session import Session
+from pytest_ftcompare.compare.measured_cost import CostComparison
+from pytest_ftcompare.compare.sequential_test import ScoreComparison
+from pytest_ftcompare.compare.verdict import ELSEWHERE, IDENTICAL, CaseVerdict, with_costs
+from pytest_ftcompare.gate.session import GateSession
 from pytest_ftcompare.report.terminal import lines
 from pytest_ftcompare.report.wrapping import fitted
 from pytest_ftcompare.results import claim_record
@@ -28,9 +28,9 @@ FILES = [Difference(f"methods/{name}.py", "a", "b") for name in METHODS] + [
     Difference("what methods/method_1.py builds on", "a", "b"),
     Difference("commit", "a", "b"),
 ]
-MOVED = Comparison("accuracy", 0.8, 0.02, 0.801, 0.02, 0.001, 0.006, 0.02, 14.0, 0.5, 0.44, 0.02, 1, "open")
-STEP = Reading("step", "s", 0.0325, 0.0326, 0.003, "yardsticks", "held", error=0.008)
-PEAK = Reading("peak bytes", "B", 23462536.0, 23462536.0, 0.0, "exact", "held")
+MOVED = ScoreComparison("accuracy", 0.8, 0.02, 0.801, 0.02, 0.001, 0.006, 0.02, 14.0, 0.5, 0.44, 0.02, 1, "open")
+STEP = CostComparison("step", "s", 0.0325, 0.0326, 0.003, "yardsticks", "equivalent", error=0.008)
+PEAK = CostComparison("peak bytes", "B", 23462536.0, 23462536.0, 0.0, "exact", "equivalent")
 
 
 def case(number=0, suite="few_shot", verdict="same", notes=(IDENTICAL,), **changes):
@@ -39,7 +39,7 @@ def case(number=0, suite="few_shot", verdict="same", notes=(IDENTICAL,), **chang
     timed = [STEP, replace(STEP, metric="evaluation"), replace(STEP, metric="inference")]
     costs = [*timed, PEAK] if suite == "peft_methods" and number % 2 else [PEAK]
     fields = {"comparisons": [MOVED], "notes": list(notes), "costs": costs} | changes
-    return Judgement(name, suite, verdict, 1, **fields)
+    return CaseVerdict(name, suite, verdict, 1, **fields)
 
 
 def cases(**changes):
@@ -51,28 +51,28 @@ def cases(**changes):
 def stated(number=0, outcome="reproduced", verdict="held"):
     estimate = Estimate(3.1, 0.4, 16, "pt", 14.0)
     text = ("few-shot", "it says so", "someone", "a statistic")
-    record = claim_record.Record(f"claim-{number}", "claims", "pocket", *text, outcome, estimate, [], {})
+    record = claim_record.ClaimRecord(f"claim-{number}", "claims", "pocket", *text, outcome, estimate, [], {})
     before = replace(record, outcome="undecided") if verdict == "noted" else record
-    return claim.Judgement(record.name, "claims", "pocket", verdict, record, before)
+    return claim.ClaimVerdict(record.name, "claims", "pocket", verdict, record, before)
 
 
-def session(judgements, claims=66, **changes):
-    found = Session(Path("baselines"), update=False)
-    found.judgements = judgements
+def session(verdicts, claims=66, **changes):
+    found = GateSession(Path("baselines"), update=False)
+    found.verdicts = verdicts
     found.claims = [stated(number, claim_record.OUTCOMES[number % 3]) for number in range(claims)]
     for method, task in product(("adaptive", "adaptive_too"), ("pocket_cola", "pocket_mnli")):
         identity = {"method": method, "task": task, "model": "m", "shots": 16, "options": {}}
         drawn = {f"{task}, unlabelled": 256}
-        found.summaries.append(Summary(f"{method}-{task}", "few_shot", identity, True, {}, {}, drawn))
+        found.summaries.append(CaseSummary(f"{method}-{task}", "few_shot", identity, True, {}, {}, drawn))
     for name, value in changes.items():
         setattr(found, name, value)
     return found
 
 
-def screen(judgements, *, columns=80, every=False, **changes):
+def screen(verdicts, *, columns=80, every=False, **changes):
     """The lines that a terminal shows."""
     settings = SimpleNamespace(baselines=Path("baselines"))
-    told = lines(session(judgements, **changes), settings, every=every)
+    told = lines(session(verdicts, **changes), settings, every=every)
     return [line for text, _ in told for line in fitted(text, columns)]
 
 
@@ -103,10 +103,10 @@ def test_a_green_session_with_nothing_changed_is_one_screen():
 def test_a_green_session_after_an_upgrade_is_one_screen_that_names_what_changed_and_was_not_compared():
     note = "cpu Some(R) Processor @ 2.80GHz -> Another Processor 25 17"
     other = replace(STEP, outcome="incomparable", note=note)
-    judgements = [
+    verdicts = [
         replace(one, changes=[*UPGRADED, *FILES], costs=[other, PEAK] if STEP in one.costs else one.costs) for one in cases()
     ]
-    shown = screen(judgements)
+    shown = screen(verdicts)
     assert_one_screen(shown)
     text = "\n".join(shown)
     assert all(f"\n  {name} 1.0.0 -> 2.0.0\n" in text for name in LIBRARIES)
@@ -116,10 +116,10 @@ def test_a_green_session_after_an_upgrade_is_one_screen_that_names_what_changed_
 
 def test_more_changes_than_fit_are_counted_unless_all_are_asked_for():
     changed = [Difference(f"library{number}", "1", "2") for number in range(12)]
-    judgements = [replace(one, changes=[*changed, *FILES]) for one in cases()]
-    assert_one_screen(screen(judgements))
-    assert "  and 5 more changes" in screen(judgements)
-    every = "\n".join(screen(judgements, every=True))
+    verdicts = [replace(one, changes=[*changed, *FILES]) for one in cases()]
+    assert_one_screen(screen(verdicts))
+    assert "  and 5 more changes" in screen(verdicts)
+    every = "\n".join(screen(verdicts, every=True))
     assert "library11 1 -> 2" in every
     assert "methods/method_9.py" in every
 
@@ -130,8 +130,8 @@ def test_a_narrow_terminal_shows_the_same_in_its_columns():
 
 def test_a_case_that_is_not_the_same_has_its_row_and_no_other_has():
     worse = replace(MOVED, new=0.7, delta=-0.1, p=1e-6, seeds=5, outcome="worse")
-    judgements = [*cases(), replace(case(3), suite="own", verdict="worse", notes=[], comparisons=[worse])]
-    shown = screen(judgements)
+    verdicts = [*cases(), replace(case(3), suite="own", verdict="worse", notes=[], comparisons=[worse])]
+    shown = screen(verdicts)
     (at,) = [number for number, line in enumerate(shown) if line.startswith("own: ")]
     assert shown[at + 1].startswith("accuracy ")
     assert shown[at + 2].startswith("method_1 ")
@@ -148,10 +148,10 @@ def test_every_row_and_every_cost_is_shown_when_asked_for():
 
 
 def test_of_what_methods_cost_only_what_moved_is_shown():
-    judgements = cases()
+    verdicts = cases()
     slower = replace(STEP, outcome="worse", change=0.074)
-    judgements[-1] = case(1, "peft_methods", verdict="worse", costs=[slower, PEAK])
-    shown = screen(judgements)
+    verdicts[-1] = case(1, "peft_methods", verdict="worse", costs=[slower, PEAK])
+    shown = screen(verdicts)
     at = shown.index("peft_methods: what a method costs")
     assert shown[at + 2].endswith("step +7.4%")
     assert shown[at + 3].startswith("  times compared in yardsticks")
@@ -171,20 +171,20 @@ def test_many_cases_that_moved_in_cost_alone_are_told_together():
 def test_a_time_that_is_only_noted_is_one_line_however_many_cases_have_it():
     noted = replace(STEP, outcome="noted", change=0.041)
     more = replace(STEP, metric="evaluation", outcome="noted", change=0.022)
-    judgements = [case(1, costs=[noted]), case(3, costs=[replace(noted, change=0.06)]), case(5, costs=[more])]
+    verdicts = [case(1, costs=[noted]), case(3, costs=[replace(noted, change=0.06)]), case(5, costs=[more])]
     said = "evaluation +2.2% in 1 case, step +4.1% to +6.0% in 2 cases (nothing changed that could move it)"
-    assert f"Noted, not judged: {said}" in "\n".join(screen(judgements, columns=80)).replace("\n  ", " ")
-    assert any(line.endswith("step +4.1%*") for line in screen(judgements, every=True))
+    assert f"Noted, not judged: {said}" in "\n".join(screen(verdicts, columns=80)).replace("\n  ", " ")
+    assert any(line.endswith("step +4.1%*") for line in screen(verdicts, every=True))
 
 
 def test_what_is_not_compared_or_not_settled_is_a_line_for_each_reason():
-    judgements = [
+    verdicts = [
         *(case(number, notes=[ELSEWHERE]) for number in range(2)),
         *(case(number, verdict="incomparable", notes=["other rows"], comparisons=[]) for number in range(4, 7)),
         case(8, verdict="undecided", notes=[]),
         case(9, costs=[replace(STEP, outcome="open", change=0.031)]),
     ]
-    text = "\n".join(screen(judgements)).replace("\n  ", " ")
+    text = "\n".join(screen(verdicts)).replace("\n  ", " ")
     assert "Not compared: 3 cases (other rows)" in text
     assert "Not compared in 2 cases: probe, trace (no baselines for this device: " in text
     assert "Not settled: 1 case (" in text

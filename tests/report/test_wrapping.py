@@ -18,7 +18,7 @@ def test_a_narrow_terminal_breaks_a_row_between_columns_and_keeps_a_mean_with_it
 
 
 def test_a_footnote_keeps_its_indent():
-    assert fitted("  first sign: recipe lr 0.005 -> 0.05", 24) == ["  first sign: recipe lr", "    0.005 -> 0.05"]
+    assert fitted("  first divergence: recipe lr 0.005 -> 0.05", 24) == ["  first divergence: recipe lr", "    0.005 -> 0.05"]
 
 
 def test_a_sentence_has_at_most_eighty_columns_on_a_wide_terminal_too():

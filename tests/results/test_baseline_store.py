@@ -35,7 +35,7 @@ def test_no_file_is_no_baseline(tmp_path):
         (lambda text: f"<<<<<<< ours\n{text}=======\n{text}>>>>>>> theirs\n", "merge-conflict markers"),
         (lambda text: text.replace('"schema": 1', '"schema": 99'), "newer schema than 1"),
         (lambda text: text.replace('"schema"', '"scheme"'), "no schema number"),
-        (lambda text: text.replace('"samples"', '"simples"'), "not those of a result"),
+        (lambda text: text.replace('"seed_results"', '"simples"'), "not those of a result"),
         (lambda text: "[]", "no schema number"),
         (lambda text: text.replace(RESULT.id, "another-case"), "found that of another-case"),
     ],

@@ -9,7 +9,7 @@ from method_comparison import generation, training
 
 from pytest_ftcompare.compare import single_run
 from pytest_ftcompare.compare.compare_results import compare, compare_pairs
-from pytest_ftcompare.compare.verdict import Judgement
+from pytest_ftcompare.compare.verdict import CaseVerdict
 from pytest_ftcompare.results import peft_files
 from pytest_ftcompare.results.result import Result, ResultError
 
@@ -20,9 +20,14 @@ def result(**changes):
 
 def test_a_run_of_today_is_read():
     found = result()
-    assert (found.id, found.suite, found.outcome, found.broken) == ("lora/tiny-rank32", "MetaMathQA", True, [])
-    assert found.samples[0].metrics == {"accuracy": 0.5, "train loss": 0.601, "forgetting": 0.3}
-    assert found.samples[0].trace.curve == [0.901, 0.601]
+    assert (found.id, found.suite, found.judge_accuracy, found.broken_invariants) == (
+        "lora/tiny-rank32",
+        "MetaMathQA",
+        True,
+        [],
+    )
+    assert found.seed_results[0].metrics == {"accuracy": 0.5, "train loss": 0.601, "forgetting": 0.3}
+    assert found.seed_results[0].trace.curve == [0.901, 0.601]
     assert found.windows[0].times == {"training": [1801.0, 0.0]}
     assert found.windows[0].readings["reserved bytes, peak"] == 22e9
     assert found.signature["structure"] == {"trainable": 9_000_000, "parameters": 3_000_000_000}
@@ -51,8 +56,8 @@ def test_an_image_generation_is_read_and_its_outcome_not_judged():
     data["train_info"]["metrics"][-1] = {"step": 9, "test dino_similarity": 0.7, "drift": 0.2, "train loss": 0.7}
     data["meta_info"]["dataset_info"] = {"sha": "c" * 40, "created_at": "2029-01-01"}
     found = peft_files.read(data, "file")
-    assert (found.suite, found.outcome) == ("image-gen", False)
-    assert found.samples[0].metrics["dino similarity"] == 0.7
+    assert (found.suite, found.judge_accuracy) == ("image-gen", False)
+    assert found.seed_results[0].metrics["dino similarity"] == 0.7
     assert found.environment["data"] == "c" * 12
     worse = copy.deepcopy(data)
     worse["train_info"]["metrics"][-1]["test dino_similarity"] = 0.1
@@ -61,7 +66,7 @@ def test_an_image_generation_is_read_and_its_outcome_not_judged():
 
 def test_a_text_generation_is_read_by_its_files_name():
     found = peft_files.read(generation(), "lora--rank8")
-    assert (found.id, found.suite, found.outcome) == ("lora/rank8", "text_generation_benchmark", False)
+    assert (found.id, found.suite, found.judge_accuracy) == ("lora/rank8", "text_generation_benchmark", False)
     assert found.windows[0].times == {"token": [0.02, 0.0]}
     assert found.windows[0].readings == {"allocated bytes, peak": 512.0 * 2**20}
     slow = compare(found, peft_files.read(generation(0.06), "lora--rank8"))
@@ -124,13 +129,13 @@ def test_what_a_newer_version_adds_is_not_another_experiment():
 def test_a_run_that_failed_is_invalid_and_nothing_to_compare_with():
     failed = result(day=2, status="canceled", error_msg="out of memory", metrics=[])
     found = compare(result(), failed)
-    assert (found.verdict, found.signs) == ("invalid", ["invariant: the run ended as canceled: out of memory"])
+    assert (found.verdict, found.divergences) == ("invalid", ["invariant: the run ended as canceled: out of memory"])
     assert compare(failed, result()).verdict == "incomparable"
 
 
 def test_another_number_of_trained_parameters_is_changed():
     found = compare(result(), result(day=2, num_trainable_params=1))
-    assert (found.verdict, found.signs) == ("changed", ["trainable 9000000 -> 1"])
+    assert (found.verdict, found.divergences) == ("changed", ["trainable 9000000 -> 1"])
 
 
 @pytest.mark.parametrize(("memory", "verdict"), [(22_100_000_000, "same"), (22_600_000_000, "worse"), (20e9, "better")])
@@ -153,10 +158,10 @@ def suite(times, **changes):
 
 def test_a_time_that_all_cases_share_is_not_held_against_one():
     shared = compare_pairs(suite([2300.0] * 6))
-    assert {one.verdict for one in shared.judgements} == {"same"}
+    assert {one.verdict for one in shared.verdicts} == {"same"}
     outlier = compare_pairs(suite([2300.0] * 5 + [2900.0]))
-    assert [one.verdict for one in outlier.judgements] == ["same"] * 5 + ["worse"]
-    assert "beside the suite's +27.7%" in next(one.how for one in outlier.judgements[-1].costs if one.metric == "training")
+    assert [one.verdict for one in outlier.verdicts] == ["same"] * 5 + ["worse"]
+    assert "beside the suite's +27.7%" in next(one.how for one in outlier.verdicts[-1].costs if one.metric == "training")
 
 
 def test_a_shift_too_small_for_any_case_is_found_over_many():
@@ -166,7 +171,7 @@ def test_a_shift_too_small_for_any_case_is_found_over_many():
         for index, drop in enumerate(drops)
     ]
     found = compare_pairs(pairs)
-    assert "worse" not in {one.verdict for one in found.judgements}
+    assert "worse" not in {one.verdict for one in found.verdicts}
     assert [(one.metric, one.outcome) for one in found.shifts] == [("accuracy", "worse")]
     assert found.failed
 
@@ -178,13 +183,13 @@ def test_reruns_of_a_whole_suite_pass():
     ]
     found = compare_pairs(pairs)
     assert not found.failed
-    assert {one.verdict for one in found.judgements} == {"same"}
+    assert {one.verdict for one in found.verdicts} == {"same"}
 
 
 def test_the_json_of_a_verdict_is_plain():
     found = compare(result(), result(day=2, accuracy=0.4))
     text = json.dumps(found.to_dict(), allow_nan=False)
-    assert Judgement.from_dict(json.loads(text)) == found
+    assert CaseVerdict.from_dict(json.loads(text)) == found
 
 
 def test_a_long_setting_is_cut_in_what_is_said_of_it():

@@ -35,6 +35,6 @@ def test_floats_are_rounded_to_seven_digits():
 
 def test_bits_that_are_not_base64_are_not_a_result():
     text = make_result([0.8]).to_json()
-    bits = make_result([0.8]).samples[0].correct["test"]
+    bits = make_result([0.8]).seed_results[0].correct["test"]
     with pytest.raises(ResultError):
         Result.from_json(text.replace(bits, "***"))

@@ -37,7 +37,7 @@ def test_an_unfinished_update_is_no_result(tmp_path):
 def test_of_several_runs_of_pefts_the_latest_counts(tmp_path):
     write(tmp_path / "a", training(day=3, accuracy=0.3))
     write(tmp_path / "b", training(day=2, accuracy=0.2))
-    assert [one.samples[0].metrics["accuracy"] for one in read(tmp_path)] == [0.3]
+    assert [one.seed_results[0].metrics["accuracy"] for one in read(tmp_path)] == [0.3]
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_a_finished_result_is_judged_on_all_its_seeds():
 
 def test_other_experiments_and_other_seeds_are_incomparable():
     assert compare(RESULT, replace(RESULT, fingerprint="other")).verdict == "incomparable"
-    other = replace(RESULT, samples=[replace(one, seed=one.seed + 50) for one in RESULT.samples])
+    other = replace(RESULT, seed_results=[replace(one, seed=one.seed + 50) for one in RESULT.seed_results])
     assert compare(RESULT, other).notes == ["the two results have no seed in common"]
 
 
@@ -112,7 +112,7 @@ def test_two_suites_give_a_verdict_for_each_case_and_one_for_all():
     same = [replace(RESULT, id=f"full-task-{index}") for index in range(3)]
     assert not compare_suites(same, same).failed
     found = compare_suites(same, [*same[:2], replace(lower(0.15), id=same[2].id)])
-    assert [one.verdict for one in found.judgements] == ["same", "same", "worse"]
+    assert [one.verdict for one in found.verdicts] == ["same", "same", "worse"]
     assert found.failed
 
 

@@ -17,7 +17,13 @@ def made(tmp_path, rows, **given):
     """The task of a table on these rows, all of them training rows."""
     (tmp_path / "rows.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     (tmp_path / "test.jsonl").write_text("")
-    table = {"train": "rows.jsonl", "test": "test.jsonl", "plain": "{text}", "labels": ["calm", "urgent"], "label": "kind"}
+    table = {
+        "train": "rows.jsonl",
+        "test": "test.jsonl",
+        "text_template": "{text}",
+        "labels": ["calm", "urgent"],
+        "label": "kind",
+    }
     return make_task("tickets", {name: one for name, one in (table | given).items() if one is not None}, tmp_path)
 
 
@@ -29,12 +35,12 @@ def examples(tmp_path, rows, **given):
 def test_a_column_with_a_dot_is_a_column(tmp_path):
     row = {"ticket.text": "down", "ticket[0]": "up", "kind": "calm"}
     plain = "{ticket.text} / {ticket[0]} {{x}}"
-    (one,) = examples(tmp_path, [row], plain=plain)
-    assert made(tmp_path, [row], plain=plain).plain.format(**one.fields) == "down / up {x}"
+    (one,) = examples(tmp_path, [row], text_template=plain)
+    assert made(tmp_path, [row], text_template=plain).text_template.format(**one.fields) == "down / up {x}"
 
 
 @pytest.mark.parametrize(
-    ("plain", "sentence"),
+    ("text_template", "sentence"),
     [
         ("{n:03d}", "expected a column's name alone in braces, got '{n:03d}'"),
         ("{text!r}", "expected a column's name alone in braces, got"),
@@ -44,7 +50,7 @@ def test_a_column_with_a_dot_is_a_column(tmp_path):
 )
 def test_a_text_that_names_more_than_columns_is_refused_before_a_row_is_read(tmp_path, plain, sentence):
     with pytest.raises(DataError, match=sentence):
-        made(tmp_path, [], plain=plain)
+        made(tmp_path, [], text_template=plain)
 
 
 @pytest.mark.parametrize(
@@ -62,13 +68,13 @@ def test_half_of_a_character_is_refused(tmp_path):
 
 
 def test_a_conversation_is_read_without_the_answer_that_ends_it(tmp_path):
-    (one,) = examples(tmp_path, [{"m": [SYSTEM, ASKED, SAID], "kind": "urgent"}], plain="{m}", chat="m")
+    (one,) = examples(tmp_path, [{"m": [SYSTEM, ASKED, SAID], "kind": "urgent"}], text_template="{m}", chat="m")
     assert json.loads(one.fields["m"]) == [SYSTEM, ASKED]
     assert one.label == 1
 
 
 def test_the_answer_that_ends_a_conversation_can_be_what_is_to_be_written(tmp_path):
-    given = {"plain": "{m}", "chat": "m", "answer": "m", "labels": None, "label": None}
+    given = {"text_template": "{m}", "chat": "m", "answer": "m", "labels": None, "label": None}
     (one,) = examples(tmp_path, [{"m": [ASKED, SAID | {"name": "x"}]}], **given)
     assert (json.loads(one.fields["m"]), one.label) == ([ASKED], "urgent")
     with pytest.raises(DataError, match=r"expected an answer of role assistant at the end of m in .*, row 0 has"):
@@ -87,7 +93,7 @@ def test_the_answer_that_ends_a_conversation_can_be_what_is_to_be_written(tmp_pa
 )
 def test_what_is_no_conversation_names_the_row(tmp_path, messages, sentence):
     with pytest.raises(DataError, match=sentence):
-        examples(tmp_path, [{"m": messages, "kind": "calm"}], plain="{m}", chat="m")
+        examples(tmp_path, [{"m": messages, "kind": "calm"}], text_template="{m}", chat="m")
 
 
 @pytest.mark.parametrize(

@@ -107,5 +107,5 @@ def test_every_embedded_task_reads_and_its_splits_share_no_row(name):
         }
         for split, source in task.splits().items()
     ]
-    assert all(len(one) >= (70 if task.written else 200) for one in seen)
+    assert all(len(one) >= (70 if task.generative else 200) for one in seen)
     assert not seen[0] & seen[1] and not seen[0] & seen[2] and not seen[1] & seen[2]

@@ -8,7 +8,7 @@ import pytest
 from pytest_ftcompare.results.case import Case
 from pytest_ftcompare.tasks import Example
 from pytest_ftcompare.tasks.split_overlap import overlaps, source_overlaps, without_tested
-from pytest_ftcompare.training.config import Setting
+from pytest_ftcompare.training.config import TrainingConfig
 from pytest_ftcompare.training.prepare import prepare
 
 
@@ -66,14 +66,16 @@ def hub(folder, **splits):
     for name, examples in splits.items():
         lines = [json.dumps({"sentence": one.fields["sentence"], "label": one.label}) for one in examples]
         (where / f"{name}.jsonl").write_text("\n".join(lines))
-    return prepare(Case("s", "full", "cola", "pocket/opt-0.4m", 2), Setting("pocket", max_length=192, test_rows=50, hub=folder))
+    return prepare(
+        Case("s", "full", "cola", "pocket/opt-0.4m", 2), TrainingConfig("pocket", max_length=192, test_rows=50, hub=folder)
+    )
 
 
 def test_a_case_is_refused_on_all_rows_of_a_split_though_it_is_tested_on_some(tmp_path):
     prepared = hub(tmp_path, train=SPLITS["train"], validation=[*SPLITS["test"], *SPLITS["ood"]], ood=SPLITS["ood"])
-    assert len(prepared.refused) == 1 and "100 of 200 are in both" in prepared.refused[0]
+    assert len(prepared.refusals) == 1 and "100 of 200 are in both" in prepared.refusals[0]
 
 
 def test_a_case_never_trains_on_a_tested_row(tmp_path):
     prepared = hub(tmp_path, train=SPLITS["train"], validation=[*SPLITS["test"], *rows(0, 3)], ood=SPLITS["ood"])
-    assert prepared.refused == () and prepared.examples["train"] == SPLITS["train"][3:]
+    assert prepared.refusals == () and prepared.examples["train"] == SPLITS["train"][3:]

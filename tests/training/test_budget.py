@@ -6,36 +6,36 @@ import pytest
 
 from pytest_ftcompare import methods
 from pytest_ftcompare.results.case import Case
-from pytest_ftcompare.training.config import Setting
+from pytest_ftcompare.training.config import TrainingConfig
 from pytest_ftcompare.training.model_kind import ModelError
 from pytest_ftcompare.training.prepare import labels, prepare
+from pytest_ftcompare.training.prepared_seed import PreparedSeed
 from pytest_ftcompare.training.run_seed import run_seed
-from pytest_ftcompare.training.trial import Trial
 
 
 def case(method="full", **options):
     given = tuple(sorted(({"epochs": 1} | options).items()))
-    return prepare(Case("s", method, "pocket_sst", "pocket/opt-0.4m", 4, given), Setting("pocket", max_length=192))
+    return prepare(Case("s", method, "pocket_sst", "pocket/opt-0.4m", 4, given), TrainingConfig("pocket", max_length=192))
 
 
 def drawn(prepared):
     few = {name: examples[:8] if name != "train" else examples for name, examples in prepared.examples.items()}
-    return run_seed(replace(prepared, examples=few), 0, lambda *_: None).drawn
+    return run_seed(replace(prepared, examples=few), 0, lambda *_: None).rows_drawn
 
 
 @pytest.mark.parametrize("split", ["test", "ood"])
 def test_a_method_cannot_select_on_a_test_split(split):
-    trial = Trial(case(), 0, 4)
+    context = PreparedSeed(case(), 0, 4)
     with pytest.raises(ModelError, match=f"expected a method to see training rows only, it asked for split '{split}'"):
-        trial.prepared.examples[split]
-    assert list(trial.prepared.examples) == ["train"]
+        context.prepared.examples[split]
+    assert list(context.prepared.examples) == ["train"]
     with pytest.raises(ModelError, match="training rows only"):
-        trial.prepared.on("pocket_sst").examples[split]
+        context.prepared.on_source("pocket_sst").examples[split]
 
 
 def test_a_source_tasks_test_rows_are_no_more_at_hand():
-    trial = Trial(case("adapter_fusion"), 0, 4).of("pocket_cola", 4)
-    assert list(trial.prepared.examples) == ["train"]
+    context = PreparedSeed(case("adapter_fusion"), 0, 4).source_task("pocket_cola", 4)
+    assert list(context.prepared.examples) == ["train"]
 
 
 def test_what_a_method_learned_from_is_recorded():
@@ -46,9 +46,9 @@ def test_what_a_method_learned_from_is_recorded():
 
 
 def test_a_method_that_trains_on_the_whole_corpus_is_refused(monkeypatch):
-    def stages(self, model, trial):
-        pool, stage = trial.prepared.examples["train"], trial.stage(self.recipe)
-        yield replace(stage, rows=trial.prepared.encode(pool, pool), targets=stage.targets.new_tensor(labels(pool)))
+    def stages(self, model, context):
+        pool, stage = context.prepared.examples["train"], context.stage(self.recipe)
+        yield replace(stage, rows=context.prepared.encode(pool, pool), targets=stage.targets.new_tensor(labels(pool)))
 
     monkeypatch.setattr(methods.load("full"), "stages", stages)
     with pytest.raises(ModelError, match=r"unequal budgets: expected full to train on the 8 rows .* a stage has \d\d\d"):
@@ -57,4 +57,4 @@ def test_a_method_that_trains_on_the_whole_corpus_is_refused(monkeypatch):
 
 def test_a_task_that_is_no_declared_source_is_refused():
     with pytest.raises(ModelError, match=r"unequal budgets: expected full to draw from pocket_sst and .* \(none\), it asked"):
-        Trial(case(), 0, 4).of("pocket_cola", 4)
+        PreparedSeed(case(), 0, 4).source_task("pocket_cola", 4)

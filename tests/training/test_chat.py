@@ -18,7 +18,7 @@ TEMPLATE = (
 
 def task(**changes):
     source = Source("x", "train", lambda row, _: [])
-    return Task("tickets", ("calm", "urgent"), source, source, plain="{m}", chat="m", **changes)
+    return Task("tickets", ("calm", "urgent"), source, source, text_template="{m}", chat="m", **changes)
 
 
 @pytest.fixture

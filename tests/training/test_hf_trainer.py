@@ -9,17 +9,17 @@ import transformers
 from transformers import Trainer
 
 from pytest_ftcompare.checks import tiny_models, trainer_loss
-from pytest_ftcompare.checks.engine_parity import CORNER, _off, courses, differences
+from pytest_ftcompare.checks.engine_parity import CORNER, _off, differences, recorded_trainings
 from pytest_ftcompare.methods.base import Method
 from pytest_ftcompare.results.case import Case
 from pytest_ftcompare.training import hf_trainer
-from pytest_ftcompare.training.config import Setting
+from pytest_ftcompare.training.config import TrainingConfig
 from pytest_ftcompare.training.library_logging import quiet
 from pytest_ftcompare.training.model_kind import ModelError
 from pytest_ftcompare.training.prepare import prepare
+from pytest_ftcompare.training.prepared_seed import PreparedSeed
 from pytest_ftcompare.training.run_seed import run_seed
 from pytest_ftcompare.training.train import TrainingError, train
-from pytest_ftcompare.training.trial import Trial
 
 
 @pytest.fixture(scope="session")
@@ -30,10 +30,12 @@ def hub(tmp_path_factory):
 
 @pytest.fixture
 def prepared(hub):
-    def make(method="full", ask="head", shots=5, **options):
-        given = {"ask": ask, "batch": 8, "accumulate": 2, "epochs": 2} | options
-        case = Case("test", method, tiny_models.TASKS[ask], tiny_models.save("opt", hub), shots, tuple(sorted(given.items())))
-        return prepare(case, Setting("pocket", max_length=128, hub=hub, test_rows=4))
+    def make(method="full", output_mode="head", shots=5, **options):
+        given = {"output_mode": output_mode, "batch_size": 8, "micro_batches": 2, "epochs": 2} | options
+        case = Case(
+            "test", method, tiny_models.TASKS[output_mode], tiny_models.save("opt", hub), shots, tuple(sorted(given.items()))
+        )
+        return prepare(case, TrainingConfig("pocket", max_length=128, hub=hub, test_rows=4))
 
     return make
 
@@ -66,11 +68,11 @@ def test_an_unknown_engine_is_a_sentence(prepared):
 def test_a_seed_gives_the_same_sample_by_either_engine(prepared):
     told = []
     loop, trainer = (
-        run_seed(prepared(epochs=2, accumulate=1, **one), 0, lambda *told_of: told.append(told_of))
+        run_seed(prepared(epochs=2, micro_batches=1, **one), 0, lambda *told_of: told.append(told_of))
         for one in ({}, {"engine": "trainer"})
     )
-    assert (trainer.subset, trainer.drawn) == (loop.subset, loop.drawn)
-    for ours, theirs in zip(loop.trace.first, trainer.trace.first, strict=True):
+    assert (trainer.training_rows, trainer.rows_drawn) == (loop.training_rows, loop.rows_drawn)
+    for ours, theirs in zip(loop.trace.first_steps, trainer.trace.first_steps, strict=True):
         assert theirs == pytest.approx(ours, rel=1e-4)
     steps = [(step, count) for step, count, _ in told]
     assert steps == [(1, 4), (2, 4), (3, 4), (4, 4), (0, 0)] * 2
@@ -81,14 +83,14 @@ def test_without_a_fault_the_engines_agree(prepared):
 
 
 def test_micro_batches_of_unequal_size_are_refused(prepared):
-    with pytest.raises(TrainingError, match=r"got 8 rows in 3: choose accumulate to divide batch"):
-        courses(prepared(accumulate=3), hf_trainer.train)
+    with pytest.raises(TrainingError, match=r"got 8 rows in 3: choose micro_batches to divide batch_size"):
+        recorded_trainings(prepared(micro_batches=3), hf_trainer.train)
 
 
 def test_a_loss_that_is_not_a_number_stops_the_trainer(prepared, monkeypatch):
     monkeypatch.setattr(Trainer, "compute_loss", lambda *_, **__: torch.tensor(math.nan, requires_grad=True))
     with pytest.raises(TrainingError, match=r"expected a finite loss and gradient norm, got nan and .* at step 1 of 4"):
-        courses(prepared(), hf_trainer.train)
+        recorded_trainings(prepared(), hf_trainer.train)
 
 
 def test_parameters_of_a_stages_own_train_and_leave_the_model_as_it_was(prepared):
@@ -96,9 +98,9 @@ def test_parameters_of_a_stages_own_train_and_leave_the_model_as_it_was(prepared
     model = case.adapted()
     names = {name for name, _ in model.named_parameters()}
     factor = torch.nn.Parameter(torch.ones(()))
-    stage = Trial(case, 0, 5).stage(case.method.recipe)
+    stage = PreparedSeed(case, 0, 5).stage(case.method.recipe)
     loss = stage.loss
-    stage = replace(stage, loss=lambda *given: loss(*given) * factor, own=(factor,))
+    stage = replace(stage, loss=lambda *given: loss(*given) * factor, extra_parameters=(factor,))
     hf_trainer.train(model, case.method, stage, 0, lambda *_: None)
     assert factor.item() < 1
     assert {name for name, _ in model.named_parameters()} == names
@@ -114,7 +116,7 @@ def test_the_methods_hook_runs_before_the_first_step_and_after_each(prepared):
 
     noted = []
     case = prepared()
-    model, stage = case.adapted(), Trial(case, 0, 5).stage(case.method.recipe)
+    model, stage = case.adapted(), PreparedSeed(case, 0, 5).stage(case.method.recipe)
     for engine in (train, hf_trainer.train):
         engine(model, Noted(case.method.recipe), stage, 0, lambda *_: None)
     assert noted == [(0, 4, False), (1, 4, True), (2, 4, True), (3, 4, True), (4, 4, True)] * 2
@@ -173,13 +175,13 @@ def test_a_gradient_that_is_not_clipped(first_wrong, monkeypatch):
         return norm
 
     monkeypatch.setattr(Trainer, "_clip_grad_norm", norm_only)
-    number, what = first_wrong(clip=0.01)
+    number, what = first_wrong(max_grad_norm=0.01)
     assert number == 1 and what.startswith("the gradient of ")
 
 
 def test_a_schedule_that_stands_still(first_wrong, monkeypatch):
     monkeypatch.setattr(hf_trainer.StageTrainer, "create_scheduler", constant)
-    number, what = first_wrong(warmup=0.5)  # the first update has a rate of zero
+    number, what = first_wrong(warmup_share=0.5)  # the first update has a rate of zero
     assert number == 1 and "learning rates" in what
 
 
@@ -196,7 +198,7 @@ def test_an_optimiser_with_another_average(first_wrong, monkeypatch):
         return kind, options | {"betas": (0.9, 0.9)}
 
     monkeypatch.setattr(Trainer, "get_optimizer_cls_and_kwargs", staticmethod(other))
-    number, what = first_wrong(warmup=0.0)
+    number, what = first_wrong(warmup_share=0.0)
     assert number == 2 and "learning rates" in what
 
 
@@ -208,7 +210,7 @@ def test_an_update_too_few(prepared, monkeypatch):
 
 def test_dropout_off_in_only_one_engine(prepared, monkeypatch):
     monkeypatch.setattr(hf_trainer.StageTrainer, "compute_loss", quietly(hf_trainer.StageTrainer.compute_loss))
-    assert next(differences(prepared(shots=4, batch=4), dropout=True)).startswith("update 1 of 4 ")
+    assert next(differences(prepared(shots=4, batch_size=4), dropout=True)).startswith("update 1 of 4 ")
 
 
 def quietly(compute):
@@ -219,10 +221,10 @@ def quietly(compute):
 
 
 def test_a_mean_of_means_is_not_the_mean_over_tokens(prepared, monkeypatch):
-    case = prepared(ask="answer", shots=11, lr=0.0)
-    assert list(trainer_loss.as_defined(case)) == []
+    case = prepared(output_mode="answer", shots=11, lr=0.0)
+    assert list(trainer_loss.check_trainer_loss(case)) == []
     monkeypatch.setattr(Trainer, "_get_num_items_in_batch", lambda *_: None)
-    assert next(trainer_loss.as_defined(case)).startswith(
+    assert next(trainer_loss.check_trainer_loss(case)).startswith(
         "the Trainer's loss must be that of the update's 8 rows in one batch, "
     )
 

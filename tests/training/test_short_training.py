@@ -10,17 +10,17 @@ import torch
 from pytest_ftcompare.methods.base import MethodError
 from pytest_ftcompare.results.case import Case
 from pytest_ftcompare.training import evaluate
-from pytest_ftcompare.training.config import Setting
+from pytest_ftcompare.training.config import TrainingConfig
 from pytest_ftcompare.training.prepare import prepare
+from pytest_ftcompare.training.prepared_seed import PreparedSeed
 from pytest_ftcompare.training.short_training import EPOCHS, UPDATES, digest_of_short_training, shorten
 from pytest_ftcompare.training.train import Training
-from pytest_ftcompare.training.trial import Trial
 
 
 def prepared_case(method="full", shots=20, **options):
     """40 rows: two batches of 16 and one of 8."""
     case = Case("s", method, "pocket_sst", "pocket/opt-0.4m", shots, tuple(sorted(options.items())))
-    return prepare(case, Setting("pocket", max_length=64, test_rows=70))
+    return prepare(case, TrainingConfig("pocket", max_length=64, test_rows=70))
 
 
 class Seen:
@@ -37,8 +37,8 @@ class Seen:
     ("rows", "batch", "epochs", "expected"), [(32, 16, 20, 5), (40, 16, 20, 4), (200, 16, 20, EPOCHS), (8, 16, 3, 3)]
 )
 def test_it_has_enough_updates_and_epochs_and_no_more_than_the_training_has(rows, batch, epochs, expected):
-    stage = Trial(prepared_case(), 0, 4).stage(prepared_case().method.recipe)
-    recipe = replace(stage.recipe, epochs=epochs, batch=batch)
+    stage = PreparedSeed(prepared_case(), 0, 4).stage(prepared_case().method.recipe)
+    recipe = replace(stage.recipe, epochs=epochs, batch_size=batch)
     short = shorten(replace(stage, recipe=recipe, rows=[[1]] * rows)).recipe
     assert short == replace(recipe, epochs=expected)
     assert epochs == expected or short.epochs * -(-rows // batch) >= UPDATES
@@ -68,8 +68,8 @@ def spoil_update(number, size):
 def spoil_evaluation(monkeypatch):
     real = evaluate.class_logits
 
-    def other(model, ask, rows):
-        logits = real(model, ask, rows).clone()
+    def other(model, interface, rows):
+        logits = real(model, interface, rows).clone()
         logits[-1, 0] += 1e-3
         return logits
 

@@ -6,13 +6,13 @@ from pytest_ftcompare import methods
 from pytest_ftcompare.checks.invariants import inspect
 from pytest_ftcompare.methods.layers.head import freeze
 from pytest_ftcompare.results.case import Case
-from pytest_ftcompare.training.config import Setting
+from pytest_ftcompare.training.config import TrainingConfig
 from pytest_ftcompare.training.prepare import prepare
 
 
 def broken(method, **options):
     case = Case("s", method, "pocket_sst", "pocket/opt-0.4m", 4, tuple(sorted(options.items())))
-    return inspect(prepare(case, Setting("pocket", max_length=192)))[2]
+    return inspect(prepare(case, TrainingConfig("pocket", max_length=192)))[2]
 
 
 def test_a_new_head_that_stays_at_its_random_start(monkeypatch):

@@ -12,28 +12,28 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from pytest_ftcompare.compare.claims.relations import Relation
-from pytest_ftcompare.results.claim_record import Outcome, Record, record_of
+from pytest_ftcompare.results.claim_record import ClaimOutcome, ClaimRecord, record_of
 from pytest_ftcompare.results.estimate import Estimate
 
-Verdict = Literal["held", "noted", "changed", "new", "untested"]
-FAILING: frozenset[Verdict] = frozenset({"changed", "new"})
+ClaimVerdictName = Literal["held", "noted", "changed", "new", "untested"]
+FAILING: frozenset[ClaimVerdictName] = frozenset({"changed", "new"})
 
 
 @dataclass(frozen=True)
-class Range:
+class ExpectedRange:
     """Where a study says that the estimate lies, in its unit; an infinite end is open."""
 
     low: float = -math.inf
     high: float = math.inf
 
-    def outcome(self, estimate: Estimate) -> Outcome:
+    def outcome(self, estimate: Estimate) -> ClaimOutcome:
         """What the estimate's interval says; two one-sided tests where both ends are finite."""
         low, high = estimate.interval()
         if self.low <= low and high <= self.high:
             return "reproduced"
         return "contradicted" if high < self.low or low > self.high else "undecided"
 
-    def told(self, unit: str) -> str:
+    def describe(self, unit: str) -> str:
         """The range in words: "at least +2 pt"."""
         sign = "+" if unit == "pt" else ""
         if math.isinf(self.high):
@@ -43,17 +43,17 @@ class Range:
         return f"from {self.low:{sign}g} to {self.high:{sign}g} {unit}"
 
 
-def at_least(value: float) -> Range:
-    return Range(low=value)
+def at_least(value: float) -> ExpectedRange:
+    return ExpectedRange(low=value)
 
 
-def at_most(value: float) -> Range:
-    return Range(high=value)
+def at_most(value: float) -> ExpectedRange:
+    return ExpectedRange(high=value)
 
 
-def within(margin: float, around: float = 0.0) -> Range:
+def within(margin: float, around: float = 0.0) -> ExpectedRange:
     """About the same: no farther than `margin` from `around`."""
-    return Range(around - margin, around + margin)
+    return ExpectedRange(around - margin, around + margin)
 
 
 @dataclass(frozen=True)
@@ -65,19 +65,19 @@ class Claim:
 
     name: str
     study: str
-    says: str
+    statement: str
     source: str
     relation: Relation
-    expected: Range
+    expected: ExpectedRange
 
     @property
     def statistic(self) -> str:
         """What is estimated and where the study says that it lies, in words."""
-        return f"{self.relation.told()}: {self.expected.told(self.relation.unit)}"
+        return f"{self.relation.describe()}: {self.expected.describe(self.relation.unit)}"
 
 
 @dataclass(frozen=True)
-class Judgement:
+class ClaimVerdict:
     """What a run says of a claim: against its baseline where it has one, or why it was not tested.
 
     `update` says that the record is to become its baseline on `device`.
@@ -86,9 +86,9 @@ class Judgement:
     name: str
     suite: str
     profile: str
-    verdict: Verdict
-    record: Record | None = None
-    before: Record | None = None
+    verdict: ClaimVerdictName
+    record: ClaimRecord | None = None
+    before: ClaimRecord | None = None
     note: str = ""
     device: str = ""
     update: bool = False
@@ -97,15 +97,15 @@ class Judgement:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Judgement:
+    def from_dict(cls, data: dict[str, Any]) -> ClaimVerdict:
         return cls(**{**data, **{name: data[name] and record_of(data[name]) for name in ("record", "before")}})
 
 
-def judge(new: Record, before: Record | None, device: str = "", *, update: bool = False) -> Judgement:
+def judge(new: ClaimRecord, before: ClaimRecord | None, device: str = "", *, update: bool = False) -> ClaimVerdict:
     """The verdict on a claim's fresh record."""
 
-    def conclude(verdict: Verdict, note: str = "") -> Judgement:
-        return Judgement(new.name, new.suite, new.profile, verdict, new, before, note, device, update)
+    def conclude(verdict: ClaimVerdictName, note: str = "") -> ClaimVerdict:
+        return ClaimVerdict(new.name, new.suite, new.profile, verdict, new, before, note, device, update)
 
     if before is None:
         return conclude("new")

@@ -12,7 +12,7 @@ from statistics import fmean, variance
 from typing import Any
 
 from pytest_ftcompare.results.estimate import Estimate
-from pytest_ftcompare.results.result import Result, Sample
+from pytest_ftcompare.results.result import Result, SeedResult
 
 
 class Untestable(ValueError):
@@ -34,18 +34,18 @@ class Arm:
     tasks: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
-    but: Mapping[str, Any] = field(default_factory=dict)
+    overrides: Mapping[str, Any] = field(default_factory=dict)
 
-    def told(self) -> str:
+    def describe(self) -> str:
         """The arm in words: "lora (r=4, most shots)"."""
-        said = [f"{name}={value}" for name, value in {**self.options, **self.but}.items()]
+        said = [f"{name}={value}" for name, value in {**self.options, **self.overrides}.items()]
         if isinstance(self.shots, int) or self.shots:
             said.append(f"n={self.shots}" if isinstance(self.shots, int) else f"{self.shots} shots")
         said += [*self.tasks, *self.models]
         return f"`{self.method}`" + (f" ({', '.join(said)})" if said else "")
 
 
-def score(result: Result, sample: Sample, metric: str) -> float:
+def score(result: Result, sample: SeedResult, metric: str) -> float:
     """A metric of a seed in points: one that the sample has, or one made of those.
 
     "domain gap" is accuracy in domain minus out of domain; "above majority" is in domain; "accuracy_ood of class 1" is the
@@ -56,10 +56,10 @@ def score(result: Result, sample: Sample, metric: str) -> float:
         if metric == "domain gap":
             return 100 * (have["accuracy"] - have["accuracy_ood"])
         if metric == "above majority":
-            return 100 * (have["accuracy"] - result.majority["test"])
+            return 100 * (have["accuracy"] - result.majority_share["test"])
         if metric == "accuracy_ood of class 1":
-            first, second = sample.predicted["ood"]
-            if result.majority["ood"] != 0.5:
+            first, second = sample.class_counts["ood"]
+            if result.majority_share["ood"] != 0.5:
                 raise Untestable(f"{result.id}: expected as many rows of either class out of domain")
             half = (first + second) / 2  # right are a n = r0 + r1, and second = half - r0 + r1
             return 100 * (have["accuracy_ood"] * 2 * half + second - half) / 2 / half
@@ -69,7 +69,7 @@ def score(result: Result, sample: Sample, metric: str) -> float:
 
 
 @dataclass(frozen=True)
-class Scores:
+class ScoreContrast:
     """A weighted sum of arms in a metric, seed by seed, averaged over the arms' cells (task, model, shots)."""
 
     metric: str
@@ -80,8 +80,8 @@ class Scores:
     def arms(self) -> tuple[Arm, ...]:
         return tuple(arm for _, arm in self.terms)
 
-    def told(self) -> str:
-        parts = [f"{'+' if weight > 0 else '−'} {_weight(weight)}{arm.told()}" for weight, arm in self.terms]
+    def describe(self) -> str:
+        parts = [f"{'+' if weight > 0 else '−'} {_weight(weight)}{arm.describe()}" for weight, arm in self.terms]
         suites = " and ".join(dict.fromkeys(arm.suite for arm in self.arms))
         return f"{self.metric} of {' '.join(parts).removeprefix('+ ')}, {suites}"
 
@@ -100,14 +100,14 @@ class Scores:
         return Estimate(value, math.sqrt(sum(parts)), n, self.unit, freedom)
 
     def _cell(self, arms: Sequence[Result]) -> list[float]:
-        seeds = set.intersection(*({one.seed for one in arm.samples} for arm in arms))
+        seeds = set.intersection(*({one.seed for one in arm.seed_results} for arm in arms))
         if not seeds:
             raise Untestable(f"{' and '.join(one.id for one in arms)} have no seed in common")
         return [
             sum(
                 weight * score(arm, sample, self.metric)
                 for (weight, _), arm in zip(self.terms, arms, strict=True)
-                if (sample := arm.sample(seed)) is not None
+                if (sample := arm.seed_result(seed)) is not None
             )
             for seed in sorted(seeds)
         ]
@@ -117,35 +117,35 @@ def _weight(weight: float) -> str:
     return "" if abs(weight) == 1 else f"{abs(weight):.2g} "
 
 
-def level(of: Arm, metric: str) -> Scores:
+def level(of: Arm, metric: str) -> ScoreContrast:
     """An arm's own score."""
-    return Scores(metric, ((1.0, of),))
+    return ScoreContrast(metric, ((1.0, of),))
 
 
-def difference(of: Arm, against: Arm, metric: str = "accuracy") -> Scores:
+def difference(of: Arm, against: Arm, metric: str = "accuracy") -> ScoreContrast:
     """How far one arm is above another, paired by seed."""
-    return Scores(metric, ((1.0, of), (-1.0, against)))
+    return ScoreContrast(metric, ((1.0, of), (-1.0, against)))
 
 
-def over_parts(whole: Arm, *parts: Arm, metric: str = "accuracy") -> Scores:
+def over_parts(whole: Arm, *parts: Arm, metric: str = "accuracy") -> ScoreContrast:
     """How far an arm is above the mean of others."""
-    return Scores(metric, ((1.0, whole), *((-1.0 / len(parts), one) for one in parts)))
+    return ScoreContrast(metric, ((1.0, whole), *((-1.0 / len(parts), one) for one in parts)))
 
 
-def gap_change(of: tuple[Arm, Arm], against: tuple[Arm, Arm], metric: str = "accuracy") -> Scores:
+def gap_change(of: tuple[Arm, Arm], against: tuple[Arm, Arm], metric: str = "accuracy") -> ScoreContrast:
     """How much larger the first gap (its first arm minus its second) is than the second."""
-    return Scores(metric, ((1.0, of[0]), (-1.0, of[1]), (-1.0, against[0]), (1.0, against[1])))
+    return ScoreContrast(metric, ((1.0, of[0]), (-1.0, of[1]), (-1.0, against[0]), (1.0, against[1])))
 
 
-def trend(arms: Sequence[Arm], metric: str = "accuracy") -> Scores:
+def trend(arms: Sequence[Arm], metric: str = "accuracy") -> ScoreContrast:
     """How much the least-squares line through the arms, evenly spaced in their order, rises from the first to the last."""
     middle = (len(arms) - 1) / 2
     squares = sum((at - middle) ** 2 for at in range(len(arms)))
-    return Scores(metric, tuple(((at - middle) * (len(arms) - 1) / squares, arm) for at, arm in enumerate(arms)))
+    return ScoreContrast(metric, tuple(((at - middle) * (len(arms) - 1) / squares, arm) for at, arm in enumerate(arms)))
 
 
 @dataclass(frozen=True)
-class Counts:
+class CountRatio:
     """What is counted without noise of the first cell of an arm, against another arm's: a ratio.
 
     Without another arm, the share of the model's parameters: `quantity` is "trainable" then.
@@ -163,20 +163,20 @@ class Counts:
     def arms(self) -> tuple[Arm, ...]:
         return (self.of, self.against) if self.against else (self.of,)
 
-    def told(self) -> str:
-        return f"{self.quantity} of {' / '.join(arm.told() for arm in self.arms)}, counted"
+    def describe(self) -> str:
+        return f"{self.quantity} of {' / '.join(arm.describe() for arm in self.arms)}, counted"
 
     def estimate(self, counts: Sequence[Mapping[str, float]]) -> Estimate:
         """`counts` has each arm's."""
         above, below = counts[0], counts[-1]
         bottom = below[self.quantity if self.against else "parameters"]
         if not bottom:
-            raise Untestable(f"{self.quantity} of {self.arms[-1].told()} is 0")
+            raise Untestable(f"{self.quantity} of {self.arms[-1].describe()} is 0")
         return Estimate(above[self.quantity] / bottom, 0.0, 1, self.unit)
 
 
 @dataclass(frozen=True)
-class Times:
+class TimeRatio:
     """A piece of work of an arm against that of another, timed side by side: the ratio of their times.
 
     A piece is "step", "evaluation", "inference", or a "merged" one of the last two.
@@ -185,7 +185,7 @@ class Times:
     piece: str
     of: Arm
     against: Arm
-    its: str = ""  # the other arm's piece, where it is another one
+    against_piece: str = ""  # the other arm's piece, where it is another one
     unit = "×"
 
     @property
@@ -195,11 +195,13 @@ class Times:
     @property
     def pieces(self) -> tuple[str, str]:
         """The piece of each arm."""
-        return self.piece, self.its or self.piece
+        return self.piece, self.against_piece or self.piece
 
-    def told(self) -> str:
+    def describe(self) -> str:
         of, its = self.pieces
-        return f"time of {of} of {self.of.told()} / {'' if of == its else f'{its} of '}{self.against.told()}, side by side"
+        return (
+            f"time of {of} of {self.of.describe()} / {'' if of == its else f'{its} of '}{self.against.describe()}, side by side"
+        )
 
     def estimate(self, rounds: Sequence[tuple[float, float]], between: float) -> Estimate:
         """`rounds` are the seconds of either piece; `between` the SD of a time's logarithm from process to process."""
@@ -210,4 +212,4 @@ class Times:
         return Estimate(ratio, ratio * math.sqrt(variance(logs) / len(logs) + 2 * between**2), len(logs), self.unit)
 
 
-Relation = Scores | Counts | Times
+Relation = ScoreContrast | CountRatio | TimeRatio

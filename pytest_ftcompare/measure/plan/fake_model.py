@@ -12,8 +12,8 @@ from torch import nn
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, PreTrainedConfig
 
 from pytest_ftcompare.methods.base import Rows
-from pytest_ftcompare.training.base_model import Loaded
-from pytest_ftcompare.training.model_io import Questioner
+from pytest_ftcompare.training.base_model import LoadedModel
+from pytest_ftcompare.training.model_io import ModelInterface
 from pytest_ftcompare.training.model_kind import count_positions
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def in_four_bits(model: nn.Module, quantisation: Any, dtype: torch.dtype) -> Non
 
 
 @dataclass(frozen=True)
-class FakeQuestioner(Questioner):
+class FakeModelInterface(ModelInterface):
     """Loads fakes of a configuration, and reads any text as `length` tokens of no meaning."""
 
     shape: PreTrainedConfig | None = None
@@ -89,11 +89,11 @@ class FakeQuestioner(Questioner):
     def verbalizers(self) -> list[int]:
         return list(range(len(self.task.labels)))
 
-    def load(self) -> Loaded:
+    def load(self) -> LoadedModel:
         config: Any = copy.deepcopy(self.shape)
         config.pad_token_id = PAD
         auto: Any = AutoModelForCausalLM
-        if self.ask == "head":
+        if self.output_mode == "head":
             auto, config.num_labels = AutoModelForSequenceClassification, len(self.task.labels)
         with torch.device("meta"):
             model: Any = auto.from_config(config, dtype=self.dtype)
@@ -104,7 +104,7 @@ class FakeQuestioner(Questioner):
         base: Any = getattr(model, model.base_model_prefix)
         if "position_ids" in inspect.signature(base.forward).parameters:
             base.register_forward_pre_hook(count_positions, with_kwargs=True)
-        return Loaded(model, frozenset())
+        return LoadedModel(model, frozenset())
 
     def fits(self, text: str) -> bool:
         return True

@@ -17,13 +17,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from pytest_ftcompare.measure.op_counter import Counter, Phase
-from pytest_ftcompare.measure.step_counts import Peak
+from pytest_ftcompare.measure.op_counter import OpCounter, Phase
+from pytest_ftcompare.measure.step_counts import PeakMemory
 
 FIRST = 7  # layers matched by their number
 
 
-def mark(layers: nn.ModuleList, counter: Counter) -> None:
+def mark(layers: nn.ModuleList, counter: OpCounter) -> None:
     """Tell the counter at which layer a step is. Hooks do not run again where a layer's activations are recomputed."""
 
     def begins(number: int, *_: object) -> None:
@@ -41,13 +41,13 @@ def mark(layers: nn.ModuleList, counter: Counter) -> None:
         layer.register_forward_hook(partial(ends, number))
 
 
-def deeper(first: Mapping[Phase, Peak], second: Mapping[Phase, Peak], more: int) -> Iterator[Peak]:
+def deeper(first: Mapping[Phase, PeakMemory], second: Mapping[Phase, PeakMemory], more: int) -> Iterator[PeakMemory]:
     """The phases' peaks of a model `more` layers deeper than the first trace's; the second's is one layer deeper."""
     for (part, layer), end in second.items():
         start = first[part, layer if layer is None or layer < FIRST else layer - 1]
-        yield Peak(*(a + (b - a) * more for a, b in zip(astuple(start), astuple(end), strict=True)))
+        yield PeakMemory(*(a + (b - a) * more for a, b in zip(astuple(start), astuple(end), strict=True)))
 
 
-def highest(peaks: Iterable[Peak]) -> Peak:
+def highest(peaks: Iterable[PeakMemory]) -> PeakMemory:
     """The one of the whole step."""
     return max(peaks, key=lambda one: one.peak)

@@ -13,7 +13,7 @@ from typing import Any
 from pytest_ftcompare.report.history import series as stored
 from pytest_ftcompare.report.history.database import HistoryError, reading
 from pytest_ftcompare.report.history.level_changes import changes_of
-from pytest_ftcompare.report.history.series import Run, Series
+from pytest_ftcompare.report.history.series import RecordedSession, Series
 
 LAST = 100  # runs that are shown, unless --last says
 NAMED = 3  # names that an error lists
@@ -76,7 +76,7 @@ def _import(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _find(file: Path, pattern: str, method: str, metric: str, last: int) -> tuple[list[Series], dict[int, Run]]:
+def _find(file: Path, pattern: str, method: str, metric: str, last: int) -> tuple[list[Series], dict[int, RecordedSession]]:
     with reading(file) as connection:
         known = stored.metrics(connection)
         if metric not in known:
@@ -93,7 +93,7 @@ def _find(file: Path, pattern: str, method: str, metric: str, last: int) -> tupl
         return found, stored.runs(connection, {number for one in found for number in one.runs})
 
 
-def _data(one: Series, runs: Mapping[int, Run]) -> dict[str, Any]:
+def _data(one: Series, runs: Mapping[int, RecordedSession]) -> dict[str, Any]:
     fields = zip(one.runs, one.values, one.sds, one.verdicts, strict=True)
     return {
         "suite": one.case.suite,

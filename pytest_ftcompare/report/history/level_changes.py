@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from statistics import median
 
 from pytest_ftcompare.compare.environment_diff import differences
-from pytest_ftcompare.report.history.series import Run, Series
+from pytest_ftcompare.report.history.series import RecordedSession, Series
 
 
 @dataclass(frozen=True)
-class Change:
+class LevelChange:
     """A new level of a series, from its run on: the medians of the levels before and after.
 
     `beside` has what differs between the environments of that run and the one before it in the series.
@@ -19,19 +19,19 @@ class Change:
 
     series: Series
     run_id: int
-    run: Run
+    run: RecordedSession
     before: float
     after: float
     accepted: bool
     beside: list[str]
 
 
-def changes_of(series: Series, runs: Mapping[int, Run]) -> Iterator[Change]:
+def changes_of(series: Series, runs: Mapping[int, RecordedSession]) -> Iterator[LevelChange]:
     """The changes of a series, the oldest first."""
     edges = [0, *series.changes, len(series.values)]
     for start, index, end in zip(edges, edges[1:], edges[2:], strict=False):
         number, earlier = series.runs[index], series.runs[index - 1]
-        yield Change(
+        yield LevelChange(
             series=series,
             run_id=number,
             run=runs[number],
@@ -42,7 +42,7 @@ def changes_of(series: Series, runs: Mapping[int, Run]) -> Iterator[Change]:
         )
 
 
-def _beside(earlier: Run, run: Run) -> list[str]:
+def _beside(earlier: RecordedSession, run: RecordedSession) -> list[str]:
     """What both runs say, in different words; a run of other cases may say more or less."""
     found = differences(earlier.environment, run.environment)
     return [str(one) for one in found if one.name != "commit" and "absent" not in (one.base, one.new)]

@@ -19,8 +19,8 @@ def points(case: Json) -> Iterator[tuple[str, str, float, float | None]]:
     if case["verdict"] == "invalid":
         return
     held = case["baseline"] if case["verdict"] != "incomparable" else None
-    before = _by_metric(held["samples"] if held else [])
-    for name, new in _by_metric(case["samples"]).items():
+    before = _by_metric(held["seed_results"] if held else [])
+    for name, new in _by_metric(case["seed_results"]).items():
         base = before.get(name, {})
         both = base.keys() & new.keys()
         value = fmean(base.values()) + fmean(new[seed] - base[seed] for seed in both) if both else fmean(new.values())

@@ -13,7 +13,7 @@ from pytest_ftcompare.report.history import change_points
 
 
 @dataclass(frozen=True)
-class Run:
+class RecordedSession:
     """One run; `failed` is None where its source does not say."""
 
     started: str
@@ -24,7 +24,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Case:
+class RecordedCase:
     """A case on a device, by its number in the history."""
 
     number: int
@@ -40,7 +40,7 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Metric:
+class RecordedMetric:
     """A metric by its number in the history; `unit` is "s", "B", "J" or "" (a score or a count)."""
 
     number: int
@@ -55,8 +55,8 @@ class Series:
     `changes` are the indices at which a new level begins, `explained` those of them whose level was accepted.
     """
 
-    case: Case
-    metric: Metric
+    case: RecordedCase
+    metric: RecordedMetric
     runs: list[int]
     values: list[float]
     sds: list[float | None]
@@ -65,23 +65,25 @@ class Series:
     explained: list[int]
 
 
-def cases(connection: sqlite3.Connection, pattern: str = "*", method: str = "") -> list[Case]:
+def cases(connection: sqlite3.Connection, pattern: str = "*", method: str = "") -> list[RecordedCase]:
     """The cases whose name, with or without its suite, is or matches a pattern (`*`, `?`), by suite, task and method."""
     where, values = ("WHERE method = ?", (method,)) if method else ("", ())
     rows = connection.execute(
         f"SELECT id, suite, name, device, method FROM cases {where} ORDER BY suite, task, method, model, shots, name, device",
         values,
     )
-    found = [Case(*row) for row in rows]
+    found = [RecordedCase(*row) for row in rows]
     return [one for one in found if any(pattern == name or fnmatchcase(name, pattern) for name in (one.name, one.path))]
 
 
-def metrics(connection: sqlite3.Connection) -> dict[str, Metric]:
+def metrics(connection: sqlite3.Connection) -> dict[str, RecordedMetric]:
     """The metrics by name, those of scores first."""
-    return {one[1]: Metric(*one) for one in connection.execute("SELECT id, name, unit FROM metrics ORDER BY id")}
+    return {one[1]: RecordedMetric(*one) for one in connection.execute("SELECT id, name, unit FROM metrics ORDER BY id")}
 
 
-def series(connection: sqlite3.Connection, case: Case, metric: Metric, last: int | None = None) -> Series | None:
+def series(
+    connection: sqlite3.Connection, case: RecordedCase, metric: RecordedMetric, last: int | None = None
+) -> Series | None:
     """A metric of a case over its `last` runs, or all; None where it has none."""
     rows = connection.execute(
         "SELECT run_id, value, sd, verdict, accepted FROM points JOIN results USING (case_id, run_id) "
@@ -96,7 +98,7 @@ def series(connection: sqlite3.Connection, case: Case, metric: Metric, last: int
     return Series(case, metric, runs, values, sds, verdicts, found, change_points.explained(found, flags))
 
 
-def runs(connection: sqlite3.Connection, wanted: Iterable[int]) -> dict[int, Run]:
+def runs(connection: sqlite3.Connection, wanted: Iterable[int]) -> dict[int, RecordedSession]:
     """Runs by id, oldest first."""
     found = {}
     for number in sorted(set(wanted)):
@@ -104,5 +106,7 @@ def runs(connection: sqlite3.Connection, wanted: Iterable[int]) -> dict[int, Run
             "SELECT started, commit_id, failed, source, environment FROM runs WHERE id = ?", (number,)
         ).fetchone()
         started, commit, failed, source, environment = row
-        found[number] = Run(started, commit, None if failed is None else bool(failed), source, json.loads(environment))
+        found[number] = RecordedSession(
+            started, commit, None if failed is None else bool(failed), source, json.loads(environment)
+        )
     return found

@@ -11,8 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from pytest_ftcompare.report.cost import amount
-from pytest_ftcompare.report.history.level_changes import Change, changes_of
-from pytest_ftcompare.report.history.series import Metric, Run, Series
+from pytest_ftcompare.report.history.level_changes import LevelChange, changes_of
+from pytest_ftcompare.report.history.series import RecordedMetric, RecordedSession, Series
 
 BARS, PLAIN_BARS = "▁▂▃▄▅▆▇█", "_.-=+*#%"  # low to high; for a terminal without Unicode
 WIDE = 72  # columns from which cases stand in a table
@@ -20,7 +20,7 @@ LISTED = 20  # changes that are listed where several cases are shown
 SHARES = ("accuracy", "accuracy_ood", "dino similarity")  # metrics told in percent
 
 
-def show(console: Console, found: Sequence[Series], runs: Mapping[int, Run]) -> None:
+def show(console: Console, found: Sequence[Series], runs: Mapping[int, RecordedSession]) -> None:
     """Several cases in one table, or one of them at length."""
     several = len({one.case.device for one in found}) > 1
     names = {one.case.number: one.case.path + (f" on {one.case.device}" if several else "") for one in found}
@@ -50,7 +50,7 @@ def show(console: Console, found: Sequence[Series], runs: Mapping[int, Run]) -> 
         console.print(f"... and {len(changes) - len(listed)} earlier ones: choose with --case or --method, or see --json")
 
 
-def value(number: float, metric: Metric) -> str:
+def value(number: float, metric: RecordedMetric) -> str:
     """ "82.7%", "36.7 ms", "11.12 MiB", "0.3791", "1,204"."""
     if metric.name in SHARES:
         return f"{number:.1%}"
@@ -94,7 +94,7 @@ def _table(console: Console, found: Sequence[Series], names: Mapping[int, str]) 
     return table
 
 
-def _one(console: Console, one: Series, names: Mapping[int, str], runs: Mapping[int, Run]) -> None:
+def _one(console: Console, one: Series, names: Mapping[int, str], runs: Mapping[int, RecordedSession]) -> None:
     first, last = (runs[number].started[:16].replace("T", " ") for number in (one.runs[0], one.runs[-1]))
     spread = f" ± {value(one.sds[-1], one.metric)} between seeds" if one.sds[-1] else ""
     low, high = (value(edge(one.values), one.metric) for edge in (min, max))
@@ -116,7 +116,7 @@ def _bars(console: Console, values: Sequence[float], room: int) -> str:
     )
 
 
-def _moves(console: Console, group: Sequence[Change], names: Mapping[int, str]) -> Iterator[Text]:
+def _moves(console: Console, group: Sequence[LevelChange], names: Mapping[int, str]) -> Iterator[Text]:
     """The changes of one run: when, at which commit, beside what else, then from what to what in each case."""
     first = group[0]
     yield from _flow(console, [first.run.started[:16].replace("T", " "), first.run.commit, *first.beside], "", "bold")

@@ -94,7 +94,7 @@ def add_result(connection: sqlite3.Connection, run: int, case: Json, created: st
         "verdict": case["verdict"],
         "failed": case["failed"],
         "accepted": case["accepted"],
-        "seeds": len(case["samples"]),
+        "seeds": len(case["seed_results"]),
         "seconds": case["seconds"],
         "trainable": parameters.get("trainable"),
         "parameters": parameters.get("total"),

@@ -12,7 +12,7 @@ function outcomes(one) {
   ] : [
     NAMES[found.metric], `${percent(found.base)} ± ${(100 * found.base_sd).toFixed(1)}`, percent(found.new),
     found.delta ? make("span", { class: ["worse", "better"].includes(found.outcome) ? "moved" : "quiet" }, `${points(found.delta)} ± ${(100 * found.error).toFixed(1)}`) : "=",
-    found.delta ? figure3(found.p) : "", String(found.seeds), one.outcome ? OUTCOMES[found.outcome] : "not judged",
+    found.delta ? figure3(found.p) : "", String(found.seeds), one.judge_accuracy ? OUTCOMES[found.outcome] : "not judged",
   ]);
   return tableOf("Outcomes against the baseline; Δ with its standard error, p one-sided", ["Metric", "#Baseline ± SD", "#Now", "#Δ ± SE", "#p", "#Seeds", "Outcome"], rows);
 }
@@ -29,9 +29,9 @@ function costTable(one) {
 }
 
 function beginnings(one) {
-  if (!one.began && !one.signs.length && !one.notes.length) return null;
-  return make("section", {}, make("h3", {}, one.began ? `Where it left its baseline: ${one.began}` : "Notes"),
-    one.signs.length ? make("ol", { class: "signs" }, one.signs.map((sign) => make("li", {}, arrows(sign)))) : null,
+  if (!one.first_divergence && !one.divergences.length && !one.notes.length) return null;
+  return make("section", {}, make("h3", {}, one.first_divergence ? `Where it left its baseline: ${one.first_divergence}` : "Notes"),
+    one.divergences.length ? make("ol", { class: "divergences" }, one.divergences.map((sign) => make("li", {}, arrows(sign)))) : null,
     one.notes.length ? make("ul", {}, one.notes.map((note) => make("li", { class: "quiet" }, arrows(note)))) : null);
 }
 
@@ -78,7 +78,7 @@ function casePanel(one, series, runs) {
   const at = keys.findIndex((link) => link.getAttribute("aria-current"));
   const step = (text, link) => make("button", { type: "button", class: "plain", disabled: !link, onclick: () => link.click() }, text);
   const accepted = one.accepted ? ", accepted" : "";
-  const plots = [one.samples.length || one.baseline?.samples.length ? samplesOf(one) : null, curveOf(one), normsOf(one)].filter(Boolean);
+  const plots = [one.seed_results.length || one.baseline?.seed_results.length ? samplesOf(one) : null, curveOf(one), normsOf(one)].filter(Boolean);
   return [
     make("div", { class: "case-head" }, badge(one.verdict, accepted), make("h2", { tabindex: "-1", id: "case-title" }, one.id),
       make("nav", { "aria-label": "Cases" }, step("← Previous", at > 0 ? keys[at - 1] : null), step("Next →", keys[at + 1]), make("a", { href: "#cases" }, "Back to the table"))),

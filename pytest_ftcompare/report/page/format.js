@@ -17,7 +17,7 @@ function amount(value, unit) {
 }
 
 const NAMES = { accuracy: "Accuracy", accuracy_ood: "Accuracy out of domain", loss: "Loss", loss_ood: "Loss out of domain" };
-const OUTCOMES = { worse: "worse", better: "better", held: "no difference", open: "not settled", changed: "changed", new: "nothing to compare with", incomparable: "not compared", noted: "noted, not judged" };
+const OUTCOMES = { worse: "worse", better: "better", equivalent: "no difference", open: "not settled", changed: "changed", new: "nothing to compare with", incomparable: "not compared", noted: "noted, not judged" };
 const arrows = (text) => text.replaceAll("->", "→");
 const count = (number, noun) => `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
 const mean = (values) => values.reduce((sum, one) => sum + one, 0) / values.length;

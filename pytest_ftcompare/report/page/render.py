@@ -76,7 +76,7 @@ def _digest(script: str) -> str:
 def _drawn(case: Json) -> Json:
     """What scripts show of a case: all but the environment that its baseline had, of which `changes` tells."""
     before = case["baseline"]
-    return case | {"baseline": before and {"samples": before["samples"]}, "identical": wording.identical(case)}
+    return case | {"baseline": before and {"seed_results": before["seed_results"]}, "identical": wording.identical(case)}
 
 
 def _visible(value: Any) -> Any:

@@ -1,7 +1,7 @@
 // What the seeds of a case did, over the baseline's: their scores, the training loss, the first steps' gradient norms.
 
 const finite = (values) => values.filter((value) => value != null);
-const sidesOf = (one) => [["baseline", one.baseline?.samples ?? []], ["this run", one.samples]];
+const sidesOf = (one) => [["baseline", one.baseline?.seed_results ?? []], ["this run", one.seed_results]];
 
 // Scores of both sides by seed; a line joins the two runs of a seed.
 function samplesOf(one) {
@@ -72,6 +72,6 @@ const curveOf = (one) => linesOf(one, {
   xs: (values) => values.map((_, i) => (100 * (i + 1)) / values.length), axis: { title: "of the training run", ticksuffix: " %" },
 });
 const normsOf = (one) => linesOf(one, {
-  title: "Gradient norm of the first steps", about: "Before clipping.", value: "Gradient norm", read: (sample) => finite(sample.first.map(([, norm]) => norm)),
+  title: "Gradient norm of the first steps", about: "Before clipping.", value: "Gradient norm", read: (sample) => finite(sample.first_steps.map(([, norm]) => norm)),
   xs: (values) => values.map((_, i) => i + 1), axis: { title: "step", dtick: 1 },
 });

@@ -4,7 +4,7 @@
 function spreadOf(one, metric) {
   const found = one.comparisons.find((other) => other.metric === metric);
   if (found) return found.seeds > 2 ? found.new_sd : found.base_sd;
-  const values = one.samples.map((sample) => sample.metrics[metric]).filter((value) => value != null);
+  const values = one.seed_results.map((sample) => sample.metrics[metric]).filter((value) => value != null);
   return values.length < 2 ? 0 : Math.sqrt(values.reduce((sum, value) => sum + (value - mean(values)) ** 2, 0) / (values.length - 1));
 }
 

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from itertools import groupby, islice
 from urllib.parse import quote
 
-from pytest_ftcompare.compare.measured_cost import Reading
-from pytest_ftcompare.compare.pooled_shift import Shift
-from pytest_ftcompare.compare.sequential_test import Comparison
+from pytest_ftcompare.compare.measured_cost import CostComparison
+from pytest_ftcompare.compare.pooled_shift import PooledShift
+from pytest_ftcompare.compare.sequential_test import ScoreComparison
 from pytest_ftcompare.compare.verdict import WORST_FIRST, repeated
 from pytest_ftcompare.report import cost, failure
 from pytest_ftcompare.report.change_text import changes as differences
@@ -82,16 +82,16 @@ def unnamed(document: Json) -> int:
 
 
 def moved(case: Json) -> str:
-    """What moved most in a case, else its first sign or note: one line for the banner."""
+    """What moved most in a case, else its first divergence or note: one line for the banner."""
     if case["verdict"] != "invalid":
         for one in case["comparisons"]:
-            if case["outcome"] and one["outcome"] in ("worse", "better"):
-                return sentence(Comparison(**one), identical=repeated(case["notes"]))
+            if case["judge_accuracy"] and one["outcome"] in ("worse", "better"):
+                return sentence(ScoreComparison(**one), identical=repeated(case["notes"]))
         for reading in case["costs"]:
             if reading["outcome"] in cost.MOVED:
-                return cost.change(Reading(**reading))
-    if case["signs"]:
-        return str(case["signs"][0])
+                return cost.change(CostComparison(**reading))
+    if case["divergences"]:
+        return str(case["divergences"][0])
     return str(case["notes"][0]) if case["notes"] else failure.MEANING.get(case["verdict"], "")
 
 
@@ -107,7 +107,7 @@ def together(document: Json) -> Iterator[str]:
     """Pooled shifts to the better, which fail nothing; those to the worse are among the findings."""
     for one in document["shifts"]:
         if one["outcome"] == "better":
-            yield Shift(**one).sentence
+            yield PooledShift(**one).sentence
 
 
 def when(document: Json) -> str:
