@@ -23,7 +23,11 @@ NAMES = (
     # what users of peft compare today
     *("dora", "rslora", "pissa", "ia3", "vera", "oft", "ln_tuning"),
 )
-FILES = {"dora": "lora_options", "rslora": "lora_options", "pissa": "lora_options"}  # where a name is not its file's
+FILES = {
+    "dora": "lora_options",
+    "rslora": "lora_options",
+    "pissa": "lora_options",
+}  # where a name is not its file's
 ADDED: dict[str, Path] = {}  # the project's own, name -> its file
 
 
@@ -66,9 +70,13 @@ def load(name: str) -> type[Method]:
     try:
         found: tuple[type[Method], ...] = _module(name).METHODS
     except AttributeError:
-        raise MethodFileError(f"{file}: expected METHODS, a tuple of its classes, at its end") from None
+        raise MethodFileError(
+            f"{file}: expected METHODS, a tuple of its classes, at its end"
+        ) from None
     except Exception as error:
-        raise MethodFileError(f"{file} could not be loaded: {type(error).__name__}: {error}") from error
+        raise MethodFileError(
+            f"{file} could not be loaded: {type(error).__name__}: {error}"
+        ) from error
     for one in found:
         if one.name == name:
             return one

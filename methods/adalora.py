@@ -47,7 +47,9 @@ class Adalora(ThroughPeft):
             )
         if not 0 <= self.option("initial") < 1 - self.option("final") <= 1:
             given = f"{self.option('initial')} and {self.option('final')}"
-            raise MethodError(f"adalora: expected initial and final to be shares that leave steps between them, got {given}")
+            raise MethodError(
+                f"adalora: expected initial and final to be shares that leave steps between them, got {given}"
+            )
         return AdaLoraConfig(
             init_r=self.int_option("init_r"),
             target_r=self.int_option("target_r"),
@@ -62,7 +64,11 @@ class Adalora(ThroughPeft):
     def penalty(self, model: nn.Module) -> torch.Tensor | float:
         import torch
 
-        factors = [(name, p) for name, p in model.named_parameters() if "lora_A" in name or "lora_B" in name]
+        factors = [
+            (name, p)
+            for name, p in model.named_parameters()
+            if "lora_A" in name or "lora_B" in name
+        ]
         apart = []
         for name, p in factors:
             gram = p @ p.T if "lora_A" in name else p.T @ p
@@ -78,7 +84,10 @@ class Adalora(ThroughPeft):
                 raise MethodError(
                     f"adalora: expected at least {LEAST_STEPS} steps, to weigh ranks before one is cut, got {steps}"
                 )
-            config.tinit, config.tfinal = int(self.option("initial") * steps), int(self.option("final") * steps)
+            config.tinit, config.tfinal = (
+                int(self.option("initial") * steps),
+                int(self.option("final") * steps),
+            )
             config.total_step = steps
         else:
             tuner.update_and_allocate(step)
@@ -88,7 +97,10 @@ class Adalora(ThroughPeft):
     def _within_budget(self, model: nn.Module) -> None:
         """The end of equation 12: no more singular values are left than `target_r` for each matrix."""
         values = [one for name, one in model.named_parameters() if "lora_E" in name]
-        left, budget = sum(int(one.count_nonzero()) for one in values), self.int_option("target_r") * len(values)
+        left, budget = (
+            sum(int(one.count_nonzero()) for one in values),
+            self.int_option("target_r") * len(values),
+        )
         if left > budget:
             raise MethodError(
                 f"adalora: expected its budget of {budget} singular values to be met when training ends, {left} are left: "

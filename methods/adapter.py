@@ -24,7 +24,9 @@ class Adapter(Method):
     norms: ClassVar[bool] = True  # whether Houlsby's placement trains the normalisation layers
     recipes: ClassVar = {
         "pocket": Recipe(lr=0.01, epochs=20, options={"placement": "houlsby", "size": 16}),
-        "paper": Recipe(lr=3e-4, epochs=40, batch_size=32, options={"placement": "houlsby", "size": 64}),
+        "paper": Recipe(
+            lr=3e-4, epochs=40, batch_size=32, options={"placement": "houlsby", "size": 64}
+        ),
     }
 
     def apply(self, model: nn.Module) -> nn.Module:
@@ -33,10 +35,14 @@ class Adapter(Method):
 
         placement = self.option("placement")
         if placement not in PLACEMENTS:
-            raise MethodError(f"{self.name}: expected placement to be {' or '.join(PLACEMENTS)}, got {placement!r}")
+            raise MethodError(
+                f"{self.name}: expected placement to be {' or '.join(PLACEMENTS)}, got {placement!r}"
+            )
         found = places(model)
         norms = found.names.norms if placement == "houlsby" and self.norms else ()
-        freeze(model, self.output_mode, but=lambda name: any(part in norms for part in name.split(".")))
+        freeze(
+            model, self.output_mode, but=lambda name: any(part in norms for part in name.split("."))
+        )
         self.add(found, PLACEMENTS[placement])
         return model
 

@@ -25,13 +25,17 @@ class AdapterDrop(Adapter):
     norms = False  # or a model without any adapter left would not be the base model
     recipes = {
         "pocket": Recipe(lr=0.003, epochs=20, options=OPTIONS),
-        "paper": Recipe(lr=1e-4, epochs=40, batch_size=32, options={**OPTIONS, "size": 48, "drop": 5}),
+        "paper": Recipe(
+            lr=1e-4, epochs=40, batch_size=32, options={**OPTIONS, "size": 48, "drop": 5}
+        ),
     }
 
     def add(self, found: Places, where: tuple[str, ...]) -> None:
         drop, present = self.int_option("drop", minimum=0), len(found.layers)
         if drop > present:
-            raise MethodError(f"adapter_drop: expected drop to be at most {present}, as many as there are layers, got {drop}")
+            raise MethodError(
+                f"adapter_drop: expected drop to be at most {present}, as many as there are layers, got {drop}"
+            )
         super().add(found, where)
         for layer in found.layers[:drop]:
             for place in where:
@@ -48,7 +52,9 @@ class AdapterDrop(Adapter):
         from .layers.architecture import places
 
         found = places(model)
-        drop = int(torch.randint(len(found.layers), ()))  # at least the highest layer keeps its adapter
+        drop = int(
+            torch.randint(len(found.layers), ())
+        )  # at least the highest layer keeps its adapter
         for number, layer in enumerate(found.layers):
             for place in PLACEMENTS[self.option("placement")]:
                 adapter: Any = found.of(layer, place).adapter

@@ -58,11 +58,15 @@ class AdapterFusion(Method):
         sources = self.sources()
         if len(sources) < LEAST_SOURCES:
             named = ", ".join(sources) or "none"
-            raise MethodError(f"adapter_fusion: expected at least {LEAST_SOURCES} different source tasks to fuse, got {named}")
+            raise MethodError(
+                f"adapter_fusion: expected at least {LEAST_SOURCES} different source tasks to fuse, got {named}"
+            )
         found = places(model)
         freeze(model, self.output_mode)
         for layer in found.layers:
-            add_after(found.of(layer, "ffn_out"), Fusion(found.width, self.int_option("size"), sources))
+            add_after(
+                found.of(layer, "ffn_out"), Fusion(found.width, self.int_option("size"), sources)
+            )
         self._stage(model, None)
         return model
 
@@ -80,16 +84,24 @@ class AdapterFusion(Method):
     def stages(self, model: nn.Module, context: SeedContext) -> Iterator[Stage]:
         from .layers.sources import alone
 
-        recipe = replace(self.recipe, lr=self.option("source_lr"), epochs=self.int_option("source_epochs"))
+        recipe = replace(
+            self.recipe, lr=self.option("source_lr"), epochs=self.int_option("source_epochs")
+        )
         for source in self.sources():
             self._stage(model, source)
-            yield alone(self, recipe, model, context.source_task(source, self.int_option("source_shots")))
+            yield alone(
+                self, recipe, model, context.source_task(source, self.int_option("source_shots"))
+            )
         self._stage(model, None)
         yield context.stage(self.recipe)
 
     def checkpoint_parameters(self, model: nn.Module) -> dict[str, nn.Parameter]:
         """The fusion, the head, and the frozen adapters that are fused."""
-        return {name: p for name, p in model.named_parameters() if p.requires_grad or ".adapter." in name}
+        return {
+            name: p
+            for name, p in model.named_parameters()
+            if p.requires_grad or ".adapter." in name
+        }
 
 
 METHODS = (AdapterFusion,)

@@ -20,8 +20,15 @@ class Adaptive(Method):
     name = "adaptive"
     output_modes = ("head", "pattern")
     recipes = {
-        "pocket": Recipe(lr=0.0005, epochs=20, options={"texts": 256, "text_lr": 0.0003, "passes": 3}),
-        "paper": Recipe(lr=1e-5, epochs=40, batch_size=32, options={"texts": 4000, "text_lr": 1e-5, "passes": 10}),
+        "pocket": Recipe(
+            lr=0.0005, epochs=20, options={"texts": 256, "text_lr": 0.0003, "passes": 3}
+        ),
+        "paper": Recipe(
+            lr=1e-5,
+            epochs=40,
+            batch_size=32,
+            options={"texts": 4000, "text_lr": 1e-5, "passes": 10},
+        ),
     }
 
     def stages(self, model: nn.Module, context: SeedContext) -> Iterator[Stage]:

@@ -27,7 +27,9 @@ if TYPE_CHECKING:  # this file is read without torch
 
 OutputMode = Literal["head", "pattern", "answer"]
 Fits = Callable[[str], bool]
-OWNER_FILE = "method.json"  # beside the tensors of a checkpoint: which method and base model they belong to
+OWNER_FILE = (
+    "method.json"  # beside the tensors of a checkpoint: which method and base model they belong to
+)
 
 
 class MethodError(ValueError):
@@ -131,13 +133,21 @@ class Method:
     """
 
     name: ClassVar[str]
-    output_modes: ClassVar[tuple[OutputMode, ...]] = ("head", "pattern", "answer")  # the first is the default
+    output_modes: ClassVar[tuple[OutputMode, ...]] = (
+        "head",
+        "pattern",
+        "answer",
+    )  # the first is the default
     trains: ClassVar[bool] = True
-    starts_as_base_model: ClassVar[bool] = True  # before the first update its outputs are the base model's
+    starts_as_base_model: ClassVar[bool] = (
+        True  # before the first update its outputs are the base model's
+    )
     mergeable: ClassVar[bool] = False  # `merge` leaves a plain base model with the same outputs
     recipes: ClassVar[Mapping[str, Recipe]]  # scale of the profile ("pocket", "paper") -> recipe
 
-    def __init__(self, recipe: Recipe, output_mode: OutputMode | None = None, base: str = "") -> None:
+    def __init__(
+        self, recipe: Recipe, output_mode: OutputMode | None = None, base: str = ""
+    ) -> None:
         self.recipe, self.output_mode, self.base = recipe, output_mode or self.output_modes[0], base
 
     def option(self, name: str) -> Any:
@@ -148,7 +158,9 @@ class Method:
         """An option that counts something; anything under `least` is a `MethodError`."""
         value = self.option(name)
         if not isinstance(value, int) or isinstance(value, bool) or value < minimum:
-            raise MethodError(f"{self.name}: expected {name} to be a whole number of at least {minimum}, got {value!r}")
+            raise MethodError(
+                f"{self.name}: expected {name} to be a whole number of at least {minimum}, got {value!r}"
+            )
         return value
 
     def sources(self) -> tuple[str, ...]:
@@ -217,7 +229,12 @@ class Method:
     def save(self, model: nn.Module, folder: Path) -> None:
         """Write what was trained as safetensors, and whose it is as JSON, as peft does."""
         self.write(model, folder)
-        who = {"method": self.name, "base": self.base, "output_mode": self.output_mode, "options": dict(self.recipe.options)}
+        who = {
+            "method": self.name,
+            "base": self.base,
+            "output_mode": self.output_mode,
+            "options": dict(self.recipe.options),
+        }
         (folder / OWNER_FILE).write_text(f"{json.dumps(who, indent=1)}\n", encoding="utf-8")
 
     def restore(self, model: nn.Module, folder: Path) -> nn.Module:
@@ -228,14 +245,24 @@ class Method:
             raise MethodError(
                 f"expected a checkpoint of {self.name} in {folder}, its {OWNER_FILE} cannot be read: {error}"
             ) from None
-        for what, mine in (("method", self.name), ("base", self.base), ("output_mode", self.output_mode)):
+        for what, mine in (
+            ("method", self.name),
+            ("base", self.base),
+            ("output_mode", self.output_mode),
+        ):
             if who.get(what) != mine:
-                raise MethodError(f"expected a checkpoint with {what} {mine!r} in {folder}, it has {who.get(what)!r}")
-        options = json.loads(json.dumps(dict(self.recipe.options)))  # as they are read back: a tuple is a list
+                raise MethodError(
+                    f"expected a checkpoint with {what} {mine!r} in {folder}, it has {who.get(what)!r}"
+                )
+        options = json.loads(
+            json.dumps(dict(self.recipe.options))
+        )  # as they are read back: a tuple is a list
         for name in sorted(options.keys() | who.get("options", {}).keys()):
             was, mine = who.get("options", {}).get(name), options.get(name)
             if was != mine:
-                raise MethodError(f"expected a checkpoint with option {name} {mine!r} in {folder}, it has {was!r}")
+                raise MethodError(
+                    f"expected a checkpoint with option {name} {mine!r} in {folder}, it has {was!r}"
+                )
         return self.read(model, folder)
 
     def checkpoint_parameters(self, model: nn.Module) -> dict[str, nn.Parameter]:
@@ -246,7 +273,9 @@ class Method:
         """The tensors that `save` writes."""
         from safetensors.torch import save_file
 
-        if kept := {name: p.detach().contiguous() for name, p in self.checkpoint_parameters(model).items()}:
+        if kept := {
+            name: p.detach().contiguous() for name, p in self.checkpoint_parameters(model).items()
+        }:
             save_file(kept, str(folder / "model.safetensors"))
 
     def read(self, model: nn.Module, folder: Path) -> nn.Module:
@@ -259,10 +288,14 @@ class Method:
         wanted = self.checkpoint_parameters(model)
         if saved.keys() != wanted.keys():
             odd = sorted(saved.keys() ^ wanted.keys())[0]
-            raise MethodError(f"{file} and the model disagree on what {self.name} keeps: {odd} is in only one of them")
+            raise MethodError(
+                f"{file} and the model disagree on what {self.name} keeps: {odd} is in only one of them"
+            )
         for name, parameter in wanted.items():
             if saved[name].shape != parameter.shape:
                 shapes = f"{list(saved[name].shape)}, the model has {list(parameter.shape)}"
-                raise MethodError(f"{file} is for another base model or other options: its {name} is {shapes}")
+                raise MethodError(
+                    f"{file} is for another base model or other options: its {name} is {shapes}"
+                )
             parameter.data.copy_(saved[name])
         return model

@@ -24,20 +24,30 @@ class ContextDistillation(Method):
     output_modes = ("pattern", "head")
     recipes = {
         "pocket": Recipe(lr=0.0003, epochs=10, options={"demonstrations": 2, "instruction": False}),
-        "paper": Recipe(lr=1e-5, epochs=40, batch_size=32, options={"demonstrations": 16, "instruction": True}),
+        "paper": Recipe(
+            lr=1e-5, epochs=40, batch_size=32, options={"demonstrations": 16, "instruction": True}
+        ),
     }
 
     def teacher_prompt(self, context: SeedContext, example: Example) -> str:
         """What the teacher reads for `example`."""
         others = [one for one in context.support if one is not example]
         question = context.task.pattern.format(**example.fields)
-        prompt = demonstrated(context.task, question, others, self.int_option("demonstrations", minimum=0), context.fits)
+        prompt = demonstrated(
+            context.task,
+            question,
+            others,
+            self.int_option("demonstrations", minimum=0),
+            context.fits,
+        )
         longer = f"{context.task.instruction}\n {prompt}"
         return longer if self.option("instruction") and context.fits(longer) else prompt
 
     def targets(self, context: SeedContext) -> torch.Tensor:
         """The teacher's probabilities, (rows, classes)."""
-        return context.base_logits([self.teacher_prompt(context, one) for one in context.support]).softmax(1)
+        return context.base_logits(
+            [self.teacher_prompt(context, one) for one in context.support]
+        ).softmax(1)
 
     def loss(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         from torch.nn.functional import kl_div

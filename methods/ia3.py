@@ -32,7 +32,9 @@ class Ia3(ThroughPeft):
         names = found.names
         layers = [f"{found.path}.{number}" for number in range(len(found.layers))]
         inner = [f"{one}.{names.inner}" for one in layers]
-        scaled = [f"{one}.{names.attention}.{name}" for one in layers for name in (names.key, names.value)]
+        scaled = [
+            f"{one}.{names.attention}.{name}" for one in layers for name in (names.key, names.value)
+        ]
         return IA3Config(target_modules=[*scaled, *inner], feedforward_modules=inner)
 
 

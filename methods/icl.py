@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from pytest_ftcompare.tasks import Example, Task
 
 
-def demonstrated(task: Task, question: str, support: Sequence[Example], count: int, fits: Fits) -> str:
+def demonstrated(
+    task: Task, question: str, support: Sequence[Example], count: int, fits: Fits
+) -> str:
     """`question` after up to `count` solved examples of each class, drawn and ordered by a generator that it seeds."""
     rng = random.Random(f"demonstrations {question}")
     drawn: list[Example] = []

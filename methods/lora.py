@@ -26,9 +26,15 @@ class Lora(ThroughPeft):
     recipes = {
         "pocket": Recipe(lr=0.005, epochs=20, micro_batches=2, options=OPTIONS),
         "paper": Recipe(lr=2e-4, epochs=40, batch_size=32, options={**OPTIONS, "alpha": 8}),
-        "pocket, answer": Recipe(lr=0.005, epochs=8, options={**OPTIONS, "dropout": 0.0, "targets": "all-linear"}),
+        "pocket, answer": Recipe(
+            lr=0.005, epochs=8, options={**OPTIONS, "dropout": 0.0, "targets": "all-linear"}
+        ),
         "paper, answer": Recipe(
-            lr=2e-4, epochs=3, batch_size=32, warmup_share=0.03, options={**OPTIONS, "targets": "all-linear"}
+            lr=2e-4,
+            epochs=3,
+            batch_size=32,
+            warmup_share=0.03,
+            options={**OPTIONS, "targets": "all-linear"},
         ),
     }
 

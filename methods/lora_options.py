@@ -36,7 +36,9 @@ class Pissa(Lora):
     variant = {"init_lora_weights": "pissa"}
     recipes = {
         "pocket": Recipe(lr=0.003, epochs=20, options={**OPTIONS, "alpha": 8, "dropout": 0.0}),
-        "paper": Recipe(lr=2e-5, epochs=40, batch_size=32, options={**OPTIONS, "alpha": 8, "dropout": 0.0}),
+        "paper": Recipe(
+            lr=2e-5, epochs=40, batch_size=32, options={**OPTIONS, "alpha": 8, "dropout": 0.0}
+        ),
     }
 
 

@@ -20,7 +20,9 @@ class Mam(Method):
     starts_as_base_model = False
     recipes = {
         "pocket": Recipe(lr=0.003, epochs=20, options={"length": 5, "size": 64, "scale": 4.0}),
-        "paper": Recipe(lr=5e-5, epochs=40, batch_size=32, options={"length": 30, "size": 512, "scale": 4.0}),
+        "paper": Recipe(
+            lr=5e-5, epochs=40, batch_size=32, options={"length": 30, "size": 512, "scale": 4.0}
+        ),
     }
 
     def apply(self, model: nn.Module) -> nn.Module:

@@ -25,7 +25,9 @@ class Oft(ThroughPeft):
     def config(self, model: nn.Module) -> Any:
         from peft import OFTConfig
 
-        return OFTConfig(r=0, oft_block_size=self.int_option("block"), target_modules=self.targets_of(model))
+        return OFTConfig(
+            r=0, oft_block_size=self.int_option("block"), target_modules=self.targets_of(model)
+        )
 
     def apply(self, model: nn.Module) -> nn.Module:
         adapted = super().apply(model)

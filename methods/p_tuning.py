@@ -24,7 +24,12 @@ class PTuning(PromptTuning):
     name = "p_tuning"
     recipes = {
         "pocket": Recipe(lr=0.0001, epochs=20, options=OPTIONS),
-        "paper": Recipe(lr=1e-3, epochs=40, batch_size=32, options={**OPTIONS, "length": 20, "encoder": "LSTM", "hidden": 768}),
+        "paper": Recipe(
+            lr=1e-3,
+            epochs=40,
+            batch_size=32,
+            options={**OPTIONS, "length": 20, "encoder": "LSTM", "hidden": 768},
+        ),
     }
 
     @property
@@ -36,7 +41,9 @@ class PTuning(PromptTuning):
 
         for name, known in CHOICES.items():
             if self.option(name) not in known:
-                raise MethodError(f"p_tuning: expected {name} to be {' or '.join(known)}, got {self.option(name)!r}")
+                raise MethodError(
+                    f"p_tuning: expected {name} to be {' or '.join(known)}, got {self.option(name)!r}"
+                )
         embeddings: Any = model.get_input_embeddings()  # type: ignore[operator]
         return PromptEncoderConfig(
             token_dim=embeddings.embedding_dim,  # peft's guess, the layers' width, is wrong for OPT-350m
@@ -60,7 +67,9 @@ class PTuning(PromptTuning):
             Method.write(self, model, folder)
 
     def read(self, model: nn.Module, folder: Path) -> nn.Module:
-        return super().read(model, folder) if self._through_peft else Method.read(self, model, folder)
+        return (
+            super().read(model, folder) if self._through_peft else Method.read(self, model, folder)
+        )
 
 
 METHODS = (PTuning,)

@@ -34,7 +34,9 @@ class PTuningV2(PrefixTuning):
 
         (task,) = super().stages(model, context)
         if sources := self.sources():
-            contexts = [context.source_task(source, self.int_option("source_shots")) for source in sources]
+            contexts = [
+                context.source_task(source, self.int_option("source_shots")) for source in sources
+            ]
             yield joint(self, self.recipe, model, contexts)
         yield task
 

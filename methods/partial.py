@@ -27,9 +27,13 @@ class Partial(Method):
         found = places(model)
         count, present = self.int_option("layers"), len(found.layers)
         if count > present:
-            raise MethodError(f"partial: expected layers to be at most {present}, as many as the model has, got {count}")
+            raise MethodError(
+                f"partial: expected layers to be at most {present}, as many as the model has, got {count}"
+            )
         kept = tuple(f"{found.path}.{number}." for number in range(present - count, present))
-        return freeze(model, self.output_mode, but=lambda name: name.startswith((*kept, *found.after)))
+        return freeze(
+            model, self.output_mode, but=lambda name: name.startswith((*kept, *found.after))
+        )
 
 
 METHODS = (Partial,)

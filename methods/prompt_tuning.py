@@ -28,7 +28,9 @@ class PromptTuning(VirtualTokens):
         from peft import PromptTuningConfig
 
         embeddings: Any = model.get_input_embeddings()  # type: ignore[operator]
-        return PromptTuningConfig(num_virtual_tokens=self.int_option("length"), token_dim=embeddings.embedding_dim)
+        return PromptTuningConfig(
+            num_virtual_tokens=self.int_option("length"), token_dim=embeddings.embedding_dim
+        )
 
     def stages(self, model: nn.Module, context: SeedContext) -> Iterator[Stage]:
         from .layers.text_start import start_soft_tokens

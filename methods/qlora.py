@@ -21,15 +21,24 @@ class Qlora(Lora):
     name = "qlora"
     mergeable = False
     recipes = {
-        "pocket": Recipe(lr=0.003, epochs=20, options={"r": 8, "alpha": 16, "dropout": 0.1, "targets": "all-linear"}),
+        "pocket": Recipe(
+            lr=0.003,
+            epochs=20,
+            options={"r": 8, "alpha": 16, "dropout": 0.1, "targets": "all-linear"},
+        ),
         "paper": Recipe(
-            lr=2e-4, epochs=40, batch_size=32, options={"r": 64, "alpha": 16, "dropout": 0.1, "targets": "all-linear"}
+            lr=2e-4,
+            epochs=40,
+            batch_size=32,
+            options={"r": 64, "alpha": 16, "dropout": 0.1, "targets": "all-linear"},
         ),
     }
 
     def load_options(self) -> dict[str, Any]:
         if find_spec("bitsandbytes") is None:
-            raise MethodError("qlora: expected the package bitsandbytes, it is not installed: pip install bitsandbytes")
+            raise MethodError(
+                "qlora: expected the package bitsandbytes, it is not installed: pip install bitsandbytes"
+            )
         import torch
         from transformers import BitsAndBytesConfig
 
@@ -40,7 +49,9 @@ class Qlora(Lora):
                 bnb_4bit_use_double_quant=True,
                 bnb_4bit_compute_dtype=torch.float32,
                 # A new head has no weights to quantise; transformers leaves out only some by itself.
-                llm_int8_skip_modules=["score", "classifier"] if self.output_mode == "head" else None,
+                llm_int8_skip_modules=["score", "classifier"]
+                if self.output_mode == "head"
+                else None,
             )
         }
 

@@ -16,7 +16,11 @@ def _linears(model: nn.Module) -> list[str]:
     from torch import nn
 
     named = [name for name, one in model.named_modules() if not isinstance(one, nn.Embedding)]
-    matrices = {name.rpartition(".")[0] for name, p in model.named_parameters() if name.endswith(".weight") and p.dim() == 2}
+    matrices = {
+        name.rpartition(".")[0]
+        for name, p in model.named_parameters()
+        if name.endswith(".weight") and p.dim() == 2
+    }
     return sorted({name.rpartition(".")[2] for name in named if name in matrices})
 
 
@@ -50,14 +54,18 @@ class ThroughPeft(Method):
         base: Any = model
         try:
             config = self.config(model)
-            config.task_type = TaskType.SEQ_CLS if self.output_mode == "head" else TaskType.CAUSAL_LM
+            config.task_type = (
+                TaskType.SEQ_CLS if self.output_mode == "head" else TaskType.CAUSAL_LM
+            )
             if self.output_mode != "head" and base.config.is_encoder_decoder:
                 config.task_type = TaskType.SEQ_2_SEQ_LM
             adapted: nn.Module = get_peft_model(base, config)
         except MethodError:
             raise
         except (ValueError, TypeError) as error:
-            raise MethodError(f"{self.name}: peft refuses its options for {type(model).__name__}: {error}") from error
+            raise MethodError(
+                f"{self.name}: peft refuses its options for {type(model).__name__}: {error}"
+            ) from error
         return adapted
 
     def merge(self, model: nn.Module) -> nn.Module:

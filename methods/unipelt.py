@@ -22,7 +22,12 @@ class Unipelt(Method):
     output_modes = ("head", "pattern")
     recipes = {
         "pocket": Recipe(lr=0.01, epochs=20, options={"length": 5, "size": 16, "r": 4, "alpha": 8}),
-        "paper": Recipe(lr=5e-4, epochs=40, batch_size=32, options={"length": 10, "size": 48, "r": 8, "alpha": 16}),
+        "paper": Recipe(
+            lr=5e-4,
+            epochs=40,
+            batch_size=32,
+            options={"length": 10, "size": 48, "r": 8, "alpha": 16},
+        ),
     }
 
     def apply(self, model: nn.Module) -> nn.Module:
@@ -36,12 +41,19 @@ class Unipelt(Method):
 
         found, batch = places(model), Batch()
         targets = [found.names.query, found.names.value]
-        config = LoraConfig(r=self.int_option("r"), lora_alpha=self.option("alpha"), target_modules=targets)
+        config = LoraConfig(
+            r=self.int_option("r"), lora_alpha=self.option("alpha"), target_modules=targets
+        )
         inject_adapter_in_model(config, model)
         freeze(model, self.output_mode, but=lambda name: "lora_" in name)
         model.register_forward_pre_hook(batch.remember, with_kwargs=True)
-        for layer, prefix in zip(found.layers, add_prefix(model, found, self.int_option("length")), strict=True):
-            add_after(found.of(layer, "ffn_out"), GatedBottleneck(found.width, self.int_option("size"), batch))
+        for layer, prefix in zip(
+            found.layers, add_prefix(model, found, self.int_option("length")), strict=True
+        ):
+            add_after(
+                found.of(layer, "ffn_out"),
+                GatedBottleneck(found.width, self.int_option("size"), batch),
+            )
             gates = LayerGates(found.width, batch, prefix).to(device_of(layer))
             # On the attention, not the layer, whose hooks do not run again where its activations are recomputed.
             attention: Any = found.of(layer, "attention")

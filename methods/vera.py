@@ -18,7 +18,9 @@ class Vera(ThroughPeft):
     name = "vera"
     recipes = {
         "pocket": Recipe(lr=0.03, epochs=20, options={"r": 64, "dropout": 0.0, "targets": None}),
-        "paper": Recipe(lr=4e-3, epochs=40, batch_size=32, options={"r": 256, "dropout": 0.0, "targets": None}),
+        "paper": Recipe(
+            lr=4e-3, epochs=40, batch_size=32, options={"r": 256, "dropout": 0.0, "targets": None}
+        ),
     }
 
     def config(self, model: nn.Module) -> Any:

@@ -10,7 +10,11 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-OK, WORSE, USAGE = 0, 1, 2  # exit statuses, as pytest's mean: passed, failed; a usage error is argparse's 2
+OK, WORSE, USAGE = (
+    0,
+    1,
+    2,
+)  # exit statuses, as pytest's mean: passed, failed; a usage error is argparse's 2
 
 MODEL = "pocket/opt-1.4m"  # embedded, so that a first gate needs no download
 EPILOG = """\
@@ -36,11 +40,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description="Write a task's table, a suite, a workflow and .gitignore here; what is not said is asked for. "
         "Exit status: 0 written, 2 a usage error, and nothing is written.",
     )
-    command.add_argument("--data", metavar="FILE", help="the file of rows: CSV, TSV, JSON, Parquet, Arrow")
+    command.add_argument(
+        "--data", metavar="FILE", help="the file of rows: CSV, TSV, JSON, Parquet, Arrow"
+    )
     command.add_argument("--text", metavar="COLUMN", help="the column that the model reads")
     command.add_argument("--label", metavar="COLUMN", help="the column of the class")
-    command.add_argument("--model", metavar="ID", help=f"the base model's hub id (default: {MODEL})")
-    command.add_argument("--task", metavar="NAME", help="the task's name (default: from the file's)")
+    command.add_argument(
+        "--model", metavar="ID", help=f"the base model's hub id (default: {MODEL})"
+    )
+    command.add_argument(
+        "--task", metavar="NAME", help="the task's name (default: from the file's)"
+    )
     command.set_defaults(do=init)
     command = commands.add_parser(
         "check",
@@ -48,8 +58,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description="Show the rows, classes and lengths of the tasks in pyproject.toml, and what the models will read. "
         "Exit status: 0 nothing refused, 1 something refused, 2 a usage error.",
     )
-    command.add_argument("--profile", metavar="NAME", help="the profile whose models read (default: the project's)")
-    command.add_argument("--hub", type=Path, metavar="DIR", help="local folder with models, as --ftcompare-hub")
+    command.add_argument(
+        "--profile", metavar="NAME", help="the profile whose models read (default: the project's)"
+    )
+    command.add_argument(
+        "--hub", type=Path, metavar="DIR", help="local folder with models, as --ftcompare-hub"
+    )
     command.set_defaults(do=lambda given: check(given.profile, given.hub))
     command = commands.add_parser(
         "compare",
@@ -57,19 +71,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description="Compare the cases that two folders of results have in common. Exit status: 0 nothing worse, "
         "1 something worse, changed, invalid or too much unseen, 2 a usage error.",
     )
-    command.add_argument("old", type=Path, metavar="OLD", help="folder with the results to compare with")
+    command.add_argument(
+        "old", type=Path, metavar="OLD", help="folder with the results to compare with"
+    )
     command.add_argument("new", type=Path, metavar="NEW", help="folder with the results to judge")
-    command.add_argument("--json", type=Path, metavar="FILE", help="also write all verdicts to FILE")
+    command.add_argument(
+        "--json", type=Path, metavar="FILE", help="also write all verdicts to FILE"
+    )
     command.set_defaults(do=lambda given: compare(given.old, given.new, given.json))
     command = commands.add_parser(
         "report",
         help="render what --ftcompare-report=RUN.json wrote, as HTML or Markdown",
         description="Render a session's report again. Exit status: 0 written, 2 a usage error.",
     )
-    command.add_argument("run", type=Path, metavar="RUN.json", help="what --ftcompare-report=RUN.json wrote")
-    command.add_argument("out", type=Path, metavar="OUT", help="the file to write; its ending, .html or .md, says what")
+    command.add_argument(
+        "run", type=Path, metavar="RUN.json", help="what --ftcompare-report=RUN.json wrote"
+    )
+    command.add_argument(
+        "out",
+        type=Path,
+        metavar="OUT",
+        help="the file to write; its ending, .html or .md, says what",
+    )
     command.set_defaults(do=lambda given: report(given.run, given.out))
-    commands.add_parser("history", help="show a metric over the runs of a history, or import results into one")
+    commands.add_parser(
+        "history", help="show a metric over the runs of a history, or import results into one"
+    )
     words = sys.argv[1:] if arguments is None else list(arguments)
     if words[:1] == ["history"]:
         from pytest_ftcompare.report.history import cli as history
@@ -108,14 +135,24 @@ def compare(old: Path, new: Path, file: Path | None) -> int:
         try:
             file.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
         except OSError as error:
-            print(f"ERROR: --json: {file} cannot be written ({error.strerror}): name another file", file=sys.stderr)
+            print(
+                f"ERROR: --json: {file} cannot be written ({error.strerror}): name another file",
+                file=sys.stderr,
+            )
             return USAGE
     return WORSE if overall.failed else OK
 
 
 def init(given: argparse.Namespace) -> int:
     """Begin a project in the working folder; what cannot be is a usage error of one sentence."""
-    from pytest_ftcompare.gate.start_project import NEXT, Answers, InitError, begin, columns_of, default_name
+    from pytest_ftcompare.gate.start_project import (
+        NEXT,
+        Answers,
+        InitError,
+        begin,
+        columns_of,
+        default_name,
+    )
     from pytest_ftcompare.tasks import DataError
 
     def ask(what: str, value: str | None, default: str = "") -> str:
@@ -127,7 +164,9 @@ def init(given: argparse.Namespace) -> int:
         except EOFError:
             said = ""
         if not (said or default):
-            raise InitError(f"expected {what.partition(' (')[0].lower()}, got none: answer, or give it as an option")
+            raise InitError(
+                f"expected {what.partition(' (')[0].lower()}, got none: answer, or give it as an option"
+            )
         return said or default
 
     root = Path.cwd()
@@ -177,7 +216,9 @@ def report(run: Path, out: Path) -> int:
 
     refused = ""
     if out.suffix not in formats.RENDERINGS:
-        refused = f"{out}: expected a file to write that ends in one of {', '.join(formats.RENDERINGS)}"
+        refused = (
+            f"{out}: expected a file to write that ends in one of {', '.join(formats.RENDERINGS)}"
+        )
     else:
         try:
             formats.write(out, read(run.read_text(encoding="utf-8")))

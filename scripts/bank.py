@@ -48,10 +48,15 @@ def record(case: Case, settings: Settings, run_context: RunContext, *_: object) 
     prepared = prepare(case, make_config(settings))
     result = make_candidate(prepared)
     for seed in range(int(first), int(end)):
-        result.seed_results.append(run_seed(prepared, seed, run_context.progress(f"seed {seed}"), int(stream)))
+        result.seed_results.append(
+            run_seed(prepared, seed, run_context.progress(f"seed {seed}"), int(stream))
+        )
     file.parent.mkdir(parents=True, exist_ok=True)
     half = file.with_suffix(f".{os.getpid()}")
-    half.write_text(replace(result, environment=result.environment | {"stream": int(stream)}).to_json(), encoding="utf-8")
+    half.write_text(
+        replace(result, environment=result.environment | {"stream": int(stream)}).to_json(),
+        encoding="utf-8",
+    )
     half.replace(file)
     return CaseRun(without_baseline(result), result, "cpu")
 
@@ -59,8 +64,18 @@ def record(case: Case, settings: Settings, run_context: RunContext, *_: object) 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m scripts.bank", description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--seeds", default="0-30", metavar="FIRST-END", help="the end is not trained; default: %(default)s")
-    parser.add_argument("--stream", type=int, default=0, help="added to what draws all but the rows; default: %(default)s")
+    parser.add_argument(
+        "--seeds",
+        default="0-30",
+        metavar="FIRST-END",
+        help="the end is not trained; default: %(default)s",
+    )
+    parser.add_argument(
+        "--stream",
+        type=int,
+        default=0,
+        help="added to what draws all but the rows; default: %(default)s",
+    )
     known, rest = parser.parse_known_args()
     plan = ":".join([str(known.folder.resolve()), *known.seeds.split("-"), str(known.stream)])
     command = [

@@ -15,12 +15,12 @@ from scripts.mean_and_sd import mean_and_sd
 
 HEAD = f"""# Headroom
 
-A case at chance or at the ceiling cannot get worse and guards nothing. Every case whose outcome is judged must stand at
-least {100 * ABOVE_MAJORITY:.0f} points above its majority class and at most at {CEILING:.0%}, in domain, as the mean of
-its seeds; `--update-baselines` refuses one that does not. Mean and seed SD of the accepted samples, generated from the
-baselines:
+A case at chance or at the ceiling cannot show a loss and guards nothing. A judged case's mean
+accuracy in domain must be at least {100 * ABOVE_MAJORITY:.0f} points above its majority share, and
+at most {CEILING:.0%}. `--update-baselines` refuses other cases. The table shows each baseline's mean
+and SD over seeds:
 
-| suite | case | seeds | majority | in domain | out of domain | audit |
+| suite | case | seeds | majority share | in domain | out of domain | audit |
 | --- | --- | --- | --- | --- | --- | --- |"""
 
 
@@ -29,11 +29,18 @@ def table(folder: Path) -> Iterator[str]:
     yield HEAD
     for file in sorted(folder.glob("*/*.json")):
         result = Result.from_json(file.read_text(encoding="utf-8"))
-        cells = [result.suite, f"`{result.id}`", str(len(result.seed_results)), f"{result.majority_share['test']:.1%}"]
+        cells = [
+            result.suite,
+            f"`{result.id}`",
+            str(len(result.seed_results)),
+            f"{result.majority_share['test']:.1%}",
+        ]
         for name in ("accuracy", "accuracy_ood"):
             scores = [one.metrics[name] for one in result.seed_results if name in one.metrics]
             cells.append(mean_and_sd(scores) if scores else "")
-        cells.append("; ".join(audit_headroom(result)) or "passed" if result.judge_accuracy else "not judged")
+        cells.append(
+            "; ".join(audit_headroom(result)) or "passed" if result.judge_accuracy else "not judged"
+        )
         yield f"| {' | '.join(cells)} |"
 
 

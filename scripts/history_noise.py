@@ -73,10 +73,18 @@ def detections(noise: Draw, shift: float, after: int, series: int = SERIES, seed
 
 def main(arguments: Sequence[str]) -> None:
     series = int(arguments[0]) if arguments else SERIES
-    print("| series with a false alarm, of | " + " | ".join(f"{length} runs" for length in LENGTHS) + " |")
+    print(
+        "| series with a false alarm, of | "
+        + " | ".join(f"{length} runs" for length in LENGTHS)
+        + " |"
+    )
     print("| --- |" + " --- |" * len(LENGTHS))
     for noise in NOISES:
-        print(f"| {noise.__name__} | " + " | ".join(f"{alarms(noise, length, series):.1%}" for length in LENGTHS) + " |")
+        print(
+            f"| {noise.__name__} | "
+            + " | ".join(f"{alarms(noise, length, series):.1%}" for length in LENGTHS)
+            + " |"
+        )
     print()
     print("| shift seen after | " + " | ".join(f"{after} runs" for after in AFTER) + " |")
     print("| --- |" + " --- |" * len(AFTER))

@@ -73,7 +73,9 @@ def on_a_terminal(folder: Path) -> Iterator[TerminalDisplay]:
         screen = stack.enter_context(os.fdopen(theirs, "w", buffering=1))
         reader = threading.Thread(target=_drain, args=(ours,), daemon=True)
         reader.start()
-        reporter: Any = SimpleNamespace(_tw=SimpleNamespace(_file=screen, width_of_current_line=0, hasmarkup=True))
+        reporter: Any = SimpleNamespace(
+            _tw=SimpleNamespace(_file=screen, width_of_current_line=0, hasmarkup=True)
+        )
         live = TerminalDisplay(reporter, Progress(folder, workers=1))
         yield live
         live.stop()
@@ -128,7 +130,10 @@ def trainer(prepared: PreparedCase) -> Steps:
 
     model, context = _fresh(prepared)
     recipe, interface = prepared.method.recipe, prepared.interface
-    data: Any = [{"row": row, "label": label} for row, label in zip(context.rows, context.labels.tolist(), strict=True)]
+    data: Any = [
+        {"row": row, "label": label}
+        for row, label in zip(context.rows, context.labels.tolist(), strict=True)
+    ]
     ends: list[float] = []
 
     class Clock(TrainerCallback):
@@ -136,7 +141,9 @@ def trainer(prepared: PreparedCase) -> Steps:
             ends.append(time.perf_counter())
 
     def collate(chosen: list[dict[str, Any]]) -> dict[str, Any]:
-        return interface.collate([one["row"] for one in chosen]) | {"labels": torch.tensor([one["label"] for one in chosen])}
+        return interface.collate([one["row"] for one in chosen]) | {
+            "labels": torch.tensor([one["label"] for one in chosen])
+        }
 
     def steps(count: int) -> float:
         with tempfile.TemporaryDirectory() as folder:
@@ -155,7 +162,13 @@ def trainer(prepared: PreparedCase) -> Steps:
                 dataloader_pin_memory=False,
             )
             ends.clear()
-            Trainer(model=model, args=arguments, train_dataset=data, data_collator=collate, callbacks=[Clock()]).train()
+            Trainer(
+                model=model,
+                args=arguments,
+                train_dataset=data,
+                data_collator=collate,
+                callbacks=[Clock()],
+            ).train()
         return (ends[-1] - ends[0]) / count
 
     return steps
@@ -164,7 +177,10 @@ def trainer(prepared: PreparedCase) -> Steps:
 def measure(model: str) -> dict[str, float]:
     """Step time in those of the bare loop, of the told loop in those of the loop, and the bare loop's in milliseconds."""
     case = Case("overhead", "full", TASK, model, SHOTS, (("accumulate", 1),))
-    kinds: dict[str, Steps] = {"ours": ours(prepare(case, SETTING)), "bare": bare(prepare(case, SETTING))}
+    kinds: dict[str, Steps] = {
+        "ours": ours(prepare(case, SETTING)),
+        "bare": bare(prepare(case, SETTING)),
+    }
     kinds["Trainer"] = trainer(prepare(case, SETTING))
     found: dict[str, list[float]] = {name: [] for name in (*kinds, "told")}
     with tempfile.TemporaryDirectory() as name:
@@ -178,9 +194,15 @@ def measure(model: str) -> dict[str, float]:
             print(f"{model}: round {number} of {ROUNDS}", file=sys.stderr, flush=True)
 
     def ratio(kind: str, to: str = "bare") -> float:
-        return round(median(one / base for one, base in zip(found[kind], found[to], strict=True)), 3)
+        return round(
+            median(one / base for one, base in zip(found[kind], found[to], strict=True)), 3
+        )
 
-    times = {"ours": ratio("ours"), "Trainer": ratio("Trainer"), "told to ours": ratio("told", "ours")}
+    times = {
+        "ours": ratio("ours"),
+        "Trainer": ratio("Trainer"),
+        "told to ours": ratio("told", "ours"),
+    }
     return times | {"bare, ms": round(1e3 * median(found["bare"]), 2)}
 
 
@@ -188,8 +210,16 @@ def main(file: Path) -> None:
     """Measure, and write the record."""
     quiet()
     torch.set_num_threads(1)
-    machine = {name: value for name, value in capture(SETTING, "full", TASK).items() if "/" not in name and name != "commit"}
-    record = {"date": date.today().isoformat(), "machine": machine, "step time": {one: measure(one) for one in MODELS}}
+    machine = {
+        name: value
+        for name, value in capture(SETTING, "full", TASK).items()
+        if "/" not in name and name != "commit"
+    }
+    record = {
+        "date": date.today().isoformat(),
+        "machine": machine,
+        "step time": {one: measure(one) for one in MODELS},
+    }
     file.write_text(f"{json.dumps(record, indent=1)}\n", encoding="utf-8")
 
 

@@ -77,12 +77,16 @@ def worsened(sample: SeedResult, metric: str, drop: float, chance: random.Random
         bits[at] = not bits[at]
     split = METRICS[metric]
     metrics = sample.metrics | {metric: rounded(sum(bits) / len(bits))}
-    return replace(sample, metrics=metrics, correct=sample.correct | {split: pack(bits)}, predictions_digest="")
+    return replace(
+        sample, metrics=metrics, correct=sample.correct | {split: pack(bits)}, predictions_digest=""
+    )
 
 
 def settle(base: Result, drawn: Sequence[SeedResult], terms: JudgingCriteria) -> CaseVerdict:
     """The gate's own loop, with recorded samples in place of training."""
-    candidate = replace(base, environment=base.environment | {"torch": "another"}, seed_results=list(drawn[:1]))
+    candidate = replace(
+        base, environment=base.environment | {"torch": "another"}, seed_results=list(drawn[:1])
+    )
     while isinstance(step := judge(base, candidate, len(drawn), terms=terms), NeedMoreSeeds):
         candidate = replace(candidate, seed_results=list(drawn[: step.seeds]))
     return step
@@ -100,15 +104,24 @@ class Drawn:
     def terms(self) -> list[JudgingCriteria]:
         """What each case is judged by: its suite's priors, its share of the session."""
         suites = {one.suite for one in self.baselines}
-        learned = {suite: noise.priors([one for one in self.baselines if one.suite == suite]) for suite in suites}
+        learned = {
+            suite: noise.priors([one for one in self.baselines if one.suite == suite])
+            for suite in suites
+        }
         share = error_share(len(self.baselines), METRICS)
         return [JudgingCriteria(learned[one.suite], share) for one in self.baselines]
 
     def judged(self, size: float, factor: float = 1.0) -> list[CaseVerdict]:
         """The verdicts of the session, each case having lost `size` of its noise; `factor` times its share of errors."""
         found = []
-        for case, base, samples, terms in zip(self.cases, self.baselines, self.candidates, self.terms(), strict=True):
-            lost = [worsened(one, "accuracy", size * own_noise(case), self.chance) for one in samples] if size else samples
+        for case, base, samples, terms in zip(
+            self.cases, self.baselines, self.candidates, self.terms(), strict=True
+        ):
+            lost = (
+                [worsened(one, "accuracy", size * own_noise(case), self.chance) for one in samples]
+                if size
+                else samples
+            )
             found.append(settle(base, lost, replace(terms, alpha_share=terms.alpha_share * factor)))
         return found
 
@@ -117,8 +130,12 @@ def other_seeds(cases: Sequence[Recorded], number: int) -> Drawn:
     """Session `number` of cases with as many seeds: other rows in the baselines than in what is held against them."""
     chance = random.Random(number)
     order = chance.sample(range(len(cases[0].seeds)), HELD + BUDGET)
-    baselines = [replace(one.baseline, seed_results=[one.seeds[at] for at in order[:HELD]]) for one in cases]
-    return Drawn(cases, baselines, [[_apart(one.seeds[at]) for at in order[HELD:]] for one in cases], chance)
+    baselines = [
+        replace(one.baseline, seed_results=[one.seeds[at] for at in order[:HELD]]) for one in cases
+    ]
+    return Drawn(
+        cases, baselines, [[_apart(one.seeds[at]) for at in order[HELD:]] for one in cases], chance
+    )
 
 
 def other_stream(cases: Sequence[Recorded], number: int) -> Drawn:
@@ -130,7 +147,11 @@ def other_stream(cases: Sequence[Recorded], number: int) -> Drawn:
     drawn = Drawn(cases, [], [], chance)
     shared = min(len(one.stream) for one in cases)
     plans = {
-        group: (chance.random() < 0.5, chance.sample(range(shared), shared), chance.sample(range(HELD, 30), 30 - HELD))
+        group: (
+            chance.random() < 0.5,
+            chance.sample(range(shared), shared),
+            chance.sample(range(HELD, 30), 30 - HELD),
+        )
         for group in sorted({one.group for one in cases})
     }
     for one in cases:

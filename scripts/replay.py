@@ -73,7 +73,13 @@ def _replay(work: tuple[str, int, float, float]) -> Seen:
 def _unchanged(number: int) -> Seen:
     """The same samples again in the same environment: baselines of other seeds in each session."""
     held = other_seeds(_of("other seeds"), number).baselines
-    held = [replace(one, seed_results=[replace(sample, seed=at) for at, sample in enumerate(one.seed_results)]) for one in held]
+    held = [
+        replace(
+            one,
+            seed_results=[replace(sample, seed=at) for at, sample in enumerate(one.seed_results)],
+        )
+        for one in held
+    ]
     found = [judge(one, replace(one, seed_results=one.seed_results[:1]), BUDGET) for one in held]
     return _seen([one for one in found if isinstance(one, CaseVerdict)])
 
@@ -83,7 +89,13 @@ def rate(found: int, tried: int) -> dict[str, float | int]:
     from scipy import stats
 
     low, high = stats.binomtest(found, tried).proportion_ci(method="exact")
-    return {"found": found, "of": tried, "rate": round(found / tried, 5), "low": round(low, 5), "high": round(high, 5)}
+    return {
+        "found": found,
+        "of": tried,
+        "rate": round(found / tried, 5),
+        "low": round(low, 5),
+        "high": round(high, 5),
+    }
 
 
 def of_sessions(seen: Sequence[Seen]) -> dict[str, Any]:
@@ -91,8 +103,12 @@ def of_sessions(seen: Sequence[Seen]) -> dict[str, Any]:
     every = [one for session in seen for one in session.cases.values()]
     return {
         "failed": rate(sum(one.failed for one in seen), len(seen)),
-        "with a case worse": rate(sum(any(word == "worse" for word, _ in one.cases.values()) for one in seen), len(seen)),
-        "with a pooled shift": rate(sum(any(word == "worse" for word, *_ in one.shifts.values()) for one in seen), len(seen)),
+        "with a case worse": rate(
+            sum(any(word == "worse" for word, _ in one.cases.values()) for one in seen), len(seen)
+        ),
+        "with a pooled shift": rate(
+            sum(any(word == "worse" for word, *_ in one.shifts.values()) for one in seen), len(seen)
+        ),
         "verdicts": dict(Counter(word for word, _ in every).most_common()),
         "seeds of a case": round(fmean(seeds for _, seeds in every), 2),
         "cases": len(seen[0].cases),
@@ -102,7 +118,9 @@ def of_sessions(seen: Sequence[Seen]) -> dict[str, Any]:
 def of_cases(seen: Sequence[Seen], cases: Collection[str]) -> dict[str, Any]:
     """Of these cases of the sessions, those called worse, each by itself, and the seeds that it took."""
     every = [one for session in seen for name, one in session.cases.items() if name in cases]
-    return rate(sum(word == "worse" for word, _ in every), len(every)) | {"seeds": round(fmean(seeds for _, seeds in every), 2)}
+    return rate(sum(word == "worse" for word, _ in every), len(every)) | {
+        "seeds": round(fmean(seeds for _, seeds in every), 2)
+    }
 
 
 def of_pooled(seen: Sequence[Seen]) -> dict[str, Any]:
@@ -144,26 +162,48 @@ def main(baselines: Path, bank: Path, file: Path, sessions: int = SESSIONS) -> N
     with ProcessPoolExecutor(initializer=_begin, initargs=(baselines, bank)) as pool:
 
         def replay(way: str, size: float, count: int, factor: float = 1.0) -> list[Seen]:
-            found = list(pool.map(_replay, [(way, number, size, factor) for number in range(count)], chunksize=4))
-            print(f"{way}: {count} sessions, each case {size:g} of its noise lower", file=sys.stderr, flush=True)
+            found = list(
+                pool.map(
+                    _replay, [(way, number, size, factor) for number in range(count)], chunksize=4
+                )
+            )
+            print(
+                f"{way}: {count} sessions, each case {size:g} of its noise lower",
+                file=sys.stderr,
+                flush=True,
+            )
             return found
 
         cases = read(baselines, bank)
-        whole = {one.name for one in cases if len(one.seeds) >= HELD + BUDGET}  # the others' seeds end before their budget
+        whole = {
+            one.name for one in cases if len(one.seeds) >= HELD + BUDGET
+        }  # the others' seeds end before their budget
         few = max(8, sessions // 20)  # sessions of one loss in each case, judged case by case
-        record: dict[str, Any] = {"date": date.today().isoformat(), "sessions": sessions, "constants": _constants()}
+        record: dict[str, Any] = {
+            "date": date.today().isoformat(),
+            "sessions": sessions,
+            "constants": _constants(),
+        }
         record["unchanged"] = of_sessions(list(pool.map(_unchanged, range(sessions), chunksize=4)))
         for way in WAYS:
             benign = replay(way, 0.0, sessions)
             record[way] = {
                 "benign": of_sessions(benign),
-                "pooled z": {m: [round(one.shifts[m][1], 3) for one in benign if m in one.shifts] for m in METRICS},
+                "pooled z": {
+                    m: [round(one.shifts[m][1], 3) for one in benign if m in one.shifts]
+                    for m in METRICS
+                },
                 "one case": {str(size): of_cases(replay(way, size, few), whole) for size in DROPS},
-                "every case": {str(size): of_pooled(replay(way, size, sessions // 8)) for size in POOLED},
+                "every case": {
+                    str(size): of_pooled(replay(way, size, sessions // 8)) for size in POOLED
+                },
                 "error rate": {
                     str(factor): {
                         "false": of_cases(replay(way, 0.0, few, factor), whole),
-                        "found": {str(size): of_cases(replay(way, size, few // 2, factor), whole) for size in (1.5, 2.0, 3.0)},
+                        "found": {
+                            str(size): of_cases(replay(way, size, few // 2, factor), whole)
+                            for size in (1.5, 2.0, 3.0)
+                        },
                     }
                     for factor in SHARES
                 },

@@ -36,7 +36,10 @@ METHODS = 30  # timed cases of the pocket suites
 WORKERS = 4  # processes that they are spread over
 PIECES = ("step", "evaluation")
 LOSSES = (0.0, 0.02, 0.03, 0.04, 0.05, 0.075, 0.1)
-MACHINES = {"0.6 to 1.8": (0.6, 1.8), "0.9 to 1.1": (0.9, 1.1)}  # between which each factor is drawn
+MACHINES = {
+    "0.6 to 1.8": (0.6, 1.8),
+    "0.9 to 1.1": (0.9, 1.1),
+}  # between which each factor is drawn
 KINDS = ("kernels", "dispatch", "memory", "interpreter")
 CLAIMED = {"peft": "another"}  # an upgrade that changes nothing: without it no time would be judged
 Machine = dict[str, float]
@@ -50,10 +53,14 @@ def of_counts(baselines: Sequence[Result], growth: float) -> dict[str, Any]:
         for name, value in base.signature["execution"].items():
             if not value or name in PARTS:
                 continue
-            execution = base.signature["execution"] | {name: max(value + 1, math.ceil(value * (1 + growth)))}
+            execution = base.signature["execution"] | {
+                name: max(value + 1, math.ceil(value * (1 + growth)))
+            }
             candidate = replace(base, signature=base.signature | {"execution": execution})
             readings = compare_counts(base, candidate, [])
-            found += any(one.metric == name and one.outcome in ("worse", "changed") for one in readings)
+            found += any(
+                one.metric == name and one.outcome in ("worse", "changed") for one in readings
+            )
             tried += 1
     return rate(found, tried)
 
@@ -87,7 +94,9 @@ class Site:
         return window
 
 
-def method(chance: random.Random, base: Result, processes: Sequence[int], site: Site) -> CaseVerdict:
+def method(
+    chance: random.Random, base: Result, processes: Sequence[int], site: Site
+) -> CaseVerdict:
     """A timed case in a session with an upgrade claimed: windows are taken while the gate asks for them."""
     home = replace(site, loss=0.0, drift=0.0, machine=HOME)
     kept = []
@@ -96,7 +105,10 @@ def method(chance: random.Random, base: Result, processes: Sequence[int], site: 
         kept += [process() for _ in range(count)]
     base = replace(base, windows=kept)
     candidate = replace(base, environment=base.environment | CLAIMED, windows=[])
-    take = {"here": site.process(chance, f"worker {site.worker}"), "fresh": site.process(chance, f"fresh {base.id}")}
+    take = {
+        "here": site.process(chance, f"worker {site.worker}"),
+        "fresh": site.process(chance, f"fresh {base.id}"),
+    }
     while where := measured_cost.next_window(base, candidate, update=False):
         candidate = replace(candidate, windows=[*candidate.windows, take[where]()])
     changes = differences(base.environment, candidate.environment)
@@ -114,16 +126,26 @@ def on_other_machines(base: Result, low: float, high: float) -> dict[str, Any]:
                 chance,
                 replace(base, id=f"m{number}-t"),
                 [2, 1],
-                Site(drift=chance.gauss(0, SESSION_TIME_SD), machine=machine, share=chance.random(), worker=number % WORKERS),
+                Site(
+                    drift=chance.gauss(0, SESSION_TIME_SD),
+                    machine=machine,
+                    share=chance.random(),
+                    worker=number % WORKERS,
+                ),
             )
             for number in range(METHODS)
         ]
         failed += SessionVerdict(found).failed
         judged += sum(one.costs[0].outcome != "incomparable" for one in found)
-    return {"session failed": rate(failed, SESSIONS), "case judged": rate(judged, SESSIONS * METHODS)}
+    return {
+        "session failed": rate(failed, SESSIONS),
+        "case judged": rate(judged, SESSIONS * METHODS),
+    }
 
 
-def of_times(base: Result, processes: Sequence[int], loss: float, *, all_methods: bool) -> dict[str, Any]:
+def of_times(
+    base: Result, processes: Sequence[int], loss: float, *, all_methods: bool
+) -> dict[str, Any]:
     """Cases called worse, and sessions of `METHODS` methods failed by a case and by a pooled shift."""
     chance, cases, failed, pooled = random.Random(0), Counter[str](), 0, 0
     for _ in range(SESSIONS):
@@ -150,15 +172,27 @@ def of_times(base: Result, processes: Sequence[int], loss: float, *, all_methods
 
 def main(baselines: Path, file: Path) -> None:
     """Replay, and write the record."""
-    found = [Result.from_json(one.read_text(encoding="utf-8")) for one in baseline_store.results_in(baselines)]
-    record: dict[str, Any] = {"date": date.today().isoformat(), "sessions": SESSIONS, "methods": METHODS}
+    found = [
+        Result.from_json(one.read_text(encoding="utf-8"))
+        for one in baseline_store.results_in(baselines)
+    ]
+    record: dict[str, Any] = {
+        "date": date.today().isoformat(),
+        "sessions": SESSIONS,
+        "methods": METHODS,
+    }
     record["one more"] = of_counts(found, 0.0)
     record["1 % more"] = of_counts(found, 0.01)
-    for name, processes in (("baseline of two processes", [2, 1]), ("baseline of six processes", [2, 1, 2, 1, 2, 1])):
+    for name, processes in (
+        ("baseline of two processes", [2, 1]),
+        ("baseline of six processes", [2, 1, 2, 1, 2, 1]),
+    ):
         record[name] = {
             str(loss): {
                 "one method": of_times(found[0], processes, loss, all_methods=False)["case worse"],
-                "all methods": of_times(found[0], processes, loss, all_methods=True) if loss in (0.0, 0.03, 0.05) else None,
+                "all methods": of_times(found[0], processes, loss, all_methods=True)
+                if loss in (0.0, 0.03, 0.05)
+                else None,
             }
             for loss in LOSSES
         }

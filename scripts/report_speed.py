@@ -33,7 +33,10 @@ def repeated(document: Json, cases: int) -> Json:
     def copies() -> Iterator[Json]:
         for number in count():
             for one in document["cases"]:
-                other = {"id": f"{one['id']}-copy={number}", "options": one["options"] | {"copy": number}}
+                other = {
+                    "id": f"{one['id']}-copy={number}",
+                    "options": one["options"] | {"copy": number},
+                }
                 yield one | other if number else one
 
     return document | {"cases": list(islice(copies(), cases))}
@@ -46,12 +49,16 @@ def opened(page: str) -> dict[str, float]:
         file = Path(folder) / "report.html"
         file.write_text(page, encoding="utf-8")
         for _ in range(OPENED):
-            browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+            browser = playwright.chromium.launch(
+                executable_path=shutil.which("chromium"), args=["--no-sandbox"]
+            )
             tab = browser.new_page()
             tab.goto(file.as_uri())
             tab.wait_for_selector("html[data-ready]")
             for name, times in found.items():
-                times.append(tab.evaluate("name => performance.getEntriesByName(name)[0].startTime", name))
+                times.append(
+                    tab.evaluate("name => performance.getEntriesByName(name)[0].startTime", name)
+                )
             browser.close()
     return {name: median(times) for name, times in found.items()}
 
@@ -59,7 +66,9 @@ def opened(page: str) -> dict[str, float]:
 def main(report: Path) -> None:
     document = json.loads(report.read_text(encoding="utf-8"))
     render(document)  # packs the plotting library, which is kept
-    print("| cases | size | as sent by a server with gzip | made in | table usable | everything drawn |")
+    print(
+        "| cases | size | as sent by a server with gzip | made in | table usable | everything drawn |"
+    )
     print("| --- | --- | --- | --- | --- | --- |")
     for cases in SIZES:
         larger = repeated(document, cases)
@@ -68,7 +77,9 @@ def main(report: Path) -> None:
         seconds = time.perf_counter() - start
         size, sent = len(page.encode()) / 1e6, len(gzip.compress(page.encode())) / 1e6
         table, drawn = opened(page).values()
-        print(f"| {cases:,} | {size:.1f} MB | {sent:.1f} MB | {seconds:.1f} s | {table / 1e3:.1f} s | {drawn / 1e3:.1f} s |")
+        print(
+            f"| {cases:,} | {size:.1f} MB | {sent:.1f} MB | {seconds:.1f} s | {table / 1e3:.1f} s | {drawn / 1e3:.1f} s |"
+        )
 
 
 if __name__ == "__main__":

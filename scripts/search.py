@@ -17,12 +17,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-MODEL, TASKS, SHOTS, SEEDS = "pocket/opt-1.4m", ("pocket_cola", "pocket_mnli"), 32, (100, 101, 102, 103)
+MODEL, TASKS, SHOTS, SEEDS = (
+    "pocket/opt-1.4m",
+    ("pocket_cola", "pocket_mnli"),
+    32,
+    (100, 101, 102, 103),
+)
 VALIDATION = 200  # rows held out of the training pool
 LEARNING_RATES = (3e-4, 1e-3, 3e-3, 1e-2)
 HIGH = (3e-3, 1e-2, 3e-2, 1e-1)  # for methods that train few numbers
 LORA = (1e-3, 3e-3, 5e-3, 1e-2, 2e-2)
-LENGTHS = (5, 10)  # with a rate of 0.0 beside them: what the text that they start at gives untrained
+LENGTHS = (
+    5,
+    10,
+)  # with a rate of 0.0 beside them: what the text that they start at gives untrained
 # What is searched: option or recipe field -> values; other methods search LEARNING_RATES.
 GRIDS: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
     "full": {"lr": (1e-4, 3e-4, 5e-4, 1e-3)},
@@ -52,7 +60,9 @@ Setting = tuple[tuple[str, Any], ...]
 def settings(method: str) -> Iterator[Setting]:
     """Every setting of a method's grid."""
     grid = GRIDS.get(method, {"lr": LEARNING_RATES})
-    yield from (tuple(zip(grid, values, strict=True)) for values in itertools.product(*grid.values()))
+    yield from (
+        tuple(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())
+    )
 
 
 def score(method: str, task: str, seed: int, setting: Setting) -> float:
@@ -65,11 +75,15 @@ def score(method: str, task: str, seed: int, setting: Setting) -> float:
     from pytest_ftcompare.training.train import TrainingError
 
     quiet()
-    prepared = prepare(Case("search", method, task, MODEL, SHOTS, setting), Where("pocket", max_length=192))
+    prepared = prepare(
+        Case("search", method, task, MODEL, SHOTS, setting), Where("pocket", max_length=192)
+    )
     pool = prepared.examples["train"]
     examples = {"train": pool[VALIDATION:], "test": pool[:VALIDATION], "ood": pool[:1]}
     try:
-        return run_seed(replace(prepared, examples=examples), seed, lambda *_: None).metrics["accuracy"]
+        return run_seed(replace(prepared, examples=examples), seed, lambda *_: None).metrics[
+            "accuracy"
+        ]
     except TrainingError:
         return 0.0
 
@@ -83,7 +97,10 @@ def best(contexts: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _text(record: dict[str, list[dict[str, Any]]]) -> str:
     """JSON with one trial a line."""
-    blocks = [f" {json.dumps(name)}: [\n  " + ",\n  ".join(map(json.dumps, record[name])) + "\n ]" for name in sorted(record)]
+    blocks = [
+        f" {json.dumps(name)}: [\n  " + ",\n  ".join(map(json.dumps, record[name])) + "\n ]"
+        for name in sorted(record)
+    ]
     return "{\n" + ",\n".join(blocks) + "\n}\n"
 
 
@@ -96,7 +113,13 @@ def main(file: Path, names: list[str]) -> None:
     with ProcessPoolExecutor() as pool:
         running = {
             name: [
-                (setting, {task: [pool.submit(score, name, task, seed, setting) for seed in SEEDS] for task in TASKS})
+                (
+                    setting,
+                    {
+                        task: [pool.submit(score, name, task, seed, setting) for seed in SEEDS]
+                        for task in TASKS
+                    },
+                )
                 for setting in settings(name)
             ]
             for name in names or [one for one in methods.NAMES if methods.load(one).trains]
@@ -106,9 +129,14 @@ def main(file: Path, names: list[str]) -> None:
             for setting, runs in contexts:
                 scores = {task: [one.result() for one in found] for task, found in runs.items()}
                 mean = sum(itertools.chain(*scores.values())) / (len(TASKS) * len(SEEDS))
-                record[name].append({"setting": dict(setting), "mean": round(mean, 4), "accuracy": scores})
+                record[name].append(
+                    {"setting": dict(setting), "mean": round(mean, 4), "accuracy": scores}
+                )
             file.write_text(_text(record))
-            print(f"{name:22} {max(one['mean'] for one in record[name]):.1%}  {best(record[name])}", flush=True)
+            print(
+                f"{name:22} {max(one['mean'] for one in record[name]):.1%}  {best(record[name])}",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -63,7 +63,9 @@ def main(file: Path, count: int, arguments: Sequence[str]) -> None:
             verdicts.update(one["verdict"] for one in found)
             seeds.update(one["seeds"] for one in found)
             if status:
-                failed.append([one for one in found if one["verdict"] != "same"] or f"exit status {status}")
+                failed.append(
+                    [one for one in found if one["verdict"] != "same"] or f"exit status {status}"
+                )
             record = {
                 "date": date.today().isoformat(),
                 "arguments": list(arguments),

@@ -30,8 +30,22 @@ def run(way: str) -> list[dict[str, Any]]:
     """pytest-benchmark's entries of one run of the timed cases."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "run.json"
-        command = [sys.executable, "-m", "pytest", SUITE, way, "--benchmark-only", f"--benchmark-json={file}", "-q"]
-        subprocess.run(command, stdout=subprocess.DEVNULL, check=False, env=os.environ | {"PYTHONHASHSEED": "random"})
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            SUITE,
+            way,
+            "--benchmark-only",
+            f"--benchmark-json={file}",
+            "-q",
+        ]
+        subprocess.run(
+            command,
+            stdout=subprocess.DEVNULL,
+            check=False,
+            env=os.environ | {"PYTHONHASHSEED": "random"},
+        )
         entries: list[dict[str, Any]] = json.loads(file.read_text())["benchmarks"]
     return entries
 
@@ -65,13 +79,28 @@ def summary(runs: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]]) -> dict[s
                 by_unit["yardsticks"][way][key].append(one["extra_info"]["yardsticks"])
                 by_unit["seconds"][way][key].append(one["stats"]["median"])
                 disturbed += bool(one["extra_info"]["disturbed"])
-            verdicts.update({_method(one): str(one["extra_info"]["verdict"]) for one in entries}.values())
-            moved.update({f"{_method(one)}: {name}" for one in entries for name in one["extra_info"]["moved"]})
+            verdicts.update(
+                {_method(one): str(one["extra_info"]["verdict"]) for one in entries}.values()
+            )
+            moved.update(
+                {
+                    f"{_method(one)}: {name}"
+                    for one in entries
+                    for name in one["extra_info"]["moved"]
+                }
+            )
     pieces = sorted({piece for way in runs for _, piece in by_unit["seconds"][way]})
     methods = sorted({method for way in runs for method, _ in by_unit["seconds"][way]})
     spread = {
         piece: {
-            unit: scatter([values for way in runs for key, values in by_unit[unit][way].items() if key[1] == piece])
+            unit: scatter(
+                [
+                    values
+                    for way in runs
+                    for key, values in by_unit[unit][way].items()
+                    if key[1] == piece
+                ]
+            )
             for unit in by_unit
         }
         for piece in pieces

@@ -26,7 +26,9 @@ def fresh_rows(taken: set[str], seed: int) -> list[Example]:
     rows: list[Example] = []
     while len(rows) < ROWS:
         rows += [
-            one for one in load(TASK).convert("train", [instruction_row(request(rng))]) if one.fields["prompt"] not in taken
+            one
+            for one in load(TASK).convert("train", [instruction_row(request(rng))])
+            if one.fields["prompt"] not in taken
         ]
     return rows
 

@@ -17,7 +17,9 @@ def hub(tmp_path_factory):
     from pytest_ftcompare.training.library_logging import quiet
 
     quiet()
-    with pytest.MonkeyPatch.context() as patch:  # their template, compiled anew for each, takes as long as all else
+    with (
+        pytest.MonkeyPatch.context() as patch
+    ):  # their template, compiled anew for each, takes as long as all else
         patch.setattr(PeftModel, "create_or_update_model_card", lambda *_: None)
         yield tmp_path_factory.mktemp("hub")
 
@@ -42,7 +44,9 @@ def hold():
     """Fails with what is broken in a case; what a record of a known upstream fault explains is an expected failure."""
 
     def held(case, broken, faults):
-        facts = known_faults.CaseFacts(case.method.name, case.method.output_mode, case.interface.config.model_type)
+        facts = known_faults.CaseFacts(
+            case.method.name, case.method.output_mode, case.interface.config.model_type
+        )
         installed = {name: version(name) for name in ("torch", "transformers", "peft")}
         unexplained, notes = known_faults.split_known_faults(broken, facts, installed, faults)
         wrong = unexplained + [one for one in notes if one.startswith(known_faults.MENDED)]

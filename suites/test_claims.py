@@ -66,7 +66,10 @@ def sums(method, model):
     return Arm("instruction_tuning", method, "", ("sums",), (model,))
 
 
-PLAIN_LORA = {"targets": "all-linear", "micro_batches": 1}  # LoRA as QLoRA has it, over weights of 32 bits
+PLAIN_LORA = {
+    "targets": "all-linear",
+    "micro_batches": 1,
+}  # LoRA as QLoRA has it, over weights of 32 bits
 RANKS = [few("lora", "ranks", **rank) for rank in ({"r": 1}, {"r": 2}, {"r": 4}, {}, {"r": 64})]
 
 FEW_SHOT = [
@@ -137,7 +140,10 @@ FEW_SHOT = [
         "demonstrations-teach-more-than-an-instruction",
         "a teacher that reads solved examples teaches more than one that is told the task alone",
         SNELL,
-        difference(few("context_distillation", "ranks"), few("context_distillation", "ranks", demonstrations=0)),
+        difference(
+            few("context_distillation", "ranks"),
+            few("context_distillation", "ranks", demonstrations=0),
+        ),
         at_least(0),
     ),
     (
@@ -318,7 +324,9 @@ CATALOGUE = [
         "adapter-drop-costs-little",
         "leaving out the adapters of up to half of the layers costs little accuracy",
         DROP,
-        trend([moved("adapter_drop", drop=0), recipe("adapter_drop"), moved("adapter_drop", drop=2)]),
+        trend(
+            [moved("adapter_drop", drop=0), recipe("adapter_drop"), moved("adapter_drop", drop=2)]
+        ),
         at_least(-MARGIN),
     ),
     (
@@ -360,7 +368,9 @@ CATALOGUE = [
         "prefix-length-costs-memory",
         "a prefix of 20 positions saves more bytes for the backward pass than one of 5",
         PREFIX,
-        CountRatio("saved bytes", peft("prefix_tuning", length=20), peft("prefix_tuning", length=5)),
+        CountRatio(
+            "saved bytes", peft("prefix_tuning", length=20), peft("prefix_tuning", length=5)
+        ),
         at_least(1.0),
     ),
     (
@@ -506,7 +516,10 @@ INSTRUCTIONS = [
         "a-tuned-base-closes-the-gap",
         "on a base that is instruction-tuned, LoRA nearly closes the gap to full fine-tuning (.101, then .009)",
         BELLE,
-        gap_change((sums("full", "tuned"), sums("lora", "tuned")), (sums("full", "large"), sums("lora", "large"))),
+        gap_change(
+            (sums("full", "tuned"), sums("lora", "tuned")),
+            (sums("full", "large"), sums("lora", "large")),
+        ),
         at_most(0),
     ),
     (
@@ -520,14 +533,18 @@ INSTRUCTIONS = [
         "full-costs-two-to-four-times-an-epoch",
         "an epoch in full takes two to four times as long as by LoRA (31 h and 7 h, 17 h and 5 h, 4 h and 2 h)",
         BELLE,
-        TimeRatio("step", instructed("full", "large"), instructed("lora", "large", micro_batches=1)),
+        TimeRatio(
+            "step", instructed("full", "large"), instructed("lora", "large", micro_batches=1)
+        ),
         within(1.0, 3.0),
     ),
     (
         "full-costs-more-an-epoch",
         "an epoch in full takes longer than by LoRA",
         BELLE,
-        TimeRatio("step", instructed("full", "large"), instructed("lora", "large", micro_batches=1)),
+        TimeRatio(
+            "step", instructed("full", "large"), instructed("lora", "large", micro_batches=1)
+        ),
         at_least(1.0),
     ),
 ]

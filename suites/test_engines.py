@@ -11,7 +11,11 @@ import pytest
 from pytest_ftcompare.compare import known_faults
 from pytest_ftcompare.methods import NAMES, load
 
-FAMILIES = {"opt_post": ("head", "pattern", "answer"), "llama": ("head", "pattern", "answer"), "roberta": ("head",)}
+FAMILIES = {
+    "opt_post": ("head", "pattern", "answer"),
+    "llama": ("head", "pattern", "answer"),
+    "roberta": ("head",),
+}
 # Of two ends: whose loss the model has itself, whose loss, hook or stages are their own.
 METHODS = {
     "full": ("head", "pattern", "answer"),
@@ -23,7 +27,10 @@ METHODS = {
     "adapter_fusion": ("head",),
 }
 MICRO_BATCHES = (1, 8)
-SIZE = {"batch_size": 24, "epochs": 3}  # 28 rows: an update of 24 and one of 4; of 8 micro-batches, one of 3 rows and one of 1
+SIZE = {
+    "batch_size": 24,
+    "epochs": 3,
+}  # 28 rows: an update of 24 and one of 4; of 8 micro-batches, one of 3 rows and one of 1
 FEW = {"source_epochs": 1, "source_shots": 4}
 ROWS = {"head": 14, "pattern": 14, "answer": 28}  # a class, or in all
 CASES = [
@@ -59,7 +66,14 @@ def options(method):
 def test_both_engines_compute_the_same(prepared, method, family, output_mode, micro_batches):
     from pytest_ftcompare.checks.engine_parity import differences
 
-    case = prepared(method, family, output_mode, ROWS[output_mode], micro_batches=micro_batches, **options(method))
+    case = prepared(
+        method,
+        family,
+        output_mode,
+        ROWS[output_mode],
+        micro_batches=micro_batches,
+        **options(method),
+    )
     if wrong := list(islice(differences(case), 5)):
         pytest.fail("\n".join(wrong), pytrace=False)
 
@@ -69,7 +83,9 @@ def test_every_other_method_trains_alike_on_both(prepared, method):
     from pytest_ftcompare.checks.engine_parity import differences
 
     output_mode = load(method).output_modes[0]
-    if wrong := list(islice(differences(prepared(method, "opt_post", output_mode, ROWS[output_mode], **SIZE)), 5)):
+    if wrong := list(
+        islice(differences(prepared(method, "opt_post", output_mode, ROWS[output_mode], **SIZE)), 5)
+    ):
         pytest.fail("\n".join(wrong), pytrace=False)
 
 
@@ -77,7 +93,9 @@ def test_every_other_method_trains_alike_on_both(prepared, method):
 def test_both_engines_draw_the_same_dropout(prepared, family):
     from pytest_ftcompare.checks.engine_parity import differences
 
-    equal = prepared("lora", family, "head", 8, batch_size=8, micro_batches=2, epochs=3)  # every micro-batch has four rows
+    equal = prepared(
+        "lora", family, "head", 8, batch_size=8, micro_batches=2, epochs=3
+    )  # every micro-batch has four rows
     assert list(differences(equal, dropout=True)) == []
 
 
@@ -87,29 +105,44 @@ def test_the_trainer_leaves_biases_and_norms_out_of_weight_decay(prepared):
     from pytest_ftcompare.checks import engine_parity
     from pytest_ftcompare.training import hf_trainer, train
 
-    case = prepared("full", "opt_post", "head", 4, batch_size=8, epochs=1, warmup_share=0.0, weight_decay=0.1)
+    case = prepared(
+        "full", "opt_post", "head", 4, batch_size=8, epochs=1, warmup_share=0.0, weight_decay=0.1
+    )
     torch.manual_seed(0)
     before = train.trainable(case.adapted())
-    (loop,), (trainer,) = (engine_parity.recorded_trainings(case, one) for one in (train.train, hf_trainer.train))
+    (loop,), (trainer,) = (
+        engine_parity.recorded_trainings(case, one) for one in (train.train, hf_trainer.train)
+    )
     after, other = loop.updates[0].parameters, trainer.updates[0].parameters
     spared = {name for name in before if name.endswith("bias") or "layer_norm" in name}
     decayed = {name: case.method.recipe.lr * 0.1 * one.detach() for name, one in before.items()}
     assert 0 < len(spared) < len(before)
     for name in before:
         expected = after[name] + decayed[name] if name in spared else after[name]
-        torch.testing.assert_close(other[name], expected, rtol=1e-6, atol=1e-3 * case.method.recipe.lr)
+        torch.testing.assert_close(
+            other[name], expected, rtol=1e-6, atol=1e-3 * case.method.recipe.lr
+        )
 
 
 @pytest.mark.parametrize("micro_batches", MICRO_BATCHES)
 @pytest.mark.parametrize("method", ["full", "lora"])
 @pytest.mark.parametrize(
     ("family", "output_mode"),
-    [(one, output_mode) for one, output_modes in FAMILIES.items() for output_mode in output_modes if output_mode != "pattern"],
+    [
+        (one, output_mode)
+        for one, output_modes in FAMILIES.items()
+        for output_mode in output_modes
+        if output_mode != "pattern"
+    ],
 )
-def test_the_trainers_own_loss_is_as_defined(prepared, hold, family, output_mode, method, micro_batches):
+def test_the_trainers_own_loss_is_as_defined(
+    prepared, hold, family, output_mode, method, micro_batches
+):
     from pytest_ftcompare.checks.trainer_loss import check_trainer_loss
 
-    case = prepared(method, family, output_mode, ROWS[output_mode], micro_batches=micro_batches, lr=0.0, **SIZE)
+    case = prepared(
+        method, family, output_mode, ROWS[output_mode], micro_batches=micro_batches, lr=0.0, **SIZE
+    )
     hold(case, check_trainer_loss(case), known_faults.ACCUMULATED if micro_batches > 1 else ())
 
 

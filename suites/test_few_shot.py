@@ -12,8 +12,16 @@ JUDGED_FROM = 16
 
 
 @pytest.mark.ftcompare(methods=METHODS, tasks=TASKS, shots="few", judge_from_shots=JUDGED_FROM)
-@pytest.mark.ftcompare(methods=("full", "lora"), tasks=TASKS, shots="sweep", judge_from_shots=JUDGED_FROM)
-@pytest.mark.ftcompare(methods=("lora",), tasks=TASKS, shots="ranks", grid={"r": (1, 2, 4, 64)}, judge_from_shots=JUDGED_FROM)
+@pytest.mark.ftcompare(
+    methods=("full", "lora"), tasks=TASKS, shots="sweep", judge_from_shots=JUDGED_FROM
+)
+@pytest.mark.ftcompare(
+    methods=("lora",),
+    tasks=TASKS,
+    shots="ranks",
+    grid={"r": (1, 2, 4, 64)},
+    judge_from_shots=JUDGED_FROM,
+)
 @pytest.mark.ftcompare(  # the teacher is told the instruction alone, which says nothing to the embedded models
     methods=("context_distillation",),
     tasks=TASKS,

@@ -22,11 +22,23 @@ ANSWER = {"output_mode": "answer"}
     judge_from_shots="enough_for_small",
 )
 @pytest.mark.ftcompare(
-    methods=METHODS, tasks=("instructions",), models=("large",), shots="rows", options=ANSWER, judge_from_shots="enough"
+    methods=METHODS,
+    tasks=("instructions",),
+    models=("large",),
+    shots="rows",
+    options=ANSWER,
+    judge_from_shots="enough",
 )
-@pytest.mark.ftcompare(methods=METHODS, tasks=("sums",), models=("tuned",), shots="new_domain", options=ANSWER)
 @pytest.mark.ftcompare(
-    methods=METHODS, tasks=("sums",), models=("large",), shots="new_domain", options=ANSWER, judge_accuracy=False
+    methods=METHODS, tasks=("sums",), models=("tuned",), shots="new_domain", options=ANSWER
+)
+@pytest.mark.ftcompare(
+    methods=METHODS,
+    tasks=("sums",),
+    models=("large",),
+    shots="new_domain",
+    options=ANSWER,
+    judge_accuracy=False,
 )
 def test_instruction_tuning(gate):
     gate()

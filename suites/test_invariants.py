@@ -18,10 +18,23 @@ OUTPUT_MODES = {
     **dict.fromkeys(ENCODERS, ("head",)),
     "t5": ("pattern",),
 }
-PLACED = ("partial", "adapter", "adapter_fusion", "adapter_drop", "mam", "unipelt", "ia3", "ln_tuning")
+PLACED = (
+    "partial",
+    "adapter",
+    "adapter_fusion",
+    "adapter_drop",
+    "mam",
+    "unipelt",
+    "ia3",
+    "ln_tuning",
+)
 # methods, families, what is said
 REFUSED = (
-    (("bitfit",), ("llama", "mistral", "qwen3", "gemma", "gemma2", "gemma3", "t5"), "expected a base model with biases"),
+    (
+        ("bitfit",),
+        ("llama", "mistral", "qwen3", "gemma", "gemma2", "gemma3", "t5"),
+        "expected a base model with biases",
+    ),
     (("mam", "unipelt"), ("gemma2",), "expected a model that attends through scaled_dot_product"),
     (("context_distillation",), tuple(ENCODERS), "expected a model that can be asked by pattern"),
     (("adaptive",), ("roberta",), "expected a decoder, whose language modelling can go on"),
@@ -38,7 +51,14 @@ CASES = [
 
 
 def refusal(method, family):
-    return next((sentence for methods, families, sentence in REFUSED if method in methods and family in families), None)
+    return next(
+        (
+            sentence
+            for methods, families, sentence in REFUSED
+            if method in methods and family in families
+        ),
+        None,
+    )
 
 
 @pytest.mark.parametrize(("method", "family", "output_mode"), CASES)
@@ -71,5 +91,7 @@ def test_invariants(prepared, hold, method, family, output_mode):
 def test_what_a_family_cannot_be_asked_is_refused(prepared, family, output_mode):
     from pytest_ftcompare.training.model_kind import ModelError
 
-    with pytest.raises(ModelError, match=f"expected a model that can be asked by {output_mode}, {family} is "):
+    with pytest.raises(
+        ModelError, match=f"expected a model that can be asked by {output_mode}, {family} is "
+    ):
         prepared("full", family, output_mode)

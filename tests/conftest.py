@@ -22,7 +22,9 @@ from pytest_ftcompare.measure import timed_window, yardstick
 
 for name in methods.NAMES:
     methods.load(name)
-for layer in Path(methods.__file__).with_name("layers").glob("*.py"):  # methods read them when they are applied
+for layer in (
+    Path(methods.__file__).with_name("layers").glob("*.py")
+):  # methods read them when they are applied
     importlib.import_module(f"pytest_ftcompare.methods.layers.{layer.stem}")
 
 gc.collect()
@@ -44,4 +46,6 @@ def given_weather(monkeypatch):
     By a clock that is given, all work takes a tick: a window's yardsticks need not work.
     """
     weather.give(monkeypatch)
-    monkeypatch.setattr(timed_window, "make_yardsticks", lambda _: dict.fromkeys(yardstick.KINDS, lambda: None))
+    monkeypatch.setattr(
+        timed_window, "make_yardsticks", lambda _: dict.fromkeys(yardstick.KINDS, lambda: None)
+    )

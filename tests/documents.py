@@ -11,7 +11,13 @@ from typing import Any
 
 Json = dict[str, Any]
 
-METHODS = {"full": 1.0, "lora": 0.95, "bitfit": 0.85, "prefix_tuning": 0.7, "icl": 0.4}  # how much each learns
+METHODS = {
+    "full": 1.0,
+    "lora": 0.95,
+    "bitfit": 0.85,
+    "prefix_tuning": 0.7,
+    "icl": 0.4,
+}  # how much each learns
 TASKS = ("pocket_cola", "pocket_mnli")
 SHOTS = (2, 4, 8, 16, 32, 64, 128)
 SUITES = ("few_shot", "peft_methods")
@@ -74,7 +80,10 @@ def make_document(cases: int = 3, *, seed: int = 0, **changes: Any) -> Json:
         "environment": ENVIRONMENT,
         "changes": [CHANGE | {"cases": cases}],
         "cases": made,
-        "spent": {"suites": {"few_shot": 400.5, "invariants": 90.0}, "methods": {"lora": 210.2, "full": 190.3}},
+        "spent": {
+            "suites": {"few_shot": 400.5, "invariants": 90.0},
+            "methods": {"lora": 210.2, "full": 190.3},
+        },
         "claims": make_claims([f"{one['suite']}/{one['id']}" for one in made], seed),
         "history": None,
     }
@@ -83,7 +92,14 @@ def make_document(cases: int = 3, *, seed: int = 0, **changes: Any) -> Json:
 
 def make_shift(cases: int) -> Json:
     """A pooled shift that says nothing."""
-    figures: Json = {"mean": -0.001, "low": -0.004, "high": 0.002, "size": -0.1, "z": -0.6, "note": ""}
+    figures: Json = {
+        "mean": -0.001,
+        "low": -0.004,
+        "high": 0.002,
+        "size": -0.1,
+        "z": -0.6,
+        "note": "",
+    }
     return {"metric": "accuracy", "cases": cases, "lower": cases // 2, "outcome": "none"} | figures
 
 
@@ -102,12 +118,23 @@ def make_case(
 ) -> Json:
     """One case with a verdict and what goes with it; `changes` replace entries of it by name."""
     options = options or {}
-    name = "-".join((method, task, model.split("/")[-1], f"n{shots}", *(f"{key}={value}" for key, value in options.items())))
+    name = "-".join(
+        (
+            method,
+            task,
+            model.split("/")[-1],
+            f"n{shots}",
+            *(f"{key}={value}" for key, value in options.items()),
+        )
+    )
     draws = Random(f"{suite}/{name}/{seed}")
     trained = method != "icl"
     seeds = 8 if trained and verdict != "same" else 1
     level = METHODS[method] * (1 - exp(-shots / 32)) * (0.4 if task == "pocket_cola" else 0.3)
-    base = [make_sample(number, level, trained=trained, draws=draws) for number in range(8 if trained else 1)]
+    base = [
+        make_sample(number, level, trained=trained, draws=draws)
+        for number in range(8 if trained else 1)
+    ]
     new = deepcopy(base[:seeds])
     if verdict != "same":
         moved = level + SHIFTS.get(verdict, 0.0)
@@ -130,15 +157,24 @@ def make_case(
         "failed": verdict in FAILING and not accepted,
         "accepted": accepted,
         "judge_accuracy": True,
-        "first_divergence": {"worse": "recipe", "changed": "loss curve", "better": "loss curve", "invalid": "invariant"}.get(
-            verdict, ""
-        ),
-        "divergences": ["recipe lr 0.005 -> 0.05"] if verdict in {"worse", "changed", "better"} else [],
+        "first_divergence": {
+            "worse": "recipe",
+            "changed": "loss curve",
+            "better": "loss curve",
+            "invalid": "invariant",
+        }.get(verdict, ""),
+        "divergences": ["recipe lr 0.005 -> 0.05"]
+        if verdict in {"worse", "changed", "better"}
+        else [],
         "identical": verdict == "same",
-        "recipe": None if verdict == "invalid" else {"lr": 0.05 if verdict in {"worse", "changed"} else 0.005},
+        "recipe": None
+        if verdict == "invalid"
+        else {"lr": 0.05 if verdict in {"worse", "changed"} else 0.005},
         "notes": ["it trained and predicted the same, bit for bit"] if verdict == "same" else [],
         "changes": [] if verdict in {"new", "invalid"} else [CHANGE],
-        "comparisons": [] if verdict in {"new", "invalid", "incomparable"} else make_comparisons(base, new, verdict),
+        "comparisons": []
+        if verdict in {"new", "invalid", "incomparable"}
+        else make_comparisons(base, new, verdict),
         "costs": [] if verdict == "invalid" else make_costs(verdict, draws),
         "scores": means(new),
         "seconds": round(draws.uniform(3, 30), 1),
@@ -146,7 +182,9 @@ def make_case(
         if verdict == "invalid"
         else {"trainable": round(1_480_000 * level) if trained else 0, "total": 1_480_000},
         "seed_results": new,
-        "baseline": None if verdict == "new" else {"seed_results": base, "environment": BASE_ENVIRONMENT},
+        "baseline": None
+        if verdict == "new"
+        else {"seed_results": base, "environment": BASE_ENVIRONMENT},
         "rerun": f"pytest '{nodeid}'",
         "accept": "" if verdict == "invalid" else f"pytest --update-baselines '{nodeid}'",
     }
@@ -157,16 +195,30 @@ def make_sample(seed: int, level: float, *, trained: bool, draws: Random) -> Jso
     """What one seed gave: an accuracy `level` above chance and half as much out of domain; nothing was trained by icl."""
     accuracy = 0.5 + level + draws.gauss(0, 0.015)
     metrics = {"accuracy": accuracy, "accuracy_ood": 0.5 + level / 2 + draws.gauss(0, 0.02)}
-    losses = {"loss": 0.7 - level / 2 + draws.gauss(0, 0.01), "loss_ood": 0.7 - level / 4 + draws.gauss(0, 0.01)}
+    losses = {
+        "loss": 0.7 - level / 2 + draws.gauss(0, 0.01),
+        "loss_ood": 0.7 - level / 4 + draws.gauss(0, 0.01),
+    }
     curve = [round(0.7 * exp(-2 * level * step) + draws.uniform(0, 0.02), 5) for step in range(8)]
-    first = [[round(0.7 - 0.01 * step + draws.gauss(0, 0.005), 6), round(1.2 + draws.gauss(0, 0.1), 5)] for step in range(4)]
+    first = [
+        [round(0.7 - 0.01 * step + draws.gauss(0, 0.005), 6), round(1.2 + draws.gauss(0, 0.1), 5)]
+        for step in range(4)
+    ]
     figures = {name: round(value, 7) for name, value in (metrics | losses).items()}
-    return {"seed": seed, "metrics": figures, "curve": curve if trained else [], "first_steps": first if trained else []}
+    return {
+        "seed": seed,
+        "metrics": figures,
+        "curve": curve if trained else [],
+        "first_steps": first if trained else [],
+    }
 
 
 def means(samples: list[Json]) -> dict[str, float]:
     """The mean of each metric over samples; nothing where there are none."""
-    return {name: fmean(one["metrics"][name] for one in samples) for name in (samples[0]["metrics"] if samples else ())}
+    return {
+        name: fmean(one["metrics"][name] for one in samples)
+        for name in (samples[0]["metrics"] if samples else ())
+    }
 
 
 def make_comparisons(base: list[Json], new: list[Json], verdict: str) -> list[Json]:
@@ -174,7 +226,9 @@ def make_comparisons(base: list[Json], new: list[Json], verdict: str) -> list[Js
     found = []
     for metric in ("accuracy", "accuracy_ood"):
         old, now = ([one["metrics"][metric] for one in samples] for samples in (base, new))
-        outcome = {"worse": "worse", "better": "better", "undecided": "open"}.get(verdict, "equivalent")
+        outcome = {"worse": "worse", "better": "better", "undecided": "open"}.get(
+            verdict, "equivalent"
+        )
         delta = fmean(now) - fmean(old[: len(now)])
         spread = [stdev(values) if len(values) > 1 else 0.0 for values in (old, now)]
         found.append(
@@ -200,10 +254,20 @@ def make_comparisons(base: list[Json], new: list[Json], verdict: str) -> list[Js
 
 def make_costs(verdict: str, draws: Random) -> list[Json]:
     """A time, an energy and a count of bytes; those of a new case have nothing to be held against."""
-    step, energy, peak = round(draws.uniform(0.02, 0.05), 6), round(draws.uniform(2, 9), 3), draws.randrange(2**23, 2**25)
+    step, energy, peak = (
+        round(draws.uniform(0.02, 0.05), 6),
+        round(draws.uniform(2, 9), 3),
+        draws.randrange(2**23, 2**25),
+    )
     if verdict in {"new", "incomparable"}:
-        outcome, how, note = ("new", "", "") if verdict == "new" else ("incomparable", "", "threads 1 -> 4")
-        rows = [("step", "s", 0.0, step), ("joules per 1000 examples", "J", 0.0, energy), ("peak bytes", "B", 0.0, peak)]
+        outcome, how, note = (
+            ("new", "", "") if verdict == "new" else ("incomparable", "", "threads 1 -> 4")
+        )
+        rows = [
+            ("step", "s", 0.0, step),
+            ("joules per 1000 examples", "J", 0.0, energy),
+            ("peak bytes", "B", 0.0, peak),
+        ]
     else:
         outcome, how, note = "equivalent", "yardsticks", ""
         rows = [
@@ -234,8 +298,18 @@ def make_claims(cases: list[str], seed: int = 0) -> list[Json]:
     draws = Random(f"claims/{seed}")
     found = []
     for number, verdict in enumerate(("held", "noted", "changed", "new", "untested")):
-        outcome = None if verdict == "untested" else ("reproduced", "undecided", "contradicted")[number % 3]
-        estimate = {"value": round(draws.gauss(2, 1), 4), "error": 0.6, "n": 16, "unit": "pt", "freedom": 14.0}
+        outcome = (
+            None
+            if verdict == "untested"
+            else ("reproduced", "undecided", "contradicted")[number % 3]
+        )
+        estimate = {
+            "value": round(draws.gauss(2, 1), 4),
+            "error": 0.6,
+            "n": 16,
+            "unit": "pt",
+            "freedom": 14.0,
+        }
         before = {"outcome": "reproduced", "estimate": estimate | {"value": 2.0}}
         found.append(
             {

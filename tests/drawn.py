@@ -58,4 +58,8 @@ def begun(self: Display, *arguments: Any) -> None:
     begin(self, *arguments)
 
 
-worker_status.WorkerStatus._write, TerminalDisplay.draw, Display.__init__ = written_and_drawn, drawn_and_left, begun
+worker_status.WorkerStatus._write, TerminalDisplay.draw, Display.__init__ = (
+    written_and_drawn,
+    drawn_and_left,
+    begun,
+)

@@ -9,7 +9,9 @@ from typing import Any
 from pytest_ftcompare.results.result import Result, SeedResult, Trace, pack
 
 
-def make_sample(seed: int, accuracy: float, ood: float = 0.6, trace: str = "trace", rows: int = 200) -> SeedResult:
+def make_sample(
+    seed: int, accuracy: float, ood: float = 0.6, trace: str = "trace", rows: int = 200
+) -> SeedResult:
     right = [index < round(accuracy * rows) for index in range(rows)]
     bits = pack(right[-seed:] + right[:-seed])  # each seed errs on rows of its own
     return SeedResult(

@@ -11,4 +11,8 @@ def holding(*cases, **changes):
     """A document of these cases."""
     counts = Counter(one["verdict"] for one in cases)
     failed = any(one["failed"] for one in cases)
-    return make_document(0, claims=[], **changes) | {"cases": list(cases), "counts": dict(counts), "failed": failed}
+    return make_document(0, claims=[], **changes) | {
+        "cases": list(cases),
+        "counts": dict(counts),
+        "failed": failed,
+    }

@@ -45,11 +45,21 @@ class RecordedCase:
         self.facts = CaseFacts(case.method, "head", "opt")
 
     def _said(self, name: str, default: Any) -> Any:
-        return json.loads((self._folder / FILE).read_text()).get(self.case.method, {}).get(name, default)
+        return (
+            json.loads((self._folder / FILE).read_text())
+            .get(self.case.method, {})
+            .get(name, default)
+        )
 
     def candidate(self) -> Result:
         case = self.case
-        found = make_result([], id=case.id, suite=case.suite, identity=case.identity(), judge_accuracy=case.judge_accuracy)
+        found = make_result(
+            [],
+            id=case.id,
+            suite=case.suite,
+            identity=case.identity(),
+            judge_accuracy=case.judge_accuracy,
+        )
         return replace(found, fingerprint=self._said("fingerprint", "f"))
 
     def refused(self) -> list[str]:
@@ -82,9 +92,13 @@ class RecordedCase:
     def why_untimed(self, baseline: Result | None, candidate: Result, *, update: bool) -> str:
         return ""
 
-    def take_windows(self, baseline: Result | None, candidate: Result, *, update: bool) -> dict[str, Any]:
+    def take_windows(
+        self, baseline: Result | None, candidate: Result, *, update: bool
+    ) -> dict[str, Any]:
         step = self._said("step", 2.5)
-        candidate.windows.extend([Window({"step": [step / 100, step]}, process=self._said("process", "p"))] * 3)
+        candidate.windows.extend(
+            [Window({"step": [step / 100, step]}, process=self._said("process", "p"))] * 3
+        )
         return {}
 
 
@@ -96,7 +110,9 @@ class RecordedCases:
         self._folder = folder
 
     @contextmanager
-    def open(self, case: Case, settings: Settings, run_context: RunContext) -> Iterator[RecordedCase]:
+    def open(
+        self, case: Case, settings: Settings, run_context: RunContext
+    ) -> Iterator[RecordedCase]:
         yield RecordedCase(case, run_context, self._folder)
 
 
@@ -112,7 +128,9 @@ class RecordedSuite:
     def says(self, **methods: dict[str, Any]) -> None:
         (self.pytester.path / FILE).write_text(json.dumps(methods))
 
-    def suite(self, methods=("full", "icl", "lora"), name="test_quick", more="", **table: Any) -> None:
+    def suite(
+        self, methods=("full", "icl", "lora"), name="test_quick", more="", **table: Any
+    ) -> None:
         table = {"tasks": ("pocket_sst",), "shots": (2,), "models": ("pocket/opt-0.4m",), **table}
         values = ", ".join(f"{key}={value!r}" for key, value in table.items() if value is not None)
         self.pytester.makepyfile(
@@ -124,7 +142,9 @@ class RecordedSuite:
 
     def run(self, *arguments: str) -> pytest.RunResult:
         own = ("-p", "pytest_ftcompare.plugin", *arguments)
-        if any(one.startswith("-n") and one != "-n0" for one in arguments):  # only workers need processes
+        if any(
+            one.startswith("-n") and one != "-n0" for one in arguments
+        ):  # only workers need processes
             return self.pytester.runpytest_subprocess(*own)
         return self.pytester.runpytest_inprocess(*own)
 

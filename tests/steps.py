@@ -24,7 +24,9 @@ class Update:
         self.training.update(list(range(len(self.training.stage.rows))))
 
 
-def make_step(method: str, **options: Any) -> tuple[Any, torch.nn.Module, torch.optim.Optimizer | None]:
+def make_step(
+    method: str, **options: Any
+) -> tuple[Any, torch.nn.Module, torch.optim.Optimizer | None]:
     """A method's update, or its evaluation where nothing trains; the model and the optimiser."""
     case = Case("test", method, "pocket_sst", "pocket/opt-0.4m", 4, tuple(sorted(options.items())))
     prepared = prepare(case, TrainingConfig("pocket", max_length=192))

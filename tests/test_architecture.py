@@ -48,7 +48,9 @@ class Import(NamedTuple):
 
 def _name(file: Path) -> str:
     parts = file.relative_to(ROOT).with_suffix("").parts
-    return ".".join(part for part in (parts if parts[0] == PACKAGE else (PACKAGE, *parts)) if part != "__init__")
+    return ".".join(
+        part for part in (parts if parts[0] == PACKAGE else (PACKAGE, *parts)) if part != "__init__"
+    )
 
 
 FILES = {
@@ -62,7 +64,9 @@ FILES = {
 def read_imports(name: str, file: Path) -> Iterator[Import]:
     """The imports of a file, relative ones resolved."""
     tree = ast.parse(file.read_text(encoding="utf-8"))
-    typing = {id(node) for test in ast.walk(tree) if _is_for_typing(test) for node in ast.walk(test)}
+    typing = {
+        id(node) for test in ast.walk(tree) if _is_for_typing(test) for node in ast.walk(test)
+    }
     functions = {
         id(node)
         for definition in ast.walk(tree)
@@ -75,10 +79,14 @@ def read_imports(name: str, file: Path) -> Iterator[Import]:
         if isinstance(node, ast.Import):
             yield from (Import(alias.name, loads) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            above = (
+                package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            )
             module = ".".join([*above, *([node.module] if node.module else [])])
             for alias in node.names:
-                yield Import(f"{module}.{alias.name}" if f"{module}.{alias.name}" in FILES else module, loads)
+                yield Import(
+                    f"{module}.{alias.name}" if f"{module}.{alias.name}" in FILES else module, loads
+                )
 
 
 def _is_for_typing(node: ast.AST) -> bool:
@@ -152,7 +160,10 @@ def _reached_from(name: str) -> set[str]:
 @pytest.mark.parametrize("place", UNLOADED)
 def test_importing_a_room_loads_nothing_that_it_must_not_know(place):
     for name in FILES:
-        if f"{name}.".startswith(f"{PACKAGE}.{place}.") and name.removeprefix(f"{PACKAGE}.") not in MAKES_MODELS:
+        if (
+            f"{name}.".startswith(f"{PACKAGE}.{place}.")
+            and name.removeprefix(f"{PACKAGE}.") not in MAKES_MODELS
+        ):
             packages = {module.partition(".")[0] for module in loaded_with(name)}
             assert not packages & UNLOADED[place], name
 
@@ -160,12 +171,22 @@ def test_importing_a_room_loads_nothing_that_it_must_not_know(place):
 def test_methods_have_one_name():
     """They lie in methods/, and are part of the package by a link there: no second name, no second class."""
     assert (ROOT / PACKAGE / "methods").resolve() == ROOT / "methods"
-    assert not [name for name in FILES for one in imports(name) if one.name.split(".")[0] == "methods"]
+    assert not [
+        name for name in FILES for one in imports(name) if one.name.split(".")[0] == "methods"
+    ]
 
 
 def test_every_module_says_what_it_is_for_and_is_called_for_it():
-    everywhere = [*FILES.values(), *(ROOT / "suites").glob("*.py"), *(ROOT / "scripts").glob("*.py")]
-    assert not [file for file in everywhere if not ast.get_docstring(ast.parse(file.read_text(encoding="utf-8")))]
+    everywhere = [
+        *FILES.values(),
+        *(ROOT / "suites").glob("*.py"),
+        *(ROOT / "scripts").glob("*.py"),
+    ]
+    assert not [
+        file
+        for file in everywhere
+        if not ast.get_docstring(ast.parse(file.read_text(encoding="utf-8")))
+    ]
     assert not [file for file in everywhere if file.stem in {"utils", "helpers", "common", "misc"}]
 
 
@@ -195,11 +216,17 @@ def test_a_rule_that_is_broken_is_seen(tmp_path):
 def test_every_method_file_is_named_and_every_name_has_a_file():
     from pytest_ftcompare import methods
 
-    present = {file.stem for file in (ROOT / "methods").glob("*.py")} - {"__init__", "base", "through_peft"}
+    present = {file.stem for file in (ROOT / "methods").glob("*.py")} - {
+        "__init__",
+        "base",
+        "through_peft",
+    }
     assert present == {methods.FILES.get(name, name) for name in methods.NAMES}
 
 
-@pytest.mark.parametrize("file", sorted((ROOT / "methods").glob("*.py")), ids=lambda file: file.stem)
+@pytest.mark.parametrize(
+    "file", sorted((ROOT / "methods").glob("*.py")), ids=lambda file: file.stem
+)
 def test_a_methods_file_is_read_without_torch(file):
     """Collecting reads it."""
     assert not {module.partition(".")[0] for module in loaded_with(_name(file))} & TORCH

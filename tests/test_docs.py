@@ -41,7 +41,9 @@ def read(name):
 
 def suite_of_claims():
     """The suite's module, whose name a test here must not have."""
-    spec = importlib.util.spec_from_file_location("suite_of_claims", ROOT / "suites" / "test_claims.py")
+    spec = importlib.util.spec_from_file_location(
+        "suite_of_claims", ROOT / "suites" / "test_claims.py"
+    )
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -74,17 +76,32 @@ def test_there_are_claims_of_every_study_and_none_is_told_twice():
 
 
 @pytest.mark.parametrize(
-    "file", sorted((ROOT / "baselines" / "cpu" / "claims" / "pocket").glob("*.json")), ids=lambda one: one.stem
+    "file",
+    sorted((ROOT / "baselines" / "cpu" / "claims" / "pocket").glob("*.json")),
+    ids=lambda one: one.stem,
 )
 def test_a_claims_baseline_says_what_the_suite_says(file):
     record, stated = baseline_store.read_claim(file, file.stem), CLAIMS[file.stem]
-    assert (record.study, record.statement, record.source) == (stated.study, stated.says, stated.source)
+    assert (record.study, record.statement, record.source) == (
+        stated.study,
+        stated.says,
+        stated.source,
+    )
     assert record.statistic == stated.statistic
     assert stated.expected.outcome(record.estimate) == record.outcome
 
 
 HEADINGS = [
-    *("Idea", "Formula", "What trains", "Cost", "Defaults and their sources", "Results here", "When to choose it", "Papers")
+    *(
+        "Idea",
+        "Formula",
+        "What trains",
+        "Cost",
+        "Defaults and their sources",
+        "Results here",
+        "When to choose it",
+        "Papers",
+    )
 ]
 
 
@@ -97,7 +114,12 @@ def test_every_method_has_a_page_with_the_same_headings_and_its_own_results(name
     page = read(f"docs/methods/{name}.md")
     assert page.startswith(f"# `{name}`: ")
     assert re.findall(r"^## (.*)$", page, re.MULTILINE) == HEADINGS
-    assert methods_report.filled(page, list(methods_report.section(results()[name], results()["full"]))) == page
+    assert (
+        methods_report.filled(
+            page, list(methods_report.section(results()[name], results()["full"]))
+        )
+        == page
+    )
     assert "## Results here\n\n| task |" in page.replace(f"{methods_report.BEGIN}\n", "")
 
 
@@ -127,7 +149,11 @@ def test_every_shipped_baseline_passes_the_audits(file):
 
 @pytest.mark.parametrize(
     ("page", "names"),
-    [("README.md", WORST_FIRST), ("docs/methods/README.md", methods.NAMES), ("docs/profiles.md", (*tasks.NAMES, *PROFILES))],
+    [
+        ("README.md", WORST_FIRST),
+        ("docs/methods/README.md", methods.NAMES),
+        ("docs/profiles.md", (*tasks.NAMES, *PROFILES)),
+    ],
 )
 def test_a_page_names_all_that_there_is(page, names):
     assert not [name for name in names if f"`{name}`" not in read(page)]
@@ -135,11 +161,19 @@ def test_a_page_names_all_that_there_is(page, names):
 
 def test_the_readme_names_every_make_target():
     text = read("README.md")
-    assert not [name for name in re.findall(r"^([a-z]+):.*##", read("Makefile"), re.MULTILINE) if f"make {name}" not in text]
+    assert not [
+        name
+        for name in re.findall(r"^([a-z]+):.*##", read("Makefile"), re.MULTILINE)
+        if f"make {name}" not in text
+    ]
 
 
 def test_the_readmes_links_lead_somewhere():
-    for page in ("README.md", "CONTRIBUTING.md", *(str(one.relative_to(ROOT)) for one in (ROOT / "docs").rglob("*.md"))):
+    for page in (
+        "README.md",
+        "CONTRIBUTING.md",
+        *(str(one.relative_to(ROOT)) for one in (ROOT / "docs").rglob("*.md")),
+    ):
         for link in re.findall(r"\]\(([^)#]+)\)", read(page)):
             if "://" not in link:
                 assert ((ROOT / page).parent / link).exists(), f"{page} links to {link}"
@@ -150,13 +184,20 @@ AUDITS = [(one, "audits") for one in (audit, contents, split_overlap, leakage)]
 
 @pytest.mark.parametrize(
     ("module", "page"),
-    [(one, "statistics") for one in (sequential_test, noise, pooled_shift, session_verdict, divergence)]
+    [
+        (one, "statistics")
+        for one in (sequential_test, noise, pooled_shift, session_verdict, divergence)
+    ]
     + [(measured_cost, "cost"), (same_machine, "cost"), (machine_speed, "cost"), *AUDITS],
 )
 def test_a_page_states_the_constants_in_use(module, page):
     text = read(f"docs/{page}.md")
     for name, value in vars(module).items():
-        if name.isupper() and isinstance(value, int | float | tuple) and not isinstance(value, bool):
+        if (
+            name.isupper()
+            and isinstance(value, int | float | tuple)
+            and not isinstance(value, bool)
+        ):
             assert f"`{name} = {value}`" in text, name
 
 
@@ -177,5 +218,7 @@ def test_the_architecture_page_has_the_rooms_in_their_order_and_files_that_are_t
     assert tuple(re.findall(r"^\| `(\w+)/` \|", page, re.MULTILINE)) == LAYERS
     named = re.findall(r"`([\w/]+\.py)`", page)
     assert named and not [
-        name for name in named if not any((ROOT / place / name).is_file() for place in ("", "pytest_ftcompare"))
+        name
+        for name in named
+        if not any((ROOT / place / name).is_file() for place in ("", "pytest_ftcompare"))
     ]

@@ -18,7 +18,10 @@ from pytest_ftcompare.results import baseline_store
 ROOT = Path(__file__).parents[1]
 SCORES = [0.80, 0.82, 0.78, 0.81, 0.79, 0.80, 0.83, 0.77]
 RESULT = make_result(SCORES)
-WORSE = make_result(SCORES, samples=[make_sample(seed, score - 0.15, trace="o") for seed, score in enumerate(SCORES)])
+WORSE = make_result(
+    SCORES,
+    samples=[make_sample(seed, score - 0.15, trace="o") for seed, score in enumerate(SCORES)],
+)
 BLOCKED = """\
 import sys
 class Blocked:
@@ -52,7 +55,12 @@ def test_the_same_results_pass_and_worse_ones_fail(tmp_path, capsys):
 
 def test_it_needs_neither_pytest_nor_torch(tmp_path):
     old, new = ours(tmp_path / "old", RESULT), ours(tmp_path / "new", WORSE)
-    run = subprocess.run([sys.executable, "-c", BLOCKED, "compare", old, new], cwd=ROOT, capture_output=True, text=True)
+    run = subprocess.run(
+        [sys.executable, "-c", BLOCKED, "compare", old, new],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
     assert (run.returncode, run.stderr) == (1, "")
     assert run.stdout.endswith("1 case: 1 worse.\n")
 
@@ -60,7 +68,10 @@ def test_it_needs_neither_pytest_nor_torch(tmp_path):
 def test_pefts_files_are_compared_and_their_one_run_is_said(tmp_path, capsys):
     names = [f"prefixtuning/llama-3.2-3B-tokens{index}-init_prefix-lr_0.005" for index in range(6)]
     old = write(tmp_path / "old", *(training(name) for name in names))
-    new = write(tmp_path / "new", *(training(name, 0.485, day=2, package_info={"torch-version": "2.13"}) for name in names))
+    new = write(
+        tmp_path / "new",
+        *(training(name, 0.485, day=2, package_info={"torch-version": "2.13"}) for name in names),
+    )
     assert main(["compare", str(old), str(new)]) == 1
     out = capsys.readouterr().out
     assert "6 cases: 6 same." in out
@@ -71,7 +82,11 @@ def test_pefts_files_are_compared_and_their_one_run_is_said(tmp_path, capsys):
 
 
 def test_the_verdicts_are_written_as_json(tmp_path, capsys):
-    old, new, file = ours(tmp_path / "old", RESULT), ours(tmp_path / "new", WORSE), tmp_path / "verdicts.json"
+    old, new, file = (
+        ours(tmp_path / "old", RESULT),
+        ours(tmp_path / "new", WORSE),
+        tmp_path / "verdicts.json",
+    )
     main(["compare", old, new, "--json", str(file)])
     data = json.loads(file.read_text())
     assert data["failed"] is True

@@ -40,18 +40,28 @@ def tiny(family, head, **options):
     return getattr(transformers, f"{family}For{head}")(config(**SMALL | options)).eval()
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="peft: LNTuningModel does not unload a ModulesToSaveWrapper")
+@pytest.mark.xfail(
+    strict=True,
+    raises=AssertionError,
+    reason="peft: LNTuningModel does not unload a ModulesToSaveWrapper",
+)
 def test_ln_tuning_unloads_the_head_of_a_classifier():
     config = LNTuningConfig(task_type="SEQ_CLS", target_modules=["final_layer_norm"])
     merged = get_peft_model(tiny("OPT", "SequenceClassification"), config).merge_and_unload()
     assert type(merged.score) is torch.nn.Linear
 
 
-@pytest.mark.xfail(strict=True, raises=UnboundLocalError, reason="peft: disable_adapter expects a model that can generate")
+@pytest.mark.xfail(
+    strict=True,
+    raises=UnboundLocalError,
+    reason="peft: disable_adapter expects a model that can generate",
+)
 def test_the_prefix_of_a_classifier_can_be_disabled():
     base = tiny("OPT", "SequenceClassification")
     expected = base(ROW).logits
-    model = get_peft_model(base, PrefixTuningConfig(task_type="SEQ_CLS", num_virtual_tokens=2)).eval()
+    model = get_peft_model(
+        base, PrefixTuningConfig(task_type="SEQ_CLS", num_virtual_tokens=2)
+    ).eval()
     with model.disable_adapter():
         assert torch.equal(model(ROW).logits, expected)
 
@@ -61,7 +71,11 @@ def test_the_prefix_of_a_classifier_can_be_disabled():
     [VeraConfig(r=2), OFTConfig(r=0, oft_block_size=8), IA3Config(feedforward_modules=[])],
     ids=lambda config: config.peft_type.value,
 )
-@pytest.mark.xfail(strict=True, raises=AttributeError, reason="peft: BaseTuner._replace_module expects a head with a weight")
+@pytest.mark.xfail(
+    strict=True,
+    raises=AttributeError,
+    reason="peft: BaseTuner._replace_module expects a head with a weight",
+)
 def test_a_head_of_several_modules_is_unloaded(config):
     config.task_type, config.target_modules = "SEQ_CLS", {"query"}
     merged = get_peft_model(tiny("Roberta", "SequenceClassification"), config).merge_and_unload()
@@ -69,10 +83,13 @@ def test_a_head_of_several_modules_is_unloaded(config):
 
 
 @pytest.mark.parametrize("config", [PromptTuningConfig, PromptEncoderConfig])
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="peft: prompt tuning and P-tuning drop position_ids")
+@pytest.mark.xfail(
+    strict=True, raises=AssertionError, reason="peft: prompt tuning and P-tuning drop position_ids"
+)
 def test_padding_on_the_left_does_not_change_what_follows_a_prompt(config):
     model = get_peft_model(
-        tiny("Llama", "CausalLM", initializer_range=0.5), config(task_type="CAUSAL_LM", num_virtual_tokens=2)
+        tiny("Llama", "CausalLM", initializer_range=0.5),
+        config(task_type="CAUSAL_LM", num_virtual_tokens=2),
     ).eval()
     padded = {
         "input_ids": torch.tensor([[1, 1, 1, 5, 6, 7]]),
@@ -84,16 +101,31 @@ def test_padding_on_the_left_does_not_change_what_follows_a_prompt(config):
 
 
 @pytest.mark.parametrize("config", [PromptTuningConfig, PromptEncoderConfig])
-@pytest.mark.xfail(strict=True, raises=RuntimeError, reason="peft: token_dim is the layers' width, not the embeddings'")
+@pytest.mark.xfail(
+    strict=True,
+    raises=RuntimeError,
+    reason="peft: token_dim is the layers' width, not the embeddings'",
+)
 def test_a_prompt_is_as_wide_as_the_embeddings_it_joins(config):
-    model = get_peft_model(tiny("OPT", "CausalLM", word_embed_proj_dim=16), config(task_type="CAUSAL_LM", num_virtual_tokens=2))
+    model = get_peft_model(
+        tiny("OPT", "CausalLM", word_embed_proj_dim=16),
+        config(task_type="CAUSAL_LM", num_virtual_tokens=2),
+    )
     assert model(input_ids=ROW, attention_mask=torch.ones_like(ROW)).logits.shape == (1, 5, 64)
 
 
-@pytest.mark.xfail(strict=True, raises=RuntimeError, reason="peft: token_dim is the layers' width, not the embeddings'")
+@pytest.mark.xfail(
+    strict=True,
+    raises=RuntimeError,
+    reason="peft: token_dim is the layers' width, not the embeddings'",
+)
 def test_a_prompt_drawn_from_the_vocabulary_loads_again(tmp_path):
-    config = PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=2, prompt_tuning_init="SAMPLE_VOCAB")
-    get_peft_model(tiny("OPT", "CausalLM", word_embed_proj_dim=16), config).save_pretrained(tmp_path)
+    config = PromptTuningConfig(
+        task_type="CAUSAL_LM", num_virtual_tokens=2, prompt_tuning_init="SAMPLE_VOCAB"
+    )
+    get_peft_model(tiny("OPT", "CausalLM", word_embed_proj_dim=16), config).save_pretrained(
+        tmp_path
+    )
     PeftModel.from_pretrained(tiny("OPT", "CausalLM", word_embed_proj_dim=16), tmp_path)
 
 
@@ -106,19 +138,29 @@ def linear_4bit():
 
     def make(inputs, outputs):
         torch.manual_seed(0)
-        return bitsandbytes.nn.LinearNF4(inputs, outputs, bias=False, compute_dtype=torch.float32).to("cpu")
+        return bitsandbytes.nn.LinearNF4(
+            inputs, outputs, bias=False, compute_dtype=torch.float32
+        ).to("cpu")
 
     return make
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="bitsandbytes: evaluation on a CPU computes in bfloat16")
+@pytest.mark.xfail(
+    strict=True,
+    raises=AssertionError,
+    reason="bitsandbytes: evaluation on a CPU computes in bfloat16",
+)
 def test_a_4_bit_layer_computes_the_same_in_evaluation_as_in_training(linear_4bit):
     layer, x = linear_4bit(64, 64), torch.randn(4, 64)
     expected = layer.train()(x)
     torch.testing.assert_close(layer.eval()(x), expected, rtol=0, atol=1e-5)
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="bitsandbytes: a layer repacked for a CPU passes no gradient")
+@pytest.mark.xfail(
+    strict=True,
+    raises=AssertionError,
+    reason="bitsandbytes: a layer repacked for a CPU passes no gradient",
+)
 def test_a_4_bit_layer_still_trains_after_an_evaluation(linear_4bit):
     layer, x = linear_4bit(64, 64), torch.randn(4, 64)
     layer.eval()(x)
@@ -129,7 +171,9 @@ def test_a_4_bit_layer_still_trains_after_an_evaluation(linear_4bit):
 
 @pytest.mark.parametrize(("inputs", "outputs"), [(64, 80), (80, 64)])
 @pytest.mark.xfail(
-    strict=True, raises=(AssertionError, RuntimeError), reason="bitsandbytes: repacking for a CPU expects round widths"
+    strict=True,
+    raises=(AssertionError, RuntimeError),
+    reason="bitsandbytes: repacking for a CPU expects round widths",
 )
 def test_a_4_bit_layer_of_any_width_can_be_evaluated(linear_4bit, inputs, outputs):
     assert linear_4bit(inputs, outputs).eval()(torch.randn(4, inputs)).shape == (4, outputs)
@@ -142,7 +186,12 @@ AVX512 = torch.backends.cpu.get_cpu_capability() == "AVX512"
     "width",
     [
         128,
-        pytest.param(160, marks=pytest.mark.xfail(AVX512, strict=True, reason="bitsandbytes: scales of other blocks")),
+        pytest.param(
+            160,
+            marks=pytest.mark.xfail(
+                AVX512, strict=True, reason="bitsandbytes: scales of other blocks"
+            ),
+        ),
     ],
 )
 def test_a_4_bit_weight_is_read_with_its_own_scales(width):
@@ -157,7 +206,9 @@ def test_a_4_bit_weight_is_read_with_its_own_scales(width):
 
 
 @pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="transformers: a head with a bias is not left out of 4-bit loading"
+    strict=True,
+    raises=AssertionError,
+    reason="transformers: a head with a bias is not left out of 4-bit loading",
 )
 def test_a_new_head_on_a_4_bit_model_can_be_run(tmp_path):
     pytest.importorskip("bitsandbytes")
@@ -179,23 +230,39 @@ def last_allocation(**options):
     return [sum(kept) for kept in config.rank_pattern.values()]
 
 
-@pytest.mark.xfail(strict=True, raises=KeyError, reason="peft: AdaLoRA's last allocation needs an earlier step's importances")
+@pytest.mark.xfail(
+    strict=True,
+    raises=KeyError,
+    reason="peft: AdaLoRA's last allocation needs an earlier step's importances",
+)
 def test_adalora_allocates_in_a_single_step():
     assert last_allocation(total_step=1, init_r=4, target_r=2) == [2]
 
 
-@pytest.mark.xfail(strict=True, raises=RuntimeError, reason="peft: AdaLoRA with nothing to cut asks for the 0th smallest value")
+@pytest.mark.xfail(
+    strict=True,
+    raises=RuntimeError,
+    reason="peft: AdaLoRA with nothing to cut asks for the 0th smallest value",
+)
 def test_adalora_keeps_all_ranks_where_none_is_to_be_cut():
     assert last_allocation(total_step=4, init_r=4, target_r=4) == [4]
 
 
 @pytest.mark.parametrize("config", [PromptTuningConfig, PromptEncoderConfig])
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="transformers: a head looks for no padding in embeddings")
+@pytest.mark.xfail(
+    strict=True,
+    raises=AssertionError,
+    reason="transformers: a head looks for no padding in embeddings",
+)
 def test_a_classifier_behind_a_prompt_reads_no_padding(config):
     model = get_peft_model(
-        tiny("Llama", "SequenceClassification", initializer_range=0.5), config(task_type="SEQ_CLS", num_virtual_tokens=2)
+        tiny("Llama", "SequenceClassification", initializer_range=0.5),
+        config(task_type="SEQ_CLS", num_virtual_tokens=2),
     ).eval()
-    padded = {"input_ids": torch.tensor([[5, 6, 7, 1, 1]]), "attention_mask": torch.tensor([[1, 1, 1, 0, 0]])}
+    padded = {
+        "input_ids": torch.tensor([[5, 6, 7, 1, 1]]),
+        "attention_mask": torch.tensor([[1, 1, 1, 0, 0]]),
+    }
     alone = model(input_ids=ROW, attention_mask=torch.ones_like(ROW)).logits
     torch.testing.assert_close(model(**padded).logits, alone, rtol=0, atol=1e-3)
 
@@ -205,13 +272,17 @@ def pissa():
     """A PiSSA adapter on a tiny model, and the logits of that model before."""
     base = tiny("OPT", "CausalLM", init_std=0.5)
     expected = base(ROW).logits.detach()
-    config = LoraConfig(task_type="CAUSAL_LM", target_modules=["q_proj", "v_proj"], init_lora_weights="pissa")
+    config = LoraConfig(
+        task_type="CAUSAL_LM", target_modules=["q_proj", "v_proj"], init_lora_weights="pissa"
+    )
     return get_peft_model(base, config).eval(), expected
 
 
 @pytest.mark.parametrize("way", ["disable", "unload"])
 @pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="peft: PiSSA changes the base weights, and nothing puts them back"
+    strict=True,
+    raises=AssertionError,
+    reason="peft: PiSSA changes the base weights, and nothing puts them back",
 )
 def test_a_disabled_adapter_is_the_base_model(pissa, way):
     model, expected = pissa
@@ -221,7 +292,11 @@ def test_a_disabled_adapter_is_the_base_model(pissa, way):
         torch.testing.assert_close(model(ROW).logits, expected, rtol=0, atol=1e-3)
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="peft: loading a PiSSA adapter changes the base weights again")
+@pytest.mark.xfail(
+    strict=True,
+    raises=AssertionError,
+    reason="peft: loading a PiSSA adapter changes the base weights again",
+)
 def test_a_second_adapter_leaves_the_first_alone(pissa, tmp_path):
     model, _ = pissa
     before = model(ROW).logits
@@ -232,7 +307,9 @@ def test_a_second_adapter_leaves_the_first_alone(pissa, tmp_path):
 
 @pytest.mark.parametrize("family", ["OPT", "Llama", "Bert"])
 @pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="transformers: a head ignores the count that the Trainer gives it"
+    strict=True,
+    raises=AssertionError,
+    reason="transformers: a head ignores the count that the Trainer gives it",
 )
 def test_accumulation_does_not_change_a_heads_loss(family, tmp_path):
     rows = [{"input_ids": [5 + number, 6, 7 + number], "labels": number % 2} for number in range(8)]

@@ -27,7 +27,13 @@ def test_given(benchmark):
 
 @pytest.mark.parametrize(
     ("arguments", "apart"),
-    [((), False), ((), True), (("-n2",), True), (("--benchmark-disable",), False), (("-p", "no:cacheprovider"), True)],
+    [
+        ((), False),
+        ((), True),
+        (("-n2",), True),
+        (("--benchmark-disable",), False),
+        (("-p", "no:cacheprovider"), True),
+    ],
 )
 def test_every_session_that_a_test_starts_has_its_weather_given(pytester, arguments, apart):
     pytester.makepyfile(GIVEN)
@@ -60,16 +66,30 @@ MAY = {
 def readings(text):
     """What a file's code, or code within its strings, reads of the real machine; and timeouts that a busy one would meet."""
     tree = ast.parse(text)
-    strings = [one.value for one in ast.walk(tree) if isinstance(one, ast.Constant) and isinstance(one.value, str)]
+    strings = [
+        one.value
+        for one in ast.walk(tree)
+        if isinstance(one, ast.Constant) and isinstance(one.value, str)
+    ]
     found = [name for one in (ast.unparse(tree), *strings) for name in REAL.findall(one)]
-    calls = [one for one in ast.walk(tree) if isinstance(one, ast.Call) and isinstance(one.func, ast.Attribute)]
+    calls = [
+        one
+        for one in ast.walk(tree)
+        if isinstance(one, ast.Call) and isinstance(one.func, ast.Attribute)
+    ]
     waits = [one.args[0] for one in calls if one.func.attr in ("wait", "join") and one.args]
     waits += [one.value for call in calls for one in call.keywords if one.arg == "timeout"]
-    short = [one.value for one in waits if isinstance(one, ast.Constant) and isinstance(one.value, (int, float))]
+    short = [
+        one.value
+        for one in waits
+        if isinstance(one, ast.Constant) and isinstance(one.value, (int, float))
+    ]
     return [*found, *(f"waits for {one} s" for one in short if one < LEAST)]
 
 
-@pytest.mark.parametrize("file", sorted(TESTS.rglob("*.py")), ids=lambda one: str(one.relative_to(TESTS)))
+@pytest.mark.parametrize(
+    "file", sorted(TESTS.rglob("*.py")), ids=lambda one: str(one.relative_to(TESTS))
+)
 def test_no_file_of_tests_reads_the_real_clock_load_or_cores(file):
     name = str(file.relative_to(TESTS))
     assert bool(readings(file.read_text())) <= (name in MAY), readings(file.read_text())

@@ -19,8 +19,28 @@ STEPS = {
 }
 SCRIPTS = {name: step["run"] for name, step in STEPS.items() if "run" in step}
 OTHERS = {  # options of other programs in the scripts and on the page
-    *("--query-gpu", "--format", "--intent-to-add", "--binary", "--field", "--method", "--paginate", "--jq", "--silent"),
-    *("--label", "--state", "--limit", "--json", "--comment", "--body-file", "--description", "--force", "--title"),
+    *(
+        "--query-gpu",
+        "--format",
+        "--intent-to-add",
+        "--binary",
+        "--field",
+        "--method",
+        "--paginate",
+        "--jq",
+        "--silent",
+    ),
+    *(
+        "--label",
+        "--state",
+        "--limit",
+        "--json",
+        "--comment",
+        "--body-file",
+        "--description",
+        "--force",
+        "--title",
+    ),
     *("--url", "--token", "--labels", "--name", "--cached", "--stat", "--ref", "--ff-only"),
 }
 
@@ -29,7 +49,11 @@ OTHERS = {  # options of other programs in the scripts and on the page
 def known():
     """The options that `pytest --help` lists."""
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "--help", "suites"], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-m", "pytest", "--help", "suites"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return set(re.findall(r"--[a-z][a-z-]*", done.stdout))
 
@@ -61,7 +85,10 @@ def test_the_nightly_run_keeps_its_history_and_goes_on_with_one_that_died():
     script = SCRIPTS["nightly", "Run the gate"]
     assert {"--ftcompare-history", "--ftcompare-resume", "--benchmark-json"} <= options(script)
     assert WORKFLOWS["nightly"]["jobs"]["gate"]["runs-on"] == ["self-hosted", "gpu"]
-    assert set(WORKFLOWS["nightly"][True]) == {"schedule", "workflow_dispatch"}  # YAML reads the key `on` as true
+    assert set(WORKFLOWS["nightly"][True]) == {
+        "schedule",
+        "workflow_dispatch",
+    }  # YAML reads the key `on` as true
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=" ".join)
@@ -81,7 +108,9 @@ def test_permissions_are_few_and_actions_are_githubs_own(workflow):
     used = [step["uses"] for step in job["steps"] if "uses" in step]
     assert used
     assert all(re.fullmatch(r"actions/[a-z-]+@v\d+", one) for one in used)
-    (checkout,) = [step for step in job["steps"] if step.get("uses", "").startswith("actions/checkout")]
+    (checkout,) = [
+        step for step in job["steps"] if step.get("uses", "").startswith("actions/checkout")
+    ]
     assert checkout["with"]["persist-credentials"] is False
 
 
@@ -102,7 +131,15 @@ def machine(tmp_path):
         def run(self, workflow, step, **environ):
             path = f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"
             return subprocess.run(
-                ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", SCRIPTS[workflow, step]],  # as GitHub's runner does
+                [
+                    "bash",
+                    "--noprofile",
+                    "--norc",
+                    "-eo",
+                    "pipefail",
+                    "-c",
+                    SCRIPTS[workflow, step],
+                ],  # as GitHub's runner does
                 cwd=tmp_path,
                 env={"PATH": path, "HOME": str(tmp_path), **environ},
                 capture_output=True,
@@ -133,14 +170,21 @@ def test_a_run_that_a_signal_killed_is_started_once_more(machine, does, status, 
     assert done.returncode == status
     assert len(machine.called()) == runs
     assert all(
-        "--ftcompare-profile=nightly" in one and f"--ftcompare-hub={machine.folder}/hub" in one for one in machine.called()
+        "--ftcompare-profile=nightly" in one and f"--ftcompare-hub={machine.folder}/hub" in one
+        for one in machine.called()
     )
 
 
 @pytest.mark.parametrize(("night", "kept"), [("true", True), ("false", False)])
 def test_only_a_night_is_in_the_history(machine, night, kept):
     machine.program("state/venv/bin/python", "exit 0")
-    machine.run("nightly", "Run the gate", STATE=str(machine.folder / "state"), PROFILE="nightly", NIGHT=night)
+    machine.run(
+        "nightly",
+        "Run the gate",
+        STATE=str(machine.folder / "state"),
+        PROFILE="nightly",
+        NIGHT=night,
+    )
     (call,) = machine.called()
     assert ("--ftcompare-history=" in call) is kept
 
@@ -151,14 +195,21 @@ def test_the_versions_are_those_of_the_devices_baselines(machine, device):
     machine.program("bin/make", "")
     (machine.folder / "baselines" / device).mkdir(parents=True)
     (machine.folder / "baselines" / device / "constraints.txt").touch()
-    done = machine.run("nightly", "Set up with the versions of the device's baselines", STATE="/state")
+    done = machine.run(
+        "nightly", "Set up with the versions of the device's baselines", STATE="/state"
+    )
     assert done.returncode == 0
-    assert machine.called()[-1] == f"make setup VENV=/state/venv CONSTRAINTS=baselines/{device}/constraints.txt PYTHON=python3"
+    assert (
+        machine.called()[-1]
+        == f"make setup VENV=/state/venv CONSTRAINTS=baselines/{device}/constraints.txt PYTHON=python3"
+    )
 
 
 def issue(machine, outcome, numbers):
     machine.program("bin/gh", f"[ \"$2\" != list ] || printf '%s' '{numbers}'")
-    done = machine.run("nightly", "Say it in an issue, or close it", OUTCOME=outcome, RUN="https://run")
+    done = machine.run(
+        "nightly", "Say it in an issue, or close it", OUTCOME=outcome, RUN="https://run"
+    )
     assert (done.returncode, done.stderr) == (0, "")
     return [one.split()[1:4] for one in machine.called() if " list " not in one]
 
@@ -176,25 +227,41 @@ def test_a_failure_is_one_issue_until_a_night_passes(machine, outcome, numbers, 
     (machine.folder / "report.md").write_text("## ftcompare failed\n")
     assert issue(machine, outcome, numbers) == calls
     if outcome == "failure":
-        assert (machine.folder / "report.md").read_text() == "## ftcompare failed\n\nReports and log: https://run\n"
+        assert (
+            machine.folder / "report.md"
+        ).read_text() == "## ftcompare failed\n\nReports and log: https://run\n"
 
 
 def test_a_run_without_a_report_says_that(machine):
     issue(machine, "failure", "")
-    assert (machine.folder / "report.md").read_text().startswith("The nightly run ended before it had a report.\n")
+    assert (
+        (machine.folder / "report.md")
+        .read_text()
+        .startswith("The nightly run ended before it had a report.\n")
+    )
 
 
 @pytest.mark.parametrize(
-    ("there", "target"), [("", "repos/o/r/issues/3/comments"), ("12\n34\n", "repos/o/r/issues/comments/12")]
+    ("there", "target"),
+    [("", "repos/o/r/issues/3/comments"), ("12\n34\n", "repos/o/r/issues/comments/12")],
 )
 def test_a_pull_request_has_one_comment(machine, there, target):
-    machine.program("bin/gh", f"case $* in *--paginate*) printf '%b' '{there.encode('unicode_escape').decode()}';; esac")
+    machine.program(
+        "bin/gh",
+        f"case $* in *--paginate*) printf '%b' '{there.encode('unicode_escape').decode()}';; esac",
+    )
     (machine.folder / "report.md").write_text("## ftcompare passed\n")
     environ = STEPS["pocket", "Comment"]["env"]
-    places = {"COMMENTS": "repos/o/r/issues/3/comments", "COMMENT": "repos/o/r/issues/comments", "MARK": environ["MARK"]}
+    places = {
+        "COMMENTS": "repos/o/r/issues/3/comments",
+        "COMMENT": "repos/o/r/issues/comments",
+        "MARK": environ["MARK"],
+    }
     assert machine.run("pocket", "Comment", **places).returncode == 0
     assert machine.called()[-1].split()[2] == target
-    assert (machine.folder / "comment.md").read_text() == f"{environ['MARK']}\n## ftcompare passed\n"
+    assert (
+        machine.folder / "comment.md"
+    ).read_text() == f"{environ['MARK']}\n## ftcompare passed\n"
 
 
 def test_a_comment_is_written_only_where_the_token_may():
@@ -203,15 +270,25 @@ def test_a_comment_is_written_only_where_the_token_may():
 
 
 def test_the_crontab_of_the_page_prints_only_what_failed(machine):
-    (line,) = re.findall(r"^    17 1 \* \* \* (.*)$", (ROOT / "docs" / "nightly.md").read_text(encoding="utf-8"), re.MULTILINE)
+    (line,) = re.findall(
+        r"^    17 1 \* \* \* (.*)$",
+        (ROOT / "docs" / "nightly.md").read_text(encoding="utf-8"),
+        re.MULTILINE,
+    )
     (machine.folder / "pytest-ftcompare").mkdir()
     line = line.replace("\\%", "%").replace("/data/", f"{machine.folder}/data/")
     machine.program("bin/git", "")
     for does, said in (
         ("exit 0", ""),
-        (f"echo failed > $(echo {machine.folder}/data/reports/*)/report.md; echo log; exit 1", "failed\nlog\n"),
+        (
+            f"echo failed > $(echo {machine.folder}/data/reports/*)/report.md; echo log; exit 1",
+            "failed\nlog\n",
+        ),
     ):
         machine.program("pytest-ftcompare/.venv/bin/pytest", does)
-        environ = {"PATH": f"{machine.folder / 'bin'}:{os.environ['PATH']}", "HOME": str(machine.folder)}
+        environ = {
+            "PATH": f"{machine.folder / 'bin'}:{os.environ['PATH']}",
+            "HOME": str(machine.folder),
+        }
         done = subprocess.run(["sh", "-c", line], env=environ, capture_output=True, text=True)
         assert (done.stdout, done.stderr) == (said, "")

@@ -19,10 +19,14 @@ from pytest_ftcompare.gate import timing
 from pytest_ftcompare.gate.run_context import RunContext
 from pytest_ftcompare.measure import cpu_contention, host
 
-TICK = 1 / 32  # seconds between two readings: more than a round of the meter needs, and exact in a float
+TICK = (
+    1 / 32
+)  # seconds between two readings: more than a round of the meter needs, and exact in a float
 CORES = 2
 MEMORY = 16 * 2**30
-QUIET = SimpleNamespace(read_text=lambda: "cpu 0 0 0 0 0 0 0 0\n")  # as /proc/stat: no other machine took a core
+QUIET = SimpleNamespace(
+    read_text=lambda: "cpu 0 0 0 0 0 0 0 0\n"
+)  # as /proc/stat: no other machine took a core
 NO_THREADS = SimpleNamespace(glob=lambda _: [])  # as /proc/self/task: no thread waited
 REAL_CLOCK = "time.perf_counter"  # pytest-benchmark's timer where nobody chose another
 _ticks = itertools.count()
@@ -58,9 +62,13 @@ def _add(patch: pytest.MonkeyPatch, name: str, value: str, between: str) -> None
         patch.setenv(name, between.join([*values, value]))
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist counts cores, and before pytest-benchmark reads its timer
+@pytest.hookimpl(
+    tryfirst=True
+)  # before xdist counts cores, and before pytest-benchmark reads its timer
 def pytest_cmdline_main(config: Any) -> None:
-    if cpu_contention.STEAL is not QUIET:  # a process of its own; the test's process has it already, and what the test changed
+    if (
+        cpu_contention.STEAL is not QUIET
+    ):  # a process of its own; the test's process has it already, and what the test changed
         give(pytest.MonkeyPatch())
     if getattr(config.option, "benchmark_timer", None) == REAL_CLOCK:
         config.option.benchmark_timer = f"{__name__}.clock"

@@ -100,7 +100,9 @@ class Places:
     layers: nn.ModuleList
     after: tuple[str, ...]
     width: int  # of hidden states
-    key_width: int  # of a position's keys, all heads together: less than `width` where heads share keys
+    key_width: (
+        int  # of a position's keys, all heads together: less than `width` where heads share keys
+    )
 
     def of(self, layer: nn.Module, place: str) -> nn.Module:
         """The module of a layer at one of the architecture's places."""

@@ -27,7 +27,11 @@ class Bottleneck(nn.Module):
     @property
     def absent(self) -> bool:
         """Whether it is left out of this forward pass."""
-        return self.dropped if self.dropped_in_training is None or not self.training else self.dropped_in_training
+        return (
+            self.dropped
+            if self.dropped_in_training is None or not self.training
+            else self.dropped_in_training
+        )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """What is added, of the shape of `x`, (..., width)."""

@@ -30,7 +30,9 @@ class Fusion(nn.Module):
         if self.alone is not None:
             adapted: torch.Tensor = output + self.sources[self.alone](output)
             return adapted
-        adapted = torch.stack([output + one(output) for one in self.sources.values()], dim=-2)  # (..., sources, width)
+        adapted = torch.stack(
+            [output + one(output) for one in self.sources.values()], dim=-2
+        )  # (..., sources, width)
         scores = (self.key(adapted) @ self.query(output).unsqueeze(-1)).squeeze(-1)
         fused: torch.Tensor = (scores.softmax(-1).unsqueeze(-1) * self.value(adapted)).sum(-2)
         return fused

@@ -38,7 +38,9 @@ class Gate(nn.Module):
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
         """(rows, length, width) -> (rows, 1, 1)."""
         mask = self.batch.mask.unsqueeze(-1).to(hidden.dtype)
-        gate: torch.Tensor = (torch.sigmoid(self.linear(hidden)) * mask).sum(1, keepdim=True) / mask.sum(1, keepdim=True)
+        gate: torch.Tensor = (torch.sigmoid(self.linear(hidden)) * mask).sum(
+            1, keepdim=True
+        ) / mask.sum(1, keepdim=True)
         return gate
 
 
@@ -50,7 +52,9 @@ class GatedBottleneck(Bottleneck):
         self.gate = Gate(width, batch)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        rows = x.view(len(self.gate.batch.mask), -1, x.shape[-1])  # OPT's feed-forward flattens rows and positions
+        rows = x.view(
+            len(self.gate.batch.mask), -1, x.shape[-1]
+        )  # OPT's feed-forward flattens rows and positions
         added: torch.Tensor = super().forward(rows) * self.gate(rows)
         return added.view(x.shape)
 
@@ -64,7 +68,9 @@ class LayerGates(nn.Module):
         self._prefix = (prefix,)  # in a tuple: it is the attention's child, not ours
         self._lora: torch.Tensor | None = None
 
-    def open(self, attention: nn.Module, arguments: tuple[torch.Tensor, ...], named: dict[str, Any]) -> None:
+    def open(
+        self, attention: nn.Module, arguments: tuple[torch.Tensor, ...], named: dict[str, Any]
+    ) -> None:
         """Forward pre-hook of the attention."""
         hidden = arguments[0] if arguments else named["hidden_states"]
         self._prefix[0].gate, self._lora = self.for_prefix(hidden), self.for_lora(hidden)

@@ -12,12 +12,16 @@ from torch import nn
 from ..base import OutputMode
 
 
-def freeze(model: nn.Module, output_mode: OutputMode, but: Callable[[str], bool] = lambda name: False) -> nn.Module:
+def freeze(
+    model: nn.Module, output_mode: OutputMode, but: Callable[[str], bool] = lambda name: False
+) -> nn.Module:
     """Only the head, where one is asked, and the parameters whose names `but` accepts train."""
     base: Any = model.base_model_prefix
     prefix = f"{base}."
     for name, parameter in model.named_parameters():
-        parameter.requires_grad = but(name) or (output_mode == "head" and not name.startswith(prefix))
+        parameter.requires_grad = but(name) or (
+            output_mode == "head" and not name.startswith(prefix)
+        )
     return model
 
 

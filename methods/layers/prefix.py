@@ -31,7 +31,9 @@ class Prefix(nn.Module):
         super().__init__()
         self.key, self.value = (nn.Parameter(torch.randn(length, width) * 0.02) for _ in range(2))
         self.masked = False
-        self.gate: torch.Tensor | None = None  # (rows, 1, 1) of the batch at hand, where something gates it
+        self.gate: torch.Tensor | None = (
+            None  # (rows, 1, 1) of the batch at hand, where something gates it
+        )
 
     def heads(self, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Keys and values as (rows, heads, length, head width), for keys `like` (rows, heads, positions, head width)."""
@@ -60,7 +62,11 @@ def _attend(
             attention_mask = torch.ones(shape, dtype=torch.bool, device=query.device)
             if getattr(module, "is_causal", True):
                 attention_mask = attention_mask.tril(key.shape[2] - query.shape[2])
-        seen = torch.ones_like(attention_mask[..., :1]) if attention_mask.dtype == torch.bool else attention_mask[..., :1] * 0
+        seen = (
+            torch.ones_like(attention_mask[..., :1])
+            if attention_mask.dtype == torch.bool
+            else attention_mask[..., :1] * 0
+        )
         attention_mask = torch.cat([seen.expand(*seen.shape[:-1], length), attention_mask], dim=-1)
         key, value = torch.cat([prefix_key, key], dim=2), torch.cat([prefix_value, value], dim=2)
     return sdpa_attention_forward(module, query, key, value, attention_mask, **others)

@@ -34,7 +34,12 @@ class SoftTokens(nn.Module):
         seen = attention_mask.new_ones(rows, self.length)
         mask = torch.cat([seen[:, :before], attention_mask, seen[:, before:]], dim=1)
         whole = torch.cat([soft[:, :before], embedded, soft[:, before:]], dim=1)
-        if (attention_mask[:, -1] == 0).any():  # padded on the right: the padding goes behind the last soft token
+        if (
+            attention_mask[:, -1] == 0
+        ).any():  # padded on the right: the padding goes behind the last soft token
             order = (mask == 0).long().argsort(dim=1, stable=True)
-            mask, whole = mask.gather(1, order), whole.gather(1, order.unsqueeze(-1).expand_as(whole))
+            mask, whole = (
+                mask.gather(1, order),
+                whole.gather(1, order.unsqueeze(-1).expand_as(whole)),
+            )
         return self.model(inputs_embeds=whole, attention_mask=mask, **others)

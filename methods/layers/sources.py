@@ -28,7 +28,12 @@ def alone(method: Method, recipe: Recipe, model: nn.Module, context: SeedContext
 def joint(method: Method, recipe: Recipe, model: nn.Module, contexts: list[SeedContext]) -> Stage:
     """All source tasks at once: batches mix their rows, each row is scored by its own task's head or verbalizers."""
     stages = [alone(method, recipe, model, context) for context in contexts]
-    which = torch.cat([torch.full((len(one.rows),), at, device=one.targets.device) for at, one in enumerate(stages)])
+    which = torch.cat(
+        [
+            torch.full((len(one.rows),), at, device=one.targets.device)
+            for at, one in enumerate(stages)
+        ]
+    )
     answers = torch.cat([one.targets for one in stages])
 
     def loss(model: nn.Module, rows: list[list[int]], targets: torch.Tensor) -> torch.Tensor:
@@ -42,4 +47,10 @@ def joint(method: Method, recipe: Recipe, model: nn.Module, contexts: list[SeedC
 
     rows = [row for one in stages for row in one.rows]
     own = tuple(parameter for one in stages for parameter in one.extra_parameters)
-    return replace(stages[0], rows=rows, targets=torch.stack([which, answers], dim=1), loss=loss, extra_parameters=own)
+    return replace(
+        stages[0],
+        rows=rows,
+        targets=torch.stack([which, answers], dim=1),
+        loss=loss,
+        extra_parameters=own,
+    )

@@ -37,7 +37,9 @@ def _keys_and_values(model: nn.Module, context: SeedContext, length: int) -> lis
     """Of each layer first the keys, then the values, of the sample's first tokens: (length, heads, head width)."""
     ids = _tokens(model, context, length)
     model.eval()
-    cache: Any = model(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=True).past_key_values
+    cache: Any = model(
+        input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=True
+    ).past_key_values
     return [one[0].transpose(0, 1) for layer in cache.layers for one in (layer.keys, layer.values)]
 
 
@@ -66,7 +68,9 @@ def start_peft_prefix(model: Any, length: int, context: SeedContext) -> None:
     """Set the prefix of peft's; behind an MLP its last layer is solved for the outputs that are wanted."""
     if not context.decoder:
         return
-    found = torch.stack(_keys_and_values(model.get_base_model(), context, length), dim=1)  # (length, 2 layers, heads, width)
+    found = torch.stack(
+        _keys_and_values(model.get_base_model(), context, length), dim=1
+    )  # (length, 2 layers, heads, width)
     wanted = found.reshape(length, -1)
     encoder: Any = model.prompt_encoder["default"]
     if not encoder.prefix_projection:
@@ -78,7 +82,9 @@ def start_peft_prefix(model: Any, length: int, context: SeedContext) -> None:
 @torch.no_grad()
 def start_soft_tokens(model: Any, length: int, context: SeedContext) -> None:
     """Set what the prompt encoder, peft's or ours, gives to the embeddings of the sample's first tokens."""
-    if context.encoder_decoder:  # peft has a prompt for each of the two, and no text of the decoder's is at hand
+    if (
+        context.encoder_decoder
+    ):  # peft has a prompt for each of the two, and no text of the decoder's is at hand
         return
     base = model.get_base_model()
     wanted = base.get_input_embeddings()(_tokens(base, context, length))[0]

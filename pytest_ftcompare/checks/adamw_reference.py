@@ -44,7 +44,9 @@ def _sample(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.detach().reshape(-1)[::step].double()
 
 
-def _gradients(model: nn.Module, stage: Stage, chosen: list[int]) -> tuple[float, dict[str, torch.Tensor]]:
+def _gradients(
+    model: nn.Module, stage: Stage, chosen: list[int]
+) -> tuple[float, dict[str, torch.Tensor]]:
     """The norm of some rows' gradient, and a sample of its numbers; what the loop left in place stays there."""
     parameters = trainable(model)
     left = {name: one.grad for name, one in parameters.items()}
@@ -52,7 +54,9 @@ def _gradients(model: nn.Module, stage: Stage, chosen: list[int]) -> tuple[float
         one.grad = None
     backward(model, stage, chosen, stage.recipe.micro_batches)
     gradients = {name: one.grad for name, one in parameters.items() if one.grad is not None}
-    norm = math.sqrt(sum(gradient.norm(dtype=torch.float64).item() ** 2 for gradient in gradients.values()))
+    norm = math.sqrt(
+        sum(gradient.norm(dtype=torch.float64).item() ** 2 for gradient in gradients.values())
+    )
     for name, one in parameters.items():
         one.grad = left[name]
     return norm, {name: _sample(gradient) for name, gradient in gradients.items()}
@@ -66,7 +70,11 @@ class Reference:
         self.moments: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
 
     def step(
-        self, number: int, before: dict[str, torch.Tensor], norm: float, gradients: dict[str, torch.Tensor]
+        self,
+        number: int,
+        before: dict[str, torch.Tensor],
+        norm: float,
+        gradients: dict[str, torch.Tensor],
     ) -> dict[str, torch.Tensor]:
         """The parameters after update `number`, from 0; not a number where the gradients so far are rounding.
 
@@ -76,11 +84,16 @@ class Reference:
         lr, found = self.lr * _rate(number), {}
         for name, gradient in gradients.items():
             clipped = gradient * scale
-            first, second = self.moments.get(name, (torch.zeros_like(clipped), torch.zeros_like(clipped)))
+            first, second = self.moments.get(
+                name, (torch.zeros_like(clipped), torch.zeros_like(clipped))
+            )
             first = BETAS[0] * first + (1 - BETAS[0]) * clipped
             second = BETAS[1] * second + (1 - BETAS[1]) * clipped.square()
             self.moments[name] = first, second
-            mean, square = first / (1 - BETAS[0] ** (number + 1)), second / (1 - BETAS[1] ** (number + 1))
+            mean, square = (
+                first / (1 - BETAS[0] ** (number + 1)),
+                second / (1 - BETAS[1] ** (number + 1)),
+            )
             after = before[name] * (1 - lr * DECAY) - lr * mean / (square.sqrt() + EPSILON)
             found[name] = torch.where(square.sqrt() > FLOOR * self.clip, after, torch.nan)
         return found
@@ -93,7 +106,12 @@ def check_adamw(prepared: PreparedCase, model: nn.Module, stage: Stage) -> Itera
     without_dropout(model)
     model.zero_grad()  # of what was done to the model before
     clip = _gradients(model, stage, every_row(stage))[0] / 2
-    stage = replace(stage, recipe=replace(stage.recipe, max_grad_norm=clip, weight_decay=DECAY, warmup_share=WARMUP / STEPS))
+    stage = replace(
+        stage,
+        recipe=replace(
+            stage.recipe, max_grad_norm=clip, weight_decay=DECAY, warmup_share=WARMUP / STEPS
+        ),
+    )
     training = Training(model, prepared.method, stage, STEPS, seed=0)
     without_dropout(model)
     reference = Reference(stage.recipe.lr, clip)
@@ -108,8 +126,12 @@ def check_adamw(prepared: PreparedCase, model: nn.Module, stage: Stage) -> Itera
                 continue
             rounding = 4 * torch.finfo(one.dtype).eps * before[name].abs()
             right, after = expected[name], _sample(one)
-            if not ((after - right).abs() <= TOLERANCE * stage.recipe.lr + rounding)[~right.isnan()].all():
-                step, right = ((x - before[name]).nan_to_num().norm().item() for x in (after, right))
+            if not ((after - right).abs() <= TOLERANCE * stage.recipe.lr + rounding)[
+                ~right.isnan()
+            ].all():
+                step, right = (
+                    (x - before[name]).nan_to_num().norm().item() for x in (after, right)
+                )
                 of = f" (of {len(after):,} of its numbers)" if len(after) < one.numel() else ""
                 yield (
                     f"update {number + 1} of {STEPS} must be AdamW's, clipped, with linear warm-up and decay: {name} moved by "

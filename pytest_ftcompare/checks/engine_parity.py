@@ -45,15 +45,22 @@ class Recorder:
     """Stands in for a method while it trains, and keeps what each update left."""
 
     def __init__(self, method: Method, stage: Stage) -> None:
-        self.method, self.own = method, {f"{OWN}{number}": one for number, one in enumerate(stage.extra_parameters)}
+        self.method, self.own = (
+            method,
+            {f"{OWN}{number}": one for number, one in enumerate(stage.extra_parameters)},
+        )
         self.updates: list[Update] = []
 
     def after_step(self, model: nn.Module, step: int, steps: int) -> None:
         self.method.after_step(model, step, steps)
         if step:
             trained = train.trainable(model) | self.own
-            gradients = {name: one.grad.clone() for name, one in trained.items() if one.grad is not None}
-            self.updates.append(Update(gradients, {name: one.detach().clone() for name, one in trained.items()}))
+            gradients = {
+                name: one.grad.clone() for name, one in trained.items() if one.grad is not None
+            }
+            self.updates.append(
+                Update(gradients, {name: one.detach().clone() for name, one in trained.items()})
+            )
 
 
 @dataclass(frozen=True)
@@ -65,7 +72,9 @@ class RecordedTraining:
     updates: list[Update]
 
 
-def recorded_trainings(prepared: PreparedCase, engine: Engine, *, dropout: bool = False) -> list[RecordedTraining]:
+def recorded_trainings(
+    prepared: PreparedCase, engine: Engine, *, dropout: bool = False
+) -> list[RecordedTraining]:
     """What the engine makes of each stage of the case, from the same start."""
     torch.manual_seed(0)
     model: Any = prepared.adapted()
@@ -111,7 +120,9 @@ class Tolerance:
 
 def _off(difference: torch.Tensor, norm: float) -> float:
     """The norm of a difference of gradients; without its largest row where a corner of ReLU explains that."""
-    rows = torch.linalg.vector_norm(difference.reshape(len(difference) if difference.dim() else 1, -1), dim=1)
+    rows = torch.linalg.vector_norm(
+        difference.reshape(len(difference) if difference.dim() else 1, -1), dim=1
+    )
     explained = len(rows) > 1 and rows.max().item() <= CORNER * norm
     return float(torch.linalg.vector_norm(rows.sort().values[:-1] if explained else rows))
 
@@ -128,7 +139,9 @@ def _tensors(first: Update, second: Update, norm: float, tolerance: Tolerance) -
             yield f"{name} differs by {off.max().item() / tolerance.lr:.2g} learning rates"
 
 
-def _apart(first: RecordedTraining, second: RecordedTraining, tolerance: Tolerance) -> Iterator[str]:
+def _apart(
+    first: RecordedTraining, second: RecordedTraining, tolerance: Tolerance
+) -> Iterator[str]:
     tolerance.begin(first.stage)
     for number, (a, b) in enumerate(zip(first.steps, second.steps, strict=True)):
         where = f"update {number + 1} of {len(first.steps)} must be the same by both engines"
@@ -137,13 +150,19 @@ def _apart(first: RecordedTraining, second: RecordedTraining, tolerance: Toleran
                 yield f"{where}: {what} {left:.6g} by the loop, {right:.6g} by the Trainer"
         tolerance.add(first.updates[number].gradients)
         norm = min(a.norm, first.stage.recipe.max_grad_norm)
-        yield from (f"{where}: {one}" for one in _tensors(first.updates[number], second.updates[number], norm, tolerance))
+        yield from (
+            f"{where}: {one}"
+            for one in _tensors(first.updates[number], second.updates[number], norm, tolerance)
+        )
 
 
 def differences(prepared: PreparedCase, *, dropout: bool = False) -> Iterator[str]:
     """What the engines do differently, update by update."""
     tolerance = Tolerance()
-    loop, trainer = (recorded_trainings(prepared, one, dropout=dropout) for one in (train.train, hf_trainer.train))
+    loop, trainer = (
+        recorded_trainings(prepared, one, dropout=dropout)
+        for one in (train.train, hf_trainer.train)
+    )
     for first, second in zip(loop, trainer, strict=True):
         if len(first.steps) != len(second.steps):
             yield f"expected {len(first.steps)} updates by both engines, the Trainer made {len(second.steps)}"

@@ -37,22 +37,37 @@ def relative_difference(first: torch.Tensor, second: torch.Tensor) -> float:
     """Largest difference, relative to the larger of 1 and the values' own size; infinite where only one is not a number."""
     if first.shape != second.shape or not torch.equal(first.isnan(), second.isnan()):
         return float("inf")
-    return ((first - second).nan_to_num().abs().max() / max(1.0, first.nan_to_num().abs().max().item())).item()
+    return (
+        (first - second).nan_to_num().abs().max() / max(1.0, first.nan_to_num().abs().max().item())
+    ).item()
 
 
 def state_of(model: nn.Module) -> State:
     """Copies of all parameters and buffers, by name."""
-    return {name: one.detach().clone() for name, one in (*model.named_parameters(), *model.named_buffers())}
+    return {
+        name: one.detach().clone()
+        for name, one in (*model.named_parameters(), *model.named_buffers())
+    }
 
 
 def moved(model: nn.Module, before: State) -> str | None:
     """The first parameter or buffer of `before` that is not what it was, to the last bit."""
     now = dict((*model.named_parameters(), *model.named_buffers()))
-    return next((name for name, one in before.items() if name not in now or not torch.equal(now[name], one)), None)
+    return next(
+        (
+            name
+            for name, one in before.items()
+            if name not in now or not torch.equal(now[name], one)
+        ),
+        None,
+    )
 
 
 def _at_the_start(prepared: PreparedCase, probed: Probed) -> Iterator[str]:
-    if prepared.method.starts_as_base_model and (off := relative_difference(probed.base, probed.start)) > TOLERANCE:
+    if (
+        prepared.method.starts_as_base_model
+        and (off := relative_difference(probed.base, probed.start)) > TOLERANCE
+    ):
         yield f"before training the outputs must be the base model's, they differ by {off:.2g}"
 
 
@@ -92,7 +107,9 @@ def _gradients(prepared: PreparedCase, probed: Probed, stage: Stage) -> Iterator
             expected = method.loss(outputs, stage.targets) + method.penalty(probed.model)
         if (off := relative_difference(loss, expected.float())) > TOLERANCE:
             yield f"without dropout, training must compute the loss that evaluation's outputs give, it differs by {off:.2g}"
-    whole = {name: p.grad.clone() for name, p in trainable(probed.model).items() if p.grad is not None}
+    whole = {
+        name: p.grad.clone() for name, p in trainable(probed.model).items() if p.grad is not None
+    }
     probed.model.zero_grad()
     backward(probed.model, stage, every_row(stage), 3)
     norm = sum(one.norm().item() ** 2 for one in whole.values()) ** 0.5
@@ -104,10 +121,18 @@ def _gradients(prepared: PreparedCase, probed: Probed, stage: Stage) -> Iterator
         elif (parameter.grad - whole[name]).norm().item() > TOLERANCE * norm:
             yield f"three accumulated micro-batches must give the gradient of one batch, {name} differs"
             break
-    large = {name: one for name, one in whole.items() if one.norm().item() > TOLERANCE * norm}  # not what rounding left
-    if prepared.config.precision == "float32" and (coarse := [name for name, one in large.items() if _rounded(one)]):
+    large = {
+        name: one for name, one in whole.items() if one.norm().item() > TOLERANCE * norm
+    }  # not what rounding left
+    if prepared.config.precision == "float32" and (
+        coarse := [name for name, one in large.items() if _rounded(one)]
+    ):
         yield f"the gradient of {coarse[0]} must be of full precision, each number of it fits bfloat16"
-    stray = [name for name, p in probed.model.named_parameters() if not p.requires_grad and p.grad is not None]
+    stray = [
+        name
+        for name, p in probed.model.named_parameters()
+        if not p.requires_grad and p.grad is not None
+    ]
     if stray:
         yield f"{stray[0]} is frozen, it received a gradient"
     probed.model.zero_grad()
@@ -116,12 +141,18 @@ def _gradients(prepared: PreparedCase, probed: Probed, stage: Stage) -> Iterator
 def _rounded(gradient: torch.Tensor) -> bool:
     """Whether each number fits bfloat16, as one in 65,536 does by chance."""
     numbers = gradient[gradient != 0]
-    return gradient.dtype == torch.float32 and len(numbers) > FEW and torch.equal(numbers, numbers.bfloat16().float())
+    return (
+        gradient.dtype == torch.float32
+        and len(numbers) > FEW
+        and torch.equal(numbers, numbers.bfloat16().float())
+    )
 
 
 def _updated(prepared: PreparedCase, probed: Probed, before: State) -> Iterator[str]:
     """What the first update moves is what trains, and the outputs show it."""
-    frozen = {name: before[name] for name, p in probed.model.named_parameters() if not p.requires_grad}
+    frozen = {
+        name: before[name] for name, p in probed.model.named_parameters() if not p.requires_grad
+    }
     if name := moved(probed.model, frozen):
         yield f"{name} is frozen, the first update moved it"
     for name, (gradient, by) in probed.record["tensors"].items():
@@ -145,7 +176,11 @@ def _of_the_base(prepared: PreparedCase, model: nn.Module, folder: Path) -> str 
         for name, saved in load_file(str(file)).items():
             if saved.min() == saved.max():  # zeros and ones are the same everywhere
                 continue
-            alike = (one for one in base.values() if one.shape == saved.shape and one.dtype == saved.dtype)
+            alike = (
+                one
+                for one in base.values()
+                if one.shape == saved.shape and one.dtype == saved.dtype
+            )
             if any(torch.equal(one, saved) for one in alike):
                 return name
     return None
@@ -163,13 +198,19 @@ def _saved(prepared: PreparedCase, probed: Probed) -> Iterator[str]:
         except Exception as error:
             yield f"what was saved must load again, it raised {type(error).__name__}: {error}"
             return
-    if (off := relative_difference(probed.outputs, class_logits(reloaded, prepared.interface, probed.rows))) > ROUNDING:
+    if (
+        off := relative_difference(
+            probed.outputs, class_logits(reloaded, prepared.interface, probed.rows)
+        )
+    ) > ROUNDING:
         yield f"saved and loaded again, the outputs must be the same, they differ by {off:.2g}"
 
 
 def _merged(prepared: PreparedCase, probed: Probed) -> Iterator[str]:
     try:
-        merged = class_logits(prepared.method.merge(copy.deepcopy(probed.model)), prepared.interface, probed.rows)
+        merged = class_logits(
+            prepared.method.merge(copy.deepcopy(probed.model)), prepared.interface, probed.rows
+        )
     except Exception as error:
         yield f"it must merge into its base model, that raised {type(error).__name__}: {error}"
         return
@@ -182,7 +223,9 @@ def check(prepared: PreparedCase) -> tuple[Probed, torch.optim.Optimizer | None,
     return _hold(prepared, build(prepared))
 
 
-def _hold(prepared: PreparedCase, probed: Probed) -> tuple[Probed, torch.optim.Optimizer | None, list[str]]:
+def _hold(
+    prepared: PreparedCase, probed: Probed
+) -> tuple[Probed, torch.optim.Optimizer | None, list[str]]:
     """`check`, of a probe before its update."""
     method = prepared.method
     before = state_of(probed.model)
@@ -191,7 +234,11 @@ def _hold(prepared: PreparedCase, probed: Probed) -> tuple[Probed, torch.optim.O
         return probed, None, [*broken, "something must train, no tensor requires a gradient"]
     if probed.stage is not None:
         if not _reached(probed.model, probed.stage):
-            return probed, None, [*broken, "something must train, the loss does not depend on what is declared to"]
+            return (
+                probed,
+                None,
+                [*broken, "something must train, the loss does not depend on what is declared to"],
+            )
         broken += [*_untrained_head(prepared, probed), *_gradients(prepared, probed, probed.stage)]
     optimizer = update(prepared, probed)
     if method.trains:
@@ -212,8 +259,12 @@ def inspect_any_shots(prepared: PreparedCase) -> tuple[Json, Json, list[str]]:
     """`inspect`, but for what depends on the case's number of examples."""
     probed = build(prepared)
     if probed.stage is not None:
-        probed.record["dropout"] = scatter(probed.model, probed.stage)  # for a baseline: no invariant needs it
-        probed.outputs = class_logits(probed.model, prepared.interface, probed.rows)  # training mode may have moved buffers
+        probed.record["dropout"] = scatter(
+            probed.model, probed.stage
+        )  # for a baseline: no invariant needs it
+        probed.outputs = class_logits(
+            probed.model, prepared.interface, probed.rows
+        )  # training mode may have moved buffers
     probed, optimizer, broken = _hold(prepared, probed)
     signature = {"structure": structure(prepared.method, probed.model, optimizer)}
     broken += check_truncation(prepared)

@@ -44,9 +44,19 @@ def check_leakage(prepared: PreparedCase) -> Iterator[str]:
 
 
 def _tells(prepared: PreparedCase, example: Example, support: list[Example]) -> bool:
-    others: list[Label] = ["another answer"] if prepared.task.generative else list(range(len(prepared.task.labels)))
+    others: list[Label] = (
+        ["another answer"] if prepared.task.generative else list(range(len(prepared.task.labels)))
+    )
     examples = [example, *(replace(example, label=one) for one in others)]
-    return len({prepared.method.render(prepared.task, one, support, prepared.interface.fits) for one in examples}) > 1
+    return (
+        len(
+            {
+                prepared.method.render(prepared.task, one, support, prepared.interface.fits)
+                for one in examples
+            }
+        )
+        > 1
+    )
 
 
 def _untold(prepared: PreparedCase, context: RecordingSeed) -> Iterator[str]:
@@ -55,9 +65,17 @@ def _untold(prepared: PreparedCase, context: RecordingSeed) -> Iterator[str]:
     if not context.asked:  # there is no teacher; and an encoder cannot be asked as one is
         return
     interface, task = prepared.interface.in_mode("pattern"), prepared.task
-    bare = [template.format(**one.fields) for template in (task.text_template, task.pattern) for one in context.support]
+    bare = [
+        template.format(**one.fields)
+        for template in (task.text_template, task.pattern)
+        for one in context.support
+    ]
     known = {tuple(row) for row in [*context.rows, *interface.encode(bare)]}
-    untold = [text for text, row in zip(context.asked, interface.encode(context.asked), strict=True) if tuple(row) in known]
+    untold = [
+        text
+        for text, row in zip(context.asked, interface.encode(context.asked), strict=True)
+        if tuple(row) in known
+    ]
     if len(untold) > UNTOLD * len(context.asked):
         yield (
             f"untold teacher: expected the teacher of {prepared.method.name} to read more than its student, it reads the same "

@@ -78,7 +78,9 @@ def _several(model: Any, outputs: Outputs, on: torch.Tensor) -> Iterator[str]:
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if "other" in name.split("."):
-                parameter.add_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(0)) * 0.1)
+                parameter.add_(
+                    torch.randn(parameter.shape, generator=torch.Generator().manual_seed(0)) * 0.1
+                )
     if torch.equal(on, outputs(model)):
         yield "the second adapter is active and different, the outputs are the first's"
     model.set_adapter("default")
@@ -106,6 +108,8 @@ def check_adapters(prepared: PreparedCase, probed: Probed) -> Iterator[str]:
 
     yield from _off(model, outputs, probed.base, probed.outputs)
     if prepared.method.mergeable:
-        yield from _unloaded(model, outputs, None if prepared.interface.output_mode == "head" else probed.base)
+        yield from _unloaded(
+            model, outputs, None if prepared.interface.output_mode == "head" else probed.base
+        )
         yield from _merged_and_back(model, outputs, probed.outputs)
     yield from _several(model, outputs, probed.outputs)

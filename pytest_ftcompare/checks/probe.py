@@ -66,15 +66,29 @@ def build(prepared: PreparedCase) -> Probed:
     context = PreparedSeed(prepared, 0, ROWS_PER_CLASS)
     torch.manual_seed(0)
     loaded = prepared.loaded()
-    from_base = {_content(p) for name, p in loaded.model.named_parameters() if name not in loaded.new_parameters}
+    from_base = {
+        _content(p)
+        for name, p in loaded.model.named_parameters()
+        if name not in loaded.new_parameters
+    }
     base = class_logits(loaded.model, prepared.interface, context.rows)
     model = prepared.method.apply(loaded.model)
     start = class_logits(model, prepared.interface, context.rows)
-    new = {name for name, parameter in trainable(model).items() if _content(parameter) not in from_base}
+    new = {
+        name for name, parameter in trainable(model).items() if _content(parameter) not in from_base
+    }
     record: Json = {"start": sizes(model, new)}
     fill(model, new)
     stage = context.stage(prepared.method.recipe) if prepared.method.trains else None
-    return Probed(model, stage, context.rows, base, start, class_logits(model, prepared.interface, context.rows), record)
+    return Probed(
+        model,
+        stage,
+        context.rows,
+        base,
+        start,
+        class_logits(model, prepared.interface, context.rows),
+        record,
+    )
 
 
 def without_dropout(model: nn.Module) -> None:
@@ -92,7 +106,9 @@ def every_row(stage: Stage) -> list[int]:
 
 def update(prepared: PreparedCase, probed: Probed) -> torch.optim.Optimizer | None:
     """Fill `probed.record`, doing one update of its model; the optimiser, None where nothing trains."""
-    probed.record["outputs"] = [[rounded(one, DIGITS) for one in row] for row in probed.outputs[:, :OUTPUTS].tolist()]
+    probed.record["outputs"] = [
+        [rounded(one, DIGITS) for one in row] for row in probed.outputs[:, :OUTPUTS].tolist()
+    ]
     stage = probed.stage
     if stage is None:
         return None
@@ -101,13 +117,18 @@ def update(prepared: PreparedCase, probed: Probed) -> torch.optim.Optimizer | No
     (loss,) = backward(probed.model, stage, every_row(stage), 1)
     parameters = trainable(probed.model)
     before = {name: parameter.detach().clone() for name, parameter in parameters.items()}
-    norms = {name: p.grad.norm().item() if p.grad is not None else 0.0 for name, p in parameters.items()}
+    norms = {
+        name: p.grad.norm().item() if p.grad is not None else 0.0 for name, p in parameters.items()
+    }
     optimizer.step()
     probed.record["loss"] = rounded(loss.item(), DIGITS)
     probed.record["norm"] = rounded(sum(one * one for one in norms.values()) ** 0.5, DIGITS)
     # Each tensor's gradient norm, and the norm of its first update.
     probed.record["tensors"] = {
-        name: [rounded(norms[name], DIGITS), rounded((p.detach() - before[name]).norm().item(), DIGITS)]
+        name: [
+            rounded(norms[name], DIGITS),
+            rounded((p.detach() - before[name]).norm().item(), DIGITS),
+        ]
         for name, p in parameters.items()
     }
     return optimizer

@@ -51,4 +51,7 @@ def scatter(model: nn.Module, stage: Stage) -> list[float]:
 
 def subsets(prepared: PreparedCase, seeds: int) -> dict[str, str]:
     """Seed -> the name of its training rows."""
-    return {str(seed): training_rows_digest(PreparedSeed(prepared, seed, prepared.case.shots)) for seed in range(seeds)}
+    return {
+        str(seed): training_rows_digest(PreparedSeed(prepared, seed, prepared.case.shots))
+        for seed in range(seeds)
+    }

@@ -12,15 +12,23 @@ from pytest_ftcompare.training.prepared_seed import PreparedSeed
 def check_truncation(prepared: PreparedCase) -> Iterator[str]:
     """A text that is too long is cut to what the model reads, and keeps the side that the model is asked at."""
     interface, rows, text = prepared.interface, prepared.examples["train"], ""
-    for power in range(interface.max_length.bit_length() + 1):  # as many rows as tokens are too long, unless they are blank
-        text = " ".join(str(field) for one in islice(cycle(rows), 2**power) for field in one.fields.values())
+    for power in range(
+        interface.max_length.bit_length() + 1
+    ):  # as many rows as tokens are too long, unless they are blank
+        text = " ".join(
+            str(field) for one in islice(cycle(rows), 2**power) for field in one.fields.values()
+        )
         if not interface.fits(text):
             break
     else:
         return
     whole, read = interface.tokenizer(text, verbose=False)["input_ids"], interface.encode([text])[0]
     half = interface.max_length // 2  # a tokenizer may put tokens of its own at either end
-    kept = read[:half] == whole[:half] if interface.output_mode == "head" else read[-half:] == whole[-half:]
+    kept = (
+        read[:half] == whole[:half]
+        if interface.output_mode == "head"
+        else read[-half:] == whole[-half:]
+    )
     if half and not kept:
         yield f"a text that is too long must keep its {'begin' if interface.output_mode == 'head' else 'end'}, it does not"
     if len(read) > interface.max_length:

@@ -15,7 +15,10 @@ ROWS, BATCH, EPOCHS = 21, 4, 3  # the last batch of an epoch is short
 def _epochs(updates: list[list[int]]) -> list[list[int]]:
     """The rows of each epoch in their order, if updates are cut as they should be."""
     count = -(-ROWS // BATCH)
-    return [[row for update in updates[at : at + count] for row in update] for at in range(0, len(updates), count)]
+    return [
+        [row for update in updates[at : at + count] for row in update]
+        for at in range(0, len(updates), count)
+    ]
 
 
 def check_row_order(prepared: PreparedCase) -> Iterator[str]:

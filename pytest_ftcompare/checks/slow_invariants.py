@@ -9,7 +9,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from pytest_ftcompare.checks.invariants import TOLERANCE, State, check, moved, relative_difference, state_of
+from pytest_ftcompare.checks.invariants import (
+    TOLERANCE,
+    State,
+    check,
+    moved,
+    relative_difference,
+    state_of,
+)
 from pytest_ftcompare.checks.peft_adapters import check_adapters
 from pytest_ftcompare.checks.probe import ROWS_PER_CLASS, Probed, without_dropout
 from pytest_ftcompare.methods.base import Rows, Stage
@@ -59,7 +66,9 @@ def _stage(prepared: PreparedCase) -> Iterator[str]:
     if name := moved(model, frozen):
         yield f"{name} is frozen, training moved it"
     second = _trained(prepared, another, _start(prepared, another))
-    if name := next((name for name, one in first.items() if not torch.equal(one, second[name])), None):
+    if name := next(
+        (name for name, one in first.items() if not torch.equal(one, second[name])), None
+    ):
         yield f"from the same state and seed the same updates must follow, {name} ends elsewhere"
 
 
@@ -80,7 +89,12 @@ def _write(prepared: PreparedCase, model: Any, rows: Rows, **how: Any) -> torch.
     """Scores of the vocabulary for the first tokens that it writes, (rows, tokens, vocabulary)."""
     model.eval()
     ends = {"eos_token_id": None, "pad_token_id": prepared.interface.tokenizer.pad_token_id}
-    wanted = {"do_sample": False, "return_dict_in_generate": True, "output_logits": True, "max_new_tokens": WRITTEN}
+    wanted = {
+        "do_sample": False,
+        "return_dict_in_generate": True,
+        "output_logits": True,
+        "max_new_tokens": WRITTEN,
+    }
     found = model.generate(**prepared.interface.collate(rows), **wanted, **ends, **how)
     return torch.stack(found.logits, dim=1)
 
@@ -92,11 +106,17 @@ def _written(prepared: PreparedCase, probed: Probed) -> Iterator[str]:
     rows = sorted(probed.rows, key=len)
     short, both = [rows[0]], [rows[0], rows[-1]]
     alone = _write(prepared, probed.model, short)
-    if (off := relative_difference(alone, _write(prepared, probed.model, short, use_cache=False))) > TOLERANCE:
+    if (
+        off := relative_difference(alone, _write(prepared, probed.model, short, use_cache=False))
+    ) > TOLERANCE:
         yield f"with kept keys and values it must write what it writes without, its scores differ by {off:.2g}"
     if (off := relative_difference(alone, _write(prepared, probed.model, both)[:1])) > TOLERANCE:
         yield f"beside a longer row it must write what it writes alone, its scores differ by {off:.2g}"
-    if (off := relative_difference(alone[:, 0], class_logits(probed.model, prepared.interface, short))) > TOLERANCE:
+    if (
+        off := relative_difference(
+            alone[:, 0], class_logits(probed.model, prepared.interface, short)
+        )
+    ) > TOLERANCE:
         yield f"it must write the token that its scores name, they differ by {off:.2g}"
 
 
@@ -105,5 +125,9 @@ def check_slowly(prepared: PreparedCase) -> list[str]:
     probed, _, broken = check(prepared)
     if prepared.method.trains:
         broken += _stage(prepared)
-    broken += [*_other_padding(prepared, probed), *_written(prepared, probed), *check_adapters(prepared, probed)]
+    broken += [
+        *_other_padding(prepared, probed),
+        *_written(prepared, probed),
+        *check_adapters(prepared, probed),
+    ]
     return broken

@@ -42,8 +42,14 @@ def structure(method: Method, model: nn.Module, optimizer: torch.optim.Optimizer
     dtypes: Counter[str] = Counter()
     for parameter in model.parameters():
         dtypes[str(parameter.dtype).removeprefix("torch.")] += parameter.numel()
-    tensors = Counter(f"{_pattern(name)} {list(parameter.shape)}" for name, parameter in trained.items())
-    dropout = Counter(f"{_pattern(name)} {one.p:g}" for name, one in model.named_modules() if isinstance(one, nn.Dropout))
+    tensors = Counter(
+        f"{_pattern(name)} {list(parameter.shape)}" for name, parameter in trained.items()
+    )
+    dropout = Counter(
+        f"{_pattern(name)} {one.p:g}"
+        for name, one in model.named_modules()
+        if isinstance(one, nn.Dropout)
+    )
     found: Json = {
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "trainable": sum(parameter.numel() for parameter in trained.values()),
@@ -54,10 +60,18 @@ def structure(method: Method, model: nn.Module, optimizer: torch.optim.Optimizer
     }
     if optimizer is not None:
         groups = [
-            {name: _plain(group[name]) for name in OPTIMIZER_SETTINGS if name in group} | {"tensors": len(group["params"])}
+            {name: _plain(group[name]) for name in OPTIMIZER_SETTINGS if name in group}
+            | {"tensors": len(group["params"])}
             for group in optimizer.param_groups
         ]
-        state = [value for one in optimizer.state.values() for value in one.values() if isinstance(value, torch.Tensor)]
+        state = [
+            value
+            for one in optimizer.state.values()
+            for value in one.values()
+            if isinstance(value, torch.Tensor)
+        ]
         found["optimizer"] = {"type": type(optimizer).__name__, "groups": groups}
-        found["optimizer state bytes"] = sum(value.numel() * value.element_size() for value in state)
+        found["optimizer state bytes"] = sum(
+            value.numel() * value.element_size() for value in state
+        )
     return found

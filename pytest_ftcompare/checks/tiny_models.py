@@ -31,7 +31,11 @@ DECODER: Config = SHAPE | IDS | {"max_position_embeddings": 192}
 OPT: Config = DECODER | {"ffn_dim": 64, "init_std": 0.2}
 GROUPED: Config = DECODER | {"intermediate_size": 64, "num_key_value_heads": 2}
 LLAMA: Config = GROUPED | {"head_dim": 8}
-ENCODER: Config = SHAPE | {"intermediate_size": 64, "pad_token_id": 1, "max_position_embeddings": 200}
+ENCODER: Config = SHAPE | {
+    "intermediate_size": 64,
+    "pad_token_id": 1,
+    "max_position_embeddings": 200,
+}
 T5: Config = IDS | {
     "vocab_size": 1190,
     "d_model": 32,
@@ -41,12 +45,21 @@ T5: Config = IDS | {
     "num_heads": 4,
     "decoder_start_token_id": 1,
 }
-GPT2: Config = IDS | {"vocab_size": 1190, "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 192, "initializer_range": 0.2}
+GPT2: Config = IDS | {
+    "vocab_size": 1190,
+    "n_embd": 32,
+    "n_layer": 2,
+    "n_head": 4,
+    "n_positions": 192,
+    "initializer_range": 0.2,
+}
 
 DECODERS: Mapping[str, Make] = {
     "opt": lambda t: t.OPTForCausalLM(t.OPTConfig(**OPT, word_embed_proj_dim=32)),
     # 350m's shape: normalisation after the sub-layers, embeddings narrower than the layers
-    "opt_post": lambda t: t.OPTForCausalLM(t.OPTConfig(**OPT, word_embed_proj_dim=16, do_layer_norm_before=False)),
+    "opt_post": lambda t: t.OPTForCausalLM(
+        t.OPTConfig(**OPT, word_embed_proj_dim=16, do_layer_norm_before=False)
+    ),
     "llama": lambda t: t.LlamaForCausalLM(t.LlamaConfig(**LLAMA)),
     "mistral": lambda t: t.MistralForCausalLM(t.MistralConfig(**LLAMA)),
     "qwen2": lambda t: t.Qwen2ForCausalLM(t.Qwen2Config(**GROUPED)),
@@ -67,7 +80,11 @@ OTHERS: Mapping[str, Make] = {
     "t5": lambda t: t.T5ForConditionalGeneration(t.T5Config(**T5)),
 }
 FAMILIES = {**DECODERS, **ENCODERS, **OTHERS}
-TASKS: Mapping[str, str] = {"head": "pocket_sst", "pattern": "pocket_sst", "answer": "pocket_instructions"}  # by ask
+TASKS: Mapping[str, str] = {
+    "head": "pocket_sst",
+    "pattern": "pocket_sst",
+    "answer": "pocket_instructions",
+}  # by ask
 
 
 def stray(model: nn.Module) -> None:

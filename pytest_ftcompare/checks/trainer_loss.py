@@ -33,7 +33,10 @@ if TYPE_CHECKING:
 
 def labelled(interface: ModelInterface, stage: Stage, chosen: list[int]) -> Inputs:
     """Some rows as the model takes them, with labels: the class, (rows,), or the answer's tokens, (rows, length)."""
-    inputs, targets = interface.collate([stage.rows[number] for number in chosen]), stage.targets[chosen]
+    inputs, targets = (
+        interface.collate([stage.rows[number] for number in chosen]),
+        stage.targets[chosen],
+    )
     if interface.output_mode != "answer":
         return inputs | {"labels": targets}
     length = inputs["input_ids"].shape[1]
@@ -44,11 +47,17 @@ def labelled(interface: ModelInterface, stage: Stage, chosen: list[int]) -> Inpu
 def defined(model: nn.Module, inputs: Inputs) -> Step:
     """The loss of rows in one batch by its definition, and the norm of its gradient, in double precision."""
     exact: Any = copy.deepcopy(model).double()
-    labels, given = inputs["labels"], {name: one for name, one in inputs.items() if name != "labels"}
+    labels, given = (
+        inputs["labels"],
+        {name: one for name, one in inputs.items() if name != "labels"},
+    )
     logits = exact(**given).logits
     if labels.dim() == 2:
         logits, labels = logits[:, :-1].transpose(1, 2), labels[:, 1:]
-    loss = cross_entropy(logits, labels, ignore_index=IGNORED, reduction="sum") / (labels != IGNORED).sum()
+    loss = (
+        cross_entropy(logits, labels, ignore_index=IGNORED, reduction="sum")
+        / (labels != IGNORED).sum()
+    )
     loss.backward()
     gradients = [one.grad for one in trainable(exact).values() if one.grad is not None]
     return Step(loss.item(), nn.utils.get_total_norm(gradients).item())
@@ -91,14 +100,21 @@ def run(prepared: PreparedCase, model: nn.Module, seed: int = 0) -> TrainerRun:
         trainer = Trainer(model, arguments, collate, range(len(stage.rows)))
         trainer.remove_callback(PrinterCallback)
         trainer.train()
-    logs = [Step(one["loss"], one["grad_norm"]) for one in trainer.state.log_history if "grad_norm" in one]
+    logs = [
+        Step(one["loss"], one["grad_norm"])
+        for one in trainer.state.log_history
+        if "grad_norm" in one
+    ]
     return TrainerRun(_epochs(seen, len(seen) // recipe.epochs, recipe.micro_batches), logs, model)
 
 
 def _epochs(seen: list[list[int]], count: int, micro_batches: int) -> list[list[list[int]]]:
     """Micro-batches joined to updates; an epoch has `count`, and its last update may have fewer than `accumulate`."""
     epochs = [seen[at : at + count] for at in range(0, len(seen), count)]
-    return [[list(chain(*epoch[at : at + micro_batches])) for at in range(0, count, micro_batches)] for epoch in epochs]
+    return [
+        [list(chain(*epoch[at : at + micro_batches])) for at in range(0, count, micro_batches)]
+        for epoch in epochs
+    ]
 
 
 def check_trainer_loss(prepared: PreparedCase) -> Iterator[str]:

@@ -27,7 +27,10 @@ def audit_validity(result: Result) -> Iterator[str]:
                 f"repeated samples: seeds {other} and {sample.seed} drew the same training rows, "
                 "where each seed must draw its own: look for what fixes or resets the draw"
             )
-        elif sample.trace.first_steps and (other := traces.setdefault(sample.trace.digest, sample.seed)) != sample.seed:
+        elif (
+            sample.trace.first_steps
+            and (other := traces.setdefault(sample.trace.digest, sample.seed)) != sample.seed
+        ):
             yield (
                 f"repeated samples: seeds {other} and {sample.seed} drew other rows and trained alike to the last bit: "
                 "look for what trains on rows that are not the seed's"
@@ -37,9 +40,13 @@ def audit_validity(result: Result) -> Iterator[str]:
 
 def _not_finite(sample: SeedResult) -> Iterator[str]:
     first = [
-        (f"{name} at step {at}", value) for at, step in enumerate(sample.trace.first_steps, 1) for name, value in _named(step)
+        (f"{name} at step {at}", value)
+        for at, step in enumerate(sample.trace.first_steps, 1)
+        for name, value in _named(step)
     ]
-    curve = [(f"block {at} of the loss curve", value) for at, value in enumerate(sample.trace.curve, 1)]
+    curve = [
+        (f"block {at} of the loss curve", value) for at, value in enumerate(sample.trace.curve, 1)
+    ]
     for name, value in [*sample.metrics.items(), *first, *curve]:
         if not math.isfinite(value):
             yield (
@@ -60,7 +67,9 @@ def audit_headroom(result: Result) -> Iterator[str]:
     scores = [sample.metrics["accuracy"] for sample in result.seed_results]
     mean = sum(scores) / len(scores)
     majority = result.majority_share["test"]
-    declare = "give it more to learn from, or declare the case judge_accuracy=False in its suite's table"
+    declare = (
+        "give it more to learn from, or declare the case judge_accuracy=False in its suite's table"
+    )
     different = len({tuple(sorted(sample.correct.items())) for sample in result.seed_results})
     if len(scores) > 1 and different <= len(scores) // 2:
         yield (
@@ -93,8 +102,14 @@ def _constant(sample: SeedResult) -> bool:
 
 def notices(result: Result) -> Iterator[str]:
     """What is no fault and still worth saying: a case declared without headroom that has some by now."""
-    if not result.judge_accuracy and result.seed_results and not list(audit_headroom(replace(result, judge_accuracy=True))):
-        mean = sum(one.metrics["accuracy"] for one in result.seed_results) / len(result.seed_results)
+    if (
+        not result.judge_accuracy
+        and result.seed_results
+        and not list(audit_headroom(replace(result, judge_accuracy=True)))
+    ):
+        mean = sum(one.metrics["accuracy"] for one in result.seed_results) / len(
+            result.seed_results
+        )
         yield (
             f"gained headroom: it is declared judge_accuracy=False, and its accuracy, {mean:.1%}, could be judged now "
             f"(majority class {result.majority_share['test']:.1%}): drop judge_accuracy=False from its suite's table"

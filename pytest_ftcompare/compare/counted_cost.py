@@ -14,14 +14,23 @@ from pytest_ftcompare.results.result import Result
 
 ACROSS = 0.01  # margin where libraries or the processor are others
 # Libraries and machines whose change may change the count of what is executed.
-EXECUTION = frozenset({"torch", "transformers", "peft", "bitsandbytes", "accelerate", "instruction set", "cpu"})
+EXECUTION = frozenset(
+    {"torch", "transformers", "peft", "bitsandbytes", "accelerate", "instruction set", "cpu"}
+)
 
-PARTS = frozenset({"weights bytes", "gradients bytes", "optimizer bytes", "activations bytes"})  # of the peak: they explain it
+PARTS = frozenset(
+    {"weights bytes", "gradients bytes", "optimizer bytes", "activations bytes"}
+)  # of the peak: they explain it
 
 
-def compare_counts(baseline: Result, candidate: Result, changes: Sequence[Difference]) -> list[CostComparison]:
+def compare_counts(
+    baseline: Result, candidate: Result, changes: Sequence[Difference]
+) -> list[CostComparison]:
     """The counts of one update: exact where libraries and processor are the baseline's, else within `ACROSS`."""
-    before, after = baseline.signature.get("execution", {}), candidate.signature.get("execution", {})
+    before, after = (
+        baseline.signature.get("execution", {}),
+        candidate.signature.get("execution", {}),
+    )
     exact = not EXECUTION & {one.name for one in changes}
     found = []
     for name in before.keys() & after.keys():
@@ -37,5 +46,9 @@ def compare_counts(baseline: Result, candidate: Result, changes: Sequence[Differ
         if name == "operations" and not exact and outcome != "equivalent":
             outcome = "open"  # another version may do the same in more operations: told, not judged
         unit = "B" if name.endswith("bytes") else ""
-        found.append(CostComparison(name, unit, base, new, change, "exact" if exact else "across versions", outcome))
+        found.append(
+            CostComparison(
+                name, unit, base, new, change, "exact" if exact else "across versions", outcome
+            )
+        )
     return sorted(found, key=lambda one: one.metric)

@@ -35,7 +35,11 @@ class CaseSummary:
             result.suite,
             result.identity,
             result.judge_accuracy,
-            {str(one.seed): one.trace.digest for one in result.seed_results if one.trace.first_steps},
+            {
+                str(one.seed): one.trace.digest
+                for one in result.seed_results
+                if one.trace.first_steps
+            },
             {str(one.seed): one.predictions_digest for one in result.seed_results},
             result.seed_results[0].rows_drawn if result.seed_results else {},
         )
@@ -51,7 +55,9 @@ class CaseSummary:
     @property
     def settings(self) -> dict[str, object]:
         """What a suite's table varies in cases on the same rows, and should change what is computed: engines should not."""
-        options = {name: value for name, value in self.identity["options"].items() if name != "engine"}
+        options = {
+            name: value for name, value in self.identity["options"].items() if name != "engine"
+        }
         return {"method": self.identity["method"], "shots": self.identity["shots"], **options}
 
 
@@ -65,7 +71,9 @@ class Finding:
 
 
 def _groups(summaries: Iterable[CaseSummary]) -> Iterator[list[CaseSummary]]:
-    for _, group in groupby(sorted(summaries, key=lambda one: (one.compared, one.id)), key=lambda one: one.compared):
+    for _, group in groupby(
+        sorted(summaries, key=lambda one: (one.compared, one.id)), key=lambda one: one.compared
+    ):
         yield list(group)
 
 
@@ -92,7 +100,11 @@ def _unmoved(first: CaseSummary, second: CaseSummary) -> Iterator[Finding]:
         return
     if _alike(first.traces, second.traces):
         what = "trained alike to the last bit"
-    elif first.judge_accuracy and second.judge_accuracy and (count := _alike(first.predictions, second.predictions)) >= SEEDS:
+    elif (
+        first.judge_accuracy
+        and second.judge_accuracy
+        and (count := _alike(first.predictions, second.predictions)) >= SEEDS
+    ):
         what = f"predicted the same in every row of {count} seeds"
     else:
         return
@@ -107,7 +119,9 @@ def _unmoved(first: CaseSummary, second: CaseSummary) -> Iterator[Finding]:
 def _difference(first: CaseSummary, second: CaseSummary) -> str:
     """ "r 2 -> 8"; an option that only one of them sets is the method's own in the other."""
     before, after = first.settings, second.settings
-    names = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+    names = sorted(
+        name for name in before.keys() | after.keys() if before.get(name) != after.get(name)
+    )
     own = "the method's own"
     return ", ".join(f"{name} {before.get(name, own)} -> {after.get(name, own)}" for name in names)
 
@@ -116,7 +130,12 @@ def _unequal(first: CaseSummary, second: CaseSummary) -> Iterator[Finding]:
     """With the same number of shots every method gets the same number of labelled rows of the task."""
     task, shots = first.identity["task"], first.identity["shots"]
     rows, others = first.rows_drawn.get(task), second.rows_drawn.get(task)
-    if shots == second.identity["shots"] and rows is not None and others is not None and rows != others:
+    if (
+        shots == second.identity["shots"]
+        and rows is not None
+        and others is not None
+        and rows != others
+    ):
         yield Finding(
             first.suite,
             (first.id, second.id),
@@ -131,7 +150,9 @@ def budgets(summaries: Iterable[CaseSummary]) -> list[str]:
     for group in _groups(summaries):
         for one in group:
             if more := [
-                f"{rows} rows of {task}" for task, rows in sorted(one.rows_drawn.items()) if task != one.identity["task"]
+                f"{rows} rows of {task}"
+                for task, rows in sorted(one.rows_drawn.items())
+                if task != one.identity["task"]
             ]:
                 notes.append(f"{one.id} also learned from {', '.join(more)}")
     return notes

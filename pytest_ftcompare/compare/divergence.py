@@ -45,7 +45,9 @@ GRADIENT = 1e-3  # of the global gradient norm: a tensor's own may be nearly zer
 UPDATE = 1e-2  # compared only where the gradient is above the floor: Adam turns rounding noise into full steps
 TRACE = 2e-3  # of the first steps' losses and norms, with dropout on
 SIZE = 0.25  # of what initialisation draws, beside the error of a drawn root mean square
-STRENGTH = 2.5  # ratio of two SDs of so many losses: one in a million of one strength differ as much
+STRENGTH = (
+    2.5  # ratio of two SDs of so many losses: one in a million of one strength differ as much
+)
 
 
 def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
@@ -77,10 +79,14 @@ def compare_structures(base: Result, new: Result) -> list[Divergence]:
     found = []
     for name in sorted(set(before) | set(after)):
         if before.get(name) != after.get(name):
-            short = name.replace("optimizer.groups.", "optimizer ").replace("optimizer.", "optimizer ")
+            short = name.replace("optimizer.groups.", "optimizer ").replace(
+                "optimizer.", "optimizer "
+            )
             if name.startswith("trains."):
                 what = name.removeprefix("trains.")
-                found.append(f"trains {what}: {before.get(name, 0)} -> {after.get(name, 0)} tensors")
+                found.append(
+                    f"trains {what}: {before.get(name, 0)} -> {after.get(name, 0)} tensors"
+                )
             else:
                 found.append(f"{short} {turn(before, after, name)}")
     return [Divergence("signature", one) for one in found]
@@ -102,7 +108,10 @@ def compare_probes(base: Result, new: Result) -> list[Divergence]:
             if _far(before[name], after[name], tolerance, abs(before[name])):
                 level: Level = "loss at step 0" if name == "loss" else "gradient norm"
                 found.append(
-                    Divergence(level, f"{level.removesuffix(' at step 0')} at step 0 {before[name]:.5g} -> {after[name]:.5g}")
+                    Divergence(
+                        level,
+                        f"{level.removesuffix(' at step 0')} at step 0 {before[name]:.5g} -> {after[name]:.5g}",
+                    )
                 )
         found += _tensors(before["tensors"], after["tensors"], before["norm"])
     return found
@@ -111,7 +120,10 @@ def compare_probes(base: Result, new: Result) -> list[Divergence]:
 def _outputs(before: list[float], after: list[float]) -> Iterator[Divergence]:
     """The outputs before any update: by how much they differ at most, of the largest there is."""
     if len(before) != len(after):
-        yield Divergence("outputs before any update", f"outputs of the probe {len(before)} -> {len(after)} numbers")
+        yield Divergence(
+            "outputs before any update",
+            f"outputs of the probe {len(before)} -> {len(after)} numbers",
+        )
         return
     largest = max(map(abs, before), default=0.0)
     if any(_far(b, a, LOSS, max(1.0, largest)) for b, a in zip(before, after, strict=True)):
@@ -127,10 +139,16 @@ def _most(values: Iterable[float]) -> float:
 
 def compare_random_draws(base: Result, new: Result) -> list[Divergence]:
     """Initialisation of another size, dropout of another strength, other training rows: beyond what another draw explains."""
-    return [*_sizes(base.probe.get("start", {}), new.probe.get("start", {})), *_dropout(base, new), *_rows(base, new)]
+    return [
+        *_sizes(base.probe.get("start", {}), new.probe.get("start", {})),
+        *_dropout(base, new),
+        *_rows(base, new),
+    ]
 
 
-def _sizes(before: Mapping[str, list[float]], after: Mapping[str, list[float]]) -> Iterator[Divergence]:
+def _sizes(
+    before: Mapping[str, list[float]], after: Mapping[str, list[float]]
+) -> Iterator[Divergence]:
     moved = []
     for name in before.keys() & after.keys():
         (size, count), (other, _) = before[name], after[name]
@@ -147,19 +165,27 @@ def _dropout(base: Result, new: Result) -> Iterator[Divergence]:
     error = max(math.hypot(sd, others) / math.sqrt(DROPOUT_DRAWS), LOSS * abs(mean))
     low, high = sorted((sd, others))
     if abs(other - mean) > 6 * error or high > STRENGTH * low + LOSS * abs(mean):
-        yield Divergence("dropout", f"loss under dropout {mean:.4g} ± {sd:.2g} -> {other:.4g} ± {others:.2g}")
+        yield Divergence(
+            "dropout", f"loss under dropout {mean:.4g} ± {sd:.2g} -> {other:.4g} ± {others:.2g}"
+        )
 
 
 def _rows(base: Result, new: Result) -> Iterator[Divergence]:
     """Seeds that draw other training rows than the baseline's."""
     now = new.probe.get("rows", {}) | {str(one.seed): one.training_rows for one in new.seed_results}
-    others = [str(one.seed) for one in base.seed_results if now.get(str(one.seed), one.training_rows) != one.training_rows]
+    others = [
+        str(one.seed)
+        for one in base.seed_results
+        if now.get(str(one.seed), one.training_rows) != one.training_rows
+    ]
     if others:
         count = f"{len(others)} of {len(base.seed_results)} seeds"
         yield Divergence("training rows", f"other training rows in {count}: {', '.join(others)}")
 
 
-def _tensors(before: Mapping[str, list[float]], after: Mapping[str, list[float]], norm: float) -> list[Divergence]:
+def _tensors(
+    before: Mapping[str, list[float]], after: Mapping[str, list[float]], norm: float
+) -> list[Divergence]:
     gradients, updates = [], []
     for name in before.keys() & after.keys():
         (gradient, update), (new_gradient, new_update) = before[name], after[name]
@@ -192,21 +218,31 @@ def compare_traces(base: Trace, new: Trace) -> Relation:
 
 def first_divergence(base: Trace, new: Trace) -> Divergence:
     """The first step at which two traces part beyond rounding."""
-    for number, (before, after) in enumerate(zip(base.first_steps, new.first_steps, strict=False), start=1):
+    for number, (before, after) in enumerate(
+        zip(base.first_steps, new.first_steps, strict=False), start=1
+    ):
         for name, b, a in zip(("loss", "gradient norm"), before, after, strict=True):
             if _far(b, a, TRACE, abs(b)):
-                return Divergence("loss curve", f"{name} at step {number} of seed 0 {b:.5g} -> {a:.5g}")
+                return Divergence(
+                    "loss curve", f"{name} at step {number} of seed 0 {b:.5g} -> {a:.5g}"
+                )
     return Divergence(
-        "loss curve", f"the loss curve of seed 0 has {len(base.first_steps)} -> {len(new.first_steps)} first steps"
+        "loss curve",
+        f"the loss curve of seed 0 has {len(base.first_steps)} -> {len(new.first_steps)} first steps",
     )
 
 
 def compare_last_digits(base: Trace, new: Trace) -> Divergence:
     """Two traces that agree to rounding, where nothing changed that rounds otherwise: by how much they differ at most."""
-    before, after = ([*(value for step in one.first_steps for value in step), *one.curve] for one in (base, new))
+    before, after = (
+        [*(value for step in one.first_steps for value in step), *one.curve] for one in (base, new)
+    )
     by = _most(abs(a / b - 1) if b else abs(a) for b, a in zip(before, after, strict=False))
     much = f"differ by up to {by:.1g} of their size" if by else "differ beyond the digits on record"
-    return Divergence("loss curve", f"seed 0's losses and gradient norms {much}, and nothing changed that could move them")
+    return Divergence(
+        "loss curve",
+        f"seed 0's losses and gradient norms {much}, and nothing changed that could move them",
+    )
 
 
 def compare_predictions(base: SeedResult, new: SeedResult) -> Divergence:
@@ -228,6 +264,8 @@ def _turned(base: SeedResult, new: SeedResult) -> str:
     pairs = [
         (before, after)
         for split in base.correct.keys() & new.correct.keys()
-        for before, after in zip(unpack(base.correct[split]), unpack(new.correct[split]), strict=False)
+        for before, after in zip(
+            unpack(base.correct[split]), unpack(new.correct[split]), strict=False
+        )
     ]
     return f"{sum(before != after for before, after in pairs):,} of {len(pairs):,} test rows"

@@ -38,7 +38,9 @@ def differences(base: Mapping[str, object], new: Mapping[str, object]) -> list[D
     return sorted(found, key=lambda one: (one.name == "commit", one.is_code, one.name))
 
 
-HARDWARE = frozenset({"cpu", "instruction set", "machine"})  # what runs the software, not the software
+HARDWARE = frozenset(
+    {"cpu", "instruction set", "machine"}
+)  # what runs the software, not the software
 # These move numbers by rounding only, or not at all: the first steps stay within their tolerance, so they excuse nothing.
 ROUNDING = HARDWARE | {"python", "threads", "yardstick", "torch build"}
 

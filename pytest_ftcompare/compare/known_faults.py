@@ -13,7 +13,9 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 KNOWN = "known upstream fault"  # how a note begins, of a fault that is there
-PARTED = "probe and trace are not compared"  # how a note ends, of a fault that other CPUs do not have
+PARTED = (
+    "probe and trace are not compared"  # how a note ends, of a fault that other CPUs do not have
+)
 MENDED = "mended upstream"  # and of one that is there no more
 
 
@@ -43,7 +45,11 @@ class KnownFault:
 
     def concerns(self, facts: CaseFacts, environment: Mapping[str, object]) -> bool:
         """Whether it is to be expected of this case with the libraries of `environment`, versions by package."""
-        named = ((self.methods, facts.method), (self.output_modes, facts.output_mode), (self.families, facts.family))
+        named = (
+            (self.methods, facts.method),
+            (self.output_modes, facts.output_mode),
+            (self.families, facts.family),
+        )
         if any(some and one not in some for some, one in named):
             return False
         try:
@@ -56,7 +62,17 @@ class KnownFault:
 UPSTREAM = "docs/upstream.md#"
 PROMPTS = ("prompt_tuning", "p_tuning", "prefix_tuning", "p_tuning_v2")
 SEVERAL = ("roberta", "xlm-roberta", "electra")  # whose head is several modules
-LAST_TOKEN = ("opt", "llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text", "gpt2")  # whose head reads that
+LAST_TOKEN = (
+    "opt",
+    "llama",
+    "mistral",
+    "qwen2",
+    "qwen3",
+    "gemma",
+    "gemma2",
+    "gemma3_text",
+    "gpt2",
+)  # whose head reads that
 
 # What shows in the invariants that every case is inspected for.
 FAULTS = (
@@ -171,7 +187,10 @@ class KernelFault:
         fault = KnownFault(self.package, self.versions, self.sentence, self.link, self.methods)
         facts = CaseFacts(method, "", "")
         both = all(fault.concerns(facts, environment) for environment in (before, after))
-        sets = [environment.get("instruction set") == self.instruction_set for environment in (before, after)]
+        sets = [
+            environment.get("instruction set") == self.instruction_set
+            for environment in (before, after)
+        ]
         return both and sets[0] != sets[1]
 
 
@@ -187,14 +206,25 @@ KERNELS = (
 )
 
 
-def why_kernels_differ(method: str, before: Mapping[str, object], after: Mapping[str, object]) -> str:
+def why_kernels_differ(
+    method: str, before: Mapping[str, object], after: Mapping[str, object]
+) -> str:
     """Why a baseline's probe and trace say nothing of a run that computes as it should; "" where they do."""
     faults = (fault for fault in KERNELS if fault.parts(method, before, after))
-    return next((f"{KNOWN} of {one.package} {one.versions}: {one.sentence} ({one.link}); {PARTED}" for one in faults), "")
+    return next(
+        (
+            f"{KNOWN} of {one.package} {one.versions}: {one.sentence} ({one.link}); {PARTED}"
+            for one in faults
+        ),
+        "",
+    )
 
 
 def split_known_faults(
-    broken: Iterable[str], facts: CaseFacts, environment: Mapping[str, object], faults: Iterable[KnownFault] = FAULTS
+    broken: Iterable[str],
+    facts: CaseFacts,
+    environment: Mapping[str, object],
+    faults: Iterable[KnownFault] = FAULTS,
 ) -> tuple[list[str], list[str]]:
     """(unexplained, notes): the broken invariants that no record explains, and what is to be said of those that one does.
 
@@ -207,8 +237,12 @@ def split_known_faults(
             continue
         shown = [one for one in unexplained if one.startswith(fault.sentence)]
         unexplained = [one for one in unexplained if one not in shown]
-        notes += [f"{KNOWN} of {fault.package} {fault.versions}: {one} ({fault.link})" for one in shown]
+        notes += [
+            f"{KNOWN} of {fault.package} {fault.versions}: {one} ({fault.link})" for one in shown
+        ]
         if not shown:
             what = f"{fault.package} {environment[fault.package]} does not show the fault recorded for {fault.versions}"
-            mended.append(f"{MENDED}: {what}, {fault.sentence!r} ({fault.link}): remove the record in compare/known_faults.py")
+            mended.append(
+                f"{MENDED}: {what}, {fault.sentence!r} ({fault.link}): remove the record in compare/known_faults.py"
+            )
     return unexplained, notes if unexplained else notes + mended

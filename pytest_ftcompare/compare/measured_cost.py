@@ -15,19 +15,29 @@ from statistics import fmean, median, variance
 from typing import Literal
 
 from pytest_ftcompare.compare.environment_diff import Difference, differences, software_changed
-from pytest_ftcompare.compare.same_machine import UNREAD, another_machine, machine_name, undisturbed, unit_of
+from pytest_ftcompare.compare.same_machine import (
+    UNREAD,
+    another_machine,
+    machine_name,
+    undisturbed,
+    unit_of,
+)
 from pytest_ftcompare.results.cost_metrics import KINDS, METRICS, CostMetric
 from pytest_ftcompare.results.result import Result, Window
 
 MAX_WINDOWS = 4  # most windows of a case in one run
 BASELINE_WINDOWS = 3  # windows of a baseline
 Z_THRESHOLD = 4.5  # standard errors that a difference must be away from none, beside its margin
-MIN_CONFIRMING_WINDOWS = 2  # windows, and processes that took them, without which no time is called worse or better
+MIN_CONFIRMING_WINDOWS = (
+    2  # windows, and processes that took them, without which no time is called worse or better
+)
 PRIOR_WEIGHT = 4.0  # windows that the prior noise of a metric counts as
 
 NO_TIME = "every window was disturbed: its baseline holds no time"  # the note of such an update
 
-CostOutcome = Literal["equivalent", "worse", "better", "open", "changed", "incomparable", "new", "noted"]
+CostOutcome = Literal[
+    "equivalent", "worse", "better", "open", "changed", "incomparable", "new", "noted"
+]
 
 
 @dataclass(frozen=True)
@@ -74,12 +84,16 @@ def _change(before: Sequence[Window], windows: Sequence[Window], metric: str, un
     if unit != "yardsticks" or METRICS[metric].unit != "s":
         return fmean(_logs(windows, metric)) - fmean(_logs(before, metric))
     positions = range(1, len(KINDS) + 1)
-    changes = [fmean(_logs(windows, metric, k)) - fmean(_logs(before, metric, k)) for k in positions]
+    changes = [
+        fmean(_logs(windows, metric, k)) - fmean(_logs(before, metric, k)) for k in positions
+    ]
     own = changes[KINDS.index(METRICS[metric].kind)]
     return max(0.0, min(changes)) if own > 0 else min(0.0, max(changes))
 
 
-def _error(before: Sequence[Window], windows: Sequence[Window], metric: str, unit: str, factor: float) -> float:
+def _error(
+    before: Sequence[Window], windows: Sequence[Window], metric: str, unit: str, factor: float
+) -> float:
     """Standard error of the change, with a noise that few windows borrow from the prior."""
     rule = METRICS[metric]
     position = 1 + KINDS.index(rule.kind) if unit == "yardsticks" and rule.unit == "s" else 0
@@ -93,7 +107,9 @@ def _error(before: Sequence[Window], windows: Sequence[Window], metric: str, uni
 
 def _confirms(apart: Sequence[float], change: float, margin: float) -> bool:
     """Whether each of several processes, by itself, shows at least half of a margin of the change."""
-    return len(apart) >= MIN_CONFIRMING_WINDOWS and all(math.copysign(1, change) * one > margin / 2 for one in apart)
+    return len(apart) >= MIN_CONFIRMING_WINDOWS and all(
+        math.copysign(1, change) * one > margin / 2 for one in apart
+    )
 
 
 def _settle(change: float, error: float, margin: float, *, confirmed: bool) -> CostOutcome:
@@ -110,7 +126,9 @@ def _obstacle(rule: CostMetric, base: Window, new: Window, unit: str, factor: fl
     if rule.unit == "s" and not factor:
         return unit
     was, now = base.device_state.get("power_limit"), new.device_state.get("power_limit")
-    if rule.unit != "B" and None not in (was, now) and was != now:  # it makes another card, as time and energy go
+    if (
+        rule.unit != "B" and None not in (was, now) and was != now
+    ):  # it makes another card, as time and energy go
         return f"power limit {was} W -> {now} W"
     return ""
 
@@ -138,7 +156,9 @@ class _Windows:
         value = _value(taken or self.windows, metric)
         if obstacle := self._obstacle(metric, taken):
             return CostComparison(metric, rule.unit, 0.0, value, 0.0, "", "incomparable", obstacle)
-        counts = self.judged or rule.unit == "B"  # a machine's speed moves time and energy, not bytes
+        counts = (
+            self.judged or rule.unit == "B"
+        )  # a machine's speed moves time and energy, not bytes
         width = self.factor if is_time else 1.0
         change = _change(self.before, taken, metric, self.unit)
         error = _error(self.before, taken, metric, self.unit, width)
@@ -150,7 +170,9 @@ class _Windows:
         values = (_value(self.before, metric), value, math.expm1(change))
         how = self.unit if is_time else "readings"
         process = taken[-1].process
-        return CostComparison(metric, rule.unit, *values, how, outcome, error=error, judged=counts, process=process)
+        return CostComparison(
+            metric, rule.unit, *values, how, outcome, error=error, judged=counts, process=process
+        )
 
     def _obstacle(self, metric: str, taken: Sequence[Window]) -> str:
         """Why the metric cannot be compared, "" where it can."""
@@ -164,7 +186,9 @@ class _Windows:
             return self.elsewhere
         return "" if _logs(taken, metric) else "it read nothing"
 
-    def _confirmed(self, metric: str, taken: Sequence[Window], change: float, margin: float) -> bool:
+    def _confirmed(
+        self, metric: str, taken: Sequence[Window], change: float, margin: float
+    ) -> bool:
         """Whether windows, and for a time processes, agree that it changed."""
         if METRICS[metric].unit != "s":
             return len(_logs(taken, metric)) >= MIN_CONFIRMING_WINDOWS
@@ -185,7 +209,9 @@ def compare_times(
     unit, factor = unit_of(changes, device)
     here, elsewhere = list(windows), ""
     if before and factor:
-        reasons = [another_machine(before, one, unit, device, machine_name(candidate)) for one in windows]
+        reasons = [
+            another_machine(before, one, unit, device, machine_name(candidate)) for one in windows
+        ]
         here = [one for one, reason in zip(windows, reasons, strict=True) if not reason]
         elsewhere = "" if here else reasons[-1]
     judged = strict or software_changed(changes)
@@ -199,7 +225,9 @@ def compare_times(
     return [*found, *filter(None, map(compared.reading, METRICS))]
 
 
-def side_by_side(pairs: Mapping[str, Sequence[Sequence[tuple[float, float]]]], process: str = "") -> list[CostComparison]:
+def side_by_side(
+    pairs: Mapping[str, Sequence[Sequence[tuple[float, float]]]], process: str = ""
+) -> list[CostComparison]:
     """Times beside a reference's, by metric: for each pair of processes the seconds (reference, here)
     of its rounds. Both ran in one window, so seconds are compared, on any machine. `process` is the last
     one that took rounds here."""
@@ -216,7 +244,15 @@ def side_by_side(pairs: Mapping[str, Sequence[Sequence[tuple[float, float]]]], p
         base, new = (fmean(median(r[k] for r in rounds) for rounds in processes) for k in (0, 1))
         found.append(
             CostComparison(
-                *(metric, rule.unit, base, new, math.expm1(change), "seconds side by side", outcome),
+                *(
+                    metric,
+                    rule.unit,
+                    base,
+                    new,
+                    math.expm1(change),
+                    "seconds side by side",
+                    outcome,
+                ),
                 error=error,
                 process=process,
             )
@@ -226,12 +262,19 @@ def side_by_side(pairs: Mapping[str, Sequence[Sequence[tuple[float, float]]]], p
 
 def alone(candidate: Result) -> list[CostComparison]:
     """What the candidate costs where there is nothing to compare it with."""
-    counts = {name: float(value) for name, value in candidate.signature.get("execution", {}).items()}
+    counts = {
+        name: float(value) for name, value in candidate.signature.get("execution", {}).items()
+    }
     units = {name: "B" if name.endswith("bytes") else "" for name in counts}
     for name, metric in METRICS.items():
-        if candidate.windows and (name in candidate.windows[-1].times or name in candidate.windows[-1].readings):
+        if candidate.windows and (
+            name in candidate.windows[-1].times or name in candidate.windows[-1].readings
+        ):
             counts[name], units[name] = _value(candidate.windows, name), metric.unit
-    return [CostComparison(name, units[name], 0.0, value, 0.0, "", "new") for name, value in counts.items()]
+    return [
+        CostComparison(name, units[name], 0.0, value, 0.0, "", "new")
+        for name, value in counts.items()
+    ]
 
 
 def lacks_time(candidate: Result) -> bool:
@@ -242,7 +285,9 @@ def lacks_time(candidate: Result) -> bool:
 Where = Literal["here", "fresh"]  # in this process, or in a process that has done nothing else
 
 
-def next_window(baseline: Result | None, candidate: Result, *, update: bool, strict: bool = False) -> Where | None:
+def next_window(
+    baseline: Result | None, candidate: Result, *, update: bool, strict: bool = False
+) -> Where | None:
     """Where to take another window, None if none is needed.
 
     A baseline keeps `KEPT`, the last of them from a fresh process. A comparison takes windows until it
@@ -269,10 +314,14 @@ def _open(readings: Sequence[CostComparison]) -> bool:
 
 def _retake(readings: Sequence[CostComparison], candidate: Result) -> bool:
     """Whether every window was disturbed, where an undisturbed one could be judged."""
-    return lacks_time(candidate) and any(reading.note == candidate.windows[-1].disturbed for reading in readings)
+    return lacks_time(candidate) and any(
+        reading.note == candidate.windows[-1].disturbed for reading in readings
+    )
 
 
 def _value(windows: Sequence[Window], metric: str) -> float:
     """Mean over the windows that read it: seconds, bytes or joules."""
-    values = [one.times[metric][0] if metric in one.times else one.readings.get(metric) for one in windows]
+    values = [
+        one.times[metric][0] if metric in one.times else one.readings.get(metric) for one in windows
+    ]
     return fmean(one for one in values if one is not None)

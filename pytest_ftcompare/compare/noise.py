@@ -14,7 +14,10 @@ from statistics import fmean, variance
 
 from pytest_ftcompare.results.result import Result
 
-METRICS = {"accuracy": "test", "accuracy_ood": "ood"}  # metric -> the split whose rows it is the share of
+METRICS = {
+    "accuracy": "test",
+    "accuracy_ood": "ood",
+}  # metric -> the split whose rows it is the share of
 MIN_PRIOR_CASES = 6  # cases from which a prior is learned
 MAX_PRIOR_FREEDOM = 30.0  # observations that it counts as at most
 
@@ -30,7 +33,9 @@ class VarianceEstimate:
         """Both together, each by its weight."""
         freedom = self.freedom + other.freedom
         return (
-            VarianceEstimate((self.variance * self.freedom + other.variance * other.freedom) / freedom, freedom)
+            VarianceEstimate(
+                (self.variance * self.freedom + other.variance * other.freedom) / freedom, freedom
+            )
             if freedom
             else self
         )
@@ -41,7 +46,11 @@ PRIOR = VarianceEstimate(0.02**2, 4.0)  # of a suite with too few cases to learn
 
 def estimate_variance(values: Sequence[float]) -> VarianceEstimate:
     """The sample variance; of a single value nothing is known."""
-    return VarianceEstimate(variance(values), len(values) - 1.0) if len(values) > 1 else VarianceEstimate(0.0, 0.0)
+    return (
+        VarianceEstimate(variance(values), len(values) - 1.0)
+        if len(values) > 1
+        else VarianceEstimate(0.0, 0.0)
+    )
 
 
 def sd(values: Sequence[float]) -> float:
@@ -56,13 +65,24 @@ def fit_prior(spreads: Iterable[VarianceEstimate]) -> VarianceEstimate:
     known = [one for one in spreads if one.variance > 0 and one.freedom > 0]
     if len(known) < MIN_PRIOR_CASES:
         return PRIOR
-    logs = [math.log(one.variance) - special.digamma(one.freedom / 2) + math.log(one.freedom / 2) for one in known]
+    logs = [
+        math.log(one.variance) - special.digamma(one.freedom / 2) + math.log(one.freedom / 2)
+        for one in known
+    ]
     excess = variance(logs) - fmean(float(special.polygamma(1, one.freedom / 2)) for one in known)
-    if excess <= special.polygamma(1, MAX_PRIOR_FREEDOM / 2):  # the cases' variances differ no more than chance makes them
+    if excess <= special.polygamma(
+        1, MAX_PRIOR_FREEDOM / 2
+    ):  # the cases' variances differ no more than chance makes them
         freedom = MAX_PRIOR_FREEDOM
     else:
-        freedom = 2 * float(optimize.brentq(lambda half: special.polygamma(1, half) - excess, 1e-3, MAX_PRIOR_FREEDOM / 2))
-    return VarianceEstimate(math.exp(fmean(logs) + special.digamma(freedom / 2) - math.log(freedom / 2)), freedom)
+        freedom = 2 * float(
+            optimize.brentq(
+                lambda half: special.polygamma(1, half) - excess, 1e-3, MAX_PRIOR_FREEDOM / 2
+            )
+        )
+    return VarianceEstimate(
+        math.exp(fmean(logs) + special.digamma(freedom / 2) - math.log(freedom / 2)), freedom
+    )
 
 
 def priors(baselines: Sequence[Result]) -> dict[str, VarianceEstimate]:

@@ -28,13 +28,17 @@ def carry_over_noise(old: Result | None, new: Result) -> Result:
     if old.seed_results == new.seed_results:  # they teach nothing that was not known
         return replace(new, noise=old.noise, noise_from=old.noise_from, windows=_windows(old, new))
     known = old
-    if _name(new) in old.noise_from:  # a change taken back: what was learned holds these very samples
+    if (
+        _name(new) in old.noise_from
+    ):  # a change taken back: what was learned holds these very samples
         known = replace(old, noise={}, noise_from=[])
     return replace(new, noise=_noise(known, new), noise_from=[*known.noise_from, _name(old)])
 
 
 def _name(result: Result) -> str:
-    return digest([[one.seed, one.trace.digest, one.predictions_digest] for one in result.seed_results])
+    return digest(
+        [[one.seed, one.trace.digest, one.predictions_digest] for one in result.seed_results]
+    )
 
 
 def _scores(result: Result, metric: str) -> Scores:
@@ -44,17 +48,25 @@ def _scores(result: Result, metric: str) -> Scores:
 def _noise(old: Result, new: Result) -> dict[str, dict[str, float]]:
     """For each metric whose spread is what it was, the sum of squares and the degrees of freedom of samples before `new`."""
     found = {}
-    for metric in sorted({name for one in old.seed_results for name in one.metrics if "/" not in name}):  # not of groups
+    for metric in sorted(
+        {name for one in old.seed_results for name in one.metrics if "/" not in name}
+    ):  # not of groups
         its, mine = _scores(old, metric), _scores(new, metric)
         before = old.noise.get(metric, {"squares": 0.0, "freedom": 0})
         own = variance(its.values()) if len(its) > 1 else 0.0
-        squares, freedom = before["squares"] + own * (len(its) - 1), before["freedom"] + len(its) - 1
+        squares, freedom = (
+            before["squares"] + own * (len(its) - 1),
+            before["freedom"] + len(its) - 1,
+        )
         if not _agree(squares, freedom, mine):
             continue
         taught = math.floor(_fresh(its, mine) * (len(its) - 1))
         squares, freedom = before["squares"] + own * taught, before["freedom"] + taught
         if freedom:
-            found[metric] = {"squares": rounded(squares * min(1, FREEDOM / freedom)), "freedom": min(FREEDOM, freedom)}
+            found[metric] = {
+                "squares": rounded(squares * min(1, FREEDOM / freedom)),
+                "freedom": min(FREEDOM, freedom),
+            }
     return found
 
 
@@ -93,6 +105,12 @@ def _windows(old: Result, new: Result) -> list[Window]:
     changed = [one for one in differences(old.environment, new.environment) if one.name != "commit"]
     if changed or old.signature != new.signature or not new.windows:
         return new.windows
-    limit = new.windows[-1].device_state.get("power_limit")  # with another it is another card, as time and energy go
-    kept = [one for one in old.windows if not one.disturbed and one.device_state.get("power_limit") == limit]
+    limit = new.windows[-1].device_state.get(
+        "power_limit"
+    )  # with another it is another card, as time and energy go
+    kept = [
+        one
+        for one in old.windows
+        if not one.disturbed and one.device_state.get("power_limit") == limit
+    ]
     return [*kept, *new.windows][-WINDOWS:]

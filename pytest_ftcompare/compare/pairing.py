@@ -20,7 +20,11 @@ Key = tuple[int, str]  # a seed and the training rows that it drew: another draw
 
 def keyed(samples: Iterable[SeedResult], metric: str) -> dict[Key, float]:
     """The scores by seed and rows."""
-    return {(one.seed, one.training_rows): one.metrics[metric] for one in samples if metric in one.metrics}
+    return {
+        (one.seed, one.training_rows): one.metrics[metric]
+        for one in samples
+        if metric in one.metrics
+    }
 
 
 def _numbers(samples: Iterable[SeedResult], split: str) -> dict[Key, int]:
@@ -36,7 +40,9 @@ def _discordant(pairs: Iterable[tuple[int, int]]) -> float:
     return fmean((first ^ second).bit_count() for first, second in pairs)
 
 
-def correlation(baseline: Sequence[SeedResult], candidate: Sequence[SeedResult], split: str) -> float:
+def correlation(
+    baseline: Sequence[SeedResult], candidate: Sequence[SeedResult], split: str
+) -> float:
     """rho of the scores of a seed's two runs on a split, in [0, 1); 0 where nothing is paired."""
     before: Mapping[Key, int] = _numbers(baseline, split)
     after = _numbers(candidate, split)

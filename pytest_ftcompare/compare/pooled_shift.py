@@ -22,9 +22,7 @@ from pytest_ftcompare.results.cost_metrics import METRICS
 
 MIN_CASES = 4  # cases below which nothing is pooled
 Z_THRESHOLD = 3.5  # standard errors that a pooled shift must be away from none
-CORRELATION_SAME_ROWS = (
-    0.1  # correlation of the errors of two cases that draw the same training rows, paired by them with their baselines
-)
+CORRELATION_SAME_ROWS = 0.1  # correlation of the errors of two cases that draw the same training rows, paired by them with their baselines
 CORRELATION_UNPAIRED = 0.2  # of two cases that draw the same rows, other ones than their baselines
 CORRELATION_OTHER_ROWS = 0.02  # of cases that draw different rows
 MIN_PAIRED_CORRELATION = 0.1  # correlation of a seed's two runs above which they share rows
@@ -86,20 +84,26 @@ def _average(parts: Sequence[_Part], together: float) -> tuple[float, float, flo
     weights = [1 / one.variance for one in parts]
     total = sum(weights)
     own = sum(w * w * one.variance for w, one in zip(weights, parts, strict=True))
-    cross = sum(w * math.sqrt(one.variance) for w, one in zip(weights, parts, strict=True)) ** 2 - own
+    cross = (
+        sum(w * math.sqrt(one.variance) for w, one in zip(weights, parts, strict=True)) ** 2 - own
+    )
     mean = sum(w * one.size for w, one in zip(weights, parts, strict=True)) / total
     shift = sum(w * one.shift for w, one in zip(weights, parts, strict=True)) / total
     return mean, (own + together * cross) / total**2, shift
 
 
-def _pool(metric: str, parts: Sequence[_Part], worst: int, least: float, drift: float = 0.0) -> PooledShift:
+def _pool(
+    metric: str, parts: Sequence[_Part], worst: int, least: float, drift: float = 0.0
+) -> PooledShift:
     """Average within groups, then over groups; `worst` is the sign of what is bad."""
     ordered = sorted(parts, key=lambda one: one.group)
     groups = []
     for _, group in groupby(ordered, key=lambda one: one.group):
         cases = list(group)
         groups.append(_average(cases, max(one.correlation for one in cases)))
-    mean, variance, shift = _average([_Part("", size, v, moved) for size, v, moved in groups], CORRELATION_OTHER_ROWS)
+    mean, variance, shift = _average(
+        [_Part("", size, v, moved) for size, v, moved in groups], CORRELATION_OTHER_ROWS
+    )
     spread = sum((one.size - mean) ** 2 / one.variance for one in parts) / (len(parts) - 1)
     error = math.sqrt(variance * max(1.0, spread) + drift**2)
     z = mean / error
@@ -107,7 +111,9 @@ def _pool(metric: str, parts: Sequence[_Part], worst: int, least: float, drift: 
     outcome: ShiftOutcome = "none" if not moved else "worse" if z * worst > 0 else "better"
     half = abs(shift / mean) * error * Z_THRESHOLD if mean else 0.0
     lower = sum(one.shift < 0 for one in parts)
-    return PooledShift(metric, len(parts), lower, shift, shift - half, shift + half, mean, z, outcome)
+    return PooledShift(
+        metric, len(parts), lower, shift, shift - half, shift + half, mean, z, outcome
+    )
 
 
 def _scores(verdicts: Iterable[CaseVerdict]) -> Mapping[str, list[_Part]]:
@@ -118,7 +124,11 @@ def _scores(verdicts: Iterable[CaseVerdict]) -> Mapping[str, list[_Part]]:
         for each in one.comparisons:
             if each.error:
                 size, variance = each.delta / each.noise, (each.error / each.noise) ** 2
-                together = CORRELATION_SAME_ROWS if each.rho > MIN_PAIRED_CORRELATION else CORRELATION_UNPAIRED
+                together = (
+                    CORRELATION_SAME_ROWS
+                    if each.rho > MIN_PAIRED_CORRELATION
+                    else CORRELATION_UNPAIRED
+                )
                 part = _Part(one.id.split("-", 1)[-1], size, variance, each.delta, together)
                 found.setdefault(each.metric, []).append(part)
     return found
@@ -131,7 +141,9 @@ def _times(verdicts: Iterable[CaseVerdict], *, judged: bool) -> Mapping[str, lis
         for each in one.costs:
             if each.metric in TIMES and each.error and each.judged == judged:
                 change = math.log1p(each.change)
-                found.setdefault(each.metric, []).append(_Part(one.id, change, each.error**2, change, process=each.process))
+                found.setdefault(each.metric, []).append(
+                    _Part(one.id, change, each.error**2, change, process=each.process)
+                )
     return found
 
 
@@ -142,19 +154,26 @@ def _confirmed(shift: PooledShift, parts: Sequence[_Part], least: float) -> bool
     """
     most, _ = Counter(part.process for part in parts).most_common(1)[0]
     others = [part.shift for part in parts if part.process != most]
-    return len(others) >= MIN_CONFIRMING_WINDOWS and math.copysign(1, shift.mean) * fmean(others) > least / 2
+    return (
+        len(others) >= MIN_CONFIRMING_WINDOWS
+        and math.copysign(1, shift.mean) * fmean(others) > least / 2
+    )
 
 
 def pool(verdicts: Sequence[CaseVerdict]) -> list[PooledShift]:
     """The pooled shifts of a session, of metrics that moved in at least `LEAST` cases; identical cases are not among them."""
     shifts = [
-        _pool(metric, parts, -1, MIN_POOLED_SHIFT) for metric, parts in _scores(verdicts).items() if len(parts) >= MIN_CASES
+        _pool(metric, parts, -1, MIN_POOLED_SHIFT)
+        for metric, parts in _scores(verdicts).items()
+        if len(parts) >= MIN_CASES
     ]
     for judged in (True, False):
         for metric, parts in _times(verdicts, judged=judged).items():
             if len(parts) >= MIN_CASES:
                 shift = _pool(metric, parts, 1, TIMES[metric], SESSION_TIME_SD)
-                if shift.outcome != "none" and not (judged and _confirmed(shift, parts, TIMES[metric])):
+                if shift.outcome != "none" and not (
+                    judged and _confirmed(shift, parts, TIMES[metric])
+                ):
                     shift = replace(shift, outcome="noted", note=ALONE if judged else "")
                 shifts.append(shift)
     return shifts

@@ -31,7 +31,9 @@ def _changed(old: list[str], new: list[str], texts: Sequence[str]) -> str:
         return f"its last {len(old) - len(new)} of {len(old)} rows are gone"
     text = [[row.partition(":")[0] for row in rows] for rows in (old, new)]
     if text[0] == text[1]:
-        relabelled = [k for k, (before, now) in enumerate(zip(old, new, strict=True)) if before != now]
+        relabelled = [
+            k for k, (before, now) in enumerate(zip(old, new, strict=True)) if before != now
+        ]
         return f"{len(relabelled)} of {len(new)} rows have another label, the first is {_row(relabelled[0], texts)}"
     added, gone = Counter(new) - Counter(old), Counter(old) - Counter(new)
     said = [f"{gone.total()} of {len(old)} rows are gone"] if gone else []

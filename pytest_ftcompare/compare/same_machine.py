@@ -7,14 +7,21 @@ import math
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
-from pytest_ftcompare.compare.environment_diff import ABSENT, Difference, differences, software_changed
+from pytest_ftcompare.compare.environment_diff import (
+    ABSENT,
+    Difference,
+    differences,
+    software_changed,
+)
 from pytest_ftcompare.results.result import Result, Window
 
 UNTIMED = "not timed: "  # begins the note of a case that would be timed, before the reason
 UNMOVED = "nothing changed that could move it"
 UNREAD = "its baseline has no undisturbed reading: --update-baselines on a quiet machine"
 
-KERNELS = frozenset({"torch", "cuda", "driver", "yardstick"})  # with another of these, other yardsticks
+KERNELS = frozenset(
+    {"torch", "cuda", "driver", "yardstick"}
+)  # with another of these, other yardsticks
 HOST = ("threads", "cpu", "instruction set")  # with another of these, another machine on a CPU
 SECONDS = 2.5  # how much noisier seconds are than yardsticks
 # Logarithm by which a yardstick may be faster or slower on the baseline's machine. Hosts with the same
@@ -38,7 +45,9 @@ def unit_of(changes: Sequence[Difference], device: str) -> tuple[str, float]:
     return ("seconds", SECONDS) if KERNELS & by_name.keys() else ("yardsticks", 1.0)
 
 
-def another_machine(before: Sequence[Window], window: Window, unit: str, device: str, name: str = "") -> str:
+def another_machine(
+    before: Sequence[Window], window: Window, unit: str, device: str, name: str = ""
+) -> str:
     """Why the window was not taken on the machine of those before, as measured; "" where it was.
 
     Another torch has yardsticks of its own, so then the machine is told by memory and interpreter
@@ -50,12 +59,17 @@ def another_machine(before: Sequence[Window], window: Window, unit: str, device:
     return _apart(before, window.yardsticks, kinds, name)
 
 
-def _apart(before: Sequence[Window], speeds: Mapping[str, float], kinds: set[str], name: str) -> str:
+def _apart(
+    before: Sequence[Window], speeds: Mapping[str, float], kinds: set[str], name: str
+) -> str:
     """Why yardsticks of these kinds, in seconds, differ from those of the windows before, or ""."""
     measured = [window.yardsticks for window in before]
     if not all(yardsticks.get(kind) for yardsticks in (*measured, speeds) for kind in kinds):
         return "its baseline does not say how fast its machine was: --update-baselines"
-    means = {kind: math.exp(fmean(math.log(yardsticks[kind]) for yardsticks in measured)) for kind in kinds}
+    means = {
+        kind: math.exp(fmean(math.log(yardsticks[kind]) for yardsticks in measured))
+        for kind in kinds
+    }
     ratios = {kind: speeds[kind] / means[kind] for kind in kinds}
     furthest = max(sorted(ratios), key=lambda kind: abs(math.log(ratios[kind])))
     if abs(math.log(ratios[furthest])) <= SPEED:

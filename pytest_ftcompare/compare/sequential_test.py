@@ -18,11 +18,19 @@ from pytest_ftcompare.compare.noise import VarianceEstimate, estimate_variance, 
 from pytest_ftcompare.compare.pairing import Key
 
 LOOKS = (1, 2, 3, 5, 8, 12, 16)  # numbers of seeds after which the question is asked
-ALPHA = 0.008  # of calling any case of a session worse, or any better, that is not: shared by its tests
+ALPHA = (
+    0.008  # of calling any case of a session worse, or any better, that is not: shared by its tests
+)
 MIN_SEEDS_TO_REJECT = 5  # seeds below which nothing is called worse or better
-CONFIRMATION_ALPHA = 0.05  # one-sided p that the seeds since the look before must reach by themselves
-MODEL_PAIRS = 10.0  # pairs that the variance of a difference expected from noise and correlation counts for
-EQUIVALENCE_MARGIN_SD = 2.0  # a shift of so many times the noise must be rejected before a case is left alone
+CONFIRMATION_ALPHA = (
+    0.05  # one-sided p that the seeds since the look before must reach by themselves
+)
+MODEL_PAIRS = (
+    10.0  # pairs that the variance of a difference expected from noise and correlation counts for
+)
+EQUIVALENCE_MARGIN_SD = (
+    2.0  # a shift of so many times the noise must be rejected before a case is left alone
+)
 EQUIVALENCE_ALPHA = 0.05  # p at which it is
 MAX_STANDARD_ERROR = 0.6  # standard error, in units of the noise, above which nothing is settled
 MIN_SHIFT = 0.01  # the smallest shift that matters, as a share of test rows
@@ -54,7 +62,9 @@ class ScoreComparison:
     outcome: ScoreOutcome
 
 
-def estimate_shift(base: Mapping[Key, float], new: Mapping[Key, float], rho: float) -> tuple[float, float, float]:
+def estimate_shift(
+    base: Mapping[Key, float], new: Mapping[Key, float], rho: float
+) -> tuple[float, float, float]:
     """Estimated mean of `base`, shift of `new` against it, and the shift's variance in units of one score's variance.
 
     Generalised least squares over pairs that correlate by `rho` and scores without a partner.
@@ -63,7 +73,10 @@ def estimate_shift(base: Mapping[Key, float], new: Mapping[Key, float], rho: flo
     pairs = len(both) / (1 - rho**2)  # information of the pairs on either mean
     xx, yy, xy = pairs + len(base) - len(both), pairs + len(new) - len(both), -rho * pairs
     x, y = sum(base[one] for one in both), sum(new[one] for one in both)
-    alone = sum(value for one, value in base.items() if one not in both), sum(v for one, v in new.items() if one not in both)
+    alone = (
+        sum(value for one, value in base.items() if one not in both),
+        sum(v for one, v in new.items() if one not in both),
+    )
     right = (x - rho * y) / (1 - rho**2) + alone[0], (y - rho * x) / (1 - rho**2) + alone[1]
     determinant = xx * yy - xy**2
     mean = (yy * right[0] - xy * right[1]) / determinant
@@ -95,7 +108,11 @@ def compare(
     p = float(special.stdtr(freedom, -abs(delta) / error)) if error else 0.5 if not delta else 0.0
     margin = max(EQUIVALENCE_MARGIN_SD * size, 2 * MIN_SHIFT)
     outcome: ScoreOutcome = "open"
-    if p < ALPHA * share * alpha_spent(len(new)) and abs(delta) > MIN_SHIFT and _confirmed(base, new, size, freedom, delta):
+    if (
+        p < ALPHA * share * alpha_spent(len(new))
+        and abs(delta) > MIN_SHIFT
+        and _confirmed(base, new, size, freedom, delta)
+    ):
         outcome = "worse" if delta < 0 else "better"
     elif (
         modelled <= max(MAX_STANDARD_ERROR * size, MIN_SHIFT / 2)
@@ -125,7 +142,9 @@ def _scatter(base: Mapping[Key, float], new: Mapping[Key, float], expected: floa
     pairs = [new[one] - base[one] for one in base.keys() & new.keys()]
     if len(pairs) < 2 or not expected:
         return 1.0
-    return (MODEL_PAIRS + estimate_variance(pairs).variance * (len(pairs) - 1) / expected) / (MODEL_PAIRS + len(pairs) - 1)
+    return (MODEL_PAIRS + estimate_variance(pairs).variance * (len(pairs) - 1) / expected) / (
+        MODEL_PAIRS + len(pairs) - 1
+    )
 
 
 def alpha_spent(count: int) -> float:
@@ -134,7 +153,9 @@ def alpha_spent(count: int) -> float:
     return min(count, max(convicting)) ** 2 / sum(one**2 for one in convicting)
 
 
-def _confirmed(base: Mapping[Key, float], new: Mapping[Key, float], size: float, freedom: float, delta: float) -> bool:
+def _confirmed(
+    base: Mapping[Key, float], new: Mapping[Key, float], size: float, freedom: float, delta: float
+) -> bool:
     """Whether the seeds since the look before say by themselves what all of them say."""
     from scipy import special
 
@@ -144,7 +165,9 @@ def _confirmed(base: Mapping[Key, float], new: Mapping[Key, float], size: float,
     fresh = list(new.values())[before:]
     shift = fmean(fresh) - fmean(base.values())
     error = size * math.sqrt(1 / len(fresh) + 1 / len(base))
-    return shift * delta > 0 and abs(shift) > special.stdtrit(freedom, 1 - CONFIRMATION_ALPHA) * error
+    return (
+        shift * delta > 0 and abs(shift) > special.stdtrit(freedom, 1 - CONFIRMATION_ALPHA) * error
+    )
 
 
 def next_look(count: int, limit: int) -> int | None:

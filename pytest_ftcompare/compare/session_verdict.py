@@ -10,7 +10,9 @@ from pytest_ftcompare.compare.pooled_shift import PooledShift, pool
 from pytest_ftcompare.compare.verdict import FAILING, CaseVerdict, VerdictName
 
 UNJUDGED_VERDICTS: frozenset[VerdictName] = frozenset({"undecided", "incomparable"})
-MAX_UNJUDGED_SHARE = 0.10  # share of judged cases that may go unseen: a gate that can't see is not green
+MAX_UNJUDGED_SHARE = (
+    0.10  # share of judged cases that may go unseen: a gate that can't see is not green
+)
 
 
 @dataclass(frozen=True)

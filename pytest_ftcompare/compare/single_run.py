@@ -60,10 +60,14 @@ def judge(baseline: Result, candidate: Result, pace: float | None = None) -> Cas
     found = _verdict(candidate, verdict, signs, _added(baseline.recipe, candidate.recipe))
     moved = any(one.outcome in ("worse", "better") for one in comparisons)
     began = "invariant" if refused else "signature" if signs else "outcome" if moved else ""
-    return with_costs(replace(found, comparisons=comparisons, changes=changes, first_divergence=began), costs)
+    return with_costs(
+        replace(found, comparisons=comparisons, changes=changes, first_divergence=began), costs
+    )
 
 
-def _verdict(candidate: Result, verdict: VerdictName, signs: list[str], notes: list[str]) -> CaseVerdict:
+def _verdict(
+    candidate: Result, verdict: VerdictName, signs: list[str], notes: list[str]
+) -> CaseVerdict:
     return CaseVerdict(
         candidate.id,
         candidate.suite,
@@ -84,8 +88,16 @@ def _other(before: Mapping[str, object], after: Mapping[str, object]) -> list[st
 
 def _added(before: Mapping[str, object], after: Mapping[str, object]) -> list[str]:
     """Settings that only one of the two versions knows and sets, as a note: most are new names of what was always so."""
-    found = [f"{key} {brief(after[key])}" for key in sorted(after.keys() - before.keys()) if _set(after[key]) is not None]
-    found += [f"{key} absent" for key in sorted(before.keys() - after.keys()) if _set(before[key]) is not None]
+    found = [
+        f"{key} {brief(after[key])}"
+        for key in sorted(after.keys() - before.keys())
+        if _set(after[key]) is not None
+    ]
+    found += [
+        f"{key} absent"
+        for key in sorted(before.keys() - after.keys())
+        if _set(before[key]) is not None
+    ]
     return [f"settings that one side does not know: {', '.join(found)}"] if found else []
 
 
@@ -132,7 +144,9 @@ def _outcomes(baseline: Result, candidate: Result) -> list[ScoreComparison]:
     ]
 
 
-def readings(baseline: Result, candidate: Result, changes: Sequence[Difference], pace: float | None) -> list[CostComparison]:
+def readings(
+    baseline: Result, candidate: Result, changes: Sequence[Difference], pace: float | None
+) -> list[CostComparison]:
     """Bytes and seconds of one run against another's."""
     before, after = baseline.windows[0], candidate.windows[0]
     other = next((str(one) for one in changes if one.name == "device"), "")
@@ -140,7 +154,16 @@ def readings(baseline: Result, candidate: Result, changes: Sequence[Difference],
     for name in before.readings.keys() & after.readings.keys():
         exact = name == "checkpoint bytes"
         margin = ACROSS if exact else Z_THRESHOLD * math.sqrt(2) * MEMORY
-        found.append(_reading(name, "B", before.readings[name], after.readings[name], margin, "" if exact else other))
+        found.append(
+            _reading(
+                name,
+                "B",
+                before.readings[name],
+                after.readings[name],
+                margin,
+                "" if exact else other,
+            )
+        )
     for name in before.times.keys() & after.times.keys():
         base, new = before.times[name][0], after.times[name][0]
         margin = Z_THRESHOLD * math.sqrt(2) * (math.hypot(SHARED, OWN) if pace is None else OWN)
@@ -148,14 +171,24 @@ def readings(baseline: Result, candidate: Result, changes: Sequence[Difference],
     return sorted(found, key=lambda one: one.metric)
 
 
-def _reading(name: str, unit: str, base: float, new: float, margin: float, obstacle: str, pace: float = 0.0) -> CostComparison:
+def _reading(
+    name: str, unit: str, base: float, new: float, margin: float, obstacle: str, pace: float = 0.0
+) -> CostComparison:
     if obstacle:
         return CostComparison(name, unit, base, new, 0.0, "", "incomparable", obstacle)
     change = math.log(new / base) - pace
-    outcome: CostOutcome = "equivalent" if abs(change) <= margin else "worse" if change > 0 else "better"
+    outcome: CostOutcome = (
+        "equivalent" if abs(change) <= margin else "worse" if change > 0 else "better"
+    )
     if outcome == "worse" and new < base:  # it fell, while its suite fell more: told, no failure
         outcome = "noted"
-    how = "readings" if unit == "B" else f"seconds beside the suite's {math.expm1(pace):+.1%}" if pace else "seconds"
+    how = (
+        "readings"
+        if unit == "B"
+        else f"seconds beside the suite's {math.expm1(pace):+.1%}"
+        if pace
+        else "seconds"
+    )
     return CostComparison(name, unit, base, new, math.expm1(change), how, outcome)
 
 

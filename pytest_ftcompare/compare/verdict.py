@@ -16,7 +16,9 @@ from pytest_ftcompare.compare.pairing import correlation, keyed
 from pytest_ftcompare.compare.sequential_test import ScoreComparison, compare, next_look
 from pytest_ftcompare.results.result import Result
 
-VerdictName = Literal["same", "better", "worse", "changed", "undecided", "new", "incomparable", "invalid"]
+VerdictName = Literal[
+    "same", "better", "worse", "changed", "undecided", "new", "incomparable", "invalid"
+]
 
 # What fails a case's test; what fails a session besides is in `session_verdict.py`. docs/statistics.md has the whole table.
 FAILING: frozenset[VerdictName] = frozenset({"worse", "changed", "invalid", "new"})
@@ -30,9 +32,7 @@ WORST_FIRST: tuple[VerdictName, ...] = (
     "better",
     "same",
 )
-IDENTICAL = (
-    "it trained and predicted the same, bit for bit"  # the note of a case that trained and predicted the same, bit for bit
-)
+IDENTICAL = "it trained and predicted the same, bit for bit"  # the note of a case that trained and predicted the same, bit for bit
 SHORT = "nothing changed, and a short training repeated bit for bit: the whole one was not repeated"
 ELSEWHERE = "no baselines for this device: structure and outcomes are judged against those for cpu"
 
@@ -59,7 +59,9 @@ class CaseVerdict:
     notes: list[str] = field(default_factory=list)
     changes: list[Difference] = field(default_factory=list)  # of the environment
     judge_accuracy: bool = True
-    scores: dict[str, float] = field(default_factory=dict)  # means of the candidate, for cases without comparison
+    scores: dict[str, float] = field(
+        default_factory=dict
+    )  # means of the candidate, for cases without comparison
     costs: list[CostComparison] = field(default_factory=list)
     first_divergence: str = ""
 
@@ -98,7 +100,10 @@ class JudgingCriteria:
 
 def _means(result: Result) -> dict[str, float]:
     names = result.seed_results[0].metrics if result.seed_results else {}
-    return {name: sum(one.metrics[name] for one in result.seed_results) / len(result.seed_results) for name in names}
+    return {
+        name: sum(one.metrics[name] for one in result.seed_results) / len(result.seed_results)
+        for name in names
+    }
 
 
 def without_baseline(candidate: Result) -> CaseVerdict:
@@ -119,7 +124,12 @@ def without_baseline(candidate: Result) -> CaseVerdict:
 def incomparable(candidate: Result, reason: str) -> CaseVerdict:
     """The baseline belongs to another experiment."""
     return CaseVerdict(
-        candidate.id, candidate.suite, "incomparable", 0, notes=[reason], judge_accuracy=candidate.judge_accuracy
+        candidate.id,
+        candidate.suite,
+        "incomparable",
+        0,
+        notes=[reason],
+        judge_accuracy=candidate.judge_accuracy,
     )
 
 
@@ -133,15 +143,23 @@ class _Evidence:
     identical: bool  # seed 0 trained and predicted the same, bit for bit
 
 
-def _evidence(baseline: Result, candidate: Result, changes: list[Difference], same_device: bool) -> _Evidence:
-    found = [*divergence.compare_recipes(baseline, candidate), *divergence.compare_structures(baseline, candidate)]
+def _evidence(
+    baseline: Result, candidate: Result, changes: list[Difference], same_device: bool
+) -> _Evidence:
+    found = [
+        *divergence.compare_recipes(baseline, candidate),
+        *divergence.compare_structures(baseline, candidate),
+    ]
     before, after = baseline.seed_result(0), candidate.seed_result(0)
     if not same_device:
         return _Evidence(found, [], [ELSEWHERE], identical=False)
     method = str(candidate.identity.get("method"))
     if why := why_kernels_differ(method, baseline.environment, candidate.environment):
         return _Evidence(found, [], [why], identical=False)
-    found += [*divergence.compare_probes(baseline, candidate), *divergence.compare_random_draws(baseline, candidate)]
+    found += [
+        *divergence.compare_probes(baseline, candidate),
+        *divergence.compare_random_draws(baseline, candidate),
+    ]
     if before is None or after is None:
         return _Evidence(found, [], ["the baseline has no seed 0"], identical=False)
     relation = divergence.compare_traces(before.trace, after.trace)
@@ -164,7 +182,9 @@ def _evidence(baseline: Result, candidate: Result, changes: list[Difference], sa
     return _Evidence(found, noted, [], identical=relation == "identical" and chosen and not found)
 
 
-def _comparisons(baseline: Result, candidate: Result, terms: JudgingCriteria) -> list[ScoreComparison]:
+def _comparisons(
+    baseline: Result, candidate: Result, terms: JudgingCriteria
+) -> list[ScoreComparison]:
     found = []
     for metric, split in METRICS.items():
         base, new = keyed(baseline.seed_results, metric), keyed(candidate.seed_results, metric)
@@ -172,13 +192,20 @@ def _comparisons(baseline: Result, candidate: Result, terms: JudgingCriteria) ->
             rho = correlation(baseline.seed_results, candidate.seed_results, split)
             known = terms.priors.get(metric, PRIOR)
             if taught := baseline.noise.get(metric):  # by samples that the baseline holds no more
-                known = known.joined(VarianceEstimate(taught["squares"] / taught["freedom"], taught["freedom"]))
+                known = known.joined(
+                    VarianceEstimate(taught["squares"] / taught["freedom"], taught["freedom"])
+                )
             found.append(compare(metric, base, new, rho=rho, known=known, share=terms.alpha_share))
     return found
 
 
 def judge(
-    baseline: Result, candidate: Result, budget: int, *, same_device: bool = True, terms: JudgingCriteria | None = None
+    baseline: Result,
+    candidate: Result,
+    budget: int,
+    *,
+    same_device: bool = True,
+    terms: JudgingCriteria | None = None,
 ) -> CaseVerdict | NeedMoreSeeds:
     """The verdict on `candidate`, whose samples are those of seeds 0, 1, ...; or how many seeds it takes to know.
 
@@ -206,7 +233,11 @@ def judge(
             len(candidate.seed_results),
             comparisons,
             [one.text for one in [*refused, *found]],
-            [*notes, *evidence.notes, *(one.text for one in evidence.explained if one not in found)],
+            [
+                *notes,
+                *evidence.notes,
+                *(one.text for one in evidence.explained if one not in found),
+            ],
             changes,
             candidate.judge_accuracy,
             _means(candidate),
@@ -239,5 +270,7 @@ def with_costs(case_verdict: CaseVerdict, costs: list[CostComparison]) -> CaseVe
         verdict = "changed"
     elif "better" in outcomes and verdict == "same":
         verdict = "better"
-    began = case_verdict.first_divergence or ("cost" if outcomes & {"worse", "changed", "better"} else "")
+    began = case_verdict.first_divergence or (
+        "cost" if outcomes & {"worse", "changed", "better"} else ""
+    )
     return replace(case_verdict, verdict=verdict, costs=costs, first_divergence=began)

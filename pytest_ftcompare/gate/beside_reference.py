@@ -123,9 +123,15 @@ def _judge(taken: list[Pairs]) -> list[CostComparison]:
     """The readings of rounds, those of each pair of processes apart."""
     from pytest_ftcompare.measure.timed_window import PROCESS
 
-    here = PROCESS if len(taken) == 1 else secrets.token_hex(4)  # that of fresh processes is not known here
-    return measured_cost.side_by_side({name: [pairs[name] for pairs in taken] for name in taken[0]}, here)
+    here = (
+        PROCESS if len(taken) == 1 else secrets.token_hex(4)
+    )  # that of fresh processes is not known here
+    return measured_cost.side_by_side(
+        {name: [pairs[name] for pairs in taken] for name in taken[0]}, here
+    )
 
 
 def _not_compared(reading: CostComparison, reason: str) -> CostComparison:
-    return CostComparison(reading.metric, reading.unit, 0.0, reading.new, 0.0, "", "incomparable", reason)
+    return CostComparison(
+        reading.metric, reading.unit, 0.0, reading.new, 0.0, "", "incomparable", reason
+    )

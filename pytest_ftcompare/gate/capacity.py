@@ -28,9 +28,13 @@ class CapacityFilter:
     def __post_init__(self) -> None:
         gpus = []
         if self.settings.device != "cpu":
-            gpus = gpu_assignment.gpu_memory(gpu_assignment.visible(os.environ, gpu_assignment.count_gpus))
+            gpus = gpu_assignment.gpu_memory(
+                gpu_assignment.visible(os.environ, gpu_assignment.count_gpus)
+            )
         self.kind = "cuda" if gpus else "cpu"
-        self.memory = min(gpus) if gpus else host.memory()  # of all workers' the least, so that all collect the same
+        self.memory = (
+            min(gpus) if gpus else host.memory()
+        )  # of all workers' the least, so that all collect the same
 
     def holds(self, case: Case) -> bool:
         """Whether the case fits; one that does not is counted, with the reason."""
@@ -47,9 +51,13 @@ class CapacityFilter:
         profile = self.settings.profile
         for suite, found in suites.items():
             on = {kind: hours(found, profile, kind) for kind in NOUNS}
-            times = " or ".join(f"{_told(time)} of a {NOUNS[kind]}" for kind, (time, _) in on.items())
+            times = " or ".join(
+                f"{_told(time)} of a {NOUNS[kind]}" for kind, (time, _) in on.items()
+            )
             _, unknown = on["cpu"]
-            missing = f" ({unknown} not counted: their models' sizes are not known)" if unknown else ""
+            missing = (
+                f" ({unknown} not counted: their models' sizes are not known)" if unknown else ""
+            )
             yield f"{suite}: {len(found)} case{'s' * (len(found) != 1)}{missing}, a seed of each about {times}"
         for reason, count in self.left.most_common(KEPT):
             yield f"deselected {count} case{'s' * (count != 1)}: {reason}"

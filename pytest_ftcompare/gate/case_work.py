@@ -19,7 +19,9 @@ from pytest_ftcompare.results.result import Json, Result, SeedResult
 if TYPE_CHECKING:
     from pytest_ftcompare.measure.timer import Timing
 
-IsEnough = Callable[[Sequence[tuple[float, float]], float], bool]  # of the rounds so far, and seconds since the first
+IsEnough = Callable[
+    [Sequence[tuple[float, float]], float], bool
+]  # of the rounds so far, and seconds since the first
 Progress = Callable[[int, int, float], None]  # step, steps, loss; zeros when evaluation begins
 
 
@@ -72,26 +74,40 @@ class CaseWork(Protocol):
     def why_untimed(self, baseline: Result | None, candidate: Result, *, update: bool) -> str:
         """Why the case takes no timed window, or ""."""
 
-    def take_windows(self, baseline: Result | None, candidate: Result, *, update: bool) -> dict[str, Timing]:
+    def take_windows(
+        self, baseline: Result | None, candidate: Result, *, update: bool
+    ) -> dict[str, Timing]:
         """Take windows into the candidate until its cost is settled; the rounds of the last one of this process."""
 
-    def beside_reference(self, baseline: Result, alone: Sequence[CostComparison]) -> list[CostComparison]:
+    def beside_reference(
+        self, baseline: Result, alone: Sequence[CostComparison]
+    ) -> list[CostComparison]:
         """Times beside the reference's, in the place of those read alone."""
 
 
 class CaseOpener(Protocol):
     """What opens cases: torch and the libraries around it, or a test's stand-in."""
 
-    def open(self, case: Case, settings: Settings, run_context: RunContext) -> AbstractContextManager[CaseWork]:
+    def open(
+        self, case: Case, settings: Settings, run_context: RunContext
+    ) -> AbstractContextManager[CaseWork]:
         """The case, open; what a user can mend is a `CaseError` of one sentence, while it is open, too."""
 
-    def environment(self, cases: Sequence[Case], settings: Settings, run_context: RunContext) -> Json:
+    def environment(
+        self, cases: Sequence[Case], settings: Settings, run_context: RunContext
+    ) -> Json:
         """What the cases run in, together."""
 
-    def count(self, case: Case, settings: Settings, run_context: RunContext) -> tuple[dict[str, float], Json]:
+    def count(
+        self, case: Case, settings: Settings, run_context: RunContext
+    ) -> tuple[dict[str, float], Json]:
         """Structure and counts of one update by name, and the environment."""
 
     def time_in_turn(
-        self, pieces: Sequence[tuple[Case, str]], settings: Settings, run_context: RunContext, is_enough: IsEnough
+        self,
+        pieces: Sequence[tuple[Case, str]],
+        settings: Settings,
+        run_context: RunContext,
+        is_enough: IsEnough,
     ) -> list[tuple[float, float]]:
         """Seconds of two pieces of work, timed in turn until it is enough; `Untestable` where that cannot be."""

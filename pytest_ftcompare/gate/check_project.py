@@ -46,7 +46,9 @@ def profile_of(root: Path, name: str | None, profiles: project_config.ProjectCon
     return profiles.profiles[chosen]
 
 
-def check(root: Path, profile: str | None = None, hub: Path | None = None) -> Iterator[tuple[str, bool]]:
+def check(
+    root: Path, profile: str | None = None, hub: Path | None = None
+) -> Iterator[tuple[str, bool]]:
     """A line of the report, and whether it fails the check, one after the other."""
     mine = project_config.read(root)
     if not mine.tasks:
@@ -60,7 +62,9 @@ def check(root: Path, profile: str | None = None, hub: Path | None = None) -> It
     quiet()
     from pytest_ftcompare.training.config import TrainingConfig
 
-    config = TrainingConfig(chosen.scale, "cpu", 1, chosen.max_length, chosen.test_rows, hub, chosen.revisions)
+    config = TrainingConfig(
+        chosen.scale, "cpu", 1, chosen.max_length, chosen.test_rows, hub, chosen.revisions
+    )
     failed = 0
     for task in mine.tasks.values():
         for line, wrong in _task(task, chosen.models, config):
@@ -174,4 +178,6 @@ def _answer(interface: ModelInterface, row: Example) -> str:
 
 
 def _shown(text: str) -> str:
-    return repr(text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}")
+    return repr(
+        text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"
+    )

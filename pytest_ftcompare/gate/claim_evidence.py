@@ -10,7 +10,13 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from pytest_ftcompare.compare.claims.claim import Claim, ExpectedRange
-from pytest_ftcompare.compare.claims.relations import Arm, CountRatio, ScoreContrast, TimeRatio, Untestable
+from pytest_ftcompare.compare.claims.relations import (
+    Arm,
+    CountRatio,
+    ScoreContrast,
+    TimeRatio,
+    Untestable,
+)
 from pytest_ftcompare.compare.environment_diff import differences, software_changed
 from pytest_ftcompare.compare.same_machine import UNMOVED
 from pytest_ftcompare.gate.baseline_lookup import read_baseline
@@ -28,7 +34,12 @@ from pytest_ftcompare.results.result import Json, Result, rounded
 
 MAX_SECONDS = 3.0  # seconds of a timing side by side, at most
 MIN_ROUNDS = 10  # rounds of it, at least
-MACHINE = ("device", "cpu", "instruction set", "threads")  # with another of these, times are another's
+MACHINE = (
+    "device",
+    "cpu",
+    "instruction set",
+    "threads",
+)  # with another of these, times are another's
 
 
 class Tables(Protocol):
@@ -75,13 +86,22 @@ class EvidenceFinder:
     def _scores(self, relation: ScoreContrast) -> EstimateWithSource:
         cells = [self.tables.of(arm) for arm in relation.arms]
         if len({len(one) for one in cells}) > 1:
-            counts = ", ".join(f"{arm.describe()} has {len(one)}" for arm, one in zip(relation.arms, cells, strict=True))
-            raise Untestable(f"its arms have different numbers of cases under the profile: {counts}")
+            counts = ", ".join(
+                f"{arm.describe()} has {len(one)}"
+                for arm, one in zip(relation.arms, cells, strict=True)
+            )
+            raise Untestable(
+                f"its arms have different numbers of cases under the profile: {counts}"
+            )
         cases = {(one.suite, one.id): one for arm in cells for one in arm}
         held = {key: self._held(case) for key, case in cases.items()}
-        estimate = relation.estimate([[self._stands(one, held[one.suite, one.id]) for one in arm] for arm in cells])
+        estimate = relation.estimate(
+            [[self._stands(one, held[one.suite, one.id]) for one in arm] for arm in cells]
+        )
         return EstimateWithSource(
-            estimate, [f"{suite}/{case}" for suite, case in cases], next(iter(held.values())).result.environment
+            estimate,
+            [f"{suite}/{case}" for suite, case in cases],
+            next(iter(held.values())).result.environment,
         )
 
     def _for(self, case: Case) -> Settings:
@@ -92,12 +112,17 @@ class EvidenceFinder:
     def _held(self, case: Case) -> CaseRun:
         case = self.collected.get((case.suite, case.id), case)
         held = self.run_cache.for_claim(
-            case, lambda: run_case(case, self._for(case), self.run_context, self.opener, self.judged)
+            case,
+            lambda: run_case(case, self._for(case), self.run_context, self.opener, self.judged),
         )
         if held.verdict.verdict == "invalid":
-            raise CaseError(f"it rests on {case.id}, which is invalid: {'; '.join(held.verdict.divergences)}")
+            raise CaseError(
+                f"it rests on {case.id}, which is invalid: {'; '.join(held.verdict.divergences)}"
+            )
         if held.verdict.verdict == "new" and not held.update and self.settings.update:
-            raise CaseError(f"it rests on {case.id}, which has no baseline: update that first, or both together")
+            raise CaseError(
+                f"it rests on {case.id}, which has no baseline: update that first, or both together"
+            )
         return held
 
     def _stands(self, case: Case, held: CaseRun) -> Result:
@@ -110,13 +135,18 @@ class EvidenceFinder:
     def _counts(self, relation: CountRatio) -> EstimateWithSource:
         cases = [with_overrides(self.tables.of(arm)[0], arm) for arm in relation.arms]
         found = [self._counted(case, arm) for case, arm in zip(cases, relation.arms, strict=True)]
-        return EstimateWithSource(relation.estimate([one for one, _ in found]), [_name(one) for one in cases], found[0][1])
+        return EstimateWithSource(
+            relation.estimate([one for one, _ in found]), [_name(one) for one in cases], found[0][1]
+        )
 
     def _counted(self, case: Case, arm: Arm) -> tuple[dict[str, float], Json]:
         """Counts of one update by name, and the environment: this run's, or made for the claim."""
         left = None if arm.overrides else self.run_cache.read(case)
         if left is not None and "execution" in left.result.signature:
-            return {**left.result.signature["structure"], **left.result.signature["execution"]}, left.result.environment
+            return {
+                **left.result.signature["structure"],
+                **left.result.signature["execution"],
+            }, left.result.environment
         return self.opener.count(case, self.settings, self.run_context)
 
     def _times(self, relation: TimeRatio, expected: ExpectedRange) -> EstimateWithSource:
@@ -131,7 +161,11 @@ class EvidenceFinder:
 
         pieces = list(zip(cases, relation.pieces, strict=True))
         taken = self.opener.time_in_turn(pieces, self.settings, self.run_context, is_enough)
-        return EstimateWithSource(relation.estimate(taken, between), [_name(one) for one in cases], self._environment(relation))
+        return EstimateWithSource(
+            relation.estimate(taken, between),
+            [_name(one) for one in cases],
+            self._environment(relation),
+        )
 
     def _timed_cases(self, relation: TimeRatio) -> list[Case]:
         return [with_overrides(self.tables.of(arm)[0], arm) for arm in relation.arms]
@@ -143,27 +177,40 @@ class EvidenceFinder:
     def why_untimed(self, claim: Claim) -> tuple[str, str]:
         """Why a claim about time is not timed, as its baseline could judge no time, or ""; the device."""
         settings = self.settings
-        if not isinstance(claim.relation, TimeRatio) or settings.update or settings.full or self.run_context.clock is None:
+        if (
+            not isinstance(claim.relation, TimeRatio)
+            or settings.update
+            or settings.full
+            or self.run_context.clock is None
+        ):
             return "", ""
         environment = self._environment(claim.relation)
         device = str(environment.get("device", baseline_store.FALLBACK))
         before = accepted_record(claim, settings, device)
         if before is None or before.statistic != claim.statistic:
             return "", device
-        moved = settings.strict_times or software_changed(differences(before.environment, environment))
+        moved = settings.strict_times or software_changed(
+            differences(before.environment, environment)
+        )
         return elsewhere(claim, before, environment) or ("" if moved else UNMOVED), device
 
 
 def with_overrides(case: Case, arm: Arm) -> Case:
     """The case with the arm's own options over its table's."""
-    return replace(case, options=tuple(sorted({**dict(case.options), **arm.overrides}.items()))) if arm.overrides else case
+    return (
+        replace(case, options=tuple(sorted({**dict(case.options), **arm.overrides}.items())))
+        if arm.overrides
+        else case
+    )
 
 
 def _name(case: Case) -> str:
     return f"{case.suite}/{case.id}"
 
 
-def make_record(claim: Claim, suite: str, settings: Settings, found: EstimateWithSource) -> ClaimRecord:
+def make_record(
+    claim: Claim, suite: str, settings: Settings, found: EstimateWithSource
+) -> ClaimRecord:
     """What the claim's baseline would hold."""
     return ClaimRecord(
         name=claim.name,
@@ -184,7 +231,8 @@ def make_record(claim: Claim, suite: str, settings: Settings, found: EstimateWit
         environment={
             name: value
             for name, value in found.environment.items()
-            if "/" not in name or isinstance(claim.relation, TimeRatio)  # which code it is of says if a time may move
+            if "/" not in name
+            or isinstance(claim.relation, TimeRatio)  # which code it is of says if a time may move
         },
     )
 
@@ -194,7 +242,9 @@ def accepted_record(claim: Claim, settings: Settings, device: str) -> ClaimRecor
     writes = settings.update or settings.new_only
     alone = writes or isinstance(claim.relation, TimeRatio)
     for one in (device,) if alone else dict.fromkeys((device, baseline_store.FALLBACK)):
-        path = baseline_store.path_of_claim(settings.baselines, one, settings.profile.name, claim.name)
+        path = baseline_store.path_of_claim(
+            settings.baselines, one, settings.profile.name, claim.name
+        )
         try:
             if (found := baseline_store.read_claim(path, claim.name)) is not None:
                 return found
@@ -209,4 +259,6 @@ def elsewhere(claim: Claim, before: ClaimRecord | None, environment: Json) -> st
     if before is None or not isinstance(claim.relation, TimeRatio):
         return ""
     moved = [name for name in MACHINE if before.environment.get(name) != environment.get(name)]
-    return "; ".join(f"{name} {before.environment.get(name)} -> {environment.get(name)}" for name in moved)
+    return "; ".join(
+        f"{name} {before.environment.get(name)} -> {environment.get(name)}" for name in moved
+    )

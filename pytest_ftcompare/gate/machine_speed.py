@@ -44,7 +44,11 @@ class MachineSpeed:
         return not taken or not 0 <= self.now() - taken[-1][0] < AGAIN
 
     def _read(self) -> Taken:
-        return [(at, speeds) for at, speeds in json.loads(self._file.read_text())] if self._file.is_file() else []
+        return (
+            [(at, speeds) for at, speeds in json.loads(self._file.read_text())]
+            if self._file.is_file()
+            else []
+        )
 
     @property
     def _file(self) -> Path:

@@ -79,12 +79,26 @@ SWEEP = (2, 16, 32, 64, 128)  # examples per class of the few-shot study
 POCKET = Profile(
     name="pocket",
     summary="embedded models and data; minutes on a laptop CPU",
-    tasks={"cola": "pocket_cola", "mnli": "pocket_mnli", "instructions": "pocket_requests", "sums": "pocket_sums"},
+    tasks={
+        "cola": "pocket_cola",
+        "mnli": "pocket_mnli",
+        "instructions": "pocket_requests",
+        "sums": "pocket_sums",
+    },
     models=("pocket/opt-1.4m",),
-    bases={"small": "pocket/opt-0.4m", "large": "pocket/opt-1.4m", "tuned": "pocket/opt-1.4m-instruct"},
+    bases={
+        "small": "pocket/opt-0.4m",
+        "large": "pocket/opt-1.4m",
+        "tuned": "pocket/opt-1.4m-instruct",
+    },
     shots={
         **{"few": (16, 64), "sweep": SWEEP, "ranks": (64,), "catalogue": (32,)},
-        **{"rows": (60, 200, 400), "enough": (200,), "enough_for_small": (400,), "new_domain": (400,)},
+        **{
+            "rows": (60, 200, 400),
+            "enough": (200,),
+            "enough_for_small": (400,),
+            "new_domain": (400,),
+        },
     },
     scale="pocket",
     seeds=8,
@@ -143,7 +157,11 @@ PROFILES = {
             summary="OPT-125m and 350m, Qwen2.5-0.5B and 1.5B from the hub at pinned revisions; one GPU, some hours",
             tasks=REAL,
             models=("facebook/opt-125m", "facebook/opt-350m"),
-            bases={"small": "Qwen/Qwen2.5-0.5B", "large": "Qwen/Qwen2.5-1.5B", "tuned": "Qwen/Qwen2.5-0.5B-Instruct"},
+            bases={
+                "small": "Qwen/Qwen2.5-0.5B",
+                "large": "Qwen/Qwen2.5-1.5B",
+                "tuned": "Qwen/Qwen2.5-0.5B-Instruct",
+            },
             shots=FROM_FOLDER,
             scale="paper",
             seeds=8,
@@ -161,7 +179,11 @@ PROFILES = {
             summary="the studies' own sizes: OPT-125m and 350m, LLaMA-7B and 13B, ten seeds; days of a large GPU",
             tasks=REAL,
             models=("facebook/opt-125m", "facebook/opt-350m"),
-            bases={"small": "huggyllama/llama-7b", "large": "huggyllama/llama-13b", "tuned": "local/llama-7b-tuned"},
+            bases={
+                "small": "huggyllama/llama-7b",
+                "large": "huggyllama/llama-13b",
+                "tuned": "local/llama-7b-tuned",
+            },
             shots={
                 "few": SWEEP,
                 "sweep": SWEEP,

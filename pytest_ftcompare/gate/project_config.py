@@ -21,7 +21,14 @@ from pytest_ftcompare.tasks.custom import make_task
 from pytest_ftcompare.tasks.judge import Judge
 
 KEYS = ("profiles", "tasks", "methods", "judges")
-WORDS = {Mapping: "a table", tuple: "a list", str: "a text", float: "a number", int: "a whole number", bool: "true or false"}
+WORDS = {
+    Mapping: "a table",
+    tuple: "a list",
+    str: "a text",
+    float: "a number",
+    int: "a whole number",
+    bool: "true or false",
+}
 
 
 class ProjectConfigError(ValueError):
@@ -65,18 +72,24 @@ def read(root: Path) -> ProjectConfig:
         )
     profiles = dict(PROFILES)
     for name, given in table.get("profiles", {}).items():
-        profiles[name] = _profile(name, given, profiles, f"{file}, [tool.ftcompare.profiles.{name}]")
+        profiles[name] = _profile(
+            name, given, profiles, f"{file}, [tool.ftcompare.profiles.{name}]"
+        )
     made = {}
     for name, given in table.get("tasks", {}).items():
         if name in tasks.NAMES:
-            raise ProjectConfigError(f"{file}: expected another name than {name} for a task, it is taken by tasks/{name}.py")
+            raise ProjectConfigError(
+                f"{file}: expected another name than {name} for a task, it is taken by tasks/{name}.py"
+            )
         try:
             made[name] = make_task(name, given, root)
         except DataError as error:
             raise ProjectConfigError(f"{file}, [tool.ftcompare.tasks.{name}]: {error}") from None
     for name, given in table.get("judges", {}).items():
         if name not in made and name not in tasks.NAMES:
-            raise ProjectConfigError(f"{file}, [tool.ftcompare.judges]: expected a task, no task is called {name!r}")
+            raise ProjectConfigError(
+                f"{file}, [tool.ftcompare.judges]: expected a task, no task is called {name!r}"
+            )
         judged = made[name] if name in made else tasks.load(name)
         if not judged.generative:
             raise ProjectConfigError(
@@ -84,7 +97,12 @@ def read(root: Path) -> ProjectConfig:
             )
         made[name] = replace(judged, score=_judge(given, root, file))
     return ProjectConfig(
-        profiles, made, {name: _method(name, given, root, file) for name, given in table.get("methods", {}).items()}
+        profiles,
+        made,
+        {
+            name: _method(name, given, root, file)
+            for name, given in table.get("methods", {}).items()
+        },
     )
 
 
@@ -98,15 +116,23 @@ def _profile(name: str, given: Any, profiles: Mapping[str, Profile], where: str)
     values = dict(given)
     base = values.pop("base", name if name in profiles else "pocket")
     if base not in profiles:
-        raise ProjectConfigError(f"{where}: expected base to be one of {_list(profiles)}, got {base!r}")
-    known = {one.name: getattr(profiles[base], one.name) for one in fields(Profile) if one.name != "name"}
+        raise ProjectConfigError(
+            f"{where}: expected base to be one of {_list(profiles)}, got {base!r}"
+        )
+    known = {
+        one.name: getattr(profiles[base], one.name) for one in fields(Profile) if one.name != "name"
+    }
     if unknown := sorted(set(values) - set(known)):
         raise ProjectConfigError(f"{where}: expected base, {_list(known)}; found {unknown[0]}")
     for key, value in values.items():
         kind = next(
-            one for one in WORDS if isinstance(known[key], one) and (one is not int or not isinstance(known[key], bool))
+            one
+            for one in WORDS
+            if isinstance(known[key], one) and (one is not int or not isinstance(known[key], bool))
         )
-        values[key] = _value(value, kind, f"{where}: expected {key} to be {WORDS[kind]}, got {value!r}")
+        values[key] = _value(
+            value, kind, f"{where}: expected {key} to be {WORDS[kind]}, got {value!r}"
+        )
         if kind is Mapping:  # what the base names stays, unless it is named again
             values[key] = {**known[key], **values[key]}
     for what, numbers in values.get("shots", {}).items():
@@ -135,7 +161,9 @@ def _judge(given: Any, root: Path, file: Path) -> Judge:
 
 def _method(name: str, given: Any, root: Path, file: Path) -> Path:
     if name in methods.NAMES:
-        raise ProjectConfigError(f"{file}: expected another name than {name} for a method, it is taken by methods/{name}.py")
+        raise ProjectConfigError(
+            f"{file}: expected another name than {name} for a method, it is taken by methods/{name}.py"
+        )
     path = root / str(given)
     if path.suffix != ".py" or not path.is_file():
         raise ProjectConfigError(

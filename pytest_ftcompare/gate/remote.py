@@ -48,7 +48,14 @@ def check_reference(python: Path) -> None:
         raise RemoteError(f"expected a Python interpreter, there is none at {python}")
     command = [str(python), "-P", "-c", INTRODUCE]
     try:
-        done = subprocess.run(command, env=_environment(), capture_output=True, text=True, timeout=PATIENCE, check=True)
+        done = subprocess.run(
+            command,
+            env=_environment(),
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=True,
+        )
         said = json.loads(done.stdout)
     except (OSError, subprocess.SubprocessError, ValueError) as error:
         raise RemoteError(f"{python} is no Python 3.11 or newer that runs ({error})") from None
@@ -180,7 +187,9 @@ class Remote:
         finally:
             patience.cancel()
         if hung.is_set() and not line:
-            raise RemoteError(f"{self.python} did not answer '{do}' within {SILENCE:,.0f} seconds: it was ended")
+            raise RemoteError(
+                f"{self.python} did not answer '{do}' within {SILENCE:,.0f} seconds: it was ended"
+            )
         return line
 
     def _why_it_ended(self, do: str, line: str) -> str:

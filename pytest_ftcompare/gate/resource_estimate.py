@@ -18,7 +18,11 @@ from pytest_ftcompare.results.case import Case
 TOKENS = 64  # of a row that is read, on average
 TEST_ROWS = 1000  # where the profile does not bound them
 ANSWER = 16  # tokens of an answer, each a step of its own
-TRAINED, FROZEN, QUANTISED = 16.0, 4.0, 0.6  # bytes a parameter: weight, gradient and two moments; float32; NF4
+TRAINED, FROZEN, QUANTISED = (
+    16.0,
+    4.0,
+    0.6,
+)  # bytes a parameter: weight, gradient and two moments; float32; NF4
 ROOM = 1.2  # for activations and the libraries' own
 LIBRARIES = 0.5e9  # bytes
 
@@ -62,7 +66,10 @@ def estimate(case: Case, profile: Profile, device: str) -> ResourceEstimate | No
     epochs = given.get("epochs", recipe.epochs) if method.trains else 0
     whole = method.apply is Method.apply
     steps = epochs * -(-rows // given.get("batch_size", recipe.batch_size))
-    training = max((6 if whole else 4) * parameters * TOKENS * rows * epochs / speed.operations, steps * speed.step)
+    training = max(
+        (6 if whole else 4) * parameters * TOKENS * rows * epochs / speed.operations,
+        steps * speed.step,
+    )
     tested = (profile.test_rows or TEST_ROWS) * len(task.splits().keys() - {"train"})
     reading = 2 * parameters * TOKENS * tested / speed.operations + (
         ANSWER * tested / 64 * speed.step if task.generative else 0

@@ -31,7 +31,9 @@ OPTIONS = (
     "device",
     "window",
 )
-PROJECT = frozenset({".py", ".toml", ".ini", ".cfg", ".jsonl", ".csv"})  # of files that decide what a project's cases are
+PROJECT = frozenset(
+    {".py", ".toml", ".ini", ".cfg", ".jsonl", ".csv"}
+)  # of files that decide what a project's cases are
 DIGESTS = ("code", "project", "baselines' content", "hub's content")
 
 
@@ -41,9 +43,15 @@ def make_key(settings: Settings, root: Path, *, benchmarks: bool) -> dict[str, s
     `root` is the project's folder, whose code and data count; `benchmarks` says whether cases are timed.
     """
     package = Path(pytest_ftcompare.__file__).parent
-    methods = [file for entry in pytest_ftcompare.__path__ for file in Path(entry, "methods").rglob("*.py")]
+    methods = [
+        file for entry in pytest_ftcompare.__path__ for file in Path(entry, "methods").rglob("*.py")
+    ]
     own = [file for file in settings.project.methods.values() if file.is_file()]
-    gpus = gpu_assignment.visible(os.environ, gpu_assignment.count_gpus) if settings.device != "cpu" else []
+    gpus = (
+        gpu_assignment.visible(os.environ, gpu_assignment.count_gpus)
+        if settings.device != "cpu"
+        else []
+    )
     return {
         **{name: str(getattr(settings, name)) for name in OPTIONS},
         "benchmarks": "on" if benchmarks else "off",
@@ -63,5 +71,7 @@ def _listed(folder: Path) -> str:
     for file in sorted(files(folder)):
         with suppress(OSError):
             found = file.stat()
-            content.update(f"{file} {found.st_size} {found.st_mtime_ns}\n".encode(errors="surrogateescape"))
+            content.update(
+                f"{file} {found.st_size} {found.st_mtime_ns}\n".encode(errors="surrogateescape")
+            )
     return content.hexdigest()[:12]

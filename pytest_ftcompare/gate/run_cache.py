@@ -78,7 +78,12 @@ class RunCache:
             if left and left["about"] == self._about(case) and not (left["for claim"] and timed):
                 os.replace(earlier, path)
                 return _held(left)
-            of: Left = {"for claim": timed is None, "refused": "", "result": None, "about": self._about(case)}
+            of: Left = {
+                "for claim": timed is None,
+                "refused": "",
+                "result": None,
+                "about": self._about(case),
+            }
             began = time.monotonic()
             try:
                 held = run()
@@ -87,7 +92,12 @@ class RunCache:
                 raise
             held = replace(held, seconds=time.monotonic() - began)
             timings = {what: asdict(one) for what, one in held.timings.items()}
-            of |= {"verdict": held.verdict.to_dict(), "device": held.device, "update": held.update, "timings": timings}
+            of |= {
+                "verdict": held.verdict.to_dict(),
+                "device": held.device,
+                "update": held.update,
+                "timings": timings,
+            }
             of |= {"seconds": held.seconds}
             _leave(path, of | {"result": held.result.to_json()})
             return held
@@ -118,7 +128,10 @@ def _leave(path: Path, left: Left) -> None:
 def _read(path: Path) -> Left | None:
     try:
         left: Left = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):  # a machine that went down may leave half a file: as if it were not there
+    except (
+        FileNotFoundError,
+        ValueError,
+    ):  # a machine that went down may leave half a file: as if it were not there
         return None
     return left
 

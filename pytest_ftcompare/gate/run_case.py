@@ -52,14 +52,20 @@ class CaseRun:
 
     def info(self, what: str) -> dict[str, Any]:
         """What pytest-benchmark keeps beside the rounds of a timed piece."""
-        here = self.result.windows[0].process  # later ones may be of fresh processes, whose rounds are not kept
+        here = self.result.windows[
+            0
+        ].process  # later ones may be of fresh processes, whose rounds are not kept
         window = [window for window in self.result.windows if window.process == here][-1]
         environment = self.result.environment
         return {
             "device": environment["cpu"] if self.device == "cpu" else self.device,
             "environment": {name: value for name, value in environment.items() if "/" not in name},
             "verdict": self.verdict.verdict,
-            "moved": [one.metric for one in self.verdict.costs if one.outcome in ("worse", "changed", "better")],
+            "moved": [
+                one.metric
+                for one in self.verdict.costs
+                if one.outcome in ("worse", "changed", "better")
+            ],
             "yardsticks": window.times[what][1],
             **self.verdict.scores,
             **self.result.signature["execution"],
@@ -70,7 +76,9 @@ class CaseRun:
         }
 
 
-def run_case(case: Case, settings: Settings, run_context: RunContext, opener: CaseOpener, judged: int = 1) -> CaseRun:
+def run_case(
+    case: Case, settings: Settings, run_context: RunContext, opener: CaseOpener, judged: int = 1
+) -> CaseRun:
     """Train the case, time it if it is the one timed for its method, and compare it with its baseline.
 
     `opener` gives what computes the case; `judged` is the number of cases that share the session's error
@@ -84,7 +92,10 @@ def _what_differs(accepted: Result, candidate: Result, work: CaseWork) -> str:
     """What of the experiment is not the baseline's."""
     if not accepted.rows:
         return "other rows, base weights or case options"
-    return "; ".join(rows.changed(accepted.rows, candidate.rows, work.texts())) or "other base weights or case options"
+    return (
+        "; ".join(rows.changed(accepted.rows, candidate.rows, work.texts()))
+        or "other base weights or case options"
+    )
 
 
 def _hold(work: CaseWork, accepted: Result | None, settings: Settings, judged: int) -> CaseRun:
@@ -92,17 +103,28 @@ def _hold(work: CaseWork, accepted: Result | None, settings: Settings, judged: i
     candidate, run_context = work.candidate(), work.run_context
     if found := work.run_audits():
         verdict = CaseVerdict(
-            candidate.id, candidate.suite, "invalid", 0, divergences=found, judge_accuracy=candidate.judge_accuracy
+            candidate.id,
+            candidate.suite,
+            "invalid",
+            0,
+            divergences=found,
+            judge_accuracy=candidate.judge_accuracy,
         )
         return CaseRun(verdict, candidate, work.device)
-    beside = accepted if accepted is not None and accepted.fingerprint == candidate.fingerprint else None
+    beside = (
+        accepted if accepted is not None and accepted.fingerprint == candidate.fingerprint else None
+    )
     update = settings.update or (settings.new_only and beside is None)
     if accepted is not None and beside is None and not update:
-        reason = f"its baseline is of another experiment: {_what_differs(accepted, candidate, work)}"
+        reason = (
+            f"its baseline is of another experiment: {_what_differs(accepted, candidate, work)}"
+        )
         return CaseRun(incomparable(candidate, reason), candidate, work.device)
     run_context.say("inspecting")
     signature, probe, broken = work.inspect()
-    probe["rows"] = work.row_digests(settings.seeds if update or accepted is None else len(accepted.seed_results))
+    probe["rows"] = work.row_digests(
+        settings.seeds if update or accepted is None else len(accepted.seed_results)
+    )
     unexplained, known = split_known_faults(broken, work.facts, candidate.environment)
     candidate = replace(candidate, signature=signature, probe=probe, broken_invariants=unexplained)
     run_context.pause()
@@ -112,7 +134,9 @@ def _hold(work: CaseWork, accepted: Result | None, settings: Settings, judged: i
     if update:
         candidate = replace(candidate, short_training=_short_training(work))
     verdict = _train_and_judge(work, accepted, candidate, settings, judged, update=update)
-    told = audit.notices(candidate if update or accepted is None else accepted)  # it takes a baseline's seeds to tell
+    told = audit.notices(
+        candidate if update or accepted is None else accepted
+    )  # it takes a baseline's seeds to tell
     verdict = replace(verdict, notes=[*verdict.notes, *known, *told, *work.notes])
     if verdict.verdict == "invalid":
         return CaseRun(verdict, candidate, work.device, update)
@@ -130,16 +154,28 @@ def _hold(work: CaseWork, accepted: Result | None, settings: Settings, judged: i
 
 
 def _train_and_judge(
-    work: CaseWork, accepted: Result | None, candidate: Result, settings: Settings, judged: int, *, update: bool
+    work: CaseWork,
+    accepted: Result | None,
+    candidate: Result,
+    settings: Settings,
+    judged: int,
+    *,
+    update: bool,
 ) -> CaseVerdict:
     """Train seeds into the candidate until what it computes and how well it does is settled."""
 
     def add_until(count: int) -> None:
         for seed in range(len(candidate.seed_results), count):
-            candidate.seed_results.append(work.run_seed(seed, work.run_context.progress(f"seed {seed}")))
+            candidate.seed_results.append(
+                work.run_seed(seed, work.run_context.progress(f"seed {seed}"))
+            )
 
     terms = make_terms(accepted, settings, judged) if accepted is not None else JudgingCriteria()
-    if not (update or settings.full) and accepted is not None and _repeats(work, accepted, candidate):
+    if (
+        not (update or settings.full)
+        and accepted is not None
+        and _repeats(work, accepted, candidate)
+    ):
         return _without_training(accepted, candidate, terms)
     add_until(settings.seeds if update else 1)
     if update:
@@ -147,7 +183,10 @@ def _train_and_judge(
     if accepted is None:
         return without_baseline(candidate)
     same_device = accepted.environment.get("device") == candidate.environment["device"]
-    while isinstance(step := judge(accepted, candidate, settings.budget, same_device=same_device, terms=terms), NeedMoreSeeds):
+    while isinstance(
+        step := judge(accepted, candidate, settings.budget, same_device=same_device, terms=terms),
+        NeedMoreSeeds,
+    ):
         add_until(step.seeds)
     return step
 
@@ -165,7 +204,8 @@ def _repeats(work: CaseWork, accepted: Result, candidate: Result) -> bool:
     ):
         return False
     first, now = (
-        (one.recipe, one.signature["structure"], one.probe, one.majority_share, one.rows) for one in (accepted, candidate)
+        (one.recipe, one.signature["structure"], one.probe, one.majority_share, one.rows)
+        for one in (accepted, candidate)
     )
     return first == now and _short_training(work) == accepted.short_training
 
@@ -185,7 +225,11 @@ def _without_training(accepted: Result, candidate: Result, terms: JudgingCriteri
 def _accept(accepted: Result | None, candidate: Result, terms: JudgingCriteria) -> CaseVerdict:
     """What an update does to this case: refuse it, or say what moved."""
     against = [*audit.audit_validity(candidate), *audit.audit_headroom(candidate)]
-    if accepted is None or accepted.fingerprint != candidate.fingerprint or not accepted.seed_results:
+    if (
+        accepted is None
+        or accepted.fingerprint != candidate.fingerprint
+        or not accepted.seed_results
+    ):
         found = without_baseline(candidate)
     else:
         step = judge(accepted, candidate, len(candidate.seed_results), terms=terms)

@@ -41,7 +41,9 @@ class RunFolder:
     """
 
     folder: Path
-    lock: FileLock | None = field(default=None, repr=False)  # held; a run without one cannot be resumed
+    lock: FileLock | None = field(
+        default=None, repr=False
+    )  # held; a run without one cannot be resumed
     note: str = ""
 
     def close(self, *, finished: bool) -> None:
@@ -101,23 +103,46 @@ def resume(cache: Path | None, key: Key) -> RunFolder:
         raise ResumeError(
             "--ftcompare-resume: expected pytest's cache, where runs leave their results, it is off (-p no:cacheprovider)"
         )
-    chosen = next(((*one, kept) for one in _left(cache) if (kept := _about(one[1])) and count_earlier(one[1])), None)
+    chosen = next(
+        (
+            (*one, kept)
+            for one in _left(cache)
+            if (kept := _about(one[1])) and count_earlier(one[1])
+        ),
+        None,
+    )
     if chosen is None:
         return replace(start(cache), note="no run left anything to resume: all cases run")
     lock, folder, kept = chosen
-    if differing := sorted(name for name in {*kept["key"], *key} if kept["key"].get(name) != key.get(name)):
-        moved = ", ".join(_difference(name, kept["key"].get(name, "none"), key.get(name, "none")) for name in differing)
+    if differing := sorted(
+        name for name in {*kept["key"], *key} if kept["key"].get(name) != key.get(name)
+    ):
+        moved = ", ".join(
+            _difference(name, kept["key"].get(name, "none"), key.get(name, "none"))
+            for name in differing
+        )
         lock.release()
-        return replace(start(cache), note=f"does not resume the run of {kept['started']}, since then {moved}: all cases run")
+        return replace(
+            start(cache),
+            note=f"does not resume the run of {kept['started']}, since then {moved}: all cases run",
+        )
     shutil.rmtree(folder / "told", ignore_errors=True)  # of processes that are dead
     (folder / SPEEDS).unlink(missing_ok=True)  # of the machine as it was
     count = make_earlier(folder)
-    return RunFolder(folder, lock, f"resumes the run of {kept['started']}, which finished {count} case{'s' * (count != 1)}")
+    return RunFolder(
+        folder,
+        lock,
+        f"resumes the run of {kept['started']}, which finished {count} case{'s' * (count != 1)}",
+    )
 
 
 def _difference(name: str, old: str, new: str) -> str:
     """ "peft 0.20.0 -> 0.21.2"; a profile and a digest say nothing to a reader."""
-    return f"{name} {old} -> {new}" if len(old + new) < SHORT and name not in DIGESTS else f"{name} changed"
+    return (
+        f"{name} {old} -> {new}"
+        if len(old + new) < SHORT and name not in DIGESTS
+        else f"{name} changed"
+    )
 
 
 def _about(folder: Path) -> dict[str, Any] | None:

@@ -63,7 +63,9 @@ class Server:
         """One window, as the gate takes it."""
         from pytest_ftcompare.measure.timed_window import make_work, take
 
-        window, _ = take(make_work(self._prepared), self._prepared.config.device, seconds, time.perf_counter)
+        window, _ = take(
+            make_work(self._prepared), self._prepared.config.device, seconds, time.perf_counter
+        )
         return {"window": asdict(window)}
 
 

@@ -66,7 +66,9 @@ class TestOutcome:
     def of(cls, report: TestReport, data: Json) -> TestOutcome:
         """`data` is what the report carries; a case that an earlier run finished took its time then."""
         seconds = max(report.duration, data.get("seconds", 0.0))
-        return cls(report.nodeid, seconds, report.failed, data.get("identity", {}), data.get("device", ""))
+        return cls(
+            report.nodeid, seconds, report.failed, data.get("identity", {}), data.get("device", "")
+        )
 
 
 @dataclass
@@ -78,11 +80,19 @@ class GateSession:
     new_only: bool = False
     verdicts: list[CaseVerdict] = field(default_factory=list)
     summaries: list[CaseSummary] = field(default_factory=list)
-    test_outcomes: dict[tuple[str, str], TestOutcome] = field(default_factory=dict)  # by suite and case or claim
-    spent: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))  # seconds of a suite's tests
-    updated: set[tuple[str, str]] = field(default_factory=set)  # suite and case of those that were to be written
+    test_outcomes: dict[tuple[str, str], TestOutcome] = field(
+        default_factory=dict
+    )  # by suite and case or claim
+    spent: defaultdict[str, float] = field(
+        default_factory=lambda: defaultdict(float)
+    )  # seconds of a suite's tests
+    updated: set[tuple[str, str]] = field(
+        default_factory=set
+    )  # suite and case of those that were to be written
     accepted: dict[str, list[Result]] = field(default_factory=dict)  # device -> results
-    written: list[tuple[Result | None, Result]] = field(default_factory=list)  # the baseline before, and this run's result
+    written: list[tuple[Result | None, Result]] = field(
+        default_factory=list
+    )  # the baseline before, and this run's result
     claims: list[claim.ClaimVerdict] = field(default_factory=list)
     tables: dict[str, list[str]] = field(default_factory=dict)  # suite -> the names of its claims
     written_claims: list[claim.ClaimVerdict] = field(default_factory=list)
@@ -104,7 +114,9 @@ class GateSession:
         if data["result"] is not None:
             self.updated.add((verdict.suite, verdict.id))
             if report.passed:
-                self.accepted.setdefault(data["device"], []).append(Result.from_json(data["result"]))
+                self.accepted.setdefault(data["device"], []).append(
+                    Result.from_json(data["result"])
+                )
         return verdict
 
     def _forget(self, suite: str, case: str) -> None:
@@ -140,7 +152,9 @@ class GateSession:
     @cached_property
     def session_verdict(self) -> SessionVerdict:
         """What the cases that were held against baselines say together; to be asked when all have ended."""
-        return SessionVerdict([one for one in self.verdicts if (one.suite, one.id) not in self.updated])
+        return SessionVerdict(
+            [one for one in self.verdicts if (one.suite, one.id) not in self.updated]
+        )
 
     @cached_property
     def refused(self) -> list[Finding]:
@@ -168,17 +182,27 @@ class GateSession:
         removes = sound and not self.new_only
         against = {(one.suite, case) for one in self.refused for case in one.cases}
         self.accepted = {
-            device: [one for one in results if (one.suite, one.id) not in against] for device, results in self.accepted.items()
+            device: [one for one in results if (one.suite, one.id) not in against]
+            for device, results in self.accepted.items()
         }
-        if not any(self.accepted.values()) and not self.written_claims and not (removes and self.stale):
+        if (
+            not any(self.accepted.values())
+            and not self.written_claims
+            and not (removes and self.stale)
+        ):
             return
         pairs = {
             device: [(self.before(device, new.suite, new.id), new) for new in results]
             for device, results in self.accepted.items()
         }
-        self.accepted = {device: [carry_over_noise(old, new) for old, new in found] for device, found in pairs.items()}
+        self.accepted = {
+            device: [carry_over_noise(old, new) for old, new in found]
+            for device, found in pairs.items()
+        }
         try:
-            baseline_store.write(self.baselines, self.accepted, self.stale if removes else (), self._records())
+            baseline_store.write(
+                self.baselines, self.accepted, self.stale if removes else (), self._records()
+            )
         except OSError as error:
             self.written_claims = []
             self.failure = f"the baselines could not be written to {self.baselines} ({error.strerror or error})"
@@ -197,11 +221,16 @@ class GateSession:
     def before(self, device: str, suite: str, case: str) -> Result | None:
         """The baseline of a case on a device; one that can't be read is none."""
         try:
-            return baseline_store.read(baseline_store.path_of(self.baselines, device, suite, case), case)
+            return baseline_store.read(
+                baseline_store.path_of(self.baselines, device, suite, case), case
+            )
         except baseline_store.BaselineError:
             return None
 
     def baseline_of(self, device: str, suite: str, case: str) -> Result | None:
         """The baseline that a case was held against: its device's, or where there is none, that for cpu."""
-        devices = (device or baseline_store.FALLBACK, *(() if self.update else (baseline_store.FALLBACK,)))
+        devices = (
+            device or baseline_store.FALLBACK,
+            *(() if self.update else (baseline_store.FALLBACK,)),
+        )
         return next(filter(None, (self.before(one, suite, case) for one in devices)), None)

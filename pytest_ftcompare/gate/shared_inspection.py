@@ -30,7 +30,11 @@ class SharedInspection:
     def inspected(self) -> tuple[Json, Json, list[str]]:
         """Signature, probe and broken invariants; the labels of the rows are looked at for each case."""
         signature, probe, broken = self._once("inspected", inspect_any_shots)
-        return signature, probe, [*broken, *(check_labels(self._prepared) if self._prepared.method.trains else ())]
+        return (
+            signature,
+            probe,
+            [*broken, *(check_labels(self._prepared) if self._prepared.method.trains else ())],
+        )
 
     def counted(self) -> Json:
         """Counts of the execution of one update."""

@@ -118,9 +118,13 @@ def begin(root: Path, answers: Answers) -> list[Path]:
     """Write the project's files; those that were written or added to. `InitError` or `DataError`,
     and nothing is written."""
     if not re.fullmatch(r"[A-Za-z_]\w*", answers.task, re.ASCII):
-        raise InitError(f"expected a task's name of ASCII letters, digits and _, got {answers.task!r}: say --task")
+        raise InitError(
+            f"expected a task's name of ASCII letters, digits and _, got {answers.task!r}: say --task"
+        )
     if answers.task in (*tasks.NAMES, *PROFILES):
-        raise InitError(f"expected another name than {answers.task}, which a shipped task or profile has: say --task")
+        raise InitError(
+            f"expected another name than {answers.task}, which a shipped task or profile has: say --task"
+        )
     labels = _labels(root, answers)
     table = {
         "train": answers.data,
@@ -135,7 +139,9 @@ def begin(root: Path, answers: Answers) -> list[Path]:
         assert isinstance(example.label, int)
         counts[example.label] += 1
     if not min(counts):
-        raise InitError(f"expected training rows of each class, {labels[counts.index(0)]!r} has none: give more rows")
+        raise InitError(
+            f"expected training rows of each class, {labels[counts.index(0)]!r} has none: give more rows"
+        )
     values = {
         "task": answers.task,
         "model": _toml(answers.model),
@@ -153,7 +159,9 @@ def begin(root: Path, answers: Answers) -> list[Path]:
     }
     for path in files:
         if path.exists() and path.name not in ("pyproject.toml", ".gitignore"):
-            raise InitError(f"expected no {path.relative_to(root)}, it is there, and nothing is overwritten: move it away")
+            raise InitError(
+                f"expected no {path.relative_to(root)}, it is there, and nothing is overwritten: move it away"
+            )
     written = []
     for path, text in files.items():
         if not path.exists() or path.read_text(encoding="utf-8") != text:
@@ -169,7 +177,9 @@ def _labels(root: Path, answers: Answers) -> list[str]:
     for number, row in enumerate(_rows(root, answers.data)):
         for name in (answers.text, answers.label):
             if name not in row:
-                raise InitError(f"expected a column of {', '.join(map(repr, row))} in {answers.data}, got {name!r}")
+                raise InitError(
+                    f"expected a column of {', '.join(map(repr, row))} in {answers.data}, got {name!r}"
+                )
         value = row[answers.label]
         if not isinstance(value, str | int):
             raise DataError(
@@ -191,7 +201,10 @@ def _labels(root: Path, answers: Answers) -> list[str]:
 
 def _toml(text: str) -> str:
     """A TOML basic string."""
-    escaped = "".join(f"\\u{ord(letter):04x}" if ord(letter) < 32 or letter in '"\\\x7f' else letter for letter in text)
+    escaped = "".join(
+        f"\\u{ord(letter):04x}" if ord(letter) < 32 or letter in '"\\\x7f' else letter
+        for letter in text
+    )
     return f'"{escaped}"'
 
 
@@ -204,7 +217,9 @@ def _pyproject(path: Path, task: str, values: Mapping[str, Any]) -> str:
         raise InitError(f"{path} is not TOML ({error}): mend it first") from None
     mine = tool.get("ftcompare", {})
     if any(task in mine.get(kind, {}) for kind in ("tasks", "profiles")):
-        raise InitError(f"expected no task or profile {task} in {path}, there is one: choose another name with --task")
+        raise InitError(
+            f"expected no task or profile {task} in {path}, there is one: choose another name with --task"
+        )
     ini = tool.get("pytest", {}).get("ini_options")
     if ini is None:
         begin = INI.substitute(values)
@@ -215,12 +230,21 @@ def _pyproject(path: Path, task: str, values: Mapping[str, Any]) -> str:
         )
     else:
         line = f'ftcompare_profile = "{task}"\n'
-        old, begin = re.sub(r"(?m)^\[tool\.pytest\.ini_options\][ \t]*(#.*)?\n", lambda found: found[0] + line, old), ""
+        old, begin = (
+            re.sub(
+                r"(?m)^\[tool\.pytest\.ini_options\][ \t]*(#.*)?\n",
+                lambda found: found[0] + line,
+                old,
+            ),
+            "",
+        )
     between = "\n" if old and not old.endswith("\n\n") else ""
     text = f"{old}{between}{begin}{TASK.substitute(values)}"
     made = tomllib.loads(text)["tool"]  # TOML has several ways to write a table
     if made.get("pytest", {}).get("ini_options", {}).get("ftcompare_profile") != task:
-        raise InitError(f'{path}: put ftcompare_profile = "{task}" into pytest\'s options by hand, then run init again')
+        raise InitError(
+            f'{path}: put ftcompare_profile = "{task}" into pytest\'s options by hand, then run init again'
+        )
     return text
 
 

@@ -63,7 +63,9 @@ MENDABLE = (
 
 def _device(name: str) -> str:
     if name == "cuda" and not torch.cuda.is_available():
-        raise CaseError("--ftcompare-device=cuda: this torch sees no GPU: check the driver, or use --ftcompare-device=cpu")
+        raise CaseError(
+            "--ftcompare-device=cuda: this torch sees no GPU: check the driver, or use --ftcompare-device=cpu"
+        )
     return "cuda" if name != "cpu" and torch.cuda.is_available() else "cpu"
 
 
@@ -84,13 +86,18 @@ def make_config(settings: Settings) -> TrainingConfig:
 
 
 @contextmanager
-def on_device(settings: Settings, run_context: RunContext) -> Iterator[tuple[TrainingConfig, RunContext]]:
+def on_device(
+    settings: Settings, run_context: RunContext
+) -> Iterator[tuple[TrainingConfig, RunContext]]:
     """Torch made ready and the bench at its device; what a user can mend is a `CaseError` of one sentence."""
     if not settings.profile.revisions:
         os.environ["HF_HUB_OFFLINE"] = "1"
     config = make_config(settings)
     try:
-        with run_context.at(config.device) as held, told_when_exhausted(config.device, run_context.say) as say:
+        with (
+            run_context.at(config.device) as held,
+            told_when_exhausted(config.device, run_context.say) as say,
+        ):
             yield config, replace(held, say=say)
     except MENDABLE as error:
         raise CaseError(str(error)) from error
@@ -121,7 +128,9 @@ class TorchCase:
     @property
     def facts(self) -> CaseFacts:
         prepared = self.prepared
-        return CaseFacts(prepared.case.method, prepared.method.output_mode, prepared.interface.config.model_type)
+        return CaseFacts(
+            prepared.case.method, prepared.method.output_mode, prepared.interface.config.model_type
+        )
 
     @property
     def notes(self) -> Sequence[str]:
@@ -135,7 +144,10 @@ class TorchCase:
 
     def texts(self) -> dict[str, list[str]]:
         examples = self.prepared.examples
-        return {split: [" / ".join(one.fields.values()) for one in found] for split, found in examples.items()}
+        return {
+            split: [" / ".join(one.fields.values()) for one in found]
+            for split, found in examples.items()
+        }
 
     @cached_property
     def _once(self) -> SharedInspection:
@@ -157,12 +169,20 @@ class TorchCase:
         return digest_of_short_training(self.prepared, progress)
 
     def why_untimed(self, baseline: Result | None, candidate: Result, *, update: bool) -> str:
-        return why_untimed(self.prepared, baseline, candidate, self.run_context, self.settings, update=update)
+        return why_untimed(
+            self.prepared, baseline, candidate, self.run_context, self.settings, update=update
+        )
 
-    def take_windows(self, baseline: Result | None, candidate: Result, *, update: bool) -> dict[str, Timing]:
-        return take_windows(self.prepared, baseline, candidate, self.run_context, self.settings, update=update)
+    def take_windows(
+        self, baseline: Result | None, candidate: Result, *, update: bool
+    ) -> dict[str, Timing]:
+        return take_windows(
+            self.prepared, baseline, candidate, self.run_context, self.settings, update=update
+        )
 
-    def beside_reference(self, baseline: Result, alone: Sequence[CostComparison]) -> list[CostComparison]:
+    def beside_reference(
+        self, baseline: Result, alone: Sequence[CostComparison]
+    ) -> list[CostComparison]:
         return SideBySide(self.prepared, baseline, self.run_context, self.settings).readings(alone)
 
 
@@ -176,28 +196,40 @@ class TorchCases:
             _spare_libraries()
             yield TorchCase(prepared, settings, ready)
 
-    def environment(self, cases: Sequence[Case], settings: Settings, run_context: RunContext) -> Json:
+    def environment(
+        self, cases: Sequence[Case], settings: Settings, run_context: RunContext
+    ) -> Json:
         found: Json = {}
         with on_device(settings, run_context) as (config, _):
-            torch.set_num_threads(config.threads)  # as `prepare` does: no case may have run in this process yet
+            torch.set_num_threads(
+                config.threads
+            )  # as `prepare` does: no case may have run in this process yet
             for case in cases:
                 found |= capture(config, case.method, case.task)
         return found
 
-    def count(self, case: Case, settings: Settings, run_context: RunContext) -> tuple[dict[str, float], Json]:
+    def count(
+        self, case: Case, settings: Settings, run_context: RunContext
+    ) -> tuple[dict[str, float], Json]:
         with on_device(settings, run_context) as (config, _):
             prepared = prepare(case, config)
             counts = structure(prepared.method, prepared.adapted(), None) | count_update(prepared)
             return counts, capture(config, case.method, case.task)
 
     def time_in_turn(
-        self, pieces: Sequence[tuple[Case, str]], settings: Settings, run_context: RunContext, is_enough: IsEnough
+        self,
+        pieces: Sequence[tuple[Case, str]],
+        settings: Settings,
+        run_context: RunContext,
+        is_enough: IsEnough,
     ) -> list[tuple[float, float]]:
         assert run_context.clock is not None
         clock, taken = run_context.clock, list[tuple[float, float]]()
         with on_device(settings, run_context) as (config, held):
             try:
-                first, second = (make_workload(prepare(case, config), name) for case, name in pieces)
+                first, second = (
+                    make_workload(prepare(case, config), name) for case, name in pieces
+                )
             except NoWorkload as error:
                 raise Untestable(str(error)) from None
 
@@ -221,7 +253,9 @@ class TorchCases:
 
 def make_candidate(prepared: PreparedCase) -> Result:
     """The case's result as it is before anything is computed."""
-    environment = capture(prepared.config, prepared.case.method, prepared.case.task) | {"yardstick": yardstick.VERSION}
+    environment = capture(prepared.config, prepared.case.method, prepared.case.task) | {
+        "yardstick": yardstick.VERSION
+    }
     if prepared.config.device != "cpu":
         environment["driver"] = nvml.driver()
     case, majority = prepared.case, {}
@@ -249,6 +283,8 @@ def run_audits(prepared: PreparedCase) -> list[str]:
     for source in prepared.method.sources():
         if source != prepared.task.name:
             other = prepared.on_source(source)
-            tested = source_overlaps(prepared.task.name, prepared.examples, source, other.examples["train"])
+            tested = source_overlaps(
+                prepared.task.name, prepared.examples, source, other.examples["train"]
+            )
             found += [*other.refusals, *tested]
     return found

@@ -18,7 +18,9 @@ TOTAL = "total"  # the file with the number of cases and claims that were collec
 class WorkerStatus:
     """One process's side; `name` is the worker's."""
 
-    def __init__(self, folder: Path, name: str, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, folder: Path, name: str, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.folder, self._name, self._clock = folder, name, clock
         self._told = folder / "told"
         self._file = self._told / f"{name}.json"
@@ -29,7 +31,9 @@ class WorkerStatus:
 
         def say(text: str) -> None:
             now = self._clock()
-            if "  step " in text and now - self._last < EVERY:  # they follow each other fast: not each is written
+            if (
+                "  step " in text and now - self._last < EVERY
+            ):  # they follow each other fast: not each is written
                 return
             self._last = now
             self._write(self._file, json.dumps([case, *text.split("  ")]))
@@ -45,7 +49,9 @@ class WorkerStatus:
         forget(self.folder, self._name)
 
     def _write(self, file: Path, text: str) -> None:
-        with suppress(OSError):  # a full disk, a folder that someone removed: what is only told must not fail a case
+        with suppress(
+            OSError
+        ):  # a full disk, a folder that someone removed: what is only told must not fail a case
             self._told.mkdir(parents=True, exist_ok=True)
             atomic_write.write(file, text, lasting=False)
 

@@ -27,7 +27,9 @@ def shots(prepared: PreparedCase) -> int:
     if task.generative or task.token_labels:
         return min(SHOTS, len(train))
     rows = tally(one.label for one in train)
-    return max(1, min(SHOTS, ROWS // len(task.labels), *(rows[label] for label in range(len(task.labels)))))
+    return max(
+        1, min(SHOTS, ROWS // len(task.labels), *(rows[label] for label in range(len(task.labels))))
+    )
 
 
 def count_update(prepared: PreparedCase) -> Json:
@@ -45,13 +47,21 @@ def count_update(prepared: PreparedCase) -> Json:
     stray = made.total - sum(made.size(one) for one in kept)
     if not prepared.method.trains:
         rows = context.rows
-        return _named(count(lambda: class_logits(model, prepared.interface, rows), model, None), stray)
+        return _named(
+            count(lambda: class_logits(model, prepared.interface, rows), model, None), stray
+        )
     stage = context.stage(prepared.method.recipe)
     training = Training(model, prepared.method, stage, STEPS, 0)
-    return _named(count(lambda: training.update(list(range(len(stage.rows)))), model, training.optimizer), stray)
+    return _named(
+        count(lambda: training.update(list(range(len(stage.rows)))), model, training.optimizer),
+        stray,
+    )
 
 
 def _named(counts: UpdateCounts, stray: int) -> Json:
     """With the unit in the name, as a report shows it."""
-    named = {name if name in ("operations", "flops") else f"{name} bytes": value for name, value in asdict(counts).items()}
+    named = {
+        name if name in ("operations", "flops") else f"{name} bytes": value
+        for name, value in asdict(counts).items()
+    }
     return named | {"stray bytes": stray}

@@ -10,8 +10,12 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-THREADS = Path("/proc/self/task")  # <thread>/schedstat: nanoseconds on a core, nanoseconds waiting for one, time slices
-STEAL = Path("/proc/stat")  # its first line: ticks of 10 ms by kind; the eighth was taken by other virtual machines
+THREADS = Path(
+    "/proc/self/task"
+)  # <thread>/schedstat: nanoseconds on a core, nanoseconds waiting for one, time slices
+STEAL = Path(
+    "/proc/stat"
+)  # its first line: ticks of 10 ms by kind; the eighth was taken by other virtual machines
 SHARE = 0.02  # of the time: seen to leave yardsticks alone, while tens of percent do not
 
 

@@ -20,8 +20,16 @@ from pytest_ftcompare.tasks import load
 from pytest_ftcompare.tasks.judge import Judge
 from pytest_ftcompare.training.config import TrainingConfig
 
-SHARED = ("__init__", "contents", "split_overlap", "rouge")  # files of tasks/ that every task uses
-MACHINE = "FTCOMPARE_MACHINE"  # a name that its user gives to a machine, or to a fleet of equal ones
+SHARED = (
+    "__init__",
+    "contents",
+    "split_overlap",
+    "rouge",
+    "judge",
+)  # files of tasks/ that every task uses
+MACHINE = (
+    "FTCOMPARE_MACHINE"  # a name that its user gives to a machine, or to a fleet of equal ones
+)
 
 
 def device_name(device: str) -> str:
@@ -34,11 +42,15 @@ def device_name(device: str) -> str:
 @cache
 def _commit(folder: Path) -> str:
     def git(*arguments: str) -> str:
-        done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True
+        )
         return done.stdout.strip()
 
     try:
-        return git("rev-parse", "--short=12", "HEAD") + ("+edits" if git("status", "--porcelain", "-uno") else "")
+        return git("rev-parse", "--short=12", "HEAD") + (
+            "+edits" if git("status", "--porcelain", "-uno") else ""
+        )
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
 
@@ -58,7 +70,11 @@ def _builds_on(method: str) -> list[Path]:
 def code(method: str, task: str) -> dict[str, str]:
     """Digests of the files that a case executes, so that an edit can be named."""
     package = Path(pytest_ftcompare.__file__).parent
-    methods = next(Path(entry) / "methods" for entry in pytest_ftcompare.__path__ if (Path(entry) / "methods").is_dir())
+    methods = next(
+        Path(entry) / "methods"
+        for entry in pytest_ftcompare.__path__
+        if (Path(entry) / "methods").is_dir()
+    )
     own, *others = _builds_on(method)
     file = f"methods/{own.name}"
     tasks = package / "tasks"
@@ -74,7 +90,9 @@ def code(method: str, task: str) -> dict[str, str]:
         "pytest_ftcompare/tasks/base.py": digest([tasks / "base.py"]),
         "what pytest_ftcompare/tasks share": digest(tasks / f"{name}.py" for name in SHARED),
         "pytest_ftcompare/gate/torch_case.py": digest([package / "gate" / "torch_case.py"]),
-        "pytest_ftcompare/gate/shared_inspection.py": digest([package / "gate" / "shared_inspection.py"]),
+        "pytest_ftcompare/gate/shared_inspection.py": digest(
+            [package / "gate" / "shared_inspection.py"]
+        ),
         "pytest_ftcompare/tasks/files": digest((tasks / "files").glob("*.py")),
         "pytest_ftcompare/tasks/hub.py": digest([tasks / "hub.py"]),
         "pytest_ftcompare/results/result.py": digest([package / "results" / "result.py"]),

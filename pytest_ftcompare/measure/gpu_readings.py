@@ -21,10 +21,20 @@ from pytest_ftcompare.measure.gpu_memory_sampler import GpuMemorySampler
 from pytest_ftcompare.measure.nvml import Gpu, Unavailable, joules, open_gpu
 from pytest_ftcompare.measure.nvml import disturbed as why_disturbed
 from pytest_ftcompare.measure.timer import Workload, wait
-from pytest_ftcompare.results.cost_metrics import ALLOCATED, ENERGY, EVALUATION, PROCESS, RESERVED, STEP, Phase
+from pytest_ftcompare.results.cost_metrics import (
+    ALLOCATED,
+    ENERGY,
+    EVALUATION,
+    PROCESS,
+    RESERVED,
+    STEP,
+    Phase,
+)
 from pytest_ftcompare.results.result import Json
 
-SECONDS = 1.0  # seconds of updates whose energy is read: the counter moves every few tens of milliseconds
+SECONDS = (
+    1.0  # seconds of updates whose energy is read: the counter moves every few tens of milliseconds
+)
 KEPT = (
     "driver",
     "sm_clock",
@@ -57,7 +67,9 @@ def _memory(pieces: Mapping[str, Workload], gpu: Gpu | Unavailable, found: GpuRe
         if name not in pieces:
             continue
         pieces[name].ready()
-        pieces[name].call()  # what is made once, such as the optimiser's state and a kernel's workspace, is made
+        pieces[
+            name
+        ].call()  # what is made once, such as the optimiser's state and a kernel's workspace, is made
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
         metric = PROCESS[phase].name
@@ -69,7 +81,9 @@ def _memory(pieces: Mapping[str, Workload], gpu: Gpu | Unavailable, found: GpuRe
                 pieces[name].call()
                 wait("cuda")
             if sampler.peak is None:
-                found.unread[metric] = sampler.failed or "the driver does not tell this process's memory"
+                found.unread[metric] = (
+                    sampler.failed or "the driver does not tell this process's memory"
+                )
             else:
                 found.values[metric] = sampler.peak
         wait("cuda")
@@ -99,11 +113,18 @@ def _energy(step: Workload, rows: int, gpu: Gpu | Unavailable, found: GpuReading
 def _name(environ: Mapping[str, str]) -> str:
     """The slice that this process was given, or else the GPU that torch computes on."""
     first = environ.get("CUDA_VISIBLE_DEVICES", "").split(",")[0].strip()
-    return first if first.startswith("MIG-") else str(torch.cuda.get_device_properties(torch.cuda.current_device()).uuid)
+    return (
+        first
+        if first.startswith("MIG-")
+        else str(torch.cuda.get_device_properties(torch.cuda.current_device()).uuid)
+    )
 
 
 def read(
-    device: str, pieces: Mapping[str, Workload], rows: int, timed: Callable[[Callable[[], object]], object]
+    device: str,
+    pieces: Mapping[str, Workload],
+    rows: int,
+    timed: Callable[[Callable[[], object]], object],
 ) -> GpuReadings:
     """Read what there is to read of the pieces, then run `timed`, which calls what it is given between its rounds.
 
@@ -126,11 +147,15 @@ def read(
 
     start = cpu_accounting()
     timed(watch)
-    found.disturbed = not_scheduled(start, cpu_accounting())  # a host that lost its cores cannot feed its GPU
+    found.disturbed = not_scheduled(
+        start, cpu_accounting()
+    )  # a host that lost its cores cannot feed its GPU
     if isinstance(gpu, Unavailable):
         return found
     states.append(gpu.state())
     found.state = {name: value for name, value in asdict(states[-1]).items() if name in KEPT}
-    disturbances = [why for before, after in pairwise(states) if (why := why_disturbed(before, after))]
+    disturbances = [
+        why for before, after in pairwise(states) if (why := why_disturbed(before, after))
+    ]
     found.disturbed = "; ".join(dict.fromkeys(filter(None, [*disturbances[:1], found.disturbed])))
     return found

@@ -20,7 +20,9 @@ REASONS = {
 }
 # What is wrong with a card. One at its power limit is at work; another limit than the baseline's is the comparison's to say.
 SLOWING = ("hw slowdown", "sw thermal", "hw thermal", "hw power brake")
-SHARE = 0.01  # of the time between two states: a throttle shorter than this moves no median over rounds
+SHARE = (
+    0.01  # of the time between two states: a throttle shorter than this moves no median over rounds
+)
 
 
 @dataclass(frozen=True)
@@ -34,14 +36,18 @@ class GpuState:
     max_sm_clock: int | None = None  # MHz
     memory_clock: int | None = None  # MHz
     reasons: tuple[str, ...] | None = None  # why the clocks are what they are, words of REASONS
-    slowed: dict[str, int] = field(default_factory=dict)  # word of SLOWING -> nanoseconds slowed since the driver started
+    slowed: dict[str, int] = field(
+        default_factory=dict
+    )  # word of SLOWING -> nanoseconds slowed since the driver started
     power_limit: float | None = None  # W
     default_power_limit: float | None = None  # W
     temperature: int | None = None  # degrees Celsius
     ecc_errors: int | None = None  # uncorrected, since the driver started
     performance_state: int | None = None  # 0 is the fastest
     processes: int | None = None  # compute processes on the device, one's own among them
-    others: tuple[int, ...] | None = None  # their process ids without one's own; None also where one's own is not seen
+    others: tuple[int, ...] | None = (
+        None  # their process ids without one's own; None also where one's own is not seen
+    )
 
 
 def reason_words(bits: int) -> tuple[str, ...]:
@@ -56,7 +62,8 @@ def slowed_by(before: GpuState, after: GpuState) -> tuple[str, ...]:
     return tuple(
         word
         for word in SLOWING
-        if word in at_either or after.slowed.get(word, 0) - before.slowed.get(word, after.slowed.get(word, 0)) > enough
+        if word in at_either
+        or after.slowed.get(word, 0) - before.slowed.get(word, after.slowed.get(word, 0)) > enough
     )
 
 
@@ -68,13 +75,27 @@ def disturbed(before: GpuState, after: GpuState) -> str:
     if words := slowed_by(before, after):
         found.append(f"the GPU was throttled ({', '.join(words)})")
     if before.power_limit != after.power_limit:
-        found.append(f"the GPU's power limit went from {before.power_limit} W to {after.power_limit} W")
-    if before.ecc_errors is not None and after.ecc_errors is not None and after.ecc_errors > before.ecc_errors:
-        found.append(f"the GPU's uncorrected memory errors went from {before.ecc_errors} to {after.ecc_errors}")
+        found.append(
+            f"the GPU's power limit went from {before.power_limit} W to {after.power_limit} W"
+        )
+    if (
+        before.ecc_errors is not None
+        and after.ecc_errors is not None
+        and after.ecc_errors > before.ecc_errors
+    ):
+        found.append(
+            f"the GPU's uncorrected memory errors went from {before.ecc_errors} to {after.ecc_errors}"
+        )
     if others := sorted({*(before.others or ()), *(after.others or ())}):
         found.append(f"another process used the GPU ({', '.join(f'pid {one}' for one in others)})")
-    elif (after.processes or 0) > (before.processes or 0) and after.others is None and before.processes is not None:
-        found.append(f"another process came to the GPU ({before.processes} before, {after.processes} after)")
+    elif (
+        (after.processes or 0) > (before.processes or 0)
+        and after.others is None
+        and before.processes is not None
+    ):
+        found.append(
+            f"another process came to the GPU ({before.processes} before, {after.processes} after)"
+        )
     return "; ".join(found)
 
 

@@ -56,13 +56,17 @@ def available_memory(root: Path = ROOT) -> int:
             names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
         limit, used = (_number(_text(folder / name)) for name in names[:2])
         if limit is not None and used is not None:
-            left.append(max(0, limit - used + _fields(_text(folder / "memory.stat")).get(names[2], 0)))
+            left.append(
+                max(0, limit - used + _fields(_text(folder / "memory.stat")).get(names[2], 0))
+            )
     return min(left)
 
 
 def memory(root: Path = ROOT) -> int:
     """Bytes of the machine, or what its control groups allow; 0 where none can say."""
-    limits = [_number(_text(folder / name)) for folder in _groups(root, "memory") for name in LIMITS]
+    limits = [
+        _number(_text(folder / name)) for folder in _groups(root, "memory") for name in LIMITS
+    ]
     return min([_all_memory(), *(one for one in limits if one is not None)])
 
 
@@ -75,7 +79,9 @@ def _all_memory() -> int:
 
 def cpus(root: Path = ROOT) -> int:
     """Cores that this process may use: its affinity, or whole cores of its control groups' quota; at least 1."""
-    found = [len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1]
+    found = [
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    ]
     for folder in _groups(root, "cpu"):
         quota, period = (*_text(folder / "cpu.max").split(), "", "")[:2]
         if not quota:
@@ -104,6 +110,9 @@ def processor() -> str:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         fields = dict(line.split(":", 1) for line in lines if ":" in line)
         found = {key.strip(): value.strip() for key, value in fields.items()}
-        return " ".join(found[key] for key in ("model name", "cpu family", "model") if key in found) or platform.machine()
+        return (
+            " ".join(found[key] for key in ("model name", "cpu family", "model") if key in found)
+            or platform.machine()
+        )
     except (OSError, ValueError):
         return platform.processor() or platform.machine()

@@ -46,7 +46,9 @@ class Lease:
 
     def _enter(self) -> None:
         if self._wanted.exists():
-            with self._gate.acquire(poll_interval=POLL):  # free again when the window before this one is over
+            with self._gate.acquire(
+                poll_interval=POLL
+            ):  # free again when the window before this one is over
                 self._wanted.unlink(missing_ok=True)  # left by a worker that died
         self._lock.acquire_read()
 

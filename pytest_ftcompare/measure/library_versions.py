@@ -12,7 +12,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
-PACKAGES = ("torch", "transformers", "peft", "tokenizers", "accelerate", "bitsandbytes", "numpy", "safetensors")
+PACKAGES = (
+    "torch",
+    "transformers",
+    "peft",
+    "tokenizers",
+    "accelerate",
+    "bitsandbytes",
+    "numpy",
+    "safetensors",
+)
 
 
 def versions() -> dict[str, str]:

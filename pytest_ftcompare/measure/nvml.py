@@ -84,7 +84,11 @@ def open_gpu(uuid: str) -> Gpu | Unavailable:
     prefixed = uuid.isdigit() or uuid.startswith(("GPU-", "MIG-"))
     for name in [uuid] if prefixed else [f"GPU-{uuid}", f"MIG-{uuid}"]:
         try:
-            handle = nvml.nvmlDeviceGetHandleByIndex(int(name)) if name.isdigit() else nvml.nvmlDeviceGetHandleByUUID(name)
+            handle = (
+                nvml.nvmlDeviceGetHandleByIndex(int(name))
+                if name.isdigit()
+                else nvml.nvmlDeviceGetHandleByUUID(name)
+            )
         except nvml.NVMLError as error:
             if error.value in (nvml.NVML_ERROR_NOT_FOUND, nvml.NVML_ERROR_INVALID_ARGUMENT):
                 continue
@@ -105,7 +109,11 @@ class Gpu:
         self._nvml, self._handle, self._is_slice = nvml, handle, is_slice
         self.lost = False
         # Memory and processes are a slice's own; clocks, power and temperature only its card has.
-        self._card = self._ask("nvmlDeviceGetDeviceHandleFromMigDeviceHandle", handle) if is_slice else handle
+        self._card = (
+            self._ask("nvmlDeviceGetDeviceHandleFromMigDeviceHandle", handle)
+            if is_slice
+            else handle
+        )
 
     def _ask(self, question: str, *arguments: Any) -> Any:
         """NVML's answer; None where there is none, which also covers a driver or a package without the question."""
@@ -124,7 +132,9 @@ class Gpu:
 
     def energy_mj(self) -> int | None:
         """Millijoules since the driver started; None before Volta, and for a slice: the card's counter adds up all slices."""
-        return None if self._is_slice else self._ask("nvmlDeviceGetTotalEnergyConsumption", self._card)
+        return (
+            None if self._is_slice else self._ask("nvmlDeviceGetTotalEnergyConsumption", self._card)
+        )
 
     def memory(self) -> tuple[int, int] | None:
         """Bytes used by all processes and reserved by the driver, and bytes in total."""
@@ -160,7 +170,10 @@ class Gpu:
             default_power_limit=_watts(self._ask("nvmlDeviceGetPowerManagementDefaultLimit", card)),
             temperature=self._ask("nvmlDeviceGetTemperature", card, nvml.NVML_TEMPERATURE_GPU),
             ecc_errors=self._ask(
-                "nvmlDeviceGetTotalEccErrors", card, nvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED, nvml.NVML_VOLATILE_ECC
+                "nvmlDeviceGetTotalEccErrors",
+                card,
+                nvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED,
+                nvml.NVML_VOLATILE_ECC,
             ),
             performance_state=self._ask("nvmlDeviceGetPerformanceState", card),
             processes=None if pids is None else len(pids),
@@ -177,9 +190,16 @@ class Gpu:
     def _slowed(self) -> dict[str, int]:
         # The two counters whose numbers are the same in every version of the package; those of the hardware's are not.
         nvml = self._nvml
-        words = {nvml.NVML_FI_DEV_PERF_POLICY_POWER: "sw power cap", nvml.NVML_FI_DEV_PERF_POLICY_THERMAL: "sw thermal"}
+        words = {
+            nvml.NVML_FI_DEV_PERF_POLICY_POWER: "sw power cap",
+            nvml.NVML_FI_DEV_PERF_POLICY_THERMAL: "sw thermal",
+        }
         values = self._ask("nvmlDeviceGetFieldValues", self._card, list(words)) or ()
-        return {words[one.fieldId]: one.value.ullVal for one in values if one.nvmlReturn == nvml.NVML_SUCCESS}
+        return {
+            words[one.fieldId]: one.value.ullVal
+            for one in values
+            if one.nvmlReturn == nvml.NVML_SUCCESS
+        }
 
 
 def _watts(milliwatts: int | None) -> float | None:

@@ -18,8 +18,12 @@ from torch.utils.flop_counter import flop_registry
 aten = torch.ops.aten
 # Attention on a CPU has no formula in torch; its arguments are those of the GPU's kernel.
 FORMULAS = {
-    aten._scaled_dot_product_flash_attention_for_cpu: flop_registry[aten._scaled_dot_product_flash_attention],
-    aten._scaled_dot_product_flash_attention_for_cpu_backward: flop_registry[aten._scaled_dot_product_flash_attention_backward],
+    aten._scaled_dot_product_flash_attention_for_cpu: flop_registry[
+        aten._scaled_dot_product_flash_attention
+    ],
+    aten._scaled_dot_product_flash_attention_for_cpu_backward: flop_registry[
+        aten._scaled_dot_product_flash_attention_backward
+    ],
     **flop_registry,
 }
 
@@ -48,7 +52,9 @@ def flops_of(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out:
     return int(formula(*args, **kwargs, out_val=out)) if formula else 0
 
 
-Phase = tuple[str, int | None]  # a part of the step, and where it has to do with one, the number of a layer
+Phase = tuple[
+    str, int | None
+]  # a part of the step, and where it has to do with one, the number of a layer
 
 
 @dataclass
@@ -70,9 +76,13 @@ class OpCounter(TorchDispatchMode):
         self.operations = self.flops = self.total = 0
         self.moments: dict[Phase, PeakSnapshot] = {}
         self._alive: dict[int, int] = {}  # serial number -> bytes
-        self._known: dict[int, tuple[int, weakref.ref[Any]]] = {}  # a storage's address -> its serial number
+        self._known: dict[
+            int, tuple[int, weakref.ref[Any]]
+        ] = {}  # a storage's address -> its serial number
         self._count = 0
-        self._highest: list[PeakSnapshot] = []  # whose storages are those alive now: noted down when one of them goes
+        self._highest: list[
+            PeakSnapshot
+        ] = []  # whose storages are those alive now: noted down when one of them goes
         self.enter("step")
 
     def enter(self, part: str, layer: int | None = None) -> None:
@@ -128,7 +138,9 @@ class OpCounter(TorchDispatchMode):
         kwargs = kwargs or {}
         if func.namespace == "prim":  # a question to a tensor without bytes: where it is
             return func(*args, **kwargs)
-        if torch.is_inference_mode_enabled():  # elsewhere autograd takes composite operations apart before they come here
+        if (
+            torch.is_inference_mode_enabled()
+        ):  # elsewhere autograd takes composite operations apart before they come here
             with self:
                 parts = func.decompose(*args, **kwargs)
             if parts is not NotImplemented:

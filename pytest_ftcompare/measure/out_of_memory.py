@@ -12,7 +12,11 @@ import torch
 Say = Callable[[str], None]
 CPU = re.compile(r"you tried to allocate (\d+) bytes")
 CUDA = re.compile(r"Tried to allocate ([\d.]+ [KMGT]iB)")
-OTHERS = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")  # of libraries below torch's
+OTHERS = (
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+)  # of libraries below torch's
 
 
 class OutOfMemory(RuntimeError):
@@ -34,7 +38,9 @@ def _needed(error: BaseException) -> str | None:
         return f"{_size(int(found[1]))} more"
     if isinstance(error, torch.OutOfMemoryError) and (found := CUDA.search(text)):
         return f"{found[1]} more"
-    is_memory = isinstance(error, torch.OutOfMemoryError | MemoryError) or any(one in text for one in OTHERS)
+    is_memory = isinstance(error, torch.OutOfMemoryError | MemoryError) or any(
+        one in text for one in OTHERS
+    )
     return "memory that it did not get" if is_memory else None
 
 

@@ -24,13 +24,23 @@ def make_workload(prepared: PreparedCase, name: str) -> Workload:
     work = make_work(prepared)
     if work.merged is not None:
         rows = {EVALUATION.name: min(ROWS, len(prepared.examples["test"])), INFERENCE.name: 1}
-        work.pieces.update({f"{MERGED}{piece}": work.merged(count) for piece, count in rows.items() if MERGED in name})
+        work.pieces.update(
+            {
+                f"{MERGED}{piece}": work.merged(count)
+                for piece, count in rows.items()
+                if MERGED in name
+            }
+        )
     if name not in work.pieces:
-        raise NoWorkload(f"{prepared.case.id} has no {name} to be timed: expected {', '.join(work.pieces)}")
+        raise NoWorkload(
+            f"{prepared.case.id} has no {name} to be timed: expected {', '.join(work.pieces)}"
+        )
     return work.pieces[name]
 
 
-def rounds(first: Workload, second: Workload, device: str, clock: Clock) -> Generator[tuple[float, float]]:
+def rounds(
+    first: Workload, second: Workload, device: str, clock: Clock
+) -> Generator[tuple[float, float]]:
     """Seconds of one call of either, without end; the two take turns in who comes first."""
     with no_collection():
         calls = warm(first, device, clock), warm(second, device, clock)

@@ -46,7 +46,9 @@ class LocalSide:
         return timed(self._work[piece], calls, self._device, self._clock) / calls
 
 
-def rounds(reference: Side, here: Side, seconds: float, clock: Clock, watch: Callable[[], object]) -> Pairs:
+def rounds(
+    reference: Side, here: Side, seconds: float, clock: Clock, watch: Callable[[], object]
+) -> Pairs:
     """Seconds (reference, here) of one call of each piece that both have, in turn for about so long;
     who comes first changes with each round."""
     pairs: Pairs = {name: [] for name in here.pieces if name in reference.pieces}

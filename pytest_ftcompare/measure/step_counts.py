@@ -49,14 +49,23 @@ def held(model: nn.Module) -> Iterator[torch.Tensor]:
 class MemoryLedger:
     """Says of each storage what it is for: weights, gradients as autograd hands them to a parameter, the optimiser's state."""
 
-    def __init__(self, counter: OpCounter, model: nn.Module, optimizer: torch.optim.Optimizer | None) -> None:
+    def __init__(
+        self, counter: OpCounter, model: nn.Module, optimizer: torch.optim.Optimizer | None
+    ) -> None:
         self.counter, self.optimizer = counter, optimizer
         groups: list[Any] = optimizer.param_groups if optimizer else []
-        parameters = {id(one): one for one in [*model.parameters(), *tensors([group["params"] for group in groups])]}
+        parameters = {
+            id(one): one
+            for one in [*model.parameters(), *tensors([group["params"] for group in groups])]
+        }
         self.weights = {counter.serial(one) for one in [*held(model), *parameters.values()]}
-        self.gradients = {counter.serial(one.grad) for one in parameters.values() if one.grad is not None}
+        self.gradients = {
+            counter.serial(one.grad) for one in parameters.values() if one.grad is not None
+        }
         self.hooks = [
-            one.register_post_accumulate_grad_hook(self._accumulated) for one in parameters.values() if one.requires_grad
+            one.register_post_accumulate_grad_hook(self._accumulated)
+            for one in parameters.values()
+            if one.requires_grad
         ]
         self.state()
 
@@ -78,7 +87,10 @@ class MemoryLedger:
 
     def peak(self, moment: PeakSnapshot) -> PeakMemory:
         """A phase's largest total by what it is for; ask when the step is over."""
-        state, sizes = self.state(), dict.fromkeys(("weights", "gradients", "optimizer", "activations"), 0)
+        state, sizes = (
+            self.state(),
+            dict.fromkeys(("weights", "gradients", "optimizer", "activations"), 0),
+        )
         for serial, size in moment.alive.items():
             kinds = (("weights", self.weights), ("gradients", self.gradients), ("optimizer", state))
             sizes[next((kind for kind, those in kinds if serial in those), "activations")] += size
@@ -97,7 +109,9 @@ def uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def count(step: Callable[[], object], model: nn.Module, optimizer: torch.optim.Optimizer | None) -> UpdateCounts:
+def count(
+    step: Callable[[], object], model: nn.Module, optimizer: torch.optim.Optimizer | None
+) -> UpdateCounts:
     """Run `step` once and count it; `optimizer` is None where nothing trains."""
     counter = OpCounter()
     books = MemoryLedger(counter, model, optimizer)
@@ -113,4 +127,10 @@ def count(step: Callable[[], object], model: nn.Module, optimizer: torch.optim.O
         step()
     state = sum(counter.size(serial) for serial in books.state())
     peak = asdict(books.peak(counter.moments["step", None]))
-    return UpdateCounts(**peak, saved=sum(saved.values()), state=state, operations=counter.operations, flops=counter.flops)
+    return UpdateCounts(
+        **peak,
+        saved=sum(saved.values()),
+        state=state,
+        operations=counter.operations,
+        flops=counter.flops,
+    )

@@ -26,9 +26,7 @@ from pytest_ftcompare.training.train import Training
 
 PROCESS = secrets.token_hex(4)  # windows of one process share what it did to their times
 ROWS = 32  # of the test split in a timed evaluation
-STEPS = (
-    100_000  # for which the schedule of a timed training is made: a window stays at its beginning, where all steps are alike
-)
+STEPS = 100_000  # for which the schedule of a timed training is made: a window stays at its beginning, where all steps are alike
 
 
 @dataclass(frozen=True)
@@ -71,15 +69,21 @@ def make_work(prepared: PreparedCase) -> TimedWork:
 def _pieces(device: str) -> tuple[dict[str, Workload], dict[str, Workload]]:
     """The yardsticks that are timed beside pieces of work, and the others."""
     pieces = {kind: Workload(call) for kind, call in make_yardsticks(device).items()}
-    return {kind: pieces[kind] for kind in BESIDE}, {kind: pieces[kind] for kind in pieces if kind not in BESIDE}
+    return {kind: pieces[kind] for kind in BESIDE}, {
+        kind: pieces[kind] for kind in pieces if kind not in BESIDE
+    }
 
 
 def measure_machine(device: str, clock: Clock) -> dict[str, float]:
     """Seconds of the yardsticks that are timed beside no piece of work, as a window has them."""
-    return {kind: rounded(value) for kind, value in speeds(_pieces(device)[1], device, clock).items()}
+    return {
+        kind: rounded(value) for kind, value in speeds(_pieces(device)[1], device, clock).items()
+    }
 
 
-def take(work: TimedWork, device: str, seconds: float, clock: Clock) -> tuple[Window, dict[str, Timing]]:
+def take(
+    work: TimedWork, device: str, seconds: float, clock: Clock
+) -> tuple[Window, dict[str, Timing]]:
     """The window, about so many seconds long, and the rounds of each piece that its times are the
     medians of."""
     timings: dict[str, Timing] = {}
@@ -97,7 +101,8 @@ def take(work: TimedWork, device: str, seconds: float, clock: Clock) -> tuple[Wi
 
     readings = read(device, work.pieces, work.rows, timed)
     times = {
-        name: [rounded(one.seconds), *(rounded(one.in_yardsticks(kind)) for kind in BESIDE)] for name, one in timings.items()
+        name: [rounded(one.seconds), *(rounded(one.in_yardsticks(kind)) for kind in BESIDE)]
+        for name, one in timings.items()
     }
     beside = next(iter(timings.values())).yardsticks
     machine = {kind: rounded(median(beside[kind])) for kind in BESIDE}

@@ -57,7 +57,9 @@ class Timing:
         """One call in yardsticks of a kind, of its own round: the median over rounds."""
         pairs = zip(self.rounds, self.yardsticks[kind], strict=True)
         ratios = [seconds / yardstick for seconds, yardstick in pairs if yardstick > 0]
-        return median(ratios) / self.calls if ratios else 0.0  # of a clock too coarse for a yardstick
+        return (
+            median(ratios) / self.calls if ratios else 0.0
+        )  # of a clock too coarse for a yardstick
 
 
 def wait(device: str) -> None:
@@ -129,6 +131,7 @@ def speeds(yardsticks: Mapping[str, Workload], device: str, clock: Clock) -> dic
     with no_collection():
         calls = {kind: warm(piece, device, clock) for kind, piece in yardsticks.items()}
         return {
-            kind: median(timed(piece, calls[kind], device, clock) for _ in range(ROUNDS)) / calls[kind]
+            kind: median(timed(piece, calls[kind], device, clock) for _ in range(ROUNDS))
+            / calls[kind]
             for kind, piece in yardsticks.items()
         }

@@ -39,7 +39,9 @@ def _kernels(device: str) -> Work:
     rows, length, width = ROWS * scale, LENGTH * scale, WIDTH * scale
     text = torch.randn(rows, length, width).to(device)
     shapes = [(3 * width, width), (width, width), (4 * width, width), (width, 4 * width)] * LAYERS
-    weights = [(torch.randn(shape) / shape[1] ** 0.5).to(device).requires_grad_() for shape in shapes]
+    weights = [
+        (torch.randn(shape) / shape[1] ** 0.5).to(device).requires_grad_() for shape in shapes
+    ]
 
     def block(hidden: torch.Tensor, parts: list[torch.Tensor]) -> torch.Tensor:
         joined, out, up, down = parts
@@ -67,7 +69,9 @@ def _kernels(device: str) -> Work:
 
 def _dispatch(device: str) -> Work:
     """Many small operations from Python through modules, as one row's answer takes them."""
-    layers = torch.nn.Sequential(torch.nn.Linear(32, 32), torch.nn.LayerNorm(32), torch.nn.ReLU(), torch.nn.Dropout(0.1))
+    layers = torch.nn.Sequential(
+        torch.nn.Linear(32, 32), torch.nn.LayerNorm(32), torch.nn.ReLU(), torch.nn.Dropout(0.1)
+    )
     layers = layers.to(device).eval()
     row = torch.randn(1, 4, 32).to(device)
 

@@ -73,12 +73,16 @@ def pytest_configure(config: pytest.Config) -> None:
             except baseline_store.BaselineError as error:
                 raise pytest.UsageError(str(error)) from None
             if not benchmark_bridge.wanted(config):
-                raise pytest.UsageError("--update-baselines takes time, too: expected pytest-benchmark, on, not disabled")
+                raise pytest.UsageError(
+                    "--update-baselines takes time, too: expected pytest-benchmark, on, not disabled"
+                )
         if settings.baselines.is_dir():
             baseline_store.recover(settings.baselines)
     config.stash[stale_baselines.SUITES] = {}
     if not _is_worker(config):
-        config.stash[SESSION] = GateSession(settings.baselines, settings.update or settings.new_only, settings.new_only)
+        config.stash[SESSION] = GateSession(
+            settings.baselines, settings.update or settings.new_only, settings.new_only
+        )
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -106,7 +110,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "gate" in metafunc.fixturenames and metafunc.definition.get_closest_marker("ftcompare"):
         settings = metafunc.config.stash[SETTINGS]
         found = parametrize.cases(metafunc, settings.profile)
-        stale_baselines.note(metafunc.config.stash[stale_baselines.SUITES], metafunc, found, settings.project.profiles.values())
+        stale_baselines.note(
+            metafunc.config.stash[stale_baselines.SUITES],
+            metafunc,
+            found,
+            settings.project.profiles.values(),
+        )
         metafunc.parametrize("gate", found, ids=[one.id for one in found], indirect=True)
 
 
@@ -115,7 +124,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     parametrize.check_distinct(items)
     if any(parametrize.case_of(item) for item in items):
         machine = config.stash[MACHINE] = CapacityFilter(config.stash[SETTINGS])
-        fits = [(case := parametrize.case_of(item)) is None or machine.holds(case) for item in items]
+        fits = [
+            (case := parametrize.case_of(item)) is None or machine.holds(case) for item in items
+        ]
         if not all(fits):
             config.hook.pytest_deselected(items=[*compress(items, (not one for one in fits))])
             items[:] = compress(items, fits)
@@ -126,10 +137,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         case = parametrize.case_of(item)
         if isinstance(item, pytest.Function) and case is not None and case.timed:
-            item.fixturenames = [*item.fixturenames, "benchmark"]  # so that --benchmark-only and -skip know it
+            item.fixturenames = [
+                *item.fixturenames,
+                "benchmark",
+            ]  # so that --benchmark-only and -skip know it
 
 
-def pytest_report_collectionfinish(config: pytest.Config, items: Sequence[pytest.Item]) -> list[str]:
+def pytest_report_collectionfinish(
+    config: pytest.Config, items: Sequence[pytest.Item]
+) -> list[str]:
     if MACHINE not in config.stash or not config.option.collectonly:
         return []
     return list(config.stash[MACHINE].lines(filter(None, map(parametrize.case_of, items))))
@@ -142,7 +158,9 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
         return None
     settings = options.make_settings(config)  # xdist asks before anything is configured
     gpus = (
-        gpu_assignment.free_gpu_memory(gpu_assignment.visible(os.environ, gpu_assignment.count_gpus))
+        gpu_assignment.free_gpu_memory(
+            gpu_assignment.visible(os.environ, gpu_assignment.count_gpus)
+        )
         if settings.device != "cpu"
         else []
     )
@@ -169,7 +187,9 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         return
     run = config.stash[RUN] = _start(config)
     config.stash[TOLD] = WorkerStatus(run.folder, "main")
-    config.pluginmanager.register(ControllerHooks(config, config.stash[SESSION]), "ftcompare-collector")
+    config.pluginmanager.register(
+        ControllerHooks(config, config.stash[SESSION]), "ftcompare-collector"
+    )
 
 
 def _start(config: pytest.Config) -> RunFolder:
@@ -186,18 +206,24 @@ def _start(config: pytest.Config) -> RunFolder:
         raise pytest.UsageError(str(error)) from None
     except OSError as error:  # a cache that is there and can't be written to
         if resumes:
-            raise pytest.UsageError(f"--ftcompare-resume: {folder} cannot be used ({error.strerror or error})") from None
+            raise pytest.UsageError(
+                f"--ftcompare-resume: {folder} cannot be used ({error.strerror or error})"
+            ) from None
         return run_folder.start(None)
 
 
 def _key(config: pytest.Config) -> Key:
-    return make_key(config.stash[SETTINGS], config.rootpath, benchmarks=benchmark_bridge.wanted(config))
+    return make_key(
+        config.stash[SETTINGS], config.rootpath, benchmarks=benchmark_bridge.wanted(config)
+    )
 
 
 @pytest.hookimpl(tryfirst=True)  # before a worker tells the controller that it has collected
 def pytest_collection_finish(session: pytest.Session) -> None:
     config = session.config
-    count = sum(1 for one in session.items if parametrize.case_of(one) or claim_fixture.claim_of(one))
+    count = sum(
+        1 for one in session.items if parametrize.case_of(one) or claim_fixture.claim_of(one)
+    )
     if count and not config.option.collectonly:
         run_folder.begin(config.stash[TOLD].folder, lambda: _key(config))
         config.stash[TOLD].total(count)
@@ -222,19 +248,29 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if (live := config.stash.get(LIVE, None)) is not None:
         live.stop()
     if SESSION not in config.stash:
-        vars(config)["workeroutput"]["ftcompare_suites"] = stale_baselines.to_plain(config.stash[stale_baselines.SUITES])
+        vars(config)["workeroutput"]["ftcompare_suites"] = stale_baselines.to_plain(
+            config.stash[stale_baselines.SUITES]
+        )
         return
-    config.stash[FINISHED] = session.exitstatus in ENDS and not (session.shouldstop or session.shouldfail)
+    config.stash[FINISHED] = session.exitstatus in ENDS and not (
+        session.shouldstop or session.shouldfail
+    )
     run = config.stash[SESSION]
-    if not run.half_collected and not any("::" in one for one in config.args):  # of a test or class: its file may have others
+    if not run.half_collected and not any(
+        "::" in one for one in config.args
+    ):  # of a test or class: its file may have others
         skipped = config.getini("norecursedirs")
         alone = partial(stale_baselines.alone, root=config.rootpath, skipped=skipped)
-        run.stale = stale_baselines.find(run.baselines, config.stash[stale_baselines.SUITES], run.ran, alone)
+        run.stale = stale_baselines.find(
+            run.baselines, config.stash[stale_baselines.SUITES], run.ran, alone
+        )
         run.stale += claim_fixture.stale(run.claims, run.tables, run.baselines)
     if run.findings:
         config.hook.pytest_runtest_logreport(report=_whole(run.findings))
     run.write(sound=session.exitstatus == pytest.ExitCode.OK and not run.findings)
-    config.stash[FINISHED] |= bool(run.written)  # its results are baselines now: nothing is left to go on with
+    config.stash[FINISHED] |= bool(
+        run.written
+    )  # its results are baselines now: nothing is left to go on with
     if (run.findings or run.failure) and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
@@ -246,7 +282,9 @@ def _whole(findings: Sequence[str]) -> pytest.TestReport:
         location=("ftcompare", None, "session"),
         keywords={},
         outcome="failed",
-        longrepr="\n".join(line for one in findings for line in wrapped(f"All cases together: {one}.")),
+        longrepr="\n".join(
+            line for one in findings for line in wrapped(f"All cases together: {one}.")
+        ),
         when="call",
     )
 
@@ -258,22 +296,32 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         config.stash[RUN].close(finished=config.stash.get(FINISHED, False))
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
     if SESSION in config.stash and (config.stash[SESSION].verdicts or config.stash[SESSION].claims):
         terminalreporter.section("ftcompare", "=")
         every = config.get_verbosity() > 0
         for text, markup in lines(config.stash[SESSION], config.stash[SETTINGS], every=every):
             for line in fitted(text, terminalreporter._tw.fullwidth):
                 terminalreporter.write_line(line, **markup)
-    if RUN in config.stash and not config.stash.get(FINISHED, False) and (left := config.stash[RUN].left):
+    if (
+        RUN in config.stash
+        and not config.stash.get(FINISHED, False)
+        and (left := config.stash[RUN].left)
+    ):
         count = f"{left} case{'s' * (left != 1)}"
-        terminalreporter.write_line(f"{count} finished: --ftcompare-resume goes on from there.", yellow=True)
+        terminalreporter.write_line(
+            f"{count} finished: --ftcompare-resume goes on from there.", yellow=True
+        )
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
     settings = config.stash[SETTINGS]
     seeds = str(settings.seeds) if settings.update else f"up to {settings.budget}"
-    header = [f"ftcompare: profile {settings.profile.name}, {seeds} seeds, baselines {settings.baselines}"]
+    header = [
+        f"ftcompare: profile {settings.profile.name}, {seeds} seeds, baselines {settings.baselines}"
+    ]
     if RUN in config.stash and (note := config.stash[RUN].note):
         header.append(f"ftcompare: {note}")
     return header

@@ -29,7 +29,16 @@ if TYPE_CHECKING:
 
 PRIVATE: Mapping[str, Sequence[str]] = {
     "session.BenchmarkSession": ("benchmarks", "disabled", "only"),
-    "fixture.BenchmarkFixture": ("name", "fullname", "group", "extra_info", "enabled", "_make_stats", "_mode", "_timer"),
+    "fixture.BenchmarkFixture": (
+        "name",
+        "fullname",
+        "group",
+        "extra_info",
+        "enabled",
+        "_make_stats",
+        "_mode",
+        "_timer",
+    ),
     "stats.Metadata": (
         "fixture",
         "stats",
@@ -51,7 +60,10 @@ QUIET: Mapping[str, Any] = {
     "benchmark_compare": [],
 }
 # Whoever gives one of these asks for the table, which is wider than a screen and tells what the gate's report says.
-ASKS = tuple(f"--benchmark-{name}" for name in ("columns", "compare", "group-by", "histogram", "sort", "verbose"))
+ASKS = tuple(
+    f"--benchmark-{name}"
+    for name in ("columns", "compare", "group-by", "histogram", "sort", "verbose")
+)
 REPORT = "ftcompare_benchmarks"
 HIDDEN = pytest.StashKey[dict[str, Any]]()
 
@@ -88,7 +100,10 @@ def active(benchmark: BenchmarkFixture) -> bool:
 def wanted(config: pytest.Config) -> bool:
     """Whether this session measures: pytest-benchmark is there, one that we know, and was not disabled or skipped."""
     given = config.stash.get(HIDDEN, None)  # under xdist, what was asked for before it was hidden
-    options = {name: getattr(config.option, f"benchmark_{name}", name == "disable") for name in ("disable", "enable", "skip")}
+    options = {
+        name: getattr(config.option, f"benchmark_{name}", name == "disable")
+        for name in ("disable", "enable", "skip")
+    }
     asked = options if given is None else given
     return not missing() and not asked["skip"] and (asked["enable"] or not asked["disable"])
 
@@ -96,7 +111,9 @@ def wanted(config: pytest.Config) -> bool:
 def asks_for_table(config: pytest.Config) -> bool:
     """Whether an option was given that says how pytest-benchmark's table is to be."""
     given = [*map(str, config.invocation_params.args), *config.getini("addopts")]
-    return any(one.startswith(ASKS) for one in [*given, *shlex.split(os.environ.get("PYTEST_ADDOPTS", ""))])
+    return any(
+        one.startswith(ASKS) for one in [*given, *shlex.split(os.environ.get("PYTEST_ADDOPTS", ""))]
+    )
 
 
 def timer(benchmark: BenchmarkFixture) -> Callable[[], float]:
@@ -106,7 +123,11 @@ def timer(benchmark: BenchmarkFixture) -> Callable[[], float]:
 
 
 def record(
-    benchmark: BenchmarkFixture, what: str, seconds: Sequence[float], iterations: int, extra_info: Mapping[str, object]
+    benchmark: BenchmarkFixture,
+    what: str,
+    seconds: Sequence[float],
+    iterations: int,
+    extra_info: Mapping[str, object],
 ) -> None:
     """Add the entry `<test>:<what>` to the session's results, in the group `what`; nothing where benchmarks are disabled.
 
@@ -116,7 +137,11 @@ def record(
     if not active(benchmark):
         return
     part: Any = copy.copy(benchmark)
-    part.name, part.fullname, part.group = f"{benchmark.name}:{what}", f"{benchmark.fullname}:{what}", what
+    part.name, part.fullname, part.group = (
+        f"{benchmark.name}:{what}",
+        f"{benchmark.fullname}:{what}",
+        what,
+    )
     part.extra_info = dict(extra_info)
     entry = part._make_stats(iterations)
     for duration in seconds:
@@ -137,7 +162,11 @@ def _to_plain(entry: Any) -> dict[str, Any]:
     profile = entry.cprofile_stats
     return {
         "fields": {
-            **{name: value for name, value in vars(entry).items() if name not in ("fixture", "stats", "cprofile_stats")},
+            **{
+                name: value
+                for name, value in vars(entry).items()
+                if name not in ("fixture", "stats", "cprofile_stats")
+            },
             "options": entry.as_dict(stats=False)["options"],  # the timer by its name
         },
         "has_error": entry.has_error,
@@ -149,7 +178,9 @@ def _to_plain(entry: Any) -> dict[str, Any]:
 def _from_plain(plain: Mapping[str, Any]) -> Any:
     stats: Any = importlib.import_module("pytest_benchmark.stats")
     entry = stats.Metadata.__new__(stats.Metadata)
-    vars(entry).update(plain["fields"], stats=stats.Stats(), fixture=SimpleNamespace(has_error=plain["has_error"]))
+    vars(entry).update(
+        plain["fields"], stats=stats.Stats(), fixture=SimpleNamespace(has_error=plain["has_error"])
+    )
     entry.stats.data = plain["data"]
     entry.cprofile_stats = None
     if plain["profile"]:
@@ -162,12 +193,16 @@ class Worker:
     """Moves the results of a test from the worker's session to the test's report."""
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    def pytest_runtest_makereport(
+        self, item: pytest.Item
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         report = yield
         entries = item.config._benchmarksession.benchmarks  # type: ignore[attr-defined]
         if entries:
             at = item.session.items.index(item)
-            vars(report)[REPORT] = json.dumps([at, [_to_plain(one) for one in entries]], default=_plain)
+            vars(report)[REPORT] = json.dumps(
+                [at, [_to_plain(one) for one in entries]], default=_plain
+            )
             entries.clear()
         return report
 
@@ -203,7 +238,9 @@ class Controller:
         entries += [_from_plain(one) for _, one in sorted(self.received, key=itemgetter(0))]
         for one in entries:
             params = (one.params or {}).items()
-            one.params = {name: value.id if isinstance(value, Case) else value for name, value in params} or None
+            one.params = {
+                name: value.id if isinstance(value, Case) else value for name, value in params
+            } or None
         devices = self._devices()
         for other in self.compared:
             if devices and other != devices:
@@ -249,13 +286,19 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     if is_worker:
         vars(option).update(QUIET)
-    config.pluginmanager.register(Worker() if is_worker else Controller(config), "ftcompare-benchmarks")
+    config.pluginmanager.register(
+        Worker() if is_worker else Controller(config), "ftcompare-benchmarks"
+    )
     parallel = config.getoption("dist", "no") != "no" or "PYTEST_XDIST_WORKER" in os.environ
     if parallel and (option.benchmark_enable or not option.benchmark_disable):
         names = ("disable", "enable", "only", "skip")
-        hidden = config.stash[HIDDEN] = {name: getattr(option, f"benchmark_{name}") for name in names}
+        hidden = config.stash[HIDDEN] = {
+            name: getattr(option, f"benchmark_{name}") for name in names
+        }
         option.benchmark_disable, option.benchmark_enable = True, False
-        option.benchmark_skip = hidden["skip"] and not hidden["only"]  # --benchmark-only overrides it
+        option.benchmark_skip = (
+            hidden["skip"] and not hidden["only"]
+        )  # --benchmark-only overrides it
         option.benchmark_only = False
 
 
@@ -266,4 +309,6 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     if hidden is not None:
         benchmarks = session.config._benchmarksession  # type: ignore[attr-defined]
         benchmarks.disabled, benchmarks.only = False, hidden["only"]
-        vars(session.config.option).update({f"benchmark_{name}": value for name, value in hidden.items()})
+        vars(session.config.option).update(
+            {f"benchmark_{name}": value for name, value in hidden.items()}
+        )

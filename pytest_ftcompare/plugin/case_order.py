@@ -35,5 +35,7 @@ def one_by_one(config: pytest.Config, folder: Path) -> None:
     `folder` is the run's, in which a worker that has collected has told how many cases there are.
     """
     scheduler = getattr(config.pluginmanager.getplugin("dsession"), "sched", None)
-    if getattr(scheduler, "maxschedchunk", 0) is None and total(folder):  # not the user's number, nor another scheduler
+    if getattr(scheduler, "maxschedchunk", 0) is None and total(
+        folder
+    ):  # not the user's number, nor another scheduler
         vars(scheduler)["maxschedchunk"] = 1

@@ -30,7 +30,10 @@ class SuiteTables:
         if suite not in self._cases:
             tables = _marks(self.folder / f"test_{suite}.py")
             try:
-                found = [parametrize.of_marks(marks, suite, self.profile, f"test_{suite}.py") for marks in tables]
+                found = [
+                    parametrize.of_marks(marks, suite, self.profile, f"test_{suite}.py")
+                    for marks in tables
+                ]
             except pytest.Collector.CollectError as error:
                 raise CaseError(f"the suite {suite} has a table that cannot be: {error}") from None
             self._cases[suite] = [case for cases in found for case in cases]
@@ -55,7 +58,9 @@ class SuiteTables:
             if (cell := list(group))[0].shots in wanted
         ]
         if not cells:
-            raise Untestable(f"the profile {self.profile.name} has no case of {arm.describe()} in the suite {arm.suite}")
+            raise Untestable(
+                f"the profile {self.profile.name} has no case of {arm.describe()} in the suite {arm.suite}"
+            )
         return cells
 
     def _shots(self, arm: Arm, present: set[int]) -> set[int]:

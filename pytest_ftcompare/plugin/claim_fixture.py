@@ -48,11 +48,19 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     marker = metafunc.definition.get_closest_marker("ftcompare_claims")
     if "claim" not in metafunc.fixturenames or marker is None:
         return
-    if len(marker.args) != 1 or marker.kwargs or not all(isinstance(one, Claim) for one in marker.args[0]):
-        raise pytest.Collector.CollectError(f"the marker ftcompare_claims: expected {MARKER.split(':')[0]}, a list of Claim")
+    if (
+        len(marker.args) != 1
+        or marker.kwargs
+        or not all(isinstance(one, Claim) for one in marker.args[0])
+    ):
+        raise pytest.Collector.CollectError(
+            f"the marker ftcompare_claims: expected {MARKER.split(':')[0]}, a list of Claim"
+        )
     names = [one.name for one in marker.args[0]]
     if twice := sorted({one for one in names if names.count(one) > 1}):
-        raise pytest.Collector.CollectError(f"two claims of {metafunc.definition.nodeid} are called {twice[0]}")
+        raise pytest.Collector.CollectError(
+            f"two claims of {metafunc.definition.nodeid} are called {twice[0]}"
+        )
     suite = _suite(metafunc.definition)
     metafunc.config.stash[TABLES].setdefault(suite, []).extend(names)
     metafunc.parametrize("claim", marker.args[0], ids=names, indirect=True)
@@ -66,10 +74,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if (claim := claim_of(item)) is None:
             continue
         if (other := seen.setdefault(claim.name, item.nodeid)) != item.nodeid:
-            raise pytest.UsageError(f"{item.nodeid} and {other} have the same baseline, {claim.name}.json: rename one of them")
-        timed = isinstance(claim.relation, TimeRatio) and config.pluginmanager.has_plugin("pytest-benchmark")
+            raise pytest.UsageError(
+                f"{item.nodeid} and {other} have the same baseline, {claim.name}.json: rename one of them"
+            )
+        timed = isinstance(claim.relation, TimeRatio) and config.pluginmanager.has_plugin(
+            "pytest-benchmark"
+        )
         if timed and isinstance(item, pytest.Function):
-            item.fixturenames = [*item.fixturenames, "benchmark"]  # so that --benchmark-only and -skip know it
+            item.fixturenames = [
+                *item.fixturenames,
+                "benchmark",
+            ]  # so that --benchmark-only and -skip know it
     items.sort(key=lambda item: claim_of(item) is not None)
 
 
@@ -77,7 +92,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def claim(request: pytest.FixtureRequest) -> Callable[[], ClaimVerdict]:
     """Call it to test the claim against this run's results; the test fails where its outcome is not its baseline's."""
     if not hasattr(request, "param"):
-        pytest.fail(f"{request.node.nodeid} has no table: expected @pytest.mark.ftcompare_claims([...])", pytrace=False)
+        pytest.fail(
+            f"{request.node.nodeid} has no table: expected @pytest.mark.ftcompare_claims([...])",
+            pytrace=False,
+        )
     stated: Claim = request.param
     settings = request.config.stash[SETTINGS]
 
@@ -87,10 +105,18 @@ def claim(request: pytest.FixtureRequest) -> Callable[[], ClaimVerdict]:
         try:
             verdict = _judge(stated, request)
         except Untestable as error:
-            verdict = ClaimVerdict(stated.name, _suite(request.node), settings.profile.name, "untested", note=str(error))
+            verdict = ClaimVerdict(
+                stated.name,
+                _suite(request.node),
+                settings.profile.name,
+                "untested",
+                note=str(error),
+            )
         except CaseError as error:
             refused = str(error)
-            verdict = ClaimVerdict(stated.name, _suite(request.node), settings.profile.name, "untested", note=refused)
+            verdict = ClaimVerdict(
+                stated.name, _suite(request.node), settings.profile.name, "untested", note=refused
+            )
         finally:
             told.done()
         table = request.config.stash[TABLES][verdict.suite]
@@ -109,7 +135,12 @@ def claim(request: pytest.FixtureRequest) -> Callable[[], ClaimVerdict]:
 
 def _judge(stated: Claim, request: pytest.FixtureRequest) -> ClaimVerdict:
     """The claim against its baseline; one about time is timed again before it fails."""
-    from pytest_ftcompare.gate.claim_evidence import EvidenceFinder, accepted_record, elsewhere, make_record
+    from pytest_ftcompare.gate.claim_evidence import (
+        EvidenceFinder,
+        accepted_record,
+        elsewhere,
+        make_record,
+    )
     from pytest_ftcompare.gate.run_cache import RunCache
     from pytest_ftcompare.plugin.claim_arms import SuiteTables
 
@@ -127,7 +158,9 @@ def _judge(stated: Claim, request: pytest.FixtureRequest) -> ClaimVerdict:
     why, device = evidence.why_untimed(stated)
     if why:
         suite, profile = _suite(request.node), settings.profile.name
-        return ClaimVerdict(stated.name, suite, profile, "untested", note=f"{UNTIMED}{why}", device=device)
+        return ClaimVerdict(
+            stated.name, suite, profile, "untested", note=f"{UNTIMED}{why}", device=device
+        )
     tries = TRIES if isinstance(stated.relation, TimeRatio) else 1
     for left in reversed(range(tries)):
         try:
@@ -139,7 +172,9 @@ def _judge(stated: Claim, request: pytest.FixtureRequest) -> ClaimVerdict:
         record = make_record(stated, _suite(request.node), settings, found)
         on = str(found.environment.get("device", baseline_store.FALLBACK))
         before = accepted_record(stated, settings, on)
-        update = settings.update or (settings.new_only and (before is None or before.statistic != record.statistic))
+        update = settings.update or (
+            settings.new_only and (before is None or before.statistic != record.statistic)
+        )
         verdict = judge(record, before, on, update=update)
         if verdict.verdict != "changed":
             break
@@ -159,17 +194,29 @@ def is_excused(verdict: ClaimVerdict) -> ClaimVerdict:
     return replace(verdict, verdict="noted", note=UNMOVED)
 
 
-def pytest_report_teststatus(report: pytest.TestReport, config: pytest.Config) -> tuple[str, str, Any] | None:
+def pytest_report_teststatus(
+    report: pytest.TestReport, config: pytest.Config
+) -> tuple[str, str, Any] | None:
     """The outcome as the word of a claim."""
     text = getattr(report, REPORT, None)
-    record = json.loads(text)["verdict"]["record"] if text is not None and report.when == "call" else None
+    record = (
+        json.loads(text)["verdict"]["record"]
+        if text is not None and report.when == "call"
+        else None
+    )
     if record is None or hasattr(report, "wasxfail"):
         return None
     letter = "" if has_words(config) else "." if report.passed else "F"
-    return report.outcome, letter, (record["outcome"].upper(), {"green": report.passed, "red": report.failed})
+    return (
+        report.outcome,
+        letter,
+        (record["outcome"].upper(), {"green": report.passed, "red": report.failed}),
+    )
 
 
-def stale(verdicts: Sequence[ClaimVerdict], tables: Mapping[str, Sequence[str]], folder: Path) -> list[Path]:
+def stale(
+    verdicts: Sequence[ClaimVerdict], tables: Mapping[str, Sequence[str]], folder: Path
+) -> list[Path]:
     """The baselines of claims that their suite's table no longer has; only where all of the table ran."""
     found: set[Path] = set()
     for suite, names in tables.items():

@@ -70,17 +70,22 @@ class ControllerHooks:
         """Under xdist: what a worker knows of the suites; one that crashed says nothing, and is at nothing any more."""
         forget(self.config.stash[RUN].folder, node.gateway.id)
         stale_baselines.join(
-            self.config.stash[stale_baselines.SUITES], getattr(node, "workeroutput", {}).get("ftcompare_suites", {})
+            self.config.stash[stale_baselines.SUITES],
+            getattr(node, "workeroutput", {}).get("ftcompare_suites", {}),
         )
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         # -x stops with exceptions of pytest's and xdist's own that derive from Ctrl-C's: those do not abandon an update.
-        self.session.interrupted |= excinfo.type is KeyboardInterrupt or isinstance(excinfo.value, pytest.exit.Exception)
+        self.session.interrupted |= excinfo.type is KeyboardInterrupt or isinstance(
+            excinfo.value, pytest.exit.Exception
+        )
 
 
 def show(config: pytest.Config) -> None:
     """Start the live lines, where there are cases to tell of: on the controller, or where there are no workers."""
-    wanted = RUN in config.stash and LIVE not in config.stash and total(config.stash[RUN].folder) > 0
+    wanted = (
+        RUN in config.stash and LIVE not in config.stash and total(config.stash[RUN].folder) > 0
+    )
     if wanted and (display := make_display(config, config.stash[RUN].folder)) is not None:
         config.stash[LIVE] = display

@@ -26,14 +26,24 @@ REPORT = "ftcompare"  # what it is called on a test report
 
 
 def _refusal(case: Case, sentence: str) -> CaseVerdict:
-    return CaseVerdict(case.id, case.suite, "invalid", 0, divergences=[sentence], judge_accuracy=case.judge_accuracy)
+    return CaseVerdict(
+        case.id,
+        case.suite,
+        "invalid",
+        0,
+        divergences=[sentence],
+        judge_accuracy=case.judge_accuracy,
+    )
 
 
 @pytest.fixture
 def gate(request: pytest.FixtureRequest) -> Callable[[], CaseVerdict]:
     """Call it to train the case and hold it against its baseline; the test fails where the verdict does."""
     if not hasattr(request, "param"):
-        pytest.fail(f"{request.node.nodeid} has no table: expected @pytest.mark.ftcompare(methods=..., ...)", pytrace=False)
+        pytest.fail(
+            f"{request.node.nodeid} has no table: expected @pytest.mark.ftcompare(methods=..., ...)",
+            pytrace=False,
+        )
     case: Case = request.param
     settings = request.config.stash[SETTINGS]
 
@@ -46,8 +56,12 @@ def gate(request: pytest.FixtureRequest) -> Callable[[], CaseVerdict]:
         benchmark, run_context = make_run_context(request, case.id)
         try:
             judged = parametrize.judged(request.session.items)
-            run = partial(run_case, case, settings, run_context, make_opener(request.config), judged)
-            held = RunCache(run_context.folder, judged).for_gate(case, run, timed=case.timed and run_context.clock is not None)
+            run = partial(
+                run_case, case, settings, run_context, make_opener(request.config), judged
+            )
+            held = RunCache(run_context.folder, judged).for_gate(
+                case, run, timed=case.timed and run_context.clock is not None
+            )
         except CaseError as error:
             refused = str(error)
         except Exception as error:
@@ -55,7 +69,9 @@ def gate(request: pytest.FixtureRequest) -> Callable[[], CaseVerdict]:
             raise  # the traceback is for whoever wrote the code that raised
         finally:
             request.config.stash[TOLD].done()
-        if refused is not None:  # outside the handler, or pytest would show the exceptions behind it
+        if (
+            refused is not None
+        ):  # outside the handler, or pytest would show the exceptions behind it
             from pytest_ftcompare.measure.out_of_memory import free_memory
 
             free_memory()
@@ -69,14 +85,19 @@ def gate(request: pytest.FixtureRequest) -> Callable[[], CaseVerdict]:
         failing = verdict.verdict == "invalid" if held.update else verdict.verdict in FAILING
         if failing:
             pytest.fail(
-                "\n".join(explain(verdict, request.node.nodeid, options.options_as_given(request.config))), pytrace=False
+                "\n".join(
+                    explain(verdict, request.node.nodeid, options.options_as_given(request.config))
+                ),
+                pytrace=False,
             )
         return verdict
 
     return check
 
 
-def pytest_report_teststatus(report: pytest.TestReport, config: pytest.Config) -> tuple[str, str, Any] | None:
+def pytest_report_teststatus(
+    report: pytest.TestReport, config: pytest.Config
+) -> tuple[str, str, Any] | None:
     """The verdict as the word of a case; its letter is left to pytest, or to the live display where there is one."""
     text = getattr(report, REPORT, None)
     if text is None or report.when != "call" or hasattr(report, "wasxfail"):

@@ -43,7 +43,9 @@ def _uncapture(reporter: pytest.TerminalReporter) -> ExitStack:
     usual = terminal._file
     usual.flush()
     try:
-        own = os.fdopen(os.dup(usual.fileno()), "w", buffering=1, encoding=usual.encoding, errors=usual.errors)
+        own = os.fdopen(
+            os.dup(usual.fileno()), "w", buffering=1, encoding=usual.encoding, errors=usual.errors
+        )
     except OSError:  # no file of the operating system: nobody captures it by its descriptor
         return stack
     stack.enter_context(own)
@@ -119,7 +121,9 @@ class Display:
 
     def claimed(self, verdict: ClaimVerdict, ended: TestOutcome) -> None:
         """A claim has been judged."""
-        self._ended(verdict.record.outcome if verdict.record else verdict.verdict, verdict.name, "", ended)
+        self._ended(
+            verdict.record.outcome if verdict.record else verdict.verdict, verdict.name, "", ended
+        )
 
     def _ended(self, word: str, name: str, how: str, ended: TestOutcome) -> None:
         with self._lock:
@@ -162,7 +166,11 @@ class TerminalDisplay(Display):
                 highlight=False,
             )
             self._live = RichLive(
-                console=console, transient=True, auto_refresh=False, redirect_stdout=False, redirect_stderr=False
+                console=console,
+                transient=True,
+                auto_refresh=False,
+                redirect_stdout=False,
+                redirect_stderr=False,
             )
             self._live.start()
         width = self._live.console.width
@@ -179,8 +187,12 @@ class TerminalDisplay(Display):
 
     def _suites(self, width: int) -> Table:
         table = Table.grid(padding=(0, 1, 0, 0))
-        bar = ProgressBar(total=1.0, completed=self.progress.share, width=min(BAR, max(width // 5, 4)))
-        table.add_row(Text(" "), bar, Text(str(self.progress), style="dim", no_wrap=True, overflow="crop"))
+        bar = ProgressBar(
+            total=1.0, completed=self.progress.share, width=min(BAR, max(width // 5, 4))
+        )
+        table.add_row(
+            Text(" "), bar, Text(str(self.progress), style="dim", no_wrap=True, overflow="crop")
+        )
         return table
 
     def clear(self) -> None:

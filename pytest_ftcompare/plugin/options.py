@@ -30,14 +30,24 @@ def add_options(parser: pytest.Parser) -> None:
         help="Train all seeds of the cases without a baseline and accept them; hold the others against theirs, as ever.",
     )
     names = ", ".join(f"{name} ({one.summary})" for name, one in PROFILES.items())
-    group.addoption("--ftcompare-profile", metavar="NAME", default=None, help=f"What to compare on: {names}. Default: pocket.")
+    group.addoption(
+        "--ftcompare-profile",
+        metavar="NAME",
+        default=None,
+        help=f"What to compare on: {names}. Default: pocket.",
+    )
     group.addoption(
         "--ftcompare-hub",
         metavar="DIR",
         default=None,
         help="Folder with models/<id>/ and datasets/<id>/, as 'hf download --local-dir' leaves them.",
     )
-    group.addoption("--ftcompare-baselines", metavar="DIR", default=None, help="Folder of the baselines. Default: baselines.")
+    group.addoption(
+        "--ftcompare-baselines",
+        metavar="DIR",
+        default=None,
+        help="Folder of the baselines. Default: baselines.",
+    )
     group.addoption(
         "--ftcompare-seeds",
         metavar="N",
@@ -116,8 +126,14 @@ def add_options(parser: pytest.Parser) -> None:
     )
     parser.addini("ftcompare_profile", "Default of --ftcompare-profile.", default="pocket")
     parser.addini("ftcompare_hub", "Default of --ftcompare-hub.", default="")
-    parser.addini("ftcompare_baselines", "Default of --ftcompare-baselines, relative to the root.", default="baselines")
-    parser.addini("ftcompare_history", "Default of --ftcompare-history, relative to the root.", default="")
+    parser.addini(
+        "ftcompare_baselines",
+        "Default of --ftcompare-baselines, relative to the root.",
+        default="baselines",
+    )
+    parser.addini(
+        "ftcompare_history", "Default of --ftcompare-history, relative to the root.", default=""
+    )
     parser.addini("ftcompare_device", "Default of --ftcompare-device.", default="auto")
 
 
@@ -125,7 +141,9 @@ def options_as_given(config: pytest.Config) -> str:
     """The plugin's own options as they were given, to repeat a run by hand."""
     names = ("profile", "hub", "baselines", "seeds", "threads", "device", "window", "reference")
     values = {name: config.getoption(f"ftcompare_{name}") for name in names}
-    flags = [name for name in ("strict", "strict_times", "full") if config.getoption(f"ftcompare_{name}")]
+    flags = [
+        name for name in ("strict", "strict_times", "full") if config.getoption(f"ftcompare_{name}")
+    ]
     texts = [f" --ftcompare-{name}={value}" for name, value in values.items() if value is not None]
     return "".join([*texts, *(f" --ftcompare-{name.replace('_', '-')}" for name in flags)])
 
@@ -135,7 +153,9 @@ def parse_plan_option(text: str) -> tuple[str, int, int]:
     shape, comma, batch = text.rpartition(",")
     found = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", batch)
     if comma and found is None:
-        raise pytest.UsageError(f"--ftcompare-plan: expected a batch like 8x256, rows x tokens, after the comma, got {batch!r}")
+        raise pytest.UsageError(
+            f"--ftcompare-plan: expected a batch like 8x256, rows x tokens, after the comma, got {batch!r}"
+        )
     return (shape, int(found[1]), int(found[2])) if comma and found else (text, 8, 256)
 
 
@@ -160,7 +180,14 @@ def _reference(config: pytest.Config) -> Path | None:
     return python
 
 
-BENCHMARKS = ("json", "save", "autosave", "compare", "histogram", "only")  # asks pytest-benchmark for results
+BENCHMARKS = (
+    "json",
+    "save",
+    "autosave",
+    "compare",
+    "histogram",
+    "only",
+)  # asks pytest-benchmark for results
 
 
 def _full(config: pytest.Config, history: Path | None) -> bool:
@@ -169,8 +196,12 @@ def _full(config: pytest.Config, history: Path | None) -> bool:
     if (said := getattr(config, "workerinput", {}).get("ftcompare_full")) is not None:
         return bool(said)
     hidden = config.stash.get(HIDDEN, {})  # under xdist, what was given before it was hidden
-    asked = any(hidden.get(name) or getattr(config.option, f"benchmark_{name}", None) for name in BENCHMARKS)
-    return config.getoption("ftcompare_full") or history is not None or asked or asks_for_table(config)
+    asked = any(
+        hidden.get(name) or getattr(config.option, f"benchmark_{name}", None) for name in BENCHMARKS
+    )
+    return (
+        config.getoption("ftcompare_full") or history is not None or asked or asks_for_table(config)
+    )
 
 
 def make_settings(config: pytest.Config) -> Settings:
@@ -192,13 +223,20 @@ def make_settings(config: pytest.Config) -> Settings:
     profile = own.profiles[name]
     hub = Path(given("hub")).expanduser() if given("hub") else None
     if profile.needs_hub and hub is None:
-        raise pytest.UsageError(f"the profile {name} reads models and data from a folder: name it with --ftcompare-hub=DIR")
+        raise pytest.UsageError(
+            f"the profile {name} reads models and data from a folder: name it with --ftcompare-hub=DIR"
+        )
     if hub is not None and not any((hub / kind).is_dir() for kind in ("models", "datasets")):
-        raise pytest.UsageError(f"--ftcompare-hub: expected a folder with models/ or datasets/, found none at {hub}")
+        raise pytest.UsageError(
+            f"--ftcompare-hub: expected a folder with models/ or datasets/, found none at {hub}"
+        )
     device = given("device")
     if device not in ("cpu", "cuda", "auto"):
         raise pytest.UsageError(f"--ftcompare-device: expected cpu, cuda or auto, got {device!r}")
-    update, new_only = config.getoption("update_baselines"), config.getoption("update_baselines_new_only")
+    update, new_only = (
+        config.getoption("update_baselines"),
+        config.getoption("update_baselines_new_only"),
+    )
     if update and new_only:
         raise pytest.UsageError(
             "expected one of --update-baselines, which writes all that runs, and --update-baselines-new-only, got both"
@@ -206,13 +244,21 @@ def make_settings(config: pytest.Config) -> Settings:
     seeds = config.getoption("ftcompare_seeds")
     threads = config.getoption("ftcompare_threads")
     window = config.getoption("ftcompare_window")
-    for option, value, least in (("seeds", seeds, 1), ("threads", threads, 0), ("window", window, 0)):
+    for option, value, least in (
+        ("seeds", seeds, 1),
+        ("threads", threads, 0),
+        ("window", window, 0),
+    ):
         if value is not None and value < least:
-            raise pytest.UsageError(f"--ftcompare-{option}: expected a number of at least {least}, got {value}")
+            raise pytest.UsageError(
+                f"--ftcompare-{option}: expected a number of at least {least}, got {value}"
+            )
     here = config.invocation_params.dir
     history = config.getoption("ftcompare_history")
     kept = config.getini("ftcompare_history")
-    history = here / Path(history).expanduser() if history else config.rootpath / kept if kept else None
+    history = (
+        here / Path(history).expanduser() if history else config.rootpath / kept if kept else None
+    )
     return Settings(
         profile=profile,
         project=own,
@@ -230,7 +276,9 @@ def make_settings(config: pytest.Config) -> Settings:
         threads=(profile.threads if threads is None else threads) or _share(config),
         device=device,
         window=profile.window if window is None else window,
-        reports=tuple(here / Path(one).expanduser() for one in config.getoption("ftcompare_report")),
+        reports=tuple(
+            here / Path(one).expanduser() for one in config.getoption("ftcompare_report")
+        ),
         history=history,
         resume=config.getoption("ftcompare_resume"),
     )

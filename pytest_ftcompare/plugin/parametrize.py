@@ -27,7 +27,9 @@ def _known(kind: str, name: str, names: Iterable[str]) -> None:
     if name not in names:
         near = difflib.get_close_matches(name, names, 1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise pytest.Collector.CollectError(f"no {kind} is called {name!r}: expected one of {', '.join(names)}.{hint}")
+        raise pytest.Collector.CollectError(
+            f"no {kind} is called {name!r}: expected one of {', '.join(names)}.{hint}"
+        )
 
 
 def _askable(method: str, name: str, options: Options) -> None:
@@ -46,7 +48,9 @@ def _askable(method: str, name: str, options: Options) -> None:
         )
     task = tasks.load(name)
     if task.token_labels:
-        raise pytest.Collector.CollectError(f"{method} on {name}: expected a task with one label a row, {name} labels words")
+        raise pytest.Collector.CollectError(
+            f"{method} on {name}: expected a task with one label a row, {name} labels words"
+        )
     if task.generative != (output_mode == "answer"):
         written = "writes its answers" if task.generative else "has classes"
         raise pytest.Collector.CollectError(
@@ -61,12 +65,27 @@ def _askable(method: str, name: str, options: Options) -> None:
 def _of_marker(marker: pytest.Mark, suite: str, profile: Profile) -> Iterator[Case]:
     from pytest_ftcompare import methods
 
-    known = {"methods", "tasks", "shots", "models", "options", "grid", "judge_accuracy", "judge_from_shots"}
+    known = {
+        "methods",
+        "tasks",
+        "shots",
+        "models",
+        "options",
+        "grid",
+        "judge_accuracy",
+        "judge_from_shots",
+    }
     wrong = sorted(set(marker.kwargs) - known)
     missing = sorted({"methods", "tasks", "shots"} - set(marker.kwargs))
     if wrong or missing or marker.args:
-        what = f"has no {', '.join(missing)}" if missing else f"does not know {', '.join(wrong) or 'positional values'}"
-        raise pytest.Collector.CollectError(f"the marker ftcompare {what}: expected {MARKER.split(':')[0]}")
+        what = (
+            f"has no {', '.join(missing)}"
+            if missing
+            else f"does not know {', '.join(wrong) or 'positional values'}"
+        )
+        raise pytest.Collector.CollectError(
+            f"the marker ftcompare {what}: expected {MARKER.split(':')[0]}"
+        )
     judge_accuracy, judge_from_shots = (
         marker.kwargs.get("judge_accuracy", True),
         min(_shots(marker.kwargs.get("judge_from_shots", 1), profile)),
@@ -83,7 +102,13 @@ def _of_marker(marker: pytest.Mark, suite: str, profile: Profile) -> Iterator[Ca
         _known("method", method, methods.names())
         _askable(method, name, options)
         yield Case(
-            suite, method, name, profile.bases.get(model, model), shots, options, judge_accuracy and shots >= judge_from_shots
+            suite,
+            method,
+            name,
+            profile.bases.get(model, model),
+            shots,
+            options,
+            judge_accuracy and shots >= judge_from_shots,
         )
 
 
@@ -95,7 +120,9 @@ def _shots(given: Any, profile: Profile) -> Sequence[int]:
     given = (given,) if isinstance(given, int) else given
     for one in given:
         if not isinstance(one, int) or one < 1:
-            raise pytest.Collector.CollectError(f"shots: expected a number of at least 1, got {one!r}")
+            raise pytest.Collector.CollectError(
+                f"shots: expected a number of at least 1, got {one!r}"
+            )
     return tuple(given)
 
 
@@ -103,7 +130,10 @@ def _options(marker: pytest.Mark) -> list[Options]:
     """The options of the table, with each combination of its grid."""
     common = marker.kwargs.get("options") or {}
     grid = marker.kwargs.get("grid") or {}
-    return [tuple(sorted((common | dict(zip(grid, one, strict=True))).items())) for one in product(*grid.values())]
+    return [
+        tuple(sorted((common | dict(zip(grid, one, strict=True))).items()))
+        for one in product(*grid.values())
+    ]
 
 
 def case_of(item: pytest.Item) -> Case | None:
@@ -123,7 +153,10 @@ def check_distinct(items: Iterable[pytest.Item]) -> None:
     seen: dict[tuple[str, str], str] = {}
     for item in items:
         case = case_of(item)
-        if case is not None and (other := seen.setdefault((case.suite, case.id), item.nodeid)) != item.nodeid:
+        if (
+            case is not None
+            and (other := seen.setdefault((case.suite, case.id), item.nodeid)) != item.nodeid
+        ):
             raise pytest.UsageError(
                 f"{item.nodeid} and {other} have the same baseline, {case.suite}/{case.id}.json: "
                 "rename a suite's file, or join their tables in one test"
@@ -138,7 +171,9 @@ def suite_of(file: Path) -> str:
 def cases(metafunc: pytest.Metafunc, profile: Profile) -> list[Case]:
     """The cases of a test function."""
     suite = suite_of(metafunc.definition.path)
-    return of_marks(metafunc.definition.iter_markers("ftcompare"), suite, profile, metafunc.definition.nodeid)
+    return of_marks(
+        metafunc.definition.iter_markers("ftcompare"), suite, profile, metafunc.definition.nodeid
+    )
 
 
 def of_marks(marks: Iterable[pytest.Mark], suite: str, profile: Profile, test: str) -> list[Case]:

@@ -12,7 +12,9 @@ from pytest_ftcompare.gate.worker_status import duration, total
 class Progress:
     """How far the suites are: cases and claims that ended, those that failed, and about how long the rest takes."""
 
-    def __init__(self, folder: Path, workers: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, folder: Path, workers: int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.folder, self.workers = folder, workers
         self._clock, self._began = clock, clock()
         self._ended = self._failed = 0
@@ -36,7 +38,9 @@ class Progress:
         failed = f", {self._failed} failed" if self._failed else ""
         spent = duration(self._clock() - self._began)
         left = ""
-        if self._ended and self.total > self._ended:  # they take as long as those before, on average
+        if (
+            self._ended and self.total > self._ended
+        ):  # they take as long as those before, on average
             each = self._seconds / self._ended / self.workers
             left = f", about {duration(each * (self.total - self._ended))} left"
         return f"{self._ended} of {self.total} done{failed}; {spent}{left}"

@@ -9,18 +9,28 @@ from pytest_ftcompare.report import formats, github, history, markdown
 from pytest_ftcompare.results.result import Json
 
 Said = tuple[str, bool]  # a sentence, and whether what it says of was written
-SUMMARY_LIMIT = 2**20  # bytes of a step's summary: https://docs.github.com/actions/reference/workflow-commands
+SUMMARY_LIMIT = (
+    2**20
+)  # bytes of a step's summary: https://docs.github.com/actions/reference/workflow-commands
 
 
 def deliver(
-    document: Json, reports: Sequence[Path], database: Path | None, environ: Mapping[str, str], *, resumable: bool
+    document: Json,
+    reports: Sequence[Path],
+    database: Path | None,
+    environ: Mapping[str, str],
+    *,
+    resumable: bool,
 ) -> Iterator[Said]:
     """Write all that was asked for; a sentence for each, and whether it was written. None of them keeps another from it.
 
     A `resumable` run is not added to a history: the run that goes on with it has its cases again.
     """
     if database is not None and resumable:
-        yield f"history {database}: nothing added, as --ftcompare-resume goes on with this run.", True
+        yield (
+            f"history {database}: nothing added, as --ftcompare-resume goes on with this run.",
+            True,
+        )
     elif database is not None and (document["cases"] or document["claims"]):
         try:
             history.append(database, document)
@@ -39,6 +49,9 @@ def deliver(
             with Path(summary).open("a", encoding="utf-8") as file:
                 file.write(markdown.render(document, limit=SUMMARY_LIMIT))
         except OSError as error:
-            yield f"$GITHUB_STEP_SUMMARY, {summary}, could not be written ({error.strerror or error})", False
+            yield (
+                f"$GITHUB_STEP_SUMMARY, {summary}, could not be written ({error.strerror or error})",
+                False,
+            )
     if environ.get("GITHUB_ACTIONS") == "true":
         yield from ((line, True) for line in github.annotations(document))

@@ -17,7 +17,9 @@ from pytest_ftcompare.report.formats import ReportError, check
 
 GITHUB = ("GITHUB_STEP_SUMMARY", "GITHUB_ACTIONS")
 STARTED = pytest.StashKey[tuple[datetime, float]]()
-DELIVERED = pytest.StashKey[list[tuple[str, bool]]]()  # a sentence for each thing that was to be written, and whether it was
+DELIVERED = pytest.StashKey[
+    list[tuple[str, bool]]
+]()  # a sentence for each thing that was to be written, and whether it was
 
 
 @pytest.hookimpl(trylast=True)  # when the plugin has read the options
@@ -62,25 +64,36 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     )
     made = document.make(run, about, RunCache(config.stash[TOLD].folder).results())
     resumable = config.stash[RUN].left > 0 and not config.stash[FINISHED]
-    config.stash[DELIVERED] = [*deliver(made, settings.reports, settings.history, os.environ, resumable=resumable)]
-    if session.exitstatus == pytest.ExitCode.OK and not all(written for _, written in config.stash[DELIVERED]):
+    config.stash[DELIVERED] = [
+        *deliver(made, settings.reports, settings.history, os.environ, resumable=resumable)
+    ]
+    if session.exitstatus == pytest.ExitCode.OK and not all(
+        written for _, written in config.stash[DELIVERED]
+    ):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def _ended(session: pytest.Session) -> str:
     """How pytest ended, in words, unless the cases themselves say it."""
-    run, status = session.config.stash[SESSION], session.exitstatus  # a plugin may have set a number of its own
+    run, status = (
+        session.config.stash[SESSION],
+        session.exitstatus,
+    )  # a plugin may have set a number of its own
     if run.half_collected:
         return "not all files could be collected: pytest's own output says why"
     if status in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
         return ""
     if status != pytest.ExitCode.TESTS_FAILED:
         return "pytest did not come to its end: not all cases ran"
-    told = bool(run.findings or run.failure) or any(one.failed for one in run.test_outcomes.values())
+    told = bool(run.findings or run.failure) or any(
+        one.failed for one in run.test_outcomes.values()
+    )
     return "" if told else "tests failed that are no cases: pytest's own output says which"
 
 
 @pytest.hookimpl(trylast=True)  # below the summary
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
     for sentence, written in config.stash.get(DELIVERED, []):
         terminalreporter.write_line(sentence, red=not written)

@@ -46,7 +46,9 @@ Suites = dict[str, SuiteFiles]
 SUITES = pytest.StashKey[Suites]()
 
 
-def note(suites: Suites, metafunc: pytest.Metafunc, cases: Sequence[Case], profiles: Iterable[Profile]) -> None:
+def note(
+    suites: Suites, metafunc: pytest.Metafunc, cases: Sequence[Case], profiles: Iterable[Profile]
+) -> None:
     """Take in a test's table as it is collected; `cases` are those of this run's profile, which is one of the `profiles`."""
     if not cases:
         return
@@ -57,7 +59,9 @@ def note(suites: Suites, metafunc: pytest.Metafunc, cases: Sequence[Case], profi
         except pytest.Collector.CollectError:  # a table that does not fit that profile
             known = False
     file = str(metafunc.definition.path)
-    found = SuiteFiles([file], [one.id for one in cases], sorted(anywhere), [one.model for one in cases], known)
+    found = SuiteFiles(
+        [file], [one.id for one in cases], sorted(anywhere), [one.model for one in cases], known
+    )
     suites.setdefault(cases[0].suite, SuiteFiles()).join(found)
 
 
@@ -72,7 +76,12 @@ def join(suites: Suites, plain: Mapping[str, Any]) -> None:
         suites.setdefault(name, SuiteFiles()).join(SuiteFiles(**data))
 
 
-def find(folder: Path, suites: Suites, ran: Mapping[str, Mapping[str, str]], alone: Callable[[SuiteFiles], bool]) -> list[Path]:
+def find(
+    folder: Path,
+    suites: Suites,
+    ran: Mapping[str, Mapping[str, str]],
+    alone: Callable[[SuiteFiles], bool],
+) -> list[Path]:
     """The stale baselines of the suites of which all cases ran.
 
     `ran` has the device of each case, by suite and id; `alone` says that no other file holds cases of a suite.
@@ -82,8 +91,14 @@ def find(folder: Path, suites: Suites, ran: Mapping[str, Mapping[str, str]], alo
         devices = ran.get(name, {})
         if not suite.known or not devices.keys() >= set(suite.here):
             continue
-        paths = [one for device in {*devices.values()} - {""} for one in (folder / device / name).glob("*.json")]
-        stale = [one for one in paths if one.stem not in suite.anywhere and _model(one) in suite.models]
+        paths = [
+            one
+            for device in {*devices.values()} - {""}
+            for one in (folder / device / name).glob("*.json")
+        ]
+        stale = [
+            one for one in paths if one.stem not in suite.anywhere and _model(one) in suite.models
+        ]
         found += sorted(stale) if stale and alone(suite) else []
     return found
 
@@ -101,7 +116,11 @@ def alone(suite: SuiteFiles, root: Path, skipped: Iterable[str]) -> bool:
     names = {Path(one).name for one in suite.files}
     for at, folders, files in os.walk(root):
         skips = "pyvenv.cfg" in files  # another environment, in which this suite may be installed
-        folders[:] = [one for one in folders if not (skips or any(fnmatch(one, pattern) for pattern in skipped))]
+        folders[:] = [
+            one
+            for one in folders
+            if not (skips or any(fnmatch(one, pattern) for pattern in skipped))
+        ]
         if any(str(Path(at) / one) not in suite.files for one in names.intersection(files)):
             return False
     return True

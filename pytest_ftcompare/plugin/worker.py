@@ -21,7 +21,9 @@ RUN = pytest.StashKey[RunFolder]()
 FINISHED = pytest.StashKey[bool]()  # whether the session came to its end
 OPENER = pytest.StashKey[CaseOpener]()
 TOLD = pytest.StashKey[WorkerStatus]()
-CARRIED = pytest.StashKey[dict[str, str]]()  # attributes of the test's report, which xdist sends to the controller
+CARRIED = pytest.StashKey[
+    dict[str, str]
+]()  # attributes of the test's report, which xdist sends to the controller
 
 
 def carry(item: pytest.Item, name: str, text: str) -> None:
@@ -47,6 +49,12 @@ def make_run_context(request: pytest.FixtureRequest, about: str) -> tuple[Any, R
     settings, told = request.config.stash[SETTINGS], request.config.stash[TOLD]
     if (worker := os.environ.get("PYTEST_XDIST_WORKER")) and settings.device != "cpu":
         gpu_assignment.bind_gpu(int(worker.removeprefix("gw")), os.environ)
-    benchmark = request.getfixturevalue("benchmark") if "benchmark" in request.node.fixturenames else None
-    clock = benchmark_bridge.timer(benchmark) if benchmark and benchmark_bridge.active(benchmark) else None
+    benchmark = (
+        request.getfixturevalue("benchmark") if "benchmark" in request.node.fixturenames else None
+    )
+    clock = (
+        benchmark_bridge.timer(benchmark)
+        if benchmark and benchmark_bridge.active(benchmark)
+        else None
+    )
     return benchmark, RunContext(told.folder, clock, settings.window, told.about(about))

@@ -122,7 +122,9 @@ def polarity(rng: Rng, lexicon: Lexicon) -> Pair:
     """ "ever" needs a negative subject."""
     head = noun(rng, lexicon.animate, plural=False)
     verb = rng.choice(lexicon.intransitive).third
-    return join("no", head.word, "ever", verb), join(rng.choice(("the", "some", "every")), head.word, "ever", verb)
+    return join("no", head.word, "ever", verb), join(
+        rng.choice(("the", "some", "every")), head.word, "ever", verb
+    )
 
 
 def selection(rng: Rng, lexicon: Lexicon) -> Pair:
@@ -137,7 +139,9 @@ def selection(rng: Rng, lexicon: Lexicon) -> Pair:
     else:
         verb, right = rng.choice(words.SAYING), "that"
         bad_verb = present(rng.choice(lexicon.transitive), plural)
-        return join(subject, present(verb, plural), right, inner), join(subject, bad_verb, right, inner)
+        return join(subject, present(verb, plural), right, inner), join(
+            subject, bad_verb, right, inner
+        )
     start = join(subject, present(verb, plural))
     return join(start, right, inner), join(start, wrong, inner)
 
@@ -214,7 +218,13 @@ def placed(rng: Rng, lexicon: Lexicon) -> Pair:
     return join(subject, verb, preposition, where), join(subject, verb, where, preposition)
 
 
-LABELLED: tuple[Construction, ...] = (agreement, determiner_number, word_order, transitivity, auxiliary_agreement)
+LABELLED: tuple[Construction, ...] = (
+    agreement,
+    determiner_number,
+    word_order,
+    transitivity,
+    auxiliary_agreement,
+)
 IN_DOMAIN: tuple[Construction, ...] = (
     *LABELLED,
     attractor,

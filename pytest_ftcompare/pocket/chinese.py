@@ -56,5 +56,9 @@ def sentence(rng: Rng) -> Sentence:
     verb = rng.choice(tuple(TRANSITIVE))
     target = noun_phrase(rng, False)
     english = f"{subject.english} {TRANSITIVE[verb]} {target.english} ."
-    wrong = f"{subject.text}{verb}{target.wrong}。" if rng.random() < 0.5 else f"{subject.wrong}{verb}{target.text}。"
+    wrong = (
+        f"{subject.text}{verb}{target.wrong}。"
+        if rng.random() < 0.5
+        else f"{subject.wrong}{verb}{target.text}。"
+    )
     return Sentence(f"{subject.text}{verb}{target.text}。", english, wrong)

@@ -97,7 +97,9 @@ def plain(rng: Rng) -> Document:
             sentences.append(f"{clause(rng, ALL)} .")
         else:
             make = rng.choice(acceptability.IN_DOMAIN + acceptability.OUT_OF_DOMAIN)
-            sentences.append(acceptability.finish(make(rng, ALL if rng.random() < 0.5 else SEEN)[0]))
+            sentences.append(
+                acceptability.finish(make(rng, ALL if rng.random() < 0.5 else SEEN)[0])
+            )
     return [(" " + " ".join(sentences), False)]
 
 

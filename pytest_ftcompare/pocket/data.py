@@ -22,7 +22,9 @@ SIZES = {"train": 1600, "test": 400, "ood": 400}
 SMALL = ("sst", "ner", "instructions")  # of half the size
 
 
-def _acceptability(constructions: tuple[acceptability.Construction, ...], ood: bool) -> Callable[[Rng], Row]:
+def _acceptability(
+    constructions: tuple[acceptability.Construction, ...], ood: bool
+) -> Callable[[Rng], Row]:
     def make(rng: Rng) -> Row:
         construction = rng.choice(constructions)
         good, bad = construction(rng, HELD_OUT if ood and rng.random() < 0.5 else SEEN)
@@ -36,7 +38,9 @@ def _acceptability(constructions: tuple[acceptability.Construction, ...], ood: b
 def _entailment(inferences: tuple[entailment.Inference, ...], ood: bool) -> Callable[[Rng], Row]:
     def make(rng: Rng) -> Row:
         inference = rng.choice(inferences)
-        premise, hypothesis, entailed = inference(rng, HELD_OUT if ood and rng.random() < 0.5 else SEEN)
+        premise, hypothesis, entailed = inference(
+            rng, HELD_OUT if ood and rng.random() < 0.5 else SEEN
+        )
         return {
             "premise": f"{premise} .",
             "hypothesis": f"{hypothesis} .",
@@ -65,7 +69,12 @@ def _tagged(make: Callable[[Rng], entities.Tagged]) -> Callable[[Rng], Row]:
 
 def instruction_row(one: Instruction) -> Row:
     """A request as a row of its data set."""
-    return {"kind": one.kind, "instruction": one.instruction, "input": one.input, "output": one.output}
+    return {
+        "kind": one.kind,
+        "instruction": one.instruction,
+        "input": one.input,
+        "output": one.output,
+    }
 
 
 MAKERS: dict[str, dict[str, Callable[[Rng], Row]]] = {
@@ -110,9 +119,17 @@ def _distinct(make: Callable[[Rng], Row], rng: Rng, count: int, seen: set[str]) 
     tries = 0
     while len(rows) < count:
         if (tries := tries + 1) > 400 * count:
-            raise RuntimeError(f"{make} gives fewer than {count} distinct rows: make its grammar richer")
+            raise RuntimeError(
+                f"{make} gives fewer than {count} distinct rows: make its grammar richer"
+            )
         row = make(rng)
-        key = json.dumps({name: value for name, value in row.items() if name not in ("label", "tags", "construction")})
+        key = json.dumps(
+            {
+                name: value
+                for name, value in row.items()
+                if name not in ("label", "tags", "construction")
+            }
+        )
         if key in seen or wanted.get(row.get("label", 0), 1) == 0:
             continue
         if "label" in row:
@@ -124,7 +141,9 @@ def _distinct(make: Callable[[Rng], Row], rng: Rng, count: int, seen: set[str]) 
 
 def write_jsonl(path: Path, rows: Iterable[Row]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows), encoding="utf-8")
+    path.write_text(
+        "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows), encoding="utf-8"
+    )
 
 
 def make_data(target: Path, seed: int = 11) -> None:

@@ -11,7 +11,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pytest_ftcompare.pocket import words
-from pytest_ftcompare.pocket.grammar import Lexicon, Rng, animate, anything, clause, join, noun, present
+from pytest_ftcompare.pocket.grammar import (
+    Lexicon,
+    Rng,
+    animate,
+    anything,
+    clause,
+    join,
+    noun,
+    present,
+)
 
 Judged = tuple[str, str, bool]
 Inference = Callable[[Rng, Lexicon], Judged]
@@ -28,7 +37,9 @@ def _choose(rng: Rng, positive: tuple[str, str, str], negative: tuple[str, str, 
 def quantifier(rng: Rng, lexicon: Lexicon) -> Judged:
     head = noun(rng, lexicon.animate, plural=True).word
     verb = rng.choice(lexicon.intransitive).base
-    strong, weak = rng.choice((("all", "some"), ("all", "many"), ("three", "some"), ("many", "some"), ("three", "two")))
+    strong, weak = rng.choice(
+        (("all", "some"), ("all", "many"), ("three", "some"), ("many", "some"), ("three", "two"))
+    )
     none = join("no", head, verb)
     return _choose(
         rng,
@@ -40,7 +51,10 @@ def quantifier(rng: Rng, lexicon: Lexicon) -> Judged:
 def negation(rng: Rng, lexicon: Lexicon) -> Judged:
     subject, plural = animate(rng, lexicon)
     first, second = rng.sample(lexicon.intransitive, 2)
-    plain, negated = join(subject, present(first, plural)), join(subject, "do not" if plural else "does not", first.base)
+    plain, negated = (
+        join(subject, present(first, plural)),
+        join(subject, "do not" if plural else "does not", first.base),
+    )
     return _choose(
         rng,
         (join(plain, "in the", rng.choice(words.PLACES)), plain, negated),
@@ -55,7 +69,9 @@ def opposite(rng: Rng, lexicon: Lexicon) -> Judged:
     yes, other = join(start, adjective), join(start, words.OPPOSITES[adjective])
     premise = join("the", adjective, head.word, rng.choice(lexicon.intransitive).past)
     return _choose(
-        rng, (premise, yes, other), (yes, join(start, "not", words.OPPOSITES[adjective]), join(start, "not", adjective))
+        rng,
+        (premise, yes, other),
+        (yes, join(start, "not", words.OPPOSITES[adjective]), join(start, "not", adjective)),
     )
 
 
@@ -90,7 +106,11 @@ def conjunct(rng: Rng, lexicon: Lexicon) -> Judged:
     verb = rng.choice(lexicon.intransitive)
     both, one = join(first, "and", second), rng.choice((first, second))
     did, not_ = verb.past, join("did not", verb.base)
-    return _choose(rng, (join(both, did), join(one, did), join(one, not_)), (join(both, not_), join(one, not_), join(one, did)))
+    return _choose(
+        rng,
+        (join(both, did), join(one, did), join(one, not_)),
+        (join(both, not_), join(one, not_), join(one, did)),
+    )
 
 
 def overlap(rng: Rng, lexicon: Lexicon) -> Judged:
@@ -116,7 +136,11 @@ def constituent(rng: Rng, lexicon: Lexicon) -> Judged:
     """HANS, constituent: a clause under "if" or a verb of saying need not hold; one under "because" does."""
     inner, outer = clause(rng, lexicon, place=0), clause(rng, lexicon, place=0)
     if rng.random() < 0.5:
-        return join(outer, rng.choice(("because", "after")), inner), rng.choice((inner, outer)), True
+        return (
+            join(outer, rng.choice(("because", "after")), inner),
+            rng.choice((inner, outer)),
+            True,
+        )
     if rng.random() < 0.5:
         return join("if", inner, ",", outer), rng.choice((inner, outer)), False
     speaker, _ = animate(rng, lexicon)

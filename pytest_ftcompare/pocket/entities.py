@@ -10,7 +10,18 @@ from pytest_ftcompare.pocket.grammar import Rng
 
 TAGS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC", "B-ORG", "I-ORG")
 
-NAMES = ("jordan", "paris", "florence", "austin", "chelsea", "sydney", "madison", "lincoln", "georgia", "hudson")
+NAMES = (
+    "jordan",
+    "paris",
+    "florence",
+    "austin",
+    "chelsea",
+    "sydney",
+    "madison",
+    "lincoln",
+    "georgia",
+    "hudson",
+)
 HELD_OUT_NAMES = ("victoria", "carson", "devon", "phoenix")
 SURNAMES = ("smith", "miller", "brown", "wood")
 Tagged = tuple[tuple[str, ...], tuple[str, ...]]

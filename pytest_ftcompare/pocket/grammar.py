@@ -34,7 +34,13 @@ class Lexicon:
     adjectives: tuple[str, ...]
 
 
-SEEN = Lexicon((*words.PEOPLE, *words.ANIMALS), tuple(words.THINGS), words.INTRANSITIVE, words.TRANSITIVE, words.ADJECTIVES)
+SEEN = Lexicon(
+    (*words.PEOPLE, *words.ANIMALS),
+    tuple(words.THINGS),
+    words.INTRANSITIVE,
+    words.TRANSITIVE,
+    words.ADJECTIVES,
+)
 HELD_OUT = Lexicon(
     (*words.HELD_OUT_PEOPLE, *words.HELD_OUT_ANIMALS),
     tuple(words.HELD_OUT_THINGS),

@@ -72,7 +72,9 @@ def _to_english(rng: Rng) -> Instruction:
 def _judge(rng: Rng) -> Instruction:
     one = chinese.sentence(rng)
     good = rng.random() < 0.5
-    return Instruction("zh-judge", "这句话对吗？", one.text if good else one.wrong, "对" if good else "不对")
+    return Instruction(
+        "zh-judge", "这句话对吗？", one.text if good else one.wrong, "对" if good else "不对"
+    )
 
 
 def _classifier(rng: Rng) -> Instruction:
@@ -83,7 +85,9 @@ def _classifier(rng: Rng) -> Instruction:
 def _chinese_opposite(rng: Rng) -> Instruction:
     back = {english: character for character, english in chinese.ADJECTIVES.items()}
     pairs = [
-        (one, back[words.OPPOSITES[english]]) for one, english in chinese.ADJECTIVES.items() if words.OPPOSITES[english] in back
+        (one, back[words.OPPOSITES[english]])
+        for one, english in chinese.ADJECTIVES.items()
+        if words.OPPOSITES[english] in back
     ]
     one, other = rng.choice(pairs)
     return Instruction("zh-opposite", "给出反义词。", one, other)

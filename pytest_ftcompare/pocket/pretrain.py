@@ -51,7 +51,9 @@ def rows(tokenizer: PreTrainedTokenizerBase, seed: int) -> Iterator[tuple[list[i
     while True:
         chunk = list(islice(stream, CHUNK))
         segments = [segment for one in chunk for segment in one]
-        encoded = iter(tokenizer([text for text, _ in segments], add_special_tokens=False)["input_ids"])
+        encoded = iter(
+            tokenizer([text for text, _ in segments], add_special_tokens=False)["input_ids"]
+        )
         for one in chunk:
             ids.append(tokenizer.eos_token_id)
             weights.append(1.0)
@@ -68,14 +70,23 @@ def _batch(source: Iterator[tuple[list[int], list[float]]]) -> tuple[torch.Tenso
     import torch
 
     chosen = list(islice(source, BATCH))
-    return torch.tensor([ids for ids, _ in chosen]), torch.tensor([weights for _, weights in chosen])
+    return torch.tensor([ids for ids, _ in chosen]), torch.tensor(
+        [weights for _, weights in chosen]
+    )
 
 
-def pretrain(name: str, tokenizer_path: Path, target: Path, seed: int = 0, steps: int | None = None) -> None:
+def pretrain(
+    name: str, tokenizer_path: Path, target: Path, seed: int = 0, steps: int | None = None
+) -> None:
     """Train the model called `name` and save it with its tokenizer in HF format under `target`."""
     import torch
     from torch.nn.functional import cross_entropy
-    from transformers import AutoTokenizer, OPTConfig, OPTForCausalLM, get_cosine_schedule_with_warmup
+    from transformers import (
+        AutoTokenizer,
+        OPTConfig,
+        OPTForCausalLM,
+        get_cosine_schedule_with_warmup,
+    )
 
     shape = SHAPES[name]
     steps = steps or shape.steps
@@ -97,7 +108,9 @@ def pretrain(name: str, tokenizer_path: Path, target: Path, seed: int = 0, steps
     )
     model = OPTForCausalLM(config)
     model.train()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=shape.learning_rate, betas=(0.9, 0.95), weight_decay=0.05, fused=True)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=shape.learning_rate, betas=(0.9, 0.95), weight_decay=0.05, fused=True
+    )
     schedule = get_cosine_schedule_with_warmup(optimizer, 200, steps)
     source = rows(tokenizer, seed)
     start, running = time.monotonic(), 0.0
@@ -116,7 +129,10 @@ def pretrain(name: str, tokenizer_path: Path, target: Path, seed: int = 0, steps
         running = 0.98 * running + 0.02 * loss.item() if step > 1 else loss.item()
         if step % 100 == 0:
             left = (time.monotonic() - start) / step * (steps - step)
-            print(f"{name}  step {step}/{steps}  loss {running:.3f}  {left / 60:.0f} min left", flush=True)
+            print(
+                f"{name}  step {step}/{steps}  loss {running:.3f}  {left / 60:.0f} min left",
+                flush=True,
+            )
         if step % 1000 == 0 or step == steps:
             model.config.dropout = 0.1  # OPT's own, for fine-tuning
             model.save_pretrained(target)

@@ -12,7 +12,9 @@ from pytest_ftcompare.pocket import chinese, words
 from pytest_ftcompare.pocket.grammar import HELD_OUT, SEEN, Lexicon, Rng, join, noun, present
 from pytest_ftcompare.pocket.instructions import Instruction
 
-Maker = Callable[[Rng, bool], Instruction]  # of a random generator, and whether the request is out of domain
+Maker = Callable[
+    [Rng, bool], Instruction
+]  # of a random generator, and whether the request is out of domain
 
 
 def nouns(rng: Rng, shifted: bool, count: int) -> list[str]:
@@ -25,7 +27,9 @@ def _phrase(rng: Rng, lexicon: Lexicon) -> tuple[str, bool]:
     """A noun phrase that can act, and whether it is plural."""
     head = noun(rng, lexicon.animate)
     extra = rng.choice(lexicon.adjectives) if rng.random() < 0.4 else ""
-    determiner = rng.choice(("the", "some", "these", "many") if head.plural else ("the", "a", "this", "every"))
+    determiner = rng.choice(
+        ("the", "some", "these", "many") if head.plural else ("the", "a", "this", "every")
+    )
     return join(determiner, extra, head.word), head.plural
 
 
@@ -80,7 +84,9 @@ def _chinese(rng: Rng, shifted: bool) -> tuple[chinese.Sentence, str, chinese.Se
     target = chinese.noun_phrase(rng, False)
     if shifted:
         other = chinese.noun_phrase(rng, False)
-        target = chinese.Sentence(f"{target.text}和{other.text}", f"{target.english} and {other.english}", target.wrong)
+        target = chinese.Sentence(
+            f"{target.text}和{other.text}", f"{target.english} and {other.english}", target.wrong
+        )
     return chinese.noun_phrase(rng, True), rng.choice(tuple(chinese.TRANSITIVE)), target
 
 
@@ -97,11 +103,16 @@ def _chinese_what(rng: Rng, shifted: bool) -> Instruction:
 def _chinese_whom(rng: Rng, shifted: bool) -> Instruction:
     """The object, in English."""
     subject, verb, target = _chinese(rng, shifted)
-    return Instruction("zh-whom", "对谁做的？用英文。", f"{subject.text}{verb}{target.text}。", target.english)
+    return Instruction(
+        "zh-whom", "对谁做的？用英文。", f"{subject.text}{verb}{target.text}。", target.english
+    )
 
 
 def _chinese_count(rng: Rng, shifted: bool) -> Instruction:
-    one = [rng.choice(tuple(chinese.NOUNS)) for _ in range(rng.randint(3, 5) if shifted else rng.randint(1, 6))]
+    one = [
+        rng.choice(tuple(chinese.NOUNS))
+        for _ in range(rng.randint(3, 5) if shifted else rng.randint(1, 6))
+    ]
     return Instruction("zh-count", "几个词？", ("和" if shifted else "，").join(one), str(len(one)))
 
 

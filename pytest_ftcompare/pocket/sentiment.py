@@ -18,7 +18,11 @@ def _opinion(rng: Rng, good: bool, held_out: bool) -> str:
     """ "the soup was (not | very) ..." with the stated polarity."""
     subject = rng.choice(HELD_OUT_SUBJECTS if held_out else SUBJECTS)
     negated = rng.random() < 0.35
-    pool = (HELD_OUT_GOOD if held_out else GOOD) if good != negated else (HELD_OUT_BAD if held_out else BAD)
+    pool = (
+        (HELD_OUT_GOOD if held_out else GOOD)
+        if good != negated
+        else (HELD_OUT_BAD if held_out else BAD)
+    )
     degree = "not" if negated else rng.choice(("", "very", "really"))
     return join("the", subject, "was", degree, rng.choice(pool))
 

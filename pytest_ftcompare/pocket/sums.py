@@ -21,23 +21,37 @@ def _some(rng: Rng, shifted: bool) -> list[str]:
 def _sum(rng: Rng, shifted: bool) -> Instruction:
     one = _some(rng, shifted)
     at = rng.randrange(1, len(one))
-    return Instruction("en-sum", "how many are they in all ?", f"{' '.join(one[:at])} and {' '.join(one[at:])}", str(len(one)))
+    return Instruction(
+        "en-sum",
+        "how many are they in all ?",
+        f"{' '.join(one[:at])} and {' '.join(one[at:])}",
+        str(len(one)),
+    )
 
 
 def _next(rng: Rng, shifted: bool) -> Instruction:
     one = _some(rng, shifted)
-    return Instruction("en-next", "how many are they with one more ?", " ".join(one), str(len(one) + 1))
+    return Instruction(
+        "en-next", "how many are they with one more ?", " ".join(one), str(len(one) + 1)
+    )
 
 
 def _left(rng: Rng, shifted: bool) -> Instruction:
     one = _some(rng, shifted)
-    return Instruction("en-left", "how many are they without one ?", " ".join(one), str(len(one) - 1))
+    return Instruction(
+        "en-left", "how many are they without one ?", " ".join(one), str(len(one) - 1)
+    )
 
 
 def _kinds(rng: Rng, shifted: bool) -> Instruction:
     plural, kind = rng.choice(tuple(KINDS.items()))
     one = _some(rng, shifted)
-    return Instruction("en-kinds", f"how many {plural} ?", " ".join(one), str(sum(words.KINDS[each] == kind for each in one)))
+    return Instruction(
+        "en-kinds",
+        f"how many {plural} ?",
+        " ".join(one),
+        str(sum(words.KINDS[each] == kind for each in one)),
+    )
 
 
 def _chinese(rng: Rng, shifted: bool) -> tuple[str, int]:

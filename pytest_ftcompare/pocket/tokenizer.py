@@ -25,19 +25,32 @@ def save_tokenizer(tokenizer: PreTrainedTokenizerBase, target: Path) -> None:
     """
     tokenizer.save_pretrained(target)
     file = target / "tokenizer_config.json"
-    config = {key: value for key, value in json.loads(file.read_text()).items() if key not in LOADING}
+    config = {
+        key: value for key, value in json.loads(file.read_text()).items() if key not in LOADING
+    }
     config["tokenizer_class"] = "PreTrainedTokenizerFast"
     file.write_text(json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
 
 
 def train_tokenizer(target: Path, seed: int = 7, count: int = 60_000) -> None:
     """Train on the first documents of the corpus and save in HF format; a text is framed by `</s>` at its start, as in OPT."""
-    from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+    from tokenizers import (
+        Regex,
+        Tokenizer,
+        decoders,
+        models,
+        normalizers,
+        pre_tokenizers,
+        processors,
+        trainers,
+    )
     from transformers import PreTrainedTokenizerFast
 
     tokenizer = Tokenizer(models.BPE())
     # A word is the same token at the start of a text as within it; a Chinese character is a unit of its own.
-    tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend(" "), normalizers.Replace(Regex("^ +"), " ")])
+    tokenizer.normalizer = normalizers.Sequence(
+        [normalizers.Prepend(" "), normalizers.Replace(Regex("^ +"), " ")]
+    )
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
             pre_tokenizers.Split(Regex(r"\p{Han}"), "isolated"),

@@ -51,7 +51,11 @@ def stale(session: GateSession, *, every: bool = True) -> Iterator[Line]:
         return
     count = len(session.stale)
     what = f"{count} stale baseline{'s' * (count != 1)}, of cases that no table has any more"
-    remedy = "removed" if session.removed else "--update-baselines of the whole suite, when all of it passes, removes them"
+    remedy = (
+        "removed"
+        if session.removed
+        else "--update-baselines of the whole suite, when all of it passes, removes them"
+    )
     yield f"{what}: {remedy}.", {"yellow": True}
     shown = session.stale if every or session.removed or count <= FEW + 1 else session.stale[:FEW]
     for path in shown:
@@ -72,7 +76,10 @@ def _metrics(old: Result | None, new: Result) -> Iterator[tuple[str, str]]:
         before = _score(old, metric) if old is not None and old.seed_results else None
         same = old is not None and _repeated(old, new)
         moved = f"{after - before:+.1f} pt" if before is not None else "new"
-        yield name, f"{_values(before, after, same, '.1f')} % ({'identical' if same else moved}, {seeds})"
+        yield (
+            name,
+            f"{_values(before, after, same, '.1f')} % ({'identical' if same else moved}, {seeds})",
+        )
     costs = ((STEP.column, "yardsticks", _step, ".3f"), (PEAK_COLUMN, "MiB", _peak, ",.2f"))
     for name, unit, value, digits in costs:
         now, was = value(new), value(old) if old is not None else None
@@ -84,11 +91,15 @@ def _metrics(old: Result | None, new: Result) -> Iterator[tuple[str, str]]:
 def _repeated(old: Result, new: Result) -> bool:
     """Whether the seeds that both have gave the same, bit for bit."""
     pairs = [(old.seed_result(one.seed), one) for one in new.seed_results]
-    return any(before for before, _ in pairs) and all(before in (None, after) for before, after in pairs)
+    return any(before for before, _ in pairs) and all(
+        before in (None, after) for before, after in pairs
+    )
 
 
 def _values(before: float | None, after: float, same: bool, digits: str) -> str:
-    return f"{after:{digits}}" if before is None or same else f"{before:{digits}} -> {after:{digits}}"
+    return (
+        f"{after:{digits}}" if before is None or same else f"{before:{digits}} -> {after:{digits}}"
+    )
 
 
 def _score(result: Result, metric: str) -> float:
@@ -97,7 +108,11 @@ def _score(result: Result, metric: str) -> float:
 
 def _step(result: Result) -> float | None:
     """A training step in yardsticks, the mean of the undisturbed windows."""
-    times = [one.times[STEP.name][1] for one in result.windows if not one.disturbed and STEP.name in one.times]
+    times = [
+        one.times[STEP.name][1]
+        for one in result.windows
+        if not one.disturbed and STEP.name in one.times
+    ]
     return fmean(times) if times else None
 
 

@@ -24,10 +24,16 @@ def headline(document: Json) -> str:
     word = "failed" if document["failed"] else "passed"
     counts, claims = document["counts"], [one["verdict"] for one in document["claims"]]
     parts = [", ".join(f"{counts[one]:,} {one}" for one in WORST_FIRST if counts.get(one))]
-    parts = [f"{parts[0]} of {counted(len(document['cases']), 'case')}"] if parts[0] else ["no case ran"]
+    parts = (
+        [f"{parts[0]} of {counted(len(document['cases']), 'case')}"]
+        if parts[0]
+        else ["no case ran"]
+    )
     if claims:
         words = ", ".join(
-            f"{claims.count(one)} {one}" for one in ("changed", "new", "noted", "held", "untested") if one in claims
+            f"{claims.count(one)} {one}"
+            for one in ("changed", "new", "noted", "held", "untested")
+            if one in claims
         )
         parts.append(f"{words} of {counted(len(claims), 'claim')}")
     return f"{word}: {'; '.join(parts)}"
@@ -40,7 +46,9 @@ def comparison(one: Json, *, identical: bool = False) -> str:
 
 def cost(one: Json) -> str:
     """ "step 32.5 ms -> 34.9 ms: +7.4% ± 0.8 in yardsticks"."""
-    base, new = (UNKNOWN if one[name] is None else amount(one[name], one["unit"]) for name in ("base", "new"))
+    base, new = (
+        UNKNOWN if one[name] is None else amount(one[name], one["unit"]) for name in ("base", "new")
+    )
     noise = f" ± {100 * one['error']:.1f}" if one["error"] else ""
     how = {"readings": "", "exact": ", counted"}.get(
         one["how"], f" in {one['how']}" if one["unit"] == "s" else f", {one['how']}"
@@ -56,7 +64,11 @@ def moved(case: Json) -> Iterator[str]:
     if case["judge_accuracy"]:
         for outcome in ("worse", "better", *(["open"] if case["verdict"] == "undecided" else [])):
             identical = repeated(case["notes"])
-            yield from (comparison(one, identical=identical) for one in case["comparisons"] if one["outcome"] == outcome)
+            yield from (
+                comparison(one, identical=identical)
+                for one in case["comparisons"]
+                if one["outcome"] == outcome
+            )
     for outcome in MOVED:
         yield from (cost(one) for one in case["costs"] if one["outcome"] == outcome)
     yield from (f"first divergence: {one}" for one in case["divergences"][:1])
@@ -65,7 +77,11 @@ def moved(case: Json) -> Iterator[str]:
     if case["verdict"] == "incomparable":
         yield from case["notes"][:1]
     elif not case["comparisons"]:
-        yield from (f"{NAMES[name]} {number(score, '.1%')}" for name, score in case["scores"].items() if name in NAMES)
+        yield from (
+            f"{NAMES[name]} {number(score, '.1%')}"
+            for name, score in case["scores"].items()
+            if name in NAMES
+        )
 
 
 def changes(document: Json) -> Iterator[tuple[str, str, int]]:

@@ -32,7 +32,11 @@ standard errors: that is noted, and passes. What a study reported and why this s
 [instruction tuning](studies/instruction-tuning.md).
 
 Generated from the baselines, {device}."""
-STUDIES = {"few-shot": "Few-shot", "peft-methods": "The catalogue", "instruction-tuning": "Instruction tuning"}
+STUDIES = {
+    "few-shot": "Few-shot",
+    "peft-methods": "The catalogue",
+    "instruction-tuning": "Instruction tuning",
+}
 
 
 def _turn(verdict: ClaimVerdict) -> str:
@@ -40,14 +44,22 @@ def _turn(verdict: ClaimVerdict) -> str:
     new, before = verdict.record, verdict.before
     assert new is not None
     now = f"it is {new.outcome} ({new.estimate}, n {new.estimate.n})"
-    return f"it was {before.outcome} ({before.estimate}, n {before.estimate.n}), {now}" if before else now
+    return (
+        f"it was {before.outcome} ({before.estimate}, n {before.estimate.n}), {now}"
+        if before
+        else now
+    )
 
 
 def explain(verdict: ClaimVerdict, nodeid: str, options: str = "") -> Iterator[str]:
     """The lines of a claim that failed, ending in the remedy; `options` are the run's own, to be given again."""
     record = verdict.record
     assert record is not None
-    meaning = "its outcome is not its baseline's" if verdict.verdict == "changed" else "it has no baseline yet"
+    meaning = (
+        "its outcome is not its baseline's"
+        if verdict.verdict == "changed"
+        else "it has no baseline yet"
+    )
     yield from wrapped(f"{verdict.name}: {verdict.verdict}, {meaning}: {_turn(verdict)}.")
     yield from wrapped(f"  {record.source}: {record.statement}.")
     yield from wrapped(f"  Expected {record.statistic}.")
@@ -56,7 +68,11 @@ def explain(verdict: ClaimVerdict, nodeid: str, options: str = "") -> Iterator[s
     yield from wrapped(f"  Cases: {', '.join(record.cases[:SHOWN])}{_more(len(record.cases))}.")
     yield "  Run it again:"
     yield f"    pytest{options} '{nodeid}'"
-    yield "  If it is meant, accept it and review the diff in git:" if verdict.before else "  Make its baseline:"
+    yield (
+        "  If it is meant, accept it and review the diff in git:"
+        if verdict.before
+        else "  Make its baseline:"
+    )
     yield f"    pytest{options} --update-baselines '{nodeid}'"
 
 
@@ -86,11 +102,18 @@ def summary(verdicts: Sequence[ClaimVerdict], *, every: bool = True) -> Iterator
     noted = sorted(one.name for one in verdicts if one.verdict == "noted" and not one.update)
     brief = not every and len(noted) > NOTED
     if brief:
-        yield f"{len(noted)} claims noted, within the noise of both: {', '.join(noted[:SHOWN])}{_more(len(noted))}", {}
+        yield (
+            f"{len(noted)} claims noted, within the noise of both: {', '.join(noted[:SHOWN])}{_more(len(noted))}",
+            {},
+        )
     for one in sorted(verdicts, key=lambda one: one.name):
         if brief and one.name in noted:
             continue
-        moved = one.before is not None and one.record is not None and one.before.outcome != one.record.outcome
+        moved = (
+            one.before is not None
+            and one.record is not None
+            and one.before.outcome != one.record.outcome
+        )
         if one.verdict in ("changed", "noted") or (one.update and moved):
             yield f"{one.verdict}: {one.name}", {"bold": True}
             yield f"  {_turn(one)}", {}
@@ -108,7 +131,10 @@ def read(folder: Path) -> dict[str, list[ClaimRecord]]:
         if (record := baseline_store.read_claim(path, path.stem)) is not None:
             found.setdefault(record.profile, []).append(record)
     order = list(STUDIES)
-    return {name: sorted(group, key=lambda one: (order.index(one.study), one.name)) for name, group in found.items()}
+    return {
+        name: sorted(group, key=lambda one: (order.index(one.study), one.name))
+        for name, group in found.items()
+    }
 
 
 def page(folder: Path) -> Iterator[str]:

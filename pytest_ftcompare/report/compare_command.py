@@ -47,11 +47,30 @@ def lines(overall: SessionVerdict, pairs: Pairs) -> Iterator[str]:
 def _row(one: CaseVerdict) -> str:
     name = _short(one.id)
     if not one.comparisons:
-        score = next((f"{value:.1%}" for metric, value in one.scores.items() if metric in ("accuracy", "dino similarity")), "")
-        word = "identical" if one.verdict == "same" and one.judge_accuracy else "" if one.judge_accuracy else "not judged"
+        score = next(
+            (
+                f"{value:.1%}"
+                for metric, value in one.scores.items()
+                if metric in ("accuracy", "dino similarity")
+            ),
+            "",
+        )
+        word = (
+            "identical"
+            if one.verdict == "same" and one.judge_accuracy
+            else ""
+            if one.judge_accuracy
+            else "not judged"
+        )
         return f"{name:{NAME}}{'':>9}{score:>9} {word:<12}{one.verdict:>12}"
     first = outcome.shown(one)[0]
-    shift = "identical" if one.identical else f"{100 * first.delta:+.1f} pt" if one.judge_accuracy else "not judged"
+    shift = (
+        "identical"
+        if one.identical
+        else f"{100 * first.delta:+.1f} pt"
+        if one.judge_accuracy
+        else "not judged"
+    )
     return f"{name:{NAME}}{first.base:>9.1%}{first.new:>9.1%} {shift:<12}{one.verdict:>12}"
 
 

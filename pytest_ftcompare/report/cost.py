@@ -71,9 +71,13 @@ def unjudged(verdicts: Sequence[CaseVerdict]) -> Iterator[str]:
     """The costs of a session that were not judged, a line for each reason: not timed, not compared, not settled, only noted."""
     untimed = [note for one in verdicts for note in one.notes if note.startswith(UNTIMED)]
     shared = alike(note.removeprefix(UNTIMED) for note in untimed)
-    for reason, count in sorted(Counter(shared[note.removeprefix(UNTIMED)] for note in untimed).items()):
+    for reason, count in sorted(
+        Counter(shared[note.removeprefix(UNTIMED)] for note in untimed).items()
+    ):
         yield f"{UNTIMED.capitalize()}{_cases(count)} ({reason})"
-    unread = [(one, cost) for one in verdicts for cost in one.costs if cost.outcome == "incomparable"]
+    unread = [
+        (one, cost) for one in verdicts for cost in one.costs if cost.outcome == "incomparable"
+    ]
     told = alike(cost.note for _, cost in unread)
     by_note: dict[str, list[tuple[CaseVerdict, CostComparison]]] = {}
     for one, cost in unread:
@@ -101,7 +105,9 @@ def shifts(readings: Sequence[CostComparison]) -> str:
     told = []
     for metric, found in sorted(changes.items()):
         low, high = f"{min(found):+.1%}", f"{max(found):+.1%}"
-        told.append(f"{metric} {low if low == high else f'{low} to {high}'} in {_cases(len(found))}")
+        told.append(
+            f"{metric} {low if low == high else f'{low} to {high}'} in {_cases(len(found))}"
+        )
     return ", ".join(told)
 
 
@@ -120,7 +126,9 @@ def table(verdicts: Sequence[CaseVerdict], *, every: bool = True) -> Iterator[st
             yield label
             label = ""
         yield _row(one, label)
-    hows = sorted({cost.how for one in shown for cost in one.costs if cost.unit == "s" and cost.how})
+    hows = sorted(
+        {cost.how for one in shown for cost in one.costs if cost.unit == "s" and cost.how}
+    )
     if hows:
         yield f"  times compared in {' and '.join(hows)}; peak: bytes of one update, counted"
     outcomes = {str(one.outcome) for verdict in shown for one in verdict.costs}
@@ -140,5 +148,10 @@ def alike(reasons: Iterable[str]) -> dict[str, str]:
 
 def _ranged(group: list[str]) -> str:
     places = zip(*(map(int, SHARE.findall(one)) for one in group), strict=True)
-    ranges = iter([f"{min(shares)} to {max(shares)}" if min(shares) < max(shares) else f"{shares[0]}" for shares in places])
+    ranges = iter(
+        [
+            f"{min(shares)} to {max(shares)}" if min(shares) < max(shares) else f"{shares[0]}"
+            for shares in places
+        ]
+    )
     return SHARE.sub(lambda _: next(ranges), group[0])

@@ -35,7 +35,9 @@ class Header:
     command: str
     options: str
     profile: str
-    ended: str = ""  # how pytest ended, where its cases, claims and findings do not say why it failed
+    ended: str = (
+        ""  # how pytest ended, where its cases, claims and findings do not say why it failed
+    )
 
 
 def make(session: GateSession, run: Header, results: Mapping[tuple[str, str], Result]) -> Json:
@@ -60,8 +62,12 @@ def make(session: GateSession, run: Header, results: Mapping[tuple[str, str], Re
             "notes": budgets(session.summaries),
             "environment": _shared([one.environment for one in results.values()]),
             "changes": _changes(session.verdicts),
-            "cases": sorted(cases, key=lambda one: (WORST_FIRST.index(one["verdict"]), one["suite"], one["id"])),
-            "claims": sorted(claims, key=lambda one: (not one["failed"], one["suite"], one["name"])),
+            "cases": sorted(
+                cases, key=lambda one: (WORST_FIRST.index(one["verdict"]), one["suite"], one["id"])
+            ),
+            "claims": sorted(
+                claims, key=lambda one: (not one["failed"], one["suite"], one["name"])
+            ),
             "spent": _spent(session),
             "history": None,
         }
@@ -71,7 +77,10 @@ def make(session: GateSession, run: Header, results: Mapping[tuple[str, str], Re
 
 def _case(verdict: CaseVerdict, session: GateSession, run: Header, result: Result | None) -> Json:
     key = verdict.suite, verdict.id
-    ended, written = session.test_outcomes[key], {(new.suite, new.id): old for old, new in session.written}
+    ended, written = (
+        session.test_outcomes[key],
+        {(new.suite, new.id): old for old, new in session.written},
+    )
     before = written[key] if key in written else session.baseline_of(ended.device, *key)
     data = verdict.to_dict() | {"comparisons": [asdict(one) for one in outcome.shown(verdict)]}
     del data["seeds"]
@@ -87,16 +96,23 @@ def _case(verdict: CaseVerdict, session: GateSession, run: Header, result: Resul
         "seconds": round(ended.seconds, 2),
         "parameters": _parameters(result),
         "seed_results": [] if SHORT in verdict.notes else _samples(result),
-        "baseline": None if before is None else {"seed_results": _samples(before), "environment": before.environment},
+        "baseline": None
+        if before is None
+        else {"seed_results": _samples(before), "environment": before.environment},
         "rerun": f"pytest{run.options} '{ended.nodeid}'",
-        "accept": "" if verdict.verdict == "invalid" else f"pytest{run.options} --update-baselines '{ended.nodeid}'",
+        "accept": ""
+        if verdict.verdict == "invalid"
+        else f"pytest{run.options} --update-baselines '{ended.nodeid}'",
     }
 
 
 def _claim(verdict: claim.ClaimVerdict, session: GateSession, run: Header) -> Json:
     record, before = verdict.record, verdict.before
     ended = session.test_outcomes[verdict.suite, verdict.name]
-    stated = {name: getattr(record, name) if record else "" for name in ("study", "statement", "source", "statistic")}
+    stated = {
+        name: getattr(record, name) if record else ""
+        for name in ("study", "statement", "source", "statistic")
+    }
     return {
         **stated,
         "name": verdict.name,
@@ -107,7 +123,9 @@ def _claim(verdict: claim.ClaimVerdict, session: GateSession, run: Header) -> Js
         "accepted": verdict in session.written_claims,
         "outcome": record.outcome if record else None,
         "estimate": asdict(record.estimate) if record else None,
-        "before": {"outcome": before.outcome, "estimate": asdict(before.estimate)} if before else None,
+        "before": {"outcome": before.outcome, "estimate": asdict(before.estimate)}
+        if before
+        else None,
         "cases": record.cases if record else [],
         "note": verdict.note,
         "seconds": round(ended.seconds, 2),
@@ -140,7 +158,12 @@ def _samples(result: Result | None) -> list[Json]:
     """What one can plot of each seed; per-example outcomes and digests stay in the results."""
     samples = result.seed_results if result is not None else []
     return [
-        {"seed": one.seed, "metrics": one.metrics, "curve": one.trace.curve, "first_steps": one.trace.first_steps}
+        {
+            "seed": one.seed,
+            "metrics": one.metrics,
+            "curve": one.trace.curve,
+            "first_steps": one.trace.first_steps,
+        }
         for one in samples
     ]
 
@@ -148,7 +171,11 @@ def _samples(result: Result | None) -> list[Json]:
 def _shared(environments: Sequence[Mapping[str, Any]]) -> Json:
     """The entries that all environments have alike."""
     first = environments[0] if environments else {}
-    return {name: value for name, value in first.items() if all(one.get(name) == value for one in environments)}
+    return {
+        name: value
+        for name, value in first.items()
+        if all(one.get(name) == value for one in environments)
+    }
 
 
 def _changes(verdicts: Sequence[CaseVerdict]) -> list[Json]:

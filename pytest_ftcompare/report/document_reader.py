@@ -44,7 +44,9 @@ def read(text: str) -> Json:
     except ResultError as error:
         raise DocumentError(str(error)) from None
     for found in _amiss(document, schema(), "it"):
-        raise DocumentError(f"it is not a whole report, as --ftcompare-report=FILE.json writes it: {found}")
+        raise DocumentError(
+            f"it is not a whole report, as --ftcompare-report=FILE.json writes it: {found}"
+        )
     return document
 
 
@@ -56,14 +58,20 @@ def _amiss(value: Any, stated: Json, place: str) -> Iterator[str]:
         if value is not None:
             yield from _amiss(value, stated["anyOf"][0], place)
         return
-    types = [stated.get("type", [])] if isinstance(stated.get("type"), str) else stated.get("type", [])
+    types = (
+        [stated.get("type", [])] if isinstance(stated.get("type"), str) else stated.get("type", [])
+    )
     if types and not any(type(value) in TYPES[one] for one in types):
         yield f"expected {' or '.join(types)} at {place}, got {json.dumps(value)[:40]}"
     elif isinstance(value, dict):
-        yield from (f"{place} has no {name!r}" for name in stated.get("required", ()) if name not in value)
+        yield from (
+            f"{place} has no {name!r}" for name in stated.get("required", ()) if name not in value
+        )
         others = stated.get("additionalProperties") or {}
         for name, one in value.items():
-            yield from _amiss(one, stated.get("properties", {}).get(name, others), f"{place}.{name}")
+            yield from _amiss(
+                one, stated.get("properties", {}).get(name, others), f"{place}.{name}"
+            )
     elif isinstance(value, list):
         for index, one in enumerate(value):
             yield from _amiss(one, stated.get("items") or {}, f"{place}[{index}]")

@@ -33,13 +33,17 @@ def explain(verdict: CaseVerdict, nodeid: str, options: str = "") -> Iterator[st
 
 
 def _findings(verdict: CaseVerdict) -> Iterator[str]:
-    dearer = verdict.verdict == "worse" and not any(one.outcome == "worse" for one in verdict.comparisons)
+    dearer = verdict.verdict == "worse" and not any(
+        one.outcome == "worse" for one in verdict.comparisons
+    )
     meaning = "its cost got worse" if dearer else MEANING.get(verdict.verdict, "")
     yield f"{verdict.id}: {verdict.verdict}, {meaning}."
     for one in verdict.comparisons:
         yield f"  {sentence(one, identical=verdict.identical)}"
     if not verdict.comparisons and verdict.scores:
-        yield "  " + ", ".join(f"{NAMES[name]} {score:.1%}" for name, score in verdict.scores.items() if name in NAMES)
+        yield "  " + ", ".join(
+            f"{NAMES[name]} {score:.1%}" for name, score in verdict.scores.items() if name in NAMES
+        )
     for reading in cost.moved(verdict):
         yield f"  {cost.change(reading)}"
     if verdict.first_divergence and verdict.verdict != "invalid":

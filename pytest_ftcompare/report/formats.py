@@ -39,9 +39,13 @@ def check(paths: Iterable[Path]) -> None:
     for path in paths:
         if path.suffix not in RENDERINGS:
             known = ", ".join(RENDERINGS)
-            raise ReportError(f"--ftcompare-report: expected a file that ends in one of {known}, got {path.name!r}")
+            raise ReportError(
+                f"--ftcompare-report: expected a file that ends in one of {known}, got {path.name!r}"
+            )
         if path.is_dir():
-            raise ReportError(f"--ftcompare-report: expected a file, {path} is a folder: name a file in it")
+            raise ReportError(
+                f"--ftcompare-report: expected a file, {path} is a folder: name a file in it"
+            )
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=path.parent):

@@ -16,7 +16,10 @@ SHOWN = 10  # annotations of each kind that GitHub shows of a step
 
 def annotations(document: Json) -> list[str]:
     """Errors for what fails the session, worst first, then warnings; a last one of each tells how many more there are."""
-    return [*_shown("error", list(_errors(document))), *_shown("warning", list(_warnings(document)))]
+    return [
+        *_shown("error", list(_errors(document))),
+        *_shown("warning", list(_warnings(document))),
+    ]
 
 
 def _shown(kind: str, found: list[tuple[str, str, str]]) -> list[str]:
@@ -25,7 +28,11 @@ def _shown(kind: str, found: list[tuple[str, str, str]]) -> list[str]:
         left = len(found) - SHOWN + 1
         found = [
             *found[: SHOWN - 1],
-            ("", f"and {left:,} more", "GitHub shows no more; the step's summary and the report have all"),
+            (
+                "",
+                f"and {left:,} more",
+                "GitHub shows no more; the step's summary and the report have all",
+            ),
         ]
     return [_command(kind, *one) for one in found]
 
@@ -35,18 +42,35 @@ def _errors(document: Json) -> Iterator[tuple[str, str, str]]:
         yield "", "all cases together", sentence
     cases = [one for one in document["cases"] if one["failed"]]
     for one in sorted(cases, key=lambda one: WORST_FIRST.index(one["verdict"])):
-        began = [f"Where it left its baseline: {one['first_divergence']}"] if one["first_divergence"] else []
-        lines = [MEANING.get(one["verdict"], ""), *moved(one), *began, f"Run it again: {one['rerun']}"]
+        began = (
+            [f"Where it left its baseline: {one['first_divergence']}"]
+            if one["first_divergence"]
+            else []
+        )
+        lines = [
+            MEANING.get(one["verdict"], ""),
+            *moved(one),
+            *began,
+            f"Run it again: {one['rerun']}",
+        ]
         yield one["nodeid"], f"{one['verdict']}: {one['id']}", "\n".join(filter(None, lines))
     for one in document["claims"]:
         if one["failed"]:
-            yield one["nodeid"], f"{one['verdict']}: {one['name']}", f"{turn(one)}\n{one['source']}: {one['statement']}"
+            yield (
+                one["nodeid"],
+                f"{one['verdict']}: {one['name']}",
+                f"{turn(one)}\n{one['source']}: {one['statement']}",
+            )
 
 
 def _warnings(document: Json) -> Iterator[tuple[str, str, str]]:
     for one in document["cases"]:
         if one["verdict"] in ("undecided", "incomparable") and not one["failed"]:
-            yield one["nodeid"], f"{one['verdict']}: {one['id']}", "\n".join(moved(one)) or "it is not settled"
+            yield (
+                one["nodeid"],
+                f"{one['verdict']}: {one['id']}",
+                "\n".join(moved(one)) or "it is not settled",
+            )
     for one in document["claims"]:
         if one["verdict"] == "noted":
             yield one["nodeid"], f"noted: {one['name']}", turn(one)

@@ -22,14 +22,19 @@ def properties(verdict: CaseVerdict) -> list[tuple[str, str]]:
         ("first_divergence", verdict.first_divergence),
     ]
     found += [("identical", 1)] if verdict.identical else []
-    found += [(name, score) for name, score in verdict.scores.items() if "/" not in name]  # not those of parts of a test
+    found += [
+        (name, score) for name, score in verdict.scores.items() if "/" not in name
+    ]  # not those of parts of a test
     for one in shown(verdict):
         found += [(f"{one.metric} baseline", one.base), (f"{one.metric} delta", one.delta)]
         found += [] if verdict.identical else [(f"{one.metric} p", one.p)]
     for cost in verdict.costs:
         found.append((cost.metric, cost.new))
         if cost.outcome not in ("new", "incomparable"):
-            found += [(f"{cost.metric} change", cost.change), (f"{cost.metric} outcome", cost.outcome)]
+            found += [
+                (f"{cost.metric} change", cost.change),
+                (f"{cost.metric} outcome", cost.outcome),
+            ]
     return [(name, _text(value)) for name, value in found]
 
 

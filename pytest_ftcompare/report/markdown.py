@@ -42,7 +42,10 @@ class Part:
         lines = [*self.before, *self.rows[:kept], *self.after] if kept else []
         if kept < len(self.rows):
             left = f"{len(self.rows) - kept:,} of {counted(len(self.rows), self.what)}"
-            lines += ["", f"Left out here for length: {left}; the reports in HTML and JSON have all."]
+            lines += [
+                "",
+                f"Left out here for length: {left}; the reports in HTML and JSON have all.",
+            ]
         return "\n".join(["", *lines, ""])
 
 
@@ -66,30 +69,55 @@ def _head(document: Json) -> Iterator[str]:
     started = f"{clean(document['started'][:16]).replace('T', ' ')} UTC"
     yield f"Profile {code(document['profile'])}, {started}, {_time(document['seconds'])}: {code(document['command'])}"
     if document["update"]:
-        accepted = [counted(sum(one["accepted"] for one in document[f"{kind}s"]), kind) for kind in ("case", "claim")]
+        accepted = [
+            counted(sum(one["accepted"] for one in document[f"{kind}s"]), kind)
+            for kind in ("case", "claim")
+        ]
         yield f"Baselines were to be written: {' and '.join(accepted)} accepted."
 
 
 def _time(seconds: float | None) -> str:
     minutes = round((seconds or 0) / 60)
-    return f"{number(seconds, '.0f')} s" if minutes < 2 else f"{minutes} min" if minutes < 120 else f"{minutes / 60:.1f} h"
+    return (
+        f"{number(seconds, '.0f')} s"
+        if minutes < 2
+        else f"{minutes} min"
+        if minutes < 120
+        else f"{minutes / 60:.1f} h"
+    )
 
 
 def _parts(document: Json) -> Iterator[Part]:
     cases, claims = document["cases"], document["claims"]
     failed = [one for one in cases if one["failed"]]
-    yield Part("finding", ["### All cases together", ""], [f"- {prose(one)}" for one in document["findings"]])
+    yield Part(
+        "finding",
+        ["### All cases together", ""],
+        [f"- {prose(one)}" for one in document["findings"]],
+    )
     yield _table("Failed", failed)
     told = [f"- {_claim(one)}" for one in claims if one["verdict"] in ("changed", "new", "noted")]
     yield Part("claim", ["### Claims", ""], told)
     yield _table("Accepted", [one for one in cases if one["accepted"]])
     yield Part("change", ["### Changed since the baselines", ""], list(_changes(document)))
-    yield _table("Better", [one for one in cases if one["verdict"] == "better" and not one["accepted"]])
-    yield _table("Not settled", [one for one in cases if one["verdict"] in ("undecided", "incomparable")])
+    yield _table(
+        "Better", [one for one in cases if one["verdict"] == "better" and not one["accepted"]]
+    )
+    yield _table(
+        "Not settled", [one for one in cases if one["verdict"] in ("undecided", "incomparable")]
+    )
     yield Part("note", ["### Notes", ""], [f"- {prose(one)}" for one in document["notes"]])
     yield _commands(failed)
-    heads = ["| case | verdict | accuracy | out of domain | seeds | step |", "| --- | --- | --- | --- | --- | --- |"]
-    yield Part("case", [*_fold(f"All cases ({len(cases):,})"), *heads], [_row(one) for one in cases], ["", "</details>"])
+    heads = [
+        "| case | verdict | accuracy | out of domain | seeds | step |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    yield Part(
+        "case",
+        [*_fold(f"All cases ({len(cases):,})"), *heads],
+        [_row(one) for one in cases],
+        ["", "</details>"],
+    )
 
 
 def _fold(summary: str) -> list[str]:
@@ -98,7 +126,12 @@ def _fold(summary: str) -> list[str]:
 
 def _table(title: str, cases: Sequence[Json]) -> Part:
     """Cases with what moved in each, and where it left its baseline."""
-    heads = [f"### {title}", "", "| case | verdict | what moved | began at |", "| --- | --- | --- | --- |"]
+    heads = [
+        f"### {title}",
+        "",
+        "| case | verdict | what moved | began at |",
+        "| --- | --- | --- | --- |",
+    ]
     rows = [
         f"| {_name(one)} | {one['verdict']} | {'; '.join(map(prose, moved(one)))} | {prose(one['first_divergence'])} |"
         for one in cases
@@ -131,10 +164,18 @@ def _changes(document: Json) -> Iterator[str]:
 
 def _commands(failed: Sequence[Json]) -> Part:
     """How to run each failed case again, and how to accept it."""
-    commands = [clean(command, COMMAND) for one in failed for command in (one["rerun"], one["accept"]) if command]
+    commands = [
+        clean(command, COMMAND)
+        for one in failed
+        for command in (one["rerun"], one["accept"])
+        if command
+    ]
     around = fence(commands)
     return Part(
-        "command", [*_fold("Run the failed cases again, or accept them"), f"{around}sh"], commands, [around, "", "</details>"]
+        "command",
+        [*_fold("Run the failed cases again, or accept them"), f"{around}sh"],
+        commands,
+        [around, "", "</details>"],
     )
 
 

@@ -28,10 +28,16 @@ def _line(name: str, cells: list[str]) -> str:
 def _row(plan: Plan) -> Iterator[str]:
     peak = plan.peak
     if peak is None:
-        yield from wrap(f"{plan.method:<{NAME}}not planned: {plan.refusal}", WIDTH, subsequent_indent=" " * (NAME + 2))
+        yield from wrap(
+            f"{plan.method:<{NAME}}not planned: {plan.refusal}",
+            WIDTH,
+            subsequent_indent=" " * (NAME + 2),
+        )
         return
     parts = (peak.weights, peak.gradients, peak.optimizer, peak.activations, peak.peak)
-    yield _line(plan.method, [_amount(plan.trainable, 10**6), *(_amount(one, 2**30) for one in parts)])
+    yield _line(
+        plan.method, [_amount(plan.trainable, 10**6), *(_amount(one, 2**30) for one in parts)]
+    )
 
 
 def plan_lines(shape: str, rows: int = 8, length: int = 256) -> Iterator[str]:

@@ -14,7 +14,14 @@ from pytest_ftcompare.compare.cross_case_audit import budgets
 from pytest_ftcompare.compare.known_faults import PARTED
 from pytest_ftcompare.compare.same_machine import UNTIMED
 from pytest_ftcompare.compare.session_verdict import SessionVerdict
-from pytest_ftcompare.compare.verdict import ELSEWHERE, FAILING, SHORT, WORST_FIRST, CaseVerdict, repeated
+from pytest_ftcompare.compare.verdict import (
+    ELSEWHERE,
+    FAILING,
+    SHORT,
+    WORST_FIRST,
+    CaseVerdict,
+    repeated,
+)
 from pytest_ftcompare.report import baseline_update, claims, cost
 from pytest_ftcompare.report.outcome import sentence, trained
 
@@ -57,7 +64,10 @@ def _row(one: CaseVerdict) -> str:
     if one.identical:
         base, new, versus = _score(first.base, 0.0, 1), "identical", f"=  {seeds}"
     else:
-        base, new = _score(first.base, first.base_sd, 2), _score(first.new, first.new_sd, first.seeds)
+        base, new = (
+            _score(first.base, first.base_sd, 2),
+            _score(first.new, first.new_sd, first.seeds),
+        )
         shift = f"{100 * first.delta:+.1f} pt" if first.outcome in ("worse", "better") else "~"
         versus = f"{shift}  {seeds}"
     if not one.judge_accuracy:
@@ -79,7 +89,10 @@ def moved(verdicts: Sequence[CaseVerdict], *, every: bool = True) -> Iterator[Li
             group = [one for one in group if not _cost_alone(one)]
             names = ", ".join(one.id for one in alike[:FEW])
             yield f"{verdict} in cost alone: {len(alike)} cases", {"bold": True}
-            yield f"  {cost.shifts([reading for one in alike for reading in cost.moved(one)])}", PLAIN
+            yield (
+                f"  {cost.shifts([reading for one in alike for reading in cost.moved(one)])}",
+                PLAIN,
+            )
             yield f"  {names} and {len(alike) - FEW} more", PLAIN
         for one in group:
             yield from _moved(one)
@@ -118,7 +131,11 @@ def changes(verdicts: list[CaseVerdict], *, every: bool = True) -> Iterator[Line
         yield "Changed since the baselines:", PLAIN
         shown = counted.most_common(None if every else CHANGES)
         for text, count in sorted(shown):
-            yield f"  {text}" + (f"  ({count} of {len(verdicts)} cases)" if count < len(verdicts) else ""), PLAIN
+            yield (
+                f"  {text}"
+                + (f"  ({count} of {len(verdicts)} cases)" if count < len(verdicts) else ""),
+                PLAIN,
+            )
         if len(counted) > len(shown):
             yield f"  and {len(counted) - len(shown)} more changes", PLAIN
         if several:
@@ -132,7 +149,9 @@ def changes(verdicts: list[CaseVerdict], *, every: bool = True) -> Iterator[Line
 def _verdicts(verdicts: Sequence[CaseVerdict]) -> str:
     """ "2 same, 1 worse"."""
     counted = Counter(one.verdict for one in verdicts)
-    return ", ".join(f"{counted[verdict]} {verdict}" for verdict in reversed(WORST_FIRST) if counted[verdict])
+    return ", ".join(
+        f"{counted[verdict]} {verdict}" for verdict in reversed(WORST_FIRST) if counted[verdict]
+    )
 
 
 def _cases(count: int) -> str:
@@ -162,7 +181,10 @@ def _tables(session: GateSession, verdicts: Sequence[CaseVerdict], every: bool) 
     for (suite, config), group in groupby(rows, key=lambda one: (one.suite, _setting(one))):
         title = f"{suite}: {config}"
         yield f"{title:<28}", PLAIN
-        yield f"{'accuracy':{NAME}}{'baseline':>13}{'new':>13} {'vs baseline':<21}{'verdict':>12}", PLAIN
+        yield (
+            f"{'accuracy':{NAME}}{'baseline':>13}{'new':>13} {'vs baseline':<21}{'verdict':>12}",
+            PLAIN,
+        )
         for one in sorted(group, key=rank):
             failing = one.verdict in FAILING and (one.suite, one.id) not in session.updated
             yield _row(one), {"red": True} if failing else PLAIN
@@ -188,8 +210,12 @@ def _unequal(notes: Sequence[str], every: bool) -> Iterator[str]:
 
 def _unjudged(verdicts: Sequence[CaseVerdict]) -> Iterator[str]:
     """What was not compared or not settled, over the whole session: a line for each reason."""
-    unlike = Counter(one.notes[0] for one in verdicts if one.verdict == "incomparable" and one.notes)
-    yield from (f"Not compared: {_cases(count)} ({reason})" for reason, count in sorted(unlike.items()))
+    unlike = Counter(
+        one.notes[0] for one in verdicts if one.verdict == "incomparable" and one.notes
+    )
+    yield from (
+        f"Not compared: {_cases(count)} ({reason})" for reason, count in sorted(unlike.items())
+    )
     if count := sum(ELSEWHERE in one.notes for one in verdicts):
         yield f"Not compared in {_cases(count)}: probe, trace ({ELSEWHERE})"
     parted = Counter(note for one in verdicts for note in one.notes if note.endswith(PARTED))
@@ -225,7 +251,10 @@ def _remedy(session: GateSession, settings: Settings, every: bool) -> Iterator[L
             yield session.failure, {"red": True}
         else:
             count = len(session.written) + len(session.written_claims)
-            yield f"{count} baselines written to {settings.baselines}: review git diff.", {"green": True}
+            yield (
+                f"{count} baselines written to {settings.baselines}: review git diff.",
+                {"green": True},
+            )
             if untimed := session.untimed:
                 text = f"{len(untimed)} baselines hold no time, as every window was disturbed:"
                 again = f"update {', '.join(untimed)} again on a quiet machine."
@@ -245,12 +274,16 @@ def lines(session: GateSession, settings: Settings, *, every: bool = False) -> I
     by_suite = sorted(session.verdicts, key=lambda one: (one.suite, _setting(one)))
     yield from _suites(by_suite)
     yield from _tables(session, by_suite, every)
-    yield from moved([one for one in session.verdicts if not baseline_update.replaced(session, one)], every=every)
+    yield from moved(
+        [one for one in session.verdicts if not baseline_update.replaced(session, one)], every=every
+    )
     yield from baseline_update.written(session)
     yield from changes(session.verdicts, every=every)
     yield from ((line, PLAIN) for line in _unequal(budgets(session.summaries), every))
     yield from ((line, PLAIN) for line in _unjudged(by_suite))
-    yield from ((line, {"red": bool(session.findings)}) for line in together(session.session_verdict))
+    yield from (
+        (line, {"red": bool(session.findings)}) for line in together(session.session_verdict)
+    )
     for finding in session.refused:
         yield f"Audit: {finding.sentence}.", {"red": True}
     if session.verdicts:
@@ -258,5 +291,8 @@ def lines(session: GateSession, settings: Settings, *, every: bool = False) -> I
     yield from claims.summary(session.claims, every=every)
     if not (every or session.update) and any(one.verdict == "same" for one in session.verdicts):
         untimed = any(note.startswith(UNTIMED) for one in session.verdicts for note in one.notes)
-        yield f"-v shows every case, and{', with --ftcompare-full,' if untimed else ''} what each method costs.", PLAIN
+        yield (
+            f"-v shows every case, and{', with --ftcompare-full,' if untimed else ''} what each method costs.",
+            PLAIN,
+        )
     yield from _remedy(session, settings, every)

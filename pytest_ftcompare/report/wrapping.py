@@ -6,7 +6,9 @@ import re
 import textwrap
 
 WIDTH = 80
-TOGETHER = re.compile(r"(?<=\S) (?=± |(pt|s|ms|min|MiB|seeds?)\b)|(?<=±) ")  # a mean and its spread, a number and its unit
+TOGETHER = re.compile(
+    r"(?<=\S) (?=± |(pt|s|ms|min|MiB|seeds?)\b)|(?<=±) "
+)  # a mean and its spread, a number and its unit
 HARD = "\N{NO-BREAK SPACE}"
 
 
@@ -14,7 +16,9 @@ def wrapped(text: str, width: int = WIDTH) -> list[str]:
     """A sentence over lines of `width`, the later ones further in; a longer word, such as a case's id, stays whole."""
     indent = text[: len(text) - len(text.lstrip())]
     hard = TOGETHER.sub(HARD, text)
-    lines = textwrap.wrap(hard, width, subsequent_indent=f"{indent}  ", break_on_hyphens=False, break_long_words=False)
+    lines = textwrap.wrap(
+        hard, width, subsequent_indent=f"{indent}  ", break_on_hyphens=False, break_long_words=False
+    )
     return [line.replace(HARD, " ") for line in lines]
 
 

@@ -49,7 +49,8 @@ def results_in(folder: Path) -> list[Path]:
     return [
         one
         for one in sorted(folder.rglob("*.json"))
-        if one.parent.parent.name != CLAIMS and not any(part.startswith(".") for part in one.relative_to(folder).parts)
+        if one.parent.parent.name != CLAIMS
+        and not any(part.startswith(".") for part in one.relative_to(folder).parts)
     ]
 
 
@@ -63,13 +64,17 @@ def read_claim(path: Path, name: str) -> ClaimRecord | None:
     return _read(path, name, claim_record.from_json, lambda found: found.name)
 
 
-def _read(path: Path, name: str, parse: Callable[[str], T], name_of: Callable[[T], str]) -> T | None:
+def _read(
+    path: Path, name: str, parse: Callable[[str], T], name_of: Callable[[T], str]
+) -> T | None:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:
-        raise BaselineError(f"the baseline {path} cannot be read ({error}): restore it with git checkout") from None
+        raise BaselineError(
+            f"the baseline {path} cannot be read ({error}): restore it with git checkout"
+        ) from None
     try:
         found = parse(text)
     except ResultError as error:
@@ -142,7 +147,10 @@ def write(
                 _put(path_of(staging, device, result.suite, result.id), result.to_json())
         for device, records in (claims or {}).items():
             for record in records:
-                _put(path_of_claim(staging, device, record.profile, record.name), claim_record.to_json(record))
+                _put(
+                    path_of_claim(staging, device, record.profile, record.name),
+                    claim_record.to_json(record),
+                )
         for path in stale:
             _put(staging / path.relative_to(folder).with_name(f"{path.name}{REMOVED}"), "")
         os.replace(staging, folder / ACCEPTED)

@@ -33,14 +33,22 @@ class CostMetric:
 
 # The noise of times is measured with nothing changed (docs/cost.md); that of a GPU's readings is a guess until one was had.
 STEP = CostMetric("step", "s", 0.03, 0.007, 0.006, column="step", width=9, pooled=0.02)
-EVALUATION = CostMetric("evaluation", "s", 0.03, 0.007, 0.006, column="evaluation", width=11, pooled=0.02)
+EVALUATION = CostMetric(
+    "evaluation", "s", 0.03, 0.007, 0.006, column="evaluation", width=11, pooled=0.02
+)
 # Of one row, which is Python's time: it differs from process to process.
 INFERENCE = CostMetric("inference", "s", 0.25, 0.045, 0.027, "dispatch", column="inference")
 MERGED_INFERENCE = CostMetric("merged inference", "s", 0.15, 0.02, 0.017, "dispatch")
 PHASES: tuple[Phase, ...] = ("training", "evaluation")
-ALLOCATED = {phase: CostMetric(f"allocated bytes, {phase}", "B", 0.01, 0.0005, 0.0005) for phase in PHASES}
-RESERVED = {phase: CostMetric(f"reserved bytes, {phase}", "B", 0.02, 0.002, 0.002) for phase in PHASES}
-PROCESS = {phase: CostMetric(f"process bytes, {phase}", "B", 0.02, 0.002, 0.002) for phase in PHASES}
+ALLOCATED = {
+    phase: CostMetric(f"allocated bytes, {phase}", "B", 0.01, 0.0005, 0.0005) for phase in PHASES
+}
+RESERVED = {
+    phase: CostMetric(f"reserved bytes, {phase}", "B", 0.02, 0.002, 0.002) for phase in PHASES
+}
+PROCESS = {
+    phase: CostMetric(f"process bytes, {phase}", "B", 0.02, 0.002, 0.002) for phase in PHASES
+}
 ENERGY = CostMetric("joules per 1000 examples", "J", 0.05, 0.01, 0.01)
 
 METRICS = {

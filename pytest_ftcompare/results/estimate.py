@@ -30,7 +30,9 @@ class Estimate:
         from scipy import special  # a second to import: not while cases are collected
 
         tail = (1 + CONFIDENCE) / 2
-        half = self.error * float(special.stdtrit(self.freedom, tail) if self.freedom else special.ndtri(tail))
+        half = self.error * float(
+            special.stdtrit(self.freedom, tail) if self.freedom else special.ndtri(tail)
+        )
         return self.value - half, self.value + half
 
     def agrees(self, other: Estimate) -> bool:

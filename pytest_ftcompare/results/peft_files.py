@@ -11,7 +11,16 @@ import json
 from collections.abc import Mapping
 from typing import Any, TypeGuard
 
-from pytest_ftcompare.results.result import Json, Result, ResultError, SeedResult, Trace, Window, digest, rounded
+from pytest_ftcompare.results.result import (
+    Json,
+    Result,
+    ResultError,
+    SeedResult,
+    Trace,
+    Window,
+    digest,
+    rounded,
+)
 
 SOURCE = "method_comparison"
 # A setting that only this study's trainings have -> the study, what its log calls the outcome, the outcome's name here.
@@ -28,7 +37,11 @@ MIB = 2**20
 
 def is_theirs(data: object) -> TypeGuard[Mapping[str, Any]]:
     """Whether a file's JSON is laid out as `method_comparison` writes it."""
-    return isinstance(data, Mapping) and "run_info" in data and ("train_info" in data or "generation_info" in data)
+    return (
+        isinstance(data, Mapping)
+        and "run_info" in data
+        and ("train_info" in data or "generation_info" in data)
+    )
 
 
 def is_imported(result: Result) -> bool:
@@ -46,7 +59,9 @@ def read(data: Mapping[str, Any], stem: str) -> Result:
     except KeyError as error:
         raise ResultError(f"it lacks {error}, which PEFT's method_comparison writes") from None
     except (TypeError, ValueError, AttributeError) as error:
-        raise ResultError(f"its fields are not those of PEFT's method_comparison ({error})") from None
+        raise ResultError(
+            f"its fields are not those of PEFT's method_comparison ({error})"
+        ) from None
 
 
 def created(result: Result) -> str:
@@ -61,21 +76,30 @@ def _training(data: Mapping[str, Any]) -> Result:
     try:
         study, logged, metric = next(STUDIES[one] for one in run["train_config"] if one in STUDIES)
     except StopIteration:
-        raise ResultError(f"its train_config has none of {', '.join(STUDIES)}: it is of a study not known here") from None
+        raise ResultError(
+            f"its train_config has none of {', '.join(STUDIES)}: it is of a study not known here"
+        ) from None
     broken = _broken(train["status"], run.get("error_msg"))
-    metrics: dict[str, float] = {name: rounded(last[name]) for name in ("train loss", "forgetting", "drift") if name in last}
+    metrics: dict[str, float] = {
+        name: rounded(last[name]) for name in ("train loss", "forgetting", "drift") if name in last
+    }
     if not broken:
         metrics[metric] = rounded(last[logged])
     sample = SeedResult(
         seed=run["train_config"]["seed"],
         training_rows="",
-        trace=Trace(digest(log), [], [rounded(one["train loss"], 5) for one in log if "train loss" in one]),
+        trace=Trace(
+            digest(log), [], [rounded(one["train loss"], 5) for one in log if "train loss" in one]
+        ),
         metrics=metrics,
         correct={},
         class_counts={},
         predictions_digest="",
     )
-    structure = {"trainable": train.get("num_trainable_params"), "parameters": train.get("num_total_params")}
+    structure = {
+        "trainable": train.get("num_trainable_params"),
+        "parameters": train.get("num_total_params"),
+    }
     size = train.get("file_size")
     readings = {
         "checkpoint bytes": size if size != NOT_SAVED else None,
@@ -105,10 +129,17 @@ def _generation(data: Mapping[str, Any], stem: str) -> Result:
         name=stem.replace("--", "/", 1),
         study=GENERATION,
         recipe=_configuration(benchmark) | _configuration(run.get("peft_config") or {}),
-        structure={"trainable": parameters["trainable_params"], "parameters": parameters["total_params"]},
-        sample=SeedResult(benchmark.get("seed", 0), "", Trace(digest(measured), [], []), {}, {}, {}, ""),
+        structure={
+            "trainable": parameters["trainable_params"],
+            "parameters": parameters["total_params"],
+        },
+        sample=SeedResult(
+            benchmark.get("seed", 0), "", Trace(digest(measured), [], []), {}, {}, {}, ""
+        ),
         times={"token": overall["time_per_token"]} if overall else {},
-        readings={"allocated bytes, peak": MIB * measured["memory"]["peak_accelerator_memory_mb"] or None},
+        readings={
+            "allocated bytes, peak": MIB * measured["memory"]["peak_accelerator_memory_mb"] or None
+        },
         broken=_broken(run["status"], run.get("error")),
     )
 
@@ -143,7 +174,9 @@ def _result(
         fingerprint=digest(recipe),
         environment=_environment(data["meta_info"]),
         recipe=recipe,
-        signature={"structure": {key: value for key, value in structure.items() if value is not None}},
+        signature={
+            "structure": {key: value for key, value in structure.items() if value is not None}
+        },
         probe={},
         majority_share={},
         judge_accuracy="accuracy" in sample.metrics,
@@ -154,7 +187,11 @@ def _result(
 
 
 def _broken(status: str, message: str | None) -> list[str]:
-    return [] if status == "success" else [f"the run ended as {status}" + (f": {message}" if message else "")]
+    return (
+        []
+        if status == "success"
+        else [f"the run ended as {status}" + (f": {message}" if message else "")]
+    )
 
 
 def _first(train: Mapping[str, Any], *names: str) -> float | None:
@@ -171,7 +208,9 @@ def _configuration(config: Mapping[str, Any]) -> Json:
             continue
         if isinstance(value, list):
             value = sorted(map(str, value))
-        found[key] = json.dumps(value, sort_keys=True) if isinstance(value, Mapping) and value else value
+        found[key] = (
+            json.dumps(value, sort_keys=True) if isinstance(value, Mapping) and value else value
+        )
     return found
 
 
@@ -180,7 +219,8 @@ def _environment(meta: Mapping[str, Any]) -> Json:
     packages: Mapping[str, str | None] = meta.get("package_info") or {}
     system = meta.get("system_info") or {}
     found: Json = {
-        name.removesuffix("-version"): version + _at(packages.get(name.replace("-version", "-commit-hash")))
+        name.removesuffix("-version"): version
+        + _at(packages.get(name.replace("-version", "-commit-hash")))
         for name, version in packages.items()
         if name.endswith("-version") and version
     }

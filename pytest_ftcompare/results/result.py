@@ -140,7 +140,10 @@ class Result:
         """Read a result; anything else raises `ResultError` with one sentence."""
         data = fields_of(text, SCHEMA)
         try:
-            samples = [SeedResult(**{**one, "trace": Trace(**one["trace"])}) for one in data.pop("seed_results")]
+            samples = [
+                SeedResult(**{**one, "trace": Trace(**one["trace"])})
+                for one in data.pop("seed_results")
+            ]
             windows = [Window(**one) for one in data.pop("windows")]
             result = cls(seed_results=samples, windows=windows, **data)
             for one in samples:
@@ -154,15 +157,21 @@ class Result:
 def fields_of(text: str, schema: int) -> Json:
     """What a file of ours holds besides its schema's number; anything else raises `ResultError` with one sentence."""
     if any(line.startswith(("<<<<<<<", ">>>>>>>")) for line in text.splitlines()):
-        raise ResultError("it has merge-conflict markers: take one side with git checkout --ours or --theirs")
+        raise ResultError(
+            "it has merge-conflict markers: take one side with git checkout --ours or --theirs"
+        )
     try:
         data = json.loads(text)
     except json.JSONDecodeError as error:
-        raise ResultError(f"it is not JSON ({error.msg}, line {error.lineno}): it may be half a file") from None
+        raise ResultError(
+            f"it is not JSON ({error.msg}, line {error.lineno}): it may be half a file"
+        ) from None
     if not isinstance(data, dict) or not isinstance(data.get("schema"), int):
         raise ResultError("it has no schema number: it is not a result of pytest-ftcompare")
     if data.pop("schema") > schema:
-        raise ResultError(f"it is of a newer schema than {schema}, which this version reads: upgrade pytest-ftcompare")
+        raise ResultError(
+            f"it is of a newer schema than {schema}, which this version reads: upgrade pytest-ftcompare"
+        )
     return data
 
 
@@ -170,7 +179,9 @@ def pretty(value: object, indent: str = "") -> str:
     """JSON with sorted keys, an object's entries on lines of their own, lists of scalars on one line."""
     inner = f"{indent} "
     if isinstance(value, dict) and value:
-        entries = (f"{inner}{json.dumps(key)}: {pretty(value[key], inner)}" for key in sorted(value))
+        entries = (
+            f"{inner}{json.dumps(key)}: {pretty(value[key], inner)}" for key in sorted(value)
+        )
         return "{\n" + ",\n".join(entries) + f"\n{indent}}}"
     if isinstance(value, list) and any(isinstance(one, dict) for one in value):
         return "[\n" + ",\n".join(f"{inner}{pretty(one, inner)}" for one in value) + f"\n{indent}]"

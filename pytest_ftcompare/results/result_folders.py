@@ -34,17 +34,23 @@ def read(folder: Path) -> list[Result]:
     """
     if not folder.is_dir():
         what = "a file" if folder.exists() else "nothing"
-        raise FolderError(f"expected a folder of results at {folder}, found {what} there: name a folder with result files")
+        raise FolderError(
+            f"expected a folder of results at {folder}, found {what} there: name a folder with result files"
+        )
     found: dict[Key, tuple[Result, Path]] = {}
     for path in results_in(folder):
         result = _result(path)
         other, place = found.get(key := _key(result), (None, path))
         if other is not None and not (peft_files.created(result) and peft_files.created(other)):
-            raise FolderError(f"{path} and {place} are of the same case, {result.id}: name the folder that holds one of them")
+            raise FolderError(
+                f"{path} and {place} are of the same case, {result.id}: name the folder that holds one of them"
+            )
         if other is None or peft_files.created(result) > peft_files.created(other):
             found[key] = result, path
     if not found:
-        raise FolderError(f"expected results (*.json) in {folder}, found none: name the folder that holds them")
+        raise FolderError(
+            f"expected results (*.json) in {folder}, found none: name the folder that holds them"
+        )
     return [found[key][0] for key in sorted(found)]
 
 
@@ -62,10 +68,14 @@ def _result(path: Path) -> Result:
         if peft_files.is_theirs(data):
             return peft_files.read(data, path.stem)
         if data is not None and not (isinstance(data, dict) and "schema" in data):
-            raise ResultError("it is neither a result of pytest-ftcompare nor one of PEFT's method_comparison")
+            raise ResultError(
+                "it is neither a result of pytest-ftcompare nor one of PEFT's method_comparison"
+            )
         return Result.from_json(text)
     except ResultError as error:
-        raise FolderError(f"expected a result in {path}, but {error}: mend or remove it, or name a folder without it") from None
+        raise FolderError(
+            f"expected a result in {path}, but {error}: mend or remove it, or name a folder without it"
+        ) from None
 
 
 def _json(text: str) -> object:
@@ -88,12 +98,28 @@ def pairs(old: Iterable[Result], new: Sequence[Result]) -> Pairs:
     for one in new:
         if candidates := before.get((one.suite, one.id)):
             device = one.environment.get("device")
-            both.append((min(candidates, key=lambda it: _distance(str(it.environment.get("device")), str(device))), one))
+            both.append(
+                (
+                    min(
+                        candidates,
+                        key=lambda it: _distance(str(it.environment.get("device")), str(device)),
+                    ),
+                    one,
+                )
+            )
     after = {(one.suite, one.id) for one in new}
     if not both:
-        names = " and ".join(f"{next(iter(sorted(each)))[1]}, ..." for each in (before, after) if each)
-        raise FolderError(f"expected results of the same cases in both folders, found none in common ({names})")
-    return Pairs(both, [case for _, case in sorted(before.keys() - after)], [case for _, case in sorted(after - before.keys())])
+        names = " and ".join(
+            f"{next(iter(sorted(each)))[1]}, ..." for each in (before, after) if each
+        )
+        raise FolderError(
+            f"expected results of the same cases in both folders, found none in common ({names})"
+        )
+    return Pairs(
+        both,
+        [case for _, case in sorted(before.keys() - after)],
+        [case for _, case in sorted(after - before.keys())],
+    )
 
 
 def _distance(device: str, wanted: str) -> tuple[bool, bool, str]:

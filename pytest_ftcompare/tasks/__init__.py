@@ -45,4 +45,15 @@ def _shipped(name: str) -> Task:
     return task
 
 
-__all__ = ["ADDED", "NAMES", "DataError", "Example", "Row", "Source", "Task", "few_shot", "load", "names"]
+__all__ = [
+    "ADDED",
+    "NAMES",
+    "DataError",
+    "Example",
+    "Row",
+    "Source",
+    "Task",
+    "few_shot",
+    "load",
+    "names",
+]

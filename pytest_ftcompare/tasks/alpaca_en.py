@@ -16,7 +16,9 @@ def _instructions(held_out: bool) -> Convert:
         if not 0 < len(answer) <= LONGEST or (index % FIFTH == 0) != held_out:
             return []
         given = f"Input: {row['input']}\n" if row["input"] else ""
-        return [Example({"prompt": f"Instruction: {row['instruction']}\n{given}Answer:"}, f" {answer}")]
+        return [
+            Example({"prompt": f"Instruction: {row['instruction']}\n{given}Answer:"}, f" {answer}")
+        ]
 
     return convert
 

@@ -80,7 +80,9 @@ class Task:
     max_new_tokens: int = 32
     match: Match = "exact"
     score: Score | None = None
-    chat: str = ""  # a field that is a conversation, as JSON, which the model's own chat template renders
+    chat: str = (
+        ""  # a field that is a conversation, as JSON, which the model's own chat template renders
+    )
     notes: str = field(default="", compare=False)
 
     def splits(self) -> dict[str, Source]:
@@ -131,7 +133,9 @@ class Task:
         """Every field is a text, and the templates name no other."""
         for name, value in example.fields.items():
             if not isinstance(value, str):
-                raise DataError(f"task {self.name}: expected a text as {name} in {where}, row {index} has {value!r}")
+                raise DataError(
+                    f"task {self.name}: expected a text as {name} in {where}, row {index} has {value!r}"
+                )
         for template in (self.text_template, self.pattern):
             for _, field_name, _, _ in Formatter().parse(template):
                 if field_name is not None and field_name not in example.fields:
@@ -156,7 +160,11 @@ def few_shot(task: Task, pool: Sequence[Example], shots: int, seed: int) -> list
         if len(members) < shots:
             of = f" of class {task.labels[label]!r}" if len(classes) > 1 else ""
             fewest = min(map(len, classes))
-            less = f", or ask for at most {fewest} shots" if fewest else ": see that labels are those of the rows"
+            less = (
+                f", or ask for at most {fewest} shots"
+                if fewest
+                else ": see that labels are those of the rows"
+            )
             raise DataError(
                 f"task {task.name}: expected at least {shots} training rows{of}, found {len(members)}: "
                 f"give more (without test, a fifth of train is held out){less}"

@@ -15,7 +15,13 @@ def _part(part: str) -> Convert:
     """Rows of one part: islands are out of domain, every fifth of the other pairs is the test set."""
 
     def convert(row: Row, index: int) -> list[Example]:
-        of = "ood" if row["linguistics_term"] == SHIFT else "test" if index // 2 % 5 == 0 else "train"
+        of = (
+            "ood"
+            if row["linguistics_term"] == SHIFT
+            else "test"
+            if index // 2 % 5 == 0
+            else "train"
+        )
         if of != part:
             return []
         label = index % 2

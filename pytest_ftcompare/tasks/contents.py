@@ -28,7 +28,11 @@ def contents(task: Task, splits: Mapping[str, Sequence[Example]]) -> Iterator[tu
     yield from _without_rows(task, splits["train"])
     for name, examples in splits.items():
         where = f"split {name} of task {task.name}"
-        empty = [at for at, row in enumerate(examples) if not any(field.strip() for field in row.fields.values())]
+        empty = [
+            at
+            for at, row in enumerate(examples)
+            if not any(field.strip() for field in row.fields.values())
+        ]
         if empty:
             rows = " and ".join(map(str, empty[:2]))
             yield (

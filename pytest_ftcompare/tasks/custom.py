@@ -22,7 +22,19 @@ from pytest_ftcompare.tasks.files import Format
 from pytest_ftcompare.tasks.labels import Labels
 
 FIFTH = 5
-TEXTS = ("train", "test", "ood", "label", "labels_are", "answer", "group", "chat", "pattern", "text_template", "instruction")
+TEXTS = (
+    "train",
+    "test",
+    "ood",
+    "label",
+    "labels_are",
+    "answer",
+    "group",
+    "chat",
+    "pattern",
+    "text_template",
+    "instruction",
+)
 LISTS = ("labels", "verbalizers")
 ANSWER_ROLE = "assistant"
 
@@ -45,14 +57,20 @@ class Template:
         try:
             parsed = list(string.Formatter().parse(text))
         except ValueError as error:
-            raise DataError(f"expected a pattern with columns' names in braces, got {text!r} ({error})") from None
+            raise DataError(
+                f"expected a pattern with columns' names in braces, got {text!r} ({error})"
+            ) from None
         for literal, name, spec, conversion in parsed:
             parts += literal.replace("{", "{{").replace("}", "}}")
             if name is None:
                 continue
             if not name or spec or conversion:
                 raise DataError(f"expected a column's name alone in braces, got {text!r}")
-            field = name if re.fullmatch(r"[^\W\d][^.\[\]]*", name) else "column_" + re.sub(r"\W", "_", name)
+            field = (
+                name
+                if re.fullmatch(r"[^\W\d][^.\[\]]*", name)
+                else "column_" + re.sub(r"\W", "_", name)
+            )
             _add(columns, field, name)
             parts += f"{{{field}}}"
         return cls(parts, columns)
@@ -60,7 +78,9 @@ class Template:
 
 def _add(columns: dict[str, str], field: str, column: str) -> None:
     if columns.setdefault(field, column) != column:
-        raise DataError(f"expected columns that can be told apart, {column!r} and {columns[field]!r} cannot: rename one")
+        raise DataError(
+            f"expected columns that can be told apart, {column!r} and {columns[field]!r} cannot: rename one"
+        )
 
 
 def held_out(fields: Mapping[str, str]) -> bool:
@@ -79,23 +99,33 @@ def _check(given: Any) -> None:
         if key == "format":
             continue
         right = (
-            isinstance(value, str) if key in TEXTS else isinstance(value, list) and all(isinstance(one, str) for one in value)
+            isinstance(value, str)
+            if key in TEXTS
+            else isinstance(value, list) and all(isinstance(one, str) for one in value)
         )
         if not right:
-            raise DataError(f"expected {key} to be {'a text' if key in TEXTS else 'a list of texts'}, got {value!r}")
+            raise DataError(
+                f"expected {key} to be {'a text' if key in TEXTS else 'a list of texts'}, got {value!r}"
+            )
     if "train" not in given:
         raise DataError("expected train, the file with its rows")
     if ("answer" in given) == ("labels" in given):
-        raise DataError("expected labels, the names of its classes, or answer, the column of what is to be written")
+        raise DataError(
+            "expected labels, the names of its classes, or answer, the column of what is to be written"
+        )
 
 
 def _templates(pattern: str, plain: str) -> tuple[Template, Template]:
     """The two texts, which name the columns that are read."""
     if not plain:
-        raise DataError("expected a pattern such as 'text: {text} question?', with the columns' names in braces")
+        raise DataError(
+            "expected a pattern such as 'text: {text} question?', with the columns' names in braces"
+        )
     made = Template.of(pattern), Template.of(plain)
     if not any(template.columns for template in made):
-        raise DataError(f"expected a pattern that names columns in braces, got {pattern or plain!r}")
+        raise DataError(
+            f"expected a pattern that names columns in braces, got {pattern or plain!r}"
+        )
     return made
 
 
@@ -107,7 +137,9 @@ def _text(row: Row, column: str) -> str:
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise RowError(f"a text of whole characters as {column}", f"half of a surrogate pair in {value!r:.200}") from None
+        raise RowError(
+            f"a text of whole characters as {column}", f"half of a surrogate pair in {value!r:.200}"
+        ) from None
     return value
 
 
@@ -125,7 +157,9 @@ def _conversation(row: Row, column: str, *, answered: bool) -> tuple[str, str]:
     plain = [{"role": message["role"], "content": message["content"]} for message in messages]
     answer = plain.pop()["content"] if plain[-1]["role"] == ANSWER_ROLE else ""
     if answered and not answer.strip():
-        raise RowError(f"an answer of role {ANSWER_ROLE} at the end of {column}", f"{messages[-1]!r:.200}")
+        raise RowError(
+            f"an answer of role {ANSWER_ROLE} at the end of {column}", f"{messages[-1]!r:.200}"
+        )
     if not plain:
         raise RowError(f"a message to answer in {column}", "only an answer")
     return json.dumps(plain, ensure_ascii=False), answer
@@ -153,7 +187,9 @@ class _Columns:
             fields, answer = {}, ""
             for field, column in self.fields.items():
                 if column == self.chat:
-                    fields[field], answer = _conversation(row, column, answered=self.label == self.chat)
+                    fields[field], answer = _conversation(
+                        row, column, answered=self.label == self.chat
+                    )
                 else:
                     fields[field] = _text(row, column)
             if self.single and part != "ood" and held_out(fields) != (part == "test"):
@@ -179,7 +215,9 @@ def make_task(name: str, given: Any, root: Path) -> Task:
     """
     _check(given)
     written = "answer" in given
-    asked = given.get("pattern", given.get("text_template", "") if written else "")  # an answer follows a pattern
+    asked = given.get(
+        "pattern", given.get("text_template", "") if written else ""
+    )  # an answer follows a pattern
     pattern, plain = _templates(asked, given.get("text_template", asked))
     fields = dict(pattern.columns)
     for field, column in plain.columns.items():
@@ -190,14 +228,22 @@ def make_task(name: str, given: Any, root: Path) -> Task:
     labels = tuple(given.get("labels", ()))
     verbalizers = tuple(given.get("verbalizers", ()))
     if verbalizers and len(verbalizers) != len(labels):
-        raise DataError(f"expected as many verbalizers as labels, {len(labels)}, got {len(verbalizers)}")
+        raise DataError(
+            f"expected as many verbalizers as labels, {len(labels)}, got {len(verbalizers)}"
+        )
     if verbalizers and not asked:
         raise DataError("expected a pattern that the verbalizers answer, there is none")
     if not written and len(labels) < 2:
         raise DataError(f"expected two labels or more, got {len(labels)}")
-    places = {"train": given["train"], "test": given.get("test", given["train"]), "ood": given.get("ood")}
+    places = {
+        "train": given["train"],
+        "test": given.get("test", given["train"]),
+        "ood": given.get("ood"),
+    }
     root = root.resolve()
-    names = {part: files.split_of(root, file, part) for part, file in places.items() if file is not None}
+    names = {
+        part: files.split_of(root, file, part) for part, file in places.items() if file is not None
+    }
     format = files.make_format(given.get("format", {}))
     reading = given.get("labels_are", "")
     columns = _Columns(

@@ -42,7 +42,9 @@ def locate(kind: Kind, name: str, folder: Path | None, revision: str | None = No
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(name, repo_type=noun, revision=revision, ignore_patterns=OTHERS))
+        return Path(
+            snapshot_download(name, repo_type=noun, revision=revision, ignore_patterns=OTHERS)
+        )
     except Exception as error:
         raise HubError(
             f"could not fetch {name} at {revision[:12]} from the hub ({type(error).__name__}): "
@@ -76,4 +78,6 @@ def _numbered(path: Path, rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, 
         try:
             yield row | {"label": int(row["label"])} if "label" in row else row
         except ValueError:
-            raise DataError(f"expected a number as label in {path}, row {number} has {row['label']!r}") from None
+            raise DataError(
+                f"expected a number as label in {path}, row {number} has {row['label']!r}"
+            ) from None

@@ -26,7 +26,9 @@ class Judge:
         """The score of an answer; one that is no number from 0 to 1 is a `DataError`."""
         given = _function(self)(answer, example)
         if not isinstance(given, int | float) or not 0 <= given <= 1:
-            raise DataError(f"expected a score from 0 to 1 of {self.name} in {self.file}, got {given!r} for {answer!r}")
+            raise DataError(
+                f"expected a score from 0 to 1 of {self.name} in {self.file}, got {given!r} for {answer!r}"
+            )
         return float(given)
 
 
@@ -39,5 +41,7 @@ def _function(judge: Judge) -> Callable[[str, Example], Any]:
         spec.loader.exec_module(module)
         found: Callable[[str, Example], Any] = getattr(module, judge.name)
     except Exception as error:
-        raise DataError(f"the judge {judge.file} could not be loaded: {type(error).__name__}: {error}") from error
+        raise DataError(
+            f"the judge {judge.file} could not be loaded: {type(error).__name__}: {error}"
+        ) from error
     return found

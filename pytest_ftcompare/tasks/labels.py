@@ -33,7 +33,9 @@ class Labels:
 
     def __post_init__(self) -> None:
         if self.reading and self.reading not in READINGS:
-            raise DataError(f"expected labels_are to be one of {', '.join(map(repr, READINGS))}, got {self.reading!r}")
+            raise DataError(
+                f"expected labels_are to be one of {', '.join(map(repr, READINGS))}, got {self.reading!r}"
+            )
         names = [_same(name) for name in self.names]
         if doubled := next((name for name in names if names.count(name) > 1), None):
             raise DataError(f"expected each label once, {doubled!r} is there twice")
@@ -61,26 +63,40 @@ class Labels:
     @property
     def _expected(self) -> str:
         last = len(self.names) - 1
-        what = {"names": "the name of a class", "indices": f"an index 0..{last}", "indices from 1": f"an index 1..{last + 1}"}
-        shown = ", ".join(self.names[:8]) + (f" and {len(self.names) - 8} more" if len(self.names) > 8 else "")
+        what = {
+            "names": "the name of a class",
+            "indices": f"an index 0..{last}",
+            "indices from 1": f"an index 1..{last + 1}",
+        }
+        shown = ", ".join(self.names[:8]) + (
+            f" and {len(self.names) - 8} more" if len(self.names) > 8 else ""
+        )
         return f"{what.get(self.reading, f'a label in 0..{last}')} ({shown})"
 
     def _by_name(self, value: str | int) -> int | None:
         said = _same(str(value))
         if isinstance(value, bool):  # True is the class "true", where there is such a class
-            return next((k for k, name in enumerate(self.names) if name.lower() == said.lower()), None)
+            return next(
+                (k for k, name in enumerate(self.names) if name.lower() == said.lower()), None
+            )
         return next((k for k, name in enumerate(self.names) if _same(name) == said), None)
 
     def _by_index(self, value: str | int) -> int | None:
         """The index that a value is; True and False are 1 and 0 of two classes."""
         said = str(value).lower()
         if said in BOOLS:
-            number = BOOLS[said] if len(self.names) == 2 and self.reading != "indices from 1" else -1
+            number = (
+                BOOLS[said] if len(self.names) == 2 and self.reading != "indices from 1" else -1
+            )
         elif said.isdecimal() and said == str(int(said)):
             number = int(said) - (self.reading == "indices from 1")
         else:
             return None
-        if any(name.isdecimal() for name in self.names) and not self.reading and self._by_name(value) is None:
+        if (
+            any(name.isdecimal() for name in self.names)
+            and not self.reading
+            and self._by_name(value) is None
+        ):
             return None  # the classes are named by numbers, and this is none of them
         return number if 0 <= number < len(self.names) else None
 

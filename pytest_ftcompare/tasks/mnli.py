@@ -19,7 +19,13 @@ def _mnli(row: Row, _: int) -> list[Example]:
 
 
 def _hans(row: Row, _: int) -> list[Example]:
-    return [Example({"premise": row["premise"], "hypothesis": row["hypothesis"]}, row["label"], row["heuristic"])]
+    return [
+        Example(
+            {"premise": row["premise"], "hypothesis": row["hypothesis"]},
+            row["label"],
+            row["heuristic"],
+        )
+    ]
 
 
 TASK = Task(

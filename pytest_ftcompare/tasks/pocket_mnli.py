@@ -6,7 +6,13 @@ from pytest_ftcompare.tasks.base import Example, Row, Source, Task
 
 
 def _convert(row: Row, _: int) -> list[Example]:
-    return [Example({"premise": row["premise"], "hypothesis": row["hypothesis"]}, row["label"], row["construction"])]
+    return [
+        Example(
+            {"premise": row["premise"], "hypothesis": row["hypothesis"]},
+            row["label"],
+            row["construction"],
+        )
+    ]
 
 
 TASK = Task(

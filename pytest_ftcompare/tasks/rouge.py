@@ -8,7 +8,9 @@ from collections.abc import Sequence
 
 from pytest_ftcompare.tasks.base import Example
 
-UNIT = re.compile(r"[\u3400-\u9fff]|[^\W\u3400-\u9fff]+")  # a Chinese character, or a word of another script
+UNIT = re.compile(
+    r"[\u3400-\u9fff]|[^\W\u3400-\u9fff]+"
+)  # a Chinese character, or a word of another script
 
 
 def _units(text: str) -> list[str]:

@@ -20,7 +20,10 @@ SHARED = 0.05
 
 def text_of(example: Example) -> str:
     """What a row says, in a form in which two that say the same are equal."""
-    return "\n".join(" ".join(unicodedata.normalize("NFKC", one).casefold().split()) for one in example.fields.values())
+    return "\n".join(
+        " ".join(unicodedata.normalize("NFKC", one).casefold().split())
+        for one in example.fields.values()
+    )
 
 
 def _texts(examples: Iterable[Example]) -> set[str]:
@@ -39,15 +42,21 @@ def overlaps(task: str, splits: Splits) -> Iterator[str]:
             yield _sentence(task, first, splits[first], f"split {second}", texts[second])
 
 
-def source_overlaps(task: str, tested: Splits, source: str, train: Sequence[Example]) -> Iterator[str]:
+def source_overlaps(
+    task: str, tested: Splits, source: str, train: Sequence[Example]
+) -> Iterator[str]:
     """The same for the training rows of a source task and the rows on which the task itself is tested."""
     trained = _texts(train)
     for name, examples in tested.items():
         if name != "train" and _share(_texts(examples), trained) > SHARED:
-            yield _sentence(task, name, examples, f"the training rows of its source {source}", trained)
+            yield _sentence(
+                task, name, examples, f"the training rows of its source {source}", trained
+            )
 
 
-def _sentence(task: str, name: str, examples: Sequence[Example], other: str, texts: set[str]) -> str:
+def _sentence(
+    task: str, name: str, examples: Sequence[Example], other: str, texts: set[str]
+) -> str:
     shared = [one for one in examples if text_of(one) in texts]
     first = " / ".join(shared[0].fields.values())
     return (

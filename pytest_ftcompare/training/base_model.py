@@ -15,7 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
-from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoModelForSequenceClassification
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
+    AutoModelForSequenceClassification,
+)
 
 from pytest_ftcompare.training.model_kind import Kind, ModelError
 
@@ -34,7 +38,9 @@ class LoadedModel:
     new_parameters: frozenset[str]
 
 
-def read(path: Path, output_mode: OutputMode, kind: Kind, labels: int, options: Mapping[str, Any]) -> LoadedModel:
+def read(
+    path: Path, output_mode: OutputMode, kind: Kind, labels: int, options: Mapping[str, Any]
+) -> LoadedModel:
     """Load the model at `path` in float32; what its files lack is drawn from torch's generator.
 
     A classification head has so many `labels`; `options` are given to `from_pretrained`.
@@ -42,10 +48,19 @@ def read(path: Path, output_mode: OutputMode, kind: Kind, labels: int, options: 
     auto: Any = AutoModelForSequenceClassification
     wanted: dict[str, Any] = {"num_labels": labels}
     if output_mode != "head":
-        auto, wanted = AutoModelForSeq2SeqLM if kind == "encoder-decoder" else AutoModelForCausalLM, {}
-    model, info = auto.from_pretrained(path, dtype=torch.float32, output_loading_info=True, **wanted, **options)
+        auto, wanted = (
+            AutoModelForSeq2SeqLM if kind == "encoder-decoder" else AutoModelForCausalLM,
+            {},
+        )
+    model, info = auto.from_pretrained(
+        path, dtype=torch.float32, output_loading_info=True, **wanted, **options
+    )
     new = frozenset(info["missing_keys"])
-    lost = sorted(name for name in new if name.startswith(f"{model.base_model_prefix}.") and ".pooler." not in name)
+    lost = sorted(
+        name
+        for name in new
+        if name.startswith(f"{model.base_model_prefix}.") and ".pooler." not in name
+    )
     if lost:
         # Seen with tied embeddings saved as lm_head only: without that head they load as random numbers.
         raise ModelError(

@@ -21,7 +21,9 @@ def rendered(task: Task, examples: Sequence[Example], tokenizer: Any, model: str
     the tokenizer adds by itself is not left in the text, or the model would read it twice.
     """
     if not tokenizer.chat_template:
-        raise DataError(f"task {task.name}: expected a model with a chat template, the tokenizer of {model} has none")
+        raise DataError(
+            f"task {task.name}: expected a model with a chat template, the tokenizer of {model} has none"
+        )
     begin = tokenizer.bos_token or ""
     if begin and tokenizer("")["input_ids"][:1] != [tokenizer.bos_token_id]:
         begin = ""
@@ -29,11 +31,15 @@ def rendered(task: Task, examples: Sequence[Example], tokenizer: Any, model: str
     for number, example in enumerate(examples):
         messages = json.loads(example.fields[task.chat])
         try:
-            text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=task.generative)
+            text = tokenizer.apply_chat_template(
+                messages, tokenize=False, add_generation_prompt=task.generative
+            )
         except Exception as error:  # a template raises what it likes
             raise DataError(
                 f"task {task.name}: expected messages that the chat template of {model} takes, "
                 f"example {number} has others ({error})"
             ) from None
-        written.append(replace(example, fields={**example.fields, task.chat: text.removeprefix(begin)}))
+        written.append(
+            replace(example, fields={**example.fields, task.chat: text.removeprefix(begin)})
+        )
     return written

@@ -38,12 +38,16 @@ def _batches(rows: Sequence[list[int]]) -> Iterator[list[int]]:
 
 
 @torch.inference_mode()
-def class_logits(model: nn.Module, interface: ModelInterface, rows: Sequence[list[int]]) -> torch.Tensor:
+def class_logits(
+    model: nn.Module, interface: ModelInterface, rows: Sequence[list[int]]
+) -> torch.Tensor:
     """(rows, classes) in float32 on the CPU; dropout off."""
     model.eval()
     result: torch.Tensor | None = None
     for chosen in _batches(rows):
-        logits = interface.logits(model, interface.collate([rows[at] for at in chosen])).float().cpu()
+        logits = (
+            interface.logits(model, interface.collate([rows[at] for at in chosen])).float().cpu()
+        )
         if result is None:
             result = torch.empty(len(rows), logits.shape[1])
         result[chosen] = logits
@@ -56,22 +60,33 @@ def _answers(model: nn.Module, interface: ModelInterface, rows: Sequence[list[in
     model.eval()
     result = [""] * len(rows)
     for chosen in _batches(rows):
-        for at, text in zip(chosen, write(interface, model, [rows[at] for at in chosen]), strict=True):
+        for at, text in zip(
+            chosen, write(interface, model, [rows[at] for at in chosen]), strict=True
+        ):
             result[at] = text
     return result
 
 
 @torch.inference_mode()
-def _answers_loss(model: nn.Module, interface: ModelInterface, rows: Sequence[list[int]], wanted: list[str]) -> float:
+def _answers_loss(
+    model: nn.Module, interface: ModelInterface, rows: Sequence[list[int]], wanted: list[str]
+) -> float:
     whole, counts = with_answers(interface, list(rows), wanted)
     total = 0.0
     for chosen in _batches(whole):
         picked = torch.tensor([counts[at] for at in chosen], device=interface.device)
-        total += answer_loss(interface, model, [whole[at] for at in chosen], picked).item() * len(chosen)
+        total += answer_loss(interface, model, [whole[at] for at in chosen], picked).item() * len(
+            chosen
+        )
     return total / len(rows)
 
 
-def evaluate(model: nn.Module, interface: ModelInterface, rows: Sequence[list[int]], examples: Sequence[Example]) -> Evaluation:
+def evaluate(
+    model: nn.Module,
+    interface: ModelInterface,
+    rows: Sequence[list[int]],
+    examples: Sequence[Example],
+) -> Evaluation:
     """Hold what the model says of each row against its example."""
     if interface.output_mode == "answer":
         wanted = [str(one.label) for one in examples]

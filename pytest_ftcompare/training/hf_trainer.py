@@ -14,11 +14,24 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 from torch.utils.data import DataLoader, Sampler
-from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import (
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 
 from pytest_ftcompare.methods.base import Stage
 from pytest_ftcompare.training.prepared_seed import ModelDefinedLoss
-from pytest_ftcompare.training.train import Progress, Step, TrainingError, batch_orders, check_finite
+from pytest_ftcompare.training.train import (
+    Progress,
+    Step,
+    TrainingError,
+    batch_orders,
+    check_finite,
+)
 
 if TYPE_CHECKING:
     from pytest_ftcompare.methods.base import Method, Recipe
@@ -43,23 +56,39 @@ class Order(Sampler[int]):
 class Watch(TrainerCallback):
     """The method's hook after each step, and what each update logged."""
 
-    def __init__(self, model: nn.Module, method: Method, stage: Stage, seed: int, progress: Progress) -> None:
-        self.model, self.method, self.stage, self.seed, self.progress = model, method, stage, seed, progress
+    def __init__(
+        self, model: nn.Module, method: Method, stage: Stage, seed: int, progress: Progress
+    ) -> None:
+        self.model, self.method, self.stage, self.seed, self.progress = (
+            model,
+            method,
+            stage,
+            seed,
+            progress,
+        )
         self.steps: list[Step] = []
 
-    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
         torch.manual_seed(self.seed)
         self.method.after_step(self.model, 0, state.max_steps)
 
-    def on_optimizer_step(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+    def on_optimizer_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
         self.method.after_step(self.model, state.global_step + 1, state.max_steps)
 
-    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **given: Any) -> None:
+    def on_log(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **given: Any
+    ) -> None:
         logs = given["logs"]
         if "grad_norm" not in logs:  # the summary at the end
             return
         step = Step(logs["loss"], float(logs["grad_norm"]))
-        self.steps.append(check_finite(step, state.global_step, state.max_steps, self.seed, self.stage.recipe))
+        self.steps.append(
+            check_finite(step, state.global_step, state.max_steps, self.seed, self.stage.recipe)
+        )
         self.progress(state.global_step, state.max_steps, step.loss)
 
 
@@ -67,9 +96,13 @@ class StageTrainer(Trainer):
     """transformers.Trainer on a stage. An item of a batch is a row: the Trainer's own count is of labels, and a head's loss
     does not use it."""
 
-    loss_is_scaled_for_ga = True  # by `compute_loss`; the Trainer would look at the signature of the model's forward
+    loss_is_scaled_for_ga = (
+        True  # by `compute_loss`; the Trainer would look at the signature of the model's forward
+    )
 
-    def __init__(self, model: nn.Module, stage: Stage, seed: int, arguments: TrainingArguments, watch: Watch) -> None:
+    def __init__(
+        self, model: nn.Module, stage: Stage, seed: int, arguments: TrainingArguments, watch: Watch
+    ) -> None:
         super().__init__(model, arguments, callbacks=[watch])
         self.remove_callback(PrinterCallback)
         self.stage, self.order = stage, Order(len(stage.rows), stage.recipe, seed)
@@ -84,12 +117,18 @@ class StageTrainer(Trainer):
         )
         return self.accelerator.prepare(loader)
 
-    def get_batch_samples(self, epoch_iterator: Iterator[Batch], *how_many: Any) -> tuple[list[Batch], int]:
+    def get_batch_samples(
+        self, epoch_iterator: Iterator[Batch], *how_many: Any
+    ) -> tuple[list[Batch], int]:
         batches, _ = super().get_batch_samples(epoch_iterator, *how_many)
         return batches, sum(len(one["numbers"]) for one in batches)
 
     def compute_loss(
-        self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
+        self,
+        model: nn.Module,
+        inputs: Batch,
+        return_outputs: bool = False,
+        num_items_in_batch: Any = None,
     ) -> Any:
         chosen = inputs["numbers"].tolist()
         rows, targets = [self.stage.rows[number] for number in chosen], self.stage.targets[chosen]
@@ -100,14 +139,18 @@ class StageTrainer(Trainer):
         return loss * (len(chosen) / num_items_in_batch)
 
 
-def _arguments(recipe: Recipe, steps: int, seed: int, folder: str, device: torch.device) -> TrainingArguments:
+def _arguments(
+    recipe: Recipe, steps: int, seed: int, folder: str, device: torch.device
+) -> TrainingArguments:
     arguments = TrainingArguments(
         folder,
         learning_rate=recipe.lr,
         num_train_epochs=recipe.epochs,
         per_device_train_batch_size=recipe.batch_size // recipe.micro_batches,
         gradient_accumulation_steps=recipe.micro_batches,
-        warmup_steps=round(recipe.warmup_share * steps),  # of a share it would take the next whole number
+        warmup_steps=round(
+            recipe.warmup_share * steps
+        ),  # of a share it would take the next whole number
         weight_decay=recipe.weight_decay,
         max_grad_norm=recipe.max_grad_norm,
         seed=seed,
@@ -124,7 +167,9 @@ def _arguments(recipe: Recipe, steps: int, seed: int, folder: str, device: torch
     return arguments
 
 
-def train(model: nn.Module, method: Method, stage: Stage, seed: int, progress: Progress) -> list[Step]:
+def train(
+    model: nn.Module, method: Method, stage: Stage, seed: int, progress: Progress
+) -> list[Step]:
     """Train `model` in place on the stage's rows; what each update logged, which is what `train.train` gives."""
     recipe = stage.recipe
     if recipe.batch_size % recipe.micro_batches:
@@ -135,7 +180,9 @@ def train(model: nn.Module, method: Method, stage: Stage, seed: int, progress: P
     steps = recipe.epochs * -(-len(stage.rows) // recipe.batch_size)
     watch = Watch(model, method, stage, seed, progress)
     holder: Any = model
-    holder.own = nn.ParameterList(stage.extra_parameters)  # the Trainer trains and clips the parameters of one module
+    holder.own = nn.ParameterList(
+        stage.extra_parameters
+    )  # the Trainer trains and clips the parameters of one module
     try:
         with TemporaryDirectory() as folder:
             arguments = _arguments(recipe, steps, seed, folder, stage.targets.device)

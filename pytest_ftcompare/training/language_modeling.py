@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 IGNORED = -100  # the label of a token that is not to be predicted, as cross_entropy has it
 
 
-def _losses(interface: ModelInterface, model: nn.Module, rows: Rows, predicted: torch.Tensor) -> torch.Tensor:
+def _losses(
+    interface: ModelInterface, model: nn.Module, rows: Rows, predicted: torch.Tensor
+) -> torch.Tensor:
     """Cross-entropy of the tokens that are to be predicted, averaged over each row's, (rows,); `predicted` and the padded
     rows are (rows, length)."""
     inputs = interface.collate(rows)
@@ -32,14 +34,20 @@ def text_loss(interface: ModelInterface, model: nn.Module, rows: Rows) -> torch.
     return _losses(interface, model, rows, (mask.cumsum(1) > 1) & (mask == 1)).mean()
 
 
-def with_answers(interface: ModelInterface, rows: Rows, answers: list[str]) -> tuple[Rows, list[int]]:
+def with_answers(
+    interface: ModelInterface, rows: Rows, answers: list[str]
+) -> tuple[Rows, list[int]]:
     """Each row with its answer and the end of text behind it, at most the task's `answer_tokens`; and how many they are."""
     written = interface.tokenizer(answers, add_special_tokens=False)["input_ids"]
-    ends: Rows = [[*one, interface.tokenizer.eos_token_id][: interface.task.max_new_tokens] for one in written]
+    ends: Rows = [
+        [*one, interface.tokenizer.eos_token_id][: interface.task.max_new_tokens] for one in written
+    ]
     return [[*row, *end] for row, end in zip(rows, ends, strict=True)], [len(one) for one in ends]
 
 
-def answer_loss(interface: ModelInterface, model: nn.Module, rows: Rows, counts: torch.Tensor) -> torch.Tensor:
+def answer_loss(
+    interface: ModelInterface, model: nn.Module, rows: Rows, counts: torch.Tensor
+) -> torch.Tensor:
     """The mean over rows of the mean over the last `counts` tokens of each; rows are padded on the left."""
     longest = max(map(len, rows))
     places = torch.arange(longest, device=counts.device)
@@ -50,8 +58,15 @@ def write(interface: ModelInterface, model: nn.Module, rows: Rows) -> list[str]:
     """What the model writes after each row, greedily, up to the end of text or the task's `answer_tokens`."""
     writing: Any = model
     inputs = interface.collate(rows)
-    ends = {"eos_token_id": interface.tokenizer.eos_token_id, "pad_token_id": interface.tokenizer.pad_token_id}
+    ends = {
+        "eos_token_id": interface.tokenizer.eos_token_id,
+        "pad_token_id": interface.tokenizer.pad_token_id,
+    }
     with interface.computing():
-        found = writing.generate(**inputs, max_new_tokens=interface.task.max_new_tokens, do_sample=False, **ends)
-    texts: list[str] = interface.tokenizer.batch_decode(found[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+        found = writing.generate(
+            **inputs, max_new_tokens=interface.task.max_new_tokens, do_sample=False, **ends
+        )
+    texts: list[str] = interface.tokenizer.batch_decode(
+        found[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True
+    )
     return texts

@@ -76,7 +76,10 @@ class ModelInterface:
     @property
     def max_length(self) -> int:
         """The most tokens of a text."""
-        whole = int(min(self.length, getattr(self.config, "max_position_embeddings", self.length))) - self.num_virtual_tokens
+        whole = (
+            int(min(self.length, getattr(self.config, "max_position_embeddings", self.length)))
+            - self.num_virtual_tokens
+        )
         return whole - self.task.max_new_tokens if self.output_mode == "answer" else whole
 
     @cached_property
@@ -118,18 +121,26 @@ class ModelInterface:
         Its files are read once for all that follows, which gets copies; a quantised one, tied to its device, each time.
         """
         what = (self.path, self.output_mode, self.kind, len(self.task.labels))
-        loaded = base_model.read(*what, self._loading()) if self.options else base_model.copied(*what)
+        loaded = (
+            base_model.read(*what, self._loading()) if self.options else base_model.copied(*what)
+        )
         model: Any = loaded.model
         model.config.pad_token_id = self.tokenizer.pad_token_id
         base = getattr(model, model.base_model_prefix, None)
-        if self.kind == "decoder" and base is not None and "position_ids" in inspect.signature(base.forward).parameters:
+        if (
+            self.kind == "decoder"
+            and base is not None
+            and "position_ids" in inspect.signature(base.forward).parameters
+        ):
             base.register_forward_pre_hook(count_positions, with_kwargs=True)
         return LoadedModel(model.to(self.device), loaded.new_parameters)
 
     def _loading(self) -> dict[str, Any]:
         """What `from_pretrained` is given; transformers would quantise on a GPU wherever there is one."""
         options = dict(self.options or {})
-        return options | ({"device_map": {"": self.device}} if "quantization_config" in options else {})
+        return options | (
+            {"device_map": {"": self.device}} if "quantization_config" in options else {}
+        )
 
     def language_model(self, model: nn.Module) -> nn.Module:
         """`model` with its language model's head: itself, or a wrapper around the same base weights."""
@@ -141,7 +152,9 @@ class ModelInterface:
         whole.tie_weights()  # type: ignore[operator]
         embeddings: Any = whole.get_input_embeddings()  # type: ignore[operator]
         head: Any = whole.get_output_embeddings()  # type: ignore[operator]
-        if head.weight is not embeddings.weight:  # it is not part of `model`, and goes when the stage is over
+        if (
+            head.weight is not embeddings.weight
+        ):  # it is not part of `model`, and goes when the stage is over
             head.requires_grad_(False)
         return whole
 

@@ -19,11 +19,15 @@ def kind_of(config: Any) -> Kind:
     """BERT-style models read in both directions and have no causal language-model head worth asking."""
     if config.is_encoder_decoder:
         return "encoder-decoder"
-    causal = any(name.endswith(("ForCausalLM", "LMHeadModel")) for name in config.architectures or ())
+    causal = any(
+        name.endswith(("ForCausalLM", "LMHeadModel")) for name in config.architectures or ()
+    )
     return "decoder" if causal else "encoder"
 
 
-def count_positions(base: nn.Module, arguments: Arguments, named: dict[str, Any]) -> tuple[Arguments, dict[str, Any]] | None:
+def count_positions(
+    base: nn.Module, arguments: Arguments, named: dict[str, Any]
+) -> tuple[Arguments, dict[str, Any]] | None:
     """Forward pre-hook of a decoder: positions count the real tokens, a method's own included.
 
     Not every architecture derives them from the mask where rows are padded on the left, and peft's soft prompts drop those
@@ -33,7 +37,9 @@ def count_positions(base: nn.Module, arguments: Arguments, named: dict[str, Any]
     if named.get("position_ids") is not None or mask is None or mask.dim() != 2:
         return None
     read = arguments[0] if arguments else None
-    read = next(one for one in (read, named.get("input_ids"), named.get("inputs_embeds")) if one is not None)
+    read = next(
+        one for one in (read, named.get("input_ids"), named.get("inputs_embeds")) if one is not None
+    )
     positions = (mask.long().cumsum(1) - 1).clamp(min=0)
     return arguments, named | {"position_ids": positions[:, -read.shape[1] :]}
 

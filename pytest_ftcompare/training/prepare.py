@@ -32,12 +32,18 @@ if TYPE_CHECKING:
     from pytest_ftcompare.methods.base import Method, Recipe
 
 
-def _recipe(recipes: Mapping[str, Recipe], case: Case, output_mode: str, config: TrainingConfig) -> Recipe:
+def _recipe(
+    recipes: Mapping[str, Recipe], case: Case, output_mode: str, config: TrainingConfig
+) -> Recipe:
     """The method's recipe at the setting's scale, the one for this way of asking where it has one, with the setting's and the
     case's overrides, each of which must name something that exists."""
-    found = next((name for name in (f"{config.scale}, {output_mode}", config.scale) if name in recipes), None)
+    found = next(
+        (name for name in (f"{config.scale}, {output_mode}", config.scale) if name in recipes), None
+    )
     if found is None:
-        raise ModelError(f"expected a recipe {config.scale!r} of the method {case.method}, found {', '.join(recipes)}")
+        raise ModelError(
+            f"expected a recipe {config.scale!r} of the method {case.method}, found {', '.join(recipes)}"
+        )
     recipe = replace(recipes[found], **config.recipe)
     own = {one.name for one in fields(recipe)} - {"options"}
     for name, value in case.options:
@@ -49,7 +55,9 @@ def _recipe(recipes: Mapping[str, Recipe], case: Case, output_mode: str, config:
             recipe = replace(recipe, options={**recipe.options, name: value})
         else:
             known = ", ".join(sorted(own | set(recipe.options)))
-            raise ModelError(f"case {case.id}: the method {case.method} has no option {name!r}: expected one of {known}")
+            raise ModelError(
+                f"case {case.id}: the method {case.method} has no option {name!r}: expected one of {known}"
+            )
     return recipe
 
 
@@ -77,10 +85,15 @@ def _examples(
         if one.read is not None:
             rows: Iterable[tasks.Row] = one.read()
         else:
-            rows = read_split(locate("datasets", one.dataset, hub, pinned.get(one.dataset)), one.split)
+            rows = read_split(
+                locate("datasets", one.dataset, hub, pinned.get(one.dataset)), one.split
+            )
         splits[name] = task.convert(name, rows)
     doubts = list(contents(task, splits))
-    refused = (*overlaps(task.name, splits), *(sentence for too_many, sentence in doubts if too_many))
+    refused = (
+        *overlaps(task.name, splits),
+        *(sentence for too_many, sentence in doubts if too_many),
+    )
     told = tuple(sentence for too_many, sentence in doubts if not too_many)
     if not refused:
         splits["train"] = without_tested(splits)
@@ -93,16 +106,25 @@ def _examples(
 
 @cache
 def _in_chat(
-    task: tasks.Task, hub: Path | None, revisions: tuple[tuple[str, str], ...], test_rows: int, path: Path
+    task: tasks.Task,
+    hub: Path | None,
+    revisions: tuple[tuple[str, str], ...],
+    test_rows: int,
+    path: Path,
 ) -> dict[str, list[tasks.Example]]:
     """The splits of a task of conversations as the model at `path` reads them."""
     tokenizer = AutoTokenizer.from_pretrained(path)
     splits, *_ = _examples(task, hub, revisions, test_rows)
-    return {name: rendered(task, examples, tokenizer, path.name) for name, examples in splits.items()}
+    return {
+        name: rendered(task, examples, tokenizer, path.name) for name, examples in splits.items()
+    }
 
 
 def _digests(examples: dict[str, list[tasks.Example]]) -> dict[str, str]:
-    return {name: digest([[dict(one.fields), one.label] for one in split]) for name, split in examples.items()}
+    return {
+        name: digest([[dict(one.fields), one.label] for one in split])
+        for name, split in examples.items()
+    }
 
 
 def read(
@@ -145,7 +167,9 @@ class PreparedCase:
         return {name: rows for name, rows in self.examples.items() if name != "train"}
 
     @classmethod
-    def of(cls, case: Case, task: str, method: Method, path: Path, config: TrainingConfig) -> PreparedCase:
+    def of(
+        cls, case: Case, task: str, method: Method, path: Path, config: TrainingConfig
+    ) -> PreparedCase:
         """The case's method and base model on a task: the case's own, or a source of it."""
         loaded = tasks.load(task)
         examples, refused, told = read(loaded, config, path)
@@ -164,7 +188,9 @@ class PreparedCase:
 
     def on_source(self, task: str) -> PreparedCase:
         """The same on a source task, to train on it."""
-        return PreparedCase.of(self.case, task, self.method, self.interface.path, self.config).for_training()
+        return PreparedCase.of(
+            self.case, task, self.method, self.interface.path, self.config
+        ).for_training()
 
     def for_training(self) -> PreparedCase:
         """The same as a method sees it that trains: without the rows on which it is tested."""
@@ -180,7 +206,9 @@ class PreparedCase:
         self.method.after_load(loaded.model)
         if self.method.recipe.gradient_checkpointing:
             model: Any = loaded.model
-            model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+            model.gradient_checkpointing_enable(
+                gradient_checkpointing_kwargs={"use_reentrant": False}
+            )
         return loaded
 
     @property
@@ -193,7 +221,10 @@ class PreparedCase:
         """Two results with the same one come from the same case on the same rows and the same base weights."""
         rows = _digests(self.examples)
         for source in self.method.sources():
-            rows |= {f"{source} {name}": value for name, value in _digests(self.on_source(source).examples).items()}
+            rows |= {
+                f"{source} {name}": value
+                for name, value in _digests(self.on_source(source).examples).items()
+            }
         other = {} if self.config.precision == "float32" else {"precision": self.config.precision}
         return digest([self.case.identity() | other, rows, _content(self.interface.path)])
 
@@ -202,24 +233,34 @@ class PreparedCase:
         if all(one.read is None for one in self.task.splits().values()):
             return {}
         return {
-            name: " ".join(row_digest(dict(one.fields), one.label) for one in examples[:MAX_ROW_DIGESTS])
+            name: " ".join(
+                row_digest(dict(one.fields), one.label) for one in examples[:MAX_ROW_DIGESTS]
+            )
             for name, examples in self.examples.items()
         }
 
-    def encode(self, examples: list[tasks.Example], support: list[tasks.Example]) -> list[list[int]]:
+    def encode(
+        self, examples: list[tasks.Example], support: list[tasks.Example]
+    ) -> list[list[int]]:
         """Token ids of the examples as the method renders them."""
         render = self.method.render
-        return self.interface.encode([render(self.task, one, support, self.interface.fits) for one in examples])
+        return self.interface.encode(
+            [render(self.task, one, support, self.interface.fits) for one in examples]
+        )
 
 
 def prepare(case: Case, config: TrainingConfig) -> PreparedCase:
     """Read and check what the case needs; nothing is trained."""
     torch.set_num_threads(config.threads)
     if case.engine not in ENGINES:
-        raise ModelError(f"case {case.id}: expected the option engine to be {' or '.join(ENGINES)}, got {case.engine!r}")
+        raise ModelError(
+            f"case {case.id}: expected the option engine to be {' or '.join(ENGINES)}, got {case.engine!r}"
+        )
     method_class = import_module("pytest_ftcompare.methods").load(case.method)
     path = locate("models", case.model, config.hub, config.revisions.get(case.model))
-    recipe = _recipe(method_class.recipes, case, case.output_mode or method_class.output_modes[0], config)
+    recipe = _recipe(
+        method_class.recipes, case, case.output_mode or method_class.output_modes[0], config
+    )
     method = method_class(recipe, case.output_mode, f"{case.model}@{_content(path)}")
     return PreparedCase.of(case, case.task, method, path, config)
 
@@ -229,6 +270,8 @@ def labels(examples: list[tasks.Example]) -> list[int]:
     found: list[int] = []
     for one in examples:
         if not isinstance(one.label, int):
-            raise ModelError("expected a task with one class a row: this one labels words, or has its answers written")
+            raise ModelError(
+                "expected a task with one class a row: this one labels words, or has its answers written"
+            )
         found.append(one.label)
     return found

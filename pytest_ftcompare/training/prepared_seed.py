@@ -96,13 +96,19 @@ class PreparedSeed:
             return self._answer_stage(recipe)
 
         def loss(model: nn.Module, rows: Rows, targets: torch.Tensor) -> torch.Tensor:
-            return method.loss(interface.logits(model, interface.collate(rows)), targets) + method.penalty(model)
+            return method.loss(
+                interface.logits(model, interface.collate(rows)), targets
+            ) + method.penalty(model)
 
         def inputs(rows: Rows, targets: torch.Tensor) -> Inputs:
             return interface.collate(rows) | {"labels": targets}
 
-        plain = not any(hook in vars(kind) for kind in type(method).__mro__[:-2] for hook in ("loss", "penalty"))
-        whole = ModelDefinedLoss(loss, inputs) if plain and interface.output_mode == "head" else loss
+        plain = not any(
+            hook in vars(kind) for kind in type(method).__mro__[:-2] for hook in ("loss", "penalty")
+        )
+        whole = (
+            ModelDefinedLoss(loss, inputs) if plain and interface.output_mode == "head" else loss
+        )
         return Stage(recipe, self.rows, method.targets(self), whole)
 
     def _answer_stage(self, recipe: Recipe) -> Stage:
@@ -125,7 +131,9 @@ class PreparedSeed:
                 f"({declared}), it asked for rows of {task}: name it in the recipe's option sources"
             )
         return (
-            self if task == self.task.name else PreparedSeed(self.prepared.on_source(task), self.seed, shots, self.rows_drawn)
+            self
+            if task == self.task.name
+            else PreparedSeed(self.prepared.on_source(task), self.seed, shots, self.rows_drawn)
         )
 
     def check(self, stage: Stage) -> Stage:
@@ -143,7 +151,9 @@ class PreparedSeed:
         """What the untouched base model gives the verbalizers after each text: logits, (rows, classes)."""
         interface = self.prepared.interface.in_mode("pattern")
         with torch.random.fork_rng():
-            return class_logits(interface.load().model, interface, interface.encode(texts)).to(interface.device)
+            return class_logits(interface.load().model, interface, interface.encode(texts)).to(
+                interface.device
+            )
 
     def text_stage(self, recipe: Recipe, model: nn.Module, count: int) -> Stage:
         """Language modelling on `count` unlabelled rows of the training pool, through `model`'s own base weights.
@@ -156,9 +166,13 @@ class PreparedSeed:
                 f"expected a decoder, whose language modelling can go on, {interface.path.name} is an {interface.kind}"
             )
         pool = self.prepared.examples["train"]
-        chosen = torch.randperm(len(pool), generator=torch.Generator().manual_seed(self.seed))[:count].tolist()
+        chosen = torch.randperm(len(pool), generator=torch.Generator().manual_seed(self.seed))[
+            :count
+        ].tolist()
         self.rows_drawn[f"{self.task.name}, unlabelled"] = len(chosen)
-        rows = interface.encode([self.task.text_template.format(**pool[at].fields) for at in chosen])
+        rows = interface.encode(
+            [self.task.text_template.format(**pool[at].fields) for at in chosen]
+        )
         language = interface.language_model(model)
 
         def loss(_: nn.Module, rows: Rows, targets: torch.Tensor) -> torch.Tensor:

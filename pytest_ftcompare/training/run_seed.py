@@ -34,7 +34,9 @@ def trace_of(steps: list[Step]) -> Trace:
 def engine(case: Case) -> Engine:
     """What trains the case."""
     if case.engine == "trainer":
-        from pytest_ftcompare.training import hf_trainer  # transformers.Trainer takes seconds to import
+        from pytest_ftcompare.training import (
+            hf_trainer,
+        )  # transformers.Trainer takes seconds to import
 
         return hf_trainer.train
     return train
@@ -68,9 +70,13 @@ def run_seed(
     choices: dict[str, list[int] | list[str]] = {}
     for split, examples in prepared.tests.items():
         suffix = SUFFIXES[split]
-        found = evaluate(model, prepared.interface, prepared.encode(examples, context.support), examples)
+        found = evaluate(
+            model, prepared.interface, prepared.encode(examples, context.support), examples
+        )
         if not math.isfinite(found.loss):
-            raise TrainingError(f"expected finite scores on the {split} split, some are not (seed {seed})")
+            raise TrainingError(
+                f"expected finite scores on the {split} split, some are not (seed {seed})"
+            )
         scores = shares(prepared.task, found.right, examples) | {"loss": found.loss}
         if found.score is not None:
             scores["score"] = found.score
@@ -81,5 +87,12 @@ def run_seed(
         predicted[split] = found.counts
         choices[split] = found.chosen
     return SeedResult(
-        seed, training_rows_digest(context), trace_of(steps), metrics, correct, predicted, digest(choices), context.rows_drawn
+        seed,
+        training_rows_digest(context),
+        trace_of(steps),
+        metrics,
+        correct,
+        predicted,
+        digest(choices),
+        context.rows_drawn,
     )

@@ -23,7 +23,9 @@ def rate(task: Task, text: str, example: Example) -> float:
         return float(same(text) == same(str(example.label)))
     given = task.score(text, example)
     if not 0 <= given <= 1:
-        raise ModelError(f"task {task.name}: expected its score to give a number from 0 to 1, it gave {given!r} for {text!r}")
+        raise ModelError(
+            f"task {task.name}: expected its score to give a number from 0 to 1, it gave {given!r} for {text!r}"
+        )
     return float(given)
 
 
@@ -36,7 +38,9 @@ def shares(task: Task, right: Sequence[bool], examples: Sequence[Example]) -> di
         found |= {f"accuracy/{name}": value for name, value in groups.items()}
         found["macro"] = fmean(groups.values())
     if not task.generative:
-        labels = _by(right, (task.labels[one.label] for one in examples if isinstance(one.label, int)))
+        labels = _by(
+            right, (task.labels[one.label] for one in examples if isinstance(one.label, int))
+        )
         found |= {f"accuracy/label={name}": value for name, value in labels.items()}
     return found
 

@@ -42,6 +42,10 @@ def digest_of_short_training(prepared: PreparedCase, progress: Progress) -> str:
 
     try:
         sample = run_seed(prepared, 0, progress, change=change) if prepared.method.trains else None
-    except (MethodError, ModelError, TrainingError):  # the whole training says what is wrong, if anything is
+    except (
+        MethodError,
+        ModelError,
+        TrainingError,
+    ):  # the whole training says what is wrong, if anything is
         return ""
     return digest(asdict(sample)) if sample is not None and any(saved) else ""

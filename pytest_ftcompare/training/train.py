@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from pytest_ftcompare.methods.base import Method, Recipe
 
 Progress = Callable[[int, int, float], None]  # step, steps, loss; zeros when evaluation begins
-Engine = Callable[[nn.Module, "Method", Stage, int, Progress], list["Step"]]  # `train`, and what stands in for it
+Engine = Callable[
+    [nn.Module, "Method", Stage, int, Progress], list["Step"]
+]  # `train`, and what stands in for it
 
 
 class TrainingError(RuntimeError):
@@ -48,7 +50,9 @@ def check_finite(step: Step, number: int, steps: int, seed: int, recipe: Recipe)
 
 def trainable(model: nn.Module) -> dict[str, nn.Parameter]:
     """The parameters that train, by name."""
-    return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    return {
+        name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad
+    }
 
 
 def make_optimizer(model: nn.Module, stage: Stage) -> torch.optim.Optimizer:
@@ -65,7 +69,9 @@ def batch_orders(count: int, recipe: Recipe, seed: int) -> Iterator[list[int]]:
         yield from (order[at : at + recipe.batch_size] for at in range(0, count, recipe.batch_size))
 
 
-def backward(model: nn.Module, stage: Stage, chosen: list[int], micro_batches: int) -> list[torch.Tensor]:
+def backward(
+    model: nn.Module, stage: Stage, chosen: list[int], micro_batches: int
+) -> list[torch.Tensor]:
     """Accumulate the gradient of the mean loss over the chosen rows, in micro-batches weighted by their share.
 
     The micro-batches' parts of the loss, still on the device: reading a number would make the host wait for it.
@@ -84,12 +90,16 @@ def backward(model: nn.Module, stage: Stage, chosen: list[int], micro_batches: i
 class Training:
     """A model in training on a stage: its optimiser and schedule, and one `update` after the other."""
 
-    def __init__(self, model: nn.Module, method: Method, stage: Stage, steps: int, seed: int) -> None:
+    def __init__(
+        self, model: nn.Module, method: Method, stage: Stage, steps: int, seed: int
+    ) -> None:
         self.model, self.method, self.stage = model, method, stage
         self.steps, self.seed, self.number = steps, seed, 0
         self.parameters = [*trainable(model).values(), *stage.extra_parameters]
         self.optimizer = make_optimizer(model, stage)
-        self.schedule = get_linear_schedule_with_warmup(self.optimizer, round(stage.recipe.warmup_share * steps), steps)
+        self.schedule = get_linear_schedule_with_warmup(
+            self.optimizer, round(stage.recipe.warmup_share * steps), steps
+        )
         torch.manual_seed(seed)
         model.train()
         method.after_step(model, 0, steps)
@@ -108,7 +118,9 @@ class Training:
         return check_finite(Step(sum(parts), size), self.number, self.steps, self.seed, recipe)
 
 
-def train(model: nn.Module, method: Method, stage: Stage, seed: int, progress: Progress) -> list[Step]:
+def train(
+    model: nn.Module, method: Method, stage: Stage, seed: int, progress: Progress
+) -> list[Step]:
     """Train `model` in place on the stage's rows; what each update saw."""
     updates = list(batch_orders(len(stage.rows), stage.recipe, seed))
     training = Training(model, method, stage, len(updates), seed)

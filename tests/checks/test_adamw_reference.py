@@ -57,11 +57,24 @@ def test_the_reference_is_torchs_adamw():
 
 
 @pytest.mark.parametrize(
-    "shape", [(), (3,), (64, 64), (2048, 160), (30522, 384), (30522, 768), (160, 640), (5, 4096), (1, 10**6)]
+    "shape",
+    [
+        (),
+        (3,),
+        (64, 64),
+        (2048, 160),
+        (30522, 384),
+        (30522, 768),
+        (160, 640),
+        (5, 4096),
+        (1, 10**6),
+    ],
 )
 def test_of_a_large_tensor_numbers_of_every_column_are_looked_at(shape):
     count, columns = math.prod(shape), shape[-1] if shape else 1
-    places = _sample(torch.arange(count, dtype=torch.float64).reshape(shape)).long()  # their own numbers
+    places = _sample(
+        torch.arange(count, dtype=torch.float64).reshape(shape)
+    ).long()  # their own numbers
     assert min(SAMPLE, count) <= len(places) <= max(SAMPLE, 4 * SAMPLE)
     assert len((places % columns).unique()) == min(columns, len(places))
     assert places[-1] > count - 1 - columns - count / len(places)  # to the end
@@ -86,7 +99,9 @@ def test_gradients_that_are_kept(first_wrong, monkeypatch):
 
 def test_a_gradient_that_is_not_clipped(first_wrong, monkeypatch):
     def norm_only(parameters, limit):
-        return torch.nn.utils.get_total_norm([one.grad for one in parameters if one.grad is not None])
+        return torch.nn.utils.get_total_norm(
+            [one.grad for one in parameters if one.grad is not None]
+        )
 
     monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", norm_only)
     assert first_wrong() <= 3
@@ -94,7 +109,9 @@ def test_a_gradient_that_is_not_clipped(first_wrong, monkeypatch):
 
 def test_a_schedule_that_stands_still(first_wrong, monkeypatch):
     monkeypatch.setattr(
-        train, "get_linear_schedule_with_warmup", lambda *_: torch.optim.lr_scheduler.LRScheduler.__new__(Still)
+        train,
+        "get_linear_schedule_with_warmup",
+        lambda *_: torch.optim.lr_scheduler.LRScheduler.__new__(Still),
     )
     assert first_wrong() == 1
 
@@ -106,7 +123,9 @@ class Still:
 
 def test_a_schedule_stepped_twice(first_wrong, monkeypatch):
     step = torch.optim.lr_scheduler.LambdaLR.step
-    monkeypatch.setattr(torch.optim.lr_scheduler.LambdaLR, "step", lambda self: (step(self), step(self)))
+    monkeypatch.setattr(
+        torch.optim.lr_scheduler.LambdaLR, "step", lambda self: (step(self), step(self))
+    )
     assert first_wrong() <= 2
 
 

@@ -12,13 +12,22 @@ from pytest_ftcompare.training.prepare import prepare
 
 
 def result(method):
-    prepared = prepare(Case("test", method, "pocket_sst", "pocket/opt-0.4m", 4), TrainingConfig("pocket", max_length=192))
+    prepared = prepare(
+        Case("test", method, "pocket_sst", "pocket/opt-0.4m", 4),
+        TrainingConfig("pocket", max_length=192),
+    )
     signature, probe, broken = inspect(prepared)
     return Result("id", "test", {}, "", {}, {}, signature, probe, {}, broken_invariants=broken)
 
 
 def differences(base, new):
-    return [one.text for one in (*divergence.compare_structures(base, new), *divergence.compare_probes(base, new))]
+    return [
+        one.text
+        for one in (
+            *divergence.compare_structures(base, new),
+            *divergence.compare_probes(base, new),
+        )
+    ]
 
 
 @pytest.mark.parametrize("method", ["full", "pbft", "icl", "lora"])
@@ -67,15 +76,24 @@ def test_an_optimiser_that_leaves_one_tensor_out_breaks_an_invariant(monkeypatch
         self.param_groups[0]["params"][2].data.copy_(kept)
 
     monkeypatch.setattr(torch.optim.AdamW, "step", forgetful)
-    assert any("the first update left it as it was" in one for one in result(method).broken_invariants)
+    assert any(
+        "the first update left it as it was" in one for one in result(method).broken_invariants
+    )
 
 
 def test_a_merge_that_forgets_the_scaling_breaks_an_invariant(monkeypatch):
     from peft.tuners.lora.layer import Linear
 
     real = Linear.get_delta_weight
-    monkeypatch.setattr(Linear, "get_delta_weight", lambda self, adapter: real(self, adapter) / self.scaling[adapter])
-    assert any(one.startswith("merged, the outputs must be the unmerged ones") for one in result("lora").broken_invariants)
+    monkeypatch.setattr(
+        Linear,
+        "get_delta_weight",
+        lambda self, adapter: real(self, adapter) / self.scaling[adapter],
+    )
+    assert any(
+        one.startswith("merged, the outputs must be the unmerged ones")
+        for one in result("lora").broken_invariants
+    )
 
 
 def test_an_adapter_that_does_not_start_at_the_base_breaks_an_invariant(monkeypatch):
@@ -88,7 +106,10 @@ def test_an_adapter_that_does_not_start_at_the_base_breaks_an_invariant(monkeypa
         torch.nn.init.normal_(self.lora_B[adapter_name].weight)
 
     monkeypatch.setattr(LoraLayer, "reset_lora_parameters", loud)
-    assert any("before training the outputs must be the base model's" in one for one in result("lora").broken_invariants)
+    assert any(
+        "before training the outputs must be the base model's" in one
+        for one in result("lora").broken_invariants
+    )
 
 
 def test_a_checkpoint_that_loses_the_head_breaks_an_invariant(monkeypatch):
@@ -99,17 +120,25 @@ def test_a_checkpoint_that_loses_the_head_breaks_an_invariant(monkeypatch):
     def headless(self, model, folder):
         model.save_pretrained(str(folder))
         file = str(folder / "adapter_model.safetensors")
-        save_file({name: tensor for name, tensor in load_file(file).items() if "lora" in name}, file)
+        save_file(
+            {name: tensor for name, tensor in load_file(file).items() if "lora" in name}, file
+        )
 
     monkeypatch.setattr(lora.Lora, "save", headless)
-    assert any(one.startswith("what was saved must load again") for one in result("lora").broken_invariants)
+    assert any(
+        one.startswith("what was saved must load again") for one in result("lora").broken_invariants
+    )
 
 
 def test_micro_batches_that_are_not_weighted_by_their_rows_break_an_invariant(monkeypatch):
     from pytest_ftcompare.methods import full
 
     monkeypatch.setattr(
-        full.Full, "loss", lambda self, logits, labels: torch.nn.functional.cross_entropy(logits, labels, reduction="sum")
+        full.Full,
+        "loss",
+        lambda self, logits, labels: torch.nn.functional.cross_entropy(
+            logits, labels, reduction="sum"
+        ),
     )
     assert any("three accumulated micro-batches" in one for one in result("full").broken_invariants)
 
@@ -120,7 +149,9 @@ def test_a_frozen_tensor_that_moves_breaks_an_invariant(monkeypatch):
     from pytest_ftcompare.methods import lora
 
     apply = lora.Lora.apply
-    monkeypatch.setattr(lora.Lora, "apply", lambda self, model: models.append(apply(self, model)) or models[-1])
+    monkeypatch.setattr(
+        lora.Lora, "apply", lambda self, model: models.append(apply(self, model)) or models[-1]
+    )
 
     def greedy(self, *arguments, **named):
         real(self, *arguments, **named)
@@ -130,4 +161,6 @@ def test_a_frozen_tensor_that_moves_breaks_an_invariant(monkeypatch):
                 break
 
     monkeypatch.setattr(torch.optim.AdamW, "step", greedy)
-    assert any("is frozen, the first update moved it" in one for one in result("lora").broken_invariants)
+    assert any(
+        "is frozen, the first update moved it" in one for one in result("lora").broken_invariants
+    )

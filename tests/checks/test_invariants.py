@@ -35,7 +35,14 @@ def hub(tmp_path_factory):
 @pytest.fixture
 def prepared(hub):
     def make(method, output_mode="head"):
-        case = Case("test", method, TASKS[output_mode], tiny_models.save("opt", hub), 4, (("output_mode", output_mode),))
+        case = Case(
+            "test",
+            method,
+            TASKS[output_mode],
+            tiny_models.save("opt", hub),
+            4,
+            (("output_mode", output_mode),),
+        )
         return prepare(case, TrainingConfig("pocket", max_length=128, hub=hub))
 
     return make
@@ -52,7 +59,9 @@ def test_without_a_fault_nothing_is_broken(prepared, output_mode):
 
 def test_dropout_in_evaluation(prepared, monkeypatch):
     real = torch.nn.functional.dropout
-    monkeypatch.setattr(torch.nn.functional, "dropout", lambda x, p=0.5, training=True: real(x, p=p, training=True))
+    monkeypatch.setattr(
+        torch.nn.functional, "dropout", lambda x, p=0.5, training=True: real(x, p=p, training=True)
+    )
     says(inspect(prepared("full"))[2], "evaluated twice, the outputs must be the same")
 
 
@@ -66,7 +75,10 @@ def test_a_mask_that_is_ignored(prepared, monkeypatch, method):
 
     monkeypatch.setattr(OPTDecoder, "forward", blind)
     says(inspect(prepared(method))[2], "alone, a row must get what it gets beside longer ones")
-    says(check_slowly(prepared(method, "answer")), "beside a longer row it must write what it writes alone")
+    says(
+        check_slowly(prepared(method, "answer")),
+        "beside a longer row it must write what it writes alone",
+    )
 
 
 def test_evaluation_that_moves_a_tensor(prepared, monkeypatch):
@@ -81,7 +93,10 @@ def test_evaluation_that_moves_a_tensor(prepared, monkeypatch):
         return real(self, model)
 
     monkeypatch.setattr(Full, "apply", drifting)
-    says(inspect(prepared("full"))[2], "evaluation must leave the model as it was, model.decoder.embed_tokens.weight moved")
+    says(
+        inspect(prepared("full"))[2],
+        "evaluation must leave the model as it was, model.decoder.embed_tokens.weight moved",
+    )
 
 
 def test_training_that_computes_something_else_than_evaluation(prepared, monkeypatch):
@@ -94,7 +109,10 @@ def test_training_that_computes_something_else_than_evaluation(prepared, monkeyp
         return output
 
     monkeypatch.setattr(OPTDecoder, "forward", louder)
-    says(inspect(prepared("full"))[2], "without dropout, training must compute the loss that evaluation's outputs give")
+    says(
+        inspect(prepared("full"))[2],
+        "without dropout, training must compute the loss that evaluation's outputs give",
+    )
 
 
 def test_an_adapter_without_effect(prepared, monkeypatch):
@@ -105,7 +123,10 @@ def test_an_adapter_without_effect(prepared, monkeypatch):
         self.scaling[adapter_name] = 0.0
 
     monkeypatch.setattr(LoraLayer, "update_layer", silent)
-    says(inspect(prepared("lora", "pattern"))[2], "after an update the outputs must not be the base model's")
+    says(
+        inspect(prepared("lora", "pattern"))[2],
+        "after an update the outputs must not be the base model's",
+    )
 
 
 @pytest.mark.parametrize("method", ["full", "lora"])
@@ -125,7 +146,10 @@ def test_gradients_that_are_rounded_on_their_way(prepared, monkeypatch, method):
 
 def test_an_adapter_that_is_never_called(prepared, monkeypatch):
     monkeypatch.setattr(Linear, "forward", lambda self, x, *arguments, **named: self.base_layer(x))
-    says(inspect(prepared("lora", "pattern"))[2], "something must train, the loss does not depend on what is declared to")
+    says(
+        inspect(prepared("lora", "pattern"))[2],
+        "something must train, the loss does not depend on what is declared to",
+    )
 
 
 def test_a_checkpoint_with_a_tensor_of_the_base(prepared, monkeypatch):
@@ -135,21 +159,29 @@ def test_a_checkpoint_with_a_tensor_of_the_base(prepared, monkeypatch):
         real(self, model, folder)
         file = str(folder / "adapter_model.safetensors")
         name = "base_model.model.model.decoder.embed_tokens.weight"
-        save_file(load_file(file) | {name: dict(model.named_parameters())[name].detach().clone()}, file)
+        save_file(
+            load_file(file) | {name: dict(model.named_parameters())[name].detach().clone()}, file
+        )
 
     monkeypatch.setattr(Lora, "write", generous)
-    says(inspect(prepared("lora"))[2], "only what trains must be saved, base_model.model.model.decoder.embed_tokens.weight")
+    says(
+        inspect(prepared("lora"))[2],
+        "only what trains must be saved, base_model.model.model.decoder.embed_tokens.weight",
+    )
 
 
 def test_a_loss_over_all_tokens_of_a_batch(prepared, monkeypatch):
     def pooled(interface, model, rows, counts):
-        parts = [real(interface, model, [row], counts[[at]]) * counts[at] for at, row in enumerate(rows)]
+        parts = [
+            real(interface, model, [row], counts[[at]]) * counts[at] for at, row in enumerate(rows)
+        ]
         return torch.stack(parts).sum() / counts.sum()
 
     real = prepared_seed.answer_loss
     monkeypatch.setattr(prepared_seed, "answer_loss", pooled)
     says(
-        check_slowly(prepared("full", "answer")), "the loss of a batch must be the mean of its rows' own, whatever the padding"
+        check_slowly(prepared("full", "answer")),
+        "the loss of a batch must be the mean of its rows' own, whatever the padding",
     )
 
 
@@ -160,7 +192,9 @@ def test_updates_that_do_not_repeat(prepared, monkeypatch):
         model.score.weight.data.add_(1e-6 * next(numbers))
 
     monkeypatch.setattr(Full, "after_step", restless)
-    says(check_slowly(prepared("full")), "from the same state and seed the same updates must follow")
+    says(
+        check_slowly(prepared("full")), "from the same state and seed the same updates must follow"
+    )
 
 
 def test_training_that_moves_what_is_frozen(prepared, monkeypatch):
@@ -168,7 +202,10 @@ def test_training_that_moves_what_is_frozen(prepared, monkeypatch):
         next(p for p in model.parameters() if not p.requires_grad).data.mul_(0.99)
 
     monkeypatch.setattr(Lora, "after_step", greedy)
-    says(check_slowly(prepared("lora")), "base_model.model.model.decoder.embed_tokens.weight is frozen, training moved it")
+    says(
+        check_slowly(prepared("lora")),
+        "base_model.model.model.decoder.embed_tokens.weight is frozen, training moved it",
+    )
 
 
 def test_a_head_that_reads_the_last_position(prepared, monkeypatch):
@@ -178,7 +215,10 @@ def test_a_head_that_reads_the_last_position(prepared, monkeypatch):
         return real(self, inputs_embeds=self.get_input_embeddings()(input_ids), **named)
 
     monkeypatch.setattr(OPTForSequenceClassification, "forward", last)
-    says(check_slowly(prepared("full")), "padded on the right, the outputs must be those of padding on the left")
+    says(
+        check_slowly(prepared("full")),
+        "padded on the right, the outputs must be those of padding on the left",
+    )
 
 
 def test_a_cache_that_forgets(prepared, monkeypatch):
@@ -189,12 +229,19 @@ def test_a_cache_that_forgets(prepared, monkeypatch):
         return (keys, values) if keys.shape == key_states.shape else (keys * 0.5, values)
 
     monkeypatch.setattr(DynamicLayer, "update", fading)
-    says(check_slowly(prepared("full", "answer")), "with kept keys and values it must write what it writes without")
+    says(
+        check_slowly(prepared("full", "answer")),
+        "with kept keys and values it must write what it writes without",
+    )
 
 
 def test_scores_that_are_not_of_what_is_written(prepared, monkeypatch):
     real = ModelInterface.logits
-    monkeypatch.setattr(ModelInterface, "logits", lambda self, model, inputs: real(self, model, inputs).roll(1, dims=1))
+    monkeypatch.setattr(
+        ModelInterface,
+        "logits",
+        lambda self, model, inputs: real(self, model, inputs).roll(1, dims=1),
+    )
     says(check_slowly(prepared("full", "answer")), "it must write the token that its scores name")
 
 
@@ -225,18 +272,73 @@ def set_once(self, name, real=PeftModel.set_adapter):
 @pytest.mark.parametrize(
     ("owner", "name", "fault", "sentence"),
     [
-        (BaseTuner, "disable_adapter_layers", same_again, "with its adapter disabled the outputs must be the base model's"),
-        (BaseTuner, "enable_adapter_layers", same_again, "with its adapter enabled again the outputs must be what they were"),
-        (LoraModel, "unload", lambda self: self.model, "unload must leave a plain model, its model.decoder.layers.0"),
-        (LoraModel, "unload", LoraModel.merge_and_unload, "unloaded, the outputs must be the base model's"),
+        (
+            BaseTuner,
+            "disable_adapter_layers",
+            same_again,
+            "with its adapter disabled the outputs must be the base model's",
+        ),
+        (
+            BaseTuner,
+            "enable_adapter_layers",
+            same_again,
+            "with its adapter enabled again the outputs must be what they were",
+        ),
+        (
+            LoraModel,
+            "unload",
+            lambda self: self.model,
+            "unload must leave a plain model, its model.decoder.layers.0",
+        ),
+        (
+            LoraModel,
+            "unload",
+            LoraModel.merge_and_unload,
+            "unloaded, the outputs must be the base model's",
+        ),
         (LoraModel, "unload", None, "unload must leave a plain model, it raised TypeError"),
-        (Linear, "unmerge", unmerged_in_name, "after unmerge_adapter the outputs must be what they were"),
-        (PeftModel, "load_adapter", None, "its adapter must load beside itself under another name, that raised TypeError"),
-        (PeftModel, "load_adapter", loaded_untrained, "loaded under another name and active, the adapter must give the same"),
-        (PeftModel, "set_adapter", same_again, "the second adapter is active and different, the outputs are the first's"),
-        (PeftModel, "set_adapter", set_once, "active again, the first adapter must give what it gave"),
-        (PeftModel, "delete_adapter", None, "its second adapter must be there to delete, that raised TypeError"),
-        (PeftModel, "delete_adapter", deleted_with_a_slip, "with the second adapter deleted the first must give what it gave"),
+        (
+            Linear,
+            "unmerge",
+            unmerged_in_name,
+            "after unmerge_adapter the outputs must be what they were",
+        ),
+        (
+            PeftModel,
+            "load_adapter",
+            None,
+            "its adapter must load beside itself under another name, that raised TypeError",
+        ),
+        (
+            PeftModel,
+            "load_adapter",
+            loaded_untrained,
+            "loaded under another name and active, the adapter must give the same",
+        ),
+        (
+            PeftModel,
+            "set_adapter",
+            same_again,
+            "the second adapter is active and different, the outputs are the first's",
+        ),
+        (
+            PeftModel,
+            "set_adapter",
+            set_once,
+            "active again, the first adapter must give what it gave",
+        ),
+        (
+            PeftModel,
+            "delete_adapter",
+            None,
+            "its second adapter must be there to delete, that raised TypeError",
+        ),
+        (
+            PeftModel,
+            "delete_adapter",
+            deleted_with_a_slip,
+            "with the second adapter deleted the first must give what it gave",
+        ),
     ],
 )
 def test_a_fault_of_the_adapters(prepared, monkeypatch, owner, name, fault, sentence):
@@ -245,4 +347,7 @@ def test_a_fault_of_the_adapters(prepared, monkeypatch, owner, name, fault, sent
 
 
 def test_a_second_adapter_that_changes_the_base(prepared):
-    says(check_slowly(prepared("pissa", "pattern")), "a second adapter that is not active must not change the outputs")
+    says(
+        check_slowly(prepared("pissa", "pattern")),
+        "a second adapter that is not active must not change the outputs",
+    )

@@ -30,7 +30,13 @@ def result(prepared):
 
 
 def levels(base, new):
-    return {one.level for one in (*divergence.compare_structures(base, new), *divergence.compare_random_draws(base, new))}
+    return {
+        one.level
+        for one in (
+            *divergence.compare_structures(base, new),
+            *divergence.compare_random_draws(base, new),
+        )
+    }
 
 
 def test_another_stream_of_random_numbers_measures_alike(prepared, monkeypatch):
@@ -85,7 +91,9 @@ ORDERS = train.batch_orders
 
 def in_order(count, recipe, seed):
     for _ in range(recipe.epochs):
-        yield from (list(range(at, min(at + recipe.batch, count))) for at in range(0, count, recipe.batch))
+        yield from (
+            list(range(at, min(at + recipe.batch, count))) for at in range(0, count, recipe.batch)
+        )
 
 
 def once(count, recipe, seed):

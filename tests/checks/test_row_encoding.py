@@ -18,7 +18,14 @@ TASKS = {"head": "pocket_sst", "pattern": "pocket_sst", "answer": "pocket_instru
 @pytest.fixture
 def prepared(tmp_path):
     def make(output_mode, family="opt"):
-        case = Case("test", "full", TASKS[output_mode], tiny_models.save(family, tmp_path), 4, (("output_mode", output_mode),))
+        case = Case(
+            "test",
+            "full",
+            TASKS[output_mode],
+            tiny_models.save(family, tmp_path),
+            4,
+            (("output_mode", output_mode),),
+        )
         return prepare(case, TrainingConfig("pocket", max_length=64, hub=tmp_path))
 
     return make
@@ -26,7 +33,8 @@ def prepared(tmp_path):
 
 @pytest.mark.parametrize(
     ("output_mode", "family"),
-    [(output_mode, "opt") for output_mode in TASKS] + [("head", "roberta"), ("pattern", "t5"), ("head", "llama")],
+    [(output_mode, "opt") for output_mode in TASKS]
+    + [("head", "roberta"), ("pattern", "t5"), ("head", "llama")],
 )
 def test_without_a_fault_nothing_is_broken(prepared, output_mode, family):
     case = prepared(output_mode, family)
@@ -34,18 +42,25 @@ def test_without_a_fault_nothing_is_broken(prepared, output_mode, family):
 
 
 @pytest.mark.parametrize(
-    ("output_mode", "side", "kept"), [("head", "left", "begin"), ("pattern", "right", "end"), ("answer", "right", "end")]
+    ("output_mode", "side", "kept"),
+    [("head", "left", "begin"), ("pattern", "right", "end"), ("answer", "right", "end")],
 )
-def test_a_text_that_is_cut_on_the_side_where_the_model_is_asked(prepared, monkeypatch, output_mode, side, kept):
+def test_a_text_that_is_cut_on_the_side_where_the_model_is_asked(
+    prepared, monkeypatch, output_mode, side, kept
+):
     case = prepared(output_mode)
     monkeypatch.setattr(case.interface.tokenizer, "truncation_side", side)
-    assert list(check_truncation(case)) == [f"a text that is too long must keep its {kept}, it does not"]
+    assert list(check_truncation(case)) == [
+        f"a text that is too long must keep its {kept}, it does not"
+    ]
 
 
 def test_a_text_that_is_not_cut(prepared, monkeypatch):
     case = prepared("pattern")
     monkeypatch.setattr(
-        ModelInterface, "encode", lambda self, texts: [self.tokenizer(one, verbose=False)["input_ids"] for one in texts]
+        ModelInterface,
+        "encode",
+        lambda self, texts: [self.tokenizer(one, verbose=False)["input_ids"] for one in texts],
     )
     (said,) = check_truncation(case)
     assert said.startswith("a text must be cut to the 64 tokens that the model reads, it has ")
@@ -59,5 +74,9 @@ def test_rows_that_are_blank_are_never_too_long(prepared):
 
 def test_labels_of_other_rows(prepared, monkeypatch):
     real = prepared_seed.labels
-    monkeypatch.setattr(prepared_seed, "labels", lambda examples: [1 - real(examples)[0], *real(examples)[1:]])
-    assert list(check_labels(prepared("head"))) == ["each training row must have its own label, 1 of 8 have another"]
+    monkeypatch.setattr(
+        prepared_seed, "labels", lambda examples: [1 - real(examples)[0], *real(examples)[1:]]
+    )
+    assert list(check_labels(prepared("head"))) == [
+        "each training row must have its own label, 1 of 8 have another"
+    ]

@@ -19,13 +19,17 @@ def test_a_sound_result_passes():
 
 def test_seeds_that_drew_the_same_rows_are_refused():
     twice = [make_sample(0, 0.8), replace(make_sample(1, 0.8), training_rows="subset-0")]
-    assert next(audit.audit_validity(make_result([], samples=twice))).startswith("repeated samples: seeds 0 and 1")
+    assert next(audit.audit_validity(make_result([], samples=twice))).startswith(
+        "repeated samples: seeds 0 and 1"
+    )
 
 
 def test_seeds_that_drew_other_rows_and_trained_on_the_same_are_refused():
     one, other = make_sample(0, 0.8), make_sample(1, 0.8)
     samples = [one, replace(other, trace=one.trace)]
-    assert "seeds 0 and 1 drew other rows and trained alike" in next(audit.audit_validity(make_result([], samples=samples)))
+    assert "seeds 0 and 1 drew other rows and trained alike" in next(
+        audit.audit_validity(make_result([], samples=samples))
+    )
 
 
 def test_seeds_of_a_method_that_does_not_train_have_no_traces_to_be_told_apart_by():
@@ -34,34 +38,57 @@ def test_seeds_of_a_method_that_does_not_train_have_no_traces_to_be_told_apart_b
     assert list(audit.audit_validity(make_result([], samples=samples))) == []
 
 
-@pytest.mark.parametrize("trace", [Trace("d", [[0.7, 1.0], [math.nan, 1.0]], [0.7]), Trace("d", [[0.7, 1.0]], [0.7, math.inf])])
+@pytest.mark.parametrize(
+    "trace",
+    [Trace("d", [[0.7, 1.0], [math.nan, 1.0]], [0.7]), Trace("d", [[0.7, 1.0]], [0.7, math.inf])],
+)
 def test_a_loss_that_is_not_finite_is_refused_wherever_in_training(trace):
-    refused = next(audit.audit_validity(make_result([], samples=[replace(make_sample(3, 0.8), trace=trace)])))
+    refused = next(
+        audit.audit_validity(make_result([], samples=[replace(make_sample(3, 0.8), trace=trace)]))
+    )
     assert refused.startswith(
-        ("not finite: loss at step 2 of seed 3 is nan", "not finite: block 2 of the loss curve of seed 3")
+        (
+            "not finite: loss at step 2 of seed 3 is nan",
+            "not finite: block 2 of the loss curve of seed 3",
+        )
     )
 
 
 def test_a_metric_that_is_not_finite_is_refused():
-    bad = replace(make_sample(0, 0.8), metrics={"accuracy": 0.8, "accuracy_ood": 0.6, "loss": float("nan")})
-    assert next(audit.audit_validity(make_result([], samples=[bad]))).startswith("not finite: loss of seed 0")
+    bad = replace(
+        make_sample(0, 0.8), metrics={"accuracy": 0.8, "accuracy_ood": 0.6, "loss": float("nan")}
+    )
+    assert next(audit.audit_validity(make_result([], samples=[bad]))).startswith(
+        "not finite: loss of seed 0"
+    )
 
 
 def test_what_should_train_and_does_not_is_refused():
     assert list(
-        audit.audit_validity(replace(GOOD, broken_invariants=["score.weight is declared to train, it received no gradient"]))
+        audit.audit_validity(
+            replace(
+                GOOD,
+                broken_invariants=["score.weight is declared to train, it received no gradient"],
+            )
+        )
     ) == ["invariant: score.weight is declared to train, it received no gradient"]
 
 
 def test_a_constant_predictor_is_refused():
     bad = replace(make_sample(0, 0.8), class_counts={"test": [200, 0], "ood": [100, 100]})
     samples = [bad, make_sample(1, 0.79), make_sample(2, 0.81)]
-    assert next(audit.audit_headroom(make_result([], samples=samples))).startswith("constant predictor: seed 0")
+    assert next(audit.audit_headroom(make_result([], samples=samples))).startswith(
+        "constant predictor: seed 0"
+    )
 
 
 def test_seeds_right_on_exactly_the_same_rows_are_refused():
-    same = [replace(make_sample(seed, 0.8), correct=make_sample(0, 0.8).correct) for seed in range(3)]
-    assert next(audit.audit_headroom(make_result([], samples=same))).startswith("repeated outcomes: all 3 seeds")
+    same = [
+        replace(make_sample(seed, 0.8), correct=make_sample(0, 0.8).correct) for seed in range(3)
+    ]
+    assert next(audit.audit_headroom(make_result([], samples=same))).startswith(
+        "repeated outcomes: all 3 seeds"
+    )
 
 
 def test_nine_of_ten_seeds_that_are_one_experiment_are_refused():
@@ -80,21 +107,30 @@ def test_two_seeds_of_eight_may_be_right_on_the_same_rows():
 
 def test_an_accuracy_below_the_majority_class_is_refused():
     result = make_result([0.67, 0.68, 0.66], majority={"test": 0.686, "ood": 0.686})
-    assert next(audit.audit_headroom(result)).startswith("below majority, no headroom: accuracy 67.0% is not above 68.6%")
+    assert next(audit.audit_headroom(result)).startswith(
+        "below majority, no headroom: accuracy 67.0% is not above 68.6%"
+    )
 
 
 @pytest.mark.parametrize("accuracy", [0.51, 0.985])
 def test_no_headroom_is_refused_at_chance_and_at_the_ceiling(accuracy):
-    assert "no headroom" in " ".join(audit.audit_headroom(make_result([accuracy, accuracy + 0.005, accuracy])))
+    assert "no headroom" in " ".join(
+        audit.audit_headroom(make_result([accuracy, accuracy + 0.005, accuracy]))
+    )
 
 
 def test_a_baseline_of_two_seeds_is_refused():
-    assert next(audit.audit_headroom(make_result([0.8, 0.79]))).startswith("too few seeds: 2 of at least 3")
+    assert next(audit.audit_headroom(make_result([0.8, 0.79]))).startswith(
+        "too few seeds: 2 of at least 3"
+    )
 
 
 def test_a_case_whose_outcome_is_not_judged_needs_no_headroom_and_may_be_constant():
     assert list(audit.audit_headroom(make_result([0.5, 0.5], judge_accuracy=False))) == []
-    constant = [replace(make_sample(seed, 0.5), class_counts={"test": [200, 0], "ood": [200, 0]}) for seed in range(3)]
+    constant = [
+        replace(make_sample(seed, 0.5), class_counts={"test": [200, 0], "ood": [200, 0]})
+        for seed in range(3)
+    ]
     assert list(audit.audit_headroom(make_result([], samples=constant, judge_accuracy=False))) == []
     assert list(audit.notices(make_result([], samples=constant, judge_accuracy=False))) == []
 

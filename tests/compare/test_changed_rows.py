@@ -20,11 +20,20 @@ def said(new, old=OLD):
     ("new", "sentence"),
     [
         (OLD, None),
-        ([*OLD[:3], OLD[4], OLD[3], *OLD[5:]], "the same 10 rows in another order, from row 3, 'text 4' on"),
+        (
+            [*OLD[:3], OLD[4], OLD[3], *OLD[5:]],
+            "the same 10 rows in another order, from row 3, 'text 4' on",
+        ),
         ([*OLD, ("more", 0), ("again", 1)], "2 rows were appended, the first is row 10, 'more'"),
         (OLD[:8], "its last 2 of 10 rows are gone"),
-        ([*OLD[:4], ("text 4", 1), *OLD[5:]], "1 of 10 rows have another label, the first is row 4, 'text 4'"),
-        ([*OLD[:4], ("edited", 0), *OLD[5:]], "1 of 10 rows are gone and 1 of 10 rows are new, the first is row 4, 'edited'"),
+        (
+            [*OLD[:4], ("text 4", 1), *OLD[5:]],
+            "1 of 10 rows have another label, the first is row 4, 'text 4'",
+        ),
+        (
+            [*OLD[:4], ("edited", 0), *OLD[5:]],
+            "1 of 10 rows are gone and 1 of 10 rows are new, the first is row 4, 'edited'",
+        ),
         (OLD[1:], "1 of 10 rows are gone"),
     ],
 )

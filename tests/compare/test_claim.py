@@ -8,7 +8,15 @@ from dataclasses import replace
 import pytest
 from make_results import make_result, make_sample
 
-from pytest_ftcompare.compare.claims.claim import Claim, ClaimVerdict, ExpectedRange, at_least, at_most, judge, within
+from pytest_ftcompare.compare.claims.claim import (
+    Claim,
+    ClaimVerdict,
+    ExpectedRange,
+    at_least,
+    at_most,
+    judge,
+    within,
+)
 from pytest_ftcompare.compare.claims.relations import (
     Arm,
     CountRatio,
@@ -33,7 +41,17 @@ def points(value, error=1.0, n=16, freedom=0.0, unit="pt"):
 
 def record(outcome="reproduced", value=3.0, error=1.0, **changes):
     made = ClaimRecord(
-        "a", "claims", "pocket", "few-shot", "says", "source", "statistic", outcome, points(value, error), ["c"], {}
+        "a",
+        "claims",
+        "pocket",
+        "few-shot",
+        "says",
+        "source",
+        "statistic",
+        outcome,
+        points(value, error),
+        ["c"],
+        {},
     )
     return replace(made, **changes)
 
@@ -81,7 +99,9 @@ def test_intervals_cover_the_truth_as_often_as_they_say(seeds):
     for _ in range(contexts):
         arms = []
         for mean in (0.60 + truth / 100, 0.60):
-            arms.append([make_result([rng.gauss(mean, sd) for _ in range(seeds)]) for sd in (0.02, 0.06)])
+            arms.append(
+                [make_result([rng.gauss(mean, sd) for _ in range(seeds)]) for sd in (0.02, 0.06)]
+            )
         low, high = difference(A, B).estimate(arms).interval()
         covered += low <= truth <= high
     noise = math.sqrt(CONFIDENCE * (1 - CONFIDENCE) / contexts)
@@ -120,18 +140,24 @@ def test_gaps_trends_and_parts():
     def scores(*means):
         return [[make_result([mean, mean])] for mean in means]
 
-    assert gap_change((A, B), (C, B)).estimate(scores(0.9, 0.6, 0.8, 0.7)).value == pytest.approx(20.0)
+    assert gap_change((A, B), (C, B)).estimate(scores(0.9, 0.6, 0.8, 0.7)).value == pytest.approx(
+        20.0
+    )
     assert over_parts(A, B, C).estimate(scores(0.9, 0.6, 0.8)).value == pytest.approx(20.0)
     assert trend([A, B, C]).estimate(scores(0.6, 0.7, 0.8)).value == pytest.approx(20.0)
     assert trend([A, B, C]).estimate(scores(0.6, 0.9, 0.6)).value == pytest.approx(0.0)
-    assert level(A, "domain gap").estimate(scores(0.9)).value == pytest.approx(30.0)  # 0.6 out of domain
+    assert level(A, "domain gap").estimate(scores(0.9)).value == pytest.approx(
+        30.0
+    )  # 0.6 out of domain
     assert level(A, "above majority").estimate(scores(0.9)).value == pytest.approx(40.0)
 
 
 def test_the_second_classs_accuracy_comes_from_what_was_predicted():
     # 200 rows, 100 of either class: 90 + 30 right; of the second 30 right and 10 wrong were predicted
     sample = replace(make_sample(0, 0.5, ood=0.6), class_counts={"ood": [160, 40]})
-    found = level(A, "accuracy_ood of class 1").estimate([[make_result([], samples=[sample, replace(sample, seed=1)])]])
+    found = level(A, "accuracy_ood of class 1").estimate(
+        [[make_result([], samples=[sample, replace(sample, seed=1)])]]
+    )
     assert found.value == pytest.approx(30.0)
     with pytest.raises(Untestable, match="as many rows of either class"):
         uneven = make_result([], samples=[sample], majority={"test": 0.5, "ood": 0.7})
@@ -166,7 +192,11 @@ def test_times_know_their_rounds_and_the_noise_between_processes():
         (None, record(), "new"),
         (record(), record(value=9.0), "held"),
         (record("reproduced", 3.0), record("contradicted", -3.0), "changed"),
-        (record("reproduced", 3.0), record("contradicted", 2.9), "changed"),  # never within noise: nothing between them
+        (
+            record("reproduced", 3.0),
+            record("contradicted", 2.9),
+            "changed",
+        ),  # never within noise: nothing between them
         (record("reproduced", 6.0), record("undecided", 0.4), "noted"),  # 5.6 = 3.96 joint errors
         (record("undecided", 0.1), record("reproduced", 5.9), "changed"),  # 5.8 = 4.10 joint errors
         (record("undecided", 0.0), record("reproduced", 3.0, error=None), "noted"),
@@ -185,8 +215,13 @@ def test_a_verdict_and_a_record_read_back():
 
 def test_the_statistic_says_what_is_compared_and_where_the_study_puts_it():
     lora = Arm("few_shot", "lora", 64, options={"r": 4})
-    stated = Claim("a", "few-shot", "says", "source", difference(lora, A, "accuracy_ood"), ExpectedRange(-3, 3))
-    assert stated.statistic == "accuracy_ood of `lora` (r=4, n=64) − `full`, few_shot: from -3 to +3 pt"
+    stated = Claim(
+        "a", "few-shot", "says", "source", difference(lora, A, "accuracy_ood"), ExpectedRange(-3, 3)
+    )
+    assert (
+        stated.statistic
+        == "accuracy_ood of `lora` (r=4, n=64) − `full`, few_shot: from -3 to +3 pt"
+    )
 
 
 @pytest.mark.parametrize(

@@ -22,13 +22,16 @@ def test_equal_counts_are_held():
 
 
 @pytest.mark.parametrize("name", COUNTS)
-@pytest.mark.parametrize(("factor", "expected"), [(1.02, "worse"), (1.005, "changed"), (0.9, "changed")])
+@pytest.mark.parametrize(
+    ("factor", "expected"), [(1.02, "worse"), (1.005, "changed"), (0.9, "changed")]
+)
 def test_any_difference_is_found_with_the_same_libraries(name, factor, expected):
     assert outcomes({name: COUNTS[name] * factor})[name] == expected
 
 
 @pytest.mark.parametrize(
-    ("factor", "expected"), [(1.02, "worse"), (1.005, "equivalent"), (0.995, "equivalent"), (0.9, "better")]
+    ("factor", "expected"),
+    [(1.02, "worse"), (1.005, "equivalent"), (0.995, "equivalent"), (0.9, "better")],
 )
 def test_other_libraries_have_a_margin(factor, expected):
     assert outcomes({"peak bytes": COUNTS["peak bytes"] * factor}, PEFT)["peak bytes"] == expected
@@ -39,7 +42,10 @@ def test_more_operations_of_another_version_are_told_not_judged():
 
 
 def test_an_edit_of_ones_own_code_excuses_nothing():
-    assert outcomes({"peak bytes": 1_000_001}, Difference("methods/lora.py", "a", "b"))["peak bytes"] == "changed"
+    assert (
+        outcomes({"peak bytes": 1_000_001}, Difference("methods/lora.py", "a", "b"))["peak bytes"]
+        == "changed"
+    )
 
 
 def test_what_was_nothing_and_is_something_is_found():
@@ -50,8 +56,12 @@ def test_what_was_nothing_and_is_something_is_found():
 
 def test_a_part_of_the_peak_explains_it_and_is_not_judged_by_itself():
     def outcome(*changes):
-        baseline = make_result([0.8], signature={"structure": {}, "execution": {"activations bytes": 100}})
-        candidate = make_result([0.8], signature={"structure": {}, "execution": {"activations bytes": 150}})
+        baseline = make_result(
+            [0.8], signature={"structure": {}, "execution": {"activations bytes": 100}}
+        )
+        candidate = make_result(
+            [0.8], signature={"structure": {}, "execution": {"activations bytes": 150}}
+        )
         return compare_counts(baseline, candidate, list(changes))[0].outcome
 
     assert (outcome(), outcome(PEFT)) == ("changed", "equivalent")

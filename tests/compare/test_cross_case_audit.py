@@ -9,7 +9,16 @@ from make_results import make_result, make_sample
 from pytest_ftcompare.compare.cross_case_audit import CaseSummary, across, budgets
 
 
-def case(method="lora", shots=2, judge_accuracy=True, trace=None, predictions=None, drawn=None, seeds=3, **options):
+def case(
+    method="lora",
+    shots=2,
+    judge_accuracy=True,
+    trace=None,
+    predictions=None,
+    drawn=None,
+    seeds=3,
+    **options,
+):
     """A summary as it reaches the controller; traces and predictions are its own unless they are given."""
     shown = "".join(f"-{name}={value}" for name, value in options.items())
     name = f"{method}-cola-opt-n{shots}{shown}"
@@ -21,8 +30,16 @@ def case(method="lora", shots=2, judge_accuracy=True, trace=None, predictions=No
         )
         for seed in range(seeds)
     ]
-    identity = {"method": method, "task": "cola", "model": "opt", "shots": shots, "options": options}
-    summary = CaseSummary.of(make_result([], id=name, samples=samples, identity=identity, judge_accuracy=judge_accuracy))
+    identity = {
+        "method": method,
+        "task": "cola",
+        "model": "opt",
+        "shots": shots,
+        "options": options,
+    }
+    summary = CaseSummary.of(
+        make_result([], id=name, samples=samples, identity=identity, judge_accuracy=judge_accuracy)
+    )
     return CaseSummary(**json.loads(json.dumps(summary.to_dict())))
 
 
@@ -31,7 +48,9 @@ def test_cases_that_differ_pass():
 
 
 def test_ranks_that_predict_the_same_in_every_row_are_a_sweep_that_changes_nothing():
-    ranks = [case(r=rank, predictions="of a learning rate that moves nothing") for rank in (2, 8, 64)]
+    ranks = [
+        case(r=rank, predictions="of a learning rate that moves nothing") for rank in (2, 8, 64)
+    ]
     found = across([*ranks, case("full")])
     assert [one.cases for one in found] == [
         ("lora-cola-opt-n2-r=2", "lora-cola-opt-n2-r=64"),
@@ -46,7 +65,10 @@ def test_ranks_that_predict_the_same_in_every_row_are_a_sweep_that_changes_nothi
 
 def test_an_option_that_does_not_arrive_is_seen_on_one_seed_by_the_trace():
     found = across([case(seeds=1, trace="one"), case(seeds=1, trace="one", r=64)])
-    assert "expected r the method's own -> 64" in found[0].sentence and "trained alike to the last bit" in found[0].sentence
+    assert (
+        "expected r the method's own -> 64" in found[0].sentence
+        and "trained alike to the last bit" in found[0].sentence
+    )
 
 
 def test_one_seed_that_predicts_the_same_may_be_chance():
@@ -55,7 +77,10 @@ def test_one_seed_that_predicts_the_same_may_be_chance():
 
 
 def test_two_methods_that_compute_the_same_are_found():
-    assert "expected method full -> lora" in across([case("full", trace="one"), case("lora", trace="one")])[0].sentence
+    assert (
+        "expected method full -> lora"
+        in across([case("full", trace="one"), case("lora", trace="one")])[0].sentence
+    )
 
 
 def test_methods_that_do_not_train_share_no_trace():
@@ -73,15 +98,26 @@ def test_constant_predictors_are_tolerated_where_the_outcome_is_not_judged_and_a
     assert across([case(r=rank, judge_accuracy=False, trace="one") for rank in (2, 8)])
 
 
-@pytest.mark.parametrize("other", [{"suite": "another"}, {"identity": {"task": "mnli"}}, {"identity": {"model": "llama"}}])
+@pytest.mark.parametrize(
+    "other",
+    [{"suite": "another"}, {"identity": {"task": "mnli"}}, {"identity": {"model": "llama"}}],
+)
 def test_cases_of_other_rows_or_suites_are_not_compared(other):
     first, second = case(trace="one"), case(trace="one", r=64)
-    changes = {name: value if isinstance(value, str) else second.identity | value for name, value in other.items()}
+    changes = {
+        name: value if isinstance(value, str) else second.identity | value
+        for name, value in other.items()
+    }
     assert across([first, second]) and across([first, replace(second, **changes)]) == []
 
 
 def test_a_method_that_learned_from_the_whole_corpus_beside_few_shot_ones_is_refused():
-    found = across([case("full", shots=128, drawn={"cola": 256}), case("adaptive", shots=128, drawn={"cola": 261_802})])
+    found = across(
+        [
+            case("full", shots=128, drawn={"cola": 256}),
+            case("adaptive", shots=128, drawn={"cola": 261_802}),
+        ]
+    )
     assert found[0].sentence.startswith(
         "unequal budgets: expected as many rows of cola to learn from with 128 shots each, adaptive-cola-opt-n128 had 261802, "
         "full-cola-opt-n128 had 256"
@@ -101,7 +137,9 @@ def test_rows_besides_the_sample_are_a_note_and_no_finding():
 
 
 def test_two_engines_of_a_case_may_compute_the_same():
-    loop, trainer = (case(trace="one", predictions="one", **options) for options in ({}, {"engine": "trainer"}))
+    loop, trainer = (
+        case(trace="one", predictions="one", **options) for options in ({}, {"engine": "trainer"})
+    )
     assert across([loop, trainer]) == []
     (found,) = across([trainer, case(r=64, trace="one")])
     assert "expected r the method's own -> 64" in found.sentence

@@ -25,7 +25,9 @@ def test_equal_results_have_no_signs():
 def test_a_learning_rate_is_named_with_both_values():
     other = copy.deepcopy(BASE.signature)
     other["structure"]["optimizer"]["groups"][0]["lr"] = 0.01
-    assert divergence.compare_structures(BASE, replace(BASE, signature=other)) == [("signature", "optimizer lr 0.001 -> 0.01")]
+    assert divergence.compare_structures(BASE, replace(BASE, signature=other)) == [
+        ("signature", "optimizer lr 0.001 -> 0.01")
+    ]
 
 
 def test_a_tensor_that_trains_no_more_is_named_with_counts():
@@ -39,7 +41,11 @@ def test_a_tensor_that_trains_no_more_is_named_with_counts():
 @pytest.mark.parametrize(
     ("changes", "level", "expected"),
     [
-        ({"outputs": [[0.1, 0.2], [0.3, -0.41]]}, "outputs before any update", "outputs of the probe differ by 0.01 of 0.4"),
+        (
+            {"outputs": [[0.1, 0.2], [0.3, -0.41]]},
+            "outputs before any update",
+            "outputs of the probe differ by 0.01 of 0.4",
+        ),
         ({"loss": 0.701}, "loss at step 0", "loss at step 0 0.7 -> 0.701"),
         ({"norm": 2.01}, "gradient norm", "gradient norm at step 0 2 -> 2.01"),
         (
@@ -120,7 +126,11 @@ def test_other_draws_of_the_same_kind_are_no_sign():
         ({"dropout": [0.7, 0.0]}, "dropout", "loss under dropout 0.7 ± 0.01 -> 0.7 ± 0"),
         ({"dropout": [0.7, 0.08]}, "dropout", "loss under dropout"),
         ({"dropout": [0.85, 0.02]}, "dropout", "loss under dropout"),
-        ({"rows": {"0": "subset-0", "1": "others"}}, "training rows", "other training rows in 1 of 2 seeds: 1"),
+        (
+            {"rows": {"0": "subset-0", "1": "others"}},
+            "training rows",
+            "other training rows in 1 of 2 seeds: 1",
+        ),
     ],
 )
 def test_draws_of_another_kind_are(changes, level, said):
@@ -131,7 +141,12 @@ def test_draws_of_another_kind_are(changes, level, said):
 
 
 def test_a_tensor_that_starts_at_zero_may_stay_there():
-    assert divergence.compare_random_draws(drawn(start={"lora_B": [0.0, 8]}), drawn(start={"lora_B": [0.0, 8]})) == []
+    assert (
+        divergence.compare_random_draws(
+            drawn(start={"lora_B": [0.0, 8]}), drawn(start={"lora_B": [0.0, 8]})
+        )
+        == []
+    )
 
 
 def test_outputs_that_differ_say_by_how_much_of_how_much():
@@ -145,15 +160,23 @@ def test_outputs_of_another_number_say_how_many():
 
 
 def test_an_output_that_is_not_a_number_differs_by_more_than_any():
-    (found,) = divergence.compare_probes(BASE, with_probe(outputs=[[float("nan"), 0.2], [0.3, -0.39]]))
+    (found,) = divergence.compare_probes(
+        BASE, with_probe(outputs=[[float("nan"), 0.2], [0.3, -0.39]])
+    )
     assert found.text.startswith("outputs of the probe differ by inf of 0.4")
 
 
 def test_losses_that_differ_in_their_last_digits_say_by_how_much():
     base, new = Trace("a", [[0.7, 1.0]], [0.7, 0.5]), Trace("b", [[0.7, 1.0]], [0.7, 0.500001])
-    assert "differ by up to 2e-06 of their size, and nothing" in divergence.compare_last_digits(base, new).text
+    assert (
+        "differ by up to 2e-06 of their size, and nothing"
+        in divergence.compare_last_digits(base, new).text
+    )
     same = replace(base, digest="b")
-    assert "differ beyond the digits on record, and nothing" in divergence.compare_last_digits(base, same).text
+    assert (
+        "differ beyond the digits on record, and nothing"
+        in divergence.compare_last_digits(base, same).text
+    )
 
 
 def test_other_predictions_say_how_many_rows_turned():
@@ -166,7 +189,8 @@ def test_a_long_structure_is_cut_and_told_apart_by_its_digest():
     ranks = {f"model.layers.{number}.self_attn.q_proj": 6 for number in range(40)}
     other = ranks | {"model.layers.39.self_attn.q_proj": 5}
     (sign,) = divergence.compare_recipes(
-        replace(BASE, recipe={"ranks": [*ranks.items()]}), replace(BASE, recipe={"ranks": [*other.items()]})
+        replace(BASE, recipe={"ranks": [*ranks.items()]}),
+        replace(BASE, recipe={"ranks": [*other.items()]}),
     )
     before, after = sign.text.split(" -> ")
     assert len(sign.text) < 300

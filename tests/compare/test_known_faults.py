@@ -21,7 +21,13 @@ from pytest_ftcompare.compare.known_faults import (
 
 ROOT = Path(__file__).parents[2]
 FAULT = KnownFault(
-    "peft", "<=0.21.2", "it must merge", "docs/upstream.md#3", methods=("vera",), output_modes=("head",), families=("roberta",)
+    "peft",
+    "<=0.21.2",
+    "it must merge",
+    "docs/upstream.md#3",
+    methods=("vera",),
+    output_modes=("head",),
+    families=("roberta",),
 )
 HERE = CaseFacts("vera", "head", "roberta")
 BROKEN = "it must merge into its base model, that raised AttributeError: no weight"
@@ -43,7 +49,12 @@ def test_where_the_package_is_not_recorded_nothing_is_explained():
 
 
 @pytest.mark.parametrize(
-    "other", [CaseFacts("lora", "head", "roberta"), CaseFacts("vera", "pattern", "roberta"), CaseFacts("vera", "head", "opt")]
+    "other",
+    [
+        CaseFacts("lora", "head", "roberta"),
+        CaseFacts("vera", "pattern", "roberta"),
+        CaseFacts("vera", "head", "opt"),
+    ],
 )
 def test_of_another_case_it_explains_nothing_and_is_not_missed(other):
     assert split_known_faults([BROKEN], other, {"peft": "0.21.2"}, [FAULT]) == ([BROKEN], [])
@@ -58,7 +69,10 @@ def test_a_fault_that_no_longer_shows_is_to_be_removed():
 
 
 def test_beside_another_broken_invariant_a_fault_that_does_not_show_is_not_called_mended():
-    assert split_known_faults(["it must train"], HERE, {"peft": "0.21.2"}, [FAULT]) == (["it must train"], [])
+    assert split_known_faults(["it must train"], HERE, {"peft": "0.21.2"}, [FAULT]) == (
+        ["it must train"],
+        [],
+    )
 
 
 @pytest.mark.parametrize(
@@ -81,7 +95,9 @@ def test_a_fault_of_a_kernel_parts_cpus_with_it_from_those_without(then, now, pa
 
 
 @pytest.mark.parametrize(
-    "fault", FAULTS + EXAMINED + KERNELS, ids=lambda one: f"{one.link.partition('#')[2]}: {one.sentence[:30]}"
+    "fault",
+    FAULTS + EXAMINED + KERNELS,
+    ids=lambda one: f"{one.link.partition('#')[2]}: {one.sentence[:30]}",
 )
 def test_a_record_can_be_read_and_its_section_is_there(fault):
     SpecifierSet(fault.versions)

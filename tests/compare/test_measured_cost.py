@@ -43,7 +43,9 @@ def windows(*steps):
 
 def held(base, new, *changes, strict=False):
     changes = [EDITED, *changes]
-    found = compare_times(make_result([0.8], windows=base), make_result([0.8], windows=new), changes, strict=strict)
+    found = compare_times(
+        make_result([0.8], windows=base), make_result([0.8], windows=new), changes, strict=strict
+    )
     return {one.metric: one for one in found}
 
 
@@ -107,7 +109,9 @@ def test_a_window_on_another_machine_does_not_count_beside_those_that_were_not()
 
 def test_a_baseline_that_does_not_know_its_machine_is_not_compared():
     (old,) = [Window(times=STILL[0].times)]
-    assert held([old], [window()])["step"].note == ("its baseline does not say how fast its machine was: --update-baselines")
+    assert held([old], [window()])["step"].note == (
+        "its baseline does not say how fast its machine was: --update-baselines"
+    )
 
 
 def test_a_piece_is_slower_only_in_yardsticks_of_every_kind():
@@ -132,7 +136,10 @@ def test_strict_times_judge_where_nothing_changed():
     base, new = results(STILL, windows(1.5, 1.5, 1.5), changed=False)
     (reading,) = compare_times(base, new, [], strict=True)
     assert (reading.outcome, reading.judged) == ("worse", True)
-    assert next_window(base, make_result([0.8], windows=[window(1.5)]), update=False, strict=True) == "fresh"
+    assert (
+        next_window(base, make_result([0.8], windows=[window(1.5)]), update=False, strict=True)
+        == "fresh"
+    )
 
 
 def test_a_time_that_could_not_be_judged_is_known_before_a_window_is_taken():
@@ -142,7 +149,9 @@ def test_a_time_that_could_not_be_judged_is_known_before_a_window_is_taken():
     assert unjudged(*results([], [])) == unjudged(*results([window(disturbed="x")], [])) == UNREAD
 
 
-@pytest.mark.parametrize(("name", "value"), [("cpu", "another"), ("threads", 64), ("instruction set", "AVX2")])
+@pytest.mark.parametrize(
+    ("name", "value"), [("cpu", "another"), ("threads", 64), ("instruction set", "AVX2")]
+)
 def test_on_another_machine_no_time_could_be_judged_not_even_strictly(name, value):
     base, new = results(STILL, [])
     base.environment[name], new.environment[name] = "one", value
@@ -152,9 +161,15 @@ def test_on_another_machine_no_time_could_be_judged_not_even_strictly(name, valu
 @pytest.mark.parametrize("kind", ["memory", "interpreter"])
 @pytest.mark.parametrize(("times", "other"), [(1.1, False), (1.3, True), (0.7, True)])
 def test_the_yardsticks_beside_no_work_tell_another_machine_without_a_window(kind, times, other):
-    speeds = {one: SPEEDS[one] * (times if one == kind else 1.0) for one in ("memory", "interpreter")}
-    said = elsewhere(*results([*STILL, window(1.0, machine={kind: 9.0}, disturbed="x")], []), speeds)
-    assert said == (f"another machine: the yardstick {kind} takes {times:.2f} times as long" if other else "")
+    speeds = {
+        one: SPEEDS[one] * (times if one == kind else 1.0) for one in ("memory", "interpreter")
+    }
+    said = elsewhere(
+        *results([*STILL, window(1.0, machine={kind: 9.0}, disturbed="x")], []), speeds
+    )
+    assert said == (
+        f"another machine: the yardstick {kind} takes {times:.2f} times as long" if other else ""
+    )
 
 
 def test_memory_is_judged_where_nothing_changed():
@@ -193,7 +208,10 @@ def test_a_name_given_to_two_machines_that_differ_is_said():
         ([Difference("cpu", "AMD EPYC", "Intel Xeon")], "cpu AMD EPYC -> Intel Xeon"),
         ([Difference("instruction set", "AVX512", "AVX2")], "instruction set AVX512 -> AVX2"),
         ([Difference("machine", "mine", "theirs")], "FTCOMPARE_MACHINE mine -> theirs"),
-        ([Difference("python", "3.11.7", "3.12.1")], "python 3.11.7 -> 3.12.1: its yardsticks are others"),
+        (
+            [Difference("python", "3.11.7", "3.12.1")],
+            "python 3.11.7 -> 3.12.1: its yardsticks are others",
+        ),
     ],
 )
 def test_what_cannot_be_compared_says_why(changes, note):
@@ -227,8 +245,16 @@ def test_a_baseline_takes_its_windows_disturbed_ones_apart():
     assert next_window(None, base, update=True) == "here"
     assert next_window(None, replaced(base, STILL[: BASELINE_WINDOWS - 1]), update=True) == "fresh"
     assert next_window(None, replaced(base, STILL[:BASELINE_WINDOWS]), update=True) is None
-    assert next_window(None, replaced(base, [window(disturbed="x")] * BASELINE_WINDOWS), update=True) == "here"
-    assert next_window(None, replaced(base, [window(disturbed="x")] * 2 * BASELINE_WINDOWS), update=True) is None
+    assert (
+        next_window(None, replaced(base, [window(disturbed="x")] * BASELINE_WINDOWS), update=True)
+        == "here"
+    )
+    assert (
+        next_window(
+            None, replaced(base, [window(disturbed="x")] * 2 * BASELINE_WINDOWS), update=True
+        )
+        is None
+    )
 
 
 def replaced(result, windows):
@@ -241,7 +267,10 @@ def test_without_a_baseline_one_window_is_taken_to_be_shown():
 
 
 def test_a_baseline_without_windows_is_said_to_have_none():
-    assert held([], [window()])["step"].note == "its baseline has no undisturbed reading: --update-baselines on a quiet machine"
+    assert (
+        held([], [window()])["step"].note
+        == "its baseline has no undisturbed reading: --update-baselines on a quiet machine"
+    )
 
 
 def test_what_could_not_be_read_says_why():
@@ -254,16 +283,28 @@ def test_what_could_not_be_read_says_why():
 def test_memory_and_energy_are_held_within_their_margin_and_found_beyond_it(name):
     margin = METRICS[name].margin
     base = [window(readings={name: 1e9})] * BASELINE_WINDOWS
-    assert held(base, [window(readings={name: 1e9 * (1 + margin / 5)})])[name].outcome == "equivalent"
-    assert held(base, [window(readings={name: 1e9 * (1 + 2 * margin)})] * MAX_WINDOWS)[name].outcome == "worse"
-    assert held(base, [window(readings={name: 1e9 * (1 - 2 * margin)})] * MAX_WINDOWS)[name].outcome == "better"
+    assert (
+        held(base, [window(readings={name: 1e9 * (1 + margin / 5)})])[name].outcome == "equivalent"
+    )
+    assert (
+        held(base, [window(readings={name: 1e9 * (1 + 2 * margin)})] * MAX_WINDOWS)[name].outcome
+        == "worse"
+    )
+    assert (
+        held(base, [window(readings={name: 1e9 * (1 - 2 * margin)})] * MAX_WINDOWS)[name].outcome
+        == "better"
+    )
 
 
 def test_another_power_limit_makes_time_and_energy_incomparable_but_not_memory():
     readings = {"joules per 1000 examples": 5.0, "allocated bytes, training": 1e9}
     base = [window(readings=readings, state={"power_limit": 700.0})] * BASELINE_WINDOWS
     found = held(base, [window(readings=readings, state={"power_limit": 500.0})])
-    assert found["step"].note == found["joules per 1000 examples"].note == "power limit 700.0 W -> 500.0 W"
+    assert (
+        found["step"].note
+        == found["joules per 1000 examples"].note
+        == "power limit 700.0 W -> 500.0 W"
+    )
     assert found["allocated bytes, training"].outcome == "equivalent"
 
 
@@ -277,7 +318,10 @@ def test_windows_that_read_different_things_are_compared_by_what_both_read():
 
 def test_a_reading_of_nothing_is_not_compared():
     name = "joules per 1000 examples"
-    assert held([window(readings={name: 5.0})], [window(readings={name: 0.0})])[name].note == "it read nothing"
+    assert (
+        held([window(readings={name: 5.0})], [window(readings={name: 0.0})])[name].note
+        == "it read nothing"
+    )
 
 
 def test_a_gpus_times_are_compared_whatever_its_host():
@@ -289,7 +333,12 @@ def test_a_gpus_times_are_compared_whatever_its_host():
 
 
 def test_what_a_case_costs_alone_is_what_it_read():
-    found = {one.metric: one for one in alone(make_result([0.8], windows=[window()], signature={"execution": {"flops": 9}}))}
+    found = {
+        one.metric: one
+        for one in alone(
+            make_result([0.8], windows=[window()], signature={"execution": {"flops": 9}})
+        )
+    }
     assert (found["step"].new, found["step"].outcome, found["flops"].new) == (STEP, "new", 9)
 
 
@@ -332,7 +381,9 @@ def test_side_by_side_noise_is_never_called_worse_and_five_percent_are_found():
     rng, noise = random.Random(0), METRICS["step"]
 
     def pair(loss):
-        return turns(loss, between=rng.gauss(0, noise.between) - rng.gauss(0, noise.between), rng=rng)
+        return turns(
+            loss, between=rng.gauss(0, noise.between) - rng.gauss(0, noise.between), rng=rng
+        )
 
     def drawn(loss):
         taken = [pair(loss)]

@@ -30,8 +30,12 @@ def test_a_spread_is_the_sample_variance_and_a_single_value_says_nothing():
 
 
 def test_spreads_join_by_their_weight():
-    assert VarianceEstimate(1.0, 1.0).joined(VarianceEstimate(4.0, 3.0)) == VarianceEstimate(3.25, 4.0)
-    assert VarianceEstimate(1.0, 4.0).joined(VarianceEstimate(0.0, 0.0)) == VarianceEstimate(1.0, 4.0)
+    assert VarianceEstimate(1.0, 1.0).joined(VarianceEstimate(4.0, 3.0)) == VarianceEstimate(
+        3.25, 4.0
+    )
+    assert VarianceEstimate(1.0, 4.0).joined(VarianceEstimate(0.0, 0.0)) == VarianceEstimate(
+        1.0, 4.0
+    )
 
 
 def test_cases_of_one_noise_make_a_prior_that_weighs_much():
@@ -43,7 +47,11 @@ def test_cases_of_one_noise_make_a_prior_that_weighs_much():
 
 def test_cases_of_many_noises_make_a_prior_that_weighs_little():
     generator = random.Random(1)
-    found = fit_prior(estimate_variance(scores(generator, 0.002 * 2**step)) for step in range(6) for _ in range(10))
+    found = fit_prior(
+        estimate_variance(scores(generator, 0.002 * 2**step))
+        for step in range(6)
+        for _ in range(10)
+    )
     assert found.freedom < 3
 
 

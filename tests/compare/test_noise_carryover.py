@@ -47,7 +47,9 @@ def test_samples_that_are_replaced_by_independent_ones_are_all_kept():
 
 def test_a_mean_that_moves_keeps_the_noise():
     moved = result([one - 0.3 for one in drawn(2)])
-    assert learned(carry_over_noise(FIRST, moved)) == pytest.approx(learned(carry_over_noise(FIRST, SECOND)), rel=1e-5)
+    assert learned(carry_over_noise(FIRST, moved)) == pytest.approx(
+        learned(carry_over_noise(FIRST, SECOND)), rel=1e-5
+    )
     assert learned(carry_over_noise(FIRST, moved))["freedom"] > 0
 
 
@@ -89,7 +91,9 @@ def test_a_spread_that_changed_is_learned_anew():
 
 def test_spreads_of_the_same_noise_are_seldom_called_changed():
     dropped = sum(
-        "accuracy" not in carry_over_noise(result(drawn(n)), result(drawn(n + 500), range(10, 18))).noise for n in range(500)
+        "accuracy"
+        not in carry_over_noise(result(drawn(n)), result(drawn(n + 500), range(10, 18))).noise
+        for n in range(500)
     )
     assert dropped <= 15  # 1 % of 500, and three standard errors
 
@@ -102,7 +106,9 @@ def test_another_experiment_begins_with_nothing():
 def test_old_samples_give_way_to_new_ones():
     found = FIRST
     for number in range(2, 12):
-        found = carry_over_noise(found, result(drawn(number), seeds=range(10 * number, 10 * number + 8)))
+        found = carry_over_noise(
+            found, result(drawn(number), seeds=range(10 * number, 10 * number + 8))
+        )
         assert learned(found)["freedom"] <= FREEDOM
     assert learned(found)["freedom"] == FREEDOM
     assert learned(found)["squares"] / FREEDOM == pytest.approx(0.02**2, rel=0.6)
@@ -150,7 +156,11 @@ def test_windows_of_other_work_are_not_kept(changes):
 
 
 def test_disturbed_windows_and_those_at_another_power_limit_are_not_kept():
-    old = [*windows("a", 1, disturbed="throttled"), *windows("b", 1, state={"power_limit": 300.0}), *windows("c", 1)]
+    old = [
+        *windows("a", 1, disturbed="throttled"),
+        *windows("b", 1, state={"power_limit": 300.0}),
+        *windows("c", 1),
+    ]
     found = carry_over_noise(replace(FIRST, windows=old), replace(FIRST, windows=windows("d", 1)))
     assert [one.process for one in found.windows] == ["c", "d"]
 

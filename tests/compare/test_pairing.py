@@ -14,7 +14,11 @@ ROWS = 400
 
 def sample(seed, right, subset=None):
     base = make_sample(seed, sum(right) / len(right))
-    return replace(base, training_rows=subset or f"subset-{seed}", correct={"test": pack(right), "ood": pack(right)})
+    return replace(
+        base,
+        training_rows=subset or f"subset-{seed}",
+        correct={"test": pack(right), "ood": pack(right)},
+    )
 
 
 def runs(seeds, own=0.2, generator=None):
@@ -47,7 +51,10 @@ def test_half_as_many_differences_as_between_seeds_are_a_correlation_of_a_half()
     answers = runs(6)
     baseline = [sample(seed, right) for seed, right in enumerate(answers)]
     between = 0.32 * ROWS  # two runs that err on a fifth of the rows each: 2 x 0.2 x 0.8
-    new = [sample(seed, flipped(right, round(between / 2), generator)) for seed, right in enumerate(answers)]
+    new = [
+        sample(seed, flipped(right, round(between / 2), generator))
+        for seed, right in enumerate(answers)
+    ]
     assert correlation(baseline, new, "test") == pytest.approx(0.5, abs=0.07)
 
 

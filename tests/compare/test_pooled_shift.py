@@ -8,14 +8,22 @@ from statistics import stdev
 import pytest
 
 from pytest_ftcompare.compare.measured_cost import CostComparison
-from pytest_ftcompare.compare.pooled_shift import CORRELATION_SAME_ROWS, CORRELATION_UNPAIRED, MIN_CASES, Z_THRESHOLD, pool
+from pytest_ftcompare.compare.pooled_shift import (
+    CORRELATION_SAME_ROWS,
+    CORRELATION_UNPAIRED,
+    MIN_CASES,
+    Z_THRESHOLD,
+    pool,
+)
 from pytest_ftcompare.compare.sequential_test import ScoreComparison
 from pytest_ftcompare.compare.session_verdict import SessionVerdict
 from pytest_ftcompare.compare.verdict import IDENTICAL, CaseVerdict
 from pytest_ftcompare.report.terminal import together
 
 NOISE = 0.04
-BLANK = ScoreComparison("accuracy", 0.8, NOISE, 0.8, NOISE, 0.0, 0.02, NOISE, 20.0, 0.6, 0.5, 0.12, 3, "equivalent")
+BLANK = ScoreComparison(
+    "accuracy", 0.8, NOISE, 0.8, NOISE, 0.0, 0.02, NOISE, 20.0, 0.6, 0.5, 0.12, 3, "equivalent"
+)
 
 
 def case(name, delta, *, error=0.02, rho=0.6, metric="accuracy", group="task-model-n32", **changes):
@@ -28,21 +36,31 @@ def drawn(generator, count, shift=0.0, together=CORRELATION_SAME_ROWS, error=0.0
     """Cases whose errors share a part."""
     common = generator.gauss(0, math.sqrt(together))
     return [
-        case(f"m{number}", shift + error * (common + generator.gauss(0, math.sqrt(1 - together))), error=error, **changes)
+        case(
+            f"m{number}",
+            shift + error * (common + generator.gauss(0, math.sqrt(1 - together))),
+            error=error,
+            **changes,
+        )
         for number in range(count)
     ]
 
 
 def test_a_small_loss_of_every_case_is_one_finding():
     generator = random.Random(0)
-    cases = [one for group in "abcd" for one in drawn(generator, 15, -0.5 * NOISE, group=f"t-m-{group}")]
+    cases = [
+        one for group in "abcd" for one in drawn(generator, 15, -0.5 * NOISE, group=f"t-m-{group}")
+    ]
     (shift,) = pool(cases)
     assert shift.outcome == "worse"
     assert shift.mean == pytest.approx(-0.02, abs=0.008)  # two standard errors
     assert shift.size == pytest.approx(shift.mean / NOISE)
     assert shift.low < shift.mean < shift.high < 0
     assert shift.cases == 60 and shift.lower > 40
-    assert shift.sentence.startswith("accuracy is 1.5 ") and "points lower on average over 60 cases" in shift.sentence
+    assert (
+        shift.sentence.startswith("accuracy is 1.5 ")
+        and "points lower on average over 60 cases" in shift.sentence
+    )
     assert SessionVerdict(cases).failed and SessionVerdict(cases).findings == [shift.sentence]
 
 
@@ -52,12 +70,16 @@ def test_a_gain_of_every_case_is_told_and_does_not_fail():
     assert "higher" in shift.sentence
 
 
-@pytest.mark.parametrize(("together", "rho"), [(CORRELATION_SAME_ROWS, 0.6), (CORRELATION_UNPAIRED, 0.0)])
+@pytest.mark.parametrize(
+    ("together", "rho"), [(CORRELATION_SAME_ROWS, 0.6), (CORRELATION_UNPAIRED, 0.0)]
+)
 def test_the_error_is_that_of_cases_that_err_together(together, rho):
     generator = random.Random(1)
     shifts = [pool(drawn(generator, 26, together=together, rho=rho))[0] for _ in range(2000)]
     assert stdev(one.z for one in shifts) == pytest.approx(1, abs=0.15)
-    assert sum(one.outcome != "none" for one in shifts) <= 4  # 3.5 standard errors: one in two thousand on both sides
+    assert (
+        sum(one.outcome != "none" for one in shifts) <= 4
+    )  # 3.5 standard errors: one in two thousand on both sides
 
 
 def test_cases_that_scatter_more_than_they_say_weigh_less():
@@ -67,7 +89,10 @@ def test_cases_that_scatter_more_than_they_say_weigh_less():
 
 
 def test_a_precise_case_counts_for_more_than_a_noisy_one():
-    cases = [case("exact", 0.01, error=0.001), *(case(f"m{number}", -0.03, error=0.05) for number in range(5))]
+    cases = [
+        case("exact", 0.01, error=0.001),
+        *(case(f"m{number}", -0.03, error=0.05) for number in range(5)),
+    ]
     assert pool(cases)[0].mean > 0
 
 
@@ -81,12 +106,25 @@ def test_what_is_not_judged_or_identical_or_too_little_is_not_pooled():
 def test_each_metric_has_its_own_shift():
     cases = [case(f"m{number}", -0.03, metric="accuracy_ood") for number in range(30)]
     cases += [case(f"m{number}", 0.001) for number in range(30)]
-    assert {one.metric: one.outcome for one in pool(cases)} == {"accuracy_ood": "worse", "accuracy": "none"}
+    assert {one.metric: one.outcome for one in pool(cases)} == {
+        "accuracy_ood": "worse",
+        "accuracy": "none",
+    }
 
 
 def timed(change, number=0, metric="step", process=None):
     process = str(number % 2) if process is None else process
-    reading = CostComparison(metric, "s", 1.0, 1.0 + change, change, "yardsticks", "equivalent", error=0.011, process=process)
+    reading = CostComparison(
+        metric,
+        "s",
+        1.0,
+        1.0 + change,
+        change,
+        "yardsticks",
+        "equivalent",
+        error=0.011,
+        process=process,
+    )
     return CaseVerdict(f"m{number}-t-m-n32", "suite", "same", 1, costs=[reading], notes=[IDENTICAL])
 
 
@@ -103,7 +141,9 @@ def test_a_slowdown_that_one_process_saw_may_be_its_own():
     (shift,) = pool(cases)
     assert (shift.outcome, shift.note) == ("noted", "one process alone shows it: run with -n 2")
     assert not SessionVerdict(cases).failed
-    assert list(together(SessionVerdict(cases))) == [f"All cases together, noted, not judged: {shift.sentence} ({shift.note})."]
+    assert list(together(SessionVerdict(cases))) == [
+        f"All cases together, noted, not judged: {shift.sentence} ({shift.note})."
+    ]
 
 
 @pytest.mark.parametrize(
@@ -132,5 +172,7 @@ def test_a_session_that_could_not_see_fails():
 def test_the_evidence_asked_for_is_what_decides():
     cases = [case(f"m{number}", -0.0072) for number in range(40)]
     below = pool(cases)[0]
-    above = pool([case(f"m{number}", -0.0072 * 1.1 * Z_THRESHOLD / abs(below.z)) for number in range(40)])[0]
+    above = pool(
+        [case(f"m{number}", -0.0072 * 1.1 * Z_THRESHOLD / abs(below.z)) for number in range(40)]
+    )[0]
     assert (below.outcome, above.outcome) == ("none", "worse")

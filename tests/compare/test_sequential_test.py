@@ -33,7 +33,9 @@ def drawn(generator, mean, count, size=0.03):
 def sequential(base, new, rho=0.0, share=1.0):
     """Look after look until it is settled; the last comparison."""
     for count in LOOKS:
-        found = compare("accuracy", base, dict(list(new.items())[:count]), rho=rho, known=KNOWN, share=share)
+        found = compare(
+            "accuracy", base, dict(list(new.items())[:count]), rho=rho, known=KNOWN, share=share
+        )
         if found.outcome != "open":
             break
     return found
@@ -50,7 +52,11 @@ def test_with_all_paired_it_is_the_mean_difference_and_correlation_shrinks_its_v
 
 
 def test_the_estimate_is_that_of_generalised_least_squares_in_general():
-    base, new, rho = [1.0, 2.5, 3.0, 0.5], [2.0, 2.0], 0.6  # two pairs, two seeds of the baseline alone, then one new alone
+    base, new, rho = (
+        [1.0, 2.5, 3.0, 0.5],
+        [2.0, 2.0],
+        0.6,
+    )  # two pairs, two seeds of the baseline alone, then one new alone
     covariance = np.eye(7)
     for at in range(2):
         covariance[at, 4 + at] = covariance[4 + at, at] = rho
@@ -60,7 +66,11 @@ def test_the_estimate_is_that_of_generalised_least_squares_in_general():
     means = information @ design.T @ inverse @ np.array([*base, *new, 4.0])
     found = estimate_shift(keys(base), keys(new) | keys([4.0], first=9), rho)
     assert found == pytest.approx(
-        (means[0], means[1] - means[0], information[0, 0] + information[1, 1] - 2 * information[0, 1])
+        (
+            means[0],
+            means[1] - means[0],
+            information[0, 0] + information[1, 1] - 2 * information[0, 1],
+        )
     )
 
 
@@ -84,8 +94,14 @@ def test_nothing_is_called_worse_before_it_is_confirmed():
 def test_seeds_since_the_look_before_must_confirm():
     base = keys(drawn(random.Random(0), 0.8, 8))
     suspected = [0.5, 0.5, 0.5]
-    assert compare("accuracy", base, keys([*suspected, 0.5, 0.5], 20), rho=0, known=KNOWN).outcome == "worse"
-    assert compare("accuracy", base, keys([*suspected, 0.8, 0.8], 20), rho=0, known=KNOWN).outcome == "open"
+    assert (
+        compare("accuracy", base, keys([*suspected, 0.5, 0.5], 20), rho=0, known=KNOWN).outcome
+        == "worse"
+    )
+    assert (
+        compare("accuracy", base, keys([*suspected, 0.8, 0.8], 20), rho=0, known=KNOWN).outcome
+        == "open"
+    )
 
 
 def test_a_gain_is_found_as_a_loss_is():
@@ -97,12 +113,20 @@ def test_a_shift_below_the_margin_is_never_worse():
     base = keys([0.8 + 1e-5 * at for at in range(8)])
     new = keys([0.8 + 1e-5 * at - 0.9 * MIN_SHIFT for at in range(16)], first=20)
     for count in LOOKS:
-        one = compare("accuracy", base, dict(list(new.items())[:count]), rho=0, known=VarianceEstimate(1e-10, 5.0))
+        one = compare(
+            "accuracy",
+            base,
+            dict(list(new.items())[:count]),
+            rho=0,
+            known=VarianceEstimate(1e-10, 5.0),
+        )
         assert one.outcome == "equivalent" and one.p < 1e-3
 
 
 def test_equal_scores_without_any_noise_are_held():
-    found = compare("accuracy", keys([0.8] * 3), keys([0.8]), rho=0, known=VarianceEstimate(0.0, 0.0))
+    found = compare(
+        "accuracy", keys([0.8] * 3), keys([0.8]), rho=0, known=VarianceEstimate(0.0, 0.0)
+    )
     assert (found.outcome, found.delta, found.p) == ("equivalent", 0.0, 0.5)
 
 
@@ -110,20 +134,34 @@ def test_runs_that_agree_on_nearly_all_rows_settle_it_with_one_seed():
     values = drawn(random.Random(5), 0.8, 8)
     found = compare("accuracy", keys(values), keys([values[0] - 0.0025]), rho=0.98, known=KNOWN)
     assert (found.outcome, found.seeds) == ("equivalent", 1)
-    assert compare("accuracy", keys(values), keys([values[0] - 0.0025]), rho=0.0, known=KNOWN).outcome == "open"
+    assert (
+        compare("accuracy", keys(values), keys([values[0] - 0.0025]), rho=0.0, known=KNOWN).outcome
+        == "open"
+    )
 
 
 def test_the_margin_is_the_drop_that_is_to_be_found():
-    found = compare("accuracy", keys([0.8] * 8), keys([0.8]), rho=0, known=VarianceEstimate(0.03**2, 1e6))
+    found = compare(
+        "accuracy", keys([0.8] * 8), keys([0.8]), rho=0, known=VarianceEstimate(0.03**2, 1e6)
+    )
     assert found.margin == pytest.approx(EQUIVALENCE_MARGIN_SD * 0.03, rel=1e-3)
-    assert compare("accuracy", keys([0.8] * 8), keys([0.8]), rho=0, known=VarianceEstimate(1e-8, 1e6)).margin == 2 * MIN_SHIFT
+    assert (
+        compare(
+            "accuracy", keys([0.8] * 8), keys([0.8]), rho=0, known=VarianceEstimate(1e-8, 1e6)
+        ).margin
+        == 2 * MIN_SHIFT
+    )
 
 
-@pytest.mark.parametrize(("share", "most"), [(1.0, 6), (0.01, 0)])  # of 400, either way: twice ALPHA of them
+@pytest.mark.parametrize(
+    ("share", "most"), [(1.0, 6), (0.01, 0)]
+)  # of 400, either way: twice ALPHA of them
 def test_noise_alone_is_rarely_called_worse_and_soon_held(share, most):
     generator, outcomes, seeds = random.Random(6), [], []
     for _ in range(400):
-        found = sequential(keys(drawn(generator, 0.8, 8)), keys(drawn(generator, 0.8, 16), 20), share=share)
+        found = sequential(
+            keys(drawn(generator, 0.8, 8)), keys(drawn(generator, 0.8, 16), 20), share=share
+        )
         outcomes.append(found.outcome)
         seeds.append(found.seeds)
     assert outcomes.count("worse") + outcomes.count("better") <= most
@@ -133,7 +171,9 @@ def test_noise_alone_is_rarely_called_worse_and_soon_held(share, most):
 def test_a_drop_of_three_times_the_noise_is_found_among_a_hundred_tests():
     generator = random.Random(7)
     found = [
-        sequential(keys(drawn(generator, 0.8, 8)), keys(drawn(generator, 0.8 - 0.09, 16), 20), share=0.01).outcome
+        sequential(
+            keys(drawn(generator, 0.8, 8)), keys(drawn(generator, 0.8 - 0.09, 16), 20), share=0.01
+        ).outcome
         for _ in range(300)
     ]
     assert found.count("worse") >= 0.95 * 300

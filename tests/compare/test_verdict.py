@@ -24,7 +24,10 @@ ELSEWHERE = {**BASE.environment, "cpu": "another"}
 def other(scores, trace="other", first=0.7, **changes):
     """A candidate whose training was not bit-identical; `first` is its first loss."""
     samples = [make_sample(seed, score, trace=trace) for seed, score in enumerate(scores)]
-    samples = [replace(one, trace=replace(one.trace, first_steps=[[first, 1.0], [0.65, 1.1]])) for one in samples]
+    samples = [
+        replace(one, trace=replace(one.trace, first_steps=[[first, 1.0], [0.65, 1.1]]))
+        for one in samples
+    ]
     return make_result(scores, samples=samples, **changes)
 
 
@@ -75,7 +78,9 @@ def test_lower_scores_are_worse():
 
 
 def test_higher_scores_under_another_version_are_better():
-    found = settle(lambda n: other([one + 0.12 for one in SCORES[:n]], first=0.9, environment=UPGRADED))
+    found = settle(
+        lambda n: other([one + 0.12 for one in SCORES[:n]], first=0.9, environment=UPGRADED)
+    )
     assert found.verdict == "better"
 
 
@@ -100,7 +105,13 @@ def test_a_changed_trace_under_another_version_is_a_note():
 
 
 def test_edited_code_does_not_excuse_a_changed_trace():
-    environment = {**BASE.environment, "methods/full.py": "b", "commit": "2", "threads": 2, "cpu": "another"}
+    environment = {
+        **BASE.environment,
+        "methods/full.py": "b",
+        "commit": "2",
+        "threads": 2,
+        "cpu": "another",
+    }
     found = settle(lambda n: other(SCORES[:n], first=0.9, environment=environment))
     assert found.verdict == "changed"
     assert "methods/full.py edited" in map(str, found.changes)
@@ -115,7 +126,8 @@ def test_the_same_predictions_scored_otherwise_are_changed_whatever_else_changed
 
 def test_a_loss_between_none_and_the_one_to_be_found_is_undecided_when_the_budget_is_spent():
     found = settle(
-        lambda n: other([one - 0.04 for one in SCORES[:n]], first=0.9, environment=UPGRADED), JudgingCriteria(alpha_share=0.001)
+        lambda n: other([one - 0.04 for one in SCORES[:n]], first=0.9, environment=UPGRADED),
+        JudgingCriteria(alpha_share=0.001),
     )
     assert (found.verdict, found.seeds) == ("undecided", 8)
 
@@ -133,7 +145,10 @@ def test_a_broken_invariant_is_invalid_at_once():
 
 def test_predictions_that_flip_on_another_machine_are_a_note_and_cost_seeds():
     def flipped(count):
-        samples = [replace(make_sample(seed, SCORES[seed]), predictions_digest="else") for seed in range(count)]
+        samples = [
+            replace(make_sample(seed, SCORES[seed]), predictions_digest="else")
+            for seed in range(count)
+        ]
         return make_result(SCORES[:count], samples=samples, environment=UPGRADED)
 
     found = settle(flipped)
@@ -143,14 +158,19 @@ def test_predictions_that_flip_on_another_machine_are_a_note_and_cost_seeds():
 
 
 def test_a_note_about_the_trace_fails_where_strict():
-    found = judge(BASE, other(SCORES, first=0.9, environment=UPGRADED), 8, terms=JudgingCriteria(strict=True))
+    found = judge(
+        BASE, other(SCORES, first=0.9, environment=UPGRADED), 8, terms=JudgingCriteria(strict=True)
+    )
     assert (found.verdict, found.first_divergence) == ("changed", "loss curve")
     assert "loss at step 1" in found.divergences[0]
     assert found.notes == []
 
 
 def test_a_seed_that_draws_other_rows_is_changed_and_its_scores_are_not_paired():
-    samples = [replace(make_sample(seed, SCORES[seed], trace="other"), training_rows=f"other-{seed}") for seed in range(8)]
+    samples = [
+        replace(make_sample(seed, SCORES[seed], trace="other"), training_rows=f"other-{seed}")
+        for seed in range(8)
+    ]
     found = judge(BASE, make_result(SCORES, samples=samples, environment=UPGRADED), 8)
     assert (found.verdict, found.first_divergence) == ("changed", "training rows")
     assert found.divergences == ["other training rows in 8 of 8 seeds: 0, 1, 2, 3, 4, 5, 6, 7"]
@@ -177,7 +197,10 @@ def test_on_another_device_structure_and_outcomes_are_judged_and_the_probe_is_no
     candidate = other(SCORES, first=0.9, probe={**BASE.probe, "loss": 9.0}, environment=UPGRADED)
     assert judge(BASE, candidate, 8, same_device=False).verdict == "same"
     signature = {"structure": {"trainable": 1}}
-    assert judge(BASE, replace(candidate, signature=signature), 8, same_device=False).verdict == "changed"
+    assert (
+        judge(BASE, replace(candidate, signature=signature), 8, same_device=False).verdict
+        == "changed"
+    )
 
 
 def test_where_a_fault_of_a_kernel_parts_two_cpus_structure_and_outcomes_are_judged_and_the_probe_is_not():
@@ -185,12 +208,18 @@ def test_where_a_fault_of_a_kernel_parts_two_cpus_structure_and_outcomes_are_jud
         return {**BASE.environment, "bitsandbytes": "0.50.2", "instruction set": instruction_set}
 
     baseline = replace(BASE, identity={"method": "qlora"}, environment=on("AVX512"))
-    candidate = replace(other(SCORES, probe={**BASE.probe, "loss": 9.0}), identity={"method": "qlora"}, environment=on("AVX2"))
+    candidate = replace(
+        other(SCORES, probe={**BASE.probe, "loss": 9.0}),
+        identity={"method": "qlora"},
+        environment=on("AVX2"),
+    )
     found = judge(baseline, candidate, 8)
     assert found.verdict == "same"
     assert any("with AVX512 it reads other scales" in note for note in found.notes)
     assert judge(baseline, replace(candidate, environment=on("AVX512")), 8).verdict == "changed"
-    worse = other([one - 0.3 for one in SCORES], identity={"method": "qlora"}, environment=on("AVX2"))
+    worse = other(
+        [one - 0.3 for one in SCORES], identity={"method": "qlora"}, environment=on("AVX2")
+    )
     assert judge(baseline, worse, 8).verdict == "worse"
 
 

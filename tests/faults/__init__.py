@@ -11,7 +11,17 @@ from importlib.util import find_spec
 from .change import BENIGN, FAULTS, Case, Change
 
 FILES = (
-    *("loss", "optimizer", "schedule", "dropout", "inputs", "data", "adapters", "freezing", "base_weights"),
+    *(
+        "loss",
+        "optimizer",
+        "schedule",
+        "dropout",
+        "inputs",
+        "data",
+        "adapters",
+        "freezing",
+        "base_weights",
+    ),
     *("precision", "quantization", "checkpoints", "cost", "late", "benign", "held_out"),
 )
 for file in FILES:

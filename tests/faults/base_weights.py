@@ -7,7 +7,11 @@ from typing import Any
 from .change import Case, fault, patch
 
 
-@fault("loading", Case("lora", shots=16), upstream="https://github.com/huggingface/transformers/pull/45591")
+@fault(
+    "loading",
+    Case("lora", shots=16),
+    upstream="https://github.com/huggingface/transformers/pull/45591",
+)
 def loaded_weights_drawn_anew() -> None:
     """After loading, a layer is initialised a second time, over what was loaded."""
     import torch
@@ -22,7 +26,11 @@ def loaded_weights_drawn_anew() -> None:
         return loaded
 
 
-@fault("loading", Case("pbft", shots=16), upstream="https://github.com/huggingface/transformers/pull/45079")
+@fault(
+    "loading",
+    Case("pbft", shots=16),
+    upstream="https://github.com/huggingface/transformers/pull/45079",
+)
 def head_overwritten() -> None:
     """The language model's head is initialised after it was loaded."""
     import torch
@@ -34,7 +42,9 @@ def head_overwritten() -> None:
         loaded = real(*how)
         if hasattr(loaded.model, "lm_head"):
             with torch.random.fork_rng():
-                loaded.model.lm_head.weight = torch.nn.Parameter(torch.randn_like(loaded.model.lm_head.weight) * 0.02)
+                loaded.model.lm_head.weight = torch.nn.Parameter(
+                    torch.randn_like(loaded.model.lm_head.weight) * 0.02
+                )
         return loaded
 
 
@@ -49,7 +59,9 @@ def head_untied() -> None:
     def untied(real: Any, *how: Any) -> Any:
         loaded = real(*how)
         if hasattr(loaded.model, "lm_head"):
-            loaded.model.lm_head.weight = torch.nn.Parameter(loaded.model.lm_head.weight.detach().clone())
+            loaded.model.lm_head.weight = torch.nn.Parameter(
+                loaded.model.lm_head.weight.detach().clone()
+            )
         return loaded
 
 

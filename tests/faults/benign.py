@@ -96,7 +96,9 @@ def gradients_accumulated_in_another_order() -> None:
         parts = [chosen[at : at + size] for at in range(0, len(chosen), size)]
         losses = []
         for part in parts[::-1]:
-            loss = stage.loss(model, [stage.rows[one] for one in part], stage.targets[part]) * (len(part) / len(chosen))
+            loss = stage.loss(model, [stage.rows[one] for one in part], stage.targets[part]) * (
+                len(part) / len(chosen)
+            )
             loss.backward()
             losses.append(loss.detach())
         return losses

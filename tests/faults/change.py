@@ -17,7 +17,11 @@ from types import ModuleType
 from typing import Any
 
 MODEL = "pocket/opt-1.4m"
-SUITES = {16: "few_shot", 64: "few_shot", 32: "peft_methods"}  # of the shipped suites, by the shots of their tables
+SUITES = {
+    16: "few_shot",
+    64: "few_shot",
+    32: "peft_methods",
+}  # of the shipped suites, by the shots of their tables
 TASKS = {"cola": "pocket_cola", "mnli": "pocket_mnli"}
 
 
@@ -68,12 +72,18 @@ BROKEN: list[str] = []  # errors of the patches themselves, which find nothing
 UNDO: list[tuple[Any, str, Any]] = []  # owner, name and what was there before, of each patch
 
 
-def _add(registry: dict[str, Change], area: str, cases: tuple[Case, ...], options: dict[str, Any]) -> Callable[..., Any]:
+def _add(
+    registry: dict[str, Change], area: str, cases: tuple[Case, ...], options: dict[str, Any]
+) -> Callable[..., Any]:
     def decorate(apply: Callable[[], None]) -> Callable[[], None]:
         name = apply.__name__
         if name in FAULTS or name in BENIGN:
-            raise ValueError(f"expected each change to have a name of its own, {name} is there twice")
-        registry[name] = Change(name, " ".join((apply.__doc__ or "").split()), area, cases, apply, **options)
+            raise ValueError(
+                f"expected each change to have a name of its own, {name} is there twice"
+            )
+        registry[name] = Change(
+            name, " ".join((apply.__doc__ or "").split()), area, cases, apply, **options
+        )
         return apply
 
     return decorate
@@ -127,7 +137,11 @@ def patch(owner: Any, name: str) -> Callable[[Callable[..., Any]], None]:
             after.__set_name__(owner, name)
         places = [owner]
         if isinstance(owner, ModuleType):
-            places += [one for one in [*sys.modules.values()] if one is not owner and vars(one).get(name) is before]
+            places += [
+                one
+                for one in [*sys.modules.values()]
+                if one is not owner and vars(one).get(name) is before
+            ]
         for place in places:
             UNDO.append((place, name, before))
             setattr(place, name, after)

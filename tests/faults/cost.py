@@ -28,7 +28,9 @@ def more_work() -> None:
         if self not in sizes:
             tokens = sum(len(self.stage.rows[one]) for one in chosen)
             flops = 6 * tokens * sum(one.numel() for one in self.model.parameters())
-            sizes[self] = torch.ones(round((0.05 * flops / 2) ** (1 / 3)), device=self.stage.targets.device).diag()
+            sizes[self] = torch.ones(
+                round((0.05 * flops / 2) ** (1 / 3)), device=self.stage.targets.device
+            ).diag()
         _ = sizes[self] @ sizes[self]
         return real(self, chosen)
 
@@ -56,10 +58,16 @@ def wider_state() -> None:
     @patch(torch.optim.AdamW, "step")
     def wide(real: Any, self: Any, *arguments: Any) -> Any:
         for state in self.state.values():
-            state["exp_avg"], state["exp_avg_sq"] = state["exp_avg"].float(), state["exp_avg_sq"].float()
+            state["exp_avg"], state["exp_avg_sq"] = (
+                state["exp_avg"].float(),
+                state["exp_avg_sq"].float(),
+            )
         done = real(self, *arguments)
         for state in self.state.values():
-            state["exp_avg"], state["exp_avg_sq"] = state["exp_avg"].double(), state["exp_avg_sq"].double()
+            state["exp_avg"], state["exp_avg_sq"] = (
+                state["exp_avg"].double(),
+                state["exp_avg_sq"].double(),
+            )
         return done
 
 

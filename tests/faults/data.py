@@ -17,7 +17,10 @@ def never_shuffled() -> None:
     @patch(train, "batch_orders")
     def plain(real: Any, count: int, recipe: Any, seed: int) -> Any:
         for _ in range(recipe.epochs):
-            yield from (list(range(at, min(at + recipe.batch, count))) for at in range(0, count, recipe.batch))
+            yield from (
+                list(range(at, min(at + recipe.batch, count)))
+                for at in range(0, count, recipe.batch)
+            )
 
 
 @fault("order", *CASES)

@@ -15,7 +15,9 @@ def dropout_on_in_evaluation() -> None:
     import torch
 
     @patch(torch.nn.functional, "dropout")
-    def always(real: Any, input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
+    def always(
+        real: Any, input: Any, p: float = 0.5, training: bool = True, inplace: bool = False
+    ) -> Any:
         return real(input, p, True, inplace)
 
 
@@ -45,7 +47,9 @@ def dropout_five_times_the_rate() -> None:
     import torch
 
     @patch(torch.nn.functional, "dropout")
-    def more(real: Any, input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
+    def more(
+        real: Any, input: Any, p: float = 0.5, training: bool = True, inplace: bool = False
+    ) -> Any:
         return real(input, min(0.9, 5 * p), training, inplace)
 
 

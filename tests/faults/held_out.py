@@ -23,7 +23,12 @@ def queries_scaled_twice() -> None:
         self.scaling = self.scaling**2
 
 
-@fault("tokens", Case("icl", shots=16), PATTERN, upstream="https://github.com/OpenRLHF/OpenRLHF/issues/393")
+@fault(
+    "tokens",
+    Case("icl", shots=16),
+    PATTERN,
+    upstream="https://github.com/OpenRLHF/OpenRLHF/issues/393",
+)
 def begin_of_text_twice() -> None:
     """The template writes the token that begins a text, and the tokenizer puts another before it."""
     from pytest_ftcompare.training.model_io import ModelInterface
@@ -69,9 +74,13 @@ def bias_scaled_in_evaluation() -> None:
     from peft.tuners.lora.dora import DoraLinearLayer
 
     @patch(DoraLinearLayer, "forward")
-    def scaled(real: Any, self: Any, x: Any, *, base_layer: Any, base_result: Any = None, **named: Any) -> Any:
+    def scaled(
+        real: Any, self: Any, x: Any, *, base_layer: Any, base_result: Any = None, **named: Any
+    ) -> Any:
         if base_result is not None and base_layer.bias is not None:
-            base_result = base_result + base_layer.bias  # which is what is about to be taken from it
+            base_result = (
+                base_result + base_layer.bias
+            )  # which is what is about to be taken from it
         return real(self, x, base_layer=base_layer, base_result=base_result, **named)
 
 

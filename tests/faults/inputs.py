@@ -29,22 +29,32 @@ def future_visible() -> None:
     import torch
 
     @patch(torch.nn.functional, "scaled_dot_product_attention")
-    def open_eyed(real: Any, query: Any, key: Any, value: Any, attn_mask: Any = None, **named: Any) -> Any:
+    def open_eyed(
+        real: Any, query: Any, key: Any, value: Any, attn_mask: Any = None, **named: Any
+    ) -> Any:
         if attn_mask is not None:
             attn_mask = attn_mask[..., -1:, :].expand_as(attn_mask)
         return real(query, key, value, attn_mask=attn_mask, **named | {"is_causal": False})
 
 
-@fault("positions", PATTERN, upstream="https://github.com/TransformerLensOrg/TransformerLens/issues/1609")
+@fault(
+    "positions",
+    PATTERN,
+    upstream="https://github.com/TransformerLensOrg/TransformerLens/issues/1609",
+)
 def positions_count_padding() -> None:
     """Positions count from the padding's begin, not from the text's."""
     import torch
     from transformers.models.opt.modeling_opt import OPTLearnedPositionalEmbedding
 
     @patch(OPTLearnedPositionalEmbedding, "forward")
-    def counted(real: Any, self: Any, attention_mask: Any, past: int = 0, position_ids: Any = None) -> Any:
+    def counted(
+        real: Any, self: Any, attention_mask: Any, past: int = 0, position_ids: Any = None
+    ) -> Any:
         length = attention_mask.shape[1] - past
-        position_ids = torch.arange(past, past + length, device=attention_mask.device)[None].expand(len(attention_mask), -1)
+        position_ids = torch.arange(past, past + length, device=attention_mask.device)[None].expand(
+            len(attention_mask), -1
+        )
         return real(self, attention_mask, past, position_ids=position_ids)
 
 
@@ -153,7 +163,11 @@ def verbalizer_of_another_token() -> None:
         return [first + 1, *rest]
 
 
-@fault("caches", Case("prefix_tuning"), upstream="https://github.com/huggingface/transformers/pull/41696")
+@fault(
+    "caches",
+    Case("prefix_tuning"),
+    upstream="https://github.com/huggingface/transformers/pull/41696",
+)
 def prefix_masked() -> None:
     """The mask does not reach over the prefix: its keys and values are never read."""
     from transformers.models.opt.modeling_opt import OPTDecoder

@@ -8,7 +8,9 @@ from typing import Any
 
 from .change import Case, fault, patch
 
-SHORT_BATCH = (Case("pbft", shots=16, options=(("batch_size", 12),)),)  # 32 rows: two batches of 12, one of 8
+SHORT_BATCH = (
+    Case("pbft", shots=16, options=(("batch_size", 12),)),
+)  # 32 rows: two batches of 12, one of 8
 STAGES = (Case("adapter_fusion"),)
 PATTERN = (Case("pbft", shots=16),)
 
@@ -84,7 +86,9 @@ def decay_ends_too_high() -> None:
     def high(real: Any, optimizer: Any, warmup: int, steps: int) -> Any:
         schedule = real(optimizer, warmup, steps)
         (share,) = schedule.lr_lambdas
-        return LambdaLR(optimizer, lambda step: max(share(step), 0.5) if step > warmup else share(step))
+        return LambdaLR(
+            optimizer, lambda step: max(share(step), 0.5) if step > warmup else share(step)
+        )
 
 
 @fault("optimiser", *PATTERN)
@@ -121,7 +125,9 @@ def ranks_saved_before_they_were_cut() -> None:
 
     @patch(RankAllocator, "mask_to_budget")
     def uncut(real: Any, self: Any, model: Any, budget: int) -> Any:
-        kept = {name: one.detach().clone() for name, one in model.named_parameters() if "lora_E" in name}
+        kept = {
+            name: one.detach().clone() for name, one in model.named_parameters() if "lora_E" in name
+        }
         pattern = real(self, model, budget)
         if budget == self.target_bgt and self.peft_config.total_step:
             for name, one in model.named_parameters():

@@ -34,7 +34,9 @@ def micro_batches_weighted_alike() -> None:
         parts = [chosen[at : at + size] for at in range(0, len(chosen), size)]
         losses = []
         for part in parts:
-            loss = stage.loss(model, [stage.rows[one] for one in part], stage.targets[part]) / len(parts)
+            loss = stage.loss(model, [stage.rows[one] for one in part], stage.targets[part]) / len(
+                parts
+            )
             loss.backward()
             losses.append(loss.detach())
         return losses
@@ -52,7 +54,8 @@ def only_last_micro_batch_counts() -> None:
         for at in range(0, len(chosen), size):
             model.zero_grad()
             losses += [
-                one * (len(chosen[at : at + size]) / len(chosen)) for one in real(model, stage, chosen[at : at + size], 1)
+                one * (len(chosen[at : at + size]) / len(chosen))
+                for one in real(model, stage, chosen[at : at + size], 1)
             ]
         return losses
 
@@ -70,7 +73,9 @@ def clipped_after_each_micro_batch() -> None:
         losses = []
         for at in range(0, len(chosen), size):
             part = chosen[at : at + size]
-            loss = stage.loss(model, [stage.rows[one] for one in part], stage.targets[part]) * (len(part) / len(chosen))
+            loss = stage.loss(model, [stage.rows[one] for one in part], stage.targets[part]) * (
+                len(part) / len(chosen)
+            )
             loss.backward()
             if micro_batches > 1:
                 torch.nn.utils.clip_grad_norm_(model.parameters(), stage.recipe.max_grad_norm)
@@ -156,6 +161,10 @@ def labels_shifted_twice() -> None:
     def twice(real: Any, interface: Any, model: Any, rows: Any, predicted: Any) -> Any:
         inputs = interface.collate(rows)
         logits = model(**interface.inputs(inputs), use_cache=False).logits[:, :-2].float()
-        wanted = inputs["input_ids"][:, 2:].masked_fill(~predicted[:, 2:], language_modeling.IGNORED)
-        losses = cross_entropy(logits.transpose(1, 2), wanted, ignore_index=language_modeling.IGNORED, reduction="none")
+        wanted = inputs["input_ids"][:, 2:].masked_fill(
+            ~predicted[:, 2:], language_modeling.IGNORED
+        )
+        losses = cross_entropy(
+            logits.transpose(1, 2), wanted, ignore_index=language_modeling.IGNORED, reduction="none"
+        )
         return losses.sum(1) / predicted[:, 1:].sum(1)

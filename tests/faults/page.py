@@ -60,21 +60,33 @@ def _row(name: str, one: Mapping[str, Any]) -> str:
     link = f"[{one['upstream'].split('/', 4)[4]}]({one['upstream']})" if one["upstream"] else ""
     caught = _caught(one)
     again = _caught(one["unchanged"]) if "unchanged" in one else ""
-    cases = [f"{case.split('-', 1)[0]} {verdict['verdict']}" for case, verdict in one["cases"].items()]
+    cases = [
+        f"{case.split('-', 1)[0]} {verdict['verdict']}" for case, verdict in one["cases"].items()
+    ]
     return f"| `{name}` | {one['area']} | {one['says']} | {link} | {caught} | {again} | {', '.join(cases)} |"
 
 
 def _counted(faults: Mapping[str, Any]) -> Iterator[str]:
     """How many were found, with an upgrade and with nothing else changed, and by which ring first."""
     caught = Counter(str(one["caught"]) for one in faults.values())
-    again = Counter(str(one["unchanged"]["caught"]) for one in faults.values() if "unchanged" in one)
+    again = Counter(
+        str(one["unchanged"]["caught"]) for one in faults.values() if "unchanged" in one
+    )
     upstream = sum(bool(one["upstream"]) for one in faults.values())
-    found, repeated = (counted.total() - counted["None"] - counted["open"] for counted in (caught, again))
+    found, repeated = (
+        counted.total() - counted["None"] - counted["open"] for counted in (caught, again)
+    )
     yield f"The gate caught {found} of {caught.total()} with an upgrade"
     yield f"and {repeated} of {again.total()} with nothing else changed."
     yield f"{upstream} are bugs that a library fixed."
-    yield from ("", "| first ring that caught it | with an upgrade | unchanged |", "| --- | --- | --- |")
-    rows = {str(ring): f"{ring} {name}" for ring, name in RINGS.items()} | {"session": "the session as a whole"}
+    yield from (
+        "",
+        "| first ring that caught it | with an upgrade | unchanged |",
+        "| --- | --- | --- |",
+    )
+    rows = {str(ring): f"{ring} {name}" for ring, name in RINGS.items()} | {
+        "session": "the session as a whole"
+    }
     for key, name in rows.items():
         if caught[key] or again[key]:
             yield f"| {name} | {caught[key]} | {again[key]} |"
@@ -107,18 +119,35 @@ def lines(record: Mapping[str, Any]) -> Iterator[str]:
     yield "Nothing was tuned to these faults."
     yield ""
     yield from (*_counted(held_out), *_listed(held_out))
-    if missed := [name for name, one in faults.items() if None in (one["caught"], one.get("unchanged", {}).get("caught", ""))]:
+    if missed := [
+        name
+        for name, one in faults.items()
+        if None in (one["caught"], one.get("unchanged", {}).get("caught", ""))
+    ]:
         yield from ("", "## Why the gate missed some", "")
         yield from (f"- `{name}`: {WHY.get(name, 'not explained yet')}." for name in missed)
     passed = sum(one["caught"] is None for one in benign.values())
-    yield from ("", "## Benign changes, which must pass", "", f"{passed} of {len(benign)} passed.", "")
+    yield from (
+        "",
+        "## Benign changes, which must pass",
+        "",
+        f"{passed} of {len(benign)} passed.",
+        "",
+    )
     yield from ("| change | what differs | failed by | verdicts |", "| --- | --- | --- | --- |")
     for name, one in benign.items():
         failed = "" if one["caught"] is None else f"**{one['caught']}**"
-        verdicts = ", ".join(f"{case.split('-', 1)[0]} {verdict['verdict']}" for case, verdict in one["cases"].items())
+        verdicts = ", ".join(
+            f"{case.split('-', 1)[0]} {verdict['verdict']}"
+            for case, verdict in one["cases"].items()
+        )
         yield f"| `{name}` | {one['says']} | {failed} | {verdicts} |"
     yield ""
-    yield from (f"`{name}`: {WHY.get(name, 'not explained yet')}." for name, one in benign.items() if one["caught"] is not None)
+    yield from (
+        f"`{name}`: {WHY.get(name, 'not explained yet')}."
+        for name, one in benign.items()
+        if one["caught"] is not None
+    )
 
 
 def write(file: Path) -> None:

@@ -95,7 +95,11 @@ def attention_in_bfloat16() -> None:
     import torch
 
     @patch(torch.nn.functional, "scaled_dot_product_attention")
-    def narrow(real: Any, query: Any, key: Any, value: Any, attn_mask: Any = None, **named: Any) -> Any:
+    def narrow(
+        real: Any, query: Any, key: Any, value: Any, attn_mask: Any = None, **named: Any
+    ) -> Any:
         if attn_mask is not None and attn_mask.is_floating_point():
             attn_mask = attn_mask.bfloat16()
-        return real(query.bfloat16(), key.bfloat16(), value.bfloat16(), attn_mask=attn_mask, **named).to(query.dtype)
+        return real(
+            query.bfloat16(), key.bfloat16(), value.bfloat16(), attn_mask=attn_mask, **named
+        ).to(query.dtype)

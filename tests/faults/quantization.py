@@ -21,7 +21,11 @@ def _held_as(change: Callable[[Any], None]) -> None:
         return numbers, state
 
 
-@fault("quantisation", QLORA, upstream="https://github.com/bitsandbytes-foundation/bitsandbytes/pull/1549")
+@fault(
+    "quantisation",
+    QLORA,
+    upstream="https://github.com/bitsandbytes-foundation/bitsandbytes/pull/1549",
+)
 def scales_not_dequantised() -> None:
     """The scales, quantised once more, are used as they are stored."""
 
@@ -31,7 +35,11 @@ def scales_not_dequantised() -> None:
     _held_as(raw)
 
 
-@fault("quantisation", QLORA, upstream="https://github.com/bitsandbytes-foundation/bitsandbytes/pull/1582")
+@fault(
+    "quantisation",
+    QLORA,
+    upstream="https://github.com/bitsandbytes-foundation/bitsandbytes/pull/1582",
+)
 def scales_rounded_down() -> None:
     """Every second scale is quantised to the next smaller value, as by rounding down instead of to the nearest."""
 
@@ -44,7 +52,11 @@ def scales_rounded_down() -> None:
     _held_as(smaller)
 
 
-@fault("quantisation", QLORA, upstream="https://github.com/bitsandbytes-foundation/bitsandbytes/pull/1884")
+@fault(
+    "quantisation",
+    QLORA,
+    upstream="https://github.com/bitsandbytes-foundation/bitsandbytes/pull/1884",
+)
 def last_block_spoilt() -> None:
     """The last block's scale is computed from numbers that are not the matrix's."""
 

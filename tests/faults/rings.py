@@ -13,12 +13,19 @@ RINGS = {
     4: "cost",
 }
 FAILING = ("worse", "changed", "invalid", "new")
-UNSEEN = ("undecided", "incomparable")  # no failure, and no pass: more than one in ten such cases fail a session
+UNSEEN = (
+    "undecided",
+    "incomparable",
+)  # no failure, and no pass: more than one in ten such cases fail a session
 PROBE = (
     *("outputs of the probe", "loss at step", "gradient", "first update of"),
     *("predictions of seed 0", "the loss curve", "seed 0's losses"),
 )
-DRAWN = ("starts with a root mean square", "loss under dropout", "other training rows")  # the probe's, too
+DRAWN = (
+    "starts with a root mean square",
+    "loss under dropout",
+    "other training rows",
+)  # the probe's, too
 
 
 def seen(verdict: Mapping[str, Any]) -> list[int]:

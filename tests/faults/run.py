@@ -43,11 +43,17 @@ def changes() -> dict[str, Change]:
 
 def write_suite(folder: Path) -> None:
     """The suite of all cases that the shipped ones lack."""
-    own = {case: None for change in changes().values() for case in change.cases if case.suite is None}
+    own = {
+        case: None for change in changes().values() for case in change.cases if case.suite is None
+    }
     text = HEAD
     for case in own:
-        rest = f"options={dict(case.options)!r}" + ("" if case.task in TASKS else ", judge_accuracy=False")
-        text += TABLE.format(method=case.method, task=case.task, shots=case.shots, model=MODEL, rest=rest)
+        rest = f"options={dict(case.options)!r}" + (
+            "" if case.task in TASKS else ", judge_accuracy=False"
+        )
+        text += TABLE.format(
+            method=case.method, task=case.task, shots=case.shots, model=MODEL, rest=rest
+        )
     (folder / f"{OPTIONS}.py").write_text(f"{text}def {OPTIONS}(gate):\n    gate()\n")
 
 
@@ -59,10 +65,23 @@ def node(case: Case, folder: Path) -> str:
 
 
 def _baseline(case: Case, folder: Path) -> Path:
-    return folder / "baselines" / "cpu" / (case.suite or OPTIONS.removeprefix("test_")) / f"{case.id}.json"
+    return (
+        folder
+        / "baselines"
+        / "cpu"
+        / (case.suite or OPTIONS.removeprefix("test_"))
+        / f"{case.id}.json"
+    )
 
 
-def run(folder: Path, change: Change | None, cases: Iterable[Case], *, seeds: int = 0, unchanged: bool = False) -> Found:
+def run(
+    folder: Path,
+    change: Change | None,
+    cases: Iterable[Case],
+    *,
+    seeds: int = 0,
+    unchanged: bool = False,
+) -> Found:
     """Run the cases in a process of its own with a change, or to make their baselines; what the process wrote.
 
     `seeds` bounds what a case may train, 0 leaves it as ever; `unchanged` claims no upgrade.
@@ -84,9 +103,13 @@ def run(folder: Path, change: Change | None, cases: Iterable[Case], *, seeds: in
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     environ = dict(os.environ) | {"PYTHONPATH": path} | dict(change.environ if change else {})
     with (folder / "log.txt").open("w") as log:
-        subprocess.run(command, cwd=ROOT, env=environ, stdout=log, stderr=subprocess.STDOUT, check=False)
+        subprocess.run(
+            command, cwd=ROOT, env=environ, stdout=log, stderr=subprocess.STDOUT, check=False
+        )
     if not file.exists():
-        raise RuntimeError(f"expected verdicts from {' '.join(command)}, it wrote none: see {folder / 'log.txt'}")
+        raise RuntimeError(
+            f"expected verdicts from {' '.join(command)}, it wrote none: see {folder / 'log.txt'}"
+        )
     found: Found = json.loads(file.read_text())
     return found
 
@@ -131,10 +154,26 @@ def _run_here(name: str, unchanged: bool, folder: Path, nodes: list[str]) -> Non
     change = changes()[name] if name else None
     put = Put(change, unchanged=unchanged)
     mode = ["--benchmark-disable"] if change else ["--update-baselines"]
-    places = [f"--rootdir={ROOT}", "-c", str(ROOT / "pyproject.toml"), f"--ftcompare-baselines={folder / 'baselines'}"]
-    quick = ["-p", "no:cacheprovider", "--ftcompare-window=0", "--tb=short", *(change.arguments if change else ())]
+    places = [
+        f"--rootdir={ROOT}",
+        "-c",
+        str(ROOT / "pyproject.toml"),
+        f"--ftcompare-baselines={folder / 'baselines'}",
+    ]
+    quick = [
+        "-p",
+        "no:cacheprovider",
+        "--ftcompare-window=0",
+        "--tb=short",
+        *(change.arguments if change else ()),
+    ]
     code = pytest.main([*places, *quick, *mode, *nodes], plugins=[put])
-    found = {"verdicts": put.verdicts, "exit": int(code), "reached": sorted(REACHED), "broken": BROKEN}
+    found = {
+        "verdicts": put.verdicts,
+        "exit": int(code),
+        "reached": sorted(REACHED),
+        "broken": BROKEN,
+    }
     (folder / "verdicts.json").write_text(json.dumps(found))
 
 
@@ -150,11 +189,14 @@ def told(change: Change, found: Found) -> dict[str, Any]:
         rings += mine[:1]
         one = {name: verdict[name] for name in COLLECTED} | {"rings": mine}
         one["outcomes"] = {
-            metric["metric"]: [round(metric[name], 4) for name in ("base", "delta", "p", "margin")] + [metric["outcome"]]
+            metric["metric"]: [round(metric[name], 4) for name in ("base", "delta", "p", "margin")]
+            + [metric["outcome"]]
             for metric in verdict["comparisons"]
         }
         one["costs"] = {
-            cost["metric"]: round(cost["change"], 4) for cost in verdict["costs"] if cost["outcome"] in ("worse", "changed")
+            cost["metric"]: round(cost["change"], 4)
+            for cost in verdict["costs"]
+            if cost["outcome"] in ("worse", "changed")
         }
         cases[case.id] = one
     caught: int | str | None = min(rings, default=None)
@@ -176,35 +218,56 @@ def told(change: Change, found: Found) -> dict[str, Any]:
 
 def main(file: Path, names: list[str], folder: Path, *, unchanged: bool = False) -> None:
     """Run the named changes, or all that are not on record."""
-    record: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {"faults": {}, "benign": {}}
+    record: dict[str, Any] = (
+        json.loads(file.read_text()) if file.exists() else {"faults": {}, "benign": {}}
+    )
     if unknown := sorted(set(names) - set(changes())):
-        raise SystemExit(f"expected names of changes, {unknown[0]!r} is none: one of {', '.join(changes())}")
+        raise SystemExit(
+            f"expected names of changes, {unknown[0]!r} is none: one of {', '.join(changes())}"
+        )
     on_record = record["faults"] | record["benign"]
     done = {name for name, one in on_record.items() if not unchanged or "unchanged" in one}
-    given = FAULTS if unchanged else changes()  # without an upgrade, nothing that moves a number is benign
+    given = (
+        FAULTS if unchanged else changes()
+    )  # without an upgrade, nothing that moves a number is benign
     chosen = [one for one in given.values() if one.name in (names or set(given) - done)]
     if unchanged and (early := [one.name for one in chosen if one.name not in on_record]):
-        raise SystemExit(f"expected {early[0]} on record with an upgrade first: run it without --unchanged")
+        raise SystemExit(
+            f"expected {early[0]} on record with an upgrade first: run it without --unchanged"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     write_suite(folder)
     for change in chosen:
         if missing := [case for case in change.cases if not _baseline(case, folder).exists()]:
             run(folder, None, missing)
             if lost := [case.id for case in missing if not _baseline(case, folder).exists()]:
-                raise SystemExit(f"expected an update to make a baseline of {lost[0]}: see {folder / 'log.txt'}")
+                raise SystemExit(
+                    f"expected an update to make a baseline of {lost[0]}: see {folder / 'log.txt'}"
+                )
         one = told(change, run(folder, change, change.cases, seeds=1, unchanged=unchanged))
         if not isinstance(one["caught"], int):
             one = told(change, run(folder, change, change.cases, unchanged=unchanged))
         of = record["benign" if change.name in BENIGN else "faults"]
         if unchanged:
-            of[change.name]["unchanged"] = {name: one[name] for name in ("reached", "caught", "cases")}
+            of[change.name]["unchanged"] = {
+                name: one[name] for name in ("reached", "caught", "cases")
+            }
         else:
-            of[change.name] = one | {name: of[change.name][name] for name in ("unchanged",) if name in of.get(change.name, {})}
+            of[change.name] = one | {
+                name: of[change.name][name]
+                for name in ("unchanged",)
+                if name in of.get(change.name, {})
+            }
         record["date"] = date.today().isoformat()
         record["catalogue"] = {"faults": len(FAULTS), "benign": len(BENIGN)}
         file.write_text(f"{json.dumps(record, indent=1)}\n")
         page.write(file)
-        print(change.name, one["caught"], {name: case["verdict"] for name, case in one["cases"].items()}, flush=True)
+        print(
+            change.name,
+            one["caught"],
+            {name: case["verdict"] for name, case in one["cases"].items()},
+            flush=True,
+        )
 
 
 if __name__ == "__main__":
@@ -214,8 +277,17 @@ if __name__ == "__main__":
         parser = argparse.ArgumentParser(description=__doc__)
         parser.add_argument("record", type=Path)
         parser.add_argument("changes", nargs="*")
-        parser.add_argument("--folder", type=Path, help="keeps the baselines; another run uses them again")
-        parser.add_argument("--unchanged", action="store_true", help="claim no upgrade of any library")
+        parser.add_argument(
+            "--folder", type=Path, help="keeps the baselines; another run uses them again"
+        )
+        parser.add_argument(
+            "--unchanged", action="store_true", help="claim no upgrade of any library"
+        )
         given = parser.parse_args()
         with tempfile.TemporaryDirectory() as temporary:
-            main(given.record.resolve(), given.changes, (given.folder or Path(temporary)).resolve(), unchanged=given.unchanged)
+            main(
+                given.record.resolve(),
+                given.changes,
+                (given.folder or Path(temporary)).resolve(),
+                unchanged=given.unchanged,
+            )

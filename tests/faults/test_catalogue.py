@@ -13,7 +13,11 @@ from .rings import seen
 
 ALL = FAULTS | BENIGN
 LINK = re.compile(r"https://github\.com/[\w.-]+/[\w.-]+/(issues|pull)/\d+")
-UNTOUCHED = {"upgrade_without_a_fault", "two_threads", "another_instruction_set"}  # benign, and no patch of anything
+UNTOUCHED = {
+    "upgrade_without_a_fault",
+    "two_threads",
+    "another_instruction_set",
+}  # benign, and no patch of anything
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +39,9 @@ def test_there_are_at_least_forty_faults_of_which_twenty_were_bugs_of_libraries(
     assert len({one.upstream for one in FAULTS.values()} - {""}) >= 20
 
 
-@pytest.mark.parametrize("change", [one for one in ALL.values() if one.name not in UNTOUCHED], ids=lambda one: one.name)
+@pytest.mark.parametrize(
+    "change", [one for one in ALL.values() if one.name not in UNTOUCHED], ids=lambda one: one.name
+)
 def test_what_a_change_patches_is_there_and_comes_back(change):
     change.apply()
     patched = list(UNDO)
@@ -48,7 +54,13 @@ def test_what_a_change_patches_is_there_and_comes_back(change):
 def test_every_case_of_the_catalogue_is_collected(pytester, tmp_path):
     run.write_suite(tmp_path)
     nodes = sorted({run.node(case, tmp_path) for one in ALL.values() for case in one.cases})
-    places = [f"--rootdir={run.ROOT}", "-c", str(run.ROOT / "pyproject.toml"), "-p", "no:cacheprovider"]
+    places = [
+        f"--rootdir={run.ROOT}",
+        "-c",
+        str(run.ROOT / "pyproject.toml"),
+        "-p",
+        "no:cacheprovider",
+    ]
     result = pytester.runpytest_subprocess(*places, "--collect-only", "-q", *nodes)
     assert result.ret == 0, result.stdout.str()
     assert result.stdout.str().count("::test_") == len(nodes)
@@ -80,7 +92,15 @@ def verdict(**changes):
         (verdict(verdict="same", divergences=["trainable 1 -> 2"]), []),
         (verdict(verdict="invalid", divergences=["invariant: it must merge"]), [0]),
         (verdict(divergences=["trainable 1 -> 2", "loss at step 0 0.7 -> 0.8"]), [1, 2]),
-        (verdict(divergences=["outputs of the probe differ by 0.003 of 2.1 before any update", "3 more tensors alike"]), [2]),
+        (
+            verdict(
+                divergences=[
+                    "outputs of the probe differ by 0.003 of 2.1 before any update",
+                    "3 more tensors alike",
+                ]
+            ),
+            [2],
+        ),
         (verdict(verdict="worse", comparisons=[{"outcome": "worse"}]), [3]),
         (verdict(costs=[{"outcome": "worse", "how": "across versions"}]), [1]),
         (verdict(costs=[{"outcome": "worse", "how": "yardsticks"}]), [4]),
@@ -93,7 +113,9 @@ def test_a_ring_is_read_off_what_it_says(given, rings):
 def test_the_page_is_made_of_the_record():
     file = run.ROOT / "docs" / "fault_catalogue.json"
     record = json.loads(file.read_text(encoding="utf-8"))
-    assert (file.parent / "faults.md").read_text(encoding="utf-8") == "\n".join(page.lines(record)) + "\n"
+    assert (file.parent / "faults.md").read_text(encoding="utf-8") == "\n".join(
+        page.lines(record)
+    ) + "\n"
     assert {*record["faults"], *record["benign"]} <= set(ALL)
 
 

@@ -22,7 +22,9 @@ def test_faults_of_the_loss_of_merging_and_of_saving_break_invariants(tmp_path):
     record = json.loads((tmp_path / "record.json").read_text())["faults"]
     assert [one["caught"] for one in record.values()] == [0, 0, 0]
     signs = [one["cases"][kept.stem]["divergences"][0] for one in record.values()]
-    for name, words in zip(names, ("accumulated micro-batches", "merged, the outputs", "saved"), strict=True):
+    for name, words in zip(
+        names, ("accumulated micro-batches", "merged, the outputs", "saved"), strict=True
+    ):
         assert record[name]["reached"]
         assert any(words in sign for sign in signs), name
     assert "`adapters_not_saved`" in (tmp_path / "faults.md").read_text()
@@ -31,7 +33,9 @@ def test_faults_of_the_loss_of_merging_and_of_saving_break_invariants(tmp_path):
 @pytest.fixture
 def two(monkeypatch, tmp_path):
     """A catalogue of two faults of one case, whose runs are made up; what was run, with how many seeds (None: all)."""
-    chosen = {name: FAULTS[name] for name in ("micro_batches_weighted_alike", "merged_without_scale")}
+    chosen = {
+        name: FAULTS[name] for name in ("micro_batches_weighted_alike", "merged_without_scale")
+    }
     ran = []
 
     def made_up(folder, change, cases, seeds=None, unchanged=False):
@@ -41,8 +45,20 @@ def two(monkeypatch, tmp_path):
                 run._baseline(case, folder).touch()
             return {}
         ran.append((change.name, seeds))
-        verdict = {"verdict": "undecided", "seeds": 8, "divergences": [], "notes": [], "comparisons": [], "costs": []}
-        return {"verdicts": {case.id: verdict for case in cases}, "exit": 1, "reached": [], "broken": []}
+        verdict = {
+            "verdict": "undecided",
+            "seeds": 8,
+            "divergences": [],
+            "notes": [],
+            "comparisons": [],
+            "costs": [],
+        }
+        return {
+            "verdicts": {case.id: verdict for case in cases},
+            "exit": 1,
+            "reached": [],
+            "broken": [],
+        }
 
     monkeypatch.setattr(run, "changes", lambda: chosen)
     monkeypatch.setattr(run, "run", made_up)
@@ -53,13 +69,22 @@ def test_a_run_goes_on_where_another_stopped(two, tmp_path):
     file = tmp_path / "record.json"
     run.main(file, ["merged_without_scale"], tmp_path / "folder")
     run.main(file, [], tmp_path / "folder")
-    assert two == [(name, seeds) for name in ("merged_without_scale", "micro_batches_weighted_alike") for seeds in (1, None)]
+    assert two == [
+        (name, seeds)
+        for name in ("merged_without_scale", "micro_batches_weighted_alike")
+        for seeds in (1, None)
+    ]
     assert len(json.loads(file.read_text())["faults"]) == 2
 
 
 def test_a_case_that_the_seeds_do_not_settle_is_no_find(two, tmp_path):
     run.main(tmp_path / "record.json", ["merged_without_scale"], tmp_path / "folder")
-    assert json.loads((tmp_path / "record.json").read_text())["faults"]["merged_without_scale"]["caught"] == "open"
+    assert (
+        json.loads((tmp_path / "record.json").read_text())["faults"]["merged_without_scale"][
+            "caught"
+        ]
+        == "open"
+    )
 
 
 def test_a_name_that_is_no_change_is_refused(two, tmp_path):

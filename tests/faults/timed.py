@@ -75,11 +75,16 @@ def _run_here(name: str, folder: str, *arguments: str) -> None:
     import pytest
 
     # The fault is this environment's: processes that it starts to time in have it, a reference's do not.
-    (Path(folder) / "sitecustomize.py").write_text(f"from tests.faults.timed import TIMED\n\nTIMED[{name!r}]()\n")
+    (Path(folder) / "sitecustomize.py").write_text(
+        f"from tests.faults.timed import TIMED\n\nTIMED[{name!r}]()\n"
+    )
     sys.path.insert(0, folder)
     put = Put(name)
     places = [f"--rootdir={folder}", f"--ftcompare-baselines={folder}/baselines"]
-    pytest.main([*places, "-p", "no:cacheprovider", "--ftcompare-seeds=3", *arguments, folder], plugins=[put])
+    pytest.main(
+        [*places, "-p", "no:cacheprovider", "--ftcompare-seeds=3", *arguments, folder],
+        plugins=[put],
+    )
     (Path(folder) / "verdicts.json").write_text(json.dumps(put.found))
 
 
@@ -97,11 +102,20 @@ def main(file: Path, names: Sequence[str]) -> None:
             for case in runs[0]:
                 moved: Counter[str] = Counter()
                 for found in runs:
-                    moved.update(cost["metric"] for cost in found[case]["costs"] if cost["outcome"] in ("worse", "changed"))
+                    moved.update(
+                        cost["metric"]
+                        for cost in found[case]["costs"]
+                        if cost["outcome"] in ("worse", "changed")
+                    )
                 verdicts = Counter(found[case]["verdict"] for found in runs)
-                one[case.split("-", 1)[0]] = {"verdicts": dict(verdicts), "moved": dict(sorted(moved.items()))}
+                one[case.split("-", 1)[0]] = {
+                    "verdicts": dict(verdicts),
+                    "moved": dict(sorted(moved.items())),
+                }
             print(fault, json.dumps(one), file=sys.stderr, flush=True)
-    file.write_text(f"{json.dumps({'date': date.today().isoformat(), 'runs': RUNS, 'faults': record}, indent=1)}\n")
+    file.write_text(
+        f"{json.dumps({'date': date.today().isoformat(), 'runs': RUNS, 'faults': record}, indent=1)}\n"
+    )
 
 
 if __name__ == "__main__":

@@ -11,7 +11,9 @@ from pytest_ftcompare import __main__ as command
 from pytest_ftcompare.gate.start_project import WORKFLOW, default_name
 
 WORDS = ("the server is down", "thank you for the manual", "lunch is at noon", "the door is open")
-CSV = "text,kind\n" + "".join(f"{WORDS[k % 4]} {k},{('calm', 'urgent')[k % 2]}\n" for k in range(120))
+CSV = "text,kind\n" + "".join(
+    f"{WORDS[k % 4]} {k},{('calm', 'urgent')[k % 2]}\n" for k in range(120)
+)
 GIVEN = ("init", "--data", "tickets.csv", "--text", "text", "--label", "kind")
 
 
@@ -35,7 +37,12 @@ def test_init_writes_a_project_that_check_reads(folder, capsys):
     status, out, _ = call(capsys, *GIVEN)
     assert (status, out.splitlines()[:4]) == (
         0,
-        ["wrote pyproject.toml", "wrote suites/test_tickets.py", f"wrote {WORKFLOW}", "wrote .gitignore"],
+        [
+            "wrote pyproject.toml",
+            "wrote suites/test_tickets.py",
+            f"wrote {WORKFLOW}",
+            "wrote .gitignore",
+        ],
     )
     assert "pytest suites/ -n 2 --update-baselines" in out
     mine = table(folder)
@@ -53,7 +60,9 @@ def test_init_writes_a_project_that_check_reads(folder, capsys):
 def test_the_project_of_init_is_collected(pytester, capsys):
     (pytester.path / "tickets.csv").write_text(CSV)
     call(capsys, *GIVEN)
-    found = pytester.runpytest_inprocess("-p", "pytest_ftcompare.plugin", "--collect-only", "-q", "suites")
+    found = pytester.runpytest_inprocess(
+        "-p", "pytest_ftcompare.plugin", "--collect-only", "-q", "suites"
+    )
     found.stdout.fnmatch_lines(["*full-tickets-opt-1.4m-n32*", "*lora-tickets-opt-1.4m-n32*"])
 
 
@@ -65,11 +74,22 @@ def test_init_asks_for_what_is_not_said(folder, capsys, monkeypatch):
 
 
 def test_init_adds_to_what_is_there(folder, capsys):
-    (folder / "pyproject.toml").write_text('[project]\nname = "x"\n\n[tool.pytest.ini_options]\nminversion = "8"')
+    (folder / "pyproject.toml").write_text(
+        '[project]\nname = "x"\n\n[tool.pytest.ini_options]\nminversion = "8"'
+    )
     (folder / ".gitignore").write_text("build/\n.venv/")
     assert call(capsys, *GIVEN)[0] == 0
-    assert table(folder)["pytest"]["ini_options"] == {"minversion": "8", "ftcompare_profile": "tickets"}
-    assert (folder / ".gitignore").read_text().split() == ["build/", ".venv/", ".pytest_cache/", ".benchmarks/", "__pycache__/"]
+    assert table(folder)["pytest"]["ini_options"] == {
+        "minversion": "8",
+        "ftcompare_profile": "tickets",
+    }
+    assert (folder / ".gitignore").read_text().split() == [
+        "build/",
+        ".venv/",
+        ".pytest_cache/",
+        ".benchmarks/",
+        "__pycache__/",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -77,11 +97,23 @@ def test_init_adds_to_what_is_there(folder, capsys):
     [
         (("--data", "none.csv"), "expected rows in .*none.csv, there is no such file"),
         (("--text", "body"), "expected a column of 'text', 'kind' in tickets.csv, got 'body'"),
-        (("--label", "text"), "expected a column of at most 50 classes, text of tickets.csv has more"),
-        (("--task", "my-task"), "expected a task's name of ASCII letters, digits and _, got 'my-task'"),
+        (
+            ("--label", "text"),
+            "expected a column of at most 50 classes, text of tickets.csv has more",
+        ),
+        (
+            ("--task", "my-task"),
+            "expected a task's name of ASCII letters, digits and _, got 'my-task'",
+        ),
         (("--task", "été"), "expected a task's name of ASCII letters"),
-        (("--task", "cola"), "expected another name than cola, which a shipped task or profile has"),
-        (("--task", "pocket"), "expected another name than pocket, which a shipped task or profile has"),
+        (
+            ("--task", "cola"),
+            "expected another name than cola, which a shipped task or profile has",
+        ),
+        (
+            ("--task", "pocket"),
+            "expected another name than pocket, which a shipped task or profile has",
+        ),
     ],
 )
 def test_what_init_cannot_do_is_said_and_nothing_written(folder, capsys, arguments, sentence):
@@ -95,12 +127,28 @@ def test_what_init_cannot_do_is_said_and_nothing_written(folder, capsys, argumen
 @pytest.mark.parametrize(
     ("name", "text", "sentence"),
     [
-        ("suites/test_tickets.py", "", "expected no suites/test_tickets.py, it is there, and nothing is overwritten"),
+        (
+            "suites/test_tickets.py",
+            "",
+            "expected no suites/test_tickets.py, it is there, and nothing is overwritten",
+        ),
         (WORKFLOW, "", f"expected no {WORKFLOW}, it is there"),
         ("pyproject.toml", "[tool", "is not TOML"),
-        ("pyproject.toml", "[tool.ftcompare.tasks.tickets]\n", "expected no task or profile tickets in"),
-        ("pyproject.toml", '[tool.pytest.ini_options]\nftcompare_profile = "x"\n', "expected no ftcompare_profile in"),
-        ("pyproject.toml", 'tool.pytest.ini_options.minversion = "8"\n', "into pytest's options by hand"),
+        (
+            "pyproject.toml",
+            "[tool.ftcompare.tasks.tickets]\n",
+            "expected no task or profile tickets in",
+        ),
+        (
+            "pyproject.toml",
+            '[tool.pytest.ini_options]\nftcompare_profile = "x"\n',
+            "expected no ftcompare_profile in",
+        ),
+        (
+            "pyproject.toml",
+            'tool.pytest.ini_options.minversion = "8"\n',
+            "into pytest's options by hand",
+        ),
     ],
 )
 def test_init_overwrites_nothing(folder, capsys, name, text, sentence):
@@ -115,27 +163,39 @@ def test_init_overwrites_nothing(folder, capsys, name, text, sentence):
 def test_a_question_without_an_answer_says_how_to_give_it(folder, capsys, monkeypatch):
     monkeypatch.setattr("builtins.input", lambda question: "")
     status, _, said = call(capsys, "init")
-    assert (status, said) == (2, "ERROR: expected data file, got none: answer, or give it as an option\n")
+    assert (status, said) == (
+        2,
+        "ERROR: expected data file, got none: answer, or give it as an option\n",
+    )
 
 
 def test_what_is_given_is_written_as_it_is(folder, capsys):
     (folder / 'a"b.csv').write_text(CSV)
     assert call(capsys, "init", "--data", 'a"b.csv', *GIVEN[3:], "--model", 'org/"x"\\')[0] == 0
     mine = table(folder)["ftcompare"]
-    assert (mine["tasks"]["a_b"]["train"], mine["profiles"]["a_b"]["models"]) == ('a"b.csv', ['org/"x"\\'])
+    assert (mine["tasks"]["a_b"]["train"], mine["profiles"]["a_b"]["models"]) == (
+        'a"b.csv',
+        ['org/"x"\\'],
+    )
 
 
 def test_labels_that_are_numbers_are_names(folder, capsys):
-    lines = "".join(f"{json.dumps({'text': f'{WORDS[k % 4]} {k}', 'stars': k % 5 + 1})}\n" for k in range(200))
+    lines = "".join(
+        f"{json.dumps({'text': f'{WORDS[k % 4]} {k}', 'stars': k % 5 + 1})}\n" for k in range(200)
+    )
     (folder / "stars.jsonl").write_text(lines)
-    assert call(capsys, "init", "--data", "stars.jsonl", "--text", "text", "--label", "stars")[0] == 0
+    assert (
+        call(capsys, "init", "--data", "stars.jsonl", "--text", "text", "--label", "stars")[0] == 0
+    )
     assert table(folder)["ftcompare"]["tasks"]["stars"]["labels"] == ["1", "2", "3", "4", "5"]
     assert call(capsys, "check")[0] == 0
 
 
 def test_check_fails_with_what_the_gate_would_refuse(folder, capsys):
     call(capsys, *GIVEN)
-    (folder / "tickets.csv").write_text(CSV + "".join(f"{WORDS[1]} {k},calm\n" for k in range(1, 80, 4)))
+    (folder / "tickets.csv").write_text(
+        CSV + "".join(f"{WORDS[1]} {k},calm\n" for k in range(1, 80, 4))
+    )
     status, out, _ = call(capsys, "check")
     assert status == 1
     assert "refused: contradictions: expected one label for one text" in out
@@ -150,7 +210,8 @@ def test_check_shows_what_each_way_of_asking_reads_and_is_to_be_answered(folder,
     call(capsys, *GIVEN)
     file = folder / "pyproject.toml"
     table = file.read_text().replace(
-        'text_template = "{text}"', 'text_template = "{text}"\npattern = "{text} urgent ?"\nverbalizers = [" No", " Yes"]'
+        'text_template = "{text}"',
+        'text_template = "{text}"\npattern = "{text} urgent ?"\nverbalizers = [" No", " Yes"]',
     )
     file.write_text(table)
     status, out, _ = call(capsys, "check")
@@ -172,7 +233,12 @@ def test_check_without_tasks_says_how_to_begin(folder, capsys):
 
 @pytest.mark.parametrize(
     ("file", "name"),
-    [("data/Tickets 2026.csv.gz", "tickets_2026"), ("7.csv", "task_7"), ("über.csv", "ber"), ("x/train-*.parquet", "train")],
+    [
+        ("data/Tickets 2026.csv.gz", "tickets_2026"),
+        ("7.csv", "task_7"),
+        ("über.csv", "ber"),
+        ("x/train-*.parquet", "train"),
+    ],
 )
 def test_a_task_is_named_by_its_file(file, name):
     assert default_name(file) == name

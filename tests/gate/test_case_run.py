@@ -12,7 +12,12 @@ def window(process, yardsticks, disturbed=""):
 
 
 def test_it_is_the_last_window_of_the_process_that_took_the_first():
-    windows = [window("here", 1.0), window("fresh", 2.0), window("here", 3.0, "busy"), window("fresh", 4.0)]
+    windows = [
+        window("here", 1.0),
+        window("fresh", 2.0),
+        window("here", 3.0, "busy"),
+        window("fresh", 4.0),
+    ]
     result = make_result([0.7], windows=windows)
     result.signature["execution"] = {}
     result.environment["cpu"] = "AMD"

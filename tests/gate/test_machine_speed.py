@@ -34,7 +34,9 @@ def speeds(tmp_path, monkeypatch):
 
     def ask(at, *same):
         asked = MachineSpeed(RunContext(tmp_path, lambda: 0.0, 0.0, lambda _: None), lambda: at)
-        return asked.elsewhere(lambda found: "" if found["memory"] in same else f"{found['memory']} is another")
+        return asked.elsewhere(
+            lambda found: "" if found["memory"] in same else f"{found['memory']} is another"
+        )
 
     return ask
 
@@ -44,13 +46,20 @@ def test_one_measurement_that_agrees_is_enough_for_the_run(speeds, measured):
     assert len(measured) == 3
 
 
-def test_a_machine_that_seems_another_is_measured_again_a_minute_later_and_not_before(speeds, measured):
+def test_a_machine_that_seems_another_is_measured_again_a_minute_later_and_not_before(
+    speeds, measured
+):
     said = [speeds(at) for at in (0, 1, MINUTE - 1, MINUTE, MINUTE + 1, 2 * MINUTE)]
     assert said == [*["1.0 is another"] * 3, *["2.0 is another"] * 2, "3.0 is another"]
 
 
 def test_a_machine_that_was_slow_for_a_minute_is_the_baselines_from_then_on(speeds, measured):
-    assert [speeds(at, 2.0) for at in (0, MINUTE, MINUTE + 1, 9 * MINUTE)] == ["1.0 is another", "", "", ""]
+    assert [speeds(at, 2.0) for at in (0, MINUTE, MINUTE + 1, 9 * MINUTE)] == [
+        "1.0 is another",
+        "",
+        "",
+        "",
+    ]
     assert len(measured) == 2
 
 
@@ -63,8 +72,12 @@ def test_cases_may_be_of_several_machines(speeds, measured):
     assert speeds(2 * MINUTE, 1.0) == speeds(2 * MINUTE, 2.0) == ""
 
 
-def test_a_measurement_that_was_disturbed_says_nothing_and_is_not_kept(speeds, measured, monkeypatch, tmp_path):
-    monkeypatch.setattr(cpu_contention, "disturbed", lambda *_: "other processes had this worker's cores")
+def test_a_measurement_that_was_disturbed_says_nothing_and_is_not_kept(
+    speeds, measured, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(
+        cpu_contention, "disturbed", lambda *_: "other processes had this worker's cores"
+    )
     assert speeds(0) == ""
     assert not (tmp_path / SPEEDS).exists()
 
@@ -93,7 +106,11 @@ def test_it_is_measured_in_the_units_of_a_window(monkeypatch):
 
         return call
 
-    monkeypatch.setattr(timed_window, "make_yardsticks", lambda _: {kind: worked(seconds) for kind, seconds in took.items()})
+    monkeypatch.setattr(
+        timed_window,
+        "make_yardsticks",
+        lambda _: {kind: worked(seconds) for kind, seconds in took.items()},
+    )
     found = timed_window.measure_machine("cpu", lambda: now[0])
     assert found == pytest.approx({kind: took[kind] for kind in ("memory", "interpreter")})
     work = SimpleNamespace(pieces={"step": Workload(worked(0.064))}, rows=1, merged=None)

@@ -37,7 +37,10 @@ def test_this_interpreter_can_be_a_reference():
     ("program", "sentence"),
     [
         (says(python="3.9", protocol=1), f"expected Python {OURS}, as here, .* is Python 3.9"),
-        (says(python=OURS, protocol=None), "has no pytest-ftcompare that can time: install it there"),
+        (
+            says(python=OURS, protocol=None),
+            "has no pytest-ftcompare that can time: install it there",
+        ),
         (says(python=OURS, protocol=99), f"expected protocol {PROTOCOL}, .* speaks 99"),
         ("print('hello')", "is no Python 3.11 or newer that runs"),
         ("raise SystemExit(3)", "is no Python 3.11 or newer that runs"),
@@ -61,7 +64,10 @@ def test_a_process_of_another_protocol_is_refused_when_it_starts(interpreter):
 @pytest.mark.parametrize(
     ("answer", "sentence"),
     [
-        ("import sys; sys.exit('CUDA error: lost')", r"ended with status 1 at 'round' \(CUDA error: lost\)"),
+        (
+            "import sys; sys.exit('CUDA error: lost')",
+            r"ended with status 1 at 'round' \(CUDA error: lost\)",
+        ),
         ("print('Loading: 100 %', flush=True)", r"expected JSON from .*, it said 'Loading: 100 %'"),
         (says(error="DataError: no rows"), "could not round: DataError: no rows"),
     ],
@@ -82,19 +88,27 @@ def test_a_process_may_warn_as_much_as_it_likes(interpreter):
 def test_a_reference_does_not_see_this_environments_libraries(interpreter, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", "/somewhere")
     program = "import json, os; print(json.dumps({'protocol': os.environ.get('PYTHONPATH')}))"
-    with pytest.raises(RemoteError, match="can time"):  # it says None: nothing of the path came through
+    with pytest.raises(
+        RemoteError, match="can time"
+    ):  # it says None: nothing of the path came through
         Remote(interpreter(program))
     assert remote.PROTOCOL
 
 
 def test_a_wrong_reference_ends_the_session_before_anything_runs(pytester):
-    result = pytester.runpytest_inprocess("-p", "pytest_ftcompare.plugin", "--ftcompare-reference=nowhere/python")
+    result = pytester.runpytest_inprocess(
+        "-p", "pytest_ftcompare.plugin", "--ftcompare-reference=nowhere/python"
+    )
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*--ftcompare-reference: expected a Python interpreter, there is none at *nowhere/python*"])
+    result.stderr.fnmatch_lines(
+        ["*--ftcompare-reference: expected a Python interpreter, there is none at *nowhere/python*"]
+    )
 
 
 def test_a_process_that_hangs_is_ended(interpreter, monkeypatch):
     with Remote(interpreter(f"{says(protocol=PROTOCOL)}\ninput()\ninput()")) as process:
         monkeypatch.setattr(remote, "SILENCE", 0.1)
-        with pytest.raises(RemoteError, match="did not answer 'round' within 0 seconds: it was ended"):
+        with pytest.raises(
+            RemoteError, match="did not answer 'round' within 0 seconds: it was ended"
+        ):
             process.round("step")

@@ -16,7 +16,11 @@ def case(method="full", model="huggyllama/llama-7b", shots=64, **options):
 def test_more_examples_and_larger_models_take_longer():
     times = [
         estimate(case(model=model, shots=shots), PAPER, "cuda").hours
-        for model, shots in (("facebook/opt-125m", 2), ("facebook/opt-125m", 128), ("huggyllama/llama-7b", 128))
+        for model, shots in (
+            ("facebook/opt-125m", 2),
+            ("facebook/opt-125m", 128),
+            ("huggyllama/llama-7b", 128),
+        )
     ]
     assert times == sorted(times)
     assert estimate(case("lora"), PAPER, "cuda").hours < estimate(case(), PAPER, "cuda").hours
@@ -25,15 +29,21 @@ def test_more_examples_and_larger_models_take_longer():
 
 
 def test_what_trains_everything_needs_most_memory_and_a_quantised_base_least():
-    full, lora, qlora = (estimate(case(method), PAPER, "cuda").memory for method in ("full", "lora", "qlora"))
+    full, lora, qlora = (
+        estimate(case(method), PAPER, "cuda").memory for method in ("full", "lora", "qlora")
+    )
     assert full > 3 * lora > 9 * qlora
     assert full > 16 * 6.74e9
 
 
 def test_what_does_not_fit_says_what_it_needs():
-    assert too_large(case(), PAPER, "cuda", 80 * 2**30) == ("full on huggyllama/llama-7b needs about 121 GiB, this GPU has 80")
+    assert too_large(case(), PAPER, "cuda", 80 * 2**30) == (
+        "full on huggyllama/llama-7b needs about 121 GiB, this GPU has 80"
+    )
     assert not too_large(case("lora"), PAPER, "cuda", 80 * 2**30)
-    assert not too_large(case(), PAPER, "cpu", 0), "of a machine that does not tell, nothing is known"
+    assert not too_large(case(), PAPER, "cpu", 0), (
+        "of a machine that does not tell, nothing is known"
+    )
 
 
 def test_of_a_model_without_a_size_nothing_is_said():
@@ -63,7 +73,12 @@ def test_a_case_that_no_machine_holds_is_deselected_with_its_reason(pytester):
             gate()
         """
     )
-    result = pytester.runpytest_inprocess("-p", "pytest_ftcompare.plugin", "--ftcompare-profile=huge", "--collect-only", "-q")
+    result = pytester.runpytest_inprocess(
+        "-p", "pytest_ftcompare.plugin", "--ftcompare-profile=huge", "--collect-only", "-q"
+    )
     result.stdout.fnmatch_lines(
-        ["deselected 1 case: full on ours/huge needs about * GiB, this machine has *", "*2 deselected*"]
+        [
+            "deselected 1 case: full on ours/huge needs about * GiB, this machine has *",
+            "*2 deselected*",
+        ]
     )

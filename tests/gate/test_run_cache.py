@@ -46,7 +46,11 @@ def test_a_claim_reads_what_the_cases_own_test_left(tmp_path):
     first = RunCache(tmp_path).for_gate(CASE, run, timed=True)
     second = RunCache(tmp_path).for_claim(CASE, run)
     assert run.count == 1
-    assert (second.verdict, second.result, second.device) == (first.verdict, first.result, first.device)
+    assert (second.verdict, second.result, second.device) == (
+        first.verdict,
+        first.result,
+        first.device,
+    )
     assert RunCache(tmp_path).read(CASE) == second
 
 
@@ -68,7 +72,12 @@ def test_a_test_that_is_run_again_runs_its_case_again(tmp_path):
 def test_other_options_are_another_case(tmp_path):
     run = Runner()
     RunCache(tmp_path).for_claim(CASE, run)
-    assert RunCache(tmp_path).read(Case("quick", "full", "pocket_sst", "pocket/opt-0.4m", 2, (("lr", 1e-5),))) is None
+    assert (
+        RunCache(tmp_path).read(
+            Case("quick", "full", "pocket_sst", "pocket/opt-0.4m", 2, (("lr", 1e-5),))
+        )
+        is None
+    )
 
 
 def test_what_cannot_run_is_not_tried_twice(tmp_path):

@@ -63,7 +63,9 @@ def test_an_interrupted_run_stays_if_it_finished_something(tmp_path):
     run = start(cache := tmp_path)
     begin(run.folder, lambda: KEY)
     (run.folder / "results" / "suite").mkdir(parents=True)
-    (run.folder / "results" / "suite" / "one.json").write_text(json.dumps({"result": "{}", "refused": ""}))
+    (run.folder / "results" / "suite" / "one.json").write_text(
+        json.dumps({"result": "{}", "refused": ""})
+    )
     (run.folder / SPEEDS).write_text("[]")
     run.close(finished=False)
     resumed = resume(cache, KEY)
@@ -78,11 +80,16 @@ def test_the_latest_dead_run_is_resumed_and_what_was_refused_is_tried_again(tmp_
     second = start(tmp_path)
     begin(second.folder, lambda: KEY)
     (second.folder / "results" / "suite").mkdir(parents=True)
-    (second.folder / "results" / "suite" / "refused.json").write_text(json.dumps({"result": None, "refused": "no memory"}))
+    (second.folder / "results" / "suite" / "refused.json").write_text(
+        json.dumps({"result": None, "refused": "no memory"})
+    )
     die(second, results=("one", "two"))
     run = resume(tmp_path, KEY)
     assert run.folder == second.folder
-    assert sorted(file.name for file in run.folder.glob("*/suite/*.json")) == ["one.json", "two.json"]
+    assert sorted(file.name for file in run.folder.glob("*/suite/*.json")) == [
+        "one.json",
+        "two.json",
+    ]
     assert "which finished 2 cases" in run.note
     die(run, results=("three",))
     assert "which finished 3 cases" in resume(tmp_path, KEY).note
@@ -92,14 +99,20 @@ def test_a_run_at_work_is_left_alone(tmp_path):
     busy = start(tmp_path)
     begin(busy.folder, lambda: KEY)
     (busy.folder / "results" / "suite").mkdir(parents=True)
-    (busy.folder / "results" / "suite" / "one.json").write_text(json.dumps({"result": "{}", "refused": ""}))
+    (busy.folder / "results" / "suite" / "one.json").write_text(
+        json.dumps({"result": "{}", "refused": ""})
+    )
     run = resume(tmp_path, KEY)
     assert run.folder != busy.folder
     assert run.note == "no run left anything to resume: all cases run"
 
 
 @pytest.mark.parametrize(
-    ("key", "told"), [({"torch": "2.14.0"}, "torch 2.13.0 -> 2.14.0: all cases run"), ({"code": "b" * 12}, "code changed")]
+    ("key", "told"),
+    [
+        ({"torch": "2.14.0"}, "torch 2.13.0 -> 2.14.0: all cases run"),
+        ({"code": "b" * 12}, "code changed"),
+    ],
 )
 def test_a_run_of_other_libraries_or_code_is_not_resumed(tmp_path, key, told):
     run = start(tmp_path)
@@ -116,7 +129,9 @@ def test_what_a_run_did_not_ask_for_is_not_lost_with_it(tmp_path):
     die(run, results=("one", "two"))
     run = resume(tmp_path, KEY)
     (run.folder / "results" / "suite").mkdir(exist_ok=True)
-    (run.folder / "earlier" / "suite" / "one.json").rename(run.folder / "results" / "suite" / "one.json")  # it asked for this
+    (run.folder / "earlier" / "suite" / "one.json").rename(
+        run.folder / "results" / "suite" / "one.json"
+    )  # it asked for this
     run.close(finished=True)
     assert "which finished 1 case" in resume(tmp_path, KEY).note
 
@@ -145,7 +160,9 @@ def test_a_key_holds_what_results_depend_on(tmp_path, monkeypatch):
         "profile": PROFILES["pocket"],
         "device": "cpu",
     }
-    settings = SimpleNamespace(**names | {"baselines": tmp_path / "baselines", "hub": tmp_path / "hub"})
+    settings = SimpleNamespace(
+        **names | {"baselines": tmp_path / "baselines", "hub": tmp_path / "hub"}
+    )
     (tmp_path / "baselines").mkdir()
     (tmp_path / "hub").mkdir()
 
@@ -160,7 +177,9 @@ def test_a_key_holds_what_results_depend_on(tmp_path, monkeypatch):
     assert moved(lambda: (tmp_path / "conftest.py").write_text("x = 1")) == {"project"}
     assert moved(lambda: (tmp_path / "rows.jsonl").write_text("{}")) == {"project"}
     assert moved(lambda: (tmp_path / "hub" / "weights").write_bytes(b"0")) == {"hub's content"}
-    assert moved(lambda: (tmp_path / "baselines" / "one.json").write_text("{}")) == {"baselines' content"}
+    assert moved(lambda: (tmp_path / "baselines" / "one.json").write_text("{}")) == {
+        "baselines' content"
+    }
     checkout = tmp_path / ".checkout"
     checkout.mkdir()
     distribution = SimpleNamespace(

@@ -40,7 +40,9 @@ def test_a_case_with_another_number_of_examples_has_what_the_first_one_had(made,
     assert made == [("lora", "pocket_sst", 4)]
 
 
-@pytest.mark.parametrize("other", [{"method": "full"}, {"task": "pocket_cola"}, {"r": 2}, {"epochs": 1}])
+@pytest.mark.parametrize(
+    "other", [{"method": "full"}, {"task": "pocket_cola"}, {"r": 2}, {"epochs": 1}]
+)
 def test_every_other_case_is_inspected(made, tmp_path, other):
     inspected(case(), tmp_path)
     inspected(case(**other), tmp_path)
@@ -61,13 +63,21 @@ def test_what_is_kept_is_what_either_case_finds_by_itself(tmp_path):
 
 
 def test_a_broken_invariant_is_one_of_every_case(tmp_path, monkeypatch):
-    monkeypatch.setattr(shared_inspection, "inspect_any_shots", lambda _: ({}, {}, ["something must train"]))
-    assert inspected(case(4), tmp_path)[2] == inspected(case(16), tmp_path)[2] == ["something must train"]
+    monkeypatch.setattr(
+        shared_inspection, "inspect_any_shots", lambda _: ({}, {}, ["something must train"])
+    )
+    assert (
+        inspected(case(4), tmp_path)[2]
+        == inspected(case(16), tmp_path)[2]
+        == ["something must train"]
+    )
 
 
 def test_labels_are_looked_at_in_every_case(made, tmp_path, monkeypatch):
     labels = PreparedSeed.labels.fget
-    wrong = property(lambda context: labels(context).roll(1) if context.shots == 16 else labels(context))
+    wrong = property(
+        lambda context: labels(context).roll(1) if context.shots == 16 else labels(context)
+    )
     monkeypatch.setattr(PreparedSeed, "labels", wrong)
     (sentence,) = inspected(case(16), tmp_path)[2]
     assert sentence.startswith("each training row must have its own label")

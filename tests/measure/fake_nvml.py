@@ -74,7 +74,9 @@ class FakeNvml:
             "nvmlDeviceGetMemoryInfo": self._memory,
             "nvmlDeviceGetMigMode": self._mig,
         }
-        return special.get(name) or (lambda handle, *rest: self._scalar(name.removeprefix("nvmlDeviceGet"), handle, *rest))
+        return special.get(name) or (
+            lambda handle, *rest: self._scalar(name.removeprefix("nvmlDeviceGet"), handle, *rest)
+        )
 
     def _reading(self, handle, question):
         """(return code, value) of the card behind a handle."""
@@ -90,14 +92,20 @@ class FakeNvml:
     def _handle(self, index, out):
         if not 0 <= index < len(self.cards):
             return pynvml.NVML_ERROR_INVALID_ARGUMENT
-        code, _ = self._reading(index + 1, "open") if "open" in list(self.cards.values())[index] else (0, None)
+        code, _ = (
+            self._reading(index + 1, "open")
+            if "open" in list(self.cards.values())[index]
+            else (0, None)
+        )
         ctypes.cast(out, ctypes.POINTER(ctypes.c_void_p))[0] = index + 1
         return code
 
     def _by_uuid(self, uuid, out):
         names = list(self.cards)
         name = uuid.value.decode()
-        return self._handle(names.index(name), out) if name in names else pynvml.NVML_ERROR_NOT_FOUND
+        return (
+            self._handle(names.index(name), out) if name in names else pynvml.NVML_ERROR_NOT_FOUND
+        )
 
     def _parent(self, handle, out):
         name = list(self.cards)[ctypes.cast(handle, ctypes.c_void_p).value - 1]
@@ -115,7 +123,9 @@ class FakeNvml:
 
     def _scalar(self, question, handle, *rest):
         *asked, out = rest
-        code, value = self._reading(handle, " ".join([question, *(str(one.value) for one in asked)]))
+        code, value = self._reading(
+            handle, " ".join([question, *(str(one.value) for one in asked)])
+        )
         out._obj.value = value or 0
         return code
 
@@ -133,7 +143,11 @@ class FakeNvml:
     def _fields(self, handle, count, values):
         code, known = self._reading(handle, "FieldValues")
         for one in values._obj:
-            one.nvmlReturn = pynvml.NVML_SUCCESS if one.fieldId in (known or {}) else pynvml.NVML_ERROR_NOT_SUPPORTED
+            one.nvmlReturn = (
+                pynvml.NVML_SUCCESS
+                if one.fieldId in (known or {})
+                else pynvml.NVML_ERROR_NOT_SUPPORTED
+            )
             one.value.ullVal = (known or {}).get(one.fieldId, 2**63)
         return code
 

@@ -17,7 +17,8 @@ LEFT = []
 @pytest.fixture
 def make():
     return lambda method: prepare(
-        Case("t", method, "pocket_sst", "pocket/opt-0.4m", 4), TrainingConfig("pocket", max_length=192)
+        Case("t", method, "pocket_sst", "pocket/opt-0.4m", 4),
+        TrainingConfig("pocket", max_length=192),
     )
 
 
@@ -45,9 +46,18 @@ def test_a_second_copy_of_the_weights_kept_alive_somewhere_strays(make, monkeypa
 
 @pytest.mark.parametrize(
     ("classes", "rows", "written", "shots"),
-    [(2, 20, False, 8), (2, 5, False, 5), (8, 20, False, 8), (20, 20, False, 3), (150, 4, False, 1), (0, 5, True, 5)],
+    [
+        (2, 20, False, 8),
+        (2, 5, False, 5),
+        (8, 20, False, 8),
+        (20, 20, False, 3),
+        (150, 4, False, 1),
+        (0, 5, True, 5),
+    ],
 )
 def test_the_counted_batch_takes_no_more_rows_than_a_class_has(classes, rows, written, shots):
-    examples = [SimpleNamespace(label=label) for label in range(max(1, classes)) for _ in range(rows)]
+    examples = [
+        SimpleNamespace(label=label) for label in range(max(1, classes)) for _ in range(rows)
+    ]
     task = SimpleNamespace(labels=range(classes), written=written, words_labelled=False)
     assert execution_module.shots(SimpleNamespace(task=task, examples={"train": examples})) == shots

@@ -20,7 +20,9 @@ def test_cores_taken_by_other_virtual_machines_are_said():
     assert said == "other virtual machines had this one's cores for 15% of the time"
 
 
-def test_the_systems_files_are_read_for_all_threads_and_as_a_share_of_all_cores(tmp_path, monkeypatch):
+def test_the_systems_files_are_read_for_all_threads_and_as_a_share_of_all_cores(
+    tmp_path, monkeypatch
+):
     for name, waited in (("7", 2_500_000_000), ("8", 500_000_000)):
         (tmp_path / "task" / name).mkdir(parents=True)
         (tmp_path / "task" / name / "schedstat").write_text(f"111 {waited} 7\n")

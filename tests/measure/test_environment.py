@@ -5,7 +5,9 @@ from test_architecture import FILES, loaded_with, room
 from pytest_ftcompare.measure import environment
 
 COMPUTING = {"tasks", "training", "checks", "measure"}
-ADDED = {f"pytest_ftcompare.tasks.{name}" for name in ("custom", "labels", "judge")}  # tasks of a project's own
+ADDED = {
+    f"pytest_ftcompare.tasks.{name}" for name in ("custom", "labels", "judge")
+}  # tasks of a project's own
 
 
 def test_every_file_that_computes_a_case_is_in_a_digest(monkeypatch):
@@ -13,6 +15,8 @@ def test_every_file_that_computes_a_case_is_in_a_digest(monkeypatch):
     monkeypatch.setattr(environment, "digest", lambda files: digested.extend(map(str, files)) or "")
     environment.code("lora", "pocket_cola")
     loaded = loaded_with("pytest_ftcompare.gate.torch_case")
-    computing = {str(FILES[name]) for name in loaded - ADDED if name in FILES and room(name) in COMPUTING}
+    computing = {
+        str(FILES[name]) for name in loaded - ADDED if name in FILES and room(name) in COMPUTING
+    }
     assert len(computing) > 50
     assert not computing - set(digested)

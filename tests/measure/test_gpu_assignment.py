@@ -56,13 +56,21 @@ def test_unset_means_all_gpus_of_the_machine():
     assert visible({}, lambda: 3) == ["0", "1", "2"]
 
 
-@pytest.mark.parametrize("environ", [{}, {NAME: "0,1"}, {NAME: f"GPU-{UUID}"}], ids=["unset", "indices", "uuid"])
+@pytest.mark.parametrize(
+    "environ", [{}, {NAME: "0,1"}, {NAME: f"GPU-{UUID}"}], ids=["unset", "indices", "uuid"]
+)
 def test_a_machine_without_gpus_has_none_whatever_is_named(environ):
     assert visible(environ, lambda: 0) == []
 
 
 def test_workers_take_turns_and_share_when_they_are_more_than_gpus():
-    assert [gpu_for_worker(worker, ["2", "5", "7"]) for worker in range(5)] == ["2", "5", "7", "2", "5"]
+    assert [gpu_for_worker(worker, ["2", "5", "7"]) for worker in range(5)] == [
+        "2",
+        "5",
+        "7",
+        "2",
+        "5",
+    ]
 
 
 def test_a_worker_sees_its_own_one_of_the_callers_gpus_alone(monkeypatch):
@@ -125,8 +133,14 @@ def test_free_memory_is_told_for_each_device_that_can_be_read_by_index_or_uuid(m
         ((8, 14, [], 4, 1), 3),  # the host's memory
         ((64, 999, [80], 4, 20), 4),  # one GPU
         ((64, 999, [80, 80], 4, 20), 8),  # two alike
-        ((64, 999, [80, 40], 4, 20), 5),  # workers 1 and 3 fill the second, a sixth would overflow it
-        ((64, 999, [40, 80], 4, 20), 4),  # workers 0 and 2 fill the first, a fifth would overflow it
+        (
+            (64, 999, [80, 40], 4, 20),
+            5,
+        ),  # workers 1 and 3 fill the second, a sixth would overflow it
+        (
+            (64, 999, [40, 80], 4, 20),
+            4,
+        ),  # workers 0 and 2 fill the first, a fifth would overflow it
         ((64, 999, [80, 10], 4, 20), 1),  # worker 1 would not fit
         ((64, 999, [10, 80], 4, 20), 1),  # never none
         ((0, 0, [], 4, 1), 1),
@@ -139,7 +153,9 @@ def test_as_many_workers_are_suggested_as_cores_and_memories_carry(given, worker
 @pytest.mark.parametrize("gpus", [[80, 40], [40, 80], [30, 70, 50], [55]])
 def test_the_suggested_workers_fit_where_they_are_put_and_one_more_would_not(gpus):
     def fits(workers):
-        return all(len(range(index, workers, len(gpus))) * 20 <= free for index, free in enumerate(gpus))
+        return all(
+            len(range(index, workers, len(gpus))) * 20 <= free for index, free in enumerate(gpus)
+        )
 
     workers = suggested_workers(64, 999, gpus, 1, 20)
     assert fits(workers)

@@ -77,7 +77,11 @@ def test_a_gpu_that_falls_off_ends_the_sampling_and_keeps_what_was_seen(monkeypa
     assert (sampler.peak, sampler.failed) == (4 * GIB, "the GPU is lost")
 
 
-@pytest.mark.parametrize("reading", [NOT_SUPPORTED, {4242: GIB}, {PID: 2**64 - 1}], ids=["WSL", "container", "virtual machine"])
+@pytest.mark.parametrize(
+    "reading",
+    [NOT_SUPPORTED, {4242: GIB}, {PID: 2**64 - 1}],
+    ids=["WSL", "container", "virtual machine"],
+)
 def test_memory_that_is_never_told_has_no_peak_and_a_reason(monkeypatch, reading):
     install_card(monkeypatch, processes=reading)
     with GpuMemorySampler(open_gpu(UUID), PID, every=0.001) as sampler:

@@ -30,10 +30,14 @@ class Cuda:
         monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
         monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: self)
         monkeypatch.setattr(gpu_readings, "SECONDS", 0.0)
-        monkeypatch.setattr(gpu_readings, "time", SimpleNamespace(perf_counter=itertools.count().__next__))
+        monkeypatch.setattr(
+            gpu_readings, "time", SimpleNamespace(perf_counter=itertools.count().__next__)
+        )
         # Not this machine's cores, which other tests keep busy: time passes and nobody waits, unless a test says so.
         clock = itertools.count()
-        monkeypatch.setattr(gpu_readings, "cpu_accounting", lambda: CpuAccounting(float(next(clock)), 0.0, 0.0))
+        monkeypatch.setattr(
+            gpu_readings, "cpu_accounting", lambda: CpuAccounting(float(next(clock)), 0.0, 0.0)
+        )
 
     def reset(self):
         self.peak = 0
@@ -51,7 +55,11 @@ def cuda(monkeypatch):
 
 
 def pieces(cuda):
-    return {"step": cuda.uses(5 * GIB), "evaluation": cuda.uses(2 * GIB), "inference": cuda.uses(9 * GIB)}
+    return {
+        "step": cuda.uses(5 * GIB),
+        "evaluation": cuda.uses(2 * GIB),
+        "inference": cuda.uses(9 * GIB),
+    }
 
 
 def test_each_phase_has_its_own_peak_by_the_allocator_and_by_the_driver(cuda, monkeypatch):
@@ -60,7 +68,11 @@ def test_each_phase_has_its_own_peak_by_the_allocator_and_by_the_driver(cuda, mo
     assert found.values["allocated bytes, training"] == 5 * GIB
     assert found.values["reserved bytes, training"] == 5 * GIB + 1
     assert found.values["allocated bytes, evaluation"] == 2 * GIB
-    assert found.values["process bytes, training"] == found.values["process bytes, evaluation"] == 3 * GIB
+    assert (
+        found.values["process bytes, training"]
+        == found.values["process bytes, evaluation"]
+        == 3 * GIB
+    )
     assert found.disturbed == ""
 
 
@@ -74,10 +86,14 @@ def test_a_spike_between_two_samples_is_in_the_allocators_peak(cuda, monkeypatch
 def test_energy_is_given_for_a_thousand_examples(cuda, monkeypatch):
     monkeypatch.setattr(gpu_readings, "SECONDS", 5.0)
     steps = []
-    install_card(monkeypatch, processes=MINE, TotalEnergyConsumption=lambda: 1000 * len(steps))  # a joule a step
+    install_card(
+        monkeypatch, processes=MINE, TotalEnergyConsumption=lambda: 1000 * len(steps)
+    )  # a joule a step
     found = read("cuda", {"step": Workload(lambda: steps.append(1))}, 16, lambda watch: None)
     assert found.values["joules per 1000 examples"] == pytest.approx(1000 / 16)
-    assert len(steps) == 1 + 1 + 5  # one makes ready for each reading of memory, one is read, five last a second each
+    assert (
+        len(steps) == 1 + 1 + 5
+    )  # one makes ready for each reading of memory, one is read, five last a second each
 
 
 def test_the_state_that_is_kept_is_that_of_the_card_and_names_no_process(cuda, monkeypatch):
@@ -89,20 +105,30 @@ def test_the_state_that_is_kept_is_that_of_the_card_and_names_no_process(cuda, m
 
 def test_a_card_that_is_throttled_during_the_window_disturbs_it(cuda, monkeypatch):
     install_card(monkeypatch, processes=MINE, CurrentClocksEventReasons=[0, 0x40])
-    assert read("cuda", pieces(cuda), 16, lambda watch: None).disturbed == "the GPU was throttled (hw thermal)"
+    assert (
+        read("cuda", pieces(cuda), 16, lambda watch: None).disturbed
+        == "the GPU was throttled (hw thermal)"
+    )
 
 
 def test_a_throttle_that_comes_and_goes_between_two_rounds_disturbs_the_window(cuda, monkeypatch):
     install_card(monkeypatch, processes=MINE, CurrentClocksEventReasons=[0, 0, 0x40, 0])
-    found = read("cuda", {"evaluation": cuda.uses(GIB)}, 16, lambda watch: [watch() for _ in range(4)])
+    found = read(
+        "cuda", {"evaluation": cuda.uses(GIB)}, 16, lambda watch: [watch() for _ in range(4)]
+    )
     assert found.disturbed == "the GPU was throttled (hw thermal)"
 
 
 def test_a_host_that_lost_its_cores_disturbs_a_gpus_window(cuda, monkeypatch):
     install_card(monkeypatch, processes=MINE)
-    accounts = iter([CpuAccounting(0.0, 0.0, 0.0), CpuAccounting(0.0, 0.0, 0.0), CpuAccounting(10.0, 4.0, 0.0)])
+    accounts = iter(
+        [CpuAccounting(0.0, 0.0, 0.0), CpuAccounting(0.0, 0.0, 0.0), CpuAccounting(10.0, 4.0, 0.0)]
+    )
     monkeypatch.setattr(gpu_readings, "cpu_accounting", lambda: next(accounts))
-    assert "had this worker's cores for 40%" in read("cuda", pieces(cuda), 16, lambda watch: None).disturbed
+    assert (
+        "had this worker's cores for 40%"
+        in read("cuda", pieces(cuda), 16, lambda watch: None).disturbed
+    )
 
 
 def test_an_energy_counter_that_stands_still_is_not_a_reading(cuda, monkeypatch):
@@ -111,7 +137,12 @@ def test_an_energy_counter_that_stands_still_is_not_a_reading(cuda, monkeypatch)
 
 
 def test_a_card_that_falls_off_the_bus_is_said_and_nothing_crashes(cuda, monkeypatch):
-    install_card(monkeypatch, processes=[MINE, LOST], TotalEnergyConsumption=LOST, CurrentClocksEventReasons=[0, LOST])
+    install_card(
+        monkeypatch,
+        processes=[MINE, LOST],
+        TotalEnergyConsumption=LOST,
+        CurrentClocksEventReasons=[0, LOST],
+    )
     found = read("cuda", pieces(cuda), 16, lambda watch: None)
     assert found.disturbed == "the GPU is lost"
     assert "joules per 1000 examples" in found.unread
@@ -120,14 +151,19 @@ def test_a_card_that_falls_off_the_bus_is_said_and_nothing_crashes(cuda, monkeyp
 def test_a_container_that_hides_processes_says_that_their_memory_is_not_told(cuda, monkeypatch):
     install_card(monkeypatch, processes={})
     found = read("cuda", pieces(cuda), 16, lambda watch: None)
-    assert found.unread["process bytes, training"] == "the driver does not tell this process's memory"
+    assert (
+        found.unread["process bytes, training"] == "the driver does not tell this process's memory"
+    )
     assert found.values["allocated bytes, training"] == 5 * GIB
 
 
 def test_an_old_card_without_an_energy_counter_says_so(cuda, monkeypatch):
     install_card(monkeypatch, processes=MINE, TotalEnergyConsumption=NOT_SUPPORTED)
     found = read("cuda", pieces(cuda), 16, lambda watch: None)
-    assert found.unread["joules per 1000 examples"] == "the GPU has no energy counter, or is a slice of one"
+    assert (
+        found.unread["joules per 1000 examples"]
+        == "the GPU has no energy counter, or is a slice of one"
+    )
 
 
 def test_without_a_driver_the_allocators_numbers_are_still_there(cuda, monkeypatch):
@@ -137,19 +173,27 @@ def test_without_a_driver_the_allocators_numbers_are_still_there(cuda, monkeypat
     found = read("cuda", pieces(cuda), 16, lambda watch: None)
     assert found.values["allocated bytes, evaluation"] == 2 * GIB
     assert set(found.unread.values()) == {"no NVIDIA driver"}
-    assert set(found.unread) == {"process bytes, training", "process bytes, evaluation", "joules per 1000 examples"}
+    assert set(found.unread) == {
+        "process bytes, training",
+        "process bytes, evaluation",
+        "joules per 1000 examples",
+    }
 
 
 def test_a_method_that_does_not_train_has_no_memory_or_energy_of_training(cuda, monkeypatch):
     install_card(monkeypatch, processes=MINE)
     found = read("cuda", {"evaluation": cuda.uses(GIB)}, 0, lambda watch: None)
-    assert not [name for name in (*found.values, *found.unread) if "training" in name or "joules" in name]
+    assert not [
+        name for name in (*found.values, *found.unread) if "training" in name or "joules" in name
+    ]
 
 
 def test_a_slice_is_opened_by_the_name_that_the_worker_was_given(cuda, monkeypatch):
     opened = []
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "MIG-90443af0")
-    monkeypatch.setattr(gpu_readings, "open_gpu", lambda name: opened.append(name) or gpu_readings.Unavailable("x"))
+    monkeypatch.setattr(
+        gpu_readings, "open_gpu", lambda name: opened.append(name) or gpu_readings.Unavailable("x")
+    )
     read("cuda", {}, 0, lambda watch: None)
     assert opened == ["MIG-90443af0"]
 

@@ -36,11 +36,15 @@ def test_nothing_is_said_against_a_card_that_says_nothing():
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_clocks_held_down_at_either_end_are_said(monkeypatch, bit, word, when):
     masks = [bit, 0] if when == "before" else [0, bit]
-    assert between(monkeypatch, CurrentClocksEventReasons=masks) == f"the GPU was throttled ({word})"
+    assert (
+        between(monkeypatch, CurrentClocksEventReasons=masks) == f"the GPU was throttled ({word})"
+    )
 
 
 def test_clocks_that_drop_from_heat_are_said_with_every_reason(monkeypatch):
-    said = between(monkeypatch, **{"ClockInfo 1": [1980, 990], "CurrentClocksEventReasons": [0, 0x8 | 0x40]})
+    said = between(
+        monkeypatch, **{"ClockInfo 1": [1980, 990], "CurrentClocksEventReasons": [0, 0x8 | 0x40]}
+    )
     assert said == "the GPU was throttled (hw slowdown, hw thermal)"
 
 
@@ -77,19 +81,27 @@ def test_a_power_limit_lowered_during_the_reading_is_said(monkeypatch):
 
 
 def test_memory_errors_that_grow_are_said_and_old_ones_are_not(monkeypatch):
-    assert between(monkeypatch, **{"TotalEccErrors 1 0": [1, 3]}) == "the GPU's uncorrected memory errors went from 1 to 3"
+    assert (
+        between(monkeypatch, **{"TotalEccErrors 1 0": [1, 3]})
+        == "the GPU's uncorrected memory errors went from 1 to 3"
+    )
     assert between(monkeypatch, **{"TotalEccErrors 1 0": [3, 3]}) == ""
     assert between(monkeypatch, **{"TotalEccErrors 1 0": [3, 0]}) == ""
 
 
-@pytest.mark.parametrize("running", [[HERE, HERE | {77: GIB}], [HERE | {77: GIB}, HERE]], ids=["appears", "goes"])
+@pytest.mark.parametrize(
+    "running", [[HERE, HERE | {77: GIB}], [HERE | {77: GIB}, HERE]], ids=["appears", "goes"]
+)
 def test_another_process_at_either_end_is_said(monkeypatch, running):
     assert between(monkeypatch, processes=running) == "another process used the GPU (pid 77)"
 
 
 def test_several_other_processes_are_named_in_order(monkeypatch):
     running = [HERE | {90: GIB, 77: GIB}, HERE | {77: GIB, 12: GIB}]
-    assert between(monkeypatch, processes=running) == "another process used the GPU (pid 12, pid 77, pid 90)"
+    assert (
+        between(monkeypatch, processes=running)
+        == "another process used the GPU (pid 12, pid 77, pid 90)"
+    )
 
 
 def test_where_process_ids_mean_nothing_one_more_process_is_still_said(monkeypatch):
@@ -106,18 +118,31 @@ def test_a_fellow_worker_that_comes_is_not_said(monkeypatch):
 
 
 def test_a_gpu_lost_on_the_way_is_all_that_is_said(monkeypatch):
-    said = between(monkeypatch, PowerManagementLimit=[350_000, LOST], CurrentClocksEventReasons=[0x40, LOST])
+    said = between(
+        monkeypatch, PowerManagementLimit=[350_000, LOST], CurrentClocksEventReasons=[0x40, LOST]
+    )
     assert said == "the GPU is lost"
 
 
 def test_several_disturbances_are_all_said(monkeypatch):
-    said = between(monkeypatch, PowerManagementLimit=[700_000, 350_000], CurrentClocksEventReasons=0x40)
-    assert said == "the GPU was throttled (hw thermal); the GPU's power limit went from 700.0 W to 350.0 W"
+    said = between(
+        monkeypatch, PowerManagementLimit=[700_000, 350_000], CurrentClocksEventReasons=0x40
+    )
+    assert (
+        said
+        == "the GPU was throttled (hw thermal); the GPU's power limit went from 700.0 W to 350.0 W"
+    )
 
 
 @pytest.mark.parametrize(
     ("before", "after", "spent"),
-    [(1_000, 3_500, 2.5), (1_000, 1_000, 0.0), (9_000, 100, None), (None, 100, None), (100, None, None)],
+    [
+        (1_000, 3_500, 2.5),
+        (1_000, 1_000, 0.0),
+        (9_000, 100, None),
+        (None, 100, None),
+        (100, None, None),
+    ],
     ids=["counted", "nothing spent", "the counter started anew", "none before", "none after"],
 )
 def test_energy_is_the_counters_difference_or_unknown(before, after, spent):

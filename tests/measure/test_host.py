@@ -26,7 +26,9 @@ def machine(tmp_path, monkeypatch):
 
 
 def meminfo(gib):
-    return {"proc/meminfo": f"MemTotal: {64 * GIB // 1024} kB\nMemFree: 1 kB\nMemAvailable:   {gib * GIB // 1024} kB\n"}
+    return {
+        "proc/meminfo": f"MemTotal: {64 * GIB // 1024} kB\nMemFree: 1 kB\nMemAvailable:   {gib * GIB // 1024} kB\n"
+    }
 
 
 def second(path, **files):
@@ -90,7 +92,9 @@ def test_control_groups_of_the_first_version_are_read(machine):
 
 
 def test_a_machine_without_proc_tells_all_its_memory(machine, monkeypatch):
-    monkeypatch.setattr(os, "sysconf", {"SC_PHYS_PAGES": 1000, "SC_PAGE_SIZE": 4096}.__getitem__, raising=False)
+    monkeypatch.setattr(
+        os, "sysconf", {"SC_PHYS_PAGES": 1000, "SC_PAGE_SIZE": 4096}.__getitem__, raising=False
+    )
     assert available_memory(machine()) == 4_096_000
 
 

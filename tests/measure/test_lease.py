@@ -41,7 +41,10 @@ lease.close()
 
 def run(folder, workers):
     pipe = subprocess.PIPE
-    commands = [[sys.executable, "-c", WORKER, str(folder), name, str(windows), end] for name, windows, end in workers]
+    commands = [
+        [sys.executable, "-c", WORKER, str(folder), name, str(windows), end]
+        for name, windows, end in workers
+    ]
     started = [subprocess.Popen(one, stdin=pipe, stdout=pipe, text=True) for one in commands]
     assert [one.stdout.readline() for one in started] == ["here\n"] * len(workers)
     for one in started:
@@ -101,6 +104,8 @@ def test_work_goes_on_after_an_error_while_alone(tmp_path):
 def test_workers_with_the_same_gpus_share_a_name_and_others_do_not():
     assert shared_with("cpu", {"CUDA_VISIBLE_DEVICES": "1"}) == "cpu"
     assert shared_with("auto", {}) == shared_with("cuda", {})
-    names = [shared_with("cuda", {"CUDA_VISIBLE_DEVICES": one}) for one in ("0", "1", "GPU-12/3", "")]
+    names = [
+        shared_with("cuda", {"CUDA_VISIBLE_DEVICES": one}) for one in ("0", "1", "GPU-12/3", "")
+    ]
     assert len(set(names)) == 4
     assert all(Path(name).name == name and os.sep not in name for name in names)

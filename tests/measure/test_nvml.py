@@ -5,25 +5,66 @@ import sys
 
 import pynvml
 import pytest
-from fake_nvml import GIB, LOST, NO_PERMISSION, NOT_SUPPORTED, SLICE, UUID, Code, FakeNvml, h200, install, install_card
+from fake_nvml import (
+    GIB,
+    LOST,
+    NO_PERMISSION,
+    NOT_SUPPORTED,
+    SLICE,
+    UUID,
+    Code,
+    FakeNvml,
+    h200,
+    install,
+    install_card,
+)
 
 from pytest_ftcompare.measure import nvml
 from pytest_ftcompare.measure.nvml import Unavailable, count, open_gpu
 
-PLAIN = ("sm_clock", "max_sm_clock", "memory_clock", "reasons", "power_limit", "default_power_limit", "temperature")
+PLAIN = (
+    "sm_clock",
+    "max_sm_clock",
+    "memory_clock",
+    "reasons",
+    "power_limit",
+    "default_power_limit",
+    "temperature",
+)
 ALL = (*PLAIN, "ecc_errors", "performance_state", "processes", "others")
 
 
 def test_a_healthy_card_says_all_that_is_asked(monkeypatch):
     install_card(monkeypatch, processes={os.getpid(): 3 * GIB}, FieldValues={74: 12, 75: 7})
     state = open_gpu(UUID).state()
-    assert [getattr(state, name) for name in ALL] == [1980, 1980, 3201, (), 700.0, 700.0, 41, 0, 0, 1, ()]
-    assert (state.driver, state.lost, state.slowed) == ("575.57.08", False, {"sw power cap": 12, "sw thermal": 7})
+    assert [getattr(state, name) for name in ALL] == [
+        1980,
+        1980,
+        3201,
+        (),
+        700.0,
+        700.0,
+        41,
+        0,
+        0,
+        1,
+        (),
+    ]
+    assert (state.driver, state.lost, state.slowed) == (
+        "575.57.08",
+        False,
+        {"sw power cap": 12, "sw thermal": 7},
+    )
 
 
 def test_the_bit_mask_of_reasons_is_put_into_words(monkeypatch):
     install_card(monkeypatch, CurrentClocksEventReasons=0x1 | 0x4 | 0x20 | 0x80 | 1 << 40)
-    assert open_gpu(UUID).state().reasons == ("idle", "sw power cap", "sw thermal", "hw power brake")
+    assert open_gpu(UUID).state().reasons == (
+        "idle",
+        "sw power cap",
+        "sw thermal",
+        "hw power brake",
+    )
 
 
 @pytest.mark.parametrize("name", [UUID, f"GPU-{UUID}", "0"])
@@ -188,7 +229,10 @@ def test_fellow_workers_are_no_strangers(monkeypatch):
 def split(**changes):
     """A card of two slices: a slice tells its memory and processes, its card the rest."""
     own = {"MemoryInfo": (1 * GIB, 18 * GIB), "processes": {os.getpid(): GIB}}
-    return {f"GPU-{UUID}": h200(MigMode=(1, 1), processes=NO_PERMISSION), f"MIG-{SLICE}": own | changes}
+    return {
+        f"GPU-{UUID}": h200(MigMode=(1, 1), processes=NO_PERMISSION),
+        f"MIG-{SLICE}": own | changes,
+    }
 
 
 @pytest.mark.parametrize("name", [SLICE, f"MIG-{SLICE}"])
@@ -202,7 +246,10 @@ def test_a_slice_has_its_own_memory_and_processes_and_its_cards_clocks(monkeypat
 
 
 def test_a_slice_has_no_energy_for_its_cards_counter_adds_up_all_slices(monkeypatch):
-    install(monkeypatch, FakeNvml(split(TotalEnergyConsumption=5), slice_of={f"MIG-{SLICE}": f"GPU-{UUID}"}))
+    install(
+        monkeypatch,
+        FakeNvml(split(TotalEnergyConsumption=5), slice_of={f"MIG-{SLICE}": f"GPU-{UUID}"}),
+    )
     assert open_gpu(SLICE).energy_mj() is None
 
 

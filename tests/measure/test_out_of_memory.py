@@ -35,15 +35,25 @@ def test_the_gpus_allocator_is_told_alike(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "error", [MemoryError(), RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")]
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    ],
 )
 def test_errors_that_do_not_say_how_much_are_told_too(error):
-    with pytest.raises(OutOfMemory, match="it needed memory that it did not get, "), told_when_exhausted("cpu", lambda _: None):
+    with (
+        pytest.raises(OutOfMemory, match="it needed memory that it did not get, "),
+        told_when_exhausted("cpu", lambda _: None),
+    ):
         raise error
 
 
 def test_another_error_goes_through_as_it_is():
-    with pytest.raises(RuntimeError, match="shapes differ"), told_when_exhausted("cpu", lambda _: None):
+    with (
+        pytest.raises(RuntimeError, match="shapes differ"),
+        told_when_exhausted("cpu", lambda _: None),
+    ):
         raise RuntimeError("shapes differ")
 
 

@@ -26,7 +26,9 @@ class Machine:
 
 def test_the_pieces_take_turns_and_each_call_is_what_is_told():
     machine = Machine()
-    with closing(rounds(machine.piece("a", 0.02), machine.piece("b", 0.03), "cpu", lambda: machine.now)) as pairs:
+    with closing(
+        rounds(machine.piece("a", 0.02), machine.piece("b", 0.03), "cpu", lambda: machine.now)
+    ) as pairs:
         machine.order.clear()
         found = list(islice(pairs, 4))
     assert found == [(pytest.approx(0.02), pytest.approx(0.03))] * 4
@@ -35,7 +37,9 @@ def test_the_pieces_take_turns_and_each_call_is_what_is_told():
 
 def test_short_pieces_are_called_often_enough_to_be_timed():
     machine = Machine()
-    with closing(rounds(machine.piece("a", 0.001), machine.piece("b", 0.02), "cpu", lambda: machine.now)) as pairs:
+    with closing(
+        rounds(machine.piece("a", 0.001), machine.piece("b", 0.02), "cpu", lambda: machine.now)
+    ) as pairs:
         next(pairs)
         before = machine.order.count("a")
         assert next(pairs)[0] == pytest.approx(0.001)
@@ -47,10 +51,15 @@ def lora():
     from pytest_ftcompare.training.config import TrainingConfig
     from pytest_ftcompare.training.prepare import prepare
 
-    return prepare(Case("made", "lora", "pocket_sst", "pocket/opt-0.4m", 2), TrainingConfig("pocket", max_length=64))
+    return prepare(
+        Case("made", "lora", "pocket_sst", "pocket/opt-0.4m", 2),
+        TrainingConfig("pocket", max_length=64),
+    )
 
 
-@pytest.mark.parametrize("name", ["step", "evaluation", "inference", "merged evaluation", "merged inference"])
+@pytest.mark.parametrize(
+    "name", ["step", "evaluation", "inference", "merged evaluation", "merged inference"]
+)
 def test_every_piece_of_a_case_can_be_called(lora, name):
     piece = make_workload(lora, name)
     piece.ready()
@@ -58,5 +67,7 @@ def test_every_piece_of_a_case_can_be_called(lora, name):
 
 
 def test_a_piece_that_a_case_has_not_is_told(lora):
-    with pytest.raises(NoWorkload, match="has no merged step to be timed: expected step, evaluation, inference"):
+    with pytest.raises(
+        NoWorkload, match="has no merged step to be timed: expected step, evaluation, inference"
+    ):
         make_workload(lora, "merged step")

@@ -14,7 +14,12 @@ from pytest_ftcompare.measure.plan.shapes import SHAPES, ShapeError, config_of
 from pytest_ftcompare.measure.step_counts import count
 from pytest_ftcompare.training.train import Training
 
-SIZES = {"vocab_size": 500, "hidden_size": 64, "num_attention_heads": 4, "max_position_embeddings": 128}
+SIZES = {
+    "vocab_size": 500,
+    "hidden_size": 64,
+    "num_attention_heads": 4,
+    "max_position_embeddings": 128,
+}
 FFN = {"opt": {"ffn_dim": 128, "word_embed_proj_dim": 64}, "llama": {"intermediate_size": 160}}
 ROWS, LENGTH = 4, 40
 
@@ -31,7 +36,13 @@ def small(tmp_path):
     return configured
 
 
-CASES = [("opt", "full"), ("opt", "lora"), ("opt", "partial"), ("opt", "adapter_drop"), ("opt", "prefix_tuning")]
+CASES = [
+    ("opt", "full"),
+    ("opt", "lora"),
+    ("opt", "partial"),
+    ("opt", "adapter_drop"),
+    ("opt", "prefix_tuning"),
+]
 CASES += [("llama", "qlora"), ("llama", "icl"), ("llama", "unipelt")]
 
 
@@ -49,7 +60,9 @@ def test_the_peak_may_be_in_another_phase_than_in_the_shallow_copies(small):
     config.vocab_size = 20000
     whole = trace(fake("full", config, ROWS, LENGTH, torch.bfloat16), 20)
     shallow = trace(fake("full", config, ROWS, LENGTH, torch.bfloat16), planning.DEPTH)
-    where = [max(one.peaks, key=lambda phase, one=one: one.peaks[phase].peak) for one in (shallow, whole)]
+    where = [
+        max(one.peaks, key=lambda phase, one=one: one.peaks[phase].peak) for one in (shallow, whole)
+    ]
     assert where[0] != where[1]
     assert plan("full", config, ROWS, LENGTH).peak == whole.peaks[where[1]]
 
@@ -67,7 +80,13 @@ def test_a_plan_is_what_the_loops_second_update_of_a_real_model_needs(small, met
             else:  # four bits of a weight that is nothing yet, not even finite: its scales are made zero
                 one.quant_state.offset.zero_()
                 one.quant_state.state2.absmax.zero_()
-    training = Training(model, prepared.method, FakeSeed(prepared, 0, 0).stage(prepared.method.recipe), planning.MANY, 0)
+    training = Training(
+        model,
+        prepared.method,
+        FakeSeed(prepared, 0, 0).stage(prepared.method.recipe),
+        planning.MANY,
+        0,
+    )
     for group in training.optimizer.param_groups:
         group["foreach"] = True
     every = list(range(ROWS))
@@ -93,7 +112,10 @@ def test_the_optimiser_takes_a_copy_of_all_that_trains_as_it_does_on_a_gpu(small
 
 def test_recomputing_activations_is_planned_for_too(small):
     config = small("opt", 14)
-    usual, less = plan("lora", config, ROWS, LENGTH), plan("lora", config, ROWS, LENGTH, gradient_checkpointing=True)
+    usual, less = (
+        plan("lora", config, ROWS, LENGTH),
+        plan("lora", config, ROWS, LENGTH, gradient_checkpointing=True),
+    )
     assert less.peak.weights == usual.peak.weights
     assert 3 * less.peak.activations < usual.peak.activations
 
@@ -102,7 +124,9 @@ def test_a_method_that_cannot_be_planned_is_listed_with_its_reason(small, monkey
     monkeypatch.setattr(methods, "NAMES", ("bitfit", "icl"))
     refused, planned = table(small("llama", 2), ROWS, LENGTH)
     assert (refused.method, refused.peak) == ("bitfit", None)
-    assert refused.refusal.startswith("expected a base model with biases, LlamaForSequenceClassification has none")
+    assert refused.refusal.startswith(
+        "expected a base model with biases, LlamaForSequenceClassification has none"
+    )
     assert planned.peak.peak > 0
 
 
@@ -110,9 +134,14 @@ def test_a_four_bit_model_is_planned_without_leaving_fakes_in_bitsandbytes(small
     import bitsandbytes as bnb
 
     options = {"r": 1, "alpha": 1, "dropout": 0.0, "targets": None}
-    four, sixteen = (plan(one, small("llama", 2), ROWS, LENGTH, options=options).peak for one in ("qlora", "lora"))
+    four, sixteen = (
+        plan(one, small("llama", 2), ROWS, LENGTH, options=options).peak
+        for one in ("qlora", "lora")
+    )
     assert four.weights < 0.6 * sixteen.weights  # the embeddings stay as they are
-    packed, state = bnb.functional.quantize_4bit(torch.ones(64, 64), compress_statistics=True, quant_type="nf4")
+    packed, state = bnb.functional.quantize_4bit(
+        torch.ones(64, 64), compress_statistics=True, quant_type="nf4"
+    )
     assert bnb.functional.dequantize_4bit(packed, state).mean().item() == pytest.approx(1, abs=0.1)
 
 
@@ -123,7 +152,10 @@ def test_what_is_made_in_a_plan_leaves_the_default_type_as_it_was(small):
 
 def test_tied_weights_are_one(small):
     config = small("opt", 2)
-    assert plan("pbft", config, ROWS, LENGTH).trainable == AutoModelForCausalLM.from_config(config).num_parameters()
+    assert (
+        plan("pbft", config, ROWS, LENGTH).trainable
+        == AutoModelForCausalLM.from_config(config).num_parameters()
+    )
 
 
 @pytest.mark.parametrize("name", SHAPES)
@@ -134,22 +166,34 @@ def test_every_shape_has_as_many_parameters_as_its_name_says(name):
 
 
 def test_a_shape_that_does_not_exist_is_one_sentence():
-    with pytest.raises(ShapeError, match=r"^expected one of opt-6.7b, llama-7b, llama-13b, a folder .*, got 'opt-67b'$"):
+    with pytest.raises(
+        ShapeError,
+        match=r"^expected one of opt-6.7b, llama-7b, llama-13b, a folder .*, got 'opt-67b'$",
+    ):
         config_of("opt-67b")
 
 
 def test_a_file_that_is_no_configuration_is_one_sentence(tmp_path):
     file = tmp_path / "config.json"
     file.write_text("{")
-    with pytest.raises(ShapeError, match=r"^expected the configuration of a transformers model in .*config.json: .*$"):
+    with pytest.raises(
+        ShapeError,
+        match=r"^expected the configuration of a transformers model in .*config.json: .*$",
+    ):
         config_of(str(tmp_path))
     file.write_text(json.dumps({"model_type": "opt-of-mine"}))
-    with pytest.raises(ShapeError, match=r"^expected the configuration of a transformers model in .*config.json: .*$"):
+    with pytest.raises(
+        ShapeError,
+        match=r"^expected the configuration of a transformers model in .*config.json: .*$",
+    ):
         config_of(str(file))
 
 
 @pytest.mark.parametrize("family", ["t5", "bart", "vit"])
 def test_a_model_that_is_no_decoder_is_one_sentence(tmp_path, family):
     (tmp_path / "config.json").write_text(json.dumps({"model_type": family}))
-    with pytest.raises(ShapeError, match=rf"^expected a decoder to plan for, the {family} of .* has no causal language model$"):
+    with pytest.raises(
+        ShapeError,
+        match=rf"^expected a decoder to plan for, the {family} of .* has no causal language model$",
+    ):
         config_of(str(tmp_path))

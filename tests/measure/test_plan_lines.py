@@ -12,7 +12,10 @@ GIB = 2**30
 PLANS = [
     Plan("full", 6_658_000_000, PeakMemory(61 * GIB, 12 * GIB, 12 * GIB, 25 * GIB, 12 * GIB)),
     Plan("context_distillation", 4, PeakMemory(12 * GIB + 4, 12 * GIB, 0, 0, 4)),
-    Plan("bitfit", refusal="expected a base model with biases, LlamaForSequenceClassification has none: use lora"),
+    Plan(
+        "bitfit",
+        refusal="expected a base model with biases, LlamaForSequenceClassification has none: use lora",
+    ),
 ]
 SCREEN = """\
 opt-6.7b: one update on 8 rows of 256 tokens in bfloat16.

@@ -41,7 +41,9 @@ def test_comments_docstrings_and_layout_are_no_edit(tmp_path, old, new):
     assert of(tmp_path, SOURCE.replace(old, new)) == before
 
 
-@pytest.mark.parametrize(("old", "new"), [("0.5", "0.25"), ("row * RATE", "RATE * row"), ("run", "ran")])
+@pytest.mark.parametrize(
+    ("old", "new"), [("0.5", "0.25"), ("row * RATE", "RATE * row"), ("run", "ran")]
+)
 def test_what_it_computes_or_is_called_is_an_edit(tmp_path, old, new):
     before = of(tmp_path, SOURCE)
     (tmp_path / "model.py").unlink()

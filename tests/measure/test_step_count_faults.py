@@ -14,10 +14,15 @@ def test_an_optimiser_state_in_a_wider_type_is_twice_the_state():
 
     def widen(*_):
         for state in optimizer.state.values():
-            state["exp_avg"], state["exp_avg_sq"] = state["exp_avg"].double(), state["exp_avg_sq"].double()
+            state["exp_avg"], state["exp_avg_sq"] = (
+                state["exp_avg"].double(),
+                state["exp_avg_sq"].double(),
+            )
 
     optimizer.register_step_post_hook(widen)
-    counters = 4 * len(optimizer.param_groups[0]["params"])  # of updates, one in float32 for each tensor
+    counters = 4 * len(
+        optimizer.param_groups[0]["params"]
+    )  # of updates, one in float32 for each tensor
     assert count(step, model, optimizer).state - counters == 2 * (base.state - counters)
 
 
@@ -31,7 +36,9 @@ def test_gradient_checkpointing_that_is_off_saves_more_and_computes_less():
 def test_a_second_copy_of_the_weights_counts_wherever_it_is_kept():
     base = count(*make_step("lora"))
     step, model, optimizer = make_step("lora")
-    model.copy = [one.detach().clone() for one in model.parameters()]  # neither parameters nor buffers
+    model.copy = [
+        one.detach().clone() for one in model.parameters()
+    ]  # neither parameters nor buffers
     kept = count(step, model, optimizer)
     assert kept.weights == base.weights + sum(one.nbytes for one in model.copy)
     assert kept.peak - base.peak == kept.weights - base.weights

@@ -39,7 +39,13 @@ from pytest_ftcompare.measure.step_counts import count
 print(count(*make_step("lora")))
 """
     here = {"PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ | here)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | here,
+    )
     assert done.stdout.splitlines()[-1] == str(count(*make_step("lora")))
 
 
@@ -124,7 +130,9 @@ def test_the_peak_of_full_fine_tuning_is_the_one_of_torchs_own_tracker():
 @pytest.mark.parametrize("method", ["lora", "prompt_tuning"])
 def test_flops_are_torchs_own(method):
     step, model, optimizer = make_step(method)
-    with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):  # whose matrix products torch counts
+    with torch.nn.attention.sdpa_kernel(
+        torch.nn.attention.SDPBackend.MATH
+    ):  # whose matrix products torch counts
         with FlopCounterMode(display=False) as torchs:
             step()
         assert count(step, model, optimizer).flops == torchs.get_total_flops()
@@ -146,7 +154,11 @@ def test_inference_is_counted_down_to_the_same_products_as_training():
     def infer():
         model(batch)
 
-    assert count(infer, model, None).flops == count(lambda: model(batch), model, None).flops == 2 * 16**3
+    assert (
+        count(infer, model, None).flops
+        == count(lambda: model(batch), model, None).flops
+        == 2 * 16**3
+    )
 
 
 def test_a_four_bit_weight_counts_with_its_constants_and_its_product():

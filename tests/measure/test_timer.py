@@ -5,7 +5,16 @@ import gc
 import pytest
 import torch
 
-from pytest_ftcompare.measure.timer import ROUND, ROUNDS, ClockError, Timing, Workload, measure, speeds, timed
+from pytest_ftcompare.measure.timer import (
+    ROUND,
+    ROUNDS,
+    ClockError,
+    Timing,
+    Workload,
+    measure,
+    speeds,
+    timed,
+)
 from pytest_ftcompare.measure.yardstick import BESIDE, KINDS, make_yardsticks
 
 
@@ -27,7 +36,10 @@ class Machine:
 
 
 def run(machine, budget=10.0, **pieces):
-    yardsticks = {"kernels": machine.work("kernels", 0.5), "dispatch": machine.work("dispatch", 0.25)}
+    yardsticks = {
+        "kernels": machine.work("kernels", 0.5),
+        "dispatch": machine.work("dispatch", 0.25),
+    }
     return measure(pieces, yardsticks, "cpu", budget, machine.clock)
 
 
@@ -70,7 +82,9 @@ def test_a_window_ends_with_its_budget_but_not_before_a_few_rounds():
     machine = Machine()
     assert len(run(machine, budget=0.0, step=machine.work("step", 2.0))["step"].rounds) == ROUNDS
     machine = Machine()
-    assert len(run(machine, budget=50.0, step=machine.work("step", 2.0))["step"].rounds) in range(12, 21)
+    assert len(run(machine, budget=50.0, step=machine.work("step", 2.0))["step"].rounds) in range(
+        12, 21
+    )
 
 
 def test_making_ready_is_not_timed():
@@ -102,15 +116,22 @@ def test_a_clock_too_coarse_for_a_yardstick_gives_no_yardsticks():
 
 def test_garbage_is_collected_before_and_not_during():
     machine, seen = Machine(), []
-    run(machine, step=Workload(lambda: (seen.append(gc.isenabled()), machine.work("x", 1.0).call())))
+    run(
+        machine, step=Workload(lambda: (seen.append(gc.isenabled()), machine.work("x", 1.0).call()))
+    )
     assert not any(seen)
     assert gc.isenabled()
 
 
 def test_a_machines_speed_is_the_seconds_of_one_call_of_each_yardstick():
     machine = Machine()
-    yardsticks = {"memory": machine.work("memory", 2.0), "interpreter": machine.work("short", ROUND / 4)}
-    assert speeds(yardsticks, "cpu", machine.clock) == pytest.approx({"memory": 2.0, "interpreter": ROUND / 4})
+    yardsticks = {
+        "memory": machine.work("memory", 2.0),
+        "interpreter": machine.work("short", ROUND / 4),
+    }
+    assert speeds(yardsticks, "cpu", machine.clock) == pytest.approx(
+        {"memory": 2.0, "interpreter": ROUND / 4}
+    )
 
 
 def test_yardsticks_leave_the_callers_random_numbers_alone_and_do_the_same_work_each_time():

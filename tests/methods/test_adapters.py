@@ -41,7 +41,12 @@ def test_an_adapter_stands_where_its_paper_puts_it(make, placement):
     model = make("adapter", placement=placement).adapted()
     adapters = [name for name, one in model.named_modules() if isinstance(one, Bottleneck)]
     places = {name.split(".layers.0.")[1] for name in adapters if ".layers.0." in name}
-    assert places == {"houlsby": {"self_attn.out_proj.adapter", "fc2.adapter"}, "pfeiffer": {"fc2.adapter"}}[placement]
+    assert (
+        places
+        == {"houlsby": {"self_attn.out_proj.adapter", "fc2.adapter"}, "pfeiffer": {"fc2.adapter"}}[
+            placement
+        ]
+    )
     norms = {name for name in trainable(model) if "norm" in name}
     assert bool(norms) == (placement == "houlsby")
 
@@ -61,7 +66,9 @@ def test_dropping_no_layer_is_the_adapter_and_dropping_all_is_the_base(make, mod
         generator = torch.Generator().manual_seed(1)
         for one in modules(model, Bottleneck):
             one.up.weight.data.copy_(torch.randn(one.up.weight.shape, generator=generator) * 0.1)
-            one.down.weight.data.copy_(torch.randn(one.down.weight.shape, generator=generator) * 0.1)
+            one.down.weight.data.copy_(
+                torch.randn(one.down.weight.shape, generator=generator) * 0.1
+            )
         found[name, options.get("drop")] = class_logits(model, prepared.interface, rows)
     full = make("full")
     torch.manual_seed(0)
@@ -83,7 +90,9 @@ def test_nothing_is_back_propagated_below_the_first_adapter_that_is_kept(make):
     assert trained == {"1", "2", "3"}
 
 
-def test_random_drop_draws_how_many_layers_at_each_step_and_drops_the_fixed_number_in_inference(make, modules):
+def test_random_drop_draws_how_many_layers_at_each_step_and_drops_the_fixed_number_in_inference(
+    make, modules
+):
     prepared = make("adapter_drop", drop=1, random=True, epochs=16)
     context = PreparedSeed(prepared, 0, 4)
     torch.manual_seed(0)
@@ -111,7 +120,9 @@ def test_fusion_is_attention_of_the_layers_output_over_the_adapters():
     for row in h:
         z = [row + one(row) for one in fusion.sources.values()]
         scores = torch.stack([fusion.query(row) @ fusion.key(one) for one in z]).softmax(0)
-        expected.append(sum(score * fusion.value(one) for score, one in zip(scores, z, strict=True)))
+        expected.append(
+            sum(score * fusion.value(one) for score, one in zip(scores, z, strict=True))
+        )
     torch.testing.assert_close(fusion.after(torch.nn.Identity(), (h,), h), torch.stack(expected))
 
 

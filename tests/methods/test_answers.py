@@ -23,7 +23,9 @@ def ready(make):
 def test_a_row_is_its_prompt_its_answer_and_the_end_of_text(ready):
     prepared, context, stage = ready
     tokenizer = prepared.interface.tokenizer
-    for row, prompt, count, example in zip(stage.rows, context.rows, stage.targets.tolist(), context.support, strict=True):
+    for row, prompt, count, example in zip(
+        stage.rows, context.rows, stage.targets.tolist(), context.support, strict=True
+    ):
         assert row[:-count] == prompt
         assert row[-1] == tokenizer.eos_token_id
         assert tokenizer.decode(row[-count:-1]).strip() == example.label.strip()
@@ -36,7 +38,9 @@ def test_the_loss_is_the_mean_over_the_answers_tokens_alone(ready):
     losses = []
     for row, count in zip(stage.rows, stage.targets.tolist(), strict=True):
         logits = model(torch.tensor([row])).logits[0]
-        losses.append(torch.nn.functional.cross_entropy(logits[-count - 1 : -1], torch.tensor(row[-count:])))
+        losses.append(
+            torch.nn.functional.cross_entropy(logits[-count - 1 : -1], torch.tensor(row[-count:]))
+        )
     found = stage.loss(model, stage.rows, stage.targets)
     torch.testing.assert_close(found, torch.stack(losses).mean(), atol=1e-5, rtol=1e-5)
 
@@ -51,7 +55,10 @@ def test_what_is_learned_by_heart_is_written(ready):
     found = evaluate(model, prepared.interface, context.rows, context.support)
     assert found.loss < 0.05 < before.loss
     assert sum(found.right) >= 7 > sum(before.right)
-    right = [text.strip() == example.label.strip() for text, example in zip(found.chosen, context.support, strict=True)]
+    right = [
+        text.strip() == example.label.strip()
+        for text, example in zip(found.chosen, context.support, strict=True)
+    ]
     assert found.right == right
 
 
@@ -60,9 +67,14 @@ def test_a_seed_of_instruction_tuning_is_a_sample_like_any_other(make, method):
     prepared = make(method, task="pocket_instructions", output_mode="answer", epochs=1)
     sample = run_seed(prepared, 0, silent)
     groups = {
-        f"accuracy{suffix}/{one.group}" for split, suffix in (("test", ""), ("ood", "_ood")) for one in prepared.examples[split]
+        f"accuracy{suffix}/{one.group}"
+        for split, suffix in (("test", ""), ("ood", "_ood"))
+        for one in prepared.examples[split]
     }
-    assert set(sample.metrics) == {"accuracy", "accuracy_ood", "loss", "loss_ood", "macro", "macro_ood"} | groups
+    assert (
+        set(sample.metrics)
+        == {"accuracy", "accuracy_ood", "loss", "loss_ood", "macro", "macro_ood"} | groups
+    )
     assert sum(sample.class_counts["test"]) == len(prepared.examples["test"])
     assert run_seed(prepared, 0, silent).predictions_digest == sample.predictions_digest
 

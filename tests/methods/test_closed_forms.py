@@ -24,14 +24,34 @@ FORMS = [
         {"r": 64, "alpha": 16, "dropout": 0.0, "targets": "all-linear"},
         64 * LAYERS * (4 * 2 * WIDTH + 2 * (WIDTH + INNER)),
     ),
-    ("prefix_tuning", {"length": 20, "hidden": 512}, 20 * WIDTH + WIDTH * 512 + 512 + (512 + 1) * 2 * LAYERS * WIDTH),
+    (
+        "prefix_tuning",
+        {"length": 20, "hidden": 512},
+        20 * WIDTH + WIDTH * 512 + 512 + (512 + 1) * 2 * LAYERS * WIDTH,
+    ),
     ("p_tuning_v2", {"length": 20, "sources": (), "source_shots": 1}, 368_640),
     ("prompt_tuning", {"length": 20}, 15_360),
-    ("adapter", {"placement": "houlsby", "size": 64}, 2_379_264 + LAYERS * 2 * 2 * WIDTH + 2 * WIDTH),
+    (
+        "adapter",
+        {"placement": "houlsby", "size": 64},
+        2_379_264 + LAYERS * 2 * 2 * WIDTH + 2 * WIDTH,
+    ),
     ("adapter", {"placement": "pfeiffer", "size": 48}, 894_528),
-    ("adapter_drop", {"placement": "pfeiffer", "size": 48, "drop": 5, "random": False}, 894_528 * 7 // 12),
-    ("adapter_fusion", {"size": 48, "sources": ("cola", "mnli", "blimp"), "source_shots": 1}, 21_233_664),
-    ("mam", {"length": 30, "size": 512, "scale": 4.0}, LAYERS * (2 * 30 * WIDTH + 2 * WIDTH * 512 + 512 + WIDTH)),
+    (
+        "adapter_drop",
+        {"placement": "pfeiffer", "size": 48, "drop": 5, "random": False},
+        894_528 * 7 // 12,
+    ),
+    (
+        "adapter_fusion",
+        {"size": 48, "sources": ("cola", "mnli", "blimp"), "source_shots": 1},
+        21_233_664,
+    ),
+    (
+        "mam",
+        {"length": 30, "size": 512, "scale": 4.0},
+        LAYERS * (2 * 30 * WIDTH + 2 * WIDTH * 512 + 512 + WIDTH),
+    ),
     (
         "unipelt",
         {"length": 10, "size": 48, "r": 8, "alpha": 16},
@@ -45,12 +65,20 @@ FORMS = [
 ]
 
 
-@pytest.mark.parametrize(("name", "options", "expected"), FORMS, ids=[f"{one[0]}-{number}" for number, one in enumerate(FORMS)])
+@pytest.mark.parametrize(
+    ("name", "options", "expected"),
+    FORMS,
+    ids=[f"{one[0]}-{number}" for number, one in enumerate(FORMS)],
+)
 def test_trainable_parameters_are_the_closed_form(name, options, expected):
     with torch.device("meta"):
         model = OPTForSequenceClassification(OPTConfig(num_labels=2))
         kind = methods.load(name)
-        recipe = kind.recipes["paper"] if options == "paper" else Recipe(lr=0.0, epochs=1, options=options)
+        recipe = (
+            kind.recipes["paper"]
+            if options == "paper"
+            else Recipe(lr=0.0, epochs=1, options=options)
+        )
         adapted = kind(recipe, "head").apply(model)
     trained = {one: p.numel() for one, p in adapted.named_parameters() if p.requires_grad}
     head = sum(count for one, count in trained.items() if "score" in one)

@@ -16,7 +16,9 @@ from pytest_ftcompare.training.train import backward, train, trainable
 
 TRAINED = [name for name in methods.NAMES if methods.load(name).trains]
 TASKS = {"head": "pocket_sst", "pattern": "pocket_sst", "answer": "pocket_instructions"}
-PAIRS = [(name, output_mode) for name in methods.NAMES for output_mode in methods.load(name).output_modes]
+PAIRS = [
+    (name, output_mode) for name in methods.NAMES for output_mode in methods.load(name).output_modes
+]
 TRAINED_PAIRS = [(name, output_mode) for name, output_mode in PAIRS if name in TRAINED]
 TOLERANCE = 1e-4  # of gradients and updates in float32, relative to the global norm
 
@@ -49,7 +51,11 @@ def test_no_invariant_is_broken(make, method, output_mode):
 def test_a_seed_repeats_to_the_last_bit_and_another_differs(make, method):
     first = quick(make, method)
     again = quick(make, method)
-    assert (first.trace, first.metrics, first.correct) == (again.trace, again.metrics, again.correct)
+    assert (first.trace, first.metrics, first.correct) == (
+        again.trace,
+        again.metrics,
+        again.correct,
+    )
     other = quick(make, method, seed=1)
     assert other.training_rows != first.training_rows
     assert (other.correct, other.metrics) != (first.correct, first.metrics)
@@ -57,7 +63,9 @@ def test_a_seed_repeats_to_the_last_bit_and_another_differs(make, method):
 
 @pytest.mark.parametrize(("method", "output_mode"), TRAINED_PAIRS)
 def test_only_what_is_declared_to_train_changes_in_two_updates(make, method, output_mode):
-    prepared = make(method, output_mode=output_mode, task=TASKS[output_mode], epochs=2, batch_size=8)
+    prepared = make(
+        method, output_mode=output_mode, task=TASKS[output_mode], epochs=2, batch_size=8
+    )
     context = PreparedSeed(prepared, 0, 4)
     torch.manual_seed(0)
     model = prepared.adapted()
@@ -70,7 +78,9 @@ def test_only_what_is_declared_to_train_changes_in_two_updates(make, method, out
     assert {tied.get(name, name) for name in changed} <= declared
     # A key's bias has no gradient (softmax does not see it), yet Adam moves it by rounding noise: both are right.
     # AdaLoRA's allocator may set a matrix's singular values back to zero.
-    assert {name for name in declared - changed if "k_proj.bias" not in name and "lora_E" not in name} == set()
+    assert {
+        name for name in declared - changed if "k_proj.bias" not in name and "lora_E" not in name
+    } == set()
 
 
 @pytest.mark.parametrize("method", TRAINED)
@@ -79,13 +89,23 @@ def test_dropout_is_on_in_training_and_off_in_evaluation(make, method):
     context = PreparedSeed(prepared, 0, 4)
     model = prepared.adapted()
     assert torch.equal(
-        class_logits(model, prepared.interface, context.rows), class_logits(model, prepared.interface, context.rows)
+        class_logits(model, prepared.interface, context.rows),
+        class_logits(model, prepared.interface, context.rows),
     )
     modes = []
-    train(model, prepared.method, context.stage(prepared.method.recipe), 0, lambda *_: modes.append(model.training))
+    train(
+        model,
+        prepared.method,
+        context.stage(prepared.method.recipe),
+        0,
+        lambda *_: modes.append(model.training),
+    )
     assert modes and all(modes)
     with torch.no_grad():
-        first, second = (prepared.interface.logits(model, prepared.interface.collate(context.rows)) for _ in range(2))
+        first, second = (
+            prepared.interface.logits(model, prepared.interface.collate(context.rows))
+            for _ in range(2)
+        )
     assert not torch.equal(first, second)
 
 
@@ -96,8 +116,12 @@ def test_what_is_saved_after_training_loads_to_the_last_bit(make, tmp_path, meth
     prepared.method.save(model, tmp_path)
     torch.manual_seed(7)  # another fresh head, which must be overwritten
     again = prepared.method.restore(prepared.loaded().model, tmp_path)
-    trained_logits, read_logits = (class_logits(one, prepared.interface, context.rows) for one in (model, again))
-    if method == "adalora":  # it saves no pruned ranks: a sum over fewer of them is added up in another order
+    trained_logits, read_logits = (
+        class_logits(one, prepared.interface, context.rows) for one in (model, again)
+    )
+    if (
+        method == "adalora"
+    ):  # it saves no pruned ranks: a sum over fewer of them is added up in another order
         torch.testing.assert_close(trained_logits, read_logits)
     else:
         assert torch.equal(trained_logits, read_logits)
@@ -121,7 +145,9 @@ def test_gradient_checkpointing_gives_the_same_gradients_or_is_refused(make, met
     plain, _ = gradients_of(make(method))
     prepared = make(method, gradient_checkpointing=True)
     if method in ("prefix_tuning", "p_tuning_v2"):
-        with pytest.raises(MethodError, match=r"peft refuses .* does not work with gradient checkpointing"):
+        with pytest.raises(
+            MethodError, match=r"peft refuses .* does not work with gradient checkpointing"
+        ):
             gradients_of(prepared)
         return
     found, model = gradients_of(prepared)
@@ -134,8 +160,12 @@ def test_gradient_checkpointing_gives_the_same_gradients_or_is_refused(make, met
 
 
 @pytest.mark.parametrize(("method", "output_mode"), TRAINED_PAIRS)
-def test_eight_micro_batches_of_different_lengths_give_the_gradient_of_one_batch(make, method, output_mode):
-    prepared = make(method, output_mode=output_mode, task={**TASKS, "head": "pocket_cola"}[output_mode])
+def test_eight_micro_batches_of_different_lengths_give_the_gradient_of_one_batch(
+    make, method, output_mode
+):
+    prepared = make(
+        method, output_mode=output_mode, task={**TASKS, "head": "pocket_cola"}[output_mode]
+    )
     stage = PreparedSeed(prepared, 0, 8).stage(prepared.method.recipe)
     assert len({len(row) for row in stage.rows}) > 3
     model = prepared.adapted()
@@ -144,13 +174,17 @@ def test_eight_micro_batches_of_different_lengths_give_the_gradient_of_one_batch
     for micro_batches in (1, 8):
         model.zero_grad()
         backward(model, stage, list(range(len(stage.rows))), micro_batches)
-        gradients.append({name: p.grad.clone() for name, p in trainable(model).items() if p.grad is not None})
+        gradients.append(
+            {name: p.grad.clone() for name, p in trainable(model).items() if p.grad is not None}
+        )
     norm = sum(one.norm().item() ** 2 for one in gradients[0].values()) ** 0.5
     for name, gradient in gradients[0].items():
         assert (gradient - gradients[1][name]).norm().item() <= TOLERANCE * norm, name
 
 
-@pytest.mark.parametrize("method", [name for name in methods.NAMES if not methods.load(name).mergeable])
+@pytest.mark.parametrize(
+    "method", [name for name in methods.NAMES if not methods.load(name).mergeable]
+)
 def test_what_cannot_be_merged_says_so(make, method):
     prepared = make(method)
     with pytest.raises(MethodError, match=f"{method} cannot be merged into its base model"):
@@ -161,7 +195,10 @@ UPSTREAM = {  # peft 0.21.2; docs/upstream.md says what it is and how to see it 
     "ln_tuning": "LNTuningModel.merge_and_unload leaves the classification head in its ModulesToSaveWrapper",
 }
 MERGEABLE = [
-    pytest.param(name, marks=[pytest.mark.xfail(strict=True, reason=UPSTREAM[name])] if name in UPSTREAM else [])
+    pytest.param(
+        name,
+        marks=[pytest.mark.xfail(strict=True, reason=UPSTREAM[name])] if name in UPSTREAM else [],
+    )
     for name in methods.NAMES
     if methods.load(name).mergeable
 ]
@@ -171,7 +208,9 @@ MERGEABLE = [
 def test_what_is_merged_is_a_plain_base_model(make, method):
     prepared = make(method)
     merged = prepared.method.merge(prepared.adapted())
-    assert set(dict(merged.named_parameters())) == set(dict(prepared.loaded().model.named_parameters()))
+    assert set(dict(merged.named_parameters())) == set(
+        dict(prepared.loaded().model.named_parameters())
+    )
 
 
 def test_an_unknown_method_lists_the_known_ones():
@@ -181,7 +220,10 @@ def test_an_unknown_method_lists_the_known_ones():
 
 def test_a_method_file_that_raises_names_itself(monkeypatch):
     monkeypatch.setattr(methods, "NAMES", ("missing",))
-    with pytest.raises(methods.MethodFileError, match=r"methods/missing\.py could not be loaded: ModuleNotFoundError"):
+    with pytest.raises(
+        methods.MethodFileError,
+        match=r"methods/missing\.py could not be loaded: ModuleNotFoundError",
+    ):
         methods.load("missing")
 
 
@@ -195,4 +237,7 @@ def test_no_option_of_a_method_is_called_like_a_field_of_the_recipe():
 def test_every_name_is_its_methods_own():
     for name in methods.NAMES:
         assert methods.load(name).name == name
-        assert set(methods.load(name).recipes) - {"pocket, answer", "paper, answer"} == {"pocket", "paper"}
+        assert set(methods.load(name).recipes) - {"pocket, answer", "paper, answer"} == {
+            "pocket",
+            "paper",
+        }

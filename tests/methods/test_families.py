@@ -13,11 +13,16 @@ def test_every_architecture_of_the_table_has_a_tiny_model(make):
     def model_type(family):
         return make("full", model=f"tiny/{family}", output_mode="head").interface.config.model_type
 
-    assert {model_type(one) for one in (*tiny_models.DECODERS, *tiny_models.ENCODERS)} == set(BY_TYPE)
+    assert {model_type(one) for one in (*tiny_models.DECODERS, *tiny_models.ENCODERS)} == set(
+        BY_TYPE
+    )
 
 
 def test_an_unknown_architecture_lists_the_known_ones(make):
-    with pytest.raises(MethodError, match=r"expected an architecture of opt, llama, .*, got gpt2: add where its layers are"):
+    with pytest.raises(
+        MethodError,
+        match=r"expected an architecture of opt, llama, .*, got gpt2: add where its layers are",
+    ):
         inspect(make("adapter", model="tiny/gpt2"))
 
 
@@ -30,5 +35,7 @@ def test_an_encoder_decoder_model_gets_a_prefix_in_its_encoder_and_its_decoder(m
 @pytest.mark.parametrize("method", ["prefix_tuning", "prompt_tuning", "p_tuning"])
 @pytest.mark.parametrize("family", ["t5", "llama", "opt_post", "gemma2"])
 def test_what_starts_at_text_trains_on_every_kind_of_model(make, family, method):
-    sample = run_seed(make(method, model=f"tiny/{family}", output_mode="pattern", epochs=1), 0, lambda *_: None)
+    sample = run_seed(
+        make(method, model=f"tiny/{family}", output_mode="pattern", epochs=1), 0, lambda *_: None
+    )
     assert len(sample.trace.first_steps) == 1

@@ -12,10 +12,19 @@ CLOSE = {"atol": 2e-5, "rtol": 2e-5}
 
 
 @pytest.mark.parametrize(
-    ("family", "output_mode"), [("opt", "head"), ("opt", "pattern"), ("llama", "head"), ("llama", "pattern"), ("bert", "head")]
+    ("family", "output_mode"),
+    [
+        ("opt", "head"),
+        ("opt", "pattern"),
+        ("llama", "head"),
+        ("llama", "pattern"),
+        ("bert", "head"),
+    ],
 )
 @pytest.mark.parametrize("method", ["mam", "unipelt"])
-def test_without_scale_or_gates_and_with_the_prefix_masked_it_is_the_base(make, moved, modules, method, family, output_mode):
+def test_without_scale_or_gates_and_with_the_prefix_masked_it_is_the_base(
+    make, moved, modules, method, family, output_mode
+):
     prepared = make(method, model=f"tiny/{family}", output_mode=output_mode)
     model, context, base = moved(prepared)
     assert (class_logits(model, prepared.interface, context.rows) - base).abs().max() > 1e-3
@@ -51,6 +60,8 @@ def test_gates_start_half_open_and_leave_nothing_of_the_batch_behind(make, moved
     class_logits(fresh, prepared.interface, context.rows)
     assert len(seen) == 3 * len(modules(fresh, Prefix))
     assert all(torch.allclose(one, torch.full_like(one, 0.5)) for one in seen)
-    prepared.interface.logits(model.train(), prepared.interface.collate(context.rows)).sum().backward()
+    prepared.interface.logits(
+        model.train(), prepared.interface.collate(context.rows)
+    ).sum().backward()
     assert all(one.gate is None for one in modules(model, Prefix))
     assert all(one._lora is None for one in modules(model, LayerGates))

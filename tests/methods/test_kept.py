@@ -16,12 +16,19 @@ def state(loaded):
 
 
 def equal(first, second):
-    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+    return first.keys() == second.keys() and all(
+        torch.equal(first[name], second[name]) for name in first
+    )
 
 
 @pytest.mark.parametrize("output_mode", ["head", "pattern"])
-@pytest.mark.parametrize("model", ["pocket/opt-0.4m", "tiny/llama", "tiny/bert", "tiny/gemma2", "tiny/gpt2", "tiny/roberta"])
-def test_a_copy_is_what_a_fresh_load_would_be_and_leaves_the_generator_where_that_would(make, model, output_mode):
+@pytest.mark.parametrize(
+    "model",
+    ["pocket/opt-0.4m", "tiny/llama", "tiny/bert", "tiny/gemma2", "tiny/gpt2", "tiny/roberta"],
+)
+def test_a_copy_is_what_a_fresh_load_would_be_and_leaves_the_generator_where_that_would(
+    make, model, output_mode
+):
     if model in ("tiny/bert", "tiny/roberta") and output_mode == "pattern":
         pytest.skip("an encoder is not asked by pattern")
     interface = make("full", model=model, output_mode=output_mode).interface
@@ -66,9 +73,14 @@ def test_kept_tokens_are_those_of_the_text_and_nobody_can_spoil_them(make):
     long = ["dog " * 400]
     assert (
         interface.encode(long)[0]
-        == interface.tokenizer(long, truncation=True, max_length=output_mode.max_length)["input_ids"][0]
+        == interface.tokenizer(long, truncation=True, max_length=interface.max_length)["input_ids"][
+            0
+        ]
     )
-    assert longer.encode(long)[0] == longer.tokenizer(long, truncation=True, max_length=longer.max_length)["input_ids"][0]
+    assert (
+        longer.encode(long)[0]
+        == longer.tokenizer(long, truncation=True, max_length=longer.max_length)["input_ids"][0]
+    )
 
 
 def test_tokens_are_kept_up_to_a_number_of_texts(make, monkeypatch):

@@ -30,7 +30,10 @@ def test_a_prefix_of_zeros_takes_attention_and_a_masked_one_does_not(make, moved
 
 def test_our_prefix_is_pefts_where_positions_are_counted_alike(make, modules):
     """peft counts the prefix as positions before the text, ours does not: shifted by hand, both are the same function."""
-    theirs, ours = make("p_tuning_v2", output_mode="pattern", length=5), make("mam", output_mode="pattern", length=5)
+    theirs, ours = (
+        make("p_tuning_v2", output_mode="pattern", length=5),
+        make("mam", output_mode="pattern", length=5),
+    )
     context = PreparedSeed(theirs, 0, 4)
     peft_model, own = theirs.adapted(), ours.adapted()
     embedding = peft_model.prompt_encoder["default"].embedding.weight  # (length, 2 layers x width)
@@ -41,11 +44,17 @@ def test_our_prefix_is_pefts_where_positions_are_counted_alike(make, modules):
     batch = ours.interface.collate(context.rows)
     positions = (batch["attention_mask"].cumsum(1) - 1).clamp(min=0) + 5
     with torch.no_grad():
-        shifted = own.eval()(**batch, position_ids=positions).logits[:, -1, ours.interface.verbalizers]
-    torch.testing.assert_close(class_logits(peft_model, theirs.interface, context.rows), shifted, **CLOSE)
+        shifted = own.eval()(**batch, position_ids=positions).logits[
+            :, -1, ours.interface.verbalizers
+        ]
+    torch.testing.assert_close(
+        class_logits(peft_model, theirs.interface, context.rows), shifted, **CLOSE
+    )
 
 
-@pytest.mark.parametrize("model", ["pocket/opt-0.4m", "tiny/llama"])  # learned positions, and rotations
+@pytest.mark.parametrize(
+    "model", ["pocket/opt-0.4m", "tiny/llama"]
+)  # learned positions, and rotations
 @pytest.mark.parametrize("method", ["prefix_tuning", "p_tuning_v2", "prompt_tuning", "p_tuning"])
 def test_what_starts_at_text_is_that_text_before_the_row(make, method, model):
     prepared = make(method, model=model, output_mode="pattern", length=5)
@@ -53,7 +62,9 @@ def test_what_starts_at_text_is_that_text_before_the_row(make, method, model):
     adapted = prepared.adapted()
     next(prepared.method.stages(adapted, context))
     text = context.rows[0][:5]
-    as_text = class_logits(prepared.loaded().model, prepared.interface, [text + row for row in context.rows])
+    as_text = class_logits(
+        prepared.loaded().model, prepared.interface, [text + row for row in context.rows]
+    )
     found = class_logits(adapted, prepared.interface, context.rows)
     torch.testing.assert_close(found, as_text, **CLOSE)
 
@@ -84,6 +95,10 @@ def test_our_prefixes_start_at_text(make, modules, method):
     cache = prepared.loaded().model.eval()(input_ids=ids, use_cache=True).past_key_values
     for one, layer in zip(modules(model, Prefix), cache.layers, strict=True):
         gate = HALF if method == "unipelt" else 1.0
-        torch.testing.assert_close(one.key * gate, layer.keys[0].transpose(0, 1).flatten(1), **CLOSE)
-        torch.testing.assert_close(one.value * gate, layer.values[0].transpose(0, 1).flatten(1), **CLOSE)
+        torch.testing.assert_close(
+            one.key * gate, layer.keys[0].transpose(0, 1).flatten(1), **CLOSE
+        )
+        torch.testing.assert_close(
+            one.value * gate, layer.values[0].transpose(0, 1).flatten(1), **CLOSE
+        )
         assert not one.masked

@@ -30,13 +30,18 @@ def test_icl_shows_balanced_solved_examples_of_the_seeds_own_sample_and_never_th
     assert question == prepared.task.pattern.format(**example.fields)
     count = prepared.recipe["options"]["demonstrations"]
     assert sorted(one.rsplit(" ", 1)[1] for one in shown) == ["bad"] * count + ["good"] * count
-    solved = {f"{prepared.task.pattern.format(**one.fields)}{prepared.task.verbalizers[one.label]}" for one in support}
+    solved = {
+        f"{prepared.task.pattern.format(**one.fields)}{prepared.task.verbalizers[one.label]}"
+        for one in support
+    }
     assert set(shown) <= solved
 
 
 def test_icl_shows_fewer_examples_where_the_model_is_short(make):
     prepared = make("icl", task="pocket_mnli", shots=16, demonstrations=16)
-    rows = prepared.encode(prepared.examples["test"][:20], few_shot(prepared.task, prepared.examples["train"], 16, 0))
+    rows = prepared.encode(
+        prepared.examples["test"][:20], few_shot(prepared.task, prepared.examples["train"], 16, 0)
+    )
     assert max(map(len, rows)) <= 192
 
 
@@ -60,7 +65,10 @@ def test_the_teachers_targets_sum_to_one_and_are_its_own_probabilities(make):
     trial = PreparedSeed(prepared, 0, 4)
     targets = prepared.method.targets(trial)
     torch.testing.assert_close(targets.sum(1), torch.ones(len(trial.rows)))
-    interface, contexts = prepared.interface, [prepared.method.teacher_prompt(trial, one) for one in trial.support]
+    interface, contexts = (
+        prepared.interface,
+        [prepared.method.teacher_prompt(trial, one) for one in trial.support],
+    )
     scores = class_logits(interface.load().model, interface, interface.encode(contexts))
     torch.testing.assert_close(targets, scores.softmax(1))
     plain = class_logits(interface.load().model, interface, trial.rows).softmax(1)
@@ -82,7 +90,11 @@ def test_the_language_model_reads_on_through_the_classifiers_own_weights(make):
     torch.manual_seed(0)
     model = prepared.adapted()
     first, second = prepared.method.stages(model, trial)
-    assert (len(first.rows), first.recipe.lr, first.recipe.epochs) == (16, prepared.method.option("text_lr"), 2)
+    assert (len(first.rows), first.recipe.lr, first.recipe.epochs) == (
+        16,
+        prepared.method.option("text_lr"),
+        2,
+    )
     before = first.loss(model, first.rows, first.targets)
     before.backward()
     received = {name for name, p in model.named_parameters() if p.grad is not None}
@@ -93,9 +105,13 @@ def test_the_language_model_reads_on_through_the_classifiers_own_weights(make):
 def test_the_text_loss_is_the_mean_over_each_rows_next_tokens(make):
     prepared = make("adaptive", output_mode="pattern")
     interface, model = prepared.interface, prepared.loaded().model.eval()
-    rows = interface.encode(["every goat sleeps .", "the old bakers near the pilot thank each goat ."])
+    rows = interface.encode(
+        ["every goat sleeps .", "the old bakers near the pilot thank each goat ."]
+    )
     losses = []
     for row in rows:
         logits = model(torch.tensor([row])).logits[0, :-1]
         losses.append(torch.nn.functional.cross_entropy(logits, torch.tensor(row[1:])))
-    torch.testing.assert_close(text_loss(interface, model, rows), torch.stack(losses).mean(), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(
+        text_loss(interface, model, rows), torch.stack(losses).mean(), atol=1e-5, rtol=1e-5
+    )

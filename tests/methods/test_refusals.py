@@ -23,20 +23,48 @@ REFUSED = [
     ("vera", {"targets": "nothing"}, "vera: expected modules called 'nothing' in"),
     ("adalora", {"target_r": 12}, "adalora: expected target_r under init_r = 12, got 12"),
     ("adapter", {"size": 0}, "adapter: expected size to be a whole number of at least 1, got 0"),
-    ("adapter", {"placement": "below"}, "adapter: expected placement to be houlsby or pfeiffer, got 'below'"),
-    ("adapter_drop", {"drop": 5}, "adapter_drop: expected drop to be at most 4, as many as there are layers, got 5"),
-    ("adapter_drop", {"drop": -1}, "adapter_drop: expected drop to be a whole number of at least 0, got -1"),
-    ("partial", {"layers": 9}, "partial: expected layers to be at most 4, as many as the model has, got 9"),
-    ("adapter_fusion", {"sources": ()}, "adapter_fusion: expected at least 3 different source tasks to fuse, got none"),
+    (
+        "adapter",
+        {"placement": "below"},
+        "adapter: expected placement to be houlsby or pfeiffer, got 'below'",
+    ),
+    (
+        "adapter_drop",
+        {"drop": 5},
+        "adapter_drop: expected drop to be at most 4, as many as there are layers, got 5",
+    ),
+    (
+        "adapter_drop",
+        {"drop": -1},
+        "adapter_drop: expected drop to be a whole number of at least 0, got -1",
+    ),
+    (
+        "partial",
+        {"layers": 9},
+        "partial: expected layers to be at most 4, as many as the model has, got 9",
+    ),
+    (
+        "adapter_fusion",
+        {"sources": ()},
+        "adapter_fusion: expected at least 3 different source tasks to fuse, got none",
+    ),
     (
         "adapter_fusion",
         {"sources": ("pocket_sst",) * 3},
         "adapter_fusion: expected different tasks as sources, of ",
     ),
     ("oft", {"block": 32}, "_proj, 32 does not: use 40"),
-    ("prefix_tuning", {"length": 0}, "prefix_tuning: expected length to be a whole number of at least 1, got 0"),
+    (
+        "prefix_tuning",
+        {"length": 0},
+        "prefix_tuning: expected length to be a whole number of at least 1, got 0",
+    ),
     ("p_tuning", {"encoder": "GRU"}, "p_tuning: expected encoder to be MLP or LSTM, got 'GRU'"),
-    ("p_tuning", {"position": "middle"}, "p_tuning: expected position to be front or around, got 'middle'"),
+    (
+        "p_tuning",
+        {"position": "middle"},
+        "p_tuning: expected position to be front or around, got 'middle'",
+    ),
 ]
 
 
@@ -48,12 +76,17 @@ def test_an_option_that_cannot_be_is_refused(make, method, options, sentence):
 
 
 def test_targets_that_match_nothing_name_what_there_is(make):
-    with pytest.raises(MethodError, match="it has fc1, fc2, k_proj, out_proj, q_proj, score, v_proj"):
+    with pytest.raises(
+        MethodError, match="it has fc1, fc2, k_proj, out_proj, q_proj, score, v_proj"
+    ):
         make("lora", targets=("attention",)).adapted()
 
 
 def test_more_tokens_of_a_method_than_the_model_reads_are_refused(make):
-    with pytest.raises(ModelError, match=r"expected room for text beside the method's 192 tokens, opt-0\.4m has none"):
+    with pytest.raises(
+        ModelError,
+        match=r"expected room for text beside the method's 192 tokens, opt-0\.4m has none",
+    ):
         make("prompt_tuning", length=192).interface.encode(["a"])
 
 
@@ -62,21 +95,39 @@ def test_a_prefix_longer_than_what_the_model_can_read_is_refused(make, method):
     longest = make(method, length=192)
     next(longest.method.stages(longest.adapted(), PreparedSeed(longest, 0, 4)))
     longer = make(method, length=193)
-    with pytest.raises(MethodError, match=f"{method}: expected length to be at most 192, the positions .* has, got 193"):
+    with pytest.raises(
+        MethodError,
+        match=f"{method}: expected length to be at most 192, the positions .* has, got 193",
+    ):
         next(longer.method.stages(longer.adapted(), PreparedSeed(longer, 0, 4)))
 
 
 def test_a_source_that_is_no_task_is_refused(make):
-    for sources, named in ((("pocket_cola", "pocket_sst", "nothing"), "nothing"), ("cola_", "cola_")):
-        with pytest.raises(MethodError, match=rf"adapter_fusion: expected different tasks as sources, of .*; got '{named}'"):
+    for sources, named in (
+        (("pocket_cola", "pocket_sst", "nothing"), "nothing"),
+        ("cola_", "cola_"),
+    ):
+        with pytest.raises(
+            MethodError,
+            match=rf"adapter_fusion: expected different tasks as sources, of .*; got '{named}'",
+        ):
             make("adapter_fusion", sources=sources).fingerprint()
 
 
 def test_too_few_steps_for_adalora_are_refused_before_the_first(make):
     prepared = make("adalora", epochs=1)
     context = PreparedSeed(prepared, 0, 4)
-    with pytest.raises(MethodError, match="adalora: expected at least 2 steps, to weigh ranks before one is cut, got 1"):
-        train(prepared.adapted(), prepared.method, context.stage(prepared.method.recipe), 0, lambda *_: None)
+    with pytest.raises(
+        MethodError,
+        match="adalora: expected at least 2 steps, to weigh ranks before one is cut, got 1",
+    ):
+        train(
+            prepared.adapted(),
+            prepared.method,
+            context.stage(prepared.method.recipe),
+            0,
+            lambda *_: None,
+        )
 
 
 def test_qlora_without_bitsandbytes_says_what_to_install(make, monkeypatch):
@@ -85,7 +136,9 @@ def test_qlora_without_bitsandbytes_says_what_to_install(make, monkeypatch):
     from pytest_ftcompare.methods import qlora
 
     monkeypatch.setattr(qlora, "find_spec", lambda name: None)
-    with pytest.raises(MethodError, match=r"qlora: expected the package bitsandbytes, .* pip install bitsandbytes"):
+    with pytest.raises(
+        MethodError, match=r"qlora: expected the package bitsandbytes, .* pip install bitsandbytes"
+    ):
         make("qlora")
 
 
@@ -98,7 +151,9 @@ def saved(make, folder, method="lora", **options):
 def test_a_checkpoint_of_another_method_is_refused(make, tmp_path):
     saved(make, tmp_path, "dora")
     prepared = make("lora")
-    with pytest.raises(MethodError, match=r"expected a checkpoint with method 'lora' in .*, it has 'dora'"):
+    with pytest.raises(
+        MethodError, match=r"expected a checkpoint with method 'lora' in .*, it has 'dora'"
+    ):
         prepared.method.restore(prepared.loaded().model, tmp_path)
 
 
@@ -106,7 +161,10 @@ def test_a_checkpoint_of_another_method_is_refused(make, tmp_path):
 def test_a_checkpoint_of_another_base_model_is_refused(make, tmp_path, method):
     saved(make, tmp_path, method)
     prepared = make(method, model="pocket/opt-1.4m")
-    with pytest.raises(MethodError, match=r"expected a checkpoint with base 'pocket/opt-1.4m@\w+' in .*, it has 'pocket/opt-0"):
+    with pytest.raises(
+        MethodError,
+        match=r"expected a checkpoint with base 'pocket/opt-1.4m@\w+' in .*, it has 'pocket/opt-0",
+    ):
         prepared.method.restore(prepared.loaded().model, tmp_path)
 
 
@@ -120,7 +178,9 @@ def test_a_checkpoint_of_another_way_of_asking_is_refused(make, tmp_path):
 def test_a_checkpoint_of_another_size_is_refused(make, tmp_path):
     saved(make, tmp_path, "adapter", size=8)
     prepared = make("adapter", size=16)
-    with pytest.raises(MethodError, match=r"expected a checkpoint with option size 16 in .*, it has 8"):
+    with pytest.raises(
+        MethodError, match=r"expected a checkpoint with option size 16 in .*, it has 8"
+    ):
         prepared.method.restore(prepared.loaded().model, tmp_path)
 
 
@@ -132,7 +192,9 @@ def test_a_checkpoint_that_lacks_a_tensor_is_refused(make, tmp_path):
     tensors = load_file(file)
     del tensors["score.weight"]
     save_file(tensors, file)
-    with pytest.raises(MethodError, match=r"disagree on what bitfit keeps: score.weight is in only one of them"):
+    with pytest.raises(
+        MethodError, match=r"disagree on what bitfit keeps: score.weight is in only one of them"
+    ):
         prepared.method.restore(prepared.loaded().model, tmp_path)
 
 
@@ -158,7 +220,8 @@ def test_a_checkpoint_with_other_options_is_refused(make, tmp_path, method, befo
     prepared = make(method, **now)
     (name,) = now
     with pytest.raises(
-        MethodError, match=f"expected a checkpoint with option {name} {now[name]!r} in .*, it has {before[name]!r}"
+        MethodError,
+        match=f"expected a checkpoint with option {name} {now[name]!r} in .*, it has {before[name]!r}",
     ):
         prepared.method.restore(prepared.loaded().model, tmp_path)
 

@@ -52,10 +52,14 @@ def test_the_search_never_looks_at_a_test_split_or_a_baselines_seed(monkeypatch)
     from pytest_ftcompare.tasks.hub import EMBEDDED, read_split
 
     for split in ("test", "ood"):
-        rows = {row["sentence"] for row in read_split(EMBEDDED / "datasets" / "pocket" / "cola", split)}
+        rows = {
+            row["sentence"] for row in read_split(EMBEDDED / "datasets" / "pocket" / "cola", split)
+        }
         assert rows.isdisjoint({sentence for (sentence,) in held_out})
 
 
 def test_of_equal_settings_the_first_is_taken():
-    contexts = [{"setting": {"lr": one}, "mean": mean} for one, mean in ((1, 0.5), (2, 0.7), (3, 0.7))]
+    contexts = [
+        {"setting": {"lr": one}, "mean": mean} for one, mean in ((1, 0.5), (2, 0.7), (3, 0.7))
+    ]
     assert search.best(contexts) == {"lr": 2}

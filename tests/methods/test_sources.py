@@ -13,7 +13,11 @@ def test_fusion_trains_one_adapter_a_source_and_then_only_the_fusion(make):
     model = prepared.adapted()
     trained = []
     for stage in prepared.method.stages(model, context):
-        inside = [name.split(".adapter.")[1].split(".") for name in trainable(model) if ".adapter." in name]
+        inside = [
+            name.split(".adapter.")[1].split(".")
+            for name in trainable(model)
+            if ".adapter." in name
+        ]
         names = {parts[1] if parts[0] == "sources" else parts[0] for parts in inside}
         trained.append((names, len(stage.rows), len(stage.own)))
         before = {name: p.detach().clone() for name, p in model.named_parameters()}
@@ -43,8 +47,13 @@ def test_a_fusions_checkpoint_holds_the_adapters_of_the_stages_before(make, tmp_
 
 
 def test_fusions_sources_train_with_a_rate_and_epochs_of_their_own(make):
-    prepared = make("adapter_fusion", task="pocket_cola", source_shots=4, source_lr=0.5, source_epochs=3)
-    *sources, last = [stage.recipe for stage in prepared.method.stages(prepared.adapted(), PreparedSeed(prepared, 0, 4))]
+    prepared = make(
+        "adapter_fusion", task="pocket_cola", source_shots=4, source_lr=0.5, source_epochs=3
+    )
+    *sources, last = [
+        stage.recipe
+        for stage in prepared.method.stages(prepared.adapted(), PreparedSeed(prepared, 0, 4))
+    ]
     assert {(one.lr, one.epochs) for one in sources} == {(0.5, 3)}
     assert last == prepared.method.recipe
 
@@ -57,17 +66,32 @@ def test_the_source_that_is_the_task_itself_sees_only_the_seeds_own_sample(make)
 
 
 def test_multi_task_p_tuning_trains_one_prefix_on_all_sources_with_a_head_each(make):
-    prepared = make("p_tuning_v2", task="pocket_cola", sources=("pocket_mnli", "pocket_sst"), source_shots=4, epochs=1)
+    prepared = make(
+        "p_tuning_v2",
+        task="pocket_cola",
+        sources=("pocket_mnli", "pocket_sst"),
+        source_shots=4,
+        epochs=1,
+    )
     context = PreparedSeed(prepared, 0, 4)
     model = prepared.adapted()
     together, alone = prepared.method.stages(model, context)
-    assert (len(together.rows), together.targets.shape, len(together.own), len(alone.own)) == (16, (16, 2), 2, 0)
+    assert (len(together.rows), together.targets.shape, len(together.own), len(alone.own)) == (
+        16,
+        (16, 2),
+        2,
+        0,
+    )
     rows = list(range(16))
-    whole = together.loss(model.eval(), [together.rows[one] for one in rows], together.targets[rows])
+    whole = together.loss(
+        model.eval(), [together.rows[one] for one in rows], together.targets[rows]
+    )
     parts = []
     for which in (0, 1):
         mine = [one for one in rows if together.targets[one, 0] == which]
-        parts.append(together.loss(model, [together.rows[one] for one in mine], together.targets[mine]))
+        parts.append(
+            together.loss(model, [together.rows[one] for one in mine], together.targets[mine])
+        )
     torch.testing.assert_close(whole, torch.stack(parts).mean())
     head = model.base_model.score.modules_to_save["default"].weight.detach().clone()
     train(model, prepared.method, together, 0, lambda *_: None)

@@ -21,7 +21,10 @@ def silent(*_):
 def test_lora_trains_query_and_value_and_the_head(make):
     prepared = make("lora", r=4)
     model = prepared.adapted()
-    assert {name.split(".")[-4] for name in trainable(model) if "lora" in name} == {"q_proj", "v_proj"}
+    assert {name.split(".")[-4] for name in trainable(model) if "lora" in name} == {
+        "q_proj",
+        "v_proj",
+    }
     assert [name for name in trainable(model) if "lora" not in name] == [
         "base_model.model.score.modules_to_save.default.weight"
     ]
@@ -37,7 +40,8 @@ def lora_layers(model):
 
 
 @pytest.mark.parametrize(
-    ("method", "scale"), [("lora", 16 / 4), ("rslora", 16 / math.sqrt(4)), ("dora", 16 / 4), ("pissa", 16 / 4)]
+    ("method", "scale"),
+    [("lora", 16 / 4), ("rslora", 16 / math.sqrt(4)), ("dora", 16 / 4), ("pissa", 16 / 4)],
 )
 def test_the_scale_is_alpha_over_r_and_for_rslora_over_its_root(make, method, scale):
     model = make(method, r=4, alpha=16).adapted()
@@ -62,7 +66,9 @@ def test_pissa_splits_the_base_weight_at_its_principal_part(make):
         principal = one.lora_B["default"].weight @ one.lora_A["default"].weight
         torch.testing.assert_close(one.base_layer.weight + principal, whole, atol=1e-5, rtol=1e-5)
         expected = torch.linalg.svdvals(whole)[:4]
-        torch.testing.assert_close(torch.linalg.svdvals(principal)[:4], expected, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(
+            torch.linalg.svdvals(principal)[:4], expected, atol=1e-4, rtol=1e-4
+        )
 
 
 def adalora_run(make, **options):
@@ -72,7 +78,9 @@ def adalora_run(make, **options):
     model = prepared.adapted()
     allocator, budgets, calls = model.base_model.rankallocator, [], []
     real = allocator.update_and_allocate
-    allocator.update_and_allocate = lambda *given, **named: calls.append(given[1]) or real(*given, **named)
+    allocator.update_and_allocate = lambda *given, **named: (
+        calls.append(given[1]) or real(*given, **named)
+    )
 
     def look(step, steps, loss):
         kept = sum((one.lora_E["default"] != 0).sum().item() for one in lora_layers(model))
@@ -96,7 +104,10 @@ def test_adaloras_budget_never_rises_and_ends_at_its_target(make):
 
 def test_adalora_that_cuts_no_rank_is_refused(make, monkeypatch):
     monkeypatch.setattr(AdaLoraModel, "update_and_allocate", lambda self, step: None)
-    with pytest.raises(MethodError, match=r"expected its budget of \d+ singular values to be met .* peft did not cut them"):
+    with pytest.raises(
+        MethodError,
+        match=r"expected its budget of \d+ singular values to be met .* peft did not cut them",
+    ):
         adalora_run(make)
 
 
@@ -109,7 +120,9 @@ def test_adaloras_penalty_is_the_one_that_peft_adds_to_the_models_own_loss(make)
     with torch.no_grad():
         found = model(**batch, labels=context.labels)
         own = torch.nn.functional.cross_entropy(found.logits, context.labels)
-        torch.testing.assert_close(found.loss - own, prepared.method.penalty(model), atol=1e-6, rtol=1e-5)
+        torch.testing.assert_close(
+            found.loss - own, prepared.method.penalty(model), atol=1e-6, rtol=1e-5
+        )
 
 
 def test_adalora_saves_no_pruned_ranks_and_loads_what_is_left(make, tmp_path):
@@ -117,12 +130,18 @@ def test_adalora_saves_no_pruned_ranks_and_loads_what_is_left(make, tmp_path):
 
     prepared, model, _, _ = adalora_run(make)
     prepared.method.save(model, tmp_path)
-    kept = sum(one.numel() for name, one in load_file(tmp_path / "adapter_model.safetensors").items() if "lora_E" in name)
+    kept = sum(
+        one.numel()
+        for name, one in load_file(tmp_path / "adapter_model.safetensors").items()
+        if "lora_E" in name
+    )
     assert kept == 8 * len(lora_layers(model))
     again = prepared.method.restore(prepared.loaded().model, tmp_path)
     rows = PreparedSeed(prepared, 0, 4).rows
     # To rounding only: a sum over fewer ranks is added up in another order.
-    torch.testing.assert_close(class_logits(model, prepared.interface, rows), class_logits(again, prepared.interface, rows))
+    torch.testing.assert_close(
+        class_logits(model, prepared.interface, rows), class_logits(again, prepared.interface, rows)
+    )
 
 
 def test_qloras_base_is_in_four_bits_with_doubly_quantised_constants_and_its_head_is_not(make):
@@ -133,7 +152,9 @@ def test_qloras_base_is_in_four_bits_with_doubly_quantised_constants_and_its_hea
     assert len(layers) == 4 * 6
     for name, one in layers.items():
         state = one.weight.quant_state
-        assert (state.quant_type, state.nested, one.weight.dtype) == ("nf4", True, torch.uint8), name
+        assert (state.quant_type, state.nested, one.weight.dtype) == ("nf4", True, torch.uint8), (
+            name
+        )
         assert one.weight.numel() * 2 == state.shape.numel()
     assert {name.split(".")[-4] for name in trainable(model) if "lora" in name} == {
         *("q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2")
@@ -159,7 +180,10 @@ def test_a_four_bit_base_computes_the_same_in_training_and_in_evaluation(make):
 def test_p_tunings_encoders_and_positions_keep_the_contract(make, encoder, position, output_mode):
     from pytest_ftcompare.checks.invariants import inspect
 
-    assert inspect(make("p_tuning", encoder=encoder, position=position, output_mode=output_mode))[2] == []
+    assert (
+        inspect(make("p_tuning", encoder=encoder, position=position, output_mode=output_mode))[2]
+        == []
+    )
 
 
 @pytest.mark.parametrize("encoder", ["MLP", "LSTM"])
@@ -170,7 +194,9 @@ def test_soft_tokens_start_at_the_embeddings_of_the_samples_first_tokens(make, e
     assert isinstance(model, SoftTokens)
     start_soft_tokens(model, 4, context)
     expected = model.model.get_input_embeddings()(torch.tensor(context.rows[0][:4]))
-    torch.testing.assert_close(model.prompt_encoder(torch.arange(4)), expected, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(
+        model.prompt_encoder(torch.arange(4)), expected, atol=1e-5, rtol=1e-4
+    )
 
 
 def test_soft_tokens_around_stand_half_before_and_half_behind_the_text(make):
@@ -179,11 +205,18 @@ def test_soft_tokens_around_stand_half_before_and_half_behind_the_text(make):
     model = prepared.adapted()
     start_soft_tokens(model, 5, context)
     soft, interface = context.rows[0][:5], prepared.interface
-    whole = class_logits(prepared.loaded().model, interface, [soft[:2] + row + soft[2:] for row in context.rows])
-    torch.testing.assert_close(class_logits(model, interface, context.rows), whole, atol=1e-3, rtol=1e-3)
+    whole = class_logits(
+        prepared.loaded().model, interface, [soft[:2] + row + soft[2:] for row in context.rows]
+    )
+    torch.testing.assert_close(
+        class_logits(model, interface, context.rows), whole, atol=1e-3, rtol=1e-3
+    )
 
 
-@pytest.mark.parametrize(("method", "room"), [("prompt_tuning", 182), ("p_tuning", 187), ("prefix_tuning", 182), ("lora", 192)])
+@pytest.mark.parametrize(
+    ("method", "room"),
+    [("prompt_tuning", 182), ("p_tuning", 187), ("prefix_tuning", 182), ("lora", 192)],
+)
 def test_the_methods_own_tokens_are_taken_from_the_texts_room(make, method, room):
     assert make(method).interface.max_length == room
 
@@ -228,7 +261,10 @@ def test_veras_projections_are_shared_by_all_layers_and_never_trained(make):
     model = make("vera").adapted()
     layers = [one for one in model.modules() if hasattr(one, "vera_lambda_b")]
     assert len({id(one.vera_A["default"]) for one in layers}) == 1
-    assert {name.split(".")[-2] for name in trainable(model) if "vera" in name} == {"vera_lambda_b", "vera_lambda_d"}
+    assert {name.split(".")[-2] for name in trainable(model) if "vera" in name} == {
+        "vera_lambda_b",
+        "vera_lambda_d",
+    }
 
 
 def test_ln_tuning_trains_every_normalisation_layer_and_nothing_else_but_the_head(make):

@@ -33,7 +33,13 @@ class Shell:
         """Test on all rows of the embedded data, for a test of how well a model does."""
         (self.pytester.path / "pyproject.toml").unlink()
 
-    def suite(self, methods=("full",), tasks=("pocket_sst",), shots=(2,), extra=f"{QUICK}, judge_accuracy=False") -> None:
+    def suite(
+        self,
+        methods=("full",),
+        tasks=("pocket_sst",),
+        shots=(2,),
+        extra=f"{QUICK}, judge_accuracy=False",
+    ) -> None:
         self.pytester.makepyfile(
             test_quick=f"""
             import pytest
@@ -50,7 +56,9 @@ class Shell:
         """Run pytest; nothing is timed unless a test is about time, whose noise no other test should meet."""
         if not timed and not any(one.startswith(("--update", "--benchmark")) for one in arguments):
             arguments = ("--benchmark-disable", *arguments)
-        if any(one.startswith("-n") and one != "-n0" for one in arguments):  # only workers need processes
+        if any(
+            one.startswith("-n") and one != "-n0" for one in arguments
+        ):  # only workers need processes
             return self.pytester.runpytest_subprocess(*PLUGIN, *arguments)
         return self.pytester.runpytest_inprocess(*PLUGIN, *arguments)
 

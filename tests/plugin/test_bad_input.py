@@ -23,7 +23,11 @@ def says(result, *patterns):
 
 SPOILT = {
     "half a file": (r"(?s)\A(.{300}).*", r"\1", "is not JSON*may be half a file*"),
-    "merge conflict": (r"(?s)\A(.*)", r"<<<<<<< ours\n\1>>>>>>> theirs\n", "merge-conflict markers*"),
+    "merge conflict": (
+        r"(?s)\A(.*)",
+        r"<<<<<<< ours\n\1>>>>>>> theirs\n",
+        "merge-conflict markers*",
+    ),
     "newer schema": (r'"schema": 1', '"schema": 2', "newer schema than 1*"),
     "another case": (r'"id": "full', '"id": "else', "found that of else-pocket_sst*"),
 }
@@ -42,7 +46,9 @@ def test_a_spoilt_baseline_fails_its_case_and_is_mended_by_an_update(shell):
 
 
 @pytest.mark.parametrize(("judge_accuracy", "status"), [(True, 1), (False, 0)])
-def test_a_baseline_of_another_experiment_is_incomparable_and_fails_a_session_that_sees_too_little(shell, outcome, status):
+def test_a_baseline_of_another_experiment_is_incomparable_and_fails_a_session_that_sees_too_little(
+    shell, outcome, status
+):
     shell.suite(shots=(16,), extra="judge_accuracy=False")
     shell.update()
     shell.suite(shots=(16,), extra=f"judge_accuracy={outcome}")
@@ -51,7 +57,9 @@ def test_a_baseline_of_another_experiment_is_incomparable_and_fails_a_session_th
     says(result, "*1 case: 1 incomparable.*")
     assert result.ret == status
     if status:
-        says(result, "*1 of 1 cases could not be compared: a gate that can't see is*", "*not green.*")
+        says(
+            result, "*1 of 1 cases could not be compared: a gate that can't see is*", "*not green.*"
+        )
 
 
 def test_a_spoilt_baseline_leaves_the_other_cases_alone(shell):
@@ -66,8 +74,14 @@ def test_a_spoilt_baseline_leaves_the_other_cases_alone(shell):
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"methods": ("lorra",)}, "no method is called 'lorra': expected one of full, *Did you mean 'lora'?"),
-        ({"tasks": ("pocket_kola",)}, "no task is called 'pocket_kola': *Did you mean 'pocket_cola'?"),
+        (
+            {"methods": ("lorra",)},
+            "no method is called 'lorra': expected one of full, *Did you mean 'lora'?",
+        ),
+        (
+            {"tasks": ("pocket_kola",)},
+            "no task is called 'pocket_kola': *Did you mean 'pocket_cola'?",
+        ),
         ({"shots": (0,)}, "shots: expected a number of at least 1, got 0"),
         ({"extra": "epochs=3"}, "the marker ftcompare does not know epochs"),
     ],
@@ -81,7 +95,9 @@ def test_a_table_with_a_wrong_name_is_an_error_at_collection(shell, change, sent
 
 def test_a_test_without_a_table_is_told_to_have_one(shell):
     shell.pytester.makepyfile(test_quick="def test_quick(gate): gate()")
-    says(shell.run(), "*test_quick has no table: expected @pytest.mark.ftcompare(methods=..., ...)*")
+    says(
+        shell.run(), "*test_quick has no table: expected @pytest.mark.ftcompare(methods=..., ...)*"
+    )
 
 
 def test_a_fixture_of_ones_own_that_is_called_gate_is_left_alone(shell):
@@ -102,20 +118,34 @@ def test_a_fixture_of_ones_own_that_is_called_gate_is_left_alone(shell):
 
 def test_an_option_that_a_method_lacks_is_named(shell):
     shell.suite(extra="options={'rank': 3}")
-    says(shell.run(), "*the method full has no option 'rank': expected one of batch_size, epochs, *")
+    says(
+        shell.run(), "*the method full has no option 'rank': expected one of batch_size, epochs, *"
+    )
 
 
 def test_more_shots_than_rows_is_one_sentence(shell):
     shell.suite(shots=(5000,))
-    says(shell.run(), "*expected at least 5000 training rows of class 'negative', found *, or ask for at most *")
+    says(
+        shell.run(),
+        "*expected at least 5000 training rows of class 'negative', found *, or ask for at most *",
+    )
 
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("--ftcompare-profile=pockt",), "no profile is called 'pockt': expected one of pocket, pocket-full, local, *"),
-        (("--ftcompare-profile=local",), "the profile local reads models and data from a folder*--ftcompare-hub=DIR"),
-        (("--ftcompare-profile=local", "--ftcompare-hub=/nowhere"), "expected a folder with models/ or datasets/*"),
+        (
+            ("--ftcompare-profile=pockt",),
+            "no profile is called 'pockt': expected one of pocket, pocket-full, local, *",
+        ),
+        (
+            ("--ftcompare-profile=local",),
+            "the profile local reads models and data from a folder*--ftcompare-hub=DIR",
+        ),
+        (
+            ("--ftcompare-profile=local", "--ftcompare-hub=/nowhere"),
+            "expected a folder with models/ or datasets/*",
+        ),
         (("--ftcompare-seeds=0",), "--ftcompare-seeds: expected a number of at least 1, got 0"),
         (("--ftcompare-device=tpu",), "--ftcompare-device: expected cpu, cuda or auto, got 'tpu'"),
     ],
@@ -137,20 +167,29 @@ def test_a_hub_folder_without_the_model_names_it_and_how_to_fetch_it(shell):
             gate()
         """
     )
-    result = shell.run("--ftcompare-profile=local", f"--ftcompare-hub={shell.pytester.path / 'hub'}")
+    result = shell.run(
+        "--ftcompare-profile=local", f"--ftcompare-hub={shell.pytester.path / 'hub'}"
+    )
     assert result.ret == 1
-    says(result, "*expected the model HuggingFaceTB/SmolLM2-135M-Instruct in*hf download*--repo-type model*")
+    says(
+        result,
+        "*expected the model HuggingFaceTB/SmolLM2-135M-Instruct in*hf download*--repo-type model*",
+    )
 
 
 def test_a_method_file_that_raises_is_one_sentence(shell, monkeypatch):
     def broken(name):
-        raise methods.MethodFileError(f"methods/{name}.py could not be loaded: ValueError: no such layer")
+        raise methods.MethodFileError(
+            f"methods/{name}.py could not be loaded: ValueError: no such layer"
+        )
 
     monkeypatch.setattr(methods, "load", broken)
     says(shell.run(), "*methods/full.py could not be loaded: ValueError: no such layer*")
 
 
-def test_a_method_that_raises_while_it_trains_keeps_its_traceback_and_counts_as_invalid(shell, monkeypatch):
+def test_a_method_that_raises_while_it_trains_keeps_its_traceback_and_counts_as_invalid(
+    shell, monkeypatch
+):
     def broken(*_):
         raise ValueError("no such layer")
 
@@ -162,7 +201,10 @@ def test_a_method_that_raises_while_it_trains_keeps_its_traceback_and_counts_as_
 
 def test_a_loss_that_is_not_finite_names_step_and_seed(shell):
     shell.suite(shots=(8,), extra="options={'lr': 1e30, 'max_grad_norm': 1e30}")
-    says(shell.run(), "*expected a finite loss and gradient norm, got * at step * (seed 0): lower the learning rate*")
+    says(
+        shell.run(),
+        "*expected a finite loss and gradient norm, got * at step * (seed 0): lower the learning rate*",
+    )
 
 
 def test_a_folder_that_cannot_be_written_is_said_before_training(shell):
@@ -178,8 +220,12 @@ def test_an_update_that_is_interrupted_leaves_every_baseline_as_it_was(shell):
     # Ctrl-C after the first case was accepted, at a line of its own: sent as a signal it could fall on an instruction
     # without a line number, at which pytest on Python 3.11 fails to format it.
     source = (shell.pytester.path / "test_quick.py").read_text()
-    (shell.pytester.path / "test_quick.py").write_text(f"{source}\ndef test_then():\n    raise KeyboardInterrupt\n")
-    result = shell.pytester.runpytest_subprocess(*shell.plugin, "--update-baselines", "--ftcompare-seeds=3")
+    (shell.pytester.path / "test_quick.py").write_text(
+        f"{source}\ndef test_then():\n    raise KeyboardInterrupt\n"
+    )
+    result = shell.pytester.runpytest_subprocess(
+        *shell.plugin, "--update-baselines", "--ftcompare-seeds=3"
+    )
     assert result.ret == pytest.ExitCode.INTERRUPTED
     result.stdout.fnmatch_lines(["*Interrupted: no baseline was written.*"])
     assert {one.name: one.read_bytes() for one in shell.files()} == before
@@ -190,7 +236,10 @@ def test_an_update_that_is_killed_leaves_every_baseline_as_it_was(shell):
     shell.update(seeds=2)
     before = {one.name: one.read_bytes() for one in shell.files()}
     shell.pytester.makeconftest(KILLED)
-    assert shell.pytester.runpytest_subprocess(*shell.plugin, "--update-baselines").ret == -signal.SIGKILL
+    assert (
+        shell.pytester.runpytest_subprocess(*shell.plugin, "--update-baselines").ret
+        == -signal.SIGKILL
+    )
     assert {one.name: one.read_bytes() for one in shell.files()} == before
 
 
@@ -200,12 +249,16 @@ def test_two_tests_that_would_share_a_baseline_are_refused(shell):
     (shell.pytester.path / "more" / "test_quick.py").write_text(source)
     result = shell.run("--import-mode=importlib", "--collect-only")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*have the same baseline, quick/full-pocket_sst-opt-0.4m-n2-epochs=2.json: rename*"])
+    result.stderr.fnmatch_lines(
+        ["*have the same baseline, quick/full-pocket_sst-opt-0.4m-n2-epochs=2.json: rename*"]
+    )
 
 
 def test_a_test_that_fails_after_its_gate_accepts_nothing(shell):
     source = (shell.pytester.path / "test_quick.py").read_text()
-    (shell.pytester.path / "test_quick.py").write_text(source.replace("gate()", "gate()\n    assert False"))
+    (shell.pytester.path / "test_quick.py").write_text(
+        source.replace("gate()", "gate()\n    assert False")
+    )
     result = shell.run("--update-baselines", "--ftcompare-seeds=1")
     assert result.ret == 1
     assert shell.files() == []
@@ -213,7 +266,9 @@ def test_a_test_that_fails_after_its_gate_accepts_nothing(shell):
 
 def test_an_expected_failure_is_pytests_own(shell):
     source = (shell.pytester.path / "test_quick.py").read_text()
-    (shell.pytester.path / "test_quick.py").write_text(source.replace("def test_quick", "@pytest.mark.xfail\ndef test_quick"))
+    (shell.pytester.path / "test_quick.py").write_text(
+        source.replace("def test_quick", "@pytest.mark.xfail\ndef test_quick")
+    )
     shell.run().assert_outcomes(xfailed=1)
 
 
@@ -232,8 +287,18 @@ def test_a_way_of_asking_that_a_method_lacks_is_refused_at_collection(shell):
 
 def test_a_task_that_a_way_of_asking_does_not_fit_is_refused_at_collection(shell):
     for method, task, extra, sentence in (
-        ("icl", "pocket_ner", "shots=(2,)", "icl on pocket_ner: expected a task with one label a row"),
-        ("full", "pocket_instructions", "shots=(2,)", "full on pocket_instructions: expected another output_mode than 'head'"),
+        (
+            "icl",
+            "pocket_ner",
+            "shots=(2,)",
+            "icl on pocket_ner: expected a task with one label a row",
+        ),
+        (
+            "full",
+            "pocket_instructions",
+            "shots=(2,)",
+            "full on pocket_instructions: expected another output_mode than 'head'",
+        ),
         (
             "lora",
             "pocket_sst",
@@ -249,7 +314,10 @@ def test_a_task_that_a_way_of_asking_does_not_fit_is_refused_at_collection(shell
 
 
 def test_a_method_asked_in_another_way_is_another_case(shell):
-    shell.suite(methods=("lora",), extra='options={"output_mode": "pattern", "epochs": 1}, judge_accuracy=False')
+    shell.suite(
+        methods=("lora",),
+        extra='options={"output_mode": "pattern", "epochs": 1}, judge_accuracy=False',
+    )
     shell.update(seeds=1)
     (file,) = shell.files()
     assert file.stem == "lora-pocket_sst-opt-0.4m-n2-output_mode=pattern-epochs=1"

@@ -89,7 +89,9 @@ class Bench:
 
     def run(self, *arguments, way=None):
         way = self.way if way is None else way
-        apart = "-n2" in way or any("fail" in one for one in arguments)  # a regression is an exception that ends the process
+        apart = "-n2" in way or any(
+            "fail" in one for one in arguments
+        )  # a regression is an exception that ends the process
         run = self.pytester.runpytest_subprocess if apart else self.pytester.runpytest_inprocess
         result = run(*PLUGIN, *way, *arguments)
         assert "automatically disabled" not in result.stdout.str() + result.stderr.str()
@@ -120,8 +122,16 @@ def test_the_json_says_what_was_measured_in_every_way(each):
     assert names(content) == NAMES
     first, _, early, step, inference = content["benchmarks"]
     assert first["params"] == {"case": "lora-cola-opt-n4"}
-    assert (early["stats"]["data"], early["stats"]["rounds"], early["stats"]["iterations"]) == ([0.5] * 3, 3, 2)
-    assert (early["params"], early["group"], early["extra_info"]) == (None, None, {"kept": {"in order": [1, 2]}})
+    assert (early["stats"]["data"], early["stats"]["rounds"], early["stats"]["iterations"]) == (
+        [0.5] * 3,
+        3,
+        2,
+    )
+    assert (early["params"], early["group"], early["extra_info"]) == (
+        None,
+        None,
+        {"kept": {"in order": [1, 2]}},
+    )
     assert early["options"]["timer"] == "clock"
     assert (step["name"], step["group"]) == ("test_gated:step", "step")
     assert step["stats"]["data"] == [0.5, 2.0]  # of one call: two to a round
@@ -135,7 +145,9 @@ def test_the_json_says_what_was_measured_in_every_way(each):
 def test_one_file_is_saved_in_the_storage(each, option):
     result = each.run(option, "--benchmark-storage=kept")
     assert result.ret == 0
-    assert "Not saving anything" not in result.stdout.str() + result.stderr.str()  # as a worker would say
+    assert (
+        "Not saving anything" not in result.stdout.str() + result.stderr.str()
+    )  # as a worker would say
     (file,) = (each.path / "kept").rglob("*.json")
     assert file.name.startswith("0001_mine" if "mine" in option else "0001_")
     assert names(json.loads(file.read_text())) == NAMES
@@ -152,7 +164,9 @@ def test_a_comparison_shows_both_runs_and_fails_on_a_regression(each, monkeypatc
     monkeypatch.setenv("STEP", "2")
     slower = each.run(*compare)
     assert slower.ret == 1
-    slower.stderr.fnmatch_lines(["*Performance has regressed*", "*test_early (0001_base) - Field 'mean' has failed*"])
+    slower.stderr.fnmatch_lines(
+        ["*Performance has regressed*", "*test_early (0001_base) - Field 'mean' has failed*"]
+    )
 
 
 @pytest.mark.parametrize("option", [(), ("--benchmark-disable",)], ids=["enabled", "disabled"])
@@ -203,11 +217,15 @@ def test_a_histogram_has_every_entry(each):
 
 def test_profiles_come_with_the_results(each):
     result = each.run("--benchmark-cprofile=ncalls", "-k", "early")
-    result.stdout.fnmatch_lines(["*cProfile*", "test_some.py::test_early", "*built-in method builtins.len*"])
+    result.stdout.fnmatch_lines(
+        ["*cProfile*", "test_some.py::test_early", "*built-in method builtins.len*"]
+    )
 
 
 def test_what_raised_while_it_was_measured_is_left_out(each):
-    each.pytester.makepyfile(test_bad="def test_bad(benchmark):\n    benchmark.pedantic(lambda: 1 / 0, rounds=2)\n")
+    each.pytester.makepyfile(
+        test_bad="def test_bad(benchmark):\n    benchmark.pedantic(lambda: 1 / 0, rounds=2)\n"
+    )
     assert names(each.json()) == NAMES
 
 
@@ -244,7 +262,9 @@ def test_a_comparison_with_another_device_is_said(bench, monkeypatch):
     bench.run("--benchmark-save=base")
     monkeypatch.setenv("DEVICE", "a GPU")
     result = bench.run("--benchmark-compare")
-    result.stdout.fnmatch_lines(["*benchmarks of this run, on *a GPU*, are compared with those of a run on *a CPU*"])
+    result.stdout.fnmatch_lines(
+        ["*benchmarks of this run, on *a GPU*, are compared with those of a run on *a CPU*"]
+    )
 
 
 def test_the_timer_is_the_one_of_the_option(bench):
@@ -280,14 +300,20 @@ def test_what_is_missing_is_named(monkeypatch, place, attribute, name):
     assert benchmark_bridge.missing.__wrapped__() == [name]
 
 
-@pytest.mark.parametrize(("way", "sees"), [((), "*benchmark: 3 tests*"), (("-n2",), "*automatically disabled*")])
+@pytest.mark.parametrize(
+    ("way", "sees"), [((), "*benchmark: 3 tests*"), (("-n2",), "*automatically disabled*")]
+)
 def test_another_pytest_benchmark_is_left_to_its_own_ways(bench, way, sees, monkeypatch):
-    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)  # this test's own worker, which pytest-benchmark would see
+    monkeypatch.delenv(
+        "PYTEST_XDIST_WORKER", raising=False
+    )  # this test's own worker, which pytest-benchmark would see
     bench.pytester.makepyfile(
         another="from pytest_ftcompare.plugin import benchmark_bridge\n\n"
         "benchmark_bridge.PRIVATE = {'session.BenchmarkSession': ('gone',)}\n"
     )
     result = bench.pytester.runpytest_subprocess("-p", "another", *PLUGIN, *way, "-k", "not gated")
     assert result.ret == 0
-    result.stdout.fnmatch_lines(["*expected a pytest-benchmark that has BenchmarkSession.gone*install another release*"])
+    result.stdout.fnmatch_lines(
+        ["*expected a pytest-benchmark that has BenchmarkSession.gone*install another release*"]
+    )
     assert [one for one in (result.outlines + result.errlines) if fnmatch(one, sees)]

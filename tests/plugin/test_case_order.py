@@ -13,7 +13,9 @@ from pytest_ftcompare.results.case import Case
 def item(name, shots=0, method="full", model="pocket/opt-1.4m"):
     """A test as pytest has it: of a case if it has shots."""
     case = Case("suite", method, "pocket_cola", model, shots)
-    return SimpleNamespace(name=name, callspec=SimpleNamespace(params={"gate": case}) if shots else None)
+    return SimpleNamespace(
+        name=name, callspec=SimpleNamespace(params={"gate": case}) if shots else None
+    )
 
 
 def names(items):
@@ -26,7 +28,11 @@ def test_the_shortest_case_then_from_the_longest_on_then_other_tests_in_their_or
 
 
 def test_a_case_of_a_model_that_nobody_knows_the_size_of_counts_as_long():
-    assert names([item("short", 2), item("long", 128), item("unknown", 2, model="who/knows")]) == ["short", "unknown", "long"]
+    assert names([item("short", 2), item("long", 128), item("unknown", 2, model="who/knows")]) == [
+        "short",
+        "unknown",
+        "long",
+    ]
 
 
 @pytest.mark.parametrize("items", [[], [item("a"), item("b")], [item("case", 2)]])
@@ -40,7 +46,9 @@ def config(scheduler):
 
 
 @pytest.mark.parametrize(("before", "cases", "after"), [(None, 3, 1), (None, 0, None), (7, 3, 7)])
-def test_tests_are_handed_out_one_by_one_where_there_are_cases_and_the_user_said_nothing_else(tmp_path, before, cases, after):
+def test_tests_are_handed_out_one_by_one_where_there_are_cases_and_the_user_said_nothing_else(
+    tmp_path, before, cases, after
+):
     if cases:
         WorkerStatus(tmp_path, "gw0").total(cases)
     scheduler = SimpleNamespace(maxschedchunk=before)
@@ -82,6 +90,8 @@ def test_workers_run_cases_by_their_length_and_xdist_has_the_number_that_is_set(
     cases.assert_outcomes(passed=3)
     cases.stdout.fnmatch_lines(["*handed out 1"])
     cases.stdout.fnmatch_lines(["*PASSED*[[]icl-*", "*PASSED*[[]full-*", "*PASSED*::test_other*"])
-    others = pytester.runpytest_subprocess("-p", "pytest_ftcompare.plugin", "-n1", "-s", "-k", "other")
+    others = pytester.runpytest_subprocess(
+        "-p", "pytest_ftcompare.plugin", "-n1", "-s", "-k", "other"
+    )
     others.assert_outcomes(passed=1)
     others.stdout.fnmatch_lines(["*handed out None"])

@@ -33,13 +33,19 @@ def tables(tmp_path):
     ("arm", "cells"),
     [
         (Arm("made", "lora", 64, ("cola",), ("large",)), ["lora-pocket_cola-opt-1.4m-n64"]),
-        (Arm("made", "lora", 64, ("cola",), ("large",), {"r": 2}), ["lora-pocket_cola-opt-1.4m-n64-r=2"]),
+        (
+            Arm("made", "lora", 64, ("cola",), ("large",), {"r": 2}),
+            ["lora-pocket_cola-opt-1.4m-n64-r=2"],
+        ),
         (
             Arm("made", "full", "most", models=("small",)),
             ["full-pocket_cola-opt-0.4m-n64", "full-pocket_mnli-opt-0.4m-n64"],
         ),
         (Arm("made", "full", "least", ("mnli",), ("small",)), ["full-pocket_mnli-opt-0.4m-n16"]),
-        (Arm("made", "pbft"), ["pbft-pocket_cola-opt-1.4m-n16-epochs=2", "pbft-pocket_cola-opt-1.4m-n64-epochs=2"]),
+        (
+            Arm("made", "pbft"),
+            ["pbft-pocket_cola-opt-1.4m-n16-epochs=2", "pbft-pocket_cola-opt-1.4m-n64-epochs=2"],
+        ),
         (Arm("made", "pbft", "ranks"), ["pbft-pocket_cola-opt-1.4m-n64-epochs=2"]),
     ],
 )
@@ -48,15 +54,26 @@ def test_an_arm_is_its_cases_with_the_fewest_other_options(tables, arm, cells):
 
 
 @pytest.mark.parametrize(
-    "arm", [Arm("made", "icl"), Arm("made", "full", 128), Arm("made", "lora", options={"r": 3}), Arm("none", "full")]
+    "arm",
+    [
+        Arm("made", "icl"),
+        Arm("made", "full", 128),
+        Arm("made", "lora", options={"r": 3}),
+        Arm("none", "full"),
+    ],
 )
 def test_what_no_table_has_is_told(tables, arm):
-    with pytest.raises(Untestable, match=f"the profile pocket has no case of .* in the suite {arm.suite}"):
+    with pytest.raises(
+        Untestable, match=f"the profile pocket has no case of .* in the suite {arm.suite}"
+    ):
         tables().of(arm)
 
 
 def test_a_wrong_table_is_told(tables):
-    with pytest.raises(CaseError, match="the suite made has a table that cannot be: no number of shots is called 'fwe'"):
+    with pytest.raises(
+        CaseError,
+        match="the suite made has a table that cannot be: no number of shots is called 'fwe'",
+    ):
         tables("fwe").of(Arm("made", "pbft"))
 
 

@@ -74,19 +74,27 @@ def test_threads_are_those_of_the_cases_before_any_ran(shell, tmp_path):
     config = shell.pytester.parseconfigure("-p", "pytest_ftcompare.plugin", "--ftcompare-threads=1")
     case = Case("quick", "lora", "pocket_sst", "pocket/opt-0.4m", 2)
     torch.set_num_threads(2)
-    found = TorchCases().environment([case], config.stash[SETTINGS], RunContext(tmp_path, None, 0.0, lambda _: None))
+    found = TorchCases().environment(
+        [case], config.stash[SETTINGS], RunContext(tmp_path, None, 0.0, lambda _: None)
+    )
     assert found["threads"] == 1
 
 
 @pytest.mark.parametrize(("device", "found"), [("cpu", ["gone.json"]), ("", [])])
-def test_a_baseline_is_stale_also_where_every_claim_was_about_time_and_not_timed(tmp_path, monkeypatch, device, found):
+def test_a_baseline_is_stale_also_where_every_claim_was_about_time_and_not_timed(
+    tmp_path, monkeypatch, device, found
+):
     monkeypatch.setattr(claim_fixture, "_suite_of", lambda _: "quick")
     for name in ("here", "gone"):
         file = baseline_store.path_of_claim(tmp_path, "cpu", "pocket", name)
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch()
-    verdict = ClaimVerdict("here", "quick", "pocket", "untested", note="not timed: threads 1 -> 2", device=device)
-    assert [one.name for one in claim_fixture.stale([verdict], {"quick": ["here"]}, tmp_path)] == found
+    verdict = ClaimVerdict(
+        "here", "quick", "pocket", "untested", note="not timed: threads 1 -> 2", device=device
+    )
+    assert [
+        one.name for one in claim_fixture.stale([verdict], {"quick": ["here"]}, tmp_path)
+    ] == found
 
 
 def test_one_that_did_not_change_stays_what_it_was():

@@ -21,7 +21,10 @@ def busy(monkeypatch):
 
 
 def results(shell):
-    return {file.stem.split("-")[0] + file.stem.split("-n")[1][0]: json.loads(file.read_text()) for file in shell.files()}
+    return {
+        file.stem.split("-")[0] + file.stem.split("-n")[1][0]: json.loads(file.read_text())
+        for file in shell.files()
+    }
 
 
 def faster(shell, times=10):
@@ -31,7 +34,11 @@ def faster(shell, times=10):
         return f"[{', '.join(str(float(one) / times) for one in found[1].split(', '))}]"
 
     for file in shell.files():
-        text, count = re.subn(r"(?<=\": )\[([\d.e-]+, [\d.e-]+, [\d.e-]+)\](?=,?\n {4}\"|\n {3}\})", less, file.read_text())
+        text, count = re.subn(
+            r"(?<=\": )\[([\d.e-]+, [\d.e-]+, [\d.e-]+)\](?=,?\n {4}\"|\n {3}\})",
+            less,
+            file.read_text(),
+        )
         assert count
         file.write_text(text)
 
@@ -41,7 +48,12 @@ def test_the_first_case_of_a_method_carries_its_time_and_every_case_its_counts(s
     shell.suite(methods=("full", "icl"), shots=(2, 3))
     shell.update()
     found = results(shell)
-    assert {name: len(one["windows"]) for name, one in found.items()} == {"full2": 3, "full3": 0, "icl2": 3, "icl3": 0}
+    assert {name: len(one["windows"]) for name, one in found.items()} == {
+        "full2": 3,
+        "full3": 0,
+        "icl2": 3,
+        "icl3": 0,
+    }
     assert set(found["full2"]["windows"][0]["times"]) == {"step", "evaluation", "inference"}
     assert set(found["icl2"]["windows"][0]["times"]) == {"evaluation", "inference"}
     assert all(one["signature"]["execution"]["peak bytes"] > 0 for one in found.values())
@@ -69,7 +81,9 @@ def test_a_run_that_costs_the_same_has_no_table_of_costs(shell):
 
 
 def test_a_case_without_a_baseline_shows_what_it_costs(shell):
-    shell.run(timed=True).stdout.fnmatch_lines(["quick: what a method costs", "full *ms *ms *ms *MiB *new"])
+    shell.run(timed=True).stdout.fnmatch_lines(
+        ["quick: what a method costs", "full *ms *ms *ms *MiB *new"]
+    )
 
 
 def test_where_nothing_changed_no_time_is_taken_and_a_line_says_so(shell):
@@ -86,8 +100,12 @@ def test_where_nothing_changed_no_time_is_taken_and_a_line_says_so(shell):
     )
 
 
-@pytest.mark.parametrize("asked", [(FULL,), ("--benchmark-json=out.json",), ("--ftcompare-history=history.sqlite",)])
-def test_a_slower_step_where_nothing_changed_is_noted_where_times_are_asked_for_and_does_not_fail(shell, asked):
+@pytest.mark.parametrize(
+    "asked", [(FULL,), ("--benchmark-json=out.json",), ("--ftcompare-history=history.sqlite",)]
+)
+def test_a_slower_step_where_nothing_changed_is_noted_where_times_are_asked_for_and_does_not_fail(
+    shell, asked
+):
     shell.update()
     faster(shell)
     result = shell.run(*asked, timed=True)
@@ -102,7 +120,9 @@ def test_a_slower_step_under_another_library_is_timed_and_worse(shell):
     faster(shell)
     result = shell.run(timed=True)
     assert result.ret == 1
-    result.stdout.fnmatch_lines(["*: worse, its cost got worse.*", "*step * ms -> * ms: +*% in yardsticks*"])
+    result.stdout.fnmatch_lines(
+        ["*: worse, its cost got worse.*", "*step * ms -> * ms: +*% in yardsticks*"]
+    )
 
 
 def test_a_machine_of_another_speed_is_not_timed_and_a_line_says_why(shell, monkeypatch):
@@ -110,10 +130,16 @@ def test_a_machine_of_another_speed_is_not_timed_and_a_line_says_why(shell, monk
     shell.edit(r'"peft": "[^"]+"', '"peft": "0.1.0"')
     faster(shell)
     measure = timed_window.measure_machine
-    monkeypatch.setattr(timed_window, "measure_machine", lambda *of: {kind: 2 * one for kind, one in measure(*of).items()})
+    monkeypatch.setattr(
+        timed_window,
+        "measure_machine",
+        lambda *of: {kind: 2 * one for kind, one in measure(*of).items()},
+    )
     result = shell.run(timed=True)
     assert result.ret == 0
-    result.stdout.fnmatch_lines(["Not timed: 1 case (another machine: the yardstick * takes 2.00 times*"])
+    result.stdout.fnmatch_lines(
+        ["Not timed: 1 case (another machine: the yardstick * takes 2.00 times*"]
+    )
 
 
 @pytest.mark.parametrize("asked", ["--benchmark-only", "--benchmark-json=out.json"])
@@ -167,7 +193,12 @@ def test_another_thread_count_makes_time_incomparable_and_the_case_is_still_judg
     result.stdout.fnmatch_lines(["Not timed: 1 case (threads 1 -> 2)", "*1 case: 1 same.*"])
     result = shell.run("--ftcompare-threads=2", FULL, timed=True)
     assert result.ret == 0
-    result.stdout.fnmatch_lines(["Not compared in 1 case: evaluation, inference, step (threads 1 -> 2)", "*1 case: 1 same.*"])
+    result.stdout.fnmatch_lines(
+        [
+            "Not compared in 1 case: evaluation, inference, step (threads 1 -> 2)",
+            "*1 case: 1 same.*",
+        ]
+    )
 
 
 def test_a_worker_that_lost_its_core_is_not_called_slow(shell, busy):
@@ -176,7 +207,9 @@ def test_a_worker_that_lost_its_core_is_not_called_slow(shell, busy):
     busy()
     result = shell.run(FULL, timed=True)
     assert result.ret == 0
-    result.stdout.fnmatch_lines(["Not compared in 1 case: *(other processes had this*", "*1 case: 1 same.*"])
+    result.stdout.fnmatch_lines(
+        ["Not compared in 1 case: *(other processes had this*", "*1 case: 1 same.*"]
+    )
 
 
 def test_an_update_on_a_busy_machine_says_that_its_baselines_hold_no_time(shell, busy):
@@ -195,7 +228,9 @@ def test_more_work_in_a_step_is_found_by_counting_on_the_busiest_machine(shell, 
     monkeypatch.setattr(full.Full, "penalty", lambda self, model: 0.0 * (kept @ kept).sum())
     result = shell.run("--benchmark-disable")
     assert result.ret == 1
-    result.stdout.fnmatch_lines(["*: changed, it computes something else*", "*flops * -> *: +*%, exact*", "*operations *"])
+    result.stdout.fnmatch_lines(
+        ["*: changed, it computes something else*", "*flops * -> *: +*%, exact*", "*operations *"]
+    )
 
 
 def test_a_second_copy_of_the_weights_is_found_by_counting(shell, monkeypatch):
@@ -215,7 +250,9 @@ def test_a_second_copy_of_the_weights_is_found_by_counting(shell, monkeypatch):
     monkeypatch.setattr(full.Full, "penalty", penalty)
     result = shell.run("--benchmark-disable")
     assert result.ret == 1
-    result.stdout.fnmatch_lines(["*: worse, its cost got worse.*", "*peak bytes *MiB -> *MiB: +*%, exact*"])
+    result.stdout.fnmatch_lines(
+        ["*: worse, its cost got worse.*", "*peak bytes *MiB -> *MiB: +*%, exact*"]
+    )
 
 
 def test_with_benchmarks_disabled_nothing_is_timed_and_counts_are_held(shell):
@@ -231,7 +268,9 @@ def test_with_benchmarks_disabled_nothing_is_timed_and_counts_are_held(shell):
 def test_an_update_that_could_not_time_is_refused_before_anything_runs(shell, how, workers):
     result = shell.run("--update-baselines", how, *workers)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*--update-baselines takes time, too: expected pytest-benchmark, on, not disabled*"])
+    result.stderr.fnmatch_lines(
+        ["*--update-baselines takes time, too: expected pytest-benchmark, on, not disabled*"]
+    )
     assert shell.files() == []
 
 
@@ -249,7 +288,13 @@ def test_pytest_benchmarks_storage_holds_every_timed_piece_once_with_what_was_fo
     names = [one["name"] for one in found["benchmarks"]]
     full, icl = (f"test_quick[{name}-pocket_sst-opt-0.4m-n2-epochs=2]" for name in ("full", "icl"))
     assert sorted(names) == sorted(
-        [f"{full}:step", f"{full}:evaluation", f"{full}:inference", f"{icl}:evaluation", f"{icl}:inference"]
+        [
+            f"{full}:step",
+            f"{full}:evaluation",
+            f"{full}:inference",
+            f"{icl}:evaluation",
+            f"{icl}:inference",
+        ]
     )
     info = found["benchmarks"][names.index(f"{full}:step")]["extra_info"]
     assert info["verdict"] == "new"
@@ -271,9 +316,13 @@ def test_running_out_of_memory_is_one_sentence_and_the_next_case_runs(shell, mon
 
     shell.suite(methods=("full", "icl"))
     shell.update()
-    monkeypatch.setattr(full.Full, "penalty", lambda self, model: torch.empty(2**60, dtype=torch.uint8))
+    monkeypatch.setattr(
+        full.Full, "penalty", lambda self, model: torch.empty(2**60, dtype=torch.uint8)
+    )
     result = shell.run("--benchmark-disable")
-    result.stdout.fnmatch_lines(["*out of memory after 'inspecting': it needed 1048576.00 TiB more, *"])
+    result.stdout.fnmatch_lines(
+        ["*out of memory after 'inspecting': it needed 1048576.00 TiB more, *"]
+    )
     result.stdout.no_fnmatch_line("*Traceback*")
     result.stdout.fnmatch_lines(["2 cases: 1 same, 1 invalid."])
 
@@ -295,6 +344,8 @@ def test_auto_workers_are_what_cores_and_memory_hold(shell, monkeypatch):
 
 def test_auto_workers_start_in_a_real_run(shell):
     shell.pytester.makepyfile(test_nothing="def test_nothing(): pass")
-    result = shell.pytester.runpytest_subprocess("-p", "pytest_ftcompare.plugin", "-n", "auto", "test_nothing.py")
+    result = shell.pytester.runpytest_subprocess(
+        "-p", "pytest_ftcompare.plugin", "-n", "auto", "test_nothing.py"
+    )
     assert result.ret == 0
     result.stdout.fnmatch_lines([f"created: {CORES}/{CORES} workers*"])

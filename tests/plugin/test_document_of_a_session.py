@@ -23,7 +23,9 @@ def report(shell, monkeypatch):
     def made(*arguments):
         result = shell.run("--ftcompare-report=run.json", *arguments)
         text = (shell.pytester.path / "run.json").read_text(encoding="utf-8")
-        assert [f"{one.json_path}: {one.message}" for one in VALIDATOR.iter_errors(json.loads(text))] == []
+        assert [
+            f"{one.json_path}: {one.message}" for one in VALIDATOR.iter_errors(json.loads(text))
+        ] == []
         return read(text), result
 
     return made
@@ -31,8 +33,12 @@ def report(shell, monkeypatch):
 
 def test_a_sessions_document_is_as_its_schema_says(report):
     accepted, _ = report("--update-baselines", "--ftcompare-seeds=2")
-    assert [(one["verdict"], one["accepted"], one["failed"]) for one in accepted["cases"]] == [("new", True, False)]
-    assert "Baselines were to be written: 1 case and 0 claims accepted." in markdown.render(accepted)
+    assert [(one["verdict"], one["accepted"], one["failed"]) for one in accepted["cases"]] == [
+        ("new", True, False)
+    ]
+    assert "Baselines were to be written: 1 case and 0 claims accepted." in markdown.render(
+        accepted
+    )
 
     held, result = report()
     (case,) = held["cases"]
@@ -40,7 +46,10 @@ def test_a_sessions_document_is_as_its_schema_says(report):
     assert case["baseline"]["seed_results"] == accepted["cases"][0]["seed_results"]
     assert [one["metric"] for one in case["comparisons"]] == ["accuracy", "accuracy_ood"]
     assert annotations(held) == []
-    assert {kind: set(spent) for kind, spent in held["spent"].items()} == {"suites": {"quick"}, "methods": {"full"}}
+    assert {kind: set(spent) for kind, spent in held["spent"].items()} == {
+        "suites": {"quick"},
+        "methods": {"full"},
+    }
 
 
 def test_a_suite_without_cases_has_its_seconds_too(shell, report):
@@ -57,13 +66,23 @@ def test_what_suites_and_methods_took_is_summed_the_most_first():
     ]
     claim = TestOutcome("c", 9.0, False)
     run = SimpleNamespace(spent={"a": 1.0, "b": 2.04}, ended=dict(enumerate([*ended, claim])))
-    assert json.dumps(document._spent(run)) == '{"suites": {"b": 2.0, "a": 1.0}, "methods": {"lora": 3.2, "full": 2.0}}'
+    assert (
+        json.dumps(document._spent(run))
+        == '{"suites": {"b": 2.0, "a": 1.0}, "methods": {"lora": 3.2, "full": 2.0}}'
+    )
 
 
 def test_a_case_that_cannot_run_is_as_the_schema_says(shell, report):
     shell.suite(shots=(10**6,))
     invalid, result = report()
     (case,) = invalid["cases"]
-    assert (case["verdict"], case["seed_results"], case["accept"], result.ret) == ("invalid", [], "", 1)
-    assert annotations(invalid)[0].startswith("::error file=test_quick.py,title=invalid%3A full-pocket_sst-")
+    assert (case["verdict"], case["seed_results"], case["accept"], result.ret) == (
+        "invalid",
+        [],
+        "",
+        1,
+    )
+    assert annotations(invalid)[0].startswith(
+        "::error file=test_quick.py,title=invalid%3A full-pocket_sst-"
+    )
     assert "1000000" in markdown.render(invalid)

@@ -12,7 +12,11 @@ def test_missing_then_written_then_the_same_then_changed_then_updated(shell):
     result = shell.run()
     assert result.ret == 1
     result.stdout.fnmatch_lines(
-        ["*Make its baseline:*", "*pytest --ftcompare-window=0.0 --update-baselines*", "*2 cases: 2 new.*"]
+        [
+            "*Make its baseline:*",
+            "*pytest --ftcompare-window=0.0 --update-baselines*",
+            "*2 cases: 2 new.*",
+        ]
     )
     assert shell.files() == []
 
@@ -25,13 +29,19 @@ def test_missing_then_written_then_the_same_then_changed_then_updated(shell):
 
     result = shell.run()
     assert result.ret == 0
-    result.stdout.fnmatch_lines(["*quick  *2  *2  2 same", "*Nothing changed in the environment*", "*2 cases: 2 same.*"])
+    result.stdout.fnmatch_lines(
+        ["*quick  *2  *2  2 same", "*Nothing changed in the environment*", "*2 cases: 2 same.*"]
+    )
 
     shell.edit(r'"checkpoint bytes": \d+', '"checkpoint bytes": 7')
     result = shell.run()
     assert result.ret == 1
     result.stdout.fnmatch_lines(
-        ["*First sign: checkpoint bytes 7 -> *", "*If it is meant*", "*pytest --ftcompare-window=0.0 --update-baselines*"]
+        [
+            "*First sign: checkpoint bytes 7 -> *",
+            "*If it is meant*",
+            "*pytest --ftcompare-window=0.0 --update-baselines*",
+        ]
     )
 
     shell.update()
@@ -45,7 +55,9 @@ def test_it_is_the_same_life_under_workers(pytester, workers):
     run.suite(methods=("full", "icl"))
     result = run.run(workers)
     assert result.ret == 1
-    result.stdout.fnmatch_lines(["*Make its baseline:*", "*pytest --update-baselines*", "*2 cases: 2 new.*"])
+    result.stdout.fnmatch_lines(
+        ["*Make its baseline:*", "*pytest --update-baselines*", "*2 cases: 2 new.*"]
+    )
     assert not run.baselines.exists()
 
     run.update(workers).stdout.fnmatch_lines(["*2 baselines written to*"])
@@ -53,12 +65,16 @@ def test_it_is_the_same_life_under_workers(pytester, workers):
 
     result = run.run(workers)
     assert result.ret == 0
-    result.stdout.fnmatch_lines(["*quick  *2  *2  2 same", "*Nothing changed in the environment*", "*2 cases: 2 same.*"])
+    result.stdout.fnmatch_lines(
+        ["*quick  *2  *2  2 same", "*Nothing changed in the environment*", "*2 cases: 2 same.*"]
+    )
 
     run.says(full={"peak": 2**21})
     result = run.run(workers)
     assert result.ret == 1
-    result.stdout.fnmatch_lines(["*peak bytes 1.00 MiB -> 2.00 MiB*", "*pytest --update-baselines*"])
+    result.stdout.fnmatch_lines(
+        ["*peak bytes 1.00 MiB -> 2.00 MiB*", "*pytest --update-baselines*"]
+    )
 
     run.update(workers)
     assert run.run(workers).ret == 0
@@ -70,7 +86,10 @@ def test_an_update_writes_the_same_bytes_with_and_without_workers(shell):
     alone = json.loads(file.read_text())
     shell.update("-n2")
     together = json.loads(file.read_text())
-    windows = [*alone.pop("windows"), *together.pop("windows")]  # the second file has those of the first, too
+    windows = [
+        *alone.pop("windows"),
+        *together.pop("windows"),
+    ]  # the second file has those of the first, too
     assert len({json.dumps(one["times"]) for one in windows}) == 1
     assert alone == together
 
@@ -96,27 +115,39 @@ def test_an_update_with_collect_only_writes_nothing(shell):
 
 def test_an_update_with_x_keeps_what_was_accepted_before_the_stop(shell):
     shell.every_row()
-    shell.suite(methods=("full", "icl", "lora"), extra="")  # prompting is at the ceiling on this task
+    shell.suite(
+        methods=("full", "icl", "lora"), extra=""
+    )  # prompting is at the ceiling on this task
     result = shell.run("--update-baselines", "--ftcompare-seeds=3", "-x")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     assert [one.name.split("-")[0] for one in shell.files()] == ["full"]
-    result.stdout.fnmatch_lines(["*no headroom*", "*1 refused: their baselines stay as they were.*"])
+    result.stdout.fnmatch_lines(
+        ["*no headroom*", "*1 refused: their baselines stay as they were.*"]
+    )
 
 
 def test_so_does_one_under_workers(pytester):
     run = RecordedSuite(pytester)
-    run.suite(methods=("icl", "full", "lora"))  # in this order also under workers: the shortest, then as they stand
+    run.suite(
+        methods=("icl", "full", "lora")
+    )  # in this order also under workers: the shortest, then as they stand
     run.says(full={"raises": "expected a finite loss"})
     result = run.run("--update-baselines", "-x", "-n1")
     assert result.ret == pytest.ExitCode.INTERRUPTED
     assert run.names() == ["icl"]
-    result.stdout.fnmatch_lines(["*expected a finite loss*", "*1 refused: their baselines stay as they were.*"])
+    result.stdout.fnmatch_lines(
+        ["*expected a finite loss*", "*1 refused: their baselines stay as they were.*"]
+    )
 
 
 def test_last_failed_runs_the_case_that_failed(shell):
     shell.suite(methods=("full", "icl"))
     shell.update("-k", "icl")
-    plugin = ("-p", "pytest_ftcompare.plugin", "--benchmark-disable")  # with the cache, without times, which are noise here
+    plugin = (
+        "-p",
+        "pytest_ftcompare.plugin",
+        "--benchmark-disable",
+    )  # with the cache, without times, which are noise here
     shell.pytester.runpytest_inprocess(*plugin)
     result = shell.pytester.runpytest_inprocess(*plugin, "--lf")
     result.assert_outcomes(failed=1)

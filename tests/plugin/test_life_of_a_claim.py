@@ -50,7 +50,9 @@ def run(pytester):
 def test_missing_then_written_then_held_then_changed_then_updated(run, workers):
     result = run.run(*workers)
     result.assert_outcomes(failed=4)
-    result.stdout.fnmatch_lines(["*better-than-full: new, it has no baseline yet*", "*1 claim: 1 undecided.*"])
+    result.stdout.fnmatch_lines(
+        ["*better-than-full: new, it has no baseline yet*", "*1 claim: 1 undecided.*"]
+    )
 
     run.update(*workers).stdout.fnmatch_lines(["*1 claim: 1 reproduced.*", "*4 baselines written*"])
     data = json.loads(run.record().read_text())
@@ -65,14 +67,22 @@ def test_missing_then_written_then_held_then_changed_then_updated(run, workers):
     result = run.run(*workers)
     result.assert_outcomes(failed=2, passed=2)
     told = " ".join(result.stdout.str().split())
-    assert "better-than-full: changed, its outcome is not its baseline's: it was reproduced (+10.0 pt" in told
+    assert (
+        "better-than-full: changed, its outcome is not its baseline's: it was reproduced (+10.0 pt"
+        in told
+    )
     assert "it is contradicted (-10.0 pt" in told
-    assert "a paper: it is." in told and "Cases: quick/lora-pocket_sst-opt-0.4m-n2, quick/full-" in told
+    assert (
+        "a paper: it is." in told
+        and "Cases: quick/lora-pocket_sst-opt-0.4m-n2, quick/full-" in told
+    )
     assert "pytest --update-baselines 'test_stated.py::test_claims[better-than-full]'" in told
 
     result = run.update(*workers)
     told = " ".join(result.stdout.str().split())
-    assert "changed: better-than-full it was reproduced" in told and "1 claim: 1 contradicted." in told
+    assert (
+        "changed: better-than-full it was reproduced" in told and "1 claim: 1 contradicted." in told
+    )
     assert json.loads(run.record().read_text())["outcome"] == "contradicted"
     run.run(*workers).assert_outcomes(passed=4)
 
@@ -92,7 +102,9 @@ def test_alone_claims_run_their_cases_themselves_and_update_nothing_but_themselv
 def test_a_claim_on_cases_without_baselines_is_not_accepted(run):
     result = run.run("--update-baselines", "test_stated.py")
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*cannot be judged: it rests on lora-*, which has no baseline: update that first*"])
+    result.stdout.fnmatch_lines(
+        ["*cannot be judged: it rests on lora-*, which has no baseline: update that first*"]
+    )
     assert not run.record().exists()
 
 
@@ -100,7 +112,11 @@ def test_claims_come_last_whatever_their_files_name(run):
     run.suite(methods=("full", "lora"), name="test_quick")
     result = run.run("--collect-only", "-q")
     names = [line for line in result.outlines if "::" in line]
-    assert [line.split("::")[0] for line in names] == ["test_quick.py", "test_quick.py", "test_stated.py"]
+    assert [line.split("::")[0] for line in names] == [
+        "test_quick.py",
+        "test_quick.py",
+        "test_stated.py",
+    ]
 
 
 def test_a_changed_outcome_within_the_noise_of_both_is_a_note(run):
@@ -137,18 +153,25 @@ def test_a_claim_that_the_table_no_longer_has_is_stale_and_goes(run):
 
 
 def test_what_the_profile_has_no_case_of_is_skipped_with_the_reason(run):
-    run.claims('Claim("a", "few-shot", "it is", "a paper", difference(Arm("quick", "vera"), FULL), at_least(0)),')
+    run.claims(
+        'Claim("a", "few-shot", "it is", "a paper", difference(Arm("quick", "vera"), FULL), at_least(0)),'
+    )
     run.update()
     result = run.run("-rs")
     result.assert_outcomes(passed=3, skipped=1)
     result.stdout.fnmatch_lines(
-        ["*1 claim not tested: the profile pocket has no case of `vera` in the*", "1 claim: 1 not tested."]
+        [
+            "*1 claim not tested: the profile pocket has no case of `vera` in the*",
+            "1 claim: 1 not tested.",
+        ]
     )
 
 
 def test_a_claim_that_is_skipped_does_not_fail_its_report(run):
     run.update()
-    run.claims('Claim("a", "few-shot", "it is", "a paper", difference(Arm("quick", "vera"), FULL), at_least(0)),')
+    run.claims(
+        'Claim("a", "few-shot", "it is", "a paper", difference(Arm("quick", "vera"), FULL), at_least(0)),'
+    )
     assert run.run("--ftcompare-report=report.json").ret == 0
     document = json.loads((run.pytester.path / "report.json").read_text())
     assert [(one["verdict"], one["failed"]) for one in document["claims"]] == [("untested", False)]
@@ -156,7 +179,9 @@ def test_a_claim_that_is_skipped_does_not_fail_its_report(run):
 
 
 def test_without_a_clock_a_claim_about_time_is_skipped(run):
-    run.claims('Claim("a", "few-shot", "it is", "a paper", TimeRatio("step", LORA, FULL), at_most(1)),')
+    run.claims(
+        'Claim("a", "few-shot", "it is", "a paper", TimeRatio("step", LORA, FULL), at_most(1)),'
+    )
     result = run.run("--benchmark-disable", "-rs", "test_stated.py")
     result.assert_outcomes(skipped=1)
     result.stdout.fnmatch_lines(["*1 claim not tested: not timed: pytest-benchmark is off*"])
@@ -167,7 +192,9 @@ def test_a_claim_on_an_invalid_case_says_which(run):
     run.says(lora={"scores": HIGHER, "broken": ["merged must be unmerged"]})
     result = run.run("test_stated.py")
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*it rests on lora-pocket_sst-opt-0.4m-n2, which is invalid: *merged must be unmerged*"])
+    result.stdout.fnmatch_lines(
+        ["*it rests on lora-pocket_sst-opt-0.4m-n2, which is invalid: *merged must be unmerged*"]
+    )
 
 
 def test_half_a_baseline_is_one_sentence(run):
@@ -175,7 +202,9 @@ def test_half_a_baseline_is_one_sentence(run):
     run.record().write_text(run.record().read_text()[:100])
     result = run.run("test_stated.py")
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*better-than-full cannot be judged: expected a baseline in *it may be half a file*"])
+    result.stdout.fnmatch_lines(
+        ["*better-than-full cannot be judged: expected a baseline in *it may be half a file*"]
+    )
     result.stdout.no_fnmatch_line("*Traceback*")
 
 
@@ -183,7 +212,10 @@ def test_half_a_baseline_is_one_sentence(run):
     ("rows", "sentence"),
     [
         ((LORA, LORA), "*two claims of * are called better-than-full*"),
-        (('"a claim",',), "*the marker ftcompare_claims: expected ftcompare_claims(claims), a list of Claim*"),
+        (
+            ('"a claim",',),
+            "*the marker ftcompare_claims: expected ftcompare_claims(claims), a list of Claim*",
+        ),
     ],
 )
 def test_a_wrong_table_is_one_sentence(run, rows, sentence):

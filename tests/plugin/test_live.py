@@ -18,7 +18,9 @@ from pytest_ftcompare.gate.worker_status import EVERY, WorkerStatus, at_work, du
 from pytest_ftcompare.plugin import live_display
 from pytest_ftcompare.plugin.progress import Progress
 
-NEVER = 3600.0  # seconds between two looks of the display's own thread: the test itself makes it look
+NEVER = (
+    3600.0  # seconds between two looks of the display's own thread: the test itself makes it look
+)
 CASE = "full-pocket_sst-opt-0.4m-n2-epochs=2"
 
 
@@ -27,10 +29,26 @@ def on_a_terminal(*arguments, columns=80, **environ):
     ours, theirs = pty.openpty()
     os.set_blocking(ours, True)
     subprocess.run(["stty", "-F", os.ttyname(theirs), "cols", str(columns)], check=True)
-    plugin = ("-p", "pytest_ftcompare.plugin", "-p", "drawn", "-p", "no:cacheprovider", "--benchmark-disable")
-    environ = {**{name: value for name, value in os.environ.items() if name != "COLUMNS"}, "TERM": "xterm-256color", **environ}
+    plugin = (
+        "-p",
+        "pytest_ftcompare.plugin",
+        "-p",
+        "drawn",
+        "-p",
+        "no:cacheprovider",
+        "--benchmark-disable",
+    )
+    environ = {
+        **{name: value for name, value in os.environ.items() if name != "COLUMNS"},
+        "TERM": "xterm-256color",
+        **environ,
+    }
     process = subprocess.Popen(
-        [sys.executable, "-m", "pytest", *plugin, *arguments], stdin=theirs, stdout=theirs, stderr=theirs, env=environ
+        [sys.executable, "-m", "pytest", *plugin, *arguments],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env=environ,
     )
     os.close(theirs)
     written = b""
@@ -77,7 +95,9 @@ def test_no_line_is_wider_than_the_terminal(recorded, columns):
     text = on_a_terminal(columns=columns)
     frames = re.findall(r"\x1b\[2m  full[^\n]*", text)
     assert frames
-    assert max(len(re.sub(r"\x1b\[[\d;?]*[A-Za-z]|\r", "", one)) for one in frames) <= (columns or 80)
+    assert max(len(re.sub(r"\x1b\[[\d;?]*[A-Za-z]|\r", "", one)) for one in frames) <= (
+        columns or 80
+    )
     assert ("full-pocket_s…" in text) is (columns == 40)
 
 
@@ -88,7 +108,9 @@ def test_a_terminal_without_the_characters_gets_no_lines_and_ends_no_session(rec
 
 
 def test_no_lines_where_there_are_no_cases(shell):
-    shell.pytester.makepyfile(test_quick="import threading\ndef test_other(): assert threading.active_count() == 1")
+    shell.pytester.makepyfile(
+        test_quick="import threading\ndef test_other(): assert threading.active_count() == 1"
+    )
     assert shell.pytester.runpytest_subprocess("-p", "pytest_ftcompare.plugin").ret == 0
 
 
@@ -109,7 +131,9 @@ def ended(seconds, *, failed=False):
 def test_a_log_gets_a_plain_line_now_and_then(tmp_path, monkeypatch):
     monkeypatch.setattr(live_display.LogDisplay, "every", NEVER)
     reporter, told = Reporter(), WorkerStatus(tmp_path, "gw0")
-    plain = live_display.LogDisplay(reporter, Progress(tmp_path, workers=2, clock=iter([0.0, 42.0]).__next__))
+    plain = live_display.LogDisplay(
+        reporter, Progress(tmp_path, workers=2, clock=iter([0.0, 42.0]).__next__)
+    )
     told.total(5)
     reporter._tw.write("..")  # of tests that are no cases
     plain.finished(without_baseline(make_result([0.5])), ended(120.0))
@@ -120,7 +144,10 @@ def test_a_log_gets_a_plain_line_now_and_then(tmp_path, monkeypatch):
     plain.draw(at_work(tmp_path))  # nobody is at work: nothing to say
     plain.stop()
     said = reporter._tw._file.getvalue()
-    assert said == "..\nftcompare: 2 of 5 done, 1 failed; 42 s, about 2 min left. At work:\n  lora-cola seed 1 evaluating\n"
+    assert (
+        said
+        == "..\nftcompare: 2 of 5 done, 1 failed; 42 s, about 2 min left. At work:\n  lora-cola seed 1 evaluating\n"
+    )
 
 
 def test_nothing_moves_on_the_screen_while_somebody_times(tmp_path, monkeypatch):
@@ -140,7 +167,11 @@ def test_nothing_moves_on_the_screen_while_somebody_times(tmp_path, monkeypatch)
 
 
 def test_steps_that_follow_each_other_fast_are_not_each_written(tmp_path):
-    told = WorkerStatus(tmp_path, "gw0", clock=iter([10.0, 10.0 + EVERY / 2, 10.0 + 2 * EVERY, 10.0 + 2 * EVERY]).__next__)
+    told = WorkerStatus(
+        tmp_path,
+        "gw0",
+        clock=iter([10.0, 10.0 + EVERY / 2, 10.0 + 2 * EVERY, 10.0 + 2 * EVERY]).__next__,
+    )
     say = told.about("case")
     say("seed 0  step 1/40  loss 0.7")
     assert at_work(tmp_path) == [["case", "loading"]]
@@ -151,7 +182,8 @@ def test_steps_that_follow_each_other_fast_are_not_each_written(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(0.4, "0 s"), (89, "89 s"), (90, "2 min"), (5400, "1 h 30 min"), (36060, "10 h 01 min")]
+    ("seconds", "text"),
+    [(0.4, "0 s"), (89, "89 s"), (90, "2 min"), (5400, "1 h 30 min"), (36060, "10 h 01 min")],
 )
 def test_durations_are_as_long_as_a_reader_wants(seconds, text):
     assert duration(seconds) == text

@@ -8,7 +8,10 @@ def test_help_explains_every_option(shell):
     text = shell.run("--help").stdout.str()
     for option in (
         "update-baselines",
-        *(f"ftcompare-{one}" for one in ("profile", "hub", "baselines", "seeds", "threads", "device", "window")),
+        *(
+            f"ftcompare-{one}"
+            for one in ("profile", "hub", "baselines", "seeds", "threads", "device", "window")
+        ),
     ):
         assert f"--{option}" in text
     for key in ("profile", "hub", "baselines", "device"):
@@ -20,7 +23,9 @@ def test_markers_explains_the_table(shell):
 
 
 def test_the_header_says_what_a_run_is_held_against(shell):
-    shell.run("--collect-only").stdout.fnmatch_lines(["ftcompare: profile pocket, up to 16 seeds, baselines *"])
+    shell.run("--collect-only").stdout.fnmatch_lines(
+        ["ftcompare: profile pocket, up to 16 seeds, baselines *"]
+    )
 
 
 def test_ini_keys_are_the_options_defaults(shell):
@@ -33,7 +38,13 @@ def test_collecting_imports_neither_torch_nor_scipy(shell):
         "import sys, pytest; status = pytest.main(['-p', 'pytest_ftcompare.plugin', '--collect-only', '-q']); "
         "print(int(status), sorted({'torch', 'transformers', 'peft', 'scipy', 'datasets'} & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=shell.pytester.path, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=shell.pytester.path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert done.stdout.splitlines()[-1] == "0 []"
 
 

@@ -11,7 +11,12 @@ def test_the_plan_is_printed_and_nothing_runs(shell):
     result = shell.run(f"--ftcompare-plan={SHAPE},2x16")
     assert result.ret == 0
     result.stdout.fnmatch_lines(
-        ["*opt-0.4m: one update on 2 rows of 16 tokens in bfloat16.", "method *trains *weights *peak", "full *", "ln_tuning *"]
+        [
+            "*opt-0.4m: one update on 2 rows of 16 tokens in bfloat16.",
+            "method *trains *weights *peak",
+            "full *",
+            "ln_tuning *",
+        ]
     )
     result.stdout.no_fnmatch_line("*passed*")
     assert all(len(line) <= 80 for line in result.stdout.lines if not line.startswith("/"))
@@ -20,8 +25,14 @@ def test_the_plan_is_printed_and_nothing_runs(shell):
 @pytest.mark.parametrize(
     ("value", "sentence"),
     [
-        ("opt-9b", "*--ftcompare-plan: expected one of opt-6.7b, llama-7b, llama-13b, a folder*got 'opt-9b'*"),
-        ("opt-6.7b,many", "*--ftcompare-plan: expected a batch like 8x256, rows x tokens, after the comma, got 'many'*"),
+        (
+            "opt-9b",
+            "*--ftcompare-plan: expected one of opt-6.7b, llama-7b, llama-13b, a folder*got 'opt-9b'*",
+        ),
+        (
+            "opt-6.7b,many",
+            "*--ftcompare-plan: expected a batch like 8x256, rows x tokens, after the comma, got 'many'*",
+        ),
         ("opt-6.7b,0x8", "*expected a batch like 8x256*"),
     ],
 )

@@ -80,9 +80,15 @@ def test_a_slower_step_that_a_second_pair_does_not_show_is_not_judged(beside_it)
 @pytest.mark.parametrize(
     ("how", "sentence"),
     [
-        ({"again": 1.1}, "timed against itself differs by +10.0% in step: try again on a quieter machine"),
+        (
+            {"again": 1.1},
+            "timed against itself differs by +10.0% in step: try again on a quieter machine",
+        ),
         ({"changes": {"loss": 9.0}}, "does not compute what the baseline does"),
-        ({"dies": "it ended with status -9 at 'round'"}, "no reference: it ended with status -9 at 'round'"),
+        (
+            {"dies": "it ended with status -9 at 'round'"},
+            "no reference: it ended with status -9 at 'round'",
+        ),
     ],
 )
 def test_a_reference_that_does_not_count_compares_no_time_and_says_why(beside_it, how, sentence):

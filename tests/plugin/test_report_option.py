@@ -17,11 +17,23 @@ def not_on_github(monkeypatch):
 @pytest.mark.parametrize(
     ("option", "sentence"),
     [
-        ("--ftcompare-report=run.pdf", "expected a file that ends in one of .html, .md, .json, got 'run.pdf'"),
-        ("--ftcompare-report=folder.html", "expected a file, *folder.html is a folder: name a file in it"),
-        ("--ftcompare-report=file/run.html", "run.html cannot be written (*): make its folder writable, or name another"),
+        (
+            "--ftcompare-report=run.pdf",
+            "expected a file that ends in one of .html, .md, .json, got 'run.pdf'",
+        ),
+        (
+            "--ftcompare-report=folder.html",
+            "expected a file, *folder.html is a folder: name a file in it",
+        ),
+        (
+            "--ftcompare-report=file/run.html",
+            "run.html cannot be written (*): make its folder writable, or name another",
+        ),
         ("--ftcompare-history=half.db", "--ftcompare-history: *half.db*"),
-        ("--ftcompare-history=file/runs.db", "--ftcompare-history: expected a folder for the history at */file, found none: *"),
+        (
+            "--ftcompare-history=file/runs.db",
+            "--ftcompare-history: expected a folder for the history at */file, found none: *",
+        ),
     ],
 )
 def test_what_cannot_be_written_is_said_before_anything_trains(shell, option, sentence):
@@ -43,15 +55,24 @@ def test_all_reports_of_a_session_are_of_one_document(shell, workers, monkeypatc
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
     shell.suite(methods=("icl",))
     names = ("run.json", "deep/run.md", "run.html")
-    result = shell.run(*workers, *(f"--ftcompare-report={name}" for name in names), "--ftcompare-history=runs.db")
+    result = shell.run(
+        *workers, *(f"--ftcompare-report={name}" for name in names), "--ftcompare-history=runs.db"
+    )
     document, text, page = ((shell.pytester.path / name).read_text() for name in names)
     assert json.loads(document)["cases"][0]["verdict"] == "new"
-    assert [len(one) for one in json.loads(document)["history"].values()] == [1, 1]  # this run, this case
+    assert [len(one) for one in json.loads(document)["history"].values()] == [
+        1,
+        1,
+    ]  # this run, this case
     assert "icl-pocket_sst-opt-0.4m-n2" in text
     assert "icl-pocket_sst-opt-0.4m-n2" in page
     assert summary.read_text() == f"before\n{text}"
     result.stdout.fnmatch_lines(
-        ["*history *runs.db: this run added.*", "*report *run.html*", "::error file=test_quick.py*new*"]
+        [
+            "*history *runs.db: this run added.*",
+            "*report *run.html*",
+            "::error file=test_quick.py*new*",
+        ]
     )
     with sqlite3.connect(shell.pytester.path / "runs.db") as database:
         assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
@@ -68,21 +89,33 @@ def test_a_session_without_cases_reports_so_and_adds_nothing_to_a_history(shell)
 @pytest.mark.parametrize(
     ("test", "sentence"),
     [
-        ("def test_other(): assert False", "tests failed that are no cases: pytest's own output says which"),
-        ("def test_other(): raise KeyboardInterrupt", "pytest did not come to its end: not all cases ran"),
+        (
+            "def test_other(): assert False",
+            "tests failed that are no cases: pytest's own output says which",
+        ),
+        (
+            "def test_other(): raise KeyboardInterrupt",
+            "pytest did not come to its end: not all cases ran",
+        ),
         ("import nowhere", "not all files could be collected: pytest's own output says why"),
     ],
 )
 def test_a_report_never_says_passed_where_pytest_did_not(shell, test, sentence):
     shell.pytester.makepyfile(test_quick=test)
-    shell.pytester.runpytest_subprocess("-p", "pytest_ftcompare.plugin", "--ftcompare-report=run.json")
+    shell.pytester.runpytest_subprocess(
+        "-p", "pytest_ftcompare.plugin", "--ftcompare-report=run.json"
+    )
     document = json.loads((shell.pytester.path / "run.json").read_text())
     assert (document["failed"], document["findings"]) == (True, [sentence])
 
 
 def test_a_status_of_somebody_elses_loses_no_report(shell):
-    shell.pytester.makepyfile(test_quick="import pytest\ndef test_other(): pytest.exit('enough', returncode=42)")
-    result = shell.pytester.runpytest_subprocess("-p", "pytest_ftcompare.plugin", "--ftcompare-report=run.json")
+    shell.pytester.makepyfile(
+        test_quick="import pytest\ndef test_other(): pytest.exit('enough', returncode=42)"
+    )
+    result = shell.pytester.runpytest_subprocess(
+        "-p", "pytest_ftcompare.plugin", "--ftcompare-report=run.json"
+    )
     assert result.ret == 42
     assert json.loads((shell.pytester.path / "run.json").read_text())["failed"]
 
@@ -97,12 +130,18 @@ def test_a_case_that_runs_twice_is_reported_once(shell):
         "    return True\n"
     )
     shell.suite(methods=("icl",))
-    shell.run("--ftcompare-report=run.json", "--ftcompare-history=runs.db").stdout.fnmatch_lines(["*this run added.*"])
+    shell.run("--ftcompare-report=run.json", "--ftcompare-history=runs.db").stdout.fnmatch_lines(
+        ["*this run added.*"]
+    )
     assert len(json.loads((shell.pytester.path / "run.json").read_text())["cases"]) == 1
 
 
 def test_a_report_that_fails_at_the_end_fails_the_session_and_spoils_no_other(shell):
-    shell.pytester.makepyfile(test_quick="def test_other():\n    import pathlib\n    pathlib.Path('gone.md').mkdir()")
+    shell.pytester.makepyfile(
+        test_quick="def test_other():\n    import pathlib\n    pathlib.Path('gone.md').mkdir()"
+    )
     result = shell.run("--ftcompare-report=gone.md", "--ftcompare-report=run.json")
     assert result.ret == 1
-    result.stdout.fnmatch_lines(["the report *gone.md could not be written (Is a directory)", "report *run.json"])
+    result.stdout.fnmatch_lines(
+        ["the report *gone.md could not be written (Is a directory)", "report *run.json"]
+    )

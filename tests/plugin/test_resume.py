@@ -45,7 +45,11 @@ def trained(pytester):
     return sorted((pytester.path / "trained.txt").read_text().split())
 
 
-@pytest.mark.parametrize("workers", [(), ("-n2", "--ftcompare-threads=0")], ids=["without xdist", "n2 that share the cores"])
+@pytest.mark.parametrize(
+    "workers",
+    [(), ("-n2", "--ftcompare-threads=0")],
+    ids=["without xdist", "n2 that share the cores"],
+)
 def test_a_killed_run_goes_on_from_there(pytester, run, monkeypatch, workers):
     run.update("-p", "no:cacheprovider")
     more(pytester, KILLED)
@@ -57,7 +61,9 @@ def test_a_killed_run_goes_on_from_there(pytester, run, monkeypatch, workers):
 
     result = pytester.runpytest_subprocess(*plugin, "--ftcompare-resume")
     assert result.ret == 0
-    result.stdout.fnmatch_lines(["ftcompare: resumes the run of *, which finished *", "*2 cases: 2 same.*"])
+    result.stdout.fnmatch_lines(
+        ["ftcompare: resumes the run of *, which finished *", "*2 cases: 2 same.*"]
+    )
     assert trained(pytester).count("full") == 1
 
     result = pytester.runpytest_subprocess(*plugin, "--ftcompare-resume", "-k", "full")
@@ -68,8 +74,12 @@ def test_a_killed_run_goes_on_from_there(pytester, run, monkeypatch, workers):
 def test_an_interrupted_run_is_in_the_history_once_when_it_is_resumed(pytester, run):
     plugin = (*PLUGIN, "--ftcompare-history=history.db")
     result = pytester.runpytest_subprocess(*plugin, "-x")  # the first is new, and fails
-    result.stdout.fnmatch_lines(["history *: nothing added, as --ftcompare-resume goes on with this run."])
-    pytester.runpytest_subprocess(*plugin, "--ftcompare-resume").stdout.fnmatch_lines(["history *: this run added."])
+    result.stdout.fnmatch_lines(
+        ["history *: nothing added, as --ftcompare-resume goes on with this run."]
+    )
+    pytester.runpytest_subprocess(*plugin, "--ftcompare-resume").stdout.fnmatch_lines(
+        ["history *: this run added."]
+    )
     with sqlite3.connect(pytester.path / "history.db") as database:
         assert database.execute("SELECT count(*) FROM runs").fetchone() == (1,)
         assert database.execute("SELECT count(*) FROM results").fetchone() == (2,)

@@ -36,7 +36,9 @@ def run(pytester):
     def run(delta, *arguments):
         pytester.makepyfile(test_canned=SUITE)
         pytester.makeconftest(CANNED.format(delta=delta))
-        return pytester.runpytest_subprocess("--benchmark-disable", "-p", "no:cacheprovider", *arguments)
+        return pytester.runpytest_subprocess(
+            "--benchmark-disable", "-p", "no:cacheprovider", *arguments
+        )
 
     return run
 
@@ -45,7 +47,9 @@ def run(pytester):
 def test_a_loss_of_all_cases_fails_the_session_although_each_passes(run, pytester, workers):
     result = run(-0.02, "-n", workers, "--junitxml=report.xml")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines(["*All cases together: accuracy is 2.0 points lower on average over 24 cases*"])
+    result.stdout.fnmatch_lines(
+        ["*All cases together: accuracy is 2.0 points lower on average over 24 cases*"]
+    )
     result.stdout.fnmatch_lines(["FAILED ftcompare::session*", "*1 failed, 24 passed*"])
     cases = ElementTree.parse(pytester.path / "report.xml").iter("testcase")
     failed = [one for one in cases if one.find("failure") is not None]

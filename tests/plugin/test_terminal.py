@@ -46,11 +46,15 @@ def test_a_case_that_is_the_same_is_counted_and_has_no_row(shell):
 
 def test_on_a_terminal_a_session_without_cases_looks_as_ever(pytester):
     alone = "assert threading.active_count() == 1  # no thread draws"
-    pytester.makepyfile(test_plain=f"import threading\n\ndef test_a(): {alone}\n\ndef test_b(): {alone}\n")
+    pytester.makepyfile(
+        test_plain=f"import threading\n\ndef test_a(): {alone}\n\ndef test_b(): {alone}\n"
+    )
     master, slave = pty.openpty()
     command = [sys.executable, "-m", "pytest", "-p", "pytest_ftcompare.plugin"]
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "80"}
-    running = subprocess.Popen(command, cwd=pytester.path, stdin=slave, stdout=slave, stderr=slave, env=environment)
+    running = subprocess.Popen(
+        command, cwd=pytester.path, stdin=slave, stdout=slave, stderr=slave, env=environment
+    )
     os.close(slave)
     assert "test_plain.py .." in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen_of(master))
     running.wait()
@@ -65,5 +69,7 @@ def test_many_edited_files_are_one_paragraph(shell):
     shell.edit(r'("(?:methods|pytest_ftcompare)/[^"]+": )"[^"]+"', r'\1"0"')
     result = shell.run()
     assert result.ret == 0
-    result.stdout.fnmatch_lines(["Changed since the baselines:", "  edited: methods/base.py, methods/full.py, *"])
+    result.stdout.fnmatch_lines(
+        ["Changed since the baselines:", "  edited: methods/base.py, methods/full.py, *"]
+    )
     assert not [line for line in result.outlines if line.endswith(" edited")]

@@ -44,7 +44,10 @@ def test_new_only_passes_where_the_rest_is_the_same_and_follows_the_selection(su
     assert suite.names() == ["full", "icl"]
 
 
-@pytest.mark.parametrize(("pattern", "by"), [('"schema": 1', '"schema": 99'), ('"fingerprint": "f"', '"fingerprint": "g"')])
+@pytest.mark.parametrize(
+    ("pattern", "by"),
+    [('"schema": 1', '"schema": 99'), ('"fingerprint": "f"', '"fingerprint": "g"')],
+)
 def test_new_only_makes_again_what_no_case_can_be_held_against(suite, pattern, by):
     suite.update("-k", "full")
     text = suite.file("full").read_text()
@@ -62,7 +65,9 @@ def test_new_only_takes_no_path_for_its_value(suite):
 def test_both_ways_of_updating_are_one_too_many(suite):
     result = suite.run(NEW_ONLY, "--update-baselines")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*expected one of --update-baselines, *, and --update-baselines-new-only, *got both*"])
+    result.stderr.fnmatch_lines(
+        ["*expected one of --update-baselines, *, and --update-baselines-new-only, *got both*"]
+    )
 
 
 @pytest.mark.parametrize("flag", ["--update-baselines", NEW_ONLY])
@@ -70,9 +75,18 @@ def test_both_ways_of_updating_are_one_too_many(suite):
     ("said", "sentence"),
     [
         ({"scores": [0.5 + one / 100 for one in range(-4, 4)]}, "no headroom: accuracy 49.5%"),
-        ({"broken": ["merged outputs differ from unmerged ones"]}, "invariant: merged outputs differ*"),
-        ({"raises": "expected a finite loss, got nan at step 3"}, "expected a finite loss, got nan at step 3"),
-        ({"scores": [0.99, 0.98, 0.99, 0.98, 1.0, 0.99, 0.98, 0.99]}, "no headroom: accuracy 98.8%"),
+        (
+            {"broken": ["merged outputs differ from unmerged ones"]},
+            "invariant: merged outputs differ*",
+        ),
+        (
+            {"raises": "expected a finite loss, got nan at step 3"},
+            "expected a finite loss, got nan at step 3",
+        ),
+        (
+            {"scores": [0.99, 0.98, 0.99, 0.98, 1.0, 0.99, 0.98, 0.99]},
+            "no headroom: accuracy 98.8%",
+        ),
     ],
     ids=["majority", "invariant", "raises", "ceiling"],
 )
@@ -80,7 +94,9 @@ def test_what_the_audits_refuse_is_not_written(suite, flag, said, sentence):
     suite.says(full=said)
     result = suite.run(flag)
     assert result.ret == 1
-    result.stdout.fnmatch_lines([f"*{sentence}*", "*1 refused: their baselines stay as they were.*"])
+    result.stdout.fnmatch_lines(
+        [f"*{sentence}*", "*1 refused: their baselines stay as they were.*"]
+    )
     assert suite.names() == ["icl", "lora"]
 
 
@@ -135,7 +151,9 @@ def test_few_cases_as_they_were_are_listed_and_many_are_counted(suite):
     result.stdout.fnmatch_lines(["= 4 cases as they were, bit for bit, their times within 3%"])
     result.stdout.no_fnmatch_line("*full-pocket_sst*")
     suite.says(full={"step": 2.7}, **{name: {"step": 2.54} for name in ("icl", "lora", "pbft")})
-    suite.update().stdout.fnmatch_lines(["*: full-*", "  step                    2.513 -> 2.700 yardsticks (+7.4 %)"])
+    suite.update().stdout.fnmatch_lines(
+        ["*: full-*", "  step                    2.513 -> 2.700 yardsticks (+7.4 %)"]
+    )
 
 
 def test_an_update_keeps_the_noise_that_it_learned_and_the_windows_of_the_same_code(suite):

@@ -29,7 +29,9 @@ def test_a_stale_baseline_is_reported_and_an_update_of_the_whole_suite_removes_i
     assert result.ret == 0
     result.stdout.fnmatch_lines([STALE, f"  {GONE}"])
     assert suite.names() == ["full", "icl", "lora"]
-    suite.update(*workers).stdout.fnmatch_lines(["2 baselines written to*", f"{STALE[:-1]}: removed.", f"  - {GONE}"])
+    suite.update(*workers).stdout.fnmatch_lines(
+        ["2 baselines written to*", f"{STALE[:-1]}: removed.", f"  - {GONE}"]
+    )
     assert suite.names() == ["full", "icl"]
     suite.run(*workers).stdout.no_fnmatch_line("*stale baseline*")
 
@@ -72,7 +74,9 @@ def test_a_session_that_x_stopped_calls_nothing_stale(suite):
 
 def test_an_interrupted_session_removes_nothing(suite):
     suite.suite(methods=("full", "icl"), more="def test_then():\n    raise KeyboardInterrupt\n")
-    result = suite.pytester.runpytest_subprocess("-p", "pytest_ftcompare.plugin", "--update-baselines")
+    result = suite.pytester.runpytest_subprocess(
+        "-p", "pytest_ftcompare.plugin", "--update-baselines"
+    )
     assert result.ret == pytest.ExitCode.INTERRUPTED
     assert suite.names() == ["full", "icl", "lora"]
 
@@ -97,7 +101,9 @@ def test_a_baseline_of_another_profile_is_not_stale(pytester):
     of_no_table = ("lora-cola-opt-125m-n2", "lora", "facebook/opt-125m")
     for name, method, model in (of_nightly, of_no_table):
         text = suite.file("full-pocket_cola").read_text()
-        text = text.replace("full-pocket_cola-opt-1.4m-n2", name).replace('"method": "full"', f'"method": "{method}"')
+        text = text.replace("full-pocket_cola-opt-1.4m-n2", name).replace(
+            '"method": "full"', f'"method": "{method}"'
+        )
         path = suite.baselines / "cpu" / "quick" / f"{name}.json"
         path.write_text(text.replace("pocket/opt-1.4m", model).replace('"pocket_cola"', '"cola"'))
     suite.update().stdout.no_fnmatch_line("*stale baseline*")
@@ -119,7 +125,9 @@ def test_a_file_of_the_same_name_that_was_not_collected_may_have_the_case(suite)
     suite.pytester.mkdir("b")
     (suite.pytester.path / "test_quick.py").rename(suite.pytester.path / "a" / "test_quick.py")
     text = (suite.pytester.path / "a" / "test_quick.py").read_text()
-    (suite.pytester.path / "b" / "test_quick.py").write_text(text.replace("'full', 'icl'", "'lora',"))
+    (suite.pytester.path / "b" / "test_quick.py").write_text(
+        text.replace("'full', 'icl'", "'lora',")
+    )
     keeps(suite, suite.run("a", "--update-baselines"))
     keeps(suite, suite.run("a", "b", "--update-baselines", "--import-mode=importlib"))
     (suite.pytester.path / "b" / "test_quick.py").unlink()
@@ -128,7 +136,10 @@ def test_a_file_of_the_same_name_that_was_not_collected_may_have_the_case(suite)
 
 def test_a_case_of_a_class_that_was_not_collected_is_not_stale(suite):
     table = "@pytest.mark.ftcompare(methods=('lora',), tasks=('pocket_sst',), shots=(2,), models=('pocket/opt-0.4m',))"
-    suite.suite(methods=("full", "icl"), more=f"class TestMore:\n    {table}\n    def test_more(self, gate):\n        gate()\n")
+    suite.suite(
+        methods=("full", "icl"),
+        more=f"class TestMore:\n    {table}\n    def test_more(self, gate):\n        gate()\n",
+    )
     keeps(suite, suite.run("test_quick.py::test_quick", "--update-baselines"))
     keeps(suite, suite.run("--update-baselines"))
 

@@ -21,7 +21,10 @@ def project(pytester):
     text = PAGE.read_text()
     toml, method, suite, _judges = re.findall(r"```(?:toml|python)\n(.*?)```", text, re.DOTALL)
     rows = [json.loads(line) for line in ROWS.read_text().splitlines()][:500]
-    tickets = "".join(f"{json.dumps({'text': one['sentence'], 'kind': ('calm', 'urgent')[one['label']]})}\n" for one in rows)
+    tickets = "".join(
+        f"{json.dumps({'text': one['sentence'], 'kind': ('calm', 'urgent')[one['label']]})}\n"
+        for one in rows
+    )
     files = {
         "pyproject.toml": toml,
         "ours/last_layer.py": method,
@@ -37,16 +40,31 @@ def project(pytester):
 
 def run(project, *arguments):
     return project.runpytest_inprocess(
-        *("-p", "pytest_ftcompare.plugin", "-p", "no:cacheprovider", "--ftcompare-window=0", "suites", *arguments)
+        *(
+            "-p",
+            "pytest_ftcompare.plugin",
+            "-p",
+            "no:cacheprovider",
+            "--ftcompare-window=0",
+            "suites",
+            *arguments,
+        )
     )
 
 
 def test_the_page_works_word_for_word(project):
     listed = run(project, "--collect-only", "-q")
-    listed.stdout.fnmatch_lines(["ours: 3 cases, a seed of each about * of a CPU core *", "*last_layer-tickets-opt-1.4m-n32*"])
+    listed.stdout.fnmatch_lines(
+        [
+            "ours: 3 cases, a seed of each about * of a CPU core *",
+            "*last_layer-tickets-opt-1.4m-n32*",
+        ]
+    )
     made = run(project, "--update-baselines", "--ftcompare-seeds=3", "-k", "last_layer")
     made.stdout.fnmatch_lines(["*1 baseline* written to*"])
-    kept = json.loads((project.path / "baselines/cpu/ours/last_layer-tickets-opt-1.4m-n32.json").read_text())
+    kept = json.loads(
+        (project.path / "baselines/cpu/ours/last_layer-tickets-opt-1.4m-n32.json").read_text()
+    )
     assert "accuracy_ood" not in kept["seed_results"][0]["metrics"]
     held = run(project, "-k", "last_layer", "--benchmark-disable")  # times are noise here
     held.stdout.fnmatch_lines(["*1 case: 1 same.*"])
@@ -58,17 +76,26 @@ def test_the_page_works_word_for_word(project):
     rows[7]["kind"] = other[rows[7]["kind"]]
     file.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     changed = run(project, "-k", "last_layer", "--benchmark-disable")
-    changed.stdout.fnmatch_lines(["*Not compared: 1 case (its baseline is of another experiment: split*"])
+    changed.stdout.fnmatch_lines(
+        ["*Not compared: 1 case (its baseline is of another experiment: split*"]
+    )
     said = " ".join(changed.stdout.str().split())
-    assert re.search(r"split (train|test): 1 of \d+ rows have another label, the first is row \d+, '", said)
+    assert re.search(
+        r"split (train|test): 1 of \d+ rows have another label, the first is row \d+, '", said
+    )
     assert rows[7]["text"][:40] in said
 
 
 def test_a_row_of_a_single_file_stays_on_its_side_when_others_come(project):
     def sides():
         task = project_config.read(project.path).tasks["tickets"]
-        rows = [json.loads(line) for line in (project.path / "data/tickets.jsonl").read_text().splitlines()]
-        return [{one.fields["text"] for one in task.convert(split, rows)} for split in ("train", "test")]
+        rows = [
+            json.loads(line)
+            for line in (project.path / "data/tickets.jsonl").read_text().splitlines()
+        ]
+        return [
+            {one.fields["text"] for one in task.convert(split, rows)} for split in ("train", "test")
+        ]
 
     train, test = sides()
     assert not train & test
@@ -91,8 +118,16 @@ def test_a_profile_joins_its_tables_with_those_of_its_base(project):
 @pytest.mark.parametrize(
     ("old", "new", "sentence"),
     [
-        ('base = "pocket"', 'base = "poket"', "*expected base to be one of pocket, *, got 'poket'*"),
-        ("seeds = 5", 'seeds = "five"', "*profiles.ours*: expected seeds to be a whole number, got 'five'*"),
+        (
+            'base = "pocket"',
+            'base = "poket"',
+            "*expected base to be one of pocket, *, got 'poket'*",
+        ),
+        (
+            "seeds = 5",
+            'seeds = "five"',
+            "*profiles.ours*: expected seeds to be a whole number, got 'five'*",
+        ),
         ("seeds = 5", "sedes = 5", "*profiles.ours*: expected base, *; found sedes*"),
         (
             '"data/tickets.jsonl"',
@@ -105,18 +140,34 @@ def test_a_profile_joins_its_tables_with_those_of_its_base(project):
             'text_template = "text"',
             "*tickets*: expected a pattern that names columns in braces, got 'text'*",
         ),
-        ('text_template = "{text}"', 'text_template = "{text"', "*tickets*: expected a pattern with columns' names in braces*"),
+        (
+            'text_template = "{text}"',
+            'text_template = "{text"',
+            "*tickets*: expected a pattern with columns' names in braces*",
+        ),
         ('labels = ["calm", "urgent"]', "", "*tickets*: expected labels*or answer*"),
         (
             'text_template = "{text}"',
             'text_template = "{text}"\nverbalizers = [" no"]',
             "*as many verbalizers as labels, 2, got 1*",
         ),
-        ('text_template = "{text}"', 'text_template = "{text}"\ncolour = "red"', "*tickets*found colour*"),
-        ('"ours/last_layer.py"', '"ours/first_layer.py"', "*expected the Python file of last_layer at *first_layer.py*"),
+        (
+            'text_template = "{text}"',
+            'text_template = "{text}"\ncolour = "red"',
+            "*tickets*found colour*",
+        ),
+        (
+            '"ours/last_layer.py"',
+            '"ours/first_layer.py"',
+            "*expected the Python file of last_layer at *first_layer.py*",
+        ),
         ("last_layer =", "lora =", "*expected another name than lora for a method*"),
         ("tasks.tickets", "tasks.cola", "*expected another name than cola for a task*"),
-        ("[tool.ftcompare.methods]", "[tool.ftcompare.method]", "*expected profiles, tasks, methods, judges in *found method*"),
+        (
+            "[tool.ftcompare.methods]",
+            "[tool.ftcompare.method]",
+            "*expected profiles, tasks, methods, judges in *found method*",
+        ),
     ],
 )
 def test_a_table_that_cannot_be_is_a_usage_error_of_one_sentence(project, old, new, sentence):
@@ -161,8 +212,14 @@ def test_a_judge_scores_the_answers_of_a_shipped_task(project):
 
 
 def test_a_judge_whose_score_is_none_is_refused(project):
-    ask = judged(project, "pocket_instructions", "ours/judge.py:loud").tasks["pocket_instructions"].score
-    with pytest.raises(tasks.DataError, match=r"expected a score from 0 to 1 of loud in .*judge.py, got 7 for 'ab'"):
+    ask = (
+        judged(project, "pocket_instructions", "ours/judge.py:loud")
+        .tasks["pocket_instructions"]
+        .score
+    )
+    with pytest.raises(
+        tasks.DataError, match=r"expected a score from 0 to 1 of loud in .*judge.py, got 7 for 'ab'"
+    ):
         ask("ab", tasks.Example({}, "abcd"))
 
 
@@ -171,7 +228,11 @@ def test_a_judge_whose_score_is_none_is_refused(project):
     [
         ("pocket_instructions", "ours/judge.py", "expected a file and its function"),
         ("pocket_instructions", "ours/none.py:score", "expected a file and its function"),
-        ("pocket_cola", "ours/judge.py:score", "expected a task whose answers are written, pocket_cola has classes"),
+        (
+            "pocket_cola",
+            "ours/judge.py:score",
+            "expected a task whose answers are written, pocket_cola has classes",
+        ),
         ("poems", "ours/judge.py:score", "no task is called 'poems'"),
     ],
 )
@@ -183,8 +244,14 @@ def test_a_judge_that_cannot_be_is_one_sentence(project, name, function, sentenc
 @pytest.mark.parametrize(
     ("row", "sentence"),
     [
-        (b'{"txt": "x", "kind": "calm"}', "*expected a column 'text' in *tickets.jsonl*row 0 has *txt*"),
-        (b'{"text": "x", "kind": "angry"}', "*expected a label in 0..1 (calm, urgent) in *row 0 has 'angry'*"),
+        (
+            b'{"txt": "x", "kind": "calm"}',
+            "*expected a column 'text' in *tickets.jsonl*row 0 has *txt*",
+        ),
+        (
+            b'{"text": "x", "kind": "angry"}',
+            "*expected a label in 0..1 (calm, urgent) in *row 0 has 'angry'*",
+        ),
         (b"", "*has no row that the task can use*"),
         (b'{"text": "\xff", "kind": "calm"}', "*expected UTF-8 in *tickets.jsonl*"),
         (b'{"text": "x"', "*expected one JSON object a line in *line 1 is not JSON*"),
@@ -203,11 +270,15 @@ def test_a_method_whose_file_has_no_such_method_is_one_sentence(project):
     file = project.path / "ours/last_layer.py"
     file.write_text(file.read_text().replace('name = "last_layer"', 'name = "lastlayer"'))
     result = run(project, "-k", "last_layer", "--benchmark-disable")
-    result.stdout.fnmatch_lines(["*expected a method with name = 'last_layer' in METHODS, found lastlayer*"])
+    result.stdout.fnmatch_lines(
+        ["*expected a method with name = 'last_layer' in METHODS, found lastlayer*"]
+    )
 
 
 def test_a_very_long_line_is_a_row_like_others(project):
     file = project.path / "data/tickets.jsonl"
-    file.write_text(json.dumps({"text": "good " * 200_000, "kind": "calm"}) + "\n" + file.read_text())
+    file.write_text(
+        json.dumps({"text": "good " * 200_000, "kind": "calm"}) + "\n" + file.read_text()
+    )
     result = run(project, "-k", "last_layer", "--benchmark-disable")
     result.stdout.fnmatch_lines(["*1 case: 1 new.*"])

@@ -44,7 +44,9 @@ def test_an_inference_gives_both_answers(inference):
 def test_no_single_negation_word_gives_the_in_domain_answer_away():
     rng = random.Random(4)
     rows = [rng.choice(entailment.IN_DOMAIN)(rng, SEEN) for _ in range(4000)]
-    negated = [entailed for _, hypothesis, entailed in rows if {"no", "not"} & set(hypothesis.split())]
+    negated = [
+        entailed for _, hypothesis, entailed in rows if {"no", "not"} & set(hypothesis.split())
+    ]
     assert 0.25 < sum(negated) / len(negated) < 0.5
 
 
@@ -58,8 +60,18 @@ def test_every_word_of_an_overlap_hypothesis_stands_in_its_premise(inference):
 
 def test_held_out_words_and_constructions_never_occur_in_labelled_pretraining_text():
     rng = random.Random(6)
-    held_out = {*HELD_OUT.animate, *HELD_OUT.things, *HELD_OUT.adjectives, *(verb.base for verb in HELD_OUT.transitive)}
-    labelled = "".join(text for _ in range(800) for kind in corpus.EPISODES for text, _ in corpus.episode(rng, kind))
+    held_out = {
+        *HELD_OUT.animate,
+        *HELD_OUT.things,
+        *HELD_OUT.adjectives,
+        *(verb.base for verb in HELD_OUT.transitive),
+    }
+    labelled = "".join(
+        text
+        for _ in range(800)
+        for kind in corpus.EPISODES
+        for text, _ in corpus.episode(rng, kind)
+    )
     assert not held_out & set(labelled.split())
     plain = "".join(text for _ in range(800) for text, _ in corpus.plain(rng))
     assert held_out <= set(plain.split())

@@ -27,7 +27,11 @@ def rows(name, split):
 @pytest.mark.parametrize("maker", [requests._count, requests._chinese_count])
 def test_a_count_is_the_number_of_words(maker, shifted):
     for one in made(maker, shifted):
-        words_of = one.input.replace("和", "，").split("，") if one.kind.startswith("zh") else one.input.split()
+        words_of = (
+            one.input.replace("和", "，").split("，")
+            if one.kind.startswith("zh")
+            else one.input.split()
+        )
         assert one.output == str(len(words_of))
 
 
@@ -39,7 +43,10 @@ def test_the_odd_one_is_of_another_kind_than_the_three_others(shifted):
 
 
 @pytest.mark.parametrize("shifted", [False, True])
-@pytest.mark.parametrize(("maker", "place"), [(requests._who, "start"), (requests._what, "middle"), (requests._whom, "end")])
+@pytest.mark.parametrize(
+    ("maker", "place"),
+    [(requests._who, "start"), (requests._what, "middle"), (requests._whom, "end")],
+)
 def test_a_part_of_a_sentence_stands_in_it_where_it_should(maker, place, shifted):
     verbs = {form for verb in words.TRANSITIVE for form in (verb.base, verb.third)}
     for one in made(maker, shifted):
@@ -63,7 +70,9 @@ def test_the_parts_of_a_chinese_sentence_make_it(shifted):
         assert len(nouns) == len(english) == 1 + shifted
         for phrase, translated in zip(nouns, english, strict=True):
             number, singular, plural = phrase[0], *chinese.NOUNS[phrase[2:]][1:3]
-            assert translated == f"{chinese.NUMBERS[number]} {singular if number == '一' else plural}"
+            assert (
+                translated == f"{chinese.NUMBERS[number]} {singular if number == '一' else plural}"
+            )
 
 
 @pytest.mark.parametrize("shifted", [False, True])
@@ -71,7 +80,11 @@ def test_the_parts_of_a_chinese_sentence_make_it(shifted):
 def test_a_sum_is_right(maker, shifted):
     change = {"en-next": 1, "zh-next": 1, "en-left": -1, "zh-left": -1, "en-sum": 0}
     for one in made(maker, shifted):
-        listed = one.input.replace(" and ", " ").split() if one.kind.startswith("en") else one.input.split("，")
+        listed = (
+            one.input.replace(" and ", " ").split()
+            if one.kind.startswith("en")
+            else one.input.split("，")
+        )
         if one.kind == "en-kinds":
             kind = sums.KINDS[one.instruction.split()[2]]
             assert one.output == str([words.KINDS[each] for each in listed].count(kind))
@@ -83,7 +96,8 @@ def test_held_out_words_occur_out_of_domain_only():
     held_out = {*HELD_OUT.animate, *HELD_OUT.things}
     for name in ("pocket_requests", "pocket_sums"):
         used = {
-            split: {word for row in rows(name, split) for word in row["input"].split()} for split in ("train", "test", "ood")
+            split: {word for row in rows(name, split) for word in row["input"].split()}
+            for split in ("train", "test", "ood")
         }
         assert not held_out & (used["train"] | used["test"])
         assert held_out & used["ood"]
@@ -100,7 +114,11 @@ def test_every_class_has_rows_enough_in_every_split(name):
 
 def test_the_instructed_base_has_not_seen_a_prompt_of_the_data_set():
     task = tasks.load("pocket_requests")
-    taken = {one.fields["prompt"] for split in task.splits() for one in task.convert(split, rows("pocket_requests", split))}
+    taken = {
+        one.fields["prompt"]
+        for split in task.splits()
+        for one in task.convert(split, rows("pocket_requests", split))
+    }
     seen = {one.fields["prompt"] for one in fresh_rows(taken, 0)}
     assert not seen & taken
     free = {one.fields["prompt"] for one in fresh_rows(set(), 0)}

@@ -35,15 +35,26 @@ CASES = [
     ("qlora", "alpaca_en", STORIES, 8, ANSWER | {"r": 8}),
     ("mam", "alpaca_en", STORIES, 8, ANSWER),
 ]
-TEST_ROWS = {"mnli": 24, "blimp": 16, "alpaca_zh": 12, "alpaca_en": 12}  # what two cores read or write in a minute or two
+TEST_ROWS = {
+    "mnli": 24,
+    "blimp": 16,
+    "alpaca_zh": 12,
+    "alpaca_en": 12,
+}  # what two cores read or write in a minute or two
 
 
 @pytest.fixture(autouse=True)
 def few_rows(monkeypatch, request):
     """The local profile with test splits that two cores read in seconds, and one window of a round for a baseline."""
     task = request.node.callspec.params.get("task", "")
-    monkeypatch.setitem(PROFILES, "local", replace(PROFILES["local"], test_rows=TEST_ROWS.get(task, 32), threads=1))
-    for place, name in ((measured_cost, "KEPT"), (timer, "WARM_UP"), (timer, "ROUNDS")):  # by the clock of tests, all are alike
+    monkeypatch.setitem(
+        PROFILES, "local", replace(PROFILES["local"], test_rows=TEST_ROWS.get(task, 32), threads=1)
+    )
+    for place, name in (
+        (measured_cost, "KEPT"),
+        (timer, "WARM_UP"),
+        (timer, "ROUNDS"),
+    ):  # by the clock of tests, all are alike
         monkeypatch.setattr(place, name, 1)
 
 
@@ -51,8 +62,12 @@ def present(model):
     return (Path(HUB) / "models" / model).is_dir()
 
 
-@pytest.mark.skipif(not HUB, reason="FTCOMPARE_HUB names no folder with real models and data: see docs/hub.md")
-@pytest.mark.parametrize(("method", "task", "model", "shots", "options"), CASES, ids=lambda one: str(one).rsplit("/")[-1])
+@pytest.mark.skipif(
+    not HUB, reason="FTCOMPARE_HUB names no folder with real models and data: see docs/hub.md"
+)
+@pytest.mark.parametrize(
+    ("method", "task", "model", "shots", "options"), CASES, ids=lambda one: str(one).rsplit("/")[-1]
+)
 def test_a_real_case_lives_through_update_and_gate(pytester, method, task, model, shots, options):
     if not present(model):
         pytest.skip(f"{HUB} has no models/{model}")
@@ -84,7 +99,11 @@ def test_a_real_case_lives_through_update_and_gate(pytester, method, task, model
 
 REFUSED = [
     ("pbft", MINILM, "*expected a model that can be asked by pattern, all-MiniLM-L6-v2 is*"),
-    ("icl", STORIES, "*expected a verbalizer of one token, ' No' is * tokens for TinyStories-656K*"),
+    (
+        "icl",
+        STORIES,
+        "*expected a verbalizer of one token, ' No' is * tokens for TinyStories-656K*",
+    ),
     (
         "full",
         STORIES,
@@ -93,9 +112,13 @@ REFUSED = [
 ]
 
 
-@pytest.mark.skipif(not HUB, reason="FTCOMPARE_HUB names no folder with real models and data: see docs/hub.md")
+@pytest.mark.skipif(
+    not HUB, reason="FTCOMPARE_HUB names no folder with real models and data: see docs/hub.md"
+)
 @pytest.mark.parametrize(("method", "model", "sentence"), REFUSED)
-def test_a_model_that_cannot_be_asked_so_is_refused_in_one_sentence(pytester, method, model, sentence):
+def test_a_model_that_cannot_be_asked_so_is_refused_in_one_sentence(
+    pytester, method, model, sentence
+):
     if not present(model):
         pytest.skip(f"{HUB} has no models/{model}")
     pytester.makepyfile(

@@ -25,7 +25,18 @@ def of(*cases, **changes):
 def test_what_fails_is_an_error_worst_first_and_what_is_not_settled_a_warning():
     found = parsed(make_document(8, findings=["accuracy is lower"]))
     assert [(kind, title.partition(":")[0]) for kind, _, title, _ in found] == [
-        *(("error", one) for one in ("all cases together", "invalid", "worse", "changed", "new", "changed", "new")),
+        *(
+            ("error", one)
+            for one in (
+                "all cases together",
+                "invalid",
+                "worse",
+                "changed",
+                "new",
+                "changed",
+                "new",
+            )
+        ),
         *(("warning", one) for one in ("undecided", "incomparable", "noted", "note")),
     ]
 
@@ -47,10 +58,15 @@ def test_a_claim_that_changed_says_what_it_was():
 
 
 def test_nothing_is_said_of_a_session_that_passes_nor_of_what_was_accepted():
-    assert annotations(of(make_case("same"), make_case("better"), make_case("worse", update=True))) == []
+    assert (
+        annotations(of(make_case("same"), make_case("better"), make_case("worse", update=True)))
+        == []
+    )
 
 
-@pytest.mark.parametrize(("failed", "shown", "left"), [(10, 10, ""), (11, 9, "and 2 more"), (1000, 9, "and 991 more")])
+@pytest.mark.parametrize(
+    ("failed", "shown", "left"), [(10, 10, ""), (11, 9, "and 2 more"), (1000, 9, "and 991 more")]
+)
 def test_what_is_more_than_github_shows_is_counted_in_the_last(failed, shown, left):
     found = parsed(of(*(make_case("worse", shots=shots) for shots in range(failed))))
     assert len(found) == SHOWN
@@ -60,10 +76,21 @@ def test_what_is_more_than_github_shows_is_counted_in_the_last(failed, shown, le
 
 @pytest.mark.parametrize(
     "text",
-    ["50%, a: b", "%0A::error::forged", "line\r\n::error title=x::forged", "a::b,c", "\x1b[31mred\x00", "\u202e\ud800"],
+    [
+        "50%, a: b",
+        "%0A::error::forged",
+        "line\r\n::error title=x::forged",
+        "a::b,c",
+        "\x1b[31mred\x00",
+        "\u202e\ud800",
+    ],
 )
 def test_no_text_forges_another_command(text):
-    case = make_case("invalid", signs=[text]) | {"id": text, "nodeid": f"suites/{text}.py::test", "rerun": text}
+    case = make_case("invalid", signs=[text]) | {
+        "id": text,
+        "nodeid": f"suites/{text}.py::test",
+        "rerun": text,
+    }
     found = annotations(of(case, findings=[text], notes=[text]))
     assert len(found) == 3
     for line in found:
@@ -73,6 +100,8 @@ def test_no_text_forges_another_command(text):
 
 
 def test_a_percent_sign_reads_back():
-    ((_, _, title, message),) = parsed(of(make_case("changed", signs=["loss 50%, 3:1"]) | {"id": "a%2C,b:c"}))
+    ((_, _, title, message),) = parsed(
+        of(make_case("changed", signs=["loss 50%, 3:1"]) | {"id": "a%2C,b:c"})
+    )
     assert title == "changed: a%2C,b:c"
     assert "first divergence: loss 50%, 3:1" in message

@@ -31,7 +31,9 @@ def path(tmp_path_factory):
     for night in range(30):
         document = deepcopy(base)
         document["started"] = f"2030-01-{1 + night:02}T02:00:00+00:00"
-        document["environment"] |= {"commit": f"commit-{night}"} | ({"peft": "0.22.0"} if night >= 20 else {})
+        document["environment"] |= {"commit": f"commit-{night}"} | (
+            {"peft": "0.22.0"} if night >= 20 else {}
+        )
         for case in document["cases"]:
             case["verdict"] = "same"
             case["accepted"] = night == 21
@@ -76,7 +78,9 @@ def test_one_case_at_length(path):
     assert shown[3] == "█" * 20 + "▁" * 10
     assert shown[5].startswith("30 runs, 2030-01-01 02:00 to 2030-01-30 02:00; lowest ")
     assert shown[-1].endswith("accepted")
-    assert screen(path, 80, case=LORA, last=5)[0] == "accuracy over runs: 1 case, 0 changes of level"
+    assert (
+        screen(path, 80, case=LORA, last=5)[0] == "accuracy over runs: 1 case, 0 changes of level"
+    )
 
 
 def test_a_cost_that_moved_and_nobody_accepted(path):
@@ -89,7 +93,9 @@ def test_a_cost_that_moved_and_nobody_accepted(path):
 @pytest.mark.parametrize("width", [40, 72, 80, 300])
 def test_any_width_shows_all_names_and_figures(path, width):
     shown = screen(path, width, metric="accuracy_ood")
-    assert sum("30" in line for line in shown) == 7  # the runs of each case; the eighth gave nothing
+    assert (
+        sum("30" in line for line in shown) == 7
+    )  # the runs of each case; the eighth gave nothing
     if width != 72 and width != 80:  # there a name may go on below, in its column
         assert "few_shot/prefix_tuning-pocket_cola-opt-1.4m-n2" in "".join(shown).replace(" ", "")
 
@@ -111,20 +117,37 @@ def test_json_has_all_of_it(path, capsys):
     told = json.loads(capsys.readouterr().out)
     assert told["metric"] == "accuracy"
     first = told["cases"][0]
-    assert (first["suite"], first["case"], first["device"], first["method"]) == (*LORA.split("/"), "cpu", "lora")
+    assert (first["suite"], first["case"], first["device"], first["method"]) == (
+        *LORA.split("/"),
+        "cpu",
+        "lora",
+    )
     assert len(first["runs"]) == 12
     change = first["changes"][0]
-    assert (change["run"], change["accepted"], change["beside"]) == (2, True, ["peft 0.21.2 -> 0.22.0"])
+    assert (change["run"], change["accepted"], change["beside"]) == (
+        2,
+        True,
+        ["peft 0.21.2 -> 0.22.0"],
+    )
     assert first["runs"][2]["value"] == change["to"] == pytest.approx(change["from"] - 0.08)
     assert first["runs"][2] | {"value": 0, "sd": 0} == {
-        **{"started": "2030-01-21T02:00:00+00:00", "commit": "commit-20", "value": 0, "sd": 0, "verdict": "same"}
+        **{
+            "started": "2030-01-21T02:00:00+00:00",
+            "commit": "commit-20",
+            "value": 0,
+            "sd": 0,
+            "verdict": "same",
+        }
     }
 
 
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["--metric", "f1"], "expected --metric to be one of accuracy, accuracy_ood, loss, loss_ood, step, "),
+        (
+            ["--metric", "f1"],
+            "expected --metric to be one of accuracy, accuracy_ood, loss, loss_ood, step, ",
+        ),
         (["--case", "x[y"], "expected cases for --case=x[y, found none in "),
         (["--method", "nope"], "expected cases for --case=* --method=nope, found none in "),
     ],
@@ -138,7 +161,9 @@ def test_what_is_not_there_is_one_sentence(path, words, expected, capsys):
 
 def test_a_history_that_is_not_there(tmp_path, capsys):
     assert main(["history", str(tmp_path / "h.db")]) == 2
-    assert capsys.readouterr().err.startswith(f"ERROR: expected a history at {tmp_path / 'h.db'}, found nothing there")
+    assert capsys.readouterr().err.startswith(
+        f"ERROR: expected a history at {tmp_path / 'h.db'}, found nothing there"
+    )
     assert not list(tmp_path.iterdir())
 
 
@@ -156,7 +181,8 @@ def test_it_needs_neither_pytest_nor_torch_and_a_pipe_has_no_colour(path):
         capture_output=True,
         text=True,
         check=False,
-        env={name: value for name, value in os.environ.items() if name != "FORCE_COLOR"} | {"COLUMNS": "80"},
+        env={name: value for name, value in os.environ.items() if name != "FORCE_COLOR"}
+        | {"COLUMNS": "80"},
     )
     assert (told.returncode, told.stderr) == (0, "")
     assert told.stdout.startswith("accuracy over runs: 2 cases")

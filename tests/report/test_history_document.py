@@ -17,7 +17,10 @@ def appended(path, *documents):
 
 def nights(count, cases=3):
     """The same results each night."""
-    return [make_document(cases) | {"started": f"2030-01-{1 + night:02}T02:00:00+00:00"} for night in range(count)]
+    return [
+        make_document(cases) | {"started": f"2030-01-{1 + night:02}T02:00:00+00:00"}
+        for night in range(count)
+    ]
 
 
 def test_it_has_the_series_of_the_documents_cases_with_their_changes(tmp_path):
@@ -35,7 +38,12 @@ def test_it_has_the_series_of_the_documents_cases_with_their_changes(tmp_path):
     Draft202012Validator(schema()).validate(last)
     assert [one["started"] for one in found["runs"]] == [one["started"] for one in documents[1:]]
     assert found["runs"][0] == {
-        **{"started": documents[1]["started"], "commit": "8a35bb5f2f89", "failed": True, "source": "gate"}
+        **{
+            "started": documents[1]["started"],
+            "commit": "8a35bb5f2f89",
+            "failed": True,
+            "source": "gate",
+        }
     }
     case = last["cases"][0]
     assert list(found["series"]) == [f"{case['suite']}/{case['id']}"]
@@ -69,4 +77,6 @@ def test_a_name_with_half_a_character_has_its_series(tmp_path):
     document["command"] = "pytest suites/\udcff"
     document["cases"][0]["id"] = name = "half-\udcff"
     append(tmp_path / "h.db", document)
-    assert for_document(tmp_path / "h.db", document)["series"][f"few_shot/{name}"]["accuracy"]["runs"] == [0]
+    assert for_document(tmp_path / "h.db", document)["series"][f"few_shot/{name}"]["accuracy"][
+        "runs"
+    ] == [0]

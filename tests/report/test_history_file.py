@@ -23,7 +23,11 @@ def path(tmp_path):
 def assert_refused(path, pattern):
     """All three say the same, and leave the file as it is."""
     before = path.read_bytes() if path.is_file() else None
-    for ask in (check, lambda one: append(one, make_document(2, seed=7)), lambda one: for_document(one, make_document(1))):
+    for ask in (
+        check,
+        lambda one: append(one, make_document(2, seed=7)),
+        lambda one: for_document(one, make_document(1)),
+    ):
         with pytest.raises(HistoryError, match=pattern) as found:
             ask(path)
         assert "\n" not in str(found.value)
@@ -54,25 +58,39 @@ def test_a_newer_schema(path):
     connection = sqlite3.connect(path)
     connection.execute(f"PRAGMA user_version = {SCHEMA + 1}")
     connection.close()
-    assert_refused(path, f"expected a history of schema {SCHEMA} at .*, found schema {SCHEMA + 1}: update pytest-ftcompare$")
+    assert_refused(
+        path,
+        f"expected a history of schema {SCHEMA} at .*, found schema {SCHEMA + 1}: update pytest-ftcompare$",
+    )
 
 
 def test_a_folder_and_a_missing_folder(tmp_path):
     assert_refused(tmp_path, "found a folder: name a file in it$")
-    with pytest.raises(HistoryError, match=r"expected a folder for the history at .*none, found none: make it"):
+    with pytest.raises(
+        HistoryError, match=r"expected a folder for the history at .*none, found none: make it"
+    ):
         check(tmp_path / "none" / "h.db")
-    with pytest.raises(HistoryError, match=r"expected a folder for the history at .*none, found none: make it"):
+    with pytest.raises(
+        HistoryError, match=r"expected a folder for the history at .*none, found none: make it"
+    ):
         append(tmp_path / "none" / "h.db", make_document(1))
 
 
-@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="a folder in which nobody may write, on Linux")
+@pytest.mark.skipif(
+    not Path("/proc/self").is_dir(), reason="a folder in which nobody may write, on Linux"
+)
 def test_a_folder_in_which_nothing_can_be_written():
     for ask in (check, lambda path: append(path, make_document(1))):
-        with pytest.raises(HistoryError, match=r"the history /proc/h.db cannot be written .*: name a file in a folder that"):
+        with pytest.raises(
+            HistoryError,
+            match=r"the history /proc/h.db cannot be written .*: name a file in a folder that",
+        ):
             ask(Path("/proc/h.db"))
 
 
-@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="to root every file can be written")
+@pytest.mark.skipif(
+    os.name == "nt" or os.geteuid() == 0, reason="to root every file can be written"
+)
 def test_a_file_that_cannot_be_written(path):
     path.chmod(0o444)
     with pytest.raises(HistoryError, match=r"cannot be written \(permission denied\)"):
@@ -125,10 +143,17 @@ def test_a_path_with_characters_of_a_uri(tmp_path):
     assert [one.name for one in tmp_path.iterdir()] == [path.name]
 
 
-@pytest.mark.parametrize("where", ["\"case\" = 'a' AND metric = 'accuracy'", "method = 'lora' AND metric = 'accuracy'"])
+@pytest.mark.parametrize(
+    "where", ["\"case\" = 'a' AND metric = 'accuracy'", "method = 'lora' AND metric = 'accuracy'"]
+)
 def test_a_series_is_found_without_reading_the_others(path, where):
     connection = sqlite3.connect(path)
-    plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN SELECT started, value FROM history WHERE {where}")]
+    plan = [
+        row[3]
+        for row in connection.execute(
+            f"EXPLAIN QUERY PLAN SELECT started, value FROM history WHERE {where}"
+        )
+    ]
     connection.close()
     assert "SEARCH points USING PRIMARY KEY (case_id=? AND metric_id=?)" in plan
     assert not [step for step in plan if step.startswith("SCAN")]

@@ -34,23 +34,63 @@ def refused(path, folder, capsys):
 
 
 def test_runs_are_of_one_study_stack_and_day(tmp_path, capsys):
-    write(tmp_path / "old", training("lora/a", 0.5, day=1), training("lora/b", 0.4, day=1), training("lora/c", 0.3, day=2))
+    write(
+        tmp_path / "old",
+        training("lora/a", 0.5, day=1),
+        training("lora/b", 0.4, day=1),
+        training("lora/c", 0.3, day=2),
+    )
     write(tmp_path / "new", training("lora/a", 0.48, day=2, package_info=NEWER))
     (tmp_path / "new" / "text.json").write_text(json.dumps(generation()))
     (tmp_path / "new" / "adapter_config.json").write_text('{"r": 8}')
     path = tmp_path / "h.db"
-    assert imported(path, tmp_path, capsys) == "results added: 5, sessions added: 0, there already: 0, other files: 1"
+    assert (
+        imported(path, tmp_path, capsys)
+        == "results added: 5, sessions added: 0, there already: 0, other files: 1"
+    )
     assert rows(
-        path, "SELECT started, profile, commit_id, devices, failed, source FROM runs ORDER BY started, profile, commit_id DESC"
+        path,
+        "SELECT started, profile, commit_id, devices, failed, source FROM runs ORDER BY started, profile, commit_id DESC",
     ) == [
-        ("2030-01-01T10:00:00+00:00", "MetaMathQA", "peft 0.15.2", "NVIDIA L40S", None, "method_comparison"),
-        ("2030-01-01T10:00:00+00:00", "text_generation_benchmark", "peft 0.15.2", "NVIDIA L40S", None, "method_comparison"),
-        ("2030-01-02T10:00:00+00:00", "MetaMathQA", "peft 0.15.2", "NVIDIA L40S", None, "method_comparison"),
-        ("2030-01-02T10:00:00+00:00", "MetaMathQA", "5fe7f8f8", "NVIDIA L40S", None, "method_comparison"),
+        (
+            "2030-01-01T10:00:00+00:00",
+            "MetaMathQA",
+            "peft 0.15.2",
+            "NVIDIA L40S",
+            None,
+            "method_comparison",
+        ),
+        (
+            "2030-01-01T10:00:00+00:00",
+            "text_generation_benchmark",
+            "peft 0.15.2",
+            "NVIDIA L40S",
+            None,
+            "method_comparison",
+        ),
+        (
+            "2030-01-02T10:00:00+00:00",
+            "MetaMathQA",
+            "peft 0.15.2",
+            "NVIDIA L40S",
+            None,
+            "method_comparison",
+        ),
+        (
+            "2030-01-02T10:00:00+00:00",
+            "MetaMathQA",
+            "5fe7f8f8",
+            "NVIDIA L40S",
+            None,
+            "method_comparison",
+        ),
     ]
     accuracy = """SELECT value FROM history WHERE "case" = 'lora/a' AND metric = 'accuracy' ORDER BY started"""
     assert rows(path, accuracy) == [(0.5,), (0.48,)]
-    units = rows(path, "SELECT DISTINCT metric, unit FROM history WHERE suite != 'MetaMathQA' ORDER BY metric")
+    units = rows(
+        path,
+        "SELECT DISTINCT metric, unit FROM history WHERE suite != 'MetaMathQA' ORDER BY metric",
+    )
     assert units == [("allocated bytes, peak", "B"), ("token", "s")]
 
 
@@ -65,7 +105,9 @@ def test_what_is_there_is_not_added_again_and_what_came_since_is(tmp_path, capsy
         told = imported(path, folder, capsys)
     assert told == "results added: 0, sessions added: 0, there already: 3, other files: 0"
     assert rows(path, "SELECT count(*) FROM runs") == [(2,)]
-    assert rows(path, """SELECT value FROM history WHERE metric = 'accuracy' ORDER BY started, "case" """) == [
+    assert rows(
+        path, """SELECT value FROM history WHERE metric = 'accuracy' ORDER BY started, "case" """
+    ) == [
         (0.5,),
         (0.4,),
         (0.6,),
@@ -85,32 +127,46 @@ def test_reports_of_sessions_are_imported_as_if_they_had_been_appended(tmp_path,
     append(path, documents[0])
     for number, document in enumerate(documents):
         (tmp_path / f"{number}.json").write_text(json.dumps(document))
-    assert imported(path, tmp_path, capsys) == "results added: 0, sessions added: 1, there already: 1, other files: 0"
     assert (
-        imported(path, tmp_path / "1.json", capsys) == "results added: 0, sessions added: 0, there already: 1, other files: 0"
+        imported(path, tmp_path, capsys)
+        == "results added: 0, sessions added: 1, there already: 1, other files: 0"
+    )
+    assert (
+        imported(path, tmp_path / "1.json", capsys)
+        == "results added: 0, sessions added: 0, there already: 1, other files: 0"
     )
 
 
 def test_what_cannot_be_imported_is_one_sentence_and_adds_nothing(tmp_path, capsys):
     path, folder = tmp_path / "h.db", tmp_path / "results"
-    assert refused(path, folder, capsys).startswith(f"expected a folder with results at {folder}, found nothing there")
+    assert refused(path, folder, capsys).startswith(
+        f"expected a folder with results at {folder}, found nothing there"
+    )
     folder.mkdir()
     assert refused(path, folder, capsys).endswith(f"reports (*.json) at {folder}, found none")
     write(folder, training("lora/a"))
     file = folder / "z.json"
     file.write_text("{")
-    assert refused(path, folder, capsys).startswith(f"{file} cannot be read as JSON (Expecting property name")
+    assert refused(path, folder, capsys).startswith(
+        f"{file} cannot be read as JSON (Expecting property name"
+    )
     file.write_text(json.dumps(training("lora/b", status="success", metrics=[])))
-    assert refused(path, folder, capsys).startswith(f"expected a result in {file}, but it lacks 'test accuracy'")
+    assert refused(path, folder, capsys).startswith(
+        f"expected a result in {file}, but it lacks 'test accuracy'"
+    )
     undated = training("lora/b")
     undated["run_info"]["created_at"] = ""
     file.write_text(json.dumps(undated))
-    assert refused(path, folder, capsys).startswith(f"expected in {file} when it was made, found nothing of it")
+    assert refused(path, folder, capsys).startswith(
+        f"expected in {file} when it was made, found nothing of it"
+    )
     file.write_text(json.dumps(make_document(2) | {"schema": 99}))
     assert "of a newer schema than 1" in refused(path, folder, capsys)
     assert not path.exists()
     file.unlink()
-    assert "expected a folder for the history" in refused(tmp_path / "none" / "h.db", folder, capsys)
+    assert "expected a folder for the history" in refused(
+        tmp_path / "none" / "h.db", folder, capsys
+    )
 
 
 @pytest.mark.parametrize("words", [["import"], ["import", "h.db"], ["import", "h.db", "a", "b"]])

@@ -28,11 +28,23 @@ def kept(case):
 
 
 def test_a_run_is_kept_with_its_cases_metrics_and_claims(tmp_path):
-    path, document = tmp_path / "h.db", make_document(8, environment={"commit": "abc", "torch": "2"})
+    path, document = (
+        tmp_path / "h.db",
+        make_document(8, environment={"commit": "abc", "torch": "2"}),
+    )
     append(path, document)
     run = "SELECT started, commit_id, profile, devices, command, failed, source, environment FROM runs"
     assert rows(path, run) == [
-        (document["started"], "abc", "pocket", "cpu", document["command"], 1, "gate", '{"commit": "abc", "torch": "2"}')
+        (
+            document["started"],
+            "abc",
+            "pocket",
+            "cpu",
+            document["command"],
+            1,
+            "gate",
+            '{"commit": "abc", "torch": "2"}',
+        )
     ]
     case = document["cases"][1]
     query = 'SELECT metric, unit, value, sd, seeds, verdict, failed, accepted FROM history WHERE "case" = ? ORDER BY metric'
@@ -43,7 +55,10 @@ def test_a_run_is_kept_with_its_cases_metrics_and_claims(tmp_path):
     assert found["accuracy"][2] > 0
     assert found["accuracy"][3:] == (8, case["verdict"], int(case["failed"]), 0)
     claim = document["claims"][0]
-    told = rows(path, "SELECT name, verdict, outcome, value, error, unit FROM outcomes JOIN claims ON id = claim_id")
+    told = rows(
+        path,
+        "SELECT name, verdict, outcome, value, error, unit FROM outcomes JOIN claims ON id = claim_id",
+    )
     assert told[0] == (claim["name"], "held", "reproduced", claim["estimate"]["value"], 0.6, "pt")
     assert len(told) == len(document["claims"])
 
@@ -52,7 +67,9 @@ def test_a_run_is_kept_with_what_its_suites_and_methods_took(tmp_path):
     path, document = tmp_path / "h.db", make_document(3)
     append(path, document)
     found = rows(path, "SELECT kind, name, seconds FROM spent")
-    assert sorted(found) == sorted((kind, *one) for kind, spent in document["spent"].items() for one in spent.items())
+    assert sorted(found) == sorted(
+        (kind, *one) for kind, spent in document["spent"].items() for one in spent.items()
+    )
 
 
 def test_a_history_and_a_document_from_before_that_was_told_still_do(tmp_path):
@@ -70,10 +87,15 @@ def test_a_history_and_a_document_from_before_that_was_told_still_do(tmp_path):
 def test_a_run_that_is_appended_twice_is_one_run(tmp_path):
     path, document = tmp_path / "h.db", make_document(3)
     append(path, document)
-    append(path, document | {"history": {"runs": [], "series": {}}})  # what the history said is none of the run
+    append(
+        path, document | {"history": {"runs": [], "series": {}}}
+    )  # what the history said is none of the run
     assert rows(path, "SELECT count(*) FROM runs") == [(1,)]
     append(path, document | {"seconds": 1.0})
-    assert rows(path, "SELECT id - min(id) OVER () FROM runs ORDER BY id") == [(0,), (1,)]  # they began at one time
+    assert rows(path, "SELECT id - min(id) OVER () FROM runs ORDER BY id") == [
+        (0,),
+        (1,),
+    ]  # they began at one time
 
 
 def test_runs_are_in_the_order_of_time_whenever_they_are_appended(tmp_path):
@@ -81,7 +103,11 @@ def test_runs_are_in_the_order_of_time_whenever_they_are_appended(tmp_path):
     times = ["2030-01-02T02:00:00+00:00", "2030-01-01T22:00:00-05:00", "2029-01-01"]
     for number, started in enumerate(times):
         append(path, make_document(1, seed=number, started=started))
-    assert [started for (started,) in rows(path, "SELECT started FROM runs ORDER BY id")] == [times[2], times[0], times[1]]
+    assert [started for (started,) in rows(path, "SELECT started FROM runs ORDER BY id")] == [
+        times[2],
+        times[0],
+        times[1],
+    ]
 
 
 def test_a_score_is_what_the_baselines_seeds_would_have_given():
@@ -132,7 +158,11 @@ def test_processes_that_write_at_once_lose_nothing(tmp_path):
     """The first of them makes the file, too."""
     path = tmp_path / "h.db"
     started = [
-        subprocess.Popen([sys.executable, "-c", WRITER, path, str(5 * one)], cwd=TESTS, env={"PYTHONPATH": f"{TESTS.parent}"})
+        subprocess.Popen(
+            [sys.executable, "-c", WRITER, path, str(5 * one)],
+            cwd=TESTS,
+            env={"PYTHONPATH": f"{TESTS.parent}"},
+        )
         for one in range(4)
     ]
     assert [one.wait(timeout=120) for one in started] == [0] * 4

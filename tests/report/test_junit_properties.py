@@ -5,14 +5,27 @@ from pytest_ftcompare.compare.sequential_test import ScoreComparison
 from pytest_ftcompare.compare.verdict import CaseVerdict
 from pytest_ftcompare.report.junit import properties
 
-MOVED = ScoreComparison("accuracy", 0.8, 0.02, 0.7, 0.03, -0.1, 0.01, 0.02, 14.0, 0.5, 1e-6, 0.02, 5, "worse")
-STEP = CostComparison("step", "s", 0.0325, 0.0349123456789, 0.074, "yardsticks", "worse", error=0.008)
+MOVED = ScoreComparison(
+    "accuracy", 0.8, 0.02, 0.7, 0.03, -0.1, 0.01, 0.02, 14.0, 0.5, 1e-6, 0.02, 5, "worse"
+)
+STEP = CostComparison(
+    "step", "s", 0.0325, 0.0349123456789, 0.074, "yardsticks", "worse", error=0.008
+)
 PEAK = CostComparison("peak bytes", "B", 0.0, 23462536.0, 0.0, "", "new")
 
 
 def test_a_case_tells_its_verdict_its_scores_and_its_costs():
     scores = {"accuracy": 0.7, "accuracy/en": 0.5, "loss": 0.61}
-    verdict = CaseVerdict("id", "suite", "worse", 5, [MOVED], scores=scores, costs=[STEP, PEAK], first_divergence="recipe")
+    verdict = CaseVerdict(
+        "id",
+        "suite",
+        "worse",
+        5,
+        [MOVED],
+        scores=scores,
+        costs=[STEP, PEAK],
+        first_divergence="recipe",
+    )
     assert properties(verdict) == [
         ("verdict", "worse"),
         ("seeds", "5"),

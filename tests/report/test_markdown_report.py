@@ -34,7 +34,11 @@ HOSTILE = [
 def of(*cases, **changes):
     """A document of these cases."""
     counts = {one["verdict"]: 1 for one in cases}
-    return make_document(0, counts=counts, failed=any(one["failed"] for one in cases)) | {"cases": list(cases)} | changes
+    return (
+        make_document(0, counts=counts, failed=any(one["failed"] for one in cases))
+        | {"cases": list(cases)}
+        | changes
+    )
 
 
 def sections(text):
@@ -49,15 +53,31 @@ def rows(text, title):
     """The rows of the table under a title, as cells of plain text."""
     part = re.split(r"^### |<summary>", text, flags=re.MULTILINE)
     (found,) = [one for one in part if one.startswith(title)]
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in found.splitlines() if line.startswith("| `")]
+    return [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in found.splitlines()
+        if line.startswith("| `")
+    ]
 
 
 def test_the_verdict_comes_first_and_everything_follows_folded():
-    found = titles(make_document(8, findings=["accuracy is 1.7 points lower on average over 36 cases"]))
+    found = titles(
+        make_document(8, findings=["accuracy is 1.7 points lower on average over 36 cases"])
+    )
     assert found[0].startswith("ftcompare failed: 1 invalid, 1 worse, 1 changed, 1 new, ")
-    assert found[0].endswith(" of 8 cases; 1 changed, 1 new, 1 noted, 1 held, 1 untested of 5 claims")
+    assert found[0].endswith(
+        " of 8 cases; 1 changed, 1 new, 1 noted, 1 held, 1 untested of 5 claims"
+    )
     assert found[1:] == [
-        *("All cases together", "Failed", "Claims", "Changed since the baselines", "Better", "Not settled", "Notes"),
+        *(
+            "All cases together",
+            "Failed",
+            "Claims",
+            "Changed since the baselines",
+            "Better",
+            "Not settled",
+            "Notes",
+        ),
         *("Run the failed cases again, or accept them", "All cases (8)"),
     ]
 
@@ -67,7 +87,10 @@ def test_a_failed_case_tells_what_moved_against_which_noise_and_where_it_began()
     ((name, verdict, moved, began),) = rows(render(of(case)), "Failed")
     assert (name, verdict, began) == (f"`few_shot/{case['id']}`", "worse", "recipe")
     first = case["comparisons"][0]
-    assert re.match(r"accuracy \d+\.\d% -> \d+\.\d%: -\d+\.\d pt ± 1\.0 \(noise 2\.0 pt, p=1e-06, 8 seeds\); ", moved)
+    assert re.match(
+        r"accuracy \d+\.\d% -> \d+\.\d%: -\d+\.\d pt ± 1\.0 \(noise 2\.0 pt, p=1e-06, 8 seeds\); ",
+        moved,
+    )
     assert f"{100 * first['delta']:+.1f} pt" in moved
     assert moved.endswith("first divergence: recipe lr 0.005 -> 0.05")
 
@@ -80,18 +103,39 @@ def test_a_failed_case_is_run_again_and_accepted_with_its_commands():
 
 def test_a_cost_that_moved_tells_what_it_was_compared_in():
     costs = [
-        {"metric": "step", "unit": "s", "base": 0.0325, "new": 0.0349, "change": 0.074, "how": "yardsticks"}
+        {
+            "metric": "step",
+            "unit": "s",
+            "base": 0.0325,
+            "new": 0.0349,
+            "change": 0.074,
+            "how": "yardsticks",
+        }
         | {"outcome": "worse", "note": "", "error": 0.008},
-        {"metric": "stray bytes", "unit": "B", "base": 0, "new": 2048, "change": None, "how": "exact"}
+        {
+            "metric": "stray bytes",
+            "unit": "B",
+            "base": 0,
+            "new": 2048,
+            "change": None,
+            "how": "exact",
+        }
         | {"outcome": "worse", "note": "", "error": 0.0},
     ]
     text = render(of(make_case("worse", costs=costs, comparisons=[], signs=[])))
-    assert "step 32.5 ms -> 34.9 ms: +7.4% ± 0.8 in yardsticks; stray bytes 0.0 KiB -> 2.0 KiB: ?, counted" in text
+    assert (
+        "step 32.5 ms -> 34.9 ms: +7.4% ± 0.8 in yardsticks; stray bytes 0.0 KiB -> 2.0 KiB: ?, counted"
+        in text
+    )
 
 
 def test_a_session_that_passes_says_so_and_shows_no_empty_part():
     document = of(make_case("same", changes=[]), claims=[], changes=[], notes=[])
-    assert titles(document) == ["ftcompare passed: 1 same of 1 case", "Changed since the baselines", "All cases (1)"]
+    assert titles(document) == [
+        "ftcompare passed: 1 same of 1 case",
+        "Changed since the baselines",
+        "All cases (1)",
+    ]
     assert "\n- nothing in the environment\n" in render(document)
 
 
@@ -112,9 +156,15 @@ def test_an_update_says_what_it_accepted():
 
 def test_a_claim_tells_what_it_was_and_whether_its_new_outcome_is_accepted():
     changed = make_document(0)["claims"][2]
-    for claim, words in ((changed, "changed"), (changed | {"failed": False, "accepted": True}, "changed, accepted")):
+    for claim, words in (
+        (changed, "changed"),
+        (changed | {"failed": False, "accepted": True}, "changed, accepted"),
+    ):
         text = render(of(claims=[claim]))
-        assert f"\n- `claim-that-is-changed` {words}: was reproduced (+2.0 pt ± 0.6, n 16), is contradicted (" in text
+        assert (
+            f"\n- `claim-that-is-changed` {words}: was reproduced (+2.0 pt ± 0.6, n 16), is contradicted ("
+            in text
+        )
 
 
 def test_a_case_whose_accuracy_is_not_judged_does_not_say_that_it_moved():
@@ -124,16 +174,21 @@ def test_a_case_whose_accuracy_is_not_judged_does_not_say_that_it_moved():
 
 
 def test_many_edited_files_are_one_line_and_the_cases_of_a_change_are_counted():
-    edited = [{"name": f"methods/{name}.py", "base": "a", "new": "b", "cases": 1} for name in "abcd"]
+    edited = [
+        {"name": f"methods/{name}.py", "base": "a", "new": "b", "cases": 1} for name in "abcd"
+    ]
     changes = [{"name": "peft", "base": "0.20.0", "new": "0.21.2", "cases": 2}, *edited]
     text = render(make_document(3, changes=changes))
     assert (
-        "\n- peft 0.20.0 -> 0.21.2 (2 of 3 cases)\n- edited: methods/a.py, methods/b.py, methods/c.py, methods/d.py\n" in text
+        "\n- peft 0.20.0 -> 0.21.2 (2 of 3 cases)\n- edited: methods/a.py, methods/b.py, methods/c.py, methods/d.py\n"
+        in text
     )
 
 
 def test_numbers_that_are_missing_are_question_marks():
-    broken = [one | {"delta": None, "p": None, "error": None} for one in make_case("worse")["comparisons"]]
+    broken = [
+        one | {"delta": None, "p": None, "error": None} for one in make_case("worse")["comparisons"]
+    ]
     case = make_case("worse", comparisons=broken, scores={"accuracy": None})
     text = render(of(case, seconds=None))
     assert ": ? pt ± ? (noise 2.0 pt, p=?, 8 seeds)" in text
@@ -143,11 +198,17 @@ def test_numbers_that_are_missing_are_question_marks():
 @pytest.mark.parametrize("limit", [COMMENT, 2**20, 5000])
 @pytest.mark.parametrize("verdicts", ["all of them", "worse"])
 def test_a_thousand_cases_stay_within_the_limit_and_what_is_left_out_is_said(limit, verdicts):
-    cases = [make_case("worse", shots=shots) for shots in range(1000)] if verdicts == "worse" else make_document(1000)["cases"]
+    cases = (
+        [make_case("worse", shots=shots) for shots in range(1000)]
+        if verdicts == "worse"
+        else make_document(1000)["cases"]
+    )
     text = render(of(*cases), limit)
     assert len(text.encode()) <= limit
     left = re.findall(
-        r"^Left out here for length: ([\d,]+) of 1,000 cases; the reports in HTML and JSON have all\.$", text, re.M
+        r"^Left out here for length: ([\d,]+) of 1,000 cases; the reports in HTML and JSON have all\.$",
+        text,
+        re.M,
     )
     shown = rows(text, "All cases (1,000)")
     if limit == 2**20:
@@ -162,17 +223,28 @@ def test_a_thousand_cases_stay_within_the_limit_and_what_is_left_out_is_said(lim
 @pytest.mark.parametrize("text", HOSTILE[:-1])
 def test_hostile_names_do_not_break_a_table_nor_become_markup(text):
     harmless = make_case("worse")
-    case = harmless | {"suite": text, "id": text, "divergences": [text], "rerun": text, "accept": text}
+    case = harmless | {
+        "suite": text,
+        "id": text,
+        "divergences": [text],
+        "rerun": text,
+        "accept": text,
+    }
     claim = make_document(0)["claims"][2] | {"name": text, "says": text, "source": text}
     page = {"notes": [text], "findings": [text], "command": text, "profile": text}
     broken, sound = (
         PARSER.parse(render(of(one, claims=[other], **more)))
-        for one, other, more in ((case, claim, page), (harmless, make_document(0)["claims"][2], {"findings": ["one"]}))
+        for one, other, more in (
+            (case, claim, page),
+            (harmless, make_document(0)["claims"][2], {"findings": ["one"]}),
+        )
     )
     assert [one.type for one in broken] == [one.type for one in sound]
     inside = {one.type for token in broken for one in token.children or ()}
     assert inside <= {"text", "code_inline", "html_inline", "text_special"}
-    tags = {one.content for token in broken for one in token.children or () if one.type == "html_inline"}
+    tags = {
+        one.content for token in broken for one in token.children or () if one.type == "html_inline"
+    }
     assert tags <= {"<code>", "</code>"}
     assert {one.content for one in broken if one.type == "html_block"} == {
         one.content for one in sound if one.type == "html_block"
@@ -182,7 +254,11 @@ def test_hostile_names_do_not_break_a_table_nor_become_markup(text):
 def shown(markdown):
     """What a reader sees of a line of Markdown."""
     (_, inline, _) = PARSER.parse(markdown)
-    return "".join(one.content for one in inline.children if one.type in ("text", "code_inline", "text_special"))
+    return "".join(
+        one.content
+        for one in inline.children
+        if one.type in ("text", "code_inline", "text_special")
+    )
 
 
 @pytest.mark.parametrize("text", [one for one in HOSTILE if one.strip()])

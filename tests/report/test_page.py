@@ -36,7 +36,11 @@ class Elements(HTMLParser):
             self.texts.append(data)
 
     def keys(self):
-        return [attributes["data-key"] for tag, attributes in self.found if tag == "tr" and "data-key" in attributes]
+        return [
+            attributes["data-key"]
+            for tag, attributes in self.found
+            if tag == "tr" and "data-key" in attributes
+        ]
 
 
 def unpacked(elements, name):
@@ -50,7 +54,11 @@ def test_every_case_is_a_row_of_the_html_itself_the_worst_first():
     verdicts = {wording.key(one): one["verdict"] for one in document["cases"]}
     assert sorted(keys) == sorted(verdicts)
     ranks = [wording.VERDICTS.index(verdicts[key]) for key in keys]
-    failing = [rank for key, rank in zip(keys, ranks, strict=True) if verdicts[key] in {"invalid", "worse", "changed", "new"}]
+    failing = [
+        rank
+        for key, rank in zip(keys, ranks, strict=True)
+        if verdicts[key] in {"invalid", "worse", "changed", "new"}
+    ]
     assert ranks == failing + ranks[len(failing) :]
     assert failing == sorted(failing)
 
@@ -58,7 +66,10 @@ def test_every_case_is_a_row_of_the_html_itself_the_worst_first():
 def test_nothing_in_the_page_asks_for_a_network():
     elements = Elements(render(make_document(8)))
     addresses = [
-        attributes[name] for _, attributes in elements.found for name in ("src", "href", "action") if name in attributes
+        attributes[name]
+        for _, attributes in elements.found
+        for name in ("src", "href", "action")
+        if name in attributes
     ]
     assert addresses
     assert [one for one in addresses if not one.startswith(("#", "data:,"))] == []
@@ -68,18 +79,30 @@ def test_nothing_in_the_page_asks_for_a_network():
 
 def test_the_policy_lets_run_the_pages_own_two_scripts_alone():
     elements = Elements(render(make_document(8)))
-    policy = next(one["content"] for tag, one in elements.found if tag == "meta" and "http-equiv" in one)
+    policy = next(
+        one["content"] for tag, one in elements.found if tag == "meta" and "http-equiv" in one
+    )
     own = next(text for attributes, text in elements.scripts if attributes.get("type") == "module")
     digests = [
-        base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (own, unpacked(elements, "plotly"))
+        base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        for text in (own, unpacked(elements, "plotly"))
     ]
     assert policy.startswith("default-src 'none';")
-    assert re.search("script-src (.*)$", policy)[1].split() == [f"'sha256-{one}'" for one in digests]
+    assert re.search("script-src (.*)$", policy)[1].split() == [
+        f"'sha256-{one}'" for one in digests
+    ]
 
 
 def test_the_scripts_end_no_element_and_are_all_there():
-    own = next(text for attributes, text in Elements(render(make_document(1))).scripts if attributes.get("type") == "module")
-    assert all(f"function {one}" in own for one in ("make", "startTable", "startScatter", "startShots", "casePanel"))
+    own = next(
+        text
+        for attributes, text in Elements(render(make_document(1))).scripts
+        if attributes.get("type") == "module"
+    )
+    assert all(
+        f"function {one}" in own
+        for one in ("make", "startTable", "startScatter", "startShots", "casePanel")
+    )
     assert len(SCRIPTS) == len(set(SCRIPTS))
 
 
@@ -87,7 +110,9 @@ def test_the_figures_of_all_cases_are_in_the_page():
     document = make_document(16)
     data = json.loads(unpacked(Elements(render(document)), "document"))
     assert [one["id"] for one in data["cases"]] == [one["id"] for one in document["cases"]]
-    assert data["cases"][1]["seed_results"][0]["curve"] == pytest.approx(document["cases"][1]["seed_results"][0]["curve"])
+    assert data["cases"][1]["seed_results"][0]["curve"] == pytest.approx(
+        document["cases"][1]["seed_results"][0]["curve"]
+    )
 
 
 def test_a_name_with_markup_is_text():
@@ -95,7 +120,11 @@ def test_a_name_with_markup_is_text():
     elements = Elements(render(holding(make_case("worse", id=EVIL), findings=[EVIL], command=EVIL)))
     assert len(elements.scripts) == len(clean.scripts)
     assert "img" not in [tag for tag, _ in elements.found]
-    assert not [attributes for _, attributes in elements.found if any(name.startswith("on") for name in attributes)]
+    assert not [
+        attributes
+        for _, attributes in elements.found
+        if any(name.startswith("on") for name in attributes)
+    ]
     assert elements.keys()[0].startswith("few_shot/<img src=x")
 
 
@@ -121,7 +150,11 @@ def test_only_claims():
     page = render(make_document(0, claims=make_claims([]), failed=True))
     assert "Failing: 2 of 5 claims." in page
     assert "+2.0 pt [+0.7, +3.3], n 16" in page  # 2.0 ± 0.6 with 14 degrees of freedom, from before
-    assert page.index("this one is changed") < page.index("this one is noted") < page.index("this one is held")
+    assert (
+        page.index("this one is changed")
+        < page.index("this one is noted")
+        < page.index("this one is held")
+    )
 
 
 @pytest.mark.parametrize(
@@ -129,7 +162,10 @@ def test_only_claims():
     [
         ({"claims": []}, "Failing: 4 of 8 cases."),
         ({}, "Failing: 4 of 8 cases, 2 of 5 claims."),
-        ({"findings": ["all is slower"]}, "Failing: 4 of 8 cases, 2 of 5 claims, 1 finding on the whole session."),
+        (
+            {"findings": ["all is slower"]},
+            "Failing: 4 of 8 cases, 2 of 5 claims, 1 finding on the whole session.",
+        ),
         ({"update": True, "claims": []}, "Failing: 1 of 8 cases. 3 results accepted as baselines."),
     ],
 )
@@ -144,7 +180,9 @@ def test_the_headline_of_a_session_in_which_nothing_fails():
 def test_the_banner_names_three_cases_of_each_failing_verdict():
     document = make_document(80)
     verdicts = [one["verdict"] for one in wording.worst(document)]
-    assert verdicts == [verdict for verdict in ("invalid", "worse", "changed", "new") for _ in range(3)]
+    assert verdicts == [
+        verdict for verdict in ("invalid", "worse", "changed", "new") for _ in range(3)
+    ]
     assert wording.unnamed(document) == 40 - 12
 
 
@@ -180,7 +218,9 @@ def test_changes_of_the_environment_say_how_many_cases_they_are_in():
 
 def test_a_file_that_baselines_have_in_two_versions_is_edited_once_and_commits_come_last():
     commit = {"name": "commit", "base": "a", "new": "c", "cases": 8}
-    old, older = ({"name": "methods/lora.py", "base": base, "new": "c", "cases": 3} for base in "ab")
+    old, older = (
+        {"name": "methods/lora.py", "base": base, "new": "c", "cases": 3} for base in "ab"
+    )
     assert list(wording.changes(make_document(8, changes=[commit, old, older]))) == [
         "methods/lora.py edited (6 of 8 cases)",
         "commit a → c",
@@ -188,18 +228,25 @@ def test_a_file_that_baselines_have_in_two_versions_is_edited_once_and_commits_c
 
 
 def test_many_changes_are_folded_and_none_is_lost():
-    many = [{"name": f"methods/m{number}.py", "base": "a", "new": "b", "cases": 1} for number in range(9)]
+    many = [
+        {"name": f"methods/m{number}.py", "base": "a", "new": "b", "cases": 1}
+        for number in range(9)
+    ]
     page = render(make_document(8, changes=many))
     assert "<summary>and 3 more</summary>" in page
     assert page.count(" edited (1 of 8 cases)</li>") == 9
 
 
-@pytest.mark.parametrize(("share", "said"), [(-0.1241, "−12.4"), (0.004, "+0.4"), (-0.0001, "0.0"), (0.0001, "0.0")])
+@pytest.mark.parametrize(
+    ("share", "said"), [(-0.1241, "−12.4"), (0.004, "+0.4"), (-0.0001, "0.0"), (0.0001, "0.0")]
+)
 def test_shifts_have_a_sign_where_they_are_not_nought(share, said):
     assert wording.points(share) == said
 
 
-@pytest.mark.parametrize(("seconds", "said"), [(12.34, "12.3 s"), (1391, "23 min"), (11100, "3 h 05 min")])
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(12.34, "12.3 s"), (1391, "23 min"), (11100, "3 h 05 min")]
+)
 def test_how_long_it_took(seconds, said):
     assert wording.lasted(seconds) == said
 

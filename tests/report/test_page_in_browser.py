@@ -15,11 +15,20 @@ from pytest_ftcompare.report.page.render import render
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 PROGRAM = next(filter(None, map(shutil.which, NAMES)), None)
-pytestmark = pytest.mark.skipif(PROGRAM is None, reason=f"no browser: none of {', '.join(NAMES)} is installed")
-sync_api = pytest.importorskip("playwright.sync_api", reason="no playwright to drive the browser: it is in the extra `dev`")
+pytestmark = pytest.mark.skipif(
+    PROGRAM is None, reason=f"no browser: none of {', '.join(NAMES)} is installed"
+)
+sync_api = pytest.importorskip(
+    "playwright.sync_api", reason="no playwright to drive the browser: it is in the extra `dev`"
+)
 
 RUNS = [
-    {"started": f"2030-01-{day:02}T02:00:00+00:00", "commit": f"c0ffee{day:02}", "failed": False, "source": "gate"}
+    {
+        "started": f"2030-01-{day:02}T02:00:00+00:00",
+        "commit": f"c0ffee{day:02}",
+        "failed": False,
+        "source": "gate",
+    }
     for day in range(1, 11)
 ]
 SERIES = {"runs": list(range(10)), "values": [0.8] * 5 + [0.7] * 5, "changes": [5], "accepted": [5]}
@@ -38,7 +47,9 @@ def watched(tab, troubles):
     tab.set_default_timeout(120_000)  # against a hang
     tab.on("console", lambda one: troubles.append(one.text))
     tab.on("pageerror", lambda one: troubles.append(str(one)))
-    tab.on("request", lambda one: one.url.startswith(("file:", "data:")) or troubles.append(one.url))
+    tab.on(
+        "request", lambda one: one.url.startswith(("file:", "data:")) or troubles.append(one.url)
+    )
     return tab
 
 
@@ -50,7 +61,9 @@ def opened(browser, tmp_path):
     def open_page(document, *, link="", ready=True, text=None, **options):
         file = tmp_path / "report.html"
         file.write_text(render(document) if text is None else text)
-        contexts.append(browser.new_context(viewport={"width": 1600, "height": 900}, offline=True, **options))
+        contexts.append(
+            browser.new_context(viewport={"width": 1600, "height": 900}, offline=True, **options)
+        )
         tab = watched(contexts[-1].new_page(), troubles)
         tab.goto(file.as_uri() + link)
         if ready:
@@ -80,7 +93,10 @@ def window(browser, several, tmp_path_factory):
     file = tmp_path_factory.mktemp("page") / "report.html"
     file.write_text(render(several))
     troubles = []
-    tab = watched(browser.new_context(viewport={"width": 1600, "height": 900}, offline=True).new_page(), troubles)
+    tab = watched(
+        browser.new_context(viewport={"width": 1600, "height": 900}, offline=True).new_page(),
+        troubles,
+    )
     tab.goto(file.as_uri())
     tab.wait_for_selector("html[data-ready]")
     yield tab, troubles
@@ -108,7 +124,8 @@ def select(tab, case):
 def shown(tab, column):
     """The texts of a column of the table of cases, from top to bottom."""
     return tab.eval_on_selector_all(
-        f"#table tr[data-key] > :nth-child({column})", "cells => cells.map((one) => one.innerText.trim())"
+        f"#table tr[data-key] > :nth-child({column})",
+        "cells => cells.map((one) => one.innerText.trim())",
     )
 
 
@@ -151,10 +168,16 @@ def test_a_columns_head_sorts_and_turns_round(tab, several):
 
 def test_shifts_sort_by_their_sign_and_sizes_by_their_amount(tab, several):
     tab.get_by_role("button", name="Δ pt").first.click()
-    shifts = [0.0 if one in ("=", "identical") else float(one.split()[0].replace("−", "-")) for one in shown(tab, 6) if one]
+    shifts = [
+        0.0 if one in ("=", "identical") else float(one.split()[0].replace("−", "-"))
+        for one in shown(tab, 6)
+        if one
+    ]
     assert shifts == sorted(shifts) and shifts[0] < 0 < shifts[-1]
     tab.get_by_role("button", name="Trainable").click()
-    amounts = tab.eval_on_selector_all("#table td:nth-child(11)[data-v]", "cells => cells.map((one) => Number(one.dataset.v))")
+    amounts = tab.eval_on_selector_all(
+        "#table td:nth-child(11)[data-v]", "cells => cells.map((one) => Number(one.dataset.v))"
+    )
     assert amounts == sorted(amounts)
 
 
@@ -174,7 +197,9 @@ def test_words_and_verdicts_filter_the_table(tab, several):
     assert shown(tab, 1) == [] and tab.inner_text("#shown") == "0 of 40 cases"
 
 
-@pytest.mark.parametrize(("name", "groups"), [("method", 5), ("task", 2), ("suite", 1), ("model", 1)])
+@pytest.mark.parametrize(
+    ("name", "groups"), [("method", 5), ("task", 2), ("suite", 1), ("model", 1)]
+)
 def test_cases_are_grouped(tab, name, groups):
     tab.get_by_label("Group by").select_option(name)
     assert tab.locator("#table .group").count() == groups
@@ -203,7 +228,9 @@ def test_the_keyboard_selects_a_case(tab):
     tab.keyboard.press("ArrowUp")
     tab.keyboard.press("Enter")
     second = tab.locator("#table tr[data-key]").nth(1)
-    assert second.get_attribute("data-key") == f"{second.locator('td').last.inner_text()}/{title(tab)}"
+    assert (
+        second.get_attribute("data-key") == f"{second.locator('td').last.inner_text()}/{title(tab)}"
+    )
     assert tab.evaluate("document.activeElement.id") == "case-title"
 
 
@@ -235,17 +262,25 @@ def test_the_front_has_what_no_other_case_beats_in_both(tab, several):
     tab.get_by_role("combobox", name="Against").select_option("trainable")
     tab.locator("#scatter summary").click()
     rows = tab.eval_on_selector_all(
-        "#scatter tbody tr", "rows => rows.map((row) => [...row.cells].map((cell) => cell.innerText))"
+        "#scatter tbody tr",
+        "rows => rows.map((row) => [...row.cells].map((cell) => cell.innerText))",
     )
-    points = [(float(score.split()[0]), float(cost.replace(",", "")), front) for _, score, cost, front, _ in rows]
-    beaten = [any((a >= x and b < y) or (a > x and b <= y) for a, b, _ in points) for x, y, _ in points]
+    points = [
+        (float(score.split()[0]), float(cost.replace(",", "")), front)
+        for _, score, cost, front, _ in rows
+    ]
+    beaten = [
+        any((a >= x and b < y) or (a > x and b <= y) for a, b, _ in points) for x, y, _ in points
+    ]
     assert len(points) > 4
     assert [front for _, _, front in points] == ["" if one else "yes" for one in beaten]
 
 
 def test_every_choice_draws_every_plot(tab, several):
     for list_ in tab.locator("#plots select").all():
-        for value in list_.locator("option").evaluate_all("options => options.map((one) => one.value)"):
+        for value in list_.locator("option").evaluate_all(
+            "options => options.map((one) => one.value)"
+        ):
             list_.select_option(value)
             assert tab.locator("#plots .main-svg").count() >= 2
 
@@ -264,10 +299,20 @@ def test_commands_are_copied(tab):
 
 
 def test_a_case_has_its_history_and_one_without_anything_to_plot_is_shown(opened):
-    case, bare, icl = make_case("worse"), make_case("invalid", shots=2, baseline=None), make_case("same", method="icl")
-    history = {"runs": RUNS, "series": {wording.key(case): {"accuracy": SERIES, "loss": SERIES | {"changes": []}}}}
+    case, bare, icl = (
+        make_case("worse"),
+        make_case("invalid", shots=2, baseline=None),
+        make_case("same", method="icl"),
+    )
+    history = {
+        "runs": RUNS,
+        "series": {wording.key(case): {"accuracy": SERIES, "loss": SERIES | {"changes": []}}},
+    }
     tab = opened(holding(case, bare, icl, history=history), link=link(case))
-    assert "1 change point: 80.0 % → 70.0 % from 2030-01-06 (c0ffee06). 1 accepted change." in tab.inner_text("#case")
+    assert (
+        "1 change point: 80.0 % → 70.0 % from 2030-01-06 (c0ffee06). 1 accepted change."
+        in tab.inner_text("#case")
+    )
     tab.get_by_label("Metric").select_option("loss")
     assert "No change point." in tab.inner_text("#case")
     for one in (bare, icl):
@@ -283,7 +328,10 @@ def test_dark_and_light_follow_the_readers_choice(tab):
     sync_api.expect(tab.locator("#scatter .textpoint text").first).not_to_have_css("fill", light[1])
     dark = tab.evaluate(background), tab.evaluate(ink)
     tab.emulate_media(color_scheme="light")
-    paper, text = ([sum(map(int, re.findall(r"\d+", one)[:3])) for one in pair] for pair in zip(dark, light, strict=True))
+    paper, text = (
+        [sum(map(int, re.findall(r"\d+", one)[:3])) for one in pair]
+        for pair in zip(dark, light, strict=True)
+    )
     assert paper[0] < 150 < 600 < paper[1]
     assert text[1] < 150 < 600 < text[0]
 
@@ -294,7 +342,9 @@ def test_paper_has_the_table_and_the_case_and_no_controls(tab):
     tab.emulate_media(media="print")
     assert tab.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert [tab.is_visible(one) for one in ("#controls", "#plots", "#case button")] == [False] * 3
-    assert [tab.is_visible(one) for one in ("h1", "#table", "#table th .paper >> nth=0", "#case-title")] == [True] * 4
+    assert [
+        tab.is_visible(one) for one in ("h1", "#table", "#table th .paper >> nth=0", "#case-title")
+    ] == [True] * 4
     assert tab.locator("#case .main-svg").first.bounding_box()["width"] == 330
     tab.emulate_media(media="screen", color_scheme="light")
     tab.evaluate("dispatchEvent(new Event('afterprint'))")
@@ -305,12 +355,17 @@ def test_paper_has_the_table_and_the_case_and_no_controls(tab):
 def test_names_with_markup_do_no_harm(opened):
     names = [f"{EVIL}{number}" for number in range(3)]
     cases = [
-        make_case("worse", shots=shots) | {"id": name, "method": name} for name, shots in zip(names, (2, 2, 4), strict=True)
+        make_case("worse", shots=shots) | {"id": name, "method": name}
+        for name, shots in zip(names, (2, 2, 4), strict=True)
     ]
     told = {"divergences": [EVIL], "notes": [EVIL], "rerun": EVIL, "options": {EVIL: EVIL}}
     series = {wording.key(cases[0]): {EVIL: SERIES, "accuracy": SERIES}}
     runs = [one | {"commit": EVIL} for one in RUNS]
-    tab = opened(holding(cases[0] | told, *cases[1:], findings=[EVIL], history={"runs": runs, "series": series}))
+    tab = opened(
+        holding(
+            cases[0] | told, *cases[1:], findings=[EVIL], history={"runs": runs, "series": series}
+        )
+    )
     assert title(tab) == names[0].replace("\x1b", "\\x1b").replace("\u202e", "\\u202e")
     for row in tab.locator("#table tr[data-key]").all():
         row.locator("a").click()
@@ -345,7 +400,9 @@ def test_no_case(opened, plotless):
 def test_one_number_of_shots_draws_no_empty_plot(opened):
     tab = opened(holding(make_case("same"), make_case("better", method="full")))
     assert "No method was run with more than one number of shots." in tab.inner_text("#shots")
-    assert tab.locator("#shots .canvas").count() == 0 and tab.locator("#scatter .canvas").count() == 1
+    assert (
+        tab.locator("#shots .canvas").count() == 0 and tab.locator("#scatter .canvas").count() == 1
+    )
 
 
 def test_only_claims(opened, plotless):
@@ -365,7 +422,10 @@ def test_without_scripts_the_banner_and_the_tables_are_there(opened, several):
 
 def test_without_its_plotting_library_tables_say_the_same(opened, several):
     broken = re.sub(
-        '(<script type="application/gzip" id="plotly">).*?(</script>)', r"\1AAAA\2", render(several), flags=re.DOTALL
+        '(<script type="application/gzip" id="plotly">).*?(</script>)',
+        r"\1AAAA\2",
+        render(several),
+        flags=re.DOTALL,
     )
     tab = opened(several, text=broken)
     assert "The plots cannot be drawn in this browser" in tab.inner_text("#plots")
@@ -390,7 +450,9 @@ def test_everything_has_a_name_for_those_who_do_not_see(tab, several):
     assert tab.locator("figure:not(:has(details table))").count() == 0
     nameless = "controls => controls.filter((one) => !one.labels?.length && !one.textContent.trim() && !one.ariaLabel).length"
     assert tab.eval_on_selector_all("button, input, select", nameless) == 0
-    levels = tab.eval_on_selector_all("h1, h2, h3", "heads => heads.map((one) => Number(one.tagName[1]))")
+    levels = tab.eval_on_selector_all(
+        "h1, h2, h3", "heads => heads.map((one) => Number(one.tagName[1]))"
+    )
     assert levels[0] == 1 and all(after - before <= 1 for before, after in pairwise(levels))
 
 

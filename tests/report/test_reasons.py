@@ -6,8 +6,13 @@ WAITED = "others had this worker's cores for {}% of the time"
 
 
 def test_reasons_that_differ_in_a_share_are_one_with_its_range():
-    found = alike([WAITED.format(12), WAITED.format(3), WAITED.format(7), "pytest-benchmark is off"])
-    assert set(found.values()) == {"others had this worker's cores for 3 to 12% of the time", "pytest-benchmark is off"}
+    found = alike(
+        [WAITED.format(12), WAITED.format(3), WAITED.format(7), "pytest-benchmark is off"]
+    )
+    assert set(found.values()) == {
+        "others had this worker's cores for 3 to 12% of the time",
+        "pytest-benchmark is off",
+    }
 
 
 def test_reasons_that_are_the_same_stay_as_they_are():

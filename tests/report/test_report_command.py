@@ -42,7 +42,12 @@ def test_it_needs_neither_pytest_nor_torch(run):
         "sys.exit(main(sys.argv[1:]))"
     )
     out = run.with_suffix(".md")
-    done = subprocess.run([sys.executable, "-c", blocked, "report", run, out], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", blocked, "report", run, out],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -53,7 +58,11 @@ def test_it_needs_neither_pytest_nor_torch(run):
         ("{", "out.md", "run.json cannot be read: it is not JSON"),
         (b"\xff\xfe", "out.md", "run.json cannot be read: "),
         (None, "out.md", "run.json: No such file or directory"),
-        (json.dumps(DOCUMENT), "out.pdf", "expected a file to write that ends in one of .html, .md"),
+        (
+            json.dumps(DOCUMENT),
+            "out.pdf",
+            "expected a file to write that ends in one of .html, .md",
+        ),
         (json.dumps(DOCUMENT), "none/out.md", "No such file or directory"),
     ],
     ids=["newer", "half", "bytes", "missing", "ending", "folder"],
@@ -82,7 +91,12 @@ def test_the_pages_python_example_runs(run, monkeypatch, capsys):
 def test_the_pages_jq_examples_run(run):
     commands = re.findall(r"^    jq (?:-r )?'.*?' run\.json$", PAGE, re.MULTILINE | re.DOTALL)
     failed, means = (
-        subprocess.run(one, shell=True, cwd=run.parent, capture_output=True, text=True, check=True).stdout for one in commands
+        subprocess.run(
+            one, shell=True, cwd=run.parent, capture_output=True, text=True, check=True
+        ).stdout
+        for one in commands
     )
-    assert [line.split("\t")[1] for line in failed.splitlines()] == [one["id"] for one in DOCUMENT["cases"] if one["failed"]]
+    assert [line.split("\t")[1] for line in failed.splitlines()] == [
+        one["id"] for one in DOCUMENT["cases"] if one["failed"]
+    ]
     assert set(json.loads(means)) == {one["method"] for one in DOCUMENT["cases"] if one["scores"]}

@@ -16,12 +16,19 @@ def test_one_case_of_a_method_is_called_by_its_method():
 
 
 def test_several_cases_of_a_method_are_called_by_what_differs():
-    lines = names("full-pocket_cola-opt-1.4m-n16", "lora-pocket_cola-opt-1.4m-n16", "lora-pocket_cola-opt-1.4m-n64-r=4")
+    lines = names(
+        "full-pocket_cola-opt-1.4m-n16",
+        "lora-pocket_cola-opt-1.4m-n16",
+        "lora-pocket_cola-opt-1.4m-n64-r=4",
+    )
     assert [line[:NAME].strip() for line in lines] == ["full", "lora n16", "lora n64 r=4"]
 
 
 def test_a_long_name_has_a_line_of_its_own():
-    ids = ("lora-pocket_cola-opt-1.4m-n64-demonstrations=0-instruction=True", "lora-pocket_cola-opt-1.4m-n64")
+    ids = (
+        "lora-pocket_cola-opt-1.4m-n64-demonstrations=0-instruction=True",
+        "lora-pocket_cola-opt-1.4m-n64",
+    )
     short, long, row = names(*ids)
     assert short.startswith("lora  ")
     assert long == "lora demonstrations=0 instruction=True"

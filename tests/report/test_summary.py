@@ -28,7 +28,9 @@ FILES = [Difference(f"methods/{name}.py", "a", "b") for name in METHODS] + [
     Difference("what methods/method_1.py builds on", "a", "b"),
     Difference("commit", "a", "b"),
 ]
-MOVED = ScoreComparison("accuracy", 0.8, 0.02, 0.801, 0.02, 0.001, 0.006, 0.02, 14.0, 0.5, 0.44, 0.02, 1, "open")
+MOVED = ScoreComparison(
+    "accuracy", 0.8, 0.02, 0.801, 0.02, 0.001, 0.006, 0.02, 14.0, 0.5, 0.44, 0.02, 1, "open"
+)
 STEP = CostComparison("step", "s", 0.0325, 0.0326, 0.003, "yardsticks", "equivalent", error=0.008)
 PEAK = CostComparison("peak bytes", "B", 23462536.0, 23462536.0, 0.0, "exact", "equivalent")
 
@@ -44,14 +46,18 @@ def case(number=0, suite="few_shot", verdict="same", notes=(IDENTICAL,), **chang
 
 def cases(**changes):
     """As many cases as the shipped suites have, some of which do not repeat bit for bit."""
-    found = [case(number, suite, **changes) for suite, count in SUITES.items() for number in range(count)]
+    found = [
+        case(number, suite, **changes) for suite, count in SUITES.items() for number in range(count)
+    ]
     return [replace(one, notes=[]) if number % 3 == 0 else one for number, one in enumerate(found)]
 
 
 def stated(number=0, outcome="reproduced", verdict="held"):
     estimate = Estimate(3.1, 0.4, 16, "pt", 14.0)
     text = ("few-shot", "it says so", "someone", "a statistic")
-    record = claim_record.ClaimRecord(f"claim-{number}", "claims", "pocket", *text, outcome, estimate, [], {})
+    record = claim_record.ClaimRecord(
+        f"claim-{number}", "claims", "pocket", *text, outcome, estimate, [], {}
+    )
     before = replace(record, outcome="undecided") if verdict == "noted" else record
     return claim.ClaimVerdict(record.name, "claims", "pocket", verdict, record, before)
 
@@ -63,7 +69,9 @@ def session(verdicts, claims=66, **changes):
     for method, task in product(("adaptive", "adaptive_too"), ("pocket_cola", "pocket_mnli")):
         identity = {"method": method, "task": task, "model": "m", "shots": 16, "options": {}}
         drawn = {f"{task}, unlabelled": 256}
-        found.summaries.append(CaseSummary(f"{method}-{task}", "few_shot", identity, True, {}, {}, drawn))
+        found.summaries.append(
+            CaseSummary(f"{method}-{task}", "few_shot", identity, True, {}, {}, drawn)
+        )
     for name, value in changes.items():
         setattr(found, name, value)
     return found
@@ -104,7 +112,12 @@ def test_a_green_session_after_an_upgrade_is_one_screen_that_names_what_changed_
     note = "cpu Some(R) Processor @ 2.80GHz -> Another Processor 25 17"
     other = replace(STEP, outcome="incomparable", note=note)
     verdicts = [
-        replace(one, changes=[*UPGRADED, *FILES], costs=[other, PEAK] if STEP in one.costs else one.costs) for one in cases()
+        replace(
+            one,
+            changes=[*UPGRADED, *FILES],
+            costs=[other, PEAK] if STEP in one.costs else one.costs,
+        )
+        for one in cases()
     ]
     shown = screen(verdicts)
     assert_one_screen(shown)
@@ -130,7 +143,10 @@ def test_a_narrow_terminal_shows_the_same_in_its_columns():
 
 def test_a_case_that_is_not_the_same_has_its_row_and_no_other_has():
     worse = replace(MOVED, new=0.7, delta=-0.1, p=1e-6, seeds=5, outcome="worse")
-    verdicts = [*cases(), replace(case(3), suite="own", verdict="worse", notes=[], comparisons=[worse])]
+    verdicts = [
+        *cases(),
+        replace(case(3), suite="own", verdict="worse", notes=[], comparisons=[worse]),
+    ]
     shown = screen(verdicts)
     (at,) = [number for number, line in enumerate(shown) if line.startswith("own: ")]
     assert shown[at + 1].startswith("accuracy ")
@@ -158,8 +174,13 @@ def test_of_what_methods_cost_only_what_moved_is_shown():
 
 
 def test_many_cases_that_moved_in_cost_alone_are_told_together():
-    slower = [with_costs(case(1), [replace(STEP, outcome="worse", change=0.05 + k / 1000)]) for k in range(26)]
-    lost = replace(slower[0], id="lost-t-m-n32", comparisons=[replace(MOVED, outcome="worse", delta=-0.1)])
+    slower = [
+        with_costs(case(1), [replace(STEP, outcome="worse", change=0.05 + k / 1000)])
+        for k in range(26)
+    ]
+    lost = replace(
+        slower[0], id="lost-t-m-n32", comparisons=[replace(MOVED, outcome="worse", delta=-0.1)]
+    )
     shown = screen([*slower, lost])
     at = shown.index("worse in cost alone: 26 cases")
     assert shown[at + 1] == "  step +5.0% to +7.5% in 26 cases"
@@ -171,16 +192,25 @@ def test_many_cases_that_moved_in_cost_alone_are_told_together():
 def test_a_time_that_is_only_noted_is_one_line_however_many_cases_have_it():
     noted = replace(STEP, outcome="noted", change=0.041)
     more = replace(STEP, metric="evaluation", outcome="noted", change=0.022)
-    verdicts = [case(1, costs=[noted]), case(3, costs=[replace(noted, change=0.06)]), case(5, costs=[more])]
+    verdicts = [
+        case(1, costs=[noted]),
+        case(3, costs=[replace(noted, change=0.06)]),
+        case(5, costs=[more]),
+    ]
     said = "evaluation +2.2% in 1 case, step +4.1% to +6.0% in 2 cases (nothing changed that could move it)"
-    assert f"Noted, not judged: {said}" in "\n".join(screen(verdicts, columns=80)).replace("\n  ", " ")
+    assert f"Noted, not judged: {said}" in "\n".join(screen(verdicts, columns=80)).replace(
+        "\n  ", " "
+    )
     assert any(line.endswith("step +4.1%*") for line in screen(verdicts, every=True))
 
 
 def test_what_is_not_compared_or_not_settled_is_a_line_for_each_reason():
     verdicts = [
         *(case(number, notes=[ELSEWHERE]) for number in range(2)),
-        *(case(number, verdict="incomparable", notes=["other rows"], comparisons=[]) for number in range(4, 7)),
+        *(
+            case(number, verdict="incomparable", notes=["other rows"], comparisons=[])
+            for number in range(4, 7)
+        ),
         case(8, verdict="undecided", notes=[]),
         case(9, costs=[replace(STEP, outcome="open", change=0.031)]),
     ]

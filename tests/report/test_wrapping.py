@@ -14,15 +14,26 @@ def test_a_row_is_left_alone_where_there_is_room(width):
 
 def test_a_narrow_terminal_breaks_a_row_between_columns_and_keeps_a_mean_with_its_spread():
     assert fitted(ROW, 40) == ["lora  82.7% ± 2.0  52.3% ± 1.6 -30.4 pt", "  (5 seeds)  worse"]
-    assert fitted(ROW, 20) == ["lora  82.7% ± 2.0", "  52.3% ± 1.6", "  -30.4 pt", "  (5 seeds)  worse"]
+    assert fitted(ROW, 20) == [
+        "lora  82.7% ± 2.0",
+        "  52.3% ± 1.6",
+        "  -30.4 pt",
+        "  (5 seeds)  worse",
+    ]
 
 
 def test_a_footnote_keeps_its_indent():
-    assert fitted("  first divergence: recipe lr 0.005 -> 0.05", 24) == ["  first divergence: recipe lr", "    0.005 -> 0.05"]
+    assert fitted("  first divergence: recipe lr 0.005 -> 0.05", 24) == [
+        "  first divergence: recipe lr",
+        "    0.005 -> 0.05",
+    ]
 
 
 def test_a_sentence_has_at_most_eighty_columns_on_a_wide_terminal_too():
-    assert fitted("  note: " + "word " * 20, 300) == ["  note: " + "word " * 13 + "word", "    " + "word " * 5 + "word"]
+    assert fitted("  note: " + "word " * 20, 300) == [
+        "  note: " + "word " * 13 + "word",
+        "    " + "word " * 5 + "word",
+    ]
 
 
 def test_lines_that_fit_and_empty_ones_stay_as_they_are():

@@ -19,7 +19,9 @@ def path(tmp_path):
 
 def test_what_is_written_reads_back_equal_and_leaves_nothing_else(path, tmp_path):
     assert baseline_store.read(path, RESULT.id) == RESULT
-    assert [one.relative_to(tmp_path) for one in tmp_path.rglob("*.json")] == [path.relative_to(tmp_path)]
+    assert [one.relative_to(tmp_path) for one in tmp_path.rglob("*.json")] == [
+        path.relative_to(tmp_path)
+    ]
     assert {one.name for one in tmp_path.iterdir()} == {"cpu", baseline_store.LOCK}
 
 
@@ -32,7 +34,10 @@ def test_no_file_is_no_baseline(tmp_path):
     [
         (lambda text: text[: len(text) // 2], "not JSON"),
         (lambda text: "", "not JSON"),
-        (lambda text: f"<<<<<<< ours\n{text}=======\n{text}>>>>>>> theirs\n", "merge-conflict markers"),
+        (
+            lambda text: f"<<<<<<< ours\n{text}=======\n{text}>>>>>>> theirs\n",
+            "merge-conflict markers",
+        ),
         (lambda text: text.replace('"schema": 1', '"schema": 99'), "newer schema than 1"),
         (lambda text: text.replace('"schema"', '"scheme"'), "no schema number"),
         (lambda text: text.replace('"seed_results"', '"simples"'), "not those of a result"),
@@ -67,7 +72,9 @@ def test_an_update_killed_while_it_stages_changes_nothing(path, tmp_path, monkey
     assert {one.name for one in tmp_path.iterdir()} == {"cpu", baseline_store.LOCK}
 
 
-def test_an_update_killed_while_its_files_move_is_finished_by_the_next_session(path, tmp_path, monkeypatch):
+def test_an_update_killed_while_its_files_move_is_finished_by_the_next_session(
+    path, tmp_path, monkeypatch
+):
     others = [make_result([0.1], id=name) for name in ("a", "b", "c")]
     real, calls = os.replace, []
 
@@ -83,14 +90,20 @@ def test_an_update_killed_while_its_files_move_is_finished_by_the_next_session(p
     monkeypatch.undo()
     assert baseline_store.recover(tmp_path) == 2
     for one in others:
-        assert baseline_store.read(baseline_store.path_of(tmp_path, "cpu", one.suite, one.id), one.id) == one
+        assert (
+            baseline_store.read(baseline_store.path_of(tmp_path, "cpu", one.suite, one.id), one.id)
+            == one
+        )
 
 
 def stale_beside(tmp_path):
     """Two baselines that are to go, on two devices, beside one that stays and one that is to be written."""
     stays, gone, comes = (make_result([0.1], id=name) for name in ("stays", "gone", "comes"))
     baseline_store.write(tmp_path, {"cpu": [stays, gone], "nvidia-h200": [gone]})
-    stale = [baseline_store.path_of(tmp_path, device, gone.suite, gone.id) for device in ("cpu", "nvidia-h200")]
+    stale = [
+        baseline_store.path_of(tmp_path, device, gone.suite, gone.id)
+        for device in ("cpu", "nvidia-h200")
+    ]
     return {"cpu": [comes], "nvidia-h200": [comes]}, stale
 
 
@@ -110,7 +123,9 @@ def test_stale_baselines_go_with_the_update_and_leave_nothing_else(tmp_path):
 
 @pytest.mark.parametrize("doing", ["replace", "unlink", "fsync"])
 @pytest.mark.parametrize("moment", range(1, 5))
-def test_an_update_that_removes_killed_at_any_moment_happens_wholly_or_not_at_all(tmp_path, monkeypatch, doing, moment):
+def test_an_update_that_removes_killed_at_any_moment_happens_wholly_or_not_at_all(
+    tmp_path, monkeypatch, doing, moment
+):
     accepted, stale = stale_beside(tmp_path)
     before = names(tmp_path)
     owner = os if doing != "unlink" else type(tmp_path)

@@ -26,7 +26,11 @@ def test_a_run_of_today_is_read():
         True,
         [],
     )
-    assert found.seed_results[0].metrics == {"accuracy": 0.5, "train loss": 0.601, "forgetting": 0.3}
+    assert found.seed_results[0].metrics == {
+        "accuracy": 0.5,
+        "train loss": 0.601,
+        "forgetting": 0.3,
+    }
     assert found.seed_results[0].trace.curve == [0.901, 0.601]
     assert found.windows[0].times == {"training": [1801.0, 0.0]}
     assert found.windows[0].readings["reserved bytes, peak"] == 22e9
@@ -53,7 +57,12 @@ def test_an_image_generation_is_read_and_its_outcome_not_judged():
     data = training()
     config = data["run_info"]["train_config"]
     config["dino_model_id"] = config.pop("query_template")
-    data["train_info"]["metrics"][-1] = {"step": 9, "test dino_similarity": 0.7, "drift": 0.2, "train loss": 0.7}
+    data["train_info"]["metrics"][-1] = {
+        "step": 9,
+        "test dino_similarity": 0.7,
+        "drift": 0.2,
+        "train loss": 0.7,
+    }
     data["meta_info"]["dataset_info"] = {"sha": "c" * 40, "created_at": "2029-01-01"}
     found = peft_files.read(data, "file")
     assert (found.suite, found.judge_accuracy) == ("image-gen", False)
@@ -66,7 +75,11 @@ def test_an_image_generation_is_read_and_its_outcome_not_judged():
 
 def test_a_text_generation_is_read_by_its_files_name():
     found = peft_files.read(generation(), "lora--rank8")
-    assert (found.id, found.suite, found.judge_accuracy) == ("lora/rank8", "text_generation_benchmark", False)
+    assert (found.id, found.suite, found.judge_accuracy) == (
+        "lora/rank8",
+        "text_generation_benchmark",
+        False,
+    )
     assert found.windows[0].times == {"token": [0.02, 0.0]}
     assert found.windows[0].readings == {"allocated bytes, peak": 512.0 * 2**20}
     slow = compare(found, peft_files.read(generation(0.06), "lora--rank8"))
@@ -82,8 +95,14 @@ def test_an_imported_result_survives_its_json():
     ("spoil", "sentence"),
     [
         (lambda data: data["train_info"].pop("metrics"), "lacks 'metrics'"),
-        (lambda data: data["train_info"]["metrics"][-1].pop("test accuracy"), "lacks 'test accuracy'"),
-        (lambda data: data["run_info"]["train_config"].pop("query_template"), "study not known here"),
+        (
+            lambda data: data["train_info"]["metrics"][-1].pop("test accuracy"),
+            "lacks 'test accuracy'",
+        ),
+        (
+            lambda data: data["run_info"]["train_config"].pop("query_template"),
+            "study not known here",
+        ),
         (lambda data: data.update(meta_info=3), "fields are not those"),
     ],
 )
@@ -99,7 +118,8 @@ def test_a_checkpoint_that_could_not_be_saved_has_no_size():
 
 
 @pytest.mark.parametrize(
-    ("accuracy", "verdict"), [(0.46, "worse"), (0.475, "undecided"), (0.495, "same"), (0.5, "same"), (0.54, "better")]
+    ("accuracy", "verdict"),
+    [(0.46, "worse"), (0.475, "undecided"), (0.495, "same"), (0.5, "same"), (0.54, "better")],
 )
 def test_one_run_shows_only_large_shifts(accuracy, verdict):
     found = compare(result(), result(accuracy=accuracy, day=2))
@@ -112,15 +132,27 @@ def test_one_run_against_itself_says_so():
 
 
 def test_another_configuration_is_another_experiment():
-    found = compare(result(), result(day=2, accuracy=0.1, train_config={"optimizer_kwargs": {"lr": 0.001}}))
+    found = compare(
+        result(), result(day=2, accuracy=0.1, train_config={"optimizer_kwargs": {"lr": 0.001}})
+    )
     assert found.verdict == "incomparable"
     assert found.notes == ['another experiment: optimizer_kwargs {"lr": 0.0001} -> {"lr": 0.001}']
-    assert compare(result(), result(day=2, peft_config={"use_rslora": True})).verdict == "incomparable"
+    assert (
+        compare(result(), result(day=2, peft_config={"use_rslora": True})).verdict == "incomparable"
+    )
 
 
 def test_what_a_newer_version_adds_is_not_another_experiment():
-    newer = {"target_modules": ["q_proj", "v_proj"], "use_dora": False, "eva_config": None, "peft_version": "0.19.0", "new": 16}
-    found = compare(result(), result(day=2, peft_config=newer, package_info={"peft-version": "0.19.0"}))
+    newer = {
+        "target_modules": ["q_proj", "v_proj"],
+        "use_dora": False,
+        "eva_config": None,
+        "peft_version": "0.19.0",
+        "new": 16,
+    }
+    found = compare(
+        result(), result(day=2, peft_config=newer, package_info={"peft-version": "0.19.0"})
+    )
     assert found.verdict == "same"
     assert found.notes == ["settings that one side does not know: new 16"]
     assert [str(one) for one in found.changes] == ["peft 0.15.2 -> 0.19.0"]
@@ -129,7 +161,10 @@ def test_what_a_newer_version_adds_is_not_another_experiment():
 def test_a_run_that_failed_is_invalid_and_nothing_to_compare_with():
     failed = result(day=2, status="canceled", error_msg="out of memory", metrics=[])
     found = compare(result(), failed)
-    assert (found.verdict, found.divergences) == ("invalid", ["invariant: the run ended as canceled: out of memory"])
+    assert (found.verdict, found.divergences) == (
+        "invalid",
+        ["invariant: the run ended as canceled: out of memory"],
+    )
     assert compare(failed, result()).verdict == "incomparable"
 
 
@@ -138,20 +173,29 @@ def test_another_number_of_trained_parameters_is_changed():
     assert (found.verdict, found.divergences) == ("changed", ["trainable 9000000 -> 1"])
 
 
-@pytest.mark.parametrize(("memory", "verdict"), [(22_100_000_000, "same"), (22_600_000_000, "worse"), (20e9, "better")])
+@pytest.mark.parametrize(
+    ("memory", "verdict"), [(22_100_000_000, "same"), (22_600_000_000, "worse"), (20e9, "better")]
+)
 def test_memory_is_held_at_little_more_than_its_noise(memory, verdict):
     assert compare(result(), result(day=2, accelerator_memory_max=memory)).verdict == verdict
 
 
 def test_on_another_gpu_memory_and_time_are_not_compared():
-    found = compare(result(), result(day=2, gpu="NVIDIA H100", accelerator_memory_max=1, train_time=9000.0))
+    found = compare(
+        result(), result(day=2, gpu="NVIDIA H100", accelerator_memory_max=1, train_time=9000.0)
+    )
     assert found.verdict == "same"
-    assert {one.outcome for one in found.costs if one.metric != "checkpoint bytes"} == {"incomparable"}
+    assert {one.outcome for one in found.costs if one.metric != "checkpoint bytes"} == {
+        "incomparable"
+    }
 
 
 def suite(times, **changes):
     return [
-        (result(name=f"lora/{index}", day=1), result(name=f"lora/{index}", day=2, train_time=time, **changes))
+        (
+            result(name=f"lora/{index}", day=1),
+            result(name=f"lora/{index}", day=2, train_time=time, **changes),
+        )
         for index, time in enumerate(times)
     ]
 
@@ -161,7 +205,9 @@ def test_a_time_that_all_cases_share_is_not_held_against_one():
     assert {one.verdict for one in shared.verdicts} == {"same"}
     outlier = compare_pairs(suite([2300.0] * 5 + [2900.0]))
     assert [one.verdict for one in outlier.verdicts] == ["same"] * 5 + ["worse"]
-    assert "beside the suite's +27.7%" in next(one.how for one in outlier.verdicts[-1].costs if one.metric == "training")
+    assert "beside the suite's +27.7%" in next(
+        one.how for one in outlier.verdicts[-1].costs if one.metric == "training"
+    )
 
 
 def test_a_shift_too_small_for_any_case_is_found_over_many():
@@ -178,7 +224,10 @@ def test_a_shift_too_small_for_any_case_is_found_over_many():
 
 def test_reruns_of_a_whole_suite_pass():
     pairs = [
-        (result(name=f"lora/{index}"), result(name=f"lora/{index}", accuracy=0.5 + 0.006 * math.sin(index), day=2))
+        (
+            result(name=f"lora/{index}"),
+            result(name=f"lora/{index}", accuracy=0.5 + 0.006 * math.sin(index), day=2),
+        )
         for index in range(36)
     ]
     found = compare_pairs(pairs)

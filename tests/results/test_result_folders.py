@@ -43,7 +43,11 @@ def test_of_several_runs_of_pefts_the_latest_counts(tmp_path):
 @pytest.mark.parametrize(
     ("name", "text", "sentence"),
     [
-        ("adapter_config.json", '{"r": 8}', "neither a result of pytest-ftcompare nor one of PEFT's"),
+        (
+            "adapter_config.json",
+            '{"r": 8}',
+            "neither a result of pytest-ftcompare nor one of PEFT's",
+        ),
         ("half.json", RESULT.to_json()[:100], "not JSON"),
         ("list.json", "[]", "neither"),
         ("newer.json", RESULT.to_json().replace('"schema": 1', '"schema": 99'), "newer schema"),
@@ -92,7 +96,9 @@ def test_what_only_one_folder_has_is_named_and_nothing_in_common_is_an_error():
 
 def lower(by):
     samples = [make_sample(seed, score - by, trace="other") for seed, score in enumerate(SCORES)]
-    return make_result(SCORES, samples=samples, environment={**RESULT.environment, "torch": "2.14.0"})
+    return make_result(
+        SCORES, samples=samples, environment={**RESULT.environment, "torch": "2.14.0"}
+    )
 
 
 def test_a_finished_result_is_judged_on_all_its_seeds():
@@ -104,7 +110,9 @@ def test_a_finished_result_is_judged_on_all_its_seeds():
 
 def test_other_experiments_and_other_seeds_are_incomparable():
     assert compare(RESULT, replace(RESULT, fingerprint="other")).verdict == "incomparable"
-    other = replace(RESULT, seed_results=[replace(one, seed=one.seed + 50) for one in RESULT.seed_results])
+    other = replace(
+        RESULT, seed_results=[replace(one, seed=one.seed + 50) for one in RESULT.seed_results]
+    )
     assert compare(RESULT, other).notes == ["the two results have no seed in common"]
 
 

@@ -14,9 +14,13 @@ def said(rows, labels=("calm", "urgent")):
 
 
 def test_a_class_without_rows_is_refused():
-    ((refused, sentence),) = said(ROWS, ("none", "calm", "urgent"))  # stars 1 to 4 of 5, read from 0, look like this
+    ((refused, sentence),) = said(
+        ROWS, ("none", "calm", "urgent")
+    )  # stars 1 to 4 of 5, read from 0, look like this
     assert refused
-    assert "1 of 3 have none, the first is 'urgent': see that labels are those of the rows" in sentence
+    assert (
+        "1 of 3 have none, the first is 'urgent': see that labels are those of the rows" in sentence
+    )
 
 
 def test_rows_as_they_should_be_are_not_told():
@@ -27,16 +31,24 @@ def test_empty_rows_are_told_and_refused_where_they_are_many():
     few = [Example({"text": " \n"}, 0)] * int(100 * EMPTY)
     ((refused, sentence),) = said([*ROWS[len(few) :], *few])
     assert not refused
-    assert sentence.startswith("empty rows: expected rows with text in split train of task tickets, 5 of 100 have none, the")
+    assert sentence.startswith(
+        "empty rows: expected rows with text in split train of task tickets, 5 of 100 have none, the"
+    )
     assert "the first of them 95 and 96" in sentence
     assert said([*ROWS[:90], *few, *few])[0][0]
 
 
 def test_contradictions_are_told_and_refused_where_they_are_many():
-    few = [Example({"text": f"ROW  {number}"}, 1 - number % 2) for number in range(int(100 * CONTRADICTING))]
+    few = [
+        Example({"text": f"ROW  {number}"}, 1 - number % 2)
+        for number in range(int(100 * CONTRADICTING))
+    ]
     ((refused, sentence),) = said([*ROWS[:95], *few])
     assert not refused
-    assert "5 of 100 have another label than a row before with the same text, as rows 0 and 95, 'ROW  0'" in sentence
+    assert (
+        "5 of 100 have another label than a row before with the same text, as rows 0 and 95, 'ROW  0'"
+        in sentence
+    )
     assert said([*ROWS[:90], *few, Example({"text": "row 9"}, 0)])[0][0]
 
 
@@ -55,7 +67,9 @@ def test_the_shipped_tasks_have_nothing_of_it():
         task = tasks.load(name)
         if name.startswith("pocket_"):
             splits = {
-                split: task.convert(split, read_split(locate("datasets", one.dataset, None), one.split))
+                split: task.convert(
+                    split, read_split(locate("datasets", one.dataset, None), one.split)
+                )
                 for split, one in task.splits().items()
             }
             assert list(contents(task, splits)) == [], name

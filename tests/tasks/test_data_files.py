@@ -26,12 +26,18 @@ LINES = "".join(f"{json.dumps(row)}\n" for row in ROWS).encode()
 
 
 def read(path, **format):
-    return [row for file in files.files_of(path.parent, path.name) for row in files.rows(file, files.Format(**format))]
+    return [
+        row
+        for file in files.files_of(path.parent, path.name)
+        for row in files.rows(file, files.Format(**format))
+    ]
 
 
 def table(path, *, rows=ROWS, delimiter=",", quoting=csv.QUOTE_MINIMAL, end="\n", **format):
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, delimiter=delimiter, quoting=quoting, lineterminator=end, **format)
+        writer = csv.writer(
+            file, delimiter=delimiter, quoting=quoting, lineterminator=end, **format
+        )
         writer.writerows([rows[0].keys(), *(row.values() for row in rows)])
     return path
 
@@ -59,15 +65,25 @@ def test_json_gives_the_rows_however_it_is_written(tmp_path, name, content):
 
 
 @pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC])
-@pytest.mark.parametrize(("suffix", "delimiter"), [("csv", ","), ("csv", ";"), ("csv", "\t"), ("csv", "|"), ("TSV", "\t")])
+@pytest.mark.parametrize(
+    ("suffix", "delimiter"),
+    [("csv", ","), ("csv", ";"), ("csv", "\t"), ("csv", "|"), ("TSV", "\t")],
+)
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_a_table_gives_the_rows_in_whatever_dialect_a_writer_has(tmp_path, suffix, delimiter, quoting, end):
-    assert read(table(tmp_path / f"a.{suffix}", delimiter=delimiter, quoting=quoting, end=end)) == ROWS
+def test_a_table_gives_the_rows_in_whatever_dialect_a_writer_has(
+    tmp_path, suffix, delimiter, quoting, end
+):
+    assert (
+        read(table(tmp_path / f"a.{suffix}", delimiter=delimiter, quoting=quoting, end=end)) == ROWS
+    )
 
 
 def test_a_text_of_a_table_is_what_stands_there(tmp_path):
     """No value is missing, a number or a date because it looks like it."""
-    rows = [{"text": text, "kind": "calm"} for text in ("NA", "null", "1.0", "007", "true", "None", "nan")]
+    rows = [
+        {"text": text, "kind": "calm"}
+        for text in ("NA", "null", "1.0", "007", "true", "None", "nan")
+    ]
     assert read(table(tmp_path / "a.csv", rows=rows)) == rows
 
 
@@ -75,7 +91,9 @@ def test_arrow_gives_the_rows_in_each_of_its_files(tmp_path):
     rows = Dataset.from_list(ROWS)
     rows.to_parquet(tmp_path / "a.PARQUET")
     rows.save_to_disk(tmp_path / "saved")
-    (tmp_path / "a.arrow").write_bytes((tmp_path / "saved" / "data-00000-of-00001.arrow").read_bytes())
+    (tmp_path / "a.arrow").write_bytes(
+        (tmp_path / "saved" / "data-00000-of-00001.arrow").read_bytes()
+    )
     for name in ("a.PARQUET", "a.arrow", "saved"):
         assert read(tmp_path / name) == ROWS, name
 
@@ -93,17 +111,25 @@ def test_a_parquet_file_that_was_rewritten_with_its_old_time_is_read_anew(tmp_pa
 
 def test_a_column_whose_file_names_its_classes_gives_names(tmp_path):
     features = Features({"text": Value("string"), "kind": ClassLabel(names=["urgent", "calm"])})
-    Dataset.from_list([{"text": row["text"], "kind": row["kind"]} for row in ROWS], features=features).to_parquet(
-        tmp_path / "a.parquet"
-    )
+    Dataset.from_list(
+        [{"text": row["text"], "kind": row["kind"]} for row in ROWS], features=features
+    ).to_parquet(tmp_path / "a.parquet")
     assert list(files.rows(tmp_path / "a.parquet", files.Format(), classes=True)) == ROWS
-    assert [row["kind"] for row in files.rows(tmp_path / "a.parquet", files.Format())] == [0, 0, 1, 1, 1]
+    assert [row["kind"] for row in files.rows(tmp_path / "a.parquet", files.Format())] == [
+        0,
+        0,
+        1,
+        1,
+        1,
+    ]
 
 
 def test_all_shards_are_read_in_their_order(tmp_path):
     rows = Dataset.from_list([{"text": str(number)} for number in range(6)])
     for number in range(3):
-        rows.shard(3, number, contiguous=True).to_parquet(tmp_path / f"train-{number:05}-of-00003.parquet")
+        rows.shard(3, number, contiguous=True).to_parquet(
+            tmp_path / f"train-{number:05}-of-00003.parquet"
+        )
     assert [int(row["text"]) for row in read(tmp_path / "train-*.parquet")] == list(range(6))
 
 
@@ -123,14 +149,21 @@ def test_a_shard_that_is_missing_is_not_passed_over(tmp_path, named):
     rows = Dataset.from_list(ROWS)
     for number in (0, 2):
         rows.to_parquet(tmp_path / f"train-{number:05}-of-00003.parquet")
-    with pytest.raises(DataError, match=r"expected all 3 shards of .*train, number 1 is missing: name them as train-\*.parq"):
+    with pytest.raises(
+        DataError,
+        match=r"expected all 3 shards of .*train, number 1 is missing: name them as train-\*.parq",
+    ):
         read(tmp_path / named)
 
 
 def test_a_folder_of_splits_gives_the_split_that_is_asked_for(tmp_path):
-    DatasetDict(train=Dataset.from_list(ROWS[:3]), test=Dataset.from_list(ROWS[3:])).save_to_disk(tmp_path / "both")
+    DatasetDict(train=Dataset.from_list(ROWS[:3]), test=Dataset.from_list(ROWS[3:])).save_to_disk(
+        tmp_path / "both"
+    )
     assert read(tmp_path / files.split_of(tmp_path, "both", "test")) == ROWS[3:]
-    with pytest.raises(DataError, match=r"expected the rows of one split, .* has test, train: name .*test"):
+    with pytest.raises(
+        DataError, match=r"expected the rows of one split, .* has test, train: name .*test"
+    ):
         read(tmp_path / files.split_of(tmp_path, "both", "validation"))
 
 
@@ -156,29 +189,71 @@ def test_what_no_reader_takes_is_refused(tmp_path, name, sentence):
 @pytest.mark.parametrize(
     ("name", "content", "sentence"),
     [
-        ("a.jsonl", b'{"a": 1, "b": 2, "a": 3}', "expected each key once in .*, line 1 has the key 'a' twice"),
+        (
+            "a.jsonl",
+            b'{"a": 1, "b": 2, "a": 3}',
+            "expected each key once in .*, line 1 has the key 'a' twice",
+        ),
         ("a.json", b'[{"a": 1}, 2]', "element 2 is int"),
         ("a.json", b'[{"a": 1}', "expected a JSON list of objects in .*, it is none"),
-        ("a.jsonl.gz", gzip.compress(LINES, mtime=0)[:40], "expected a whole compressed file in .*, it cannot be unpacked"),
+        (
+            "a.jsonl.gz",
+            gzip.compress(LINES, mtime=0)[:40],
+            "expected a whole compressed file in .*, it cannot be unpacked",
+        ),
         ("a.jsonl", "text".encode("utf-16"), "it begins as UTF-16 does: say format = { encoding"),
         ("a.csv", "text,kind\n".encode("utf-16-le"), "found NUL: if it is UTF-16"),
-        ("a.csv", b"text,kind\n\xe9,calm\n", "expected UTF-8 in .*, found a byte that is not at offset 10"),
-        ("a.csv", b"version https://git-lfs.github.com/spec/v1\n", "it is a pointer of Git LFS: fetch it"),
-        ("a.parquet", b"version https://git-lfs.github.com/spec/v1\n", "it is a pointer of Git LFS: fetch it"),
+        (
+            "a.csv",
+            b"text,kind\n\xe9,calm\n",
+            "expected UTF-8 in .*, found a byte that is not at offset 10",
+        ),
+        (
+            "a.csv",
+            b"version https://git-lfs.github.com/spec/v1\n",
+            "it is a pointer of Git LFS: fetch it",
+        ),
+        (
+            "a.parquet",
+            b"version https://git-lfs.github.com/spec/v1\n",
+            "it is a pointer of Git LFS: fetch it",
+        ),
         ("a.parquet", b"text,kind\n", "expected a .parquet file in .*, its content is none"),
-        ("a.arrow", b"PAR1" * 9, "expected a .arrow file in .*, its content is .parquet: name it by what it is"),
+        (
+            "a.arrow",
+            b"PAR1" * 9,
+            "expected a .arrow file in .*, its content is .parquet: name it by what it is",
+        ),
         ("a.parquet", b"PAR1" * 9, "expected a whole table in .*, it cannot be read"),
-        ("a.csv", b"text,kind,text\na,b,c\n", "expected each column once in .*, 'text' is there twice"),
+        (
+            "a.csv",
+            b"text,kind,text\na,b,c\n",
+            "expected each column once in .*, 'text' is there twice",
+        ),
         ("a.csv", b"text, text\na, b\n", "expected each column once"),
         ("a.csv", b"text,kind\na,b\nc\n", "its header has 2 columns, line 3 has another number, 1"),
         ("a.csv", b"text,kind\na,b,c\n", "its header has 2 columns, line 2 has another number, 3"),
-        ("a.csv", b'text,kind\n"a" b,c\n', "line 2 has a quote where none can be .*: double the quotes within a text"),
-        ("a.csv", b"a;b,c\n1;2,3\n", r"columns may be parted by ',' and ';': say which, as format = { delimiter ="),
-        ("a.tsv", b'text\tkind\n"a"\tb\n', 'whether quotes enclose a text or belong to it, line 2 has "a": say format'),
+        (
+            "a.csv",
+            b'text,kind\n"a" b,c\n',
+            "line 2 has a quote where none can be .*: double the quotes within a text",
+        ),
+        (
+            "a.csv",
+            b"a;b,c\n1;2,3\n",
+            r"columns may be parted by ',' and ';': say which, as format = { delimiter =",
+        ),
+        (
+            "a.tsv",
+            b'text\tkind\n"a"\tb\n',
+            'whether quotes enclose a text or belong to it, line 2 has "a": say format',
+        ),
         ("a.csv", "a,b\n\ue00d,c\n".encode(), r"expected no character U\+E00D"),
     ],
 )
-def test_a_file_that_is_not_what_its_name_says_is_refused_with_its_line(tmp_path, name, content, sentence):
+def test_a_file_that_is_not_what_its_name_says_is_refused_with_its_line(
+    tmp_path, name, content, sentence
+):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(DataError, match=sentence):
         read(tmp_path / name)
@@ -187,7 +262,11 @@ def test_a_file_that_is_not_what_its_name_says_is_refused_with_its_line(tmp_path
 @pytest.mark.parametrize(
     ("name", "content", "texts"),
     [
-        ("a.tsv", 'text\tkind\nsay "hi" now\tcalm\n"x\tcalm\n', ['say "hi" now', '"x']),  # quotes are text
+        (
+            "a.tsv",
+            'text\tkind\nsay "hi" now\tcalm\n"x\tcalm\n',
+            ['say "hi" now', '"x'],
+        ),  # quotes are text
         ("a.tsv", 'text\tkind\n"say ""hi"" now"\tcalm\n', ['say "hi" now']),  # quotes enclose
         ("a.tsv", '"text"\t"kind"\n"x"\t"calm"\n', ["x"]),
         ("a.tsv", '"text"\t"kind"\n"two\nlines"\t"calm"\n', ["two\nlines"]),

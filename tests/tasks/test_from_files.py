@@ -24,7 +24,9 @@ def made(tmp_path, rows, **given):
         "labels": ["calm", "urgent"],
         "label": "kind",
     }
-    return make_task("tickets", {name: one for name, one in (table | given).items() if one is not None}, tmp_path)
+    return make_task(
+        "tickets", {name: one for name, one in (table | given).items() if one is not None}, tmp_path
+    )
 
 
 def examples(tmp_path, rows, **given):
@@ -36,7 +38,10 @@ def test_a_column_with_a_dot_is_a_column(tmp_path):
     row = {"ticket.text": "down", "ticket[0]": "up", "kind": "calm"}
     plain = "{ticket.text} / {ticket[0]} {{x}}"
     (one,) = examples(tmp_path, [row], text_template=plain)
-    assert made(tmp_path, [row], text_template=plain).text_template.format(**one.fields) == "down / up {x}"
+    assert (
+        made(tmp_path, [row], text_template=plain).text_template.format(**one.fields)
+        == "down / up {x}"
+    )
 
 
 @pytest.mark.parametrize(
@@ -45,30 +50,49 @@ def test_a_column_with_a_dot_is_a_column(tmp_path):
         ("{n:03d}", "expected a column's name alone in braces, got '{n:03d}'"),
         ("{text!r}", "expected a column's name alone in braces, got"),
         ("{}", "expected a column's name alone in braces, got"),
-        ("{a.b_} {a[b]}", r"expected columns that can be told apart, 'a\[b\]' and 'a.b_' cannot: rename one"),
+        (
+            "{a.b_} {a[b]}",
+            r"expected columns that can be told apart, 'a\[b\]' and 'a.b_' cannot: rename one",
+        ),
     ],
 )
-def test_a_text_that_names_more_than_columns_is_refused_before_a_row_is_read(tmp_path, plain, sentence):
+def test_a_text_that_names_more_than_columns_is_refused_before_a_row_is_read(
+    tmp_path, plain, sentence
+):
     with pytest.raises(DataError, match=sentence):
         made(tmp_path, [], text_template=plain)
 
 
 @pytest.mark.parametrize(
     ("value", "said"),
-    [(None, "None"), (3, "3"), (0.5, "0.5"), (True, "True"), ([ASKED], r"\[\{'role'"), ({"a": 1}, r"\{'a'")],
+    [
+        (None, "None"),
+        (3, "3"),
+        (0.5, "0.5"),
+        (True, "True"),
+        ([ASKED], r"\[\{'role'"),
+        ({"a": 1}, r"\{'a'"),
+    ],
 )
 def test_only_text_is_text(tmp_path, value, said):
-    with pytest.raises(DataError, match=f"expected a text as text in .*rows.jsonl, split rows, row 1 has {said}"):
+    with pytest.raises(
+        DataError, match=f"expected a text as text in .*rows.jsonl, split rows, row 1 has {said}"
+    ):
         examples(tmp_path, [{"text": "a", "kind": "calm"}, {"text": value, "kind": "calm"}])
 
 
 def test_half_of_a_character_is_refused(tmp_path):
-    with pytest.raises(DataError, match=r"expected a text of whole characters as text in .*, row 0 has half of a surrogate"):
+    with pytest.raises(
+        DataError,
+        match=r"expected a text of whole characters as text in .*, row 0 has half of a surrogate",
+    ):
         examples(tmp_path, [{"text": "a \ud800", "kind": "calm"}])
 
 
 def test_a_conversation_is_read_without_the_answer_that_ends_it(tmp_path):
-    (one,) = examples(tmp_path, [{"m": [SYSTEM, ASKED, SAID], "kind": "urgent"}], text_template="{m}", chat="m")
+    (one,) = examples(
+        tmp_path, [{"m": [SYSTEM, ASKED, SAID], "kind": "urgent"}], text_template="{m}", chat="m"
+    )
     assert json.loads(one.fields["m"]) == [SYSTEM, ASKED]
     assert one.label == 1
 
@@ -77,17 +101,28 @@ def test_the_answer_that_ends_a_conversation_can_be_what_is_to_be_written(tmp_pa
     given = {"text_template": "{m}", "chat": "m", "answer": "m", "labels": None, "label": None}
     (one,) = examples(tmp_path, [{"m": [ASKED, SAID | {"name": "x"}]}], **given)
     assert (json.loads(one.fields["m"]), one.label) == ([ASKED], "urgent")
-    with pytest.raises(DataError, match=r"expected an answer of role assistant at the end of m in .*, row 0 has"):
+    with pytest.raises(
+        DataError, match=r"expected an answer of role assistant at the end of m in .*, row 0 has"
+    ):
         examples(tmp_path, [{"m": [ASKED]}], **given)
 
 
 @pytest.mark.parametrize(
     ("messages", "sentence"),
     [
-        ("hello", "expected a list of messages with role and content as m in .*, row 0 has 'hello'"),
+        (
+            "hello",
+            "expected a list of messages with role and content as m in .*, row 0 has 'hello'",
+        ),
         ([], "expected a list of messages"),
-        ([{"from": "human", "value": "x"}], "expected a list of messages with role and content as m in .*, row 0 has {'from'"),
-        ([{"role": "user", "content": [{"type": "image"}]}], "expected a text as content in .*, row 0 has"),
+        (
+            [{"from": "human", "value": "x"}],
+            "expected a list of messages with role and content as m in .*, row 0 has {'from'",
+        ),
+        (
+            [{"role": "user", "content": [{"type": "image"}]}],
+            "expected a text as content in .*, row 0 has",
+        ),
         ([SAID], "expected a message to answer in m in .*, row 0 has only an answer"),
     ],
 )
@@ -99,10 +134,16 @@ def test_what_is_no_conversation_names_the_row(tmp_path, messages, sentence):
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
-        ({"verbalizers": [" no", " yes"]}, "expected a pattern that the verbalizers answer, there is none"),
+        (
+            {"verbalizers": [" no", " yes"]},
+            "expected a pattern that the verbalizers answer, there is none",
+        ),
         ({"chat": "m"}, "expected a pattern that names the column of the chat, {m}"),
         ({"labels": ["calm"]}, "expected two labels or more, got 1"),
-        ({"format": {"sep": ","}}, "expected delimiter, quote, escape, encoding in format, found sep"),
+        (
+            {"format": {"sep": ","}},
+            "expected delimiter, quote, escape, encoding in format, found sep",
+        ),
         ({"labels_are": "numbers"}, "expected labels_are to be one of"),
         ({"train": "none-*.csv"}, "train: expected files that match .*, there are none"),
     ],
@@ -120,7 +161,11 @@ def test_an_answer_follows_the_pattern_or_the_plain_text_where_there_is_no_patte
 
 
 def test_a_group_is_a_text_or_a_whole_number(tmp_path):
-    found = examples(tmp_path, [{"text": "a", "kind": 0, "from": one} for one in ("web", 7)], group="from")
+    found = examples(
+        tmp_path, [{"text": "a", "kind": 0, "from": one} for one in ("web", 7)], group="from"
+    )
     assert [one.group for one in found] == ["web", "7"]
-    with pytest.raises(DataError, match=r"expected a text or a whole number as from in .*, row 0 has None"):
+    with pytest.raises(
+        DataError, match=r"expected a text or a whole number as from in .*, row 0 has None"
+    ):
         examples(tmp_path, [{"text": "a", "kind": 0, "from": None}], group="from")

@@ -14,7 +14,9 @@ ROWS = [{"sentence": "the dog sleeps .", "label": 1}, {"sentence": 'a "quoted" c
 
 def test_jsonl_tsv_and_parquet_give_the_same_rows(tmp_path):
     (tmp_path / "a.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in ROWS))
-    (tmp_path / "b.tsv").write_text("sentence\tlabel\n" + "".join(f"{row['sentence']}\t{row['label']}\n" for row in ROWS))
+    (tmp_path / "b.tsv").write_text(
+        "sentence\tlabel\n" + "".join(f"{row['sentence']}\t{row['label']}\n" for row in ROWS)
+    )
     Dataset.from_list(ROWS).to_parquet(tmp_path / "c-00000-of-00001.parquet")
     assert [list(read_split(tmp_path, name)) for name in "abc"] == [ROWS] * 3
 
@@ -27,7 +29,11 @@ def test_a_missing_split_says_what_is_there(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "sentence"),
-    [(b'{"a": 1}\n{"a"', "line 2 is not JSON"), (b"\xff\xfe", "expected UTF-8"), (b"[1]\n", "line 1 has list")],
+    [
+        (b'{"a": 1}\n{"a"', "line 2 is not JSON"),
+        (b"\xff\xfe", "expected UTF-8"),
+        (b"[1]\n", "line 1 has list"),
+    ],
 )
 def test_a_spoilt_data_file_names_file_and_line(tmp_path, content, sentence):
     (tmp_path / "train.jsonl").write_bytes(content)
@@ -46,13 +52,22 @@ def test_a_line_of_ten_million_characters_is_a_row_like_others(tmp_path, suffix)
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (b"sentence\tlabel\nx\tno\n", r"expected a number as label in .*train\.tsv, row 0 has 'no'"),
+        (
+            b"sentence\tlabel\nx\tno\n",
+            r"expected a number as label in .*train\.tsv, row 0 has 'no'",
+        ),
         (
             b"sentence\tlabel\nx\t1\ty\n",
             r"expected a table in .*train\.tsv: its header has 2 columns, line 2 has another number",
         ),
-        (b"sentence\tlabel\nx\n", r"expected a table in .*train\.tsv: its header has 2 columns, line 2 has another number"),
-        ("sentence\tlabel\né\t1\n".encode("latin-1"), "expected UTF-8 in .*, found a byte that is not at offset 15"),
+        (
+            b"sentence\tlabel\nx\n",
+            r"expected a table in .*train\.tsv: its header has 2 columns, line 2 has another number",
+        ),
+        (
+            "sentence\tlabel\né\t1\n".encode("latin-1"),
+            "expected UTF-8 in .*, found a byte that is not at offset 15",
+        ),
     ],
 )
 def test_a_spoilt_table_names_file_and_line(tmp_path, content, sentence):
@@ -75,9 +90,15 @@ def test_a_pinned_id_is_downloaded_at_its_revision(monkeypatch, tmp_path):
     import huggingface_hub
 
     asked = []
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *args, **named: asked.append((args, named)) or tmp_path)
+    monkeypatch.setattr(
+        huggingface_hub,
+        "snapshot_download",
+        lambda *args, **named: asked.append((args, named)) or tmp_path,
+    )
     assert locate("models", "org/name", None, "abc") == tmp_path
-    assert asked == [(("org/name",), {"repo_type": "model", "revision": "abc", "ignore_patterns": OTHERS})]
+    assert asked == [
+        (("org/name",), {"repo_type": "model", "revision": "abc", "ignore_patterns": OTHERS})
+    ]
 
 
 def test_a_download_that_fails_is_one_sentence(monkeypatch):
@@ -87,7 +108,9 @@ def test_a_download_that_fails_is_one_sentence(monkeypatch):
         raise ConnectionError("unreachable")
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", fails)
-    with pytest.raises(HubError, match=r"could not fetch org/name at abc from the hub \(ConnectionError\)"):
+    with pytest.raises(
+        HubError, match=r"could not fetch org/name at abc from the hub \(ConnectionError\)"
+    ):
         locate("models", "org/name", None, "abc")
 
 
@@ -103,7 +126,9 @@ def test_every_embedded_task_reads_and_its_splits_share_no_row(name):
     seen = [
         {
             json.dumps(dict(one.fields))
-            for one in task.convert(split, read_split(locate("datasets", source.dataset, None), source.split))
+            for one in task.convert(
+                split, read_split(locate("datasets", source.dataset, None), source.split)
+            )
         }
         for split, source in task.splits().items()
     ]

@@ -38,7 +38,12 @@ def test_a_value_is_a_name_or_an_index(names, reading, value, index):
 @pytest.mark.parametrize(
     ("names", "reading", "value", "sentence"),
     [
-        (("1", "0"), "", 0, "not both, got 0, the name of '0' and the index of '1': say labels_are"),
+        (
+            ("1", "0"),
+            "",
+            0,
+            "not both, got 0, the name of '0' and the index of '1': say labels_are",
+        ),
         (STARS, "", 1, "got 1, the name of '1' and the index of '2': say labels_are"),
         (("true", "false"), "", True, "got True, the name of 'true' and the index of 'false'"),
         (("10", "20", "30"), "", 1, r"a label in 0..2 \(10, 20, 30\), got 1"),
@@ -67,7 +72,11 @@ def test_what_is_neither_or_both_is_refused(names, reading, value, sentence):
         (("a", "a"), "", "expected each label once, 'a' is there twice"),
         (("caf\u00e9", "cafe\u0301"), "", "expected each label once"),
         (("a", " "), "", "expected the names of classes as labels, got ' '"),
-        (CALM, "index", "expected labels_are to be one of 'names', 'indices', 'indices from 1', got 'index'"),
+        (
+            CALM,
+            "index",
+            "expected labels_are to be one of 'names', 'indices', 'indices from 1', got 'index'",
+        ),
     ],
 )
 def test_labels_that_cannot_be_are_refused(names, reading, sentence):

@@ -34,7 +34,10 @@ def test_an_in_domain_set_that_holds_the_out_of_domain_rows_is_refused():
 @pytest.mark.parametrize("text", ["Sentence  {}", " SENTENCE {}\n", "\uff53entence {}"])
 def test_a_test_row_that_was_trained_on_in_other_case_space_or_width_is_seen(text):
     found = list(overlaps("cola", SPLITS | {"test": rows(0, 20, text)}))
-    assert len(found) == 1 and "split train of task cola that split test does not have, 20 of 400" in found[0]
+    assert (
+        len(found) == 1
+        and "split train of task cola that split test does not have, 20 of 400" in found[0]
+    )
 
 
 def test_another_label_does_not_make_another_row():
@@ -56,7 +59,10 @@ def test_the_few_rows_that_corpora_repeat_pass_and_leave_the_training_pool():
 
 def test_a_source_task_that_trains_on_the_tested_rows_is_refused():
     (found,) = source_overlaps("cola", SPLITS, "blimp", [*rows(900, 990), *rows(500, 600)])
-    assert "in split ood of task cola that the training rows of its source blimp does not have, 100 of 100" in found
+    assert (
+        "in split ood of task cola that the training rows of its source blimp does not have, 100 of 100"
+        in found
+    )
     assert list(source_overlaps("cola", SPLITS, "blimp", rows(900, 990))) == []
 
 
@@ -64,18 +70,31 @@ def hub(folder, **splits):
     where = folder / "datasets" / "nyu-mll" / "cola"
     where.mkdir(parents=True)
     for name, examples in splits.items():
-        lines = [json.dumps({"sentence": one.fields["sentence"], "label": one.label}) for one in examples]
+        lines = [
+            json.dumps({"sentence": one.fields["sentence"], "label": one.label}) for one in examples
+        ]
         (where / f"{name}.jsonl").write_text("\n".join(lines))
     return prepare(
-        Case("s", "full", "cola", "pocket/opt-0.4m", 2), TrainingConfig("pocket", max_length=192, test_rows=50, hub=folder)
+        Case("s", "full", "cola", "pocket/opt-0.4m", 2),
+        TrainingConfig("pocket", max_length=192, test_rows=50, hub=folder),
     )
 
 
 def test_a_case_is_refused_on_all_rows_of_a_split_though_it_is_tested_on_some(tmp_path):
-    prepared = hub(tmp_path, train=SPLITS["train"], validation=[*SPLITS["test"], *SPLITS["ood"]], ood=SPLITS["ood"])
+    prepared = hub(
+        tmp_path,
+        train=SPLITS["train"],
+        validation=[*SPLITS["test"], *SPLITS["ood"]],
+        ood=SPLITS["ood"],
+    )
     assert len(prepared.refusals) == 1 and "100 of 200 are in both" in prepared.refusals[0]
 
 
 def test_a_case_never_trains_on_a_tested_row(tmp_path):
-    prepared = hub(tmp_path, train=SPLITS["train"], validation=[*SPLITS["test"], *rows(0, 3)], ood=SPLITS["ood"])
+    prepared = hub(
+        tmp_path,
+        train=SPLITS["train"],
+        validation=[*SPLITS["test"], *rows(0, 3)],
+        ood=SPLITS["ood"],
+    )
     assert prepared.refusals == () and prepared.examples["train"] == SPLITS["train"][3:]

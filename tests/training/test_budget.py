@@ -15,18 +15,27 @@ from pytest_ftcompare.training.run_seed import run_seed
 
 def case(method="full", **options):
     given = tuple(sorted(({"epochs": 1} | options).items()))
-    return prepare(Case("s", method, "pocket_sst", "pocket/opt-0.4m", 4, given), TrainingConfig("pocket", max_length=192))
+    return prepare(
+        Case("s", method, "pocket_sst", "pocket/opt-0.4m", 4, given),
+        TrainingConfig("pocket", max_length=192),
+    )
 
 
 def drawn(prepared):
-    few = {name: examples[:8] if name != "train" else examples for name, examples in prepared.examples.items()}
+    few = {
+        name: examples[:8] if name != "train" else examples
+        for name, examples in prepared.examples.items()
+    }
     return run_seed(replace(prepared, examples=few), 0, lambda *_: None).rows_drawn
 
 
 @pytest.mark.parametrize("split", ["test", "ood"])
 def test_a_method_cannot_select_on_a_test_split(split):
     context = PreparedSeed(case(), 0, 4)
-    with pytest.raises(ModelError, match=f"expected a method to see training rows only, it asked for split '{split}'"):
+    with pytest.raises(
+        ModelError,
+        match=f"expected a method to see training rows only, it asked for split '{split}'",
+    ):
         context.prepared.examples[split]
     assert list(context.prepared.examples) == ["train"]
     with pytest.raises(ModelError, match="training rows only"):
@@ -40,7 +49,10 @@ def test_a_source_tasks_test_rows_are_no_more_at_hand():
 
 def test_what_a_method_learned_from_is_recorded():
     assert drawn(case()) == {"pocket_sst": 8}
-    assert drawn(case("adaptive", texts=16, passes=1)) == {"pocket_sst": 8, "pocket_sst, unlabelled": 16}
+    assert drawn(case("adaptive", texts=16, passes=1)) == {
+        "pocket_sst": 8,
+        "pocket_sst, unlabelled": 16,
+    }
     fused = drawn(case("adapter_fusion", source_shots=2, source_epochs=1))
     assert fused == {"pocket_sst": 8, "pocket_cola": 4, "pocket_mnli": 4}
 
@@ -48,13 +60,23 @@ def test_what_a_method_learned_from_is_recorded():
 def test_a_method_that_trains_on_the_whole_corpus_is_refused(monkeypatch):
     def stages(self, model, context):
         pool, stage = context.prepared.examples["train"], context.stage(self.recipe)
-        yield replace(stage, rows=context.prepared.encode(pool, pool), targets=stage.targets.new_tensor(labels(pool)))
+        yield replace(
+            stage,
+            rows=context.prepared.encode(pool, pool),
+            targets=stage.targets.new_tensor(labels(pool)),
+        )
 
     monkeypatch.setattr(methods.load("full"), "stages", stages)
-    with pytest.raises(ModelError, match=r"unequal budgets: expected full to train on the 8 rows .* a stage has \d\d\d"):
+    with pytest.raises(
+        ModelError,
+        match=r"unequal budgets: expected full to train on the 8 rows .* a stage has \d\d\d",
+    ):
         drawn(case())
 
 
 def test_a_task_that_is_no_declared_source_is_refused():
-    with pytest.raises(ModelError, match=r"unequal budgets: expected full to draw from pocket_sst and .* \(none\), it asked"):
+    with pytest.raises(
+        ModelError,
+        match=r"unequal budgets: expected full to draw from pocket_sst and .* \(none\), it asked",
+    ):
         PreparedSeed(case(), 0, 4).source_task("pocket_cola", 4)

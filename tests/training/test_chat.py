@@ -11,14 +11,14 @@ from pytest_ftcompare.tasks.hub import locate
 from pytest_ftcompare.training.chat import rendered
 
 MESSAGES = [{"role": "user", "content": "the server is down"}]
-TEMPLATE = (
-    "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}"
-)
+TEMPLATE = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}"
 
 
 def task(**changes):
     source = Source("x", "train", lambda row, _: [])
-    return Task("tickets", ("calm", "urgent"), source, source, text_template="{m}", chat="m", **changes)
+    return Task(
+        "tickets", ("calm", "urgent"), source, source, text_template="{m}", chat="m", **changes
+    )
 
 
 @pytest.fixture
@@ -31,7 +31,9 @@ def tokenizer():
 
 
 def text(tokenizer, **changes):
-    (one,) = rendered(task(**changes), [Example({"m": json.dumps(MESSAGES)}, 0)], tokenizer, "a model")
+    (one,) = rendered(
+        task(**changes), [Example({"m": json.dumps(MESSAGES)}, 0)], tokenizer, "a model"
+    )
     return one.fields["m"]
 
 
@@ -63,11 +65,16 @@ def test_a_tokenizer_that_adds_none_reads_the_templates(tokenizer):
 
 def test_a_model_without_a_template_is_refused(tokenizer):
     tokenizer.chat_template = None
-    with pytest.raises(DataError, match="expected a model with a chat template, the tokenizer of a model has none"):
+    with pytest.raises(
+        DataError, match="expected a model with a chat template, the tokenizer of a model has none"
+    ):
         text(tokenizer)
 
 
 def test_messages_that_the_template_does_not_take_name_the_example(tokenizer):
     tokenizer.chat_template = "{{ raise_exception('system first') }}"
-    with pytest.raises(DataError, match=r"expected messages that the chat template of a model takes, example 0 .*system first"):
+    with pytest.raises(
+        DataError,
+        match=r"expected messages that the chat template of a model takes, example 0 .*system first",
+    ):
         text(tokenizer)

@@ -31,9 +31,19 @@ def hub(tmp_path_factory):
 @pytest.fixture
 def prepared(hub):
     def make(method="full", output_mode="head", shots=5, **options):
-        given = {"output_mode": output_mode, "batch_size": 8, "micro_batches": 2, "epochs": 2} | options
+        given = {
+            "output_mode": output_mode,
+            "batch_size": 8,
+            "micro_batches": 2,
+            "epochs": 2,
+        } | options
         case = Case(
-            "test", method, tiny_models.TASKS[output_mode], tiny_models.save("opt", hub), shots, tuple(sorted(given.items()))
+            "test",
+            method,
+            tiny_models.TASKS[output_mode],
+            tiny_models.save("opt", hub),
+            shots,
+            tuple(sorted(given.items())),
         )
         return prepare(case, TrainingConfig("pocket", max_length=128, hub=hub, test_rows=4))
 
@@ -61,14 +71,19 @@ def test_the_engine_is_an_option_of_the_case_and_not_of_its_recipe(prepared):
 
 
 def test_an_unknown_engine_is_a_sentence(prepared):
-    with pytest.raises(ModelError, match=r"engine=fast.*: expected the option engine to be loop or trainer, got 'fast'"):
+    with pytest.raises(
+        ModelError,
+        match=r"engine=fast.*: expected the option engine to be loop or trainer, got 'fast'",
+    ):
         prepared(engine="fast")
 
 
 def test_a_seed_gives_the_same_sample_by_either_engine(prepared):
     told = []
     loop, trainer = (
-        run_seed(prepared(epochs=2, micro_batches=1, **one), 0, lambda *told_of: told.append(told_of))
+        run_seed(
+            prepared(epochs=2, micro_batches=1, **one), 0, lambda *told_of: told.append(told_of)
+        )
         for one in ({}, {"engine": "trainer"})
     )
     assert (trainer.training_rows, trainer.rows_drawn) == (loop.training_rows, loop.rows_drawn)
@@ -83,13 +98,20 @@ def test_without_a_fault_the_engines_agree(prepared):
 
 
 def test_micro_batches_of_unequal_size_are_refused(prepared):
-    with pytest.raises(TrainingError, match=r"got 8 rows in 3: choose micro_batches to divide batch_size"):
+    with pytest.raises(
+        TrainingError, match=r"got 8 rows in 3: choose micro_batches to divide batch_size"
+    ):
         recorded_trainings(prepared(micro_batches=3), hf_trainer.train)
 
 
 def test_a_loss_that_is_not_a_number_stops_the_trainer(prepared, monkeypatch):
-    monkeypatch.setattr(Trainer, "compute_loss", lambda *_, **__: torch.tensor(math.nan, requires_grad=True))
-    with pytest.raises(TrainingError, match=r"expected a finite loss and gradient norm, got nan and .* at step 1 of 4"):
+    monkeypatch.setattr(
+        Trainer, "compute_loss", lambda *_, **__: torch.tensor(math.nan, requires_grad=True)
+    )
+    with pytest.raises(
+        TrainingError,
+        match=r"expected a finite loss and gradient norm, got nan and .* at step 1 of 4",
+    ):
         recorded_trainings(prepared(), hf_trainer.train)
 
 
@@ -142,7 +164,9 @@ def test_micro_batches_that_weigh_alike_whatever_their_rows(first_wrong, monkeyp
         return compute(self, model, inputs, num_items_in_batch=count)
 
     monkeypatch.setattr(hf_trainer.StageTrainer, "compute_loss", alike)
-    number, what = first_wrong(shots=7)  # 14 rows: the second update has micro-batches of four and two
+    number, what = first_wrong(
+        shots=7
+    )  # 14 rows: the second update has micro-batches of four and two
     assert number == 2 and what.startswith("loss ")
 
 
@@ -170,7 +194,9 @@ def test_a_gradient_that_is_not_clipped(first_wrong, monkeypatch):
     def norm_only(self, model):
         before = [one.grad.clone() for one in model.parameters() if one.grad is not None]
         norm = clip(self, model)
-        for one, grad in zip((one for one in model.parameters() if one.grad is not None), before, strict=True):
+        for one, grad in zip(
+            (one for one in model.parameters() if one.grad is not None), before, strict=True
+        ):
             one.grad = grad
         return norm
 
@@ -209,8 +235,12 @@ def test_an_update_too_few(prepared, monkeypatch):
 
 
 def test_dropout_off_in_only_one_engine(prepared, monkeypatch):
-    monkeypatch.setattr(hf_trainer.StageTrainer, "compute_loss", quietly(hf_trainer.StageTrainer.compute_loss))
-    assert next(differences(prepared(shots=4, batch_size=4), dropout=True)).startswith("update 1 of 4 ")
+    monkeypatch.setattr(
+        hf_trainer.StageTrainer, "compute_loss", quietly(hf_trainer.StageTrainer.compute_loss)
+    )
+    assert next(differences(prepared(shots=4, batch_size=4), dropout=True)).startswith(
+        "update 1 of 4 "
+    )
 
 
 def quietly(compute):

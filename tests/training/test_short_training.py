@@ -13,7 +13,12 @@ from pytest_ftcompare.training import evaluate
 from pytest_ftcompare.training.config import TrainingConfig
 from pytest_ftcompare.training.prepare import prepare
 from pytest_ftcompare.training.prepared_seed import PreparedSeed
-from pytest_ftcompare.training.short_training import EPOCHS, UPDATES, digest_of_short_training, shorten
+from pytest_ftcompare.training.short_training import (
+    EPOCHS,
+    UPDATES,
+    digest_of_short_training,
+    shorten,
+)
 from pytest_ftcompare.training.train import Training
 
 
@@ -34,9 +39,12 @@ class Seen:
 
 
 @pytest.mark.parametrize(
-    ("rows", "batch", "epochs", "expected"), [(32, 16, 20, 5), (40, 16, 20, 4), (200, 16, 20, EPOCHS), (8, 16, 3, 3)]
+    ("rows", "batch", "epochs", "expected"),
+    [(32, 16, 20, 5), (40, 16, 20, 4), (200, 16, 20, EPOCHS), (8, 16, 3, 3)],
 )
-def test_it_has_enough_updates_and_epochs_and_no_more_than_the_training_has(rows, batch, epochs, expected):
+def test_it_has_enough_updates_and_epochs_and_no_more_than_the_training_has(
+    rows, batch, epochs, expected
+):
     stage = PreparedSeed(prepared_case(), 0, 4).stage(prepared_case().method.recipe)
     recipe = replace(stage.recipe, epochs=epochs, batch_size=batch)
     short = shorten(replace(stage, recipe=recipe, rows=[[1]] * rows)).recipe
@@ -76,14 +84,21 @@ def spoil_evaluation(monkeypatch):
     monkeypatch.setattr(evaluate, "class_logits", other)
 
 
-@pytest.mark.parametrize("what", ["last update", "short batch", "last test row", "warm-up", "second epoch"])
+@pytest.mark.parametrize(
+    "what", ["last update", "short batch", "last test row", "warm-up", "second epoch"]
+)
 def test_what_moves_a_part_of_it_moves_its_digest(what, monkeypatch):
     prepared = prepared_case()
     before = digest_of_short_training(prepared, Seen())
     if what == "last test row":
         spoil_evaluation(monkeypatch)
     else:
-        number, size = {"last update": (12, 0), "short batch": (0, 8), "warm-up": (1, 0), "second epoch": (4, 0)}[what]
+        number, size = {
+            "last update": (12, 0),
+            "short batch": (0, 8),
+            "warm-up": (1, 0),
+            "second epoch": (4, 0),
+        }[what]
         monkeypatch.setattr(Training, "update", spoil_update(number, size))
     assert digest_of_short_training(prepared, Seen()) != before
 
@@ -91,7 +106,10 @@ def test_what_moves_a_part_of_it_moves_its_digest(what, monkeypatch):
 def test_every_stage_is_cut_short():
     seen = Seen()
     assert digest_of_short_training(prepared_case("adaptive", texts=64, passes=3), seen)
-    assert {steps for _, steps in seen.steps} == {12, 0}  # 64 texts in 4 batches, 3 passes; 40 rows in 3, 4 epochs
+    assert {steps for _, steps in seen.steps} == {
+        12,
+        0,
+    }  # 64 texts in 4 batches, 3 passes; 40 rows in 3, 4 epochs
 
 
 def test_a_method_that_does_not_train_has_none():

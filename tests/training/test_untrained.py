@@ -16,8 +16,15 @@ def broken(method, **options):
 
 
 def test_a_new_head_that_stays_at_its_random_start(monkeypatch):
-    monkeypatch.setattr(methods.load("full"), "apply", lambda self, model: freeze(model, "pattern", lambda name: "fc1" in name))
-    assert broken("full")[0] == "a new classification head must train, no tensor of it requires a gradient"
+    monkeypatch.setattr(
+        methods.load("full"),
+        "apply",
+        lambda self, model: freeze(model, "pattern", lambda name: "fc1" in name),
+    )
+    assert (
+        broken("full")[0]
+        == "a new classification head must train, no tensor of it requires a gradient"
+    )
 
 
 def test_a_new_head_that_trains_under_the_name_that_peft_gives_it():
@@ -34,4 +41,7 @@ def test_a_tensor_that_the_model_never_uses(monkeypatch):
 
 
 def test_a_learning_rate_at_which_nothing_moves():
-    assert any(one.endswith("has a gradient, the first update left it as it was") for one in broken("lora", lr=0.0))
+    assert any(
+        one.endswith("has a gradient, the first update left it as it was")
+        for one in broken("lora", lr=0.0)
+    )

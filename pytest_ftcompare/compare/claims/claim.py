@@ -98,14 +98,23 @@ class ClaimVerdict:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> ClaimVerdict:
-        return cls(**{**data, **{name: data[name] and record_of(data[name]) for name in ("record", "before")}})
+        return cls(
+            **{
+                **data,
+                **{name: data[name] and record_of(data[name]) for name in ("record", "before")},
+            }
+        )
 
 
-def judge(new: ClaimRecord, before: ClaimRecord | None, device: str = "", *, update: bool = False) -> ClaimVerdict:
+def judge(
+    new: ClaimRecord, before: ClaimRecord | None, device: str = "", *, update: bool = False
+) -> ClaimVerdict:
     """The verdict on a claim's fresh record."""
 
     def conclude(verdict: ClaimVerdictName, note: str = "") -> ClaimVerdict:
-        return ClaimVerdict(new.name, new.suite, new.profile, verdict, new, before, note, device, update)
+        return ClaimVerdict(
+            new.name, new.suite, new.profile, verdict, new, before, note, device, update
+        )
 
     if before is None:
         return conclude("new")

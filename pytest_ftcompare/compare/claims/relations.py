@@ -60,7 +60,9 @@ def score(result: Result, sample: SeedResult, metric: str) -> float:
         if metric == "accuracy_ood of class 1":
             first, second = sample.class_counts["ood"]
             if result.majority_share["ood"] != 0.5:
-                raise Untestable(f"{result.id}: expected as many rows of either class out of domain")
+                raise Untestable(
+                    f"{result.id}: expected as many rows of either class out of domain"
+                )
             half = (first + second) / 2  # right are a n = r0 + r1, and second = half - r0 + r1
             return 100 * (have["accuracy_ood"] * 2 * half + second - half) / 2 / half
         return 100 * have[metric]
@@ -81,7 +83,10 @@ class ScoreContrast:
         return tuple(arm for _, arm in self.terms)
 
     def describe(self) -> str:
-        parts = [f"{'+' if weight > 0 else '−'} {_weight(weight)}{arm.describe()}" for weight, arm in self.terms]
+        parts = [
+            f"{'+' if weight > 0 else '−'} {_weight(weight)}{arm.describe()}"
+            for weight, arm in self.terms
+        ]
         suites = " and ".join(dict.fromkeys(arm.suite for arm in self.arms))
         return f"{self.metric} of {' '.join(parts).removeprefix('+ ')}, {suites}"
 
@@ -132,16 +137,23 @@ def over_parts(whole: Arm, *parts: Arm, metric: str = "accuracy") -> ScoreContra
     return ScoreContrast(metric, ((1.0, whole), *((-1.0 / len(parts), one) for one in parts)))
 
 
-def gap_change(of: tuple[Arm, Arm], against: tuple[Arm, Arm], metric: str = "accuracy") -> ScoreContrast:
+def gap_change(
+    of: tuple[Arm, Arm], against: tuple[Arm, Arm], metric: str = "accuracy"
+) -> ScoreContrast:
     """How much larger the first gap (its first arm minus its second) is than the second."""
-    return ScoreContrast(metric, ((1.0, of[0]), (-1.0, of[1]), (-1.0, against[0]), (1.0, against[1])))
+    return ScoreContrast(
+        metric, ((1.0, of[0]), (-1.0, of[1]), (-1.0, against[0]), (1.0, against[1]))
+    )
 
 
 def trend(arms: Sequence[Arm], metric: str = "accuracy") -> ScoreContrast:
     """How much the least-squares line through the arms, evenly spaced in their order, rises from the first to the last."""
     middle = (len(arms) - 1) / 2
     squares = sum((at - middle) ** 2 for at in range(len(arms)))
-    return ScoreContrast(metric, tuple(((at - middle) * (len(arms) - 1) / squares, arm) for at, arm in enumerate(arms)))
+    return ScoreContrast(
+        metric,
+        tuple(((at - middle) * (len(arms) - 1) / squares, arm) for at, arm in enumerate(arms)),
+    )
 
 
 @dataclass(frozen=True)
@@ -199,9 +211,7 @@ class TimeRatio:
 
     def describe(self) -> str:
         of, its = self.pieces
-        return (
-            f"time of {of} of {self.of.describe()} / {'' if of == its else f'{its} of '}{self.against.describe()}, side by side"
-        )
+        return f"time of {of} of {self.of.describe()} / {'' if of == its else f'{its} of '}{self.against.describe()}, side by side"
 
     def estimate(self, rounds: Sequence[tuple[float, float]], between: float) -> Estimate:
         """`rounds` are the seconds of either piece; `between` the SD of a time's logarithm from process to process."""
@@ -209,7 +219,12 @@ class TimeRatio:
         ratio = math.exp(fmean(logs))
         if len(logs) < 2:
             return Estimate(ratio, None, len(logs), self.unit)
-        return Estimate(ratio, ratio * math.sqrt(variance(logs) / len(logs) + 2 * between**2), len(logs), self.unit)
+        return Estimate(
+            ratio,
+            ratio * math.sqrt(variance(logs) / len(logs) + 2 * between**2),
+            len(logs),
+            self.unit,
+        )
 
 
 Relation = ScoreContrast | CountRatio | TimeRatio

@@ -43,7 +43,9 @@ def fill(model: nn.Module, dtype: torch.dtype) -> None:
                 if given is None or given.device.type != "meta":
                     continue
                 if id(given) not in made:
-                    made[id(given)] = _four_bits(given, dtype) if hasattr(given, "quant_type") else _fake(given)
+                    made[id(given)] = (
+                        _four_bits(given, dtype) if hasattr(given, "quant_type") else _fake(given)
+                    )
                 tensors[name] = made[id(given)]
 
 
@@ -56,8 +58,12 @@ def _four_bits(given: Any, dtype: torch.dtype) -> nn.Parameter:
     from bitsandbytes.functional import quantize_4bit
 
     wide = torch.empty(given.shape, dtype=dtype, device="cpu")
-    packed, state = quantize_4bit(wide, compress_statistics=given.compress_statistics, quant_type=given.quant_type)
-    found: Any = nn.Parameter(packed, requires_grad=False)  # fakes and bitsandbytes' own class do not mix
+    packed, state = quantize_4bit(
+        wide, compress_statistics=given.compress_statistics, quant_type=given.quant_type
+    )
+    found: Any = nn.Parameter(
+        packed, requires_grad=False
+    )  # fakes and bitsandbytes' own class do not mix
     found.quant_state = state
     return found  # type: ignore[no-any-return]
 
@@ -67,8 +73,12 @@ def in_four_bits(model: nn.Module, quantisation: Any, dtype: torch.dtype) -> Non
     from bitsandbytes.functional import quantize_4bit
     from transformers.integrations.bitsandbytes import replace_with_bnb_linear
 
-    with torch.device("cpu"):  # bitsandbytes keeps what it computes here for the whole process: it must be no fake
-        quantize_4bit(torch.zeros(64), compress_statistics=True, quant_type=quantisation.bnb_4bit_quant_type)
+    with torch.device(
+        "cpu"
+    ):  # bitsandbytes keeps what it computes here for the whole process: it must be no fake
+        quantize_4bit(
+            torch.zeros(64), compress_statistics=True, quant_type=quantisation.bnb_4bit_quant_type
+        )
     quantisation.bnb_4bit_compute_dtype = dtype
     replace_with_bnb_linear(model, quantisation.llm_int8_skip_modules or ["lm_head"], quantisation)
 
@@ -114,5 +124,7 @@ class FakeModelInterface(ModelInterface):
 
     def collate(self, rows: Rows) -> Inputs:
         ids = torch.tensor(rows)
-        ids[0, 0] = PAD  # as in most batches: where no row is padded, transformers leaves the mask out
+        ids[0, 0] = (
+            PAD  # as in most batches: where no row is padded, transformers leaves the mask out
+        )
         return {"input_ids": ids, "attention_mask": (ids != PAD).long()}

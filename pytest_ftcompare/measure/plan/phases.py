@@ -41,11 +41,15 @@ def mark(layers: nn.ModuleList, counter: OpCounter) -> None:
         layer.register_forward_hook(partial(ends, number))
 
 
-def deeper(first: Mapping[Phase, PeakMemory], second: Mapping[Phase, PeakMemory], more: int) -> Iterator[PeakMemory]:
+def deeper(
+    first: Mapping[Phase, PeakMemory], second: Mapping[Phase, PeakMemory], more: int
+) -> Iterator[PeakMemory]:
     """The phases' peaks of a model `more` layers deeper than the first trace's; the second's is one layer deeper."""
     for (part, layer), end in second.items():
         start = first[part, layer if layer is None or layer < FIRST else layer - 1]
-        yield PeakMemory(*(a + (b - a) * more for a, b in zip(astuple(start), astuple(end), strict=True)))
+        yield PeakMemory(
+            *(a + (b - a) * more for a, b in zip(astuple(start), astuple(end), strict=True))
+        )
 
 
 def highest(peaks: Iterable[PeakMemory]) -> PeakMemory:

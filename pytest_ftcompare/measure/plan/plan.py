@@ -73,18 +73,40 @@ class FakeSeed(PreparedSeed):
         return self
 
 
-def fake(method_name: str, config: PreTrainedConfig, rows: int, length: int, dtype: torch.dtype, **recipe: Any) -> PreparedCase:
+def fake(
+    method_name: str,
+    config: PreTrainedConfig,
+    rows: int,
+    length: int,
+    dtype: torch.dtype,
+    **recipe: Any,
+) -> PreparedCase:
     """A method with its recipe for real models, and fakes in the places of the model and of the rows."""
     method_class = import_module("pytest_ftcompare.methods").load(method_name)
     method = method_class(replace(method_class.recipes["paper"], **recipe))
     task, device = tasks.load(TASK), torch.device("cpu")
-    examples = {"train": [tasks.Example({"sentence": ""}, at % len(task.labels)) for at in range(rows)]}
+    examples = {
+        "train": [tasks.Example({"sentence": ""}, at % len(task.labels)) for at in range(rows)]
+    }
     name, options = Path(config.model_type), method.load_options()
     interface = FakeModelInterface(
-        name, method.output_mode, task, length, device, method.num_virtual_tokens, options, shape=config, dtype=dtype
+        name,
+        method.output_mode,
+        task,
+        length,
+        device,
+        method.num_virtual_tokens,
+        options,
+        shape=config,
+        dtype=dtype,
     )
     return PreparedCase(
-        Case("plan", method_name, TASK, config.model_type, rows), task, examples, method, interface, TrainingConfig("paper")
+        Case("plan", method_name, TASK, config.model_type, rows),
+        task,
+        examples,
+        method,
+        interface,
+        TrainingConfig("paper"),
     )
 
 
@@ -105,7 +127,9 @@ def trace(prepared: PreparedCase, depth: int) -> DepthTrace:
     interface = replace(prepared.interface, shape=shallow(prepared.interface.config, depth))
     prepared, method = replace(prepared, interface=interface), prepared.method
     model = adapted(prepared, interface)
-    layers = next(one for one in model.modules() if isinstance(one, nn.ModuleList) and len(one) == depth)
+    layers = next(
+        one for one in model.modules() if isinstance(one, nn.ModuleList) and len(one) == depth
+    )
     with FakeTensorMode(allow_non_fake_inputs=True), uncollected():
         fill(model, interface.dtype)
         context = FakeSeed(prepared, 0, 0)
@@ -120,17 +144,29 @@ def trace(prepared: PreparedCase, depth: int) -> DepthTrace:
                 counter.enter("start")
                 class_logits(model, interface, context.rows)
         numbers = sum(one.numel() for one in trainable(model).values()) if stage else 0
-        return DepthTrace(numbers, {phase: books.peak(moment) for phase, moment in counter.moments.items()})
+        return DepthTrace(
+            numbers, {phase: books.peak(moment) for phase, moment in counter.moments.items()}
+        )
 
 
-def _train(method: Any, model: nn.Module, stage: Stage, optimizer: torch.optim.Optimizer, counter: OpCounter) -> None:
+def _train(
+    method: Any,
+    model: nn.Module,
+    stage: Stage,
+    optimizer: torch.optim.Optimizer,
+    counter: OpCounter,
+) -> None:
     """The loop's update, but for reading numbers off, of which fakes have none."""
     for group in optimizer.param_groups:
-        group["foreach"] = True  # as torch chooses on a GPU: all tensors at once, which takes a copy of them
+        group["foreach"] = (
+            True  # as torch chooses on a GPU: all tensors at once, which takes a copy of them
+        )
     parameters = [one for group in optimizer.param_groups for one in group["params"]]
     model.train()
     method.after_step(model, 0, MANY)
-    for one in parameters:  # an update without a backward: what is kept between updates is there when one is traced
+    for one in (
+        parameters
+    ):  # an update without a backward: what is kept between updates is there when one is traced
         one.grad = torch.zeros_like(one)
     optimizer.step()
     method.after_step(model, 1, MANY)
@@ -147,7 +183,12 @@ def _train(method: Any, model: nn.Module, stage: Stage, optimizer: torch.optim.O
 
 
 def plan(
-    method_name: str, config: PreTrainedConfig, rows: int, length: int, dtype: torch.dtype = torch.bfloat16, **recipe: Any
+    method_name: str,
+    config: PreTrainedConfig,
+    rows: int,
+    length: int,
+    dtype: torch.dtype = torch.bfloat16,
+    **recipe: Any,
 ) -> Plan:
     """What a step on `rows` texts of `length` tokens, the method's own among them, needs; `recipe` sets fields of its own."""
     depth: int = config.num_hidden_layers
@@ -168,4 +209,9 @@ def table(config: PreTrainedConfig, rows: int, length: int) -> Iterator[Plan]:
         try:
             yield plan(name, config, rows, length)
         except Exception as error:  # of any library that a method is made of
-            yield Plan(name, refusal=(str(error) or type(error).__name__).splitlines()[0].removeprefix(f"{name}: "))
+            yield Plan(
+                name,
+                refusal=(str(error) or type(error).__name__)
+                .splitlines()[0]
+                .removeprefix(f"{name}: "),
+            )

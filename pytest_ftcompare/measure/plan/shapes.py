@@ -8,7 +8,11 @@ from typing import Any
 from transformers import AutoConfig, PreTrainedConfig
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
-LLAMA: dict[str, Any] = {"model_type": "llama", "vocab_size": 32000, "max_position_embeddings": 2048}
+LLAMA: dict[str, Any] = {
+    "model_type": "llama",
+    "vocab_size": 32000,
+    "max_position_embeddings": 2048,
+}
 # facebook/opt-6.7b, and the first LLaMA of 7 and 13 billion (arXiv:2205.01068, arXiv:2302.13971).
 SHAPES: dict[str, dict[str, Any]] = {
     "opt-6.7b": {
@@ -21,8 +25,20 @@ SHAPES: dict[str, dict[str, Any]] = {
         "num_hidden_layers": 32,
         "num_attention_heads": 32,
     },
-    "llama-7b": LLAMA | {"hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32, "num_attention_heads": 32},
-    "llama-13b": LLAMA | {"hidden_size": 5120, "intermediate_size": 13824, "num_hidden_layers": 40, "num_attention_heads": 40},
+    "llama-7b": LLAMA
+    | {
+        "hidden_size": 4096,
+        "intermediate_size": 11008,
+        "num_hidden_layers": 32,
+        "num_attention_heads": 32,
+    },
+    "llama-13b": LLAMA
+    | {
+        "hidden_size": 5120,
+        "intermediate_size": 13824,
+        "num_hidden_layers": 40,
+        "num_attention_heads": 40,
+    },
 }
 
 
@@ -34,7 +50,9 @@ def _causal(config: PreTrainedConfig, where: str) -> PreTrainedConfig:
     """The configuration, if a language model can be made of it."""
     name = MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(config.model_type)
     if name is None or config.is_encoder_decoder:
-        raise ShapeError(f"expected a decoder to plan for, the {config.model_type} of {where} has no causal language model")
+        raise ShapeError(
+            f"expected a decoder to plan for, the {config.model_type} of {where} has no causal language model"
+        )
     config.architectures = [name]
     return config
 
@@ -46,7 +64,9 @@ def config_of(shape: str) -> PreTrainedConfig:
     path = Path(shape)
     file = path / "config.json" if path.is_dir() else path
     if not file.is_file():
-        raise ShapeError(f"expected one of {', '.join(SHAPES)}, a folder with a config.json or such a file, got {shape!r}")
+        raise ShapeError(
+            f"expected one of {', '.join(SHAPES)}, a folder with a config.json or such a file, got {shape!r}"
+        )
     try:
         config: PreTrainedConfig = AutoConfig.from_pretrained(file)
     except (OSError, ValueError, TypeError, KeyError) as error:

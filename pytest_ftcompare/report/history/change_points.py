@@ -16,8 +16,14 @@ from math import log, sqrt
 STILL = 4  # of the steps from run to run, at most one in so many moves a series that stands still
 FEWEST = 8  # values of a noisy series without which nothing is said of it
 LEVEL = 3  # fewest values of a level of a noisy series
-WINDOW, OUTLYING = 7, 3.0  # Hampel's filter: values around one, and SDs from their median that make it an outlier
-PENALTY, SHORT = 5.0, 10.0  # of a level: PENALTY log n, as BIC's but stricter, and more where n values tell little of the noise
+WINDOW, OUTLYING = (
+    7,
+    3.0,
+)  # Hampel's filter: values around one, and SDs from their median that make it an outlier
+PENALTY, SHORT = (
+    5.0,
+    10.0,
+)  # of a level: PENALTY log n, as BIC's but stricter, and more where n values tell little of the noise
 SD = 1.4826 / sqrt(2)  # of normal noise, for the median size of a step
 
 
@@ -40,7 +46,14 @@ def explained(changes: Sequence[int], accepted: Sequence[bool]) -> list[int]:
 
 
 def _nearest(change: int, accepted: Sequence[bool]) -> int:
-    return next((one for one in (change, change - 1, change + 1) if 0 < one < len(accepted) and accepted[one]), change)
+    return next(
+        (
+            one
+            for one in (change, change - 1, change + 1)
+            if 0 < one < len(accepted) and accepted[one]
+        ),
+        change,
+    )
 
 
 def _levels(values: Sequence[float]) -> list[int]:
@@ -49,8 +62,12 @@ def _levels(values: Sequence[float]) -> list[int]:
 
     series = np.asarray(values, dtype=float)
     steps = np.abs(np.diff(series))
-    noise = SD * float(np.median(steps[steps > 0]))  # steps, not values: those of a change of level are few
-    around = np.lib.stride_tricks.sliding_window_view(np.pad(series, WINDOW // 2, mode="edge"), WINDOW)
+    noise = SD * float(
+        np.median(steps[steps > 0])
+    )  # steps, not values: those of a change of level are few
+    around = np.lib.stride_tricks.sliding_window_view(
+        np.pad(series, WINDOW // 2, mode="edge"), WINDOW
+    )
     middle = np.median(around, axis=1)
     filtered = np.where(np.abs(series - middle) > OUTLYING * noise, middle, series) / noise
     count = len(values)

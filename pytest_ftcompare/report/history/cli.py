@@ -34,19 +34,35 @@ def _show(arguments: Sequence[str]) -> int:
         description="Show a metric of cases over the runs of a history, and where its level changed.",
         epilog="history import FILE FOLDER adds results that PEFT's method_comparison published, or reports of sessions.",
     )
-    parser.add_argument("file", type=Path, metavar="FILE", help="the history, as given to --ftcompare-history")
-    parser.add_argument("--case", default="*", metavar="GLOB", help="only cases of this name, with or without suite")
+    parser.add_argument(
+        "file", type=Path, metavar="FILE", help="the history, as given to --ftcompare-history"
+    )
+    parser.add_argument(
+        "--case", default="*", metavar="GLOB", help="only cases of this name, with or without suite"
+    )
     parser.add_argument("--method", default="", metavar="NAME", help="only cases of this method")
     parser.add_argument("--metric", default="accuracy", metavar="NAME", help="default: accuracy")
-    parser.add_argument("--last", type=_positive, default=LAST, metavar="N", help=f"runs of each case; default: {LAST}")
+    parser.add_argument(
+        "--last",
+        type=_positive,
+        default=LAST,
+        metavar="N",
+        help=f"runs of each case; default: {LAST}",
+    )
     parser.add_argument("--json", action="store_true", help="print all of it as JSON")
     options = parser.parse_args(arguments)
     try:
-        found, runs = _find(options.file, options.case, options.method, options.metric, options.last)
+        found, runs = _find(
+            options.file, options.case, options.method, options.metric, options.last
+        )
     except HistoryError as error:
         return _refused(error)
     if options.json:
-        print(json.dumps({"metric": options.metric, "cases": [_data(one, runs) for one in found]}, indent=1))
+        print(
+            json.dumps(
+                {"metric": options.metric, "cases": [_data(one, runs) for one in found]}, indent=1
+            )
+        )
         return 0
     from rich.console import Console
 
@@ -62,8 +78,15 @@ def _import(arguments: Sequence[str]) -> int:
         description="Add to a history what is not in it yet: result files of PEFT's method_comparison, or reports of sessions "
         "(--ftcompare-report=FILE.json).",
     )
-    parser.add_argument("file", type=Path, metavar="FILE", help="the history; made if there is none")
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="a folder with such files, at any depth, or one file")
+    parser.add_argument(
+        "file", type=Path, metavar="FILE", help="the history; made if there is none"
+    )
+    parser.add_argument(
+        "folder",
+        type=Path,
+        metavar="FOLDER",
+        help="a folder with such files, at any depth, or one file",
+    )
     options = parser.parse_args(arguments)
     from pytest_ftcompare.report.history import importer
 
@@ -76,20 +99,30 @@ def _import(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _find(file: Path, pattern: str, method: str, metric: str, last: int) -> tuple[list[Series], dict[int, RecordedSession]]:
+def _find(
+    file: Path, pattern: str, method: str, metric: str, last: int
+) -> tuple[list[Series], dict[int, RecordedSession]]:
     with reading(file) as connection:
         known = stored.metrics(connection)
         if metric not in known:
-            raise HistoryError(f"expected --metric to be one of {', '.join(known) or 'none yet'}, got {metric}")
+            raise HistoryError(
+                f"expected --metric to be one of {', '.join(known) or 'none yet'}, got {metric}"
+            )
         cases = stored.cases(connection, pattern, method)
         if not cases:
             names = [one.path for one in stored.cases(connection)]
             some = ", ".join([*names[:NAMED], *(["..."] if len(names) > NAMED else [])])
             asked = " ".join(filter(None, (f"--case={pattern}", method and f"--method={method}")))
-            raise HistoryError(f"expected cases for {asked}, found none in {file}, which has {some or 'no case yet'}")
-        found = [one for case in cases if (one := stored.series(connection, case, known[metric], last))]
+            raise HistoryError(
+                f"expected cases for {asked}, found none in {file}, which has {some or 'no case yet'}"
+            )
+        found = [
+            one for case in cases if (one := stored.series(connection, case, known[metric], last))
+        ]
         if not found:
-            raise HistoryError(f"expected {metric} of {len(cases)} cases in {file}, found none: name another --metric")
+            raise HistoryError(
+                f"expected {metric} of {len(cases)} cases in {file}, found none: name another --metric"
+            )
         return found, stored.runs(connection, {number for one in found for number in one.runs})
 
 
@@ -102,11 +135,22 @@ def _data(one: Series, runs: Mapping[int, RecordedSession]) -> dict[str, Any]:
         "method": one.case.method,
         "unit": one.metric.unit,
         "runs": [
-            {"started": runs[number].started, "commit": runs[number].commit, "value": value, "sd": sd, "verdict": verdict}
+            {
+                "started": runs[number].started,
+                "commit": runs[number].commit,
+                "value": value,
+                "sd": sd,
+                "verdict": verdict,
+            }
             for number, value, sd, verdict in fields
         ],
         "changes": [
-            {"run": one.runs.index(change.run_id), "from": change.before, "to": change.after, "accepted": change.accepted}
+            {
+                "run": one.runs.index(change.run_id),
+                "from": change.before,
+                "to": change.after,
+                "accepted": change.accepted,
+            }
             | {"beside": change.beside}
             for change in changes_of(one, runs)
         ],

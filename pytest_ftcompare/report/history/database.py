@@ -49,12 +49,16 @@ def writing(path: Path, patience: float = PATIENCE) -> Iterator[sqlite3.Connecti
 def reading(path: Path, patience: float = PATIENCE) -> Iterator[sqlite3.Connection]:
     """The history, to be read as it is at one moment. Raises `HistoryError`."""
     if not path.exists():
-        raise HistoryError(f"expected a history at {path}, found nothing there: name the file given to --ftcompare-history")
+        raise HistoryError(
+            f"expected a history at {path}, found nothing there: name the file given to --ftcompare-history"
+        )
     _check_place(path)
     with _explained(path), _connection(path, "rw", patience) as connection:
         connection.execute("BEGIN")
         if _is_empty(path, connection):
-            raise HistoryError(f"expected a history at {path}, found an empty file: no run was appended to it yet")
+            raise HistoryError(
+                f"expected a history at {path}, found an empty file: no run was appended to it yet"
+            )
         yield connection
 
 
@@ -70,21 +74,29 @@ def check(path: Path, patience: float = 10.0) -> None:
     with _explained(path), _connection(path, "rw", patience) as connection:
         connection.execute("BEGIN IMMEDIATE")
         _is_empty(path, connection)
-        connection.execute(f"PRAGMA user_version = {SCHEMA}")  # begins the journal, which needs the folder, too
+        connection.execute(
+            f"PRAGMA user_version = {SCHEMA}"
+        )  # begins the journal, which needs the folder, too
         connection.rollback()
 
 
 def _check_place(path: Path) -> None:
     if path.is_dir():
-        raise HistoryError(f"expected a file for the history at {path}, found a folder: name a file in it")
+        raise HistoryError(
+            f"expected a file for the history at {path}, found a folder: name a file in it"
+        )
     if not path.parent.is_dir():
-        raise HistoryError(f"expected a folder for the history at {path.parent}, found none: make it or name another file")
+        raise HistoryError(
+            f"expected a folder for the history at {path.parent}, found none: make it or name another file"
+        )
 
 
 @contextmanager
 def _connection(path: Path, mode: str, patience: float) -> Iterator[sqlite3.Connection]:
     # As a URI, since only that opens without making a file; without transactions of Python's own.
-    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", timeout=patience, uri=True, isolation_level=None)
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode={mode}", timeout=patience, uri=True, isolation_level=None
+    )
     try:
         yield connection
     finally:
@@ -93,15 +105,22 @@ def _connection(path: Path, mode: str, patience: float) -> Iterator[sqlite3.Conn
 
 def _is_empty(path: Path, connection: sqlite3.Connection) -> bool:
     """Whether the file holds nothing yet. Raises `HistoryError` where it holds something else than a history of ours."""
-    (application,), (schema,) = (connection.execute(f"PRAGMA {name}").fetchone() for name in ("application_id", "user_version"))
+    (application,), (schema,) = (
+        connection.execute(f"PRAGMA {name}").fetchone()
+        for name in ("application_id", "user_version")
+    )
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if not tables and not application:
         return True
     if application != APPLICATION:
-        raise HistoryError(f"expected a history at {path}, found another program's SQLite database: name another file")
+        raise HistoryError(
+            f"expected a history at {path}, found another program's SQLite database: name another file"
+        )
     if schema != SCHEMA:
         newer = "update pytest-ftcompare" if schema > SCHEMA else "name another file"
-        raise HistoryError(f"expected a history of schema {SCHEMA} at {path}, found schema {schema}: {newer}")
+        raise HistoryError(
+            f"expected a history of schema {SCHEMA} at {path}, found schema {schema}: {newer}"
+        )
     return False
 
 
@@ -119,11 +138,18 @@ def _explained(path: Path) -> Iterator[None]:
         elif name.startswith("SQLITE_CORRUPT"):
             message = f"the history {path} is damaged, or its end is missing: restore a copy, or name another file"
         elif name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
-            raise _unwritable(path, os.strerror(13) if path.exists() and not os.access(path, os.W_OK) else str(error)) from None
+            raise _unwritable(
+                path,
+                os.strerror(13) if path.exists() and not os.access(path, os.W_OK) else str(error),
+            ) from None
         else:
-            message = f"the history {path} cannot be used ({error}): check its disk, or name another file"
+            message = (
+                f"the history {path} cannot be used ({error}): check its disk, or name another file"
+            )
         raise HistoryError(message) from None
 
 
 def _unwritable(path: Path, why: str) -> HistoryError:
-    return HistoryError(f"the history {path} cannot be written ({why.lower()}): name a file in a folder that can be written")
+    return HistoryError(
+        f"the history {path} cannot be written ({why.lower()}): name a file in a folder that can be written"
+    )

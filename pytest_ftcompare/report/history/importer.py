@@ -43,7 +43,9 @@ def add(path: Path, folder: Path) -> Added:
     Raises `HistoryError` with one sentence.
     """
     if not folder.exists():
-        raise HistoryError(f"expected a folder with results at {folder}, found nothing there: name one that is there")
+        raise HistoryError(
+            f"expected a folder with results at {folder}, found nothing there: name one that is there"
+        )
     files = results_in(folder) if folder.is_dir() else [folder]
     results, documents, others = [], [], 0
     for file in files:
@@ -56,9 +58,13 @@ def add(path: Path, folder: Path) -> Added:
             else:
                 others += 1
         except (ResultError, document_reader.DocumentError) as error:
-            raise HistoryError(f"expected a result in {file}, but {error}: mend or remove it, then import again") from None
+            raise HistoryError(
+                f"expected a result in {file}, but {error}: mend or remove it, then import again"
+            ) from None
     if not results and not documents:
-        raise HistoryError(f"expected results of PEFT's method_comparison or reports (*.json) at {folder}, found none")
+        raise HistoryError(
+            f"expected results of PEFT's method_comparison or reports (*.json) at {folder}, found none"
+        )
     with writing(path) as connection:
         added = sum(_add(connection, one) for one in sorted(results, key=_when))
         sessions = sum(writer.add_document(connection, one) for one in documents)
@@ -70,12 +76,16 @@ def _json(file: Path) -> object:
         return json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else error
-        raise HistoryError(f"{file} cannot be read as JSON ({why}): mend or remove it, then import again") from None
+        raise HistoryError(
+            f"{file} cannot be read as JSON ({why}): mend or remove it, then import again"
+        ) from None
 
 
 def _dated(result: Result, file: Path) -> Result:
     if not peft_files.created(result):
-        raise HistoryError(f"expected in {file} when it was made, found nothing of it: mend or remove it, then import again")
+        raise HistoryError(
+            f"expected in {file} when it was made, found nothing of it: mend or remove it, then import again"
+        )
     _when(result)
     return result
 
@@ -88,11 +98,15 @@ def _add(connection: sqlite3.Connection, result: Result) -> bool:
     """Add a result to the run of its study, stack and day that has none of its experiment; whether it was not there yet."""
     case, created = _case(result), peft_files.created(result)
     number = writer.case_number(connection, case)
-    if connection.execute("SELECT 1 FROM results WHERE case_id = ? AND created = ?", (number, created)).fetchone():
+    if connection.execute(
+        "SELECT 1 FROM results WHERE case_id = ? AND created = ?", (number, created)
+    ).fetchone():
         return False
     for nth in count():
         run = _run(connection, result, nth)
-        if not connection.execute("SELECT 1 FROM results WHERE case_id = ? AND run_id = ?", (number, run)).fetchone():
+        if not connection.execute(
+            "SELECT 1 FROM results WHERE case_id = ? AND run_id = ?", (number, run)
+        ).fetchone():
             writer.add_result(connection, run, case, created)
             break
     return True
@@ -139,7 +153,10 @@ def _case(result: Result) -> dict[str, Any]:
         "failed": None,
         "accepted": False,
         "seconds": None,
-        "parameters": {"trainable": structure.get("trainable"), "total": structure.get("parameters")},
+        "parameters": {
+            "trainable": structure.get("trainable"),
+            "total": structure.get("parameters"),
+        },
         "seed_results": [{"seed": one.seed, "metrics": one.metrics} for one in result.seed_results],
         "baseline": None,
         "costs": list(_costs(result)),
@@ -151,4 +168,9 @@ def _costs(result: Result) -> Iterable[dict[str, Any]]:
         for name, (seconds, _) in window.times.items():
             yield {"metric": name, "unit": "s", "new": seconds, "outcome": "new"}
         for name, value in window.readings.items():
-            yield {"metric": name, "unit": "B" if "bytes" in name else "", "new": value, "outcome": "new"}
+            yield {
+                "metric": name,
+                "unit": "B" if "bytes" in name else "",
+                "new": value,
+                "outcome": "new",
+            }

@@ -45,4 +45,6 @@ def changes_of(series: Series, runs: Mapping[int, RecordedSession]) -> Iterator[
 def _beside(earlier: RecordedSession, run: RecordedSession) -> list[str]:
     """What both runs say, in different words; a run of other cases may say more or less."""
     found = differences(earlier.environment, run.environment)
-    return [str(one) for one in found if one.name != "commit" and "absent" not in (one.base, one.new)]
+    return [
+        str(one) for one in found if one.name != "commit" and "absent" not in (one.base, one.new)
+    ]

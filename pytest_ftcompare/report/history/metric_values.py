@@ -23,10 +23,16 @@ def points(case: Json) -> Iterator[tuple[str, str, float, float | None]]:
     for name, new in _by_metric(case["seed_results"]).items():
         base = before.get(name, {})
         both = base.keys() & new.keys()
-        value = fmean(base.values()) + fmean(new[seed] - base[seed] for seed in both) if both else fmean(new.values())
+        value = (
+            fmean(base.values()) + fmean(new[seed] - base[seed] for seed in both)
+            if both
+            else fmean(new.values())
+        )
         yield name, "", _rounded(value), stdev(new.values()) if len(new) > 1 else None
     for cost in case["costs"]:
-        if cost["new"] or (cost["new"] == 0 and cost["outcome"] != "incomparable"):  # 0 there says that nothing was read
+        if cost["new"] or (
+            cost["new"] == 0 and cost["outcome"] != "incomparable"
+        ):  # 0 there says that nothing was read
             yield cost["metric"], cost["unit"], _rounded(cost["new"]), None
 
 

@@ -24,16 +24,30 @@ def for_document(path: Path, document: Mapping[str, Any], last: int = 50) -> dic
         for case in document["cases"]:
             name = f"{case['suite']}/{case['id']}"
             if one := here.get((storable(name), storable(case["device"]))):
-                found[name] = [each for metric in known if (each := series(connection, one, metric, last))]
-        told = runs(connection, {number for group in found.values() for each in group for number in each.runs})
+                found[name] = [
+                    each for metric in known if (each := series(connection, one, metric, last))
+                ]
+        told = runs(
+            connection,
+            {number for group in found.values() for each in group for number in each.runs},
+        )
     place = {number: index for index, number in enumerate(told)}
     fields = ("started", "commit", "failed", "source")
     return {
         "runs": [{name: getattr(one, name) for name in fields} for one in told.values()],
-        "series": {name: {each.metric.name: _data(each, place) for each in group} for name, group in found.items() if group},
+        "series": {
+            name: {each.metric.name: _data(each, place) for each in group}
+            for name, group in found.items()
+            if group
+        },
     }
 
 
 def _data(one: Series, place: Mapping[int, int]) -> dict[str, Any]:
     numbers = [place[number] for number in one.runs]
-    return {"runs": numbers, "values": one.values, "changes": one.changes, "accepted": one.explained}
+    return {
+        "runs": numbers,
+        "values": one.values,
+        "changes": one.changes,
+        "accepted": one.explained,
+    }

@@ -65,7 +65,9 @@ class Series:
     explained: list[int]
 
 
-def cases(connection: sqlite3.Connection, pattern: str = "*", method: str = "") -> list[RecordedCase]:
+def cases(
+    connection: sqlite3.Connection, pattern: str = "*", method: str = ""
+) -> list[RecordedCase]:
     """The cases whose name, with or without its suite, is or matches a pattern (`*`, `?`), by suite, task and method."""
     where, values = ("WHERE method = ?", (method,)) if method else ("", ())
     rows = connection.execute(
@@ -73,16 +75,26 @@ def cases(connection: sqlite3.Connection, pattern: str = "*", method: str = "") 
         values,
     )
     found = [RecordedCase(*row) for row in rows]
-    return [one for one in found if any(pattern == name or fnmatchcase(name, pattern) for name in (one.name, one.path))]
+    return [
+        one
+        for one in found
+        if any(pattern == name or fnmatchcase(name, pattern) for name in (one.name, one.path))
+    ]
 
 
 def metrics(connection: sqlite3.Connection) -> dict[str, RecordedMetric]:
     """The metrics by name, those of scores first."""
-    return {one[1]: RecordedMetric(*one) for one in connection.execute("SELECT id, name, unit FROM metrics ORDER BY id")}
+    return {
+        one[1]: RecordedMetric(*one)
+        for one in connection.execute("SELECT id, name, unit FROM metrics ORDER BY id")
+    }
 
 
 def series(
-    connection: sqlite3.Connection, case: RecordedCase, metric: RecordedMetric, last: int | None = None
+    connection: sqlite3.Connection,
+    case: RecordedCase,
+    metric: RecordedMetric,
+    last: int | None = None,
 ) -> Series | None:
     """A metric of a case over its `last` runs, or all; None where it has none."""
     rows = connection.execute(
@@ -95,7 +107,9 @@ def series(
     runs, values, sds, verdicts, accepted = (list(column) for column in zip(*rows, strict=True))
     flags = [bool(one) for one in accepted]
     found = change_points.find(values, flags)
-    return Series(case, metric, runs, values, sds, verdicts, found, change_points.explained(found, flags))
+    return Series(
+        case, metric, runs, values, sds, verdicts, found, change_points.explained(found, flags)
+    )
 
 
 def runs(connection: sqlite3.Connection, wanted: Iterable[int]) -> dict[int, RecordedSession]:
@@ -103,10 +117,15 @@ def runs(connection: sqlite3.Connection, wanted: Iterable[int]) -> dict[int, Rec
     found = {}
     for number in sorted(set(wanted)):
         row = connection.execute(
-            "SELECT started, commit_id, failed, source, environment FROM runs WHERE id = ?", (number,)
+            "SELECT started, commit_id, failed, source, environment FROM runs WHERE id = ?",
+            (number,),
         ).fetchone()
         started, commit, failed, source, environment = row
         found[number] = RecordedSession(
-            started, commit, None if failed is None else bool(failed), source, json.loads(environment)
+            started,
+            commit,
+            None if failed is None else bool(failed),
+            source,
+            json.loads(environment),
         )
     return found

@@ -23,12 +23,23 @@ SHARES = ("accuracy", "accuracy_ood", "dino similarity")  # metrics told in perc
 def show(console: Console, found: Sequence[Series], runs: Mapping[int, RecordedSession]) -> None:
     """Several cases in one table, or one of them at length."""
     several = len({one.case.device for one in found}) > 1
-    names = {one.case.number: one.case.path + (f" on {one.case.device}" if several else "") for one in found}
-    changes = sorted((each for one in found for each in changes_of(one, runs)), key=lambda each: (-each.run_id, each.beside))
+    names = {
+        one.case.number: one.case.path + (f" on {one.case.device}" if several else "")
+        for one in found
+    }
+    changes = sorted(
+        (each for one in found for each in changes_of(one, runs)),
+        key=lambda each: (-each.run_id, each.beside),
+    )
     unexplained = sum(not one.accepted for one in changes)
     counted = f"{_counted(len(found), 'case')}, {_counted(len(changes), 'change')} of level"
     metric = found[0].metric.name
-    console.print(_text(console, f"{metric} over runs: {counted}" + (f", {unexplained} not accepted" if changes else "")))
+    console.print(
+        _text(
+            console,
+            f"{metric} over runs: {counted}" + (f", {unexplained} not accepted" if changes else ""),
+        )
+    )
     console.print()
     if len(found) == 1:
         _one(console, found[0], names, runs)
@@ -38,7 +49,12 @@ def show(console: Console, found: Sequence[Series], runs: Mapping[int, RecordedS
         for one in found:
             console.print(_text(console, names[one.case.number]))
             count = _counted(len(one.values), "run")
-            console.print(_text(console, f"  {value(one.values[-1], one.metric)}  {_bars(console, one.values, 12)}  {count}"))
+            console.print(
+                _text(
+                    console,
+                    f"  {value(one.values[-1], one.metric)}  {_bars(console, one.values, 12)}  {count}",
+                )
+            )
     listed = changes if len(found) == 1 else changes[:LISTED]
     if listed:
         console.print()
@@ -47,7 +63,9 @@ def show(console: Console, found: Sequence[Series], runs: Mapping[int, RecordedS
             for line in _moves(console, list(group), names if len(found) > 1 else {}):
                 console.print(line)
     if len(listed) < len(changes):
-        console.print(f"... and {len(changes) - len(listed)} earlier ones: choose with --case or --method, or see --json")
+        console.print(
+            f"... and {len(changes) - len(listed)} earlier ones: choose with --case or --method, or see --json"
+        )
 
 
 def value(number: float, metric: RecordedMetric) -> str:
@@ -61,7 +79,9 @@ def value(number: float, metric: RecordedMetric) -> str:
 
 def visible(text: str, encoding: str = "utf-8") -> str:
     """One line in which what cannot be seen, or the terminal cannot show, is written out, as `\\x1b`."""
-    seen = "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+    seen = "".join(
+        one if one.isprintable() else one.encode("unicode_escape").decode() for one in text
+    )
     return seen.encode(encoding, "backslashreplace").decode(encoding)
 
 
@@ -94,14 +114,28 @@ def _table(console: Console, found: Sequence[Series], names: Mapping[int, str]) 
     return table
 
 
-def _one(console: Console, one: Series, names: Mapping[int, str], runs: Mapping[int, RecordedSession]) -> None:
-    first, last = (runs[number].started[:16].replace("T", " ") for number in (one.runs[0], one.runs[-1]))
+def _one(
+    console: Console, one: Series, names: Mapping[int, str], runs: Mapping[int, RecordedSession]
+) -> None:
+    first, last = (
+        runs[number].started[:16].replace("T", " ") for number in (one.runs[0], one.runs[-1])
+    )
     spread = f" ± {value(one.sds[-1], one.metric)} between seeds" if one.sds[-1] else ""
     low, high = (value(edge(one.values), one.metric) for edge in (min, max))
     console.print(_text(console, names[one.case.number], "bold"))
     console.print(_text(console, _bars(console, one.values, console.width)))
-    console.print(_text(console, f"last {value(one.values[-1], one.metric)}{spread}, {one.verdicts[-1] or 'not judged'}"))
-    console.print(_text(console, f"{_counted(len(one.values), 'run')}, {first} to {last}; lowest {low}, highest {high}"))
+    console.print(
+        _text(
+            console,
+            f"last {value(one.values[-1], one.metric)}{spread}, {one.verdicts[-1] or 'not judged'}",
+        )
+    )
+    console.print(
+        _text(
+            console,
+            f"{_counted(len(one.values), 'run')}, {first} to {last}; lowest {low}, highest {high}",
+        )
+    )
 
 
 def _bars(console: Console, values: Sequence[float], room: int) -> str:
@@ -112,20 +146,37 @@ def _bars(console: Console, values: Sequence[float], room: int) -> str:
     low, high = min(means), max(means)
     bars = PLAIN_BARS if console.options.ascii_only else BARS
     return "".join(
-        bars[min(len(bars) - 1, int(len(bars) * (one - low) / (high - low)))] if high > low else bars[0] for one in means
+        bars[min(len(bars) - 1, int(len(bars) * (one - low) / (high - low)))]
+        if high > low
+        else bars[0]
+        for one in means
     )
 
 
-def _moves(console: Console, group: Sequence[LevelChange], names: Mapping[int, str]) -> Iterator[Text]:
+def _moves(
+    console: Console, group: Sequence[LevelChange], names: Mapping[int, str]
+) -> Iterator[Text]:
     """The changes of one run: when, at which commit, beside what else, then from what to what in each case."""
     first = group[0]
-    yield from _flow(console, [first.run.started[:16].replace("T", " "), first.run.commit, *first.beside], "", "bold")
+    yield from _flow(
+        console,
+        [first.run.started[:16].replace("T", " "), first.run.commit, *first.beside],
+        "",
+        "bold",
+    )
     for change in group:
-        before, after = (value(level, change.series.metric) for level in (change.before, change.after))
+        before, after = (
+            value(level, change.series.metric) for level in (change.before, change.after)
+        )
         if before == after:
             before, after = f"{change.before:.9g}", f"{change.after:.9g}"
         mark, style = ("accepted", "") if change.accepted else ("not accepted", "yellow")
-        yield from _flow(console, [names.get(change.series.case.number, ""), f"{before} -> {after}", mark], "  ", style)
+        yield from _flow(
+            console,
+            [names.get(change.series.case.number, ""), f"{before} -> {after}", mark],
+            "  ",
+            style,
+        )
 
 
 def _flow(console: Console, parts: Sequence[str], indent: str, style: str) -> Iterator[Text]:

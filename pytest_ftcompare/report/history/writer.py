@@ -40,7 +40,9 @@ def add_document(connection: sqlite3.Connection, document: Json) -> bool:
         _add_outcome(connection, run, claim)
     for kind, spent in document.get("spent", {}).items():
         for name, seconds in spent.items():
-            _insert(connection, "spent", {"run_id": run, "kind": kind, "name": name, "seconds": seconds})
+            _insert(
+                connection, "spent", {"run_id": run, "kind": kind, "name": name, "seconds": seconds}
+            )
     return True
 
 
@@ -80,11 +82,15 @@ def moment(started: str) -> int:
     try:
         when = datetime.fromisoformat(started)
     except (TypeError, ValueError):
-        raise HistoryError(f"expected the time of a run as ISO 8601 (2026-01-31T02:00:00+00:00), got {started!r}") from None
+        raise HistoryError(
+            f"expected the time of a run as ISO 8601 (2026-01-31T02:00:00+00:00), got {started!r}"
+        ) from None
     return round((when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
-def add_result(connection: sqlite3.Connection, run: int, case: Json, created: str | None = None) -> None:
+def add_result(
+    connection: sqlite3.Connection, run: int, case: Json, created: str | None = None
+) -> None:
     """Add what a case gave in a run; `created` is when it was made, where that is not when the run began."""
     parameters = case["parameters"] or {}
     number = case_number(connection, case)
@@ -103,17 +109,30 @@ def add_result(connection: sqlite3.Connection, run: int, case: Json, created: st
     _insert(connection, "results", result)
     for name, unit, value, sd in points(case):
         metric = _number(connection, "metrics", {"name": name}, {"unit": unit})
-        _insert(connection, "points", {"case_id": number, "metric_id": metric, "run_id": run, "value": value, "sd": sd})
+        _insert(
+            connection,
+            "points",
+            {"case_id": number, "metric_id": metric, "run_id": run, "value": value, "sd": sd},
+        )
 
 
 def case_number(connection: sqlite3.Connection, case: Json) -> int:
     """The id of a case on its device, new if need be."""
-    about = {name: case[name] for name in ("method", "task", "model", "shots")} | {"options": json.dumps(case["options"])}
-    return _number(connection, "cases", {"suite": case["suite"], "name": case["id"], "device": case["device"]}, about)
+    about = {name: case[name] for name in ("method", "task", "model", "shots")} | {
+        "options": json.dumps(case["options"])
+    }
+    return _number(
+        connection,
+        "cases",
+        {"suite": case["suite"], "name": case["id"], "device": case["device"]},
+        about,
+    )
 
 
 def _add_outcome(connection: sqlite3.Connection, run: int, claim: Json) -> None:
-    number = _number(connection, "claims", {name: claim[name] for name in ("suite", "profile", "name")}, {})
+    number = _number(
+        connection, "claims", {name: claim[name] for name in ("suite", "profile", "name")}, {}
+    )
     estimate = claim["estimate"] or {}
     outcome = {name: claim[name] for name in ("verdict", "outcome", "failed", "accepted")}
     outcome |= {name: estimate.get(name) for name in ("value", "error", "n", "freedom", "unit")}

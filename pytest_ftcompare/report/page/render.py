@@ -22,7 +22,19 @@ from pytest_ftcompare.results.result import Json
 
 FOLDER = Path(__file__).parent
 # In the order in which they are read: what a later one uses stands in an earlier one.
-SCRIPTS = ("dom", "format", "packed", "table", "figure", "scatter", "shots", "runs", "history", "case", "start")
+SCRIPTS = (
+    "dom",
+    "format",
+    "packed",
+    "table",
+    "figure",
+    "scatter",
+    "shots",
+    "runs",
+    "history",
+    "case",
+    "start",
+)
 DIGITS = 6  # significant ones of a figure that only a plot or a rounded cell shows
 
 
@@ -36,7 +48,11 @@ def render(document: Json) -> str:
         words=wording,
         style=(FOLDER / "page.css").read_text(),
         script=script,
-        data=_packed(json.dumps({"cases": [_drawn(one) for one in shown["cases"]], "history": shown["history"]})),
+        data=_packed(
+            json.dumps(
+                {"cases": [_drawn(one) for one in shown["cases"]], "history": shown["history"]}
+            )
+        ),
         library=library,
         policy=f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src {_digest(script)} {digest}",
     )
@@ -76,7 +92,10 @@ def _digest(script: str) -> str:
 def _drawn(case: Json) -> Json:
     """What scripts show of a case: all but the environment that its baseline had, of which `changes` tells."""
     before = case["baseline"]
-    return case | {"baseline": before and {"seed_results": before["seed_results"]}, "identical": wording.identical(case)}
+    return case | {
+        "baseline": before and {"seed_results": before["seed_results"]},
+        "identical": wording.identical(case),
+    }
 
 
 def _visible(value: Any) -> Any:
@@ -84,7 +103,10 @@ def _visible(value: Any) -> Any:
     if isinstance(value, str):
         if value.isprintable():
             return value
-        return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in value)
+        return "".join(
+            c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode()
+            for c in value
+        )
     if isinstance(value, float):
         return float(f"{value:.{DIGITS}g}")
     if isinstance(value, dict):

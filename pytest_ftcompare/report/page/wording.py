@@ -21,7 +21,13 @@ from pytest_ftcompare.results.result import Json
 
 WORST = 3  # cases of each verdict, and claims, that the banner names
 CHANGES = 6  # changes of the environment that it lists openly
-CLAIMS = ("changed", "new", "noted", "untested", "held")  # verdicts of claims, those to be looked at first
+CLAIMS = (
+    "changed",
+    "new",
+    "noted",
+    "untested",
+    "held",
+)  # verdicts of claims, those to be looked at first
 VERDICTS = WORST_FIRST
 TIME = (cost_metrics.STEP.name,)
 MEMORY = cost_metrics.MEMORY
@@ -40,13 +46,25 @@ def headline(document: Json) -> str:
     written = f" {counted(accepted, 'result')} accepted as baselines." if accepted else ""
     if parts:
         return f"Failing: {', '.join(parts)}.{written}"
-    amount = " and ".join(counted(len(document[f"{kind}s"]), kind) for kind in ("case", "claim") if document[f"{kind}s"])
-    return (f"Nothing fails in {amount}." if amount else "Nothing was compared: no case and no claim ran.") + written
+    amount = " and ".join(
+        counted(len(document[f"{kind}s"]), kind)
+        for kind in ("case", "claim")
+        if document[f"{kind}s"]
+    )
+    return (
+        f"Nothing fails in {amount}."
+        if amount
+        else "Nothing was compared: no case and no claim ran."
+    ) + written
 
 
 def counts(document: Json) -> list[tuple[str, int]]:
     """Cases per verdict, the gravest first."""
-    return [(verdict, document["counts"][verdict]) for verdict in VERDICTS if verdict in document["counts"]]
+    return [
+        (verdict, document["counts"][verdict])
+        for verdict in VERDICTS
+        if verdict in document["counts"]
+    ]
 
 
 def key(case: Json) -> str:
@@ -64,7 +82,12 @@ def cases(document: Json) -> list[Json]:
 
     def rank(case: Json) -> tuple[bool, int, float, str]:
         lost = [one["delta"] for one in case["comparisons"] if one["outcome"] == "worse"]
-        return not case["failed"], VERDICTS.index(case["verdict"]), min(lost, default=0.0), key(case)
+        return (
+            not case["failed"],
+            VERDICTS.index(case["verdict"]),
+            min(lost, default=0.0),
+            key(case),
+        )
 
     return sorted(document["cases"], key=rank)
 
@@ -72,7 +95,11 @@ def cases(document: Json) -> list[Json]:
 def worst(document: Json) -> list[Json]:
     """The first of the cases that fail, of each verdict at most `WORST`, so that many of one do not hide another."""
     failed = [one for one in cases(document) if one["failed"]]
-    return [one for _, group in groupby(failed, key=lambda one: one["verdict"]) for one in islice(group, WORST)]
+    return [
+        one
+        for _, group in groupby(failed, key=lambda one: one["verdict"])
+        for one in islice(group, WORST)
+    ]
 
 
 def unnamed(document: Json) -> int:

@@ -21,7 +21,9 @@ from pytest_ftcompare.tasks.files.format import Format
 DELIMITERS = {".csv": (",", ";", "\t", "|"), ".tsv": ("\t",)}
 QUOTE = '"'
 NAMES = {"\t": "\\t"}  # as TOML writes it
-CARRIAGE_RETURN = "\ue00d"  # stands for a CR within a text while the csv module reads, which ends lines there
+CARRIAGE_RETURN = (
+    "\ue00d"  # stands for a CR within a text while the csv module reads, which ends lines there
+)
 Lines = list[tuple[int, list[str]]]  # of each row the number of its last line, and its fields
 
 
@@ -47,16 +49,22 @@ def rows(path: Path, text: str, kind: str, format: Format) -> Iterator[dict[str,
     if "\n" not in text:
         text = text.replace("\r", "\n")
     if "\0" in text:
-        raise DataError(f'expected text in {path}, found NUL: if it is UTF-16, say format = {{ encoding = "utf-16" }}')
+        raise DataError(
+            f'expected text in {path}, found NUL: if it is UTF-16, say format = {{ encoding = "utf-16" }}'
+        )
     if CARRIAGE_RETURN in text:
-        raise DataError(f"expected no character U+E00D in {path}: it is of private use, take it out")
+        raise DataError(
+            f"expected no character U+E00D in {path}: it is of private use, take it out"
+        )
     lines = _lines(path, text, kind, format)
     if not lines:
         return
     _, header = lines[0]
     names = [name.strip() for name in header]
     if doubled := next((name for name in names if names.count(name) > 1), None):
-        raise DataError(f"expected each column once in {path}, {doubled!r} is there twice: rename one")
+        raise DataError(
+            f"expected each column once in {path}, {doubled!r} is there twice: rename one"
+        )
     for _, fields in lines[1:]:
         yield dict(zip(names, fields, strict=True))
 
@@ -64,13 +72,17 @@ def rows(path: Path, text: str, kind: str, format: Format) -> Iterator[dict[str,
 def _lines(path: Path, text: str, kind: str, format: Format) -> Lines:
     """The rows by the one delimiter that fits: the header has it, and by it every row has the
     header's columns."""
-    if kind == ".csv" and not format.delimiter and (said := re.match(r"sep=(.)\r?\n", text)):  # as Excel writes it
+    if (
+        kind == ".csv" and not format.delimiter and (said := re.match(r"sep=(.)\r?\n", text))
+    ):  # as Excel writes it
         delimiters, text = [said[1]], text[said.end() :]
     elif format.delimiter:
         delimiters = [format.delimiter]
     else:
         header = text.lstrip("\r\n").partition("\n")[0]
-        delimiters = [character for character in DELIMITERS[kind] if character in header] or [DELIMITERS[kind][0]]
+        delimiters = [character for character in DELIMITERS[kind] if character in header] or [
+            DELIMITERS[kind][0]
+        ]
     fitting: dict[str, Lines] = {}
     unfit: list[_UnfitError] = []
     for delimiter in delimiters:
@@ -80,7 +92,9 @@ def _lines(path: Path, text: str, kind: str, format: Format) -> Lines:
             unfit.append(error)
         else:
             fitting[delimiter] = lines
-    several = {delimiter: lines for delimiter, lines in fitting.items() if lines and len(lines[0][1]) > 1}
+    several = {
+        delimiter: lines for delimiter, lines in fitting.items() if lines and len(lines[0][1]) > 1
+    }
     if len(several) > 1:
         first = NAMES.get(delimiters[0], delimiters[0])
         raise DataError(
@@ -109,7 +123,9 @@ def _unquoted_or_quoted(path: Path, text: str, delimiter: str, kind: str, format
         as_text = _read(text, plain)
     except _UnfitError:
         return quoted
-    if [fields for _, fields in quoted] == [fields for _, fields in as_text] or _rewritten(text, quoted, enclosing):
+    if [fields for _, fields in quoted] == [fields for _, fields in as_text] or _rewritten(
+        text, quoted, enclosing
+    ):
         return quoted
     return _by_evidence(path, quoted, as_text, (enclosing, plain))
 
@@ -119,14 +135,22 @@ def _rewritten(text: str, rows: Lines, dialect: _Dialect) -> bool:
     plain = text.replace("\r\n", "\n").strip("\n")
     for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL):
         file = io.StringIO()
-        writer = csv.writer(file, delimiter=dialect.delimiter, quotechar=dialect.quote, quoting=quoting, lineterminator="\n")
+        writer = csv.writer(
+            file,
+            delimiter=dialect.delimiter,
+            quotechar=dialect.quote,
+            quoting=quoting,
+            lineterminator="\n",
+        )
         writer.writerows(fields for _, fields in rows)
         if file.getvalue().replace("\r\n", "\n").strip("\n") == plain:
             return True
     return False
 
 
-def _by_evidence(path: Path, quoted: Lines, as_text: Lines, dialects: tuple[_Dialect, _Dialect]) -> Lines:
+def _by_evidence(
+    path: Path, quoted: Lines, as_text: Lines, dialects: tuple[_Dialect, _Dialect]
+) -> Lines:
     """The reading that whoever wrote the file meant. A writer that encloses fields doubles the
     quotes in them, and leaves no field with a quote unenclosed; refused where neither is to be
     seen."""
@@ -152,7 +176,9 @@ def _read(text: str, dialect: _Dialect) -> Lines:
             continue
         if lines and len(fields) != len(lines[0][1]):
             expected = len(lines[0][1])
-            raise _UnfitError(f"its header has {expected} columns, line {number} has another number, {len(fields)}")
+            raise _UnfitError(
+                f"its header has {expected} columns, line {number} has another number, {len(fields)}"
+            )
         lines.append((number, fields))
     return lines
 
@@ -162,7 +188,10 @@ def _split(text: str, dialect: _Dialect) -> Iterator[tuple[int, list[str]]]:
     spaced = _spaced(lines, dialect.delimiter)
     for number, line in enumerate(lines, start=1):
         fields = line.split(dialect.delimiter)
-        yield number, [fields[0], *(field.removeprefix(" ") for field in fields[1:])] if spaced else fields
+        yield (
+            number,
+            [fields[0], *(field.removeprefix(" ") for field in fields[1:])] if spaced else fields,
+        )
 
 
 def _enclosed(text: str, dialect: _Dialect) -> Iterator[tuple[int, list[str]]]:
@@ -182,7 +211,11 @@ def _enclosed(text: str, dialect: _Dialect) -> Iterator[tuple[int, list[str]]]:
         except StopIteration:
             return
         except csv.Error as error:
-            escape = "" if dialect.escape else r", or say format = { escape = '\' } where quotes are escaped so"
+            escape = (
+                ""
+                if dialect.escape
+                else r", or say format = { escape = '\' } where quotes are escaped so"
+            )
             raise _UnfitError(
                 f"line {reader.line_num} has a quote where none can be ({error}): double the quotes within a text{escape}"
             ) from None

@@ -14,7 +14,9 @@ FORMATS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".arrow")
 COMPRESSED = (".gz", ".bz2", ".xz")
 SAVED = "state.json"  # in a folder that Dataset.save_to_disk wrote
 SPLITS = "dataset_dict.json"  # in one that DatasetDict.save_to_disk wrote
-SHARD = re.compile(r"(?P<of>.+)-(?P<number>\d+)-of-(?P<total>\d+)(?P<rest>\..+)")  # what datasets calls a shard
+SHARD = re.compile(
+    r"(?P<of>.+)-(?P<number>\d+)-of-(?P<total>\d+)(?P<rest>\..+)"
+)  # what datasets calls a shard
 SHOWN = 5  # names that a message lists
 TAKEN = f"{', '.join(FORMATS)}, any of the first five as .gz, .bz2 or .xz, or a folder of Dataset.save_to_disk"
 
@@ -34,7 +36,11 @@ def split_of(root: Path, name: str, split: str) -> str:
     """The name of a split's folder in one that `DatasetDict.save_to_disk` wrote; any other name as
     it is."""
     folder = root / name
-    return f"{name}/{split}" if (folder / SPLITS).is_file() and (folder / split / SAVED).is_file() else name
+    return (
+        f"{name}/{split}"
+        if (folder / SPLITS).is_file() and (folder / split / SAVED).is_file()
+        else name
+    )
 
 
 def files_of(root: Path, name: str) -> list[Path]:
@@ -59,7 +65,9 @@ def files_of(root: Path, name: str) -> list[Path]:
         _check_kind(path)
     kinds = sorted({kind_of(path) for path in paths})
     if len(kinds) > 1:
-        raise DataError(f"expected files of one format, {named} matches {' and '.join(kinds)}: name those of one")
+        raise DataError(
+            f"expected files of one format, {named} matches {' and '.join(kinds)}: name those of one"
+        )
     check_shards(paths)
     return paths
 
@@ -81,10 +89,18 @@ def _check_kind(path: Path) -> None:
         if kind_of(path) not in FORMATS:
             raise DataError(f"expected rows in {TAKEN}; got {path}: convert it to one of these")
         return
-    if splits := sorted(folder.name for folder in path.iterdir() if (path / SPLITS).is_file() and (folder / SAVED).is_file()):
-        raise DataError(f"expected the rows of one split, {path} has {', '.join(splits)}: name {path / splits[0]}")
+    if splits := sorted(
+        folder.name
+        for folder in path.iterdir()
+        if (path / SPLITS).is_file() and (folder / SAVED).is_file()
+    ):
+        raise DataError(
+            f"expected the rows of one split, {path} has {', '.join(splits)}: name {path / splits[0]}"
+        )
     if not (path / SAVED).is_file():
-        raise DataError(f"expected a file, {path} is a folder that Dataset.save_to_disk did not write: {_content(path)}")
+        raise DataError(
+            f"expected a file, {path} is a folder that Dataset.save_to_disk did not write: {_content(path)}"
+        )
 
 
 def check_shards(paths: Iterable[Path]) -> None:

@@ -43,5 +43,7 @@ def make_format(given: Any) -> Format:
         try:
             codecs.lookup(given["encoding"])
         except LookupError:
-            raise DataError(f"expected an encoding that Python knows in format, got {given['encoding']!r}") from None
+            raise DataError(
+                f"expected an encoding that Python knows in format, got {given['encoding']!r}"
+            ) from None
     return Format(**given)

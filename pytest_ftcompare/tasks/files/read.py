@@ -54,7 +54,9 @@ def _text(path: Path, format: Format) -> str:
         with opener(path, "rb") as file:
             content = file.read()
     except (OSError, EOFError, lzma.LZMAError) as error:
-        raise DataError(f"expected a whole compressed file in {path}, it cannot be unpacked ({error})") from None
+        raise DataError(
+            f"expected a whole compressed file in {path}, it cannot be unpacked ({error})"
+        ) from None
     return _decoded(path, content, format.encoding)
 
 
@@ -63,20 +65,26 @@ def _begin(path: Path) -> bytes:
     with path.open("rb") as file:
         begin = file.read(len(LFS))
     if begin == LFS:
-        raise DataError(f"expected rows in {path}, it is a pointer of Git LFS: fetch it with 'git lfs pull'")
+        raise DataError(
+            f"expected rows in {path}, it is a pointer of Git LFS: fetch it with 'git lfs pull'"
+        )
     return begin
 
 
 def _decoded(path: Path, content: bytes, encoding: str | None) -> str:
     marked = next((name for mark, name in MARKS.items() if content.startswith(mark)), None)
     if marked and encoding is None:
-        raise DataError(f'expected UTF-8 in {path}, it begins as UTF-16 does: say format = {{ encoding = "{marked}" }}')
+        raise DataError(
+            f'expected UTF-8 in {path}, it begins as UTF-16 does: say format = {{ encoding = "{marked}" }}'
+        )
     try:
         text = content.decode(encoding or ENCODING)
     except UnicodeDecodeError as error:
         hint = "" if encoding else ': convert it, or say format = { encoding = "..." }'
         name = encoding or "UTF-8"
-        raise DataError(f"expected {name} in {path}, found a byte that is not at offset {error.start}{hint}") from None
+        raise DataError(
+            f"expected {name} in {path}, found a byte that is not at offset {error.start}{hint}"
+        ) from None
     return text.removeprefix("\ufeff")
 
 
@@ -88,7 +96,9 @@ def _object(pairs: list[tuple[str, Any]]) -> Row:
     row = dict(pairs)
     if len(row) < len(pairs):
         names = [name for name, _ in pairs]
-        raise _DoubledError(f"has the key {next(name for name in names if names.count(name) > 1)!r} twice")
+        raise _DoubledError(
+            f"has the key {next(name for name in names if names.count(name) > 1)!r} twice"
+        )
     return row
 
 
@@ -100,11 +110,15 @@ def _json_lines(path: Path, text: str) -> Iterator[Row]:
         try:
             row = json.loads(line, object_pairs_hook=_object)
         except json.JSONDecodeError as error:
-            raise DataError(f"expected one JSON object a line in {path}, line {number} is not JSON ({error})") from None
+            raise DataError(
+                f"expected one JSON object a line in {path}, line {number} is not JSON ({error})"
+            ) from None
         except _DoubledError as error:
             raise DataError(f"expected each key once in {path}, line {number} {error}") from None
         if not isinstance(row, dict):
-            raise DataError(f"expected a JSON object in {path}, line {number} has {type(row).__name__}")
+            raise DataError(
+                f"expected a JSON object in {path}, line {number} has {type(row).__name__}"
+            )
         yield row
 
 
@@ -116,10 +130,14 @@ def _json(path: Path, text: str) -> Iterator[Row]:
     try:
         listed = json.loads(text, object_pairs_hook=_object)
     except (json.JSONDecodeError, _DoubledError) as error:
-        raise DataError(f"expected a JSON list of objects in {path}, it is none ({error})") from None
+        raise DataError(
+            f"expected a JSON list of objects in {path}, it is none ({error})"
+        ) from None
     for number, row in enumerate(listed, start=1):
         if not isinstance(row, dict):
-            raise DataError(f"expected a JSON list of objects in {path}, element {number} is {type(row).__name__}")
+            raise DataError(
+                f"expected a JSON list of objects in {path}, element {number} is {type(row).__name__}"
+            )
         yield row
 
 
@@ -135,11 +153,17 @@ def _table(path: Path, kind: str, classes: bool) -> Iterator[Row]:
         else:
             table = load_dataset(kind[1:], data_files=str(path), split="train", streaming=True)
         known = table.features or {}
-        names = {name: kind.names for name, kind in known.items() if classes and isinstance(kind, ClassLabel)}
+        names = {
+            name: kind.names
+            for name, kind in known.items()
+            if classes and isinstance(kind, ClassLabel)
+        }
         for row in table:
             yield row | {name: _name(row[name], of) for name, of in names.items()}
     except (OSError, ValueError) as error:
-        raise DataError(f"expected a whole table in {path}, it cannot be read ({_first_line(error)})") from None
+        raise DataError(
+            f"expected a whole table in {path}, it cannot be read ({_first_line(error)})"
+        ) from None
 
 
 def _check_magic(path: Path, kind: str) -> None:
@@ -148,7 +172,9 @@ def _check_magic(path: Path, kind: str) -> None:
     begin = _begin(path)
     real = next((name for magic, name in MAGIC.items() if begin.startswith(magic)), "")
     if (kind == ".parquet" or real) and real != kind:
-        raise DataError(f"expected a {kind} file in {path}, its content is {real or 'none'}: name it by what it is")
+        raise DataError(
+            f"expected a {kind} file in {path}, its content is {real or 'none'}: name it by what it is"
+        )
 
 
 def _name(value: Any, names: list[str]) -> Any:
