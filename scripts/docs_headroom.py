@@ -17,8 +17,8 @@ HEAD = f"""# Headroom
 
 A case at chance or at the ceiling cannot show a loss and guards nothing. A judged case's mean
 accuracy in domain must be at least {100 * ABOVE_MAJORITY:.0f} points above its majority share, and
-at most {CEILING:.0%}. `--update-baselines` refuses other cases. The table shows each baseline's mean
-and SD over seeds:
+at most {CEILING:.0%}. `--update-baselines` refuses other cases. The table shows each baseline's
+mean and SD over seeds:
 
 | suite | case | seeds | majority share | in domain | out of domain | audit |
 | --- | --- | --- | --- | --- | --- | --- |"""

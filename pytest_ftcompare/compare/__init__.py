@@ -8,4 +8,4 @@ from pytest_ftcompare.compare.session_verdict import SessionVerdict
 from pytest_ftcompare.compare.verdict import CaseVerdict
 from pytest_ftcompare.results.result_folders import FolderError, read
 
-__all__ = ["FolderError", "CaseVerdict", "SessionVerdict", "compare", "compare_suites", "read"]
+__all__ = ["CaseVerdict", "FolderError", "SessionVerdict", "compare", "compare_suites", "read"]
