@@ -26,7 +26,7 @@ if TYPE_CHECKING:  # this file is read without torch
     Loss = Callable[[nn.Module, Rows, torch.Tensor], torch.Tensor]  # of some rows and their targets
 
 OutputMode = Literal["head", "pattern", "answer"]
-Fits = Callable[[str], bool]
+FitsModel = Callable[[str], bool]
 OWNER_FILE = (
     "method.json"  # beside the tensors of a checkpoint: which method and base model they belong to
 )
@@ -192,7 +192,7 @@ class Method:
         """Freeze, wrap or extend the freshly loaded base model; here: nothing, every weight trains."""
         return model
 
-    def render(self, task: Task, example: Example, support: Sequence[Example], fits: Fits) -> str:
+    def render(self, task: Task, example: Example, support: Sequence[Example], fits: FitsModel) -> str:
         """What the model reads for `example`; `support` is the seed's training sample, `fits` tells the model's length."""
         template = task.text_template if self.output_mode == "head" else task.pattern
         return template.format(**example.fields)

@@ -10,14 +10,14 @@ import random
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from .base import Fits, Method, Recipe
+from .base import FitsModel, Method, Recipe
 
 if TYPE_CHECKING:
     from pytest_ftcompare.tasks import Example, Task
 
 
 def demonstrated(
-    task: Task, question: str, support: Sequence[Example], count: int, fits: Fits
+    task: Task, question: str, support: Sequence[Example], count: int, fits: FitsModel
 ) -> str:
     """`question` after up to `count` solved examples of each class, drawn and ordered by a generator that it seeds."""
     rng = random.Random(f"demonstrations {question}")
@@ -44,7 +44,7 @@ class Icl(Method):
         "paper": Recipe(lr=0.0, epochs=0, options={"demonstrations": 16}),
     }
 
-    def render(self, task: Task, example: Example, support: Sequence[Example], fits: Fits) -> str:
+    def render(self, task: Task, example: Example, support: Sequence[Example], fits: FitsModel) -> str:
         question = super().render(task, example, support, fits)
         return demonstrated(task, question, support, self.int_option("demonstrations"), fits)
 

@@ -100,7 +100,7 @@ def _constant(sample: SeedResult) -> bool:
     return max(sample.class_counts["test"]) == sum(sample.class_counts["test"])
 
 
-def notices(result: Result) -> Iterator[str]:
+def audit_remarks(result: Result) -> Iterator[str]:
     """What is no fault and still worth saying: a case declared without headroom that has some by now."""
     if (
         not result.judge_accuracy

@@ -134,7 +134,7 @@ def _hold(work: CaseWork, accepted: Result | None, settings: Settings, judged: i
     if update:
         candidate = replace(candidate, short_training=_short_training(work))
     verdict = _train_and_judge(work, accepted, candidate, settings, judged, update=update)
-    told = audit.notices(
+    told = audit.audit_remarks(
         candidate if update or accepted is None else accepted
     )  # it takes a baseline's seeds to tell
     verdict = replace(verdict, notes=[*verdict.notes, *known, *told, *work.notes])

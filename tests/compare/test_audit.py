@@ -132,7 +132,7 @@ def test_a_case_whose_outcome_is_not_judged_needs_no_headroom_and_may_be_constan
         for seed in range(3)
     ]
     assert list(audit.audit_headroom(make_result([], samples=constant, judge_accuracy=False))) == []
-    assert list(audit.notices(make_result([], samples=constant, judge_accuracy=False))) == []
+    assert list(audit.audit_remarks(make_result([], samples=constant, judge_accuracy=False))) == []
 
 
 def test_a_case_whose_outcome_is_not_judged_must_be_sound_all_the_same():
@@ -141,8 +141,8 @@ def test_a_case_whose_outcome_is_not_judged_must_be_sound_all_the_same():
 
 
 def test_headroom_that_a_case_gained_is_a_notice():
-    assert next(audit.notices(replace(GOOD, judge_accuracy=False))).startswith(
+    assert next(audit.audit_remarks(replace(GOOD, judge_accuracy=False))).startswith(
         "gained headroom: it is declared judge_accuracy=False"
     )
-    assert list(audit.notices(GOOD)) == []
-    assert list(audit.notices(make_result([0.52, 0.51, 0.53], judge_accuracy=False))) == []
+    assert list(audit.audit_remarks(GOOD)) == []
+    assert list(audit.audit_remarks(make_result([0.52, 0.51, 0.53], judge_accuracy=False))) == []
