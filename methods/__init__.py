@@ -1,6 +1,6 @@
-"""The methods by name: one file each, but for LoRA's options, and those that a project adds.
+"""Look up methods by name: the shipped ones and those that a project adds.
 
-Collecting reads these files, and no torch with them.
+pytest reads these files when it collects cases, so they import torch only inside functions.
 """
 
 from __future__ import annotations
@@ -23,52 +23,56 @@ NAMES = (
     # what users of peft compare today
     *("dora", "rslora", "pissa", "ia3", "vera", "oft", "ln_tuning"),
 )
+# Methods whose file has another name.
 FILES = {
     "dora": "lora_options",
     "rslora": "lora_options",
     "pissa": "lora_options",
-}  # where a name is not its file's
-ADDED: dict[str, Path] = {}  # the project's own, name -> its file
+}
+ADDED: dict[str, Path] = {}  # a project's methods, name -> file (`gate/project_config.py`)
 
 
 class MethodFileError(RuntimeError):
-    """A method's file cannot be used; the message names the file and what it raised."""
+    """A method's file cannot be used; the message names the file and its error."""
 
 
 def names() -> tuple[str, ...]:
-    """All methods that can be named now."""
+    """Return the names of the shipped and the added methods."""
     return (*NAMES, *ADDED)
 
 
 def file_of(name: str) -> Path:
-    """The file that a method is in."""
+    """Return the file that defines a method."""
     return ADDED[name] if name in ADDED else Path(__file__).with_name(f"{FILES.get(name, name)}.py")
 
 
-def _module(name: str) -> ModuleType:
-    """The module of a method's file; one of the project's own is read where it lies, and is no package's."""
+def _load_module(name: str) -> ModuleType:
+    """Import a method's file; a project's file is imported from its path, outside any package."""
     if name not in ADDED:
         return import_module(f"{__name__}.{FILES.get(name, name)}")
-    called = f"ftcompare_methods_{name}"
-    if called not in sys.modules or sys.modules[called].__file__ != str(ADDED[name]):
-        spec = util.spec_from_file_location(called, ADDED[name])
+    full_name = f"ftcompare_methods_{name}"
+    if full_name not in sys.modules or sys.modules[full_name].__file__ != str(ADDED[name]):
+        spec = util.spec_from_file_location(full_name, ADDED[name])
         assert spec is not None and spec.loader is not None
-        sys.modules[called] = module = util.module_from_spec(spec)
+        sys.modules[full_name] = module = util.module_from_spec(spec)
         try:
             spec.loader.exec_module(module)
         except BaseException:
-            del sys.modules[called]
+            del sys.modules[full_name]
             raise
-    return sys.modules[called]
+    return sys.modules[full_name]
 
 
 def load(name: str) -> type[Method]:
-    """The method of that name; what its file raises while it is imported becomes one sentence."""
+    """Return the class of a method.
+
+    An unknown name raises `LookupError`, an unusable file `MethodFileError`.
+    """
     if name not in names():
         raise LookupError(f"no method is called {name!r}: expected one of {', '.join(names())}")
     file = str(ADDED[name]) if name in ADDED else f"methods/{FILES.get(name, name)}.py"
     try:
-        found: tuple[type[Method], ...] = _module(name).METHODS
+        methods: tuple[type[Method], ...] = _load_module(name).METHODS
     except AttributeError:
         raise MethodFileError(
             f"{file}: expected METHODS, a tuple of its classes, at its end"
@@ -77,9 +81,10 @@ def load(name: str) -> type[Method]:
         raise MethodFileError(
             f"{file} could not be loaded: {type(error).__name__}: {error}"
         ) from error
-    for one in found:
-        if one.name == name:
-            return one
+    for method in methods:
+        if method.name == name:
+            return method
     raise MethodFileError(
-        f"{file}: expected a method with name = {name!r} in METHODS, found {', '.join(one.name for one in found)}"
+        f"{file}: expected a method with name = {name!r} in METHODS, "
+        f"found {', '.join(method.name for method in methods)}"
     )

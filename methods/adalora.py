@@ -1,9 +1,10 @@
-"""AdaLoRA through peft: W + P Lambda Q, whose least important singular values are masked until the rank budget is met.
+"""AdaLoRA with PEFT: train W + P Lambda Q and mask the least important singular values.
 
-Zhang et al. 2023 (arXiv:2303.10512). The budget b(t) falls from `init_r` to `target_r` per matrix as a cubic between the end
-of a warm-up and the final phase (equation 12); the penalty R = mean over all P and Q of ||P^T P - I||, ||Q Q^T - I||, weighted
-by `orthogonality`, keeps them near orthogonal (equation 4 has the squares; this is peft's form, which peft adds only to a loss
-that the model itself computes).
+Zhang et al. 2023 (arXiv:2303.10512). The budget b(t) falls from `init_r` to `target_r` per matrix,
+as a cubic between a warm-up and a final phase (equation 12). A penalty keeps P and Q near
+orthogonal: `orthogonality` times the mean of ||P^T P - I|| and ||Q Q^T - I|| over all P and Q.
+Equation 4 has the squares; this is PEFT's form. PEFT adds it only to a loss that the model itself
+computes, so `penalty` computes it here.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .base import MethodError, Recipe
-from .through_peft import ThroughPeft
+from .through_peft import PeftMethod
 
 if TYPE_CHECKING:
     import torch
@@ -28,10 +29,10 @@ OPTIONS = {
     "every": 2,  # steps between two allocations
     "targets": "all-linear",
 }
-LEAST_STEPS = 2
+MIN_STEPS = 2  # PEFT allocates ranks from the second update on
 
 
-class Adalora(ThroughPeft):
+class Adalora(PeftMethod):
     name = "adalora"
     recipes = {
         "pocket": Recipe(lr=0.01, epochs=20, options=OPTIONS),
@@ -43,12 +44,14 @@ class Adalora(ThroughPeft):
 
         if self.int_option("target_r") >= self.int_option("init_r"):
             raise MethodError(
-                f"adalora: expected target_r under init_r = {self.option('init_r')}, got {self.option('target_r')}"
+                f"adalora: expected target_r under init_r = {self.option('init_r')}, "
+                f"got {self.option('target_r')}"
             )
         if not 0 <= self.option("initial") < 1 - self.option("final") <= 1:
-            given = f"{self.option('initial')} and {self.option('final')}"
+            shares = f"{self.option('initial')} and {self.option('final')}"
             raise MethodError(
-                f"adalora: expected initial and final to be shares that leave steps between them, got {given}"
+                "adalora: expected initial and final to be shares that leave steps between them, "
+                f"got {shares}"
             )
         return AdaLoraConfig(
             init_r=self.int_option("init_r"),
@@ -57,8 +60,8 @@ class Adalora(ThroughPeft):
             lora_dropout=self.option("dropout"),
             orth_reg_weight=self.option("orthogonality"),
             deltaT=self.int_option("every"),
-            total_step=1,  # set before the first step, when it is known
-            target_modules=self.targets_of(model),
+            total_step=1,  # `after_step` sets it before the first update
+            target_modules=self.target_modules(model),
         )
 
     def penalty(self, model: nn.Module) -> torch.Tensor | float:
@@ -69,20 +72,21 @@ class Adalora(ThroughPeft):
             for name, p in model.named_parameters()
             if "lora_A" in name or "lora_B" in name
         ]
-        apart = []
+        distances = []
         for name, p in factors:
             gram = p @ p.T if "lora_A" in name else p.T @ p
-            apart.append(torch.linalg.matrix_norm(gram - torch.eye(len(gram), device=p.device)))
+            distances.append(torch.linalg.matrix_norm(gram - torch.eye(len(gram), device=p.device)))
         weight: float = self.option("orthogonality")
-        return torch.stack(apart).mean() * weight
+        return torch.stack(distances).mean() * weight
 
     def after_step(self, model: nn.Module, step: int, steps: int) -> None:
         tuner: Any = model.base_model
         if step == 0:
             config = tuner.peft_config["default"]
-            if steps < LEAST_STEPS:
+            if steps < MIN_STEPS:
                 raise MethodError(
-                    f"adalora: expected at least {LEAST_STEPS} steps, to weigh ranks before one is cut, got {steps}"
+                    f"adalora: expected at least {MIN_STEPS} steps, to weigh ranks before one is "
+                    f"cut, got {steps}"
                 )
             config.tinit, config.tfinal = (
                 int(self.option("initial") * steps),
@@ -92,19 +96,19 @@ class Adalora(ThroughPeft):
         else:
             tuner.update_and_allocate(step)
         if step == steps:
-            self._within_budget(model)
+            self._check_budget(model)
 
-    def _within_budget(self, model: nn.Module) -> None:
-        """The end of equation 12: no more singular values are left than `target_r` for each matrix."""
-        values = [one for name, one in model.named_parameters() if "lora_E" in name]
+    def _check_budget(self, model: nn.Module) -> None:
+        """Check that at most `target_r` singular values per matrix are left (equation 12)."""
+        matrices = [p for name, p in model.named_parameters() if "lora_E" in name]
         left, budget = (
-            sum(int(one.count_nonzero()) for one in values),
-            self.int_option("target_r") * len(values),
+            sum(int(p.count_nonzero()) for p in matrices),
+            self.int_option("target_r") * len(matrices),
         )
         if left > budget:
             raise MethodError(
-                f"adalora: expected its budget of {budget} singular values to be met when training ends, {left} are left: "
-                "peft did not cut them"
+                f"adalora: expected its budget of {budget} singular values to be met when training "
+                f"ends, {left} are left: peft did not cut them"
             )
 
 

@@ -1,8 +1,9 @@
-"""Bottleneck adapters: small networks inside each layer's residual branches; the base model stays frozen.
+"""Bottleneck adapters: small networks in each layer's residual branches of a frozen base model.
 
-- `houlsby` (Houlsby et al. 2019, arXiv:1902.00751): after the attention and after the feed-forward, size 64, the
-  normalisation layers train too, lr 3e-4.
-- `pfeiffer` (Pfeiffer et al. 2020, arXiv:2005.00247): after the feed-forward only, the width divided by 16.
+- `houlsby` (Houlsby et al. 2019, arXiv:1902.00751): after the attention and after the feed-forward,
+  size 64, lr 3e-4. The normalisation layers train too.
+- `pfeiffer` (Pfeiffer et al. 2020, arXiv:2005.00247): after the feed-forward only; the size is the
+  width divided by 16.
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ from .base import Method, MethodError, Recipe
 if TYPE_CHECKING:
     from torch import nn
 
-    from .layers.architecture import Places
+    from .layers.architecture import ModelLayout
 
 PLACEMENTS = {"houlsby": ("attention_out", "ffn_out"), "pfeiffer": ("ffn_out",)}
 
 
 class Adapter(Method):
     name = "adapter"
-    norms: ClassVar[bool] = True  # whether Houlsby's placement trains the normalisation layers
+    train_norms: ClassVar[bool] = True  # whether Houlsby's placement trains the normalisation layers
     recipes: ClassVar = {
         "pocket": Recipe(lr=0.01, epochs=20, options={"placement": "houlsby", "size": 16}),
         "paper": Recipe(
@@ -30,29 +31,32 @@ class Adapter(Method):
     }
 
     def apply(self, model: nn.Module) -> nn.Module:
-        from .layers.architecture import places
+        from .layers.architecture import find_layout
         from .layers.head import freeze
 
         placement = self.option("placement")
         if placement not in PLACEMENTS:
             raise MethodError(
-                f"{self.name}: expected placement to be {' or '.join(PLACEMENTS)}, got {placement!r}"
+                f"{self.name}: expected placement to be {' or '.join(PLACEMENTS)}, "
+                f"got {placement!r}"
             )
-        found = places(model)
-        norms = found.names.norms if placement == "houlsby" and self.norms else ()
+        layout = find_layout(model)
+        norms = layout.names.norms if placement == "houlsby" and self.train_norms else ()
         freeze(
-            model, self.output_mode, but=lambda name: any(part in norms for part in name.split("."))
+            model, self.output_mode, keep=lambda name: any(part in norms for part in name.split("."))
         )
-        self.add(found, PLACEMENTS[placement])
+        self.add_adapters(layout, PLACEMENTS[placement])
         return model
 
-    def add(self, found: Places, where: tuple[str, ...]) -> None:
-        """Put the adapters into the layers."""
+    def add_adapters(self, layout: ModelLayout, places: tuple[str, ...]) -> None:
+        """Put an adapter after each of `places` in every layer."""
         from .layers.bottleneck import Bottleneck, add_after
 
-        for layer in found.layers:
-            for place in where:
-                add_after(found.of(layer, place), Bottleneck(found.width, self.int_option("size")))
+        for layer in layout.layers:
+            for place in places:
+                add_after(
+                    layout.module(layer, place), Bottleneck(layout.width, self.int_option("size"))
+                )
 
 
 METHODS = (Adapter,)

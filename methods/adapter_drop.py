@@ -1,8 +1,8 @@
-"""AdapterDrop: adapters that are left out of the lowest `drop` layers, in training and in inference.
+"""AdapterDrop: adapters without those of the lowest `drop` layers, in training and in inference.
 
-Rücklé et al. 2020 (arXiv:2010.11918): 5 of 12 layers cost little accuracy and make inference faster, as nothing has to be
-computed or back-propagated below the first adapter. With `random` each training step draws how many to drop (the paper's
-robust variant), inference still drops `drop`.
+Rücklé et al. 2020 (arXiv:2010.11918): dropping 5 of 12 layers costs little accuracy and makes
+inference faster. Nothing is back-propagated below the first adapter. With `random`, each training
+step draws how many to drop (the paper's robust variant); inference still drops `drop`.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from .base import MethodError, Recipe
 if TYPE_CHECKING:
     from torch import nn
 
-    from .layers.architecture import Places
+    from .layers.architecture import ModelLayout
 
 OPTIONS: dict[str, Any] = {"placement": "pfeiffer", "size": 16, "drop": 1, "random": False}
 
 
 class AdapterDrop(Adapter):
     name = "adapter_drop"
-    norms = False  # or a model without any adapter left would not be the base model
+    train_norms = False  # so that a model with all adapters dropped is the base model
     recipes = {
         "pocket": Recipe(lr=0.003, epochs=20, options=OPTIONS),
         "paper": Recipe(
@@ -30,16 +30,17 @@ class AdapterDrop(Adapter):
         ),
     }
 
-    def add(self, found: Places, where: tuple[str, ...]) -> None:
-        drop, present = self.int_option("drop", minimum=0), len(found.layers)
+    def add_adapters(self, layout: ModelLayout, places: tuple[str, ...]) -> None:
+        drop, present = self.int_option("drop", minimum=0), len(layout.layers)
         if drop > present:
             raise MethodError(
-                f"adapter_drop: expected drop to be at most {present}, as many as there are layers, got {drop}"
+                f"adapter_drop: expected drop to be at most {present}, the number of layers, "
+                f"got {drop}"
             )
-        super().add(found, where)
-        for layer in found.layers[:drop]:
-            for place in where:
-                adapter: Any = found.of(layer, place).adapter
+        super().add_adapters(layout, places)
+        for layer in layout.layers[:drop]:
+            for place in places:
+                adapter: Any = layout.module(layer, place).adapter
                 adapter.dropped = True
                 if not self.option("random"):
                     adapter.requires_grad_(False)
@@ -49,15 +50,14 @@ class AdapterDrop(Adapter):
             return
         import torch
 
-        from .layers.architecture import places
+        from .layers.architecture import find_layout
 
-        found = places(model)
-        drop = int(
-            torch.randint(len(found.layers), ())
-        )  # at least the highest layer keeps its adapter
-        for number, layer in enumerate(found.layers):
+        layout = find_layout(model)
+        # Below the number of layers: the highest layer always keeps its adapter.
+        drop = int(torch.randint(len(layout.layers), ()))
+        for number, layer in enumerate(layout.layers):
             for place in PLACEMENTS[self.option("placement")]:
-                adapter: Any = found.of(layer, place).adapter
+                adapter: Any = layout.module(layer, place).adapter
                 adapter.dropped_in_training = number < drop
 
     def may_skip_gradient(self, name: str) -> bool:

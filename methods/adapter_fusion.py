@@ -1,8 +1,9 @@
-"""AdapterFusion: an adapter for each source task first, then attention over their outputs for the task at hand.
+"""AdapterFusion: train an adapter for each source task, then attention over their outputs.
 
-Pfeiffer et al. 2020 (arXiv:2005.00247). Stage 1 trains one Pfeiffer adapter for each of `sources`, on `source_shots` examples
-a class (on the seed's own sample where the source is the task itself). Stage 2 freezes them and trains the fusion's query, key
-and value, and the head: three width x width matrices in every layer.
+Pfeiffer et al. 2020 (arXiv:2005.00247). Stage 1 trains one Pfeiffer adapter for each of `sources`,
+on `source_shots` examples per class. If a source is the task itself, it trains on the seed's own
+training rows. Stage 2 freezes the adapters and trains the head and the fusion: a query, a key and a
+value matrix of width x width in every layer.
 """
 
 from __future__ import annotations
@@ -16,8 +17,7 @@ from .base import Method, MethodError, Recipe, SeedContext, Stage
 if TYPE_CHECKING:
     from torch import nn
 
-
-LEAST_SOURCES = 3
+MIN_SOURCES = 3  # chosen; with fewer adapters there is little to fuse
 
 
 class AdapterFusion(Method):
@@ -50,53 +50,55 @@ class AdapterFusion(Method):
     }
 
     def apply(self, model: nn.Module) -> nn.Module:
-        from .layers.architecture import places
+        from .layers.architecture import find_layout
         from .layers.bottleneck import add_after
         from .layers.fusion import Fusion
         from .layers.head import freeze
 
         sources = self.sources()
-        if len(sources) < LEAST_SOURCES:
-            named = ", ".join(sources) or "none"
+        if len(sources) < MIN_SOURCES:
+            given = ", ".join(sources) or "none"
             raise MethodError(
-                f"adapter_fusion: expected at least {LEAST_SOURCES} different source tasks to fuse, got {named}"
+                f"adapter_fusion: expected at least {MIN_SOURCES} different source tasks to fuse, "
+                f"got {given}"
             )
-        found = places(model)
+        layout = find_layout(model)
         freeze(model, self.output_mode)
-        for layer in found.layers:
+        for layer in layout.layers:
             add_after(
-                found.of(layer, "ffn_out"), Fusion(found.width, self.int_option("size"), sources)
+                layout.module(layer, "ffn_out"),
+                Fusion(layout.width, self.int_option("size"), sources),
             )
-        self._stage(model, None)
+        self._activate(model, None)
         return model
 
-    def _stage(self, model: nn.Module, source: str | None) -> None:
-        """Which of the added modules act and train: the adapter of one source, or the fusion of all."""
+    def _activate(self, model: nn.Module, source: str | None) -> None:
+        """Use and train only the adapter of `source`, or with None the fusion of all adapters."""
         from .layers.fusion import Fusion
 
         for module in model.modules():
             if isinstance(module, Fusion):
-                module.alone = source
+                module.active_source = source
                 module.requires_grad_(source is None)
                 for name, adapter in module.sources.items():
                     adapter.requires_grad_(name == source)
 
     def stages(self, model: nn.Module, context: SeedContext) -> Iterator[Stage]:
-        from .layers.sources import alone
+        from .layers.sources import source_stage
 
         recipe = replace(
             self.recipe, lr=self.option("source_lr"), epochs=self.int_option("source_epochs")
         )
         for source in self.sources():
-            self._stage(model, source)
-            yield alone(
+            self._activate(model, source)
+            yield source_stage(
                 self, recipe, model, context.source_task(source, self.int_option("source_shots"))
             )
-        self._stage(model, None)
+        self._activate(model, None)
         yield context.stage(self.recipe)
 
     def checkpoint_parameters(self, model: nn.Module) -> dict[str, nn.Parameter]:
-        """The fusion, the head, and the frozen adapters that are fused."""
+        """Return the fusion, the head and the frozen adapters by name."""
         return {
             name: p
             for name, p in model.named_parameters()

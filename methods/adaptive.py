@@ -1,7 +1,8 @@
-"""Adaptive fine-tuning: continued language-model training on the task's unlabelled text, then the task.
+"""Adaptive fine-tuning: language modelling on the task's unlabelled text, then the task.
 
-Gururangan et al. 2020 (arXiv:2004.10964), task-adaptive pre-training; every weight trains in both stages. `texts` unlabelled
-rows of the training pool are read `passes` times at `text_lr`. A decoder is needed: its own objective is what is continued.
+Gururangan et al. 2020 (arXiv:2004.10964), task-adaptive pre-training. Every weight trains in both
+stages. The first stage reads `texts` unlabelled training rows `passes` times at `text_lr`. It
+continues a decoder's own objective, so the method needs a decoder.
 """
 
 from __future__ import annotations

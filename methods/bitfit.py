@@ -1,7 +1,7 @@
-"""BitFit: only the biases and the head train; weights, normalisation gains and embeddings stay frozen.
+"""BitFit: train only the biases and the head.
 
-Ben Zaken et al. 2021 (arXiv:2106.10199): 0.08 % of the parameters, lr about 1e-3. A model without biases (LLaMA-style) has
-nothing to train.
+Ben Zaken et al. 2021 (arXiv:2106.10199): 0.08 % of the parameters, lr about 1e-3. Models without
+biases (LLaMA-style) have nothing to train and are refused.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class BitFit(Method):
                 f"bitfit: expected a base model with biases, {type(model).__name__} has none: "
                 "use lora, or a model such as OPT or BERT"
             )
-        return freeze(model, self.output_mode, but=lambda name: name.endswith("bias"))
+        return freeze(model, self.output_mode, keep=lambda name: name.endswith("bias"))
 
 
 METHODS = (BitFit,)

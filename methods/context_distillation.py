@@ -1,9 +1,10 @@
-"""Context distillation: what the base model answers with a context in its prompt is learned without the context.
+"""Context distillation: learn the base model's answers to a prompt with context, without the context.
 
-Askell et al. 2021 (arXiv:2112.00861), Snell et al. 2022 (arXiv:2209.15189): minimise KL(p(y | context, x) || p(y | x)) over
-the inputs x of the sample. The teacher is the base model itself; its context is the task's instruction, with or without
-`demonstrations` per class drawn from the *other* rows of the sample. Both distributions are over the verbalizers, so that the
-targets sum to one; no label of x itself is used.
+Askell et al. 2021 (arXiv:2112.00861), Snell et al. 2022 (arXiv:2209.15189): minimise
+KL(p(y | context, x) || p(y | x)) over the seed's training rows x. The base model is the teacher.
+Its context is the task's instruction (option `instruction`) and `demonstrations` solved examples
+per class from the *other* training rows. Both distributions are over the verbalizers, so the
+targets sum to one. The label of x itself is not used.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .base import Method, Recipe, SeedContext
-from .icl import demonstrated
+from .icl import with_demonstrations
 
 if TYPE_CHECKING:
     import torch
@@ -30,10 +31,10 @@ class ContextDistillation(Method):
     }
 
     def teacher_prompt(self, context: SeedContext, example: Example) -> str:
-        """What the teacher reads for `example`."""
-        others = [one for one in context.support if one is not example]
+        """Return the prompt that the teacher reads for `example`."""
+        others = [row for row in context.support if row is not example]
         question = context.task.pattern.format(**example.fields)
-        prompt = demonstrated(
+        prompt = with_demonstrations(
             context.task,
             question,
             others,
@@ -44,9 +45,9 @@ class ContextDistillation(Method):
         return longer if self.option("instruction") and context.fits(longer) else prompt
 
     def targets(self, context: SeedContext) -> torch.Tensor:
-        """The teacher's probabilities, (rows, classes)."""
+        """Return the teacher's probabilities, (rows, classes)."""
         return context.base_logits(
-            [self.teacher_prompt(context, one) for one in context.support]
+            [self.teacher_prompt(context, example) for example in context.support]
         ).softmax(1)
 
     def loss(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:

@@ -1,8 +1,9 @@
-"""Full fine-tuning: every weight trains; with a classification head on the last token it is called vanilla fine-tuning.
+"""Full fine-tuning: train every weight.
 
-Mosbach et al. 2023 (arXiv:2305.16938), appendix: AdamW, lr 1e-5, 40 epochs, batch 32, warm-up over 10 % of the steps.
-Instruction tuning: Sun et al. 2023 (arXiv:2304.08109), lr 5e-6, 3 epochs, batch 32, warm-up over 3 % of the steps; here the
-decay is linear.
+With a classification head on the last token the studies call it vanilla fine-tuning. Mosbach et al.
+2023 (arXiv:2305.16938), appendix: AdamW, lr 1e-5, 40 epochs, batch 32, warm-up over 10 % of the
+steps. Instruction tuning: Sun et al. 2023 (arXiv:2304.08109), lr 5e-6, 3 epochs, batch 32, warm-up
+over 3 % of the steps; here the decay is linear.
 """
 
 from __future__ import annotations

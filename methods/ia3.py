@@ -1,6 +1,6 @@
-"""(IA)3 through peft: keys, values and the feed-forward's inner activations are scaled by trained vectors that start at one.
+"""(IA)3 with PEFT: scale keys, values and the feed-forward's inner activations by trained vectors.
 
-Liu et al. 2022 (arXiv:2205.05638): k' = l_k * k, v' = l_v * v, FFN = W2 (l_ff * f(W1 x)); lr 3e-3.
+The vectors start at one. Liu et al. 2022 (arXiv:2205.05638): k' = l_k * k, v' = l_v * v, FFN = W2 (l_ff * f(W1 x)); lr 3e-3.
 """
 
 from __future__ import annotations
@@ -8,13 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .base import Recipe
-from .through_peft import ThroughPeft
+from .through_peft import PeftMethod
 
 if TYPE_CHECKING:
     from torch import nn
 
 
-class Ia3(ThroughPeft):
+class Ia3(PeftMethod):
     name = "ia3"
     recipes = {
         "pocket": Recipe(lr=0.1, epochs=20),
@@ -24,16 +24,18 @@ class Ia3(ThroughPeft):
     def config(self, model: nn.Module) -> Any:
         from peft import IA3Config
 
-        from .layers.architecture import places
+        from .layers.architecture import find_layout
 
-        # By full name: peft's own table has queries instead of values for OPT, and its "output.dense" for BERT is in the
-        # attention too.
-        found = places(model)
-        names = found.names
-        layers = [f"{found.path}.{number}" for number in range(len(found.layers))]
-        inner = [f"{one}.{names.inner}" for one in layers]
+        # Full names, because PEFT's own table has queries instead of values for OPT, and its
+        # "output.dense" for BERT also matches a module of the attention.
+        layout = find_layout(model)
+        names = layout.names
+        layers = [f"{layout.layers_path}.{number}" for number in range(len(layout.layers))]
+        inner = [f"{layer}.{names.inner}" for layer in layers]
         scaled = [
-            f"{one}.{names.attention}.{name}" for one in layers for name in (names.key, names.value)
+            f"{layer}.{names.attention}.{name}"
+            for layer in layers
+            for name in (names.key, names.value)
         ]
         return IA3Config(target_modules=[*scaled, *inner], feedforward_modules=inner)
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .base import Recipe
-from .through_peft import ThroughPeft
+from .through_peft import PeftMethod
 
 if TYPE_CHECKING:
     from torch import nn
 
 
-class LnTuning(ThroughPeft):
+class LnTuning(PeftMethod):
     name = "ln_tuning"
     recipes = {
         "pocket": Recipe(lr=0.03, epochs=20),
@@ -24,9 +24,9 @@ class LnTuning(ThroughPeft):
     def config(self, model: nn.Module) -> Any:
         from peft import LNTuningConfig
 
-        from .layers.architecture import places
+        from .layers.architecture import find_layout
 
-        return LNTuningConfig(target_modules=list(places(model).names.norms))
+        return LNTuningConfig(target_modules=list(find_layout(model).names.norms))
 
 
 METHODS = (LnTuning,)

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from .base import Recipe
-from .through_peft import ThroughPeft
+from .through_peft import PeftMethod
 
 if TYPE_CHECKING:
     from torch import nn
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 OPTIONS: Mapping[str, Any] = {"r": 8, "alpha": 16, "dropout": 0.1, "targets": None}
 
 
-class Lora(ThroughPeft):
+class Lora(PeftMethod):
     name = "lora"
     variant: ClassVar[Mapping[str, Any]] = {}  # what peft's LoraConfig calls a kind of LoRA
     recipes = {
@@ -45,7 +45,7 @@ class Lora(ThroughPeft):
             r=self.int_option("r"),
             lora_alpha=self.option("alpha"),
             lora_dropout=self.option("dropout"),
-            target_modules=self.targets_of(model),
+            target_modules=self.target_modules(model),
             **self.variant,
         )
 

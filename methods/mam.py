@@ -26,17 +26,17 @@ class Mam(Method):
     }
 
     def apply(self, model: nn.Module) -> nn.Module:
-        from .layers.architecture import places
+        from .layers.architecture import find_layout
         from .layers.bottleneck import Bottleneck, add_beside
         from .layers.head import freeze
         from .layers.prefix import add_prefix
 
-        found = places(model)
+        found = find_layout(model)
         freeze(model, self.output_mode)
         add_prefix(model, found, self.int_option("length"))
         for layer in found.layers:
             adapter = Bottleneck(found.width, self.int_option("size"), self.option("scale"))
-            add_beside(found.of(layer, "ffn_in"), found.of(layer, "ffn_out"), adapter)
+            add_beside(found.module(layer, "ffn_in"), found.module(layer, "ffn_out"), adapter)
         return model
 
     def stages(self, model: nn.Module, context: SeedContext) -> Iterator[Stage]:

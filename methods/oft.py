@@ -9,13 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .base import MethodError, Recipe
-from .through_peft import ThroughPeft
+from .through_peft import PeftMethod
 
 if TYPE_CHECKING:
     from torch import nn
 
 
-class Oft(ThroughPeft):
+class Oft(PeftMethod):
     name = "oft"
     recipes = {
         "pocket": Recipe(lr=0.003, epochs=20, options={"block": 16, "targets": None}),
@@ -26,7 +26,7 @@ class Oft(ThroughPeft):
         from peft import OFTConfig
 
         return OFTConfig(
-            r=0, oft_block_size=self.int_option("block"), target_modules=self.targets_of(model)
+            r=0, oft_block_size=self.int_option("block"), target_modules=self.target_modules(model)
         )
 
     def apply(self, model: nn.Module) -> nn.Module:

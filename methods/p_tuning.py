@@ -33,7 +33,7 @@ class PTuning(PromptTuning):
     }
 
     @property
-    def _through_peft(self) -> bool:
+    def _uses_peft(self) -> bool:
         return bool(self.option("position") == "front")
 
     def config(self, model: nn.Module) -> Any:
@@ -53,7 +53,7 @@ class PTuning(PromptTuning):
         )
 
     def apply(self, model: nn.Module) -> nn.Module:
-        if self._through_peft:
+        if self._uses_peft:
             return super().apply(model)
         from .layers.head import freeze
         from .layers.soft_tokens import SoftTokens
@@ -61,14 +61,14 @@ class PTuning(PromptTuning):
         return SoftTokens(freeze(model, self.output_mode), self.config(model))
 
     def write(self, model: nn.Module, folder: Path) -> None:
-        if self._through_peft:
+        if self._uses_peft:
             super().write(model, folder)
         else:
             Method.write(self, model, folder)
 
     def read(self, model: nn.Module, folder: Path) -> nn.Module:
         return (
-            super().read(model, folder) if self._through_peft else Method.read(self, model, folder)
+            super().read(model, folder) if self._uses_peft else Method.read(self, model, folder)
         )
 
 

@@ -30,14 +30,14 @@ class PTuningV2(PrefixTuning):
     }
 
     def stages(self, model: nn.Module, context: SeedContext) -> Iterator[Stage]:
-        from .layers.sources import joint
+        from .layers.sources import joint_stage
 
         (task,) = super().stages(model, context)
         if sources := self.sources():
             contexts = [
                 context.source_task(source, self.int_option("source_shots")) for source in sources
             ]
-            yield joint(self, self.recipe, model, contexts)
+            yield joint_stage(self, self.recipe, model, contexts)
         yield task
 
 

@@ -21,18 +21,18 @@ class Partial(Method):
     }
 
     def apply(self, model: nn.Module) -> nn.Module:
-        from .layers.architecture import places
+        from .layers.architecture import find_layout
         from .layers.head import freeze
 
-        found = places(model)
+        found = find_layout(model)
         count, present = self.int_option("layers"), len(found.layers)
         if count > present:
             raise MethodError(
                 f"partial: expected layers to be at most {present}, as many as the model has, got {count}"
             )
-        kept = tuple(f"{found.path}.{number}." for number in range(present - count, present))
+        kept = tuple(f"{found.layers_path}.{number}." for number in range(present - count, present))
         return freeze(
-            model, self.output_mode, but=lambda name: name.startswith((*kept, *found.after))
+            model, self.output_mode, keep=lambda name: name.startswith((*kept, *found.after))
         )
 
 

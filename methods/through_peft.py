@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-def _linears(model: nn.Module) -> list[str]:
+def _linear_names(model: nn.Module) -> list[str]:
     """The last parts of the names of all modules with a weight matrix, embeddings apart."""
     from torch import nn
 
@@ -24,7 +24,7 @@ def _linears(model: nn.Module) -> list[str]:
     return sorted({name.rpartition(".")[2] for name in named if name in matrices})
 
 
-class ThroughPeft(Method):
+class PeftMethod(Method):
     """`config` says what peft is to make of the base model."""
 
     mergeable = True
@@ -33,7 +33,7 @@ class ThroughPeft(Method):
         """The `PeftConfig`, without its task type."""
         raise NotImplementedError
 
-    def targets_of(self, model: nn.Module) -> str | list[str] | None:
+    def target_modules(self, model: nn.Module) -> str | list[str] | None:
         """The option `targets`: names of modules, "all-linear", or None for peft's choice; a name that no module ends in is a
         `MethodError`."""
         targets: str | list[str] | tuple[str, ...] | None = self.option("targets")
@@ -44,7 +44,7 @@ class ThroughPeft(Method):
             if not any(one == name or one.endswith(f".{name}") for one, _ in model.named_modules()):
                 raise MethodError(
                     f"{self.name}: expected modules called {name!r} in {type(model).__name__}, found none; it has "
-                    f"{', '.join(_linears(model))}"
+                    f"{', '.join(_linear_names(model))}"
                 )
         return names
 
@@ -91,7 +91,7 @@ class ThroughPeft(Method):
         return read
 
 
-class VirtualTokens(ThroughPeft):
+class VirtualTokens(PeftMethod):
     """`length` trained tokens, or keys and values, beside the text: they take its room and cannot be merged into weights."""
 
     mergeable = False

@@ -33,30 +33,30 @@ class Unipelt(Method):
     def apply(self, model: nn.Module) -> nn.Module:
         from peft import LoraConfig, inject_adapter_in_model
 
-        from .layers.architecture import places
+        from .layers.architecture import find_layout
         from .layers.bottleneck import add_after, device_of
-        from .layers.gates import Batch, GatedBottleneck, LayerGates
+        from .layers.gates import BatchMask, GatedBottleneck, LayerGates
         from .layers.head import freeze
         from .layers.prefix import add_prefix
 
-        found, batch = places(model), Batch()
+        found, batch = find_layout(model), BatchMask()
         targets = [found.names.query, found.names.value]
         config = LoraConfig(
             r=self.int_option("r"), lora_alpha=self.option("alpha"), target_modules=targets
         )
         inject_adapter_in_model(config, model)
-        freeze(model, self.output_mode, but=lambda name: "lora_" in name)
+        freeze(model, self.output_mode, keep=lambda name: "lora_" in name)
         model.register_forward_pre_hook(batch.remember, with_kwargs=True)
         for layer, prefix in zip(
             found.layers, add_prefix(model, found, self.int_option("length")), strict=True
         ):
             add_after(
-                found.of(layer, "ffn_out"),
+                found.module(layer, "ffn_out"),
                 GatedBottleneck(found.width, self.int_option("size"), batch),
             )
             gates = LayerGates(found.width, batch, prefix).to(device_of(layer))
             # On the attention, not the layer, whose hooks do not run again where its activations are recomputed.
-            attention: Any = found.of(layer, "attention")
+            attention: Any = found.module(layer, "attention")
             attention.add_module("gates", gates)
             attention.register_forward_pre_hook(gates.open, with_kwargs=True)
             attention.register_forward_hook(gates.close)
@@ -65,10 +65,10 @@ class Unipelt(Method):
         return model
 
     def stages(self, model: nn.Module, context: SeedContext) -> Iterator[Stage]:
-        from .layers.gates import HALF
+        from .layers.gates import INITIAL_GATE
         from .layers.text_start import start_prefixes
 
-        start_prefixes(model, context, scale=1 / HALF)
+        start_prefixes(model, context, scale=1 / INITIAL_GATE)
         yield context.stage(self.recipe)
 
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .base import Recipe
-from .through_peft import ThroughPeft
+from .through_peft import PeftMethod
 
 if TYPE_CHECKING:
     from torch import nn
 
 
-class Vera(ThroughPeft):
+class Vera(PeftMethod):
     name = "vera"
     recipes = {
         "pocket": Recipe(lr=0.03, epochs=20, options={"r": 64, "dropout": 0.0, "targets": None}),
@@ -29,7 +29,7 @@ class Vera(ThroughPeft):
         return VeraConfig(
             r=self.int_option("r"),
             vera_dropout=self.option("dropout"),
-            target_modules=self.targets_of(model),
+            target_modules=self.target_modules(model),
             projection_prng_key=0,
             d_initial=0.1,
         )

@@ -16,7 +16,7 @@ OK, WORSE, USAGE = (
     2,
 )  # exit statuses, as pytest's mean: passed, failed; a usage error is argparse's 2
 
-MODEL = "pocket/opt-1.4m"  # embedded, so that a first gate needs no download
+DEFAULT_MODEL = "pocket/opt-1.4m"  # embedded, so that a first gate needs no download
 EPILOG = """\
 The gate itself is a pytest plugin:
   pytest suites/                     hold what is here against its baselines
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.add_argument("--text", metavar="COLUMN", help="the column that the model reads")
     command.add_argument("--label", metavar="COLUMN", help="the column of the class")
     command.add_argument(
-        "--model", metavar="ID", help=f"the base model's hub id (default: {MODEL})"
+        "--model", metavar="ID", help=f"the base model's hub id (default: {DEFAULT_MODEL})"
     )
     command.add_argument(
         "--task", metavar="NAME", help="the task's name (default: from the file's)"
@@ -115,7 +115,7 @@ def compare(old: Path, new: Path, file: Path | None) -> int:
     from pytest_ftcompare.results import result_folders
 
     try:
-        pairs = result_folders.pairs(result_folders.read(old), result_folders.read(new))
+        pairs = result_folders.pair_results(result_folders.read(old), result_folders.read(new))
     except result_folders.FolderError as error:
         print(f"ERROR: {error}", file=sys.stderr)
         return USAGE
@@ -146,12 +146,12 @@ def compare(old: Path, new: Path, file: Path | None) -> int:
 def init(given: argparse.Namespace) -> int:
     """Begin a project in the working folder; what cannot be is a usage error of one sentence."""
     from pytest_ftcompare.gate.start_project import (
-        NEXT,
+        NEXT_STEPS,
         Answers,
         InitError,
-        begin,
-        columns_of,
-        default_name,
+        write_project,
+        read_columns,
+        default_task_name,
     )
     from pytest_ftcompare.tasks import DataError
 
@@ -172,21 +172,21 @@ def init(given: argparse.Namespace) -> int:
     root = Path.cwd()
     try:
         file = ask("Data file", given.data)
-        columns = ", ".join(columns_of(root, file))
+        columns = ", ".join(read_columns(root, file))
         answers = Answers(
             data=file,
             text=ask(f"Column that the model reads (of {columns})", given.text),
             label=ask(f"Column of the class (of {columns})", given.label),
-            model=given.model or (ask("Base model", None, MODEL) if sys.stdin.isatty() else MODEL),
-            task=given.task or default_name(file),
+            model=given.model or (ask("Base model", None, DEFAULT_MODEL) if sys.stdin.isatty() else DEFAULT_MODEL),
+            task=given.task or default_task_name(file),
         )
-        written = begin(root, answers)
+        written = write_project(root, answers)
     except (InitError, DataError) as error:
         print(f"ERROR: {error}", file=sys.stderr)
         return USAGE
     for path in written:
         print(f"wrote {path.relative_to(root)}")
-    print(NEXT.format(folder=root))
+    print(NEXT_STEPS.format(folder=root))
     return OK
 
 

@@ -9,14 +9,14 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from pytest_ftcompare.compare.audit import ABOVE_MAJORITY, CEILING, audit_headroom
+from pytest_ftcompare.compare.audit import MIN_ABOVE_MAJORITY, CEILING, audit_headroom
 from pytest_ftcompare.results.result import Result
 from scripts.mean_and_sd import mean_and_sd
 
 HEAD = f"""# Headroom
 
 A case at chance or at the ceiling cannot show a loss and guards nothing. A judged case's mean
-accuracy in domain must be at least {100 * ABOVE_MAJORITY:.0f} points above its majority share, and
+accuracy in domain must be at least {100 * MIN_ABOVE_MAJORITY:.0f} points above its majority share, and
 at most {CEILING:.0%}. `--update-baselines` refuses other cases. The table shows each baseline's
 mean and SD over seeds:
 

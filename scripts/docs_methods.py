@@ -137,13 +137,15 @@ def section(results: list[Result], full: list[Result]) -> Iterator[str]:
     if cost["step"]:
         yield ""
         yield f"Trained parameters: {cost['trained']}. Checkpoint: {cost['checkpoint']}."
-        yield f"Peak of one update: {cost['peak']}. Time relative to full fine-tuning: step"
-        yield f"{cost['step']}, evaluation {cost['evaluation']}, inference {cost['inference']}."
+        yield f"Peak of one update: {cost['peak']}. Time relative to full fine-tuning:"
+        yield (
+            f"step {cost['step']}, evaluation {cost['evaluation']}, inference {cost['inference']}."
+        )
         yield "All methods: [results](../results.md)."
     yield END
 
 
-def searched(record: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
+def search_page(record: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
     """The lines of docs/search.md."""
     yield SEARCH
     for name, contexts in sorted(record.items()):
@@ -157,7 +159,7 @@ def searched(record: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
         yield f"| [`{name}`](methods/{name}.md) | {tried} | {setting} | {accuracy} |"
 
 
-def filled(page: str, lines: list[str]) -> str:
+def fill(page: str, lines: list[str]) -> str:
     """A page with what stands between its markers replaced."""
     return re.sub(
         f"{re.escape(BEGIN)}.*?{re.escape(END)}", lambda _: "\n".join(lines), page, flags=re.DOTALL
@@ -169,11 +171,11 @@ def main(folder: Path, docs: Path) -> None:
     methods = read(folder)
     (docs / "results.md").write_text("\n".join(table(methods)) + "\n", encoding="utf-8")
     record = json.loads((docs / "search.json").read_text(encoding="utf-8"))
-    (docs / "search.md").write_text("\n".join(searched(record)) + "\n", encoding="utf-8")
+    (docs / "search.md").write_text("\n".join(search_page(record)) + "\n", encoding="utf-8")
     for name, results in methods.items():
         page = docs / "methods" / f"{name}.md"
         page.write_text(
-            filled(page.read_text(encoding="utf-8"), list(section(results, methods["full"]))),
+            fill(page.read_text(encoding="utf-8"), list(section(results, methods["full"]))),
             encoding="utf-8",
         )
 

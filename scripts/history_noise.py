@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from pytest_ftcompare.report.history.change_points import find
+from pytest_ftcompare.report.history.change_points import find_changes
 
 Draw = Callable[[np.random.Generator, int], np.ndarray]
 LENGTHS = (8, 12, 20, 50, 200)
@@ -60,14 +60,14 @@ NOISES: tuple[Draw, ...] = (normal, heavy, spikes, skewed, coarse, wandering)
 def alarms(noise: Draw, length: int, series: int = SERIES, seed: int = 0) -> float:
     """The share of series without a change in which one is seen."""
     draws = np.random.default_rng(seed)
-    return sum(bool(find(noise(draws, length).tolist())) for _ in range(series)) / series
+    return sum(bool(find_changes(noise(draws, length).tolist())) for _ in range(series)) / series
 
 
 def detections(noise: Draw, shift: float, after: int, series: int = SERIES, seed: int = 0) -> float:
     """The share of series whose level rose `after` runs ago in which that is seen, at that run or one beside it."""
     draws = np.random.default_rng(seed)
     step = np.repeat((0.0, shift), (BEFORE, after))
-    found = (find((noise(draws, BEFORE + after) + step).tolist()) for _ in range(series))
+    found = (find_changes((noise(draws, BEFORE + after) + step).tolist()) for _ in range(series))
     return sum(any(abs(one - BEFORE) <= 1 for one in each) for each in found) / series
 
 

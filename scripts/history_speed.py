@@ -16,7 +16,7 @@ from random import Random
 from time import perf_counter
 from typing import Any
 
-from pytest_ftcompare.report.history import append, check, for_document
+from pytest_ftcompare.report.history import append, check, earlier_runs
 from pytest_ftcompare.report.history.cli import main as command
 from pytest_ftcompare.report.history.database import reading, writing
 from pytest_ftcompare.report.history.series import cases, metrics, series
@@ -191,7 +191,7 @@ def main(arguments: Sequence[str]) -> None:
         _timed("check", lambda: check(path))
         _timed("append a run", lambda: append(path, today), times=1)
         _timed(
-            "for_document, all cases and metrics, last 50 runs", lambda: for_document(path, today)
+            "for_document, all cases and metrics, last 50 runs", lambda: earlier_runs(path, today)
         )
         _timed("the command, one method", lambda: _silently([str(path), "--method", "method-3"]))
 

@@ -56,7 +56,7 @@ def _fresh(prepared: PreparedCase) -> tuple[nn.Module, PreparedSeed]:
     return prepared.adapted(), PreparedSeed(prepared, 0, SHOTS)
 
 
-def ours(prepared: PreparedCase) -> Steps:
+def project_loop(prepared: PreparedCase) -> Steps:
     """The project's own loop."""
     model, context = _fresh(prepared)
     stage = context.stage(prepared.method.recipe)
@@ -87,13 +87,13 @@ def _drain(descriptor: int) -> None:
             pass
 
 
-def told(prepared: PreparedCase, folder: Path) -> Steps:
+def reporting_loop(prepared: PreparedCase, folder: Path) -> Steps:
     """The project's own loop, telling after each update how far it is."""
     model, context = _fresh(prepared)
     stage = context.stage(prepared.method.recipe)
     training = Training(model, prepared.method, stage, ROUNDS * STEPS * 2, 0)
     rows = list(range(len(stage.rows)))
-    say = WorkerStatus(folder, "main").about(prepared.case.id)
+    say = WorkerStatus(folder, "main").reporter(prepared.case.id)
     tell = RunContext(folder, None, 0.0, say).progress("seed 0")
 
     def update() -> None:
@@ -103,7 +103,7 @@ def told(prepared: PreparedCase, folder: Path) -> Steps:
     return lambda count: _seconds(update, count)
 
 
-def bare(prepared: PreparedCase) -> Steps:
+def bare_loop(prepared: PreparedCase) -> Steps:
     """What one would write by hand: forward, loss, backward, clip, step, and the loss read."""
     model, context = _fresh(prepared)
     recipe = prepared.method.recipe
@@ -124,7 +124,7 @@ def bare(prepared: PreparedCase) -> Steps:
     return lambda count: _seconds(update, count)
 
 
-def trainer(prepared: PreparedCase) -> Steps:
+def trainer_loop(prepared: PreparedCase) -> Steps:
     """transformers' Trainer on the same rows in batches of all of them; its setting up is not timed."""
     from transformers import Trainer, TrainerCallback, TrainingArguments
 
@@ -178,13 +178,13 @@ def measure(model: str) -> dict[str, float]:
     """Step time in those of the bare loop, of the told loop in those of the loop, and the bare loop's in milliseconds."""
     case = Case("overhead", "full", TASK, model, SHOTS, (("accumulate", 1),))
     kinds: dict[str, Steps] = {
-        "ours": ours(prepare(case, SETTING)),
-        "bare": bare(prepare(case, SETTING)),
+        "ours": project_loop(prepare(case, SETTING)),
+        "bare": bare_loop(prepare(case, SETTING)),
     }
-    kinds["Trainer"] = trainer(prepare(case, SETTING))
+    kinds["Trainer"] = trainer_loop(prepare(case, SETTING))
     found: dict[str, list[float]] = {name: [] for name in (*kinds, "told")}
     with tempfile.TemporaryDirectory() as name:
-        kinds["told"] = told(prepare(case, SETTING), Path(name))
+        kinds["told"] = reporting_loop(prepare(case, SETTING), Path(name))
         for number in range(ROUNDS + 1):
             for kind, steps in kinds.items():
                 with on_a_terminal(Path(name)) if kind == "told" else nullcontext():

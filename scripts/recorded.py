@@ -13,18 +13,18 @@ from functools import cache
 from pathlib import Path
 
 from pytest_ftcompare.compare import noise
-from pytest_ftcompare.compare.noise import METRICS
+from pytest_ftcompare.compare.noise import SCORE_METRICS
 from pytest_ftcompare.compare.sequential_test import error_share
 from pytest_ftcompare.compare.verdict import CaseVerdict, JudgingCriteria, NeedMoreSeeds, judge
 from pytest_ftcompare.results import baseline_store
 from pytest_ftcompare.results.result import Result, SeedResult, pack, rounded, unpack
 
-HELD = 8  # seeds of a baseline
-BUDGET = 16  # seeds that a case may train
+BASELINE_SEEDS = 8  # seeds of a baseline
+MAX_SEEDS = 16  # seeds that a case may train
 
 
 @dataclass(frozen=True)
-class Recorded:
+class RecordedCase:
     """A case: its baseline, all its seeds, and some of them again from another stream."""
 
     baseline: Result
@@ -41,15 +41,15 @@ class Recorded:
         return self.baseline.id.split("-", 1)[1]
 
 
-def read(baselines: Path, bank: Path) -> list[Recorded]:
+def read(baselines: Path, bank: Path) -> list[RecordedCase]:
     """The cases that have a baseline and were run again from another stream."""
     found = []
-    for file in baseline_store.results_in(baselines):
+    for file in baseline_store.result_paths(baselines):
         more, stream = (bank / kind / file.relative_to(baselines) for kind in ("seeds", "stream"))
         base = _result(file)
         if base.judge_accuracy and stream.exists():
             samples = [*base.seed_results, *(_result(more).seed_results if more.exists() else ())]
-            found.append(Recorded(replace(base, windows=[]), samples, _result(stream).seed_results))
+            found.append(RecordedCase(replace(base, windows=[]), samples, _result(stream).seed_results))
     return found
 
 
@@ -62,106 +62,106 @@ def _scatter(scores: tuple[float, ...]) -> float:
     return noise.sd(scores)
 
 
-def own_noise(case: Recorded, metric: str = "accuracy") -> float:
+def case_noise(case: RecordedCase, metric: str = "accuracy") -> float:
     """SD between all seeds that were recorded of a case."""
     return _scatter(tuple(one.metrics[metric] for one in case.seeds))
 
 
-def worsened(sample: SeedResult, metric: str, drop: float, chance: random.Random) -> SeedResult:
+def with_loss(sample: SeedResult, metric: str, drop: float, chance: random.Random) -> SeedResult:
     """The sample with `drop`, a share of rows, of its right answers turned wrong; a gain where it is negative."""
-    bits = unpack(sample.correct[METRICS[metric]])
+    bits = unpack(sample.correct[SCORE_METRICS[metric]])
     places = [at for at, right in enumerate(bits) if right == (drop > 0)]
     exact = abs(drop) * len(bits)
     count = int(exact) + (chance.random() < exact % 1)  # on average exactly `drop`
     for at in chance.sample(places, min(count, len(places))):
         bits[at] = not bits[at]
-    split = METRICS[metric]
+    split = SCORE_METRICS[metric]
     metrics = sample.metrics | {metric: rounded(sum(bits) / len(bits))}
     return replace(
         sample, metrics=metrics, correct=sample.correct | {split: pack(bits)}, predictions_digest=""
     )
 
 
-def settle(base: Result, drawn: Sequence[SeedResult], terms: JudgingCriteria) -> CaseVerdict:
+def judge_in_sequence(base: Result, drawn: Sequence[SeedResult], terms: JudgingCriteria) -> CaseVerdict:
     """The gate's own loop, with recorded samples in place of training."""
     candidate = replace(
         base, environment=base.environment | {"torch": "another"}, seed_results=list(drawn[:1])
     )
-    while isinstance(step := judge(base, candidate, len(drawn), terms=terms), NeedMoreSeeds):
+    while isinstance(step := judge(base, candidate, len(drawn), criteria=terms), NeedMoreSeeds):
         candidate = replace(candidate, seed_results=list(drawn[: step.seeds]))
     return step
 
 
 @dataclass(frozen=True)
-class Drawn:
+class ReplayedSession:
     """A replayed session: each case, its baseline, and its samples in the order in which the gate would train them."""
 
-    cases: Sequence[Recorded]
+    cases: Sequence[RecordedCase]
     baselines: list[Result]
     candidates: list[list[SeedResult]]
     chance: random.Random
 
-    def terms(self) -> list[JudgingCriteria]:
+    def judging_criteria(self) -> list[JudgingCriteria]:
         """What each case is judged by: its suite's priors, its share of the session."""
         suites = {one.suite for one in self.baselines}
         learned = {
-            suite: noise.priors([one for one in self.baselines if one.suite == suite])
+            suite: noise.fit_priors([one for one in self.baselines if one.suite == suite])
             for suite in suites
         }
-        share = error_share(len(self.baselines), METRICS)
+        share = error_share(len(self.baselines), SCORE_METRICS)
         return [JudgingCriteria(learned[one.suite], share) for one in self.baselines]
 
-    def judged(self, size: float, factor: float = 1.0) -> list[CaseVerdict]:
+    def verdicts(self, size: float, factor: float = 1.0) -> list[CaseVerdict]:
         """The verdicts of the session, each case having lost `size` of its noise; `factor` times its share of errors."""
         found = []
         for case, base, samples, terms in zip(
-            self.cases, self.baselines, self.candidates, self.terms(), strict=True
+            self.cases, self.baselines, self.candidates, self.judging_criteria(), strict=True
         ):
             lost = (
-                [worsened(one, "accuracy", size * own_noise(case), self.chance) for one in samples]
+                [with_loss(one, "accuracy", size * case_noise(case), self.chance) for one in samples]
                 if size
                 else samples
             )
-            found.append(settle(base, lost, replace(terms, alpha_share=terms.alpha_share * factor)))
+            found.append(judge_in_sequence(base, lost, replace(terms, alpha_share=terms.alpha_share * factor)))
         return found
 
 
-def other_seeds(cases: Sequence[Recorded], number: int) -> Drawn:
+def other_seeds(cases: Sequence[RecordedCase], number: int) -> ReplayedSession:
     """Session `number` of cases with as many seeds: other rows in the baselines than in what is held against them."""
     chance = random.Random(number)
-    order = chance.sample(range(len(cases[0].seeds)), HELD + BUDGET)
+    order = chance.sample(range(len(cases[0].seeds)), BASELINE_SEEDS + MAX_SEEDS)
     baselines = [
-        replace(one.baseline, seed_results=[one.seeds[at] for at in order[:HELD]]) for one in cases
+        replace(one.baseline, seed_results=[one.seeds[at] for at in order[:BASELINE_SEEDS]]) for one in cases
     ]
-    return Drawn(
-        cases, baselines, [[_apart(one.seeds[at]) for at in order[HELD:]] for one in cases], chance
+    return ReplayedSession(
+        cases, baselines, [[_apart(one.seeds[at]) for at in order[BASELINE_SEEDS:]] for one in cases], chance
     )
 
 
-def other_stream(cases: Sequence[Recorded], number: int) -> Drawn:
+def other_stream(cases: Sequence[RecordedCase], number: int) -> ReplayedSession:
     """A session in which each seed keeps its rows and all else is drawn anew; what has more seeds goes on with those.
 
     Which of a seed's two runs is the baseline's, and the order of seeds, are drawn for each group.
     """
     chance = random.Random(number)
-    drawn = Drawn(cases, [], [], chance)
+    drawn = ReplayedSession(cases, [], [], chance)
     shared = min(len(one.stream) for one in cases)
     plans = {
         group: (
             chance.random() < 0.5,
             chance.sample(range(shared), shared),
-            chance.sample(range(HELD, 30), 30 - HELD),
+            chance.sample(range(BASELINE_SEEDS, 30), 30 - BASELINE_SEEDS),
         )
         for group in sorted({one.group for one in cases})
     }
     for one in cases:
         swapped, order, others = plans[one.group]
-        before, after = one.seeds[:HELD], one.stream[:shared]
+        before, after = one.seeds[:BASELINE_SEEDS], one.stream[:shared]
         if swapped:
             before, after = [*after, *before[shared:]], before[:shared]
         more = [_apart(one.seeds[at]) for at in others if at < len(one.seeds)]
         drawn.baselines.append(replace(one.baseline, seed_results=before))
-        drawn.candidates.append([*(after[at] for at in order), *more[: BUDGET - shared]])
+        drawn.candidates.append([*(after[at] for at in order), *more[: MAX_SEEDS - shared]])
     return drawn
 
 

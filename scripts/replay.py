@@ -22,11 +22,11 @@ from statistics import fmean
 from typing import Any
 
 from pytest_ftcompare.compare import noise, pooled_shift, sequential_test
-from pytest_ftcompare.compare.noise import METRICS
+from pytest_ftcompare.compare.noise import SCORE_METRICS
 from pytest_ftcompare.compare.pairing import correlation
 from pytest_ftcompare.compare.session_verdict import SessionVerdict
 from pytest_ftcompare.compare.verdict import CaseVerdict, judge
-from scripts.recorded import BUDGET, HELD, Recorded, other_seeds, other_stream, own_noise, read
+from scripts.recorded import MAX_SEEDS, BASELINE_SEEDS, RecordedCase, other_seeds, other_stream, case_noise, read
 
 SESSIONS = 400
 DROPS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0)  # of one case, in units of its noise
@@ -35,7 +35,7 @@ SHARES = (0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)  # times the error rate that a te
 
 
 @dataclass(frozen=True)
-class Seen:
+class SessionOutcome:
     """What a replayed session gave: case -> its verdict and seeds; metric -> pooled outcome, standard errors, points."""
 
     failed: bool
@@ -43,16 +43,16 @@ class Seen:
     shifts: dict[str, tuple[str, float, float]]
 
 
-def _seen(verdicts: Sequence[CaseVerdict]) -> Seen:
+def _seen(verdicts: Sequence[CaseVerdict]) -> SessionOutcome:
     whole = SessionVerdict(verdicts)
-    return Seen(
+    return SessionOutcome(
         whole.failed,
         {f"{one.suite}/{one.id}": (one.verdict, one.seeds) for one in verdicts},
         {one.metric: (one.outcome, one.z, one.mean) for one in whole.shifts},
     )
 
 
-CASES: list[Recorded] = []  # of a worker process
+CASES: list[RecordedCase] = []  # of a worker process
 WAYS = {"other stream": other_stream, "other seeds": other_seeds}
 
 
@@ -60,17 +60,17 @@ def _begin(baselines: Path, bank: Path) -> None:
     CASES.extend(read(baselines, bank))
 
 
-def _of(way: str) -> list[Recorded]:
+def _of(way: str) -> list[RecordedCase]:
     """The cases that can be replayed in a way."""
-    return [one for one in CASES if way == "other stream" or len(one.seeds) >= HELD + BUDGET]
+    return [one for one in CASES if way == "other stream" or len(one.seeds) >= BASELINE_SEEDS + MAX_SEEDS]
 
 
-def _replay(work: tuple[str, int, float, float]) -> Seen:
+def _replay(work: tuple[str, int, float, float]) -> SessionOutcome:
     way, number, size, factor = work
-    return _seen(WAYS[way](_of(way), number).judged(size, factor))
+    return _seen(WAYS[way](_of(way), number).verdicts(size, factor))
 
 
-def _unchanged(number: int) -> Seen:
+def _unchanged(number: int) -> SessionOutcome:
     """The same samples again in the same environment: baselines of other seeds in each session."""
     held = other_seeds(_of("other seeds"), number).baselines
     held = [
@@ -80,7 +80,7 @@ def _unchanged(number: int) -> Seen:
         )
         for one in held
     ]
-    found = [judge(one, replace(one, seed_results=one.seed_results[:1]), BUDGET) for one in held]
+    found = [judge(one, replace(one, seed_results=one.seed_results[:1]), MAX_SEEDS) for one in held]
     return _seen([one for one in found if isinstance(one, CaseVerdict)])
 
 
@@ -98,7 +98,7 @@ def rate(found: int, tried: int) -> dict[str, float | int]:
     }
 
 
-def of_sessions(seen: Sequence[Seen]) -> dict[str, Any]:
+def summarize_sessions(seen: Sequence[SessionOutcome]) -> dict[str, Any]:
     """Sessions that failed, by a case and by a pooled shift, verdicts, and the share of all seeds that was trained."""
     every = [one for session in seen for one in session.cases.values()]
     return {
@@ -115,7 +115,7 @@ def of_sessions(seen: Sequence[Seen]) -> dict[str, Any]:
     }
 
 
-def of_cases(seen: Sequence[Seen], cases: Collection[str]) -> dict[str, Any]:
+def summarize_cases(seen: Sequence[SessionOutcome], cases: Collection[str]) -> dict[str, Any]:
     """Of these cases of the sessions, those called worse, each by itself, and the seeds that it took."""
     every = [one for session in seen for name, one in session.cases.items() if name in cases]
     return rate(sum(word == "worse" for word, _ in every), len(every)) | {
@@ -123,7 +123,7 @@ def of_cases(seen: Sequence[Seen], cases: Collection[str]) -> dict[str, Any]:
     }
 
 
-def of_pooled(seen: Sequence[Seen]) -> dict[str, Any]:
+def summarize_pooled(seen: Sequence[SessionOutcome]) -> dict[str, Any]:
     """Sessions whose accuracy was found lower over all cases, and by how many points and standard errors on average."""
     shifts = [one.shifts["accuracy"] for one in seen if "accuracy" in one.shifts]
     return rate(sum(word == "worse" for word, *_ in shifts), len(seen)) | {
@@ -133,7 +133,7 @@ def of_pooled(seen: Sequence[Seen]) -> dict[str, Any]:
     }
 
 
-def of_pairing(cases: Sequence[Recorded], metric: str) -> dict[str, Any]:
+def summarize_pairing(cases: Sequence[RecordedCase], metric: str) -> dict[str, Any]:
     """Means over the cases whose streams differ: rho by rows and of the scores, and the variance of a pair's difference as a
     share of the one expected."""
     by_rows, by_scores, squares, expected = [], [], 0.0, 0.0
@@ -142,9 +142,9 @@ def of_pairing(cases: Sequence[Recorded], metric: str) -> dict[str, Any]:
         first, second = ([one.metrics[metric] for one in samples] for samples in (before, after))
         if first == second:  # a method that draws nothing but rows
             continue
-        by_rows.append(correlation(case.seeds[:HELD], after, METRICS[metric]))
+        by_rows.append(correlation(case.seeds[:BASELINE_SEEDS], after, SCORE_METRICS[metric]))
         by_scores.append(scores_correlation(first, second))
-        both = noise.estimate_variance([one.metrics[metric] for one in case.seeds[:HELD]]).joined(
+        both = noise.estimate_variance([one.metrics[metric] for one in case.seeds[:BASELINE_SEEDS]]).combined(
             noise.estimate_variance(second)
         )
         squares += fmean((y - x) ** 2 for x, y in zip(first, second, strict=True)) / both.variance
@@ -161,7 +161,7 @@ def main(baselines: Path, bank: Path, file: Path, sessions: int = SESSIONS) -> N
     """Replay every scenario, and write the record."""
     with ProcessPoolExecutor(initializer=_begin, initargs=(baselines, bank)) as pool:
 
-        def replay(way: str, size: float, count: int, factor: float = 1.0) -> list[Seen]:
+        def replay(way: str, size: float, count: int, factor: float = 1.0) -> list[SessionOutcome]:
             found = list(
                 pool.map(
                     _replay, [(way, number, size, factor) for number in range(count)], chunksize=4
@@ -176,7 +176,7 @@ def main(baselines: Path, bank: Path, file: Path, sessions: int = SESSIONS) -> N
 
         cases = read(baselines, bank)
         whole = {
-            one.name for one in cases if len(one.seeds) >= HELD + BUDGET
+            one.name for one in cases if len(one.seeds) >= BASELINE_SEEDS + MAX_SEEDS
         }  # the others' seeds end before their budget
         few = max(8, sessions // 20)  # sessions of one loss in each case, judged case by case
         record: dict[str, Any] = {
@@ -184,24 +184,24 @@ def main(baselines: Path, bank: Path, file: Path, sessions: int = SESSIONS) -> N
             "sessions": sessions,
             "constants": _constants(),
         }
-        record["unchanged"] = of_sessions(list(pool.map(_unchanged, range(sessions), chunksize=4)))
+        record["unchanged"] = summarize_sessions(list(pool.map(_unchanged, range(sessions), chunksize=4)))
         for way in WAYS:
             benign = replay(way, 0.0, sessions)
             record[way] = {
-                "benign": of_sessions(benign),
+                "benign": summarize_sessions(benign),
                 "pooled z": {
                     m: [round(one.shifts[m][1], 3) for one in benign if m in one.shifts]
-                    for m in METRICS
+                    for m in SCORE_METRICS
                 },
-                "one case": {str(size): of_cases(replay(way, size, few), whole) for size in DROPS},
+                "one case": {str(size): summarize_cases(replay(way, size, few), whole) for size in DROPS},
                 "every case": {
-                    str(size): of_pooled(replay(way, size, sessions // 8)) for size in POOLED
+                    str(size): summarize_pooled(replay(way, size, sessions // 8)) for size in POOLED
                 },
                 "error rate": {
                     str(factor): {
-                        "false": of_cases(replay(way, 0.0, few, factor), whole),
+                        "false": summarize_cases(replay(way, 0.0, few, factor), whole),
                         "found": {
-                            str(size): of_cases(replay(way, size, few // 2, factor), whole)
+                            str(size): summarize_cases(replay(way, size, few // 2, factor), whole)
                             for size in (1.5, 2.0, 3.0)
                         },
                     }
@@ -209,8 +209,8 @@ def main(baselines: Path, bank: Path, file: Path, sessions: int = SESSIONS) -> N
                 },
             }
             file.write_text(f"{json.dumps(record, indent=1)}\n", encoding="utf-8")
-        record["pairing"] = {metric: of_pairing(cases, metric) for metric in METRICS}
-        noises = [100 * own_noise(one) for one in cases]
+        record["pairing"] = {metric: summarize_pairing(cases, metric) for metric in SCORE_METRICS}
+        noises = [100 * case_noise(one) for one in cases]
         record["noise in points"] = {
             "mean": round(fmean(noises), 2),
             "least": round(min(noises), 2),

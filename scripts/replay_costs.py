@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_ftcompare.compare import measured_cost
-from pytest_ftcompare.compare.counted_cost import PARTS, compare_counts
+from pytest_ftcompare.compare.counted_cost import PEAK_PARTS, compare_counts
 from pytest_ftcompare.compare.environment_diff import differences
 from pytest_ftcompare.compare.pooled_shift import SESSION_TIME_SD
 from pytest_ftcompare.compare.session_verdict import SessionVerdict
@@ -41,17 +41,17 @@ MACHINES = {
     "0.9 to 1.1": (0.9, 1.1),
 }  # between which each factor is drawn
 KINDS = ("kernels", "dispatch", "memory", "interpreter")
-CLAIMED = {"peft": "another"}  # an upgrade that changes nothing: without it no time would be judged
+UPGRADE = {"peft": "another"}  # an upgrade that changes nothing: without it no time would be judged
 Machine = dict[str, float]
-HOME: Machine = dict.fromkeys(KINDS, 1.0)
+SAME_MACHINE: Machine = dict.fromkeys(KINDS, 1.0)
 
 
-def of_counts(baselines: Sequence[Result], growth: float) -> dict[str, Any]:
+def count_rates(baselines: Sequence[Result], growth: float) -> dict[str, Any]:
     """How many of the counts, each made larger by itself, are found, with the same libraries."""
     found = tried = 0
     for base in baselines:
         for name, value in base.signature["execution"].items():
-            if not value or name in PARTS:
+            if not value or name in PEAK_PARTS:
                 continue
             execution = base.signature["execution"] | {
                 name: max(value + 1, math.ceil(value * (1 + growth)))
@@ -66,14 +66,14 @@ def of_counts(baselines: Sequence[Result], growth: float) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Site:
+class WindowModel:
     """What a case's windows are drawn with: the loss, the session's drift, the machine's factors, the share
     of kernels, beside dispatch, in the case's pieces, and which worker takes them."""
 
     loss: float = 0.0
     drift: float = 0.0
-    machine: Machine = field(default_factory=lambda: HOME)
-    share: float = 0.5
+    machine: Machine = field(default_factory=lambda: SAME_MACHINE)
+    kernel_share: float = 0.5
     worker: int = 0
 
     def process(self, chance: random.Random, name: str) -> Callable[[], Window]:
@@ -81,7 +81,7 @@ class Site:
         rules = {piece: METRICS[piece] for piece in PIECES}
         between = {piece: chance.gauss(0, rule.between) for piece, rule in rules.items()}
         kernels, dispatch = self.machine["kernels"], self.machine["dispatch"]
-        slower = kernels**self.share * dispatch ** (1 - self.share) * (1 + self.loss)
+        slower = kernels**self.kernel_share * dispatch ** (1 - self.kernel_share) * (1 + self.loss)
 
         def window() -> Window:
             times = {}
@@ -94,17 +94,17 @@ class Site:
         return window
 
 
-def method(
-    chance: random.Random, base: Result, processes: Sequence[int], site: Site
+def judge_timed_case(
+    chance: random.Random, base: Result, processes: Sequence[int], site: WindowModel
 ) -> CaseVerdict:
     """A timed case in a session with an upgrade claimed: windows are taken while the gate asks for them."""
-    home = replace(site, loss=0.0, drift=0.0, machine=HOME)
+    home = replace(site, loss=0.0, drift=0.0, machine=SAME_MACHINE)
     kept = []
     for number, count in enumerate(processes):
         process = home.process(chance, f"base {number}")
         kept += [process() for _ in range(count)]
     base = replace(base, windows=kept)
-    candidate = replace(base, environment=base.environment | CLAIMED, windows=[])
+    candidate = replace(base, environment=base.environment | UPGRADE, windows=[])
     take = {
         "here": site.process(chance, f"worker {site.worker}"),
         "fresh": site.process(chance, f"fresh {base.id}"),
@@ -122,14 +122,14 @@ def on_other_machines(base: Result, low: float, high: float) -> dict[str, Any]:
     for _ in range(SESSIONS):
         machine = {kind: math.exp(chance.uniform(math.log(low), math.log(high))) for kind in KINDS}
         found = [
-            method(
+            judge_timed_case(
                 chance,
                 replace(base, id=f"m{number}-t"),
                 [2, 1],
-                Site(
+                WindowModel(
                     drift=chance.gauss(0, SESSION_TIME_SD),
                     machine=machine,
-                    share=chance.random(),
+                    kernel_share=chance.random(),
                     worker=number % WORKERS,
                 ),
             )
@@ -143,7 +143,7 @@ def on_other_machines(base: Result, low: float, high: float) -> dict[str, Any]:
     }
 
 
-def of_times(
+def time_rates(
     base: Result, processes: Sequence[int], loss: float, *, all_methods: bool
 ) -> dict[str, Any]:
     """Cases called worse, and sessions of `METHODS` methods failed by a case and by a pooled shift."""
@@ -151,11 +151,11 @@ def of_times(
     for _ in range(SESSIONS):
         drift = chance.gauss(0, SESSION_TIME_SD)
         found = [
-            method(
+            judge_timed_case(
                 chance,
                 replace(base, id=f"m{number}-t"),
                 processes,
-                Site(loss if all_methods or number == 0 else 0.0, drift, worker=number % WORKERS),
+                WindowModel(loss if all_methods or number == 0 else 0.0, drift, worker=number % WORKERS),
             )
             for number in range(METHODS if all_methods else 1)
         ]
@@ -174,23 +174,23 @@ def main(baselines: Path, file: Path) -> None:
     """Replay, and write the record."""
     found = [
         Result.from_json(one.read_text(encoding="utf-8"))
-        for one in baseline_store.results_in(baselines)
+        for one in baseline_store.result_paths(baselines)
     ]
     record: dict[str, Any] = {
         "date": date.today().isoformat(),
         "sessions": SESSIONS,
         "methods": METHODS,
     }
-    record["one more"] = of_counts(found, 0.0)
-    record["1 % more"] = of_counts(found, 0.01)
+    record["one more"] = count_rates(found, 0.0)
+    record["1 % more"] = count_rates(found, 0.01)
     for name, processes in (
         ("baseline of two processes", [2, 1]),
         ("baseline of six processes", [2, 1, 2, 1, 2, 1]),
     ):
         record[name] = {
             str(loss): {
-                "one method": of_times(found[0], processes, loss, all_methods=False)["case worse"],
-                "all methods": of_times(found[0], processes, loss, all_methods=True)
+                "one method": time_rates(found[0], processes, loss, all_methods=False)["case worse"],
+                "all methods": time_rates(found[0], processes, loss, all_methods=True)
                 if loss in (0.0, 0.03, 0.05)
                 else None,
             }

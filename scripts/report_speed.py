@@ -27,7 +27,7 @@ OPENED = 5  # times each
 MARKS = ("table", "ready")  # of the page: sorted and filtered by its reader; everything drawn
 
 
-def repeated(document: Json, cases: int) -> Json:
+def with_copies(document: Json, cases: int) -> Json:
     """The document with so many cases, copies told apart by an option."""
 
     def copies() -> Iterator[Json]:
@@ -42,7 +42,7 @@ def repeated(document: Json, cases: int) -> Json:
     return document | {"cases": list(islice(copies(), cases))}
 
 
-def opened(page: str) -> dict[str, float]:
+def opening_times(page: str) -> dict[str, float]:
     """Milliseconds from the start of opening a page to each of its marks, the median of several, each in a new browser."""
     found: dict[str, list[float]] = {name: [] for name in MARKS}
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
@@ -71,12 +71,12 @@ def main(report: Path) -> None:
     )
     print("| --- | --- | --- | --- | --- | --- |")
     for cases in SIZES:
-        larger = repeated(document, cases)
+        larger = with_copies(document, cases)
         start = time.perf_counter()
         page = render(larger)
         seconds = time.perf_counter() - start
         size, sent = len(page.encode()) / 1e6, len(gzip.compress(page.encode())) / 1e6
-        table, drawn = opened(page).values()
+        table, drawn = opening_times(page).values()
         print(
             f"| {cases:,} | {size:.1f} MB | {sent:.1f} MB | {seconds:.1f} s | {table / 1e3:.1f} s | {drawn / 1e3:.1f} s |"
         )

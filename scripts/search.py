@@ -25,9 +25,9 @@ MODEL, TASKS, SHOTS, SEEDS = (
 )
 VALIDATION = 200  # rows held out of the training pool
 LEARNING_RATES = (3e-4, 1e-3, 3e-3, 1e-2)
-HIGH = (3e-3, 1e-2, 3e-2, 1e-1)  # for methods that train few numbers
-LORA = (1e-3, 3e-3, 5e-3, 1e-2, 2e-2)
-LENGTHS = (
+HIGH_RATES = (3e-3, 1e-2, 3e-2, 1e-1)  # for methods that train few numbers
+LORA_RATES = (1e-3, 3e-3, 5e-3, 1e-2, 2e-2)
+PROMPT_LENGTHS = (
     5,
     10,
 )  # with a rate of 0.0 beside them: what the text that they start at gives untrained
@@ -37,22 +37,22 @@ GRIDS: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
     "pbft": {"lr": (1e-4, 3e-4, 5e-4, 1e-3), "epochs": (10, 20)},
     "adaptive": {"lr": (1e-4, 3e-4, 5e-4, 1e-3), "text_lr": (1e-4, 3e-4)},
     "context_distillation": {"lr": (1e-4, 3e-4, 1e-3), "demonstrations": (2, 4)},
-    "prefix_tuning": {"lr": (0.0, 1e-4, 3e-4, 1e-3, 3e-3), "length": LENGTHS},
-    "prompt_tuning": {"lr": (0.0, 1e-3, 3e-3, 1e-2, 3e-2), "length": LENGTHS},
-    "p_tuning": {"lr": (0.0, 1e-4, 3e-4, 1e-3, 3e-3), "length": LENGTHS},
-    "p_tuning_v2": {"lr": (1e-3, 3e-3, 1e-2, 3e-2), "length": LENGTHS},
+    "prefix_tuning": {"lr": (0.0, 1e-4, 3e-4, 1e-3, 3e-3), "length": PROMPT_LENGTHS},
+    "prompt_tuning": {"lr": (0.0, 1e-3, 3e-3, 1e-2, 3e-2), "length": PROMPT_LENGTHS},
+    "p_tuning": {"lr": (0.0, 1e-4, 3e-4, 1e-3, 3e-3), "length": PROMPT_LENGTHS},
+    "p_tuning_v2": {"lr": (1e-3, 3e-3, 1e-2, 3e-2), "length": PROMPT_LENGTHS},
     "adapter": {"lr": (1e-3, 3e-3, 1e-2, 2e-2)},
     "adapter_drop": {"lr": (1e-3, 3e-3, 1e-2, 2e-2)},
-    "bitfit": {"lr": HIGH},
+    "bitfit": {"lr": HIGH_RATES},
     "ia3": {"lr": (1e-2, 3e-2, 1e-1, 3e-1)},
-    "vera": {"lr": HIGH},
-    "ln_tuning": {"lr": HIGH},
-    "adalora": {"lr": HIGH},
+    "vera": {"lr": HIGH_RATES},
+    "ln_tuning": {"lr": HIGH_RATES},
+    "adalora": {"lr": HIGH_RATES},
     "mam": {"lr": (1e-3, 3e-3, 1e-2), "scale": (1.0, 4.0)},
     "unipelt": {"lr": (1e-3, 3e-3, 1e-2)},
-    "lora": {"lr": LORA},
-    "dora": {"lr": LORA},
-    "rslora": {"lr": LORA},
+    "lora": {"lr": LORA_RATES},
+    "dora": {"lr": LORA_RATES},
+    "rslora": {"lr": LORA_RATES},
 }
 Setting = tuple[tuple[str, Any], ...]
 

@@ -49,7 +49,7 @@ def hold():
         )
         installed = {name: version(name) for name in ("torch", "transformers", "peft")}
         unexplained, notes = known_faults.split_known_faults(broken, facts, installed, faults)
-        wrong = unexplained + [one for one in notes if one.startswith(known_faults.MENDED)]
+        wrong = unexplained + [one for one in notes if one.startswith(known_faults.FIXED_PREFIX)]
         if wrong:
             pytest.fail("\n".join(wrong), pytrace=False)
         if notes:

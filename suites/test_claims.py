@@ -13,8 +13,8 @@ from pytest_ftcompare.compare.claims.relations import (
     TimeRatio,
     difference,
     gap_change,
-    level,
-    over_parts,
+    arm_score,
+    difference_from_mean,
     trend,
 )
 
@@ -91,7 +91,7 @@ FEW_SHOT = [
         "overlap-misleads-vanilla",
         "vanilla fine-tuning is right on less than half of the rows that are not entailed although their words overlap",
         "McCoy et al. 2019 (arXiv:1902.01007), abstract",
-        level(few("full", tasks=("mnli",)), CLASS),
+        arm_score(few("full", tasks=("mnli",)), CLASS),
         at_most(50),
     ),
     (
@@ -178,7 +178,7 @@ FEW_SHOT = [
         "vanilla-loses-out-of-domain",
         "vanilla fine-tuning is worse out of domain than in domain",
         f"{MOSBACH}, results",
-        level(few("full"), GAP),
+        arm_score(few("full"), GAP),
         at_least(0),
     ),
     (
@@ -213,7 +213,7 @@ FEW_SHOT = [
         "lora-stands-still-at-full-fine-tunings-rate",
         "LoRA at learning rate 1e-5, as in the study's published runs, stays at the majority class",
         "Srinivasan et al. 2024 (arXiv:2405.13181), published result files",
-        level(moved("lora", lr=1e-5), "above majority"),
+        arm_score(moved("lora", lr=1e-5), "above majority"),
         within(MARGIN),
     ),
 ]
@@ -454,14 +454,14 @@ CATALOGUE = [
         "mam-above-its-parts",
         "prefix and parallel adapter together do better than they do alone; here against the mean of prefix and adapter",
         MAM,
-        over_parts(peft("mam"), peft("prefix_tuning"), peft("adapter")),
+        difference_from_mean(peft("mam"), peft("prefix_tuning"), peft("adapter")),
         at_least(0),
     ),
     (
         "unipelt-above-its-parts",
         "LoRA, prefix and adapter behind gates do better than the best of them; here against their mean, which is less to ask",
         UNIPELT,
-        over_parts(peft("unipelt"), peft("lora"), peft("prefix_tuning"), peft("adapter")),
+        difference_from_mean(peft("unipelt"), peft("lora"), peft("prefix_tuning"), peft("adapter")),
         at_least(0),
     ),
     (

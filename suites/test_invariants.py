@@ -8,7 +8,7 @@ design, and says so. A fault that is known upstream is an expected failure, as s
 
 import pytest
 
-from pytest_ftcompare.checks.tiny_models import DECODERS, ENCODERS, OTHERS, TASKS
+from pytest_ftcompare.checks.tiny_models import DECODERS, ENCODERS, OTHER_FAMILIES, TASKS
 from pytest_ftcompare.compare import known_faults
 from pytest_ftcompare.methods import NAMES, load
 
@@ -36,10 +36,10 @@ REFUSED = (
         "expected a base model with biases",
     ),
     (("mam", "unipelt"), ("gemma2",), "expected a model that attends through scaled_dot_product"),
-    (("context_distillation",), tuple(ENCODERS), "expected a model that can be asked by pattern"),
+    (("context_distillation",), tuple(ENCODERS), "expected a model that supports output mode pattern"),
     (("adaptive",), ("roberta",), "expected a decoder, whose language modelling can go on"),
     (("oft",), ("gpt2",), "oft: peft refuses its options for GPT2"),
-    (PLACED, tuple(OTHERS), "expected an architecture of opt, llama, mistral, "),
+    (PLACED, tuple(OTHER_FAMILIES), "expected an architecture of opt, llama, mistral, "),
 )
 CASES = [
     (method, family, output_mode)
@@ -64,17 +64,17 @@ def refusal(method, family):
 @pytest.mark.parametrize(("method", "family", "output_mode"), CASES)
 def test_invariants(prepared, hold, method, family, output_mode):
     from pytest_ftcompare.checks.invariants import check
-    from pytest_ftcompare.checks.slow_invariants import check_slowly
+    from pytest_ftcompare.checks.slow_invariants import check_all
     from pytest_ftcompare.methods.base import MethodError
     from pytest_ftcompare.training.model_kind import ModelError
 
     if sentence := refusal(method, family):
         with pytest.raises((MethodError, ModelError), match=sentence):
-            (check_slowly if family in EXAMINED else check)(prepared(method, family, output_mode))
+            (check_all if family in EXAMINED else check)(prepared(method, family, output_mode))
         return
     case = prepared(method, family, output_mode)
     if family in EXAMINED:
-        hold(case, check_slowly(case), known_faults.FAULTS + known_faults.EXAMINED)
+        hold(case, check_all(case), known_faults.FAULTS + known_faults.SLOW_FAULTS)
     else:
         hold(case, check(case)[2], known_faults.FAULTS)
 
@@ -92,6 +92,6 @@ def test_what_a_family_cannot_be_asked_is_refused(prepared, family, output_mode)
     from pytest_ftcompare.training.model_kind import ModelError
 
     with pytest.raises(
-        ModelError, match=f"expected a model that can be asked by {output_mode}, {family} is "
+        ModelError, match=f"expected a model that supports output mode {output_mode}, {family} is "
     ):
         prepared("full", family, output_mode)

@@ -38,10 +38,10 @@ def pytest_configure(config):
 class RecordedCase:
     """An open case whose numbers are read from a file: what each method says there, or a default."""
 
-    device, notes = "cpu", ()
+    device, remarks = "cpu", ()
 
     def __init__(self, case: Case, run_context: RunContext, folder: Path) -> None:
-        self.case, self.bench, self._folder = case, run_context, folder
+        self.case, self.run_context, self._folder = case, run_context, folder
         self.facts = CaseFacts(case.method, "head", "opt")
 
     def _said(self, name: str, default: Any) -> Any:
@@ -62,7 +62,7 @@ class RecordedCase:
         )
         return replace(found, fingerprint=self._said("fingerprint", "f"))
 
-    def refused(self) -> list[str]:
+    def run_audits(self) -> list[str]:
         return []
 
     def texts(self) -> dict[str, list[str]]:

@@ -58,7 +58,7 @@ def test_the_page_of_claims_and_the_studies_pages_are_generated_from_the_baselin
     assert read("docs/claims.md") == "\n".join(claims_report.page(cpu)) + "\n"
     for study in studies_report.SUITES:
         page = read(f"docs/studies/{study}.md")
-        assert studies_report.filled(page, list(studies_report.section(cpu, study))) == page
+        assert studies_report.fill(page, list(studies_report.section(cpu, study))) == page
         assert page.count(studies_report.BEGIN) == page.count(studies_report.END) == 1
 
 
@@ -115,7 +115,7 @@ def test_every_method_has_a_page_with_the_same_headings_and_its_own_results(name
     assert page.startswith(f"# `{name}`: ")
     assert re.findall(r"^## (.*)$", page, re.MULTILINE) == HEADINGS
     assert (
-        methods_report.filled(
+        methods_report.fill(
             page, list(methods_report.section(results()[name], results()["full"]))
         )
         == page
@@ -135,7 +135,7 @@ def test_a_methods_page_states_the_learning_rates_of_its_recipes(name):
 def test_the_pages_of_results_and_of_the_search_are_generated():
     assert read("docs/results.md") == "\n".join(methods_report.table(results())) + "\n"
     record = json.loads(read("docs/search.json"))
-    assert read("docs/search.md") == "\n".join(methods_report.searched(record)) + "\n"
+    assert read("docs/search.md") == "\n".join(methods_report.search_page(record)) + "\n"
 
 
 @pytest.mark.parametrize("file", BASELINES, ids=lambda one: one.stem)

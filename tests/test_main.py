@@ -20,7 +20,7 @@ SCORES = [0.80, 0.82, 0.78, 0.81, 0.79, 0.80, 0.83, 0.77]
 RESULT = make_result(SCORES)
 WORSE = make_result(
     SCORES,
-    samples=[make_sample(seed, score - 0.15, trace="o") for seed, score in enumerate(SCORES)],
+    seed_results=[make_sample(seed, score - 0.15, trace="o") for seed, score in enumerate(SCORES)],
 )
 BLOCKED = """\
 import sys
@@ -129,7 +129,7 @@ def test_the_example_of_the_docs_runs(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().out.splitlines()[:2] == ["worse -0.15", "full-task-model-n16 worse"]
 
 
-@pytest.mark.parametrize("name", ["ACCURACY", "SHARED", "OWN", "MEMORY", "Z_THRESHOLD", "SUITE"])
+@pytest.mark.parametrize("name", ["ACCURACY_SD", "SHARED_TIME_SD", "OWN_TIME_SD", "MEMORY_SD", "Z_THRESHOLD", "MIN_CASES_FOR_SHARED_TIME"])
 def test_the_page_states_the_noise_of_reruns(name):
     page = (ROOT / "docs" / "compare.md").read_text(encoding="utf-8")
     assert f"`{name} = {getattr(single_run, name)}`" in page

@@ -16,7 +16,7 @@ from pytest_ftcompare.measure import cpu_contention, host
 
 def test_given(benchmark):
     assert (os.cpu_count(), host.cpus()) == (weather.CORES, weather.CORES)
-    assert host.memory() == host.available_memory() == weather.MEMORY
+    assert host.total_memory() == host.available_memory() == weather.MEMORY
     account = cpu_contention.account()
     assert (account.waited, account.stolen) == (0.0, 0.0)
     if benchmark_bridge.active(benchmark):

@@ -45,13 +45,13 @@ def fresh_window(prepared: Any, place: RunContext, settings: Any) -> Any:
 
 def give(patch: pytest.MonkeyPatch) -> None:
     """Give the weather to this process, and to each pytest that is started below it."""
-    patch.setattr(cpu_contention, "THREADS", NO_THREADS)
-    patch.setattr(cpu_contention, "STEAL", QUIET)
-    patch.setattr(timing, "fresh_window", fresh_window)
+    patch.setattr(cpu_contention, "THREAD_STATS", NO_THREADS)
+    patch.setattr(cpu_contention, "CPU_STATS", QUIET)
+    patch.setattr(timing, "take_fresh_window", fresh_window)
     patch.setattr(os, "cpu_count", lambda: CORES)
     patch.setattr(host, "cpus", lambda: CORES)
     patch.setattr(host, "available_memory", lambda: MEMORY)
-    patch.setattr(host, "memory", lambda: MEMORY)
+    patch.setattr(host, "total_memory", lambda: MEMORY)
     _add(patch, "PYTEST_PLUGINS", "weather", ",")
     _add(patch, "PYTHONPATH", str(Path(__file__).parent), os.pathsep)
 
@@ -67,7 +67,7 @@ def _add(patch: pytest.MonkeyPatch, name: str, value: str, between: str) -> None
 )  # before xdist counts cores, and before pytest-benchmark reads its timer
 def pytest_cmdline_main(config: Any) -> None:
     if (
-        cpu_contention.STEAL is not QUIET
+        cpu_contention.CPU_STATS is not QUIET
     ):  # a process of its own; the test's process has it already, and what the test changed
         give(pytest.MonkeyPatch())
     if getattr(config.option, "benchmark_timer", None) == REAL_CLOCK:

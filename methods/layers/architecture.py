@@ -80,7 +80,7 @@ BERT = Architecture(
     inner="output.dense",
     norms=("LayerNorm",),
 )
-BY_TYPE = {
+ARCHITECTURES = {
     "opt": OPT,
     **dict.fromkeys(("llama", "mistral", "qwen2", "gemma"), LLAMA),
     "qwen3": QWEN3,
@@ -91,12 +91,12 @@ BY_TYPE = {
 
 
 @dataclass(frozen=True)
-class Places:
+class ModelLayout:
     """An architecture found in a model: its layers, and the full names of what lies around them."""
 
     names: Architecture
     model_type: str
-    path: str
+    layers_path: str
     layers: nn.ModuleList
     after: tuple[str, ...]
     width: int  # of hidden states
@@ -104,17 +104,17 @@ class Places:
         int  # of a position's keys, all heads together: less than `width` where heads share keys
     )
 
-    def of(self, layer: nn.Module, place: str) -> nn.Module:
+    def module(self, layer: nn.Module, place: str) -> nn.Module:
         """The module of a layer at one of the architecture's places."""
         return layer.get_submodule(getattr(self.names, place))
 
 
-def places(model: nn.Module) -> Places:
+def find_layout(model: nn.Module) -> ModelLayout:
     """Where things are in `model`; an architecture that is not in the table is a `MethodError`."""
     config: Any = model.config
-    names = BY_TYPE.get(config.model_type)
+    names = ARCHITECTURES.get(config.model_type)
     if names is None:
-        known = ", ".join(BY_TYPE)
+        known = ", ".join(ARCHITECTURES)
         raise MethodError(
             f"expected an architecture of {known}, got {config.model_type}: add where its layers are to "
             "methods/layers/architecture.py, or use one that does not need it, such as lora"
@@ -126,4 +126,4 @@ def places(model: nn.Module) -> Places:
     head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
     after = tuple(f"{prefix}.{name}." for name in names.after)
-    return Places(names, config.model_type, path, layers, after, config.hidden_size, head * heads)
+    return ModelLayout(names, config.model_type, path, layers, after, config.hidden_size, head * heads)

@@ -25,7 +25,7 @@ class Bottleneck(nn.Module):
         self._input: torch.Tensor | None = None
 
     @property
-    def absent(self) -> bool:
+    def is_dropped(self) -> bool:
         """Whether it is left out of this forward pass."""
         return (
             self.dropped
@@ -40,7 +40,7 @@ class Bottleneck(nn.Module):
 
     def after(self, module: nn.Module, arguments: Any, output: torch.Tensor) -> torch.Tensor:
         """Forward hook: the module's output, adapted."""
-        return output if self.absent else output + self(output)
+        return output if self.is_dropped else output + self(output)
 
     def remember(self, module: nn.Module, arguments: tuple[torch.Tensor, ...]) -> None:
         """Forward pre-hook where the parallel path begins."""
@@ -50,7 +50,7 @@ class Bottleneck(nn.Module):
         """Forward hook where the parallel path ends."""
         assert self._input is not None
         x, self._input = self._input, None
-        return output if self.absent else output + self(x)
+        return output if self.is_dropped else output + self(x)
 
 
 def device_of(module: nn.Module) -> torch.device:

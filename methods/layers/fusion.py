@@ -23,12 +23,12 @@ class Fusion(nn.Module):
         self.sources = nn.ModuleDict({name: Bottleneck(width, size) for name in sources})
         self.query, self.key, self.value = (nn.Linear(width, width, bias=False) for _ in range(3))
         nn.init.eye_(self.value.weight)
-        self.alone: str | None = None
+        self.active_source: str | None = None
 
     def after(self, module: nn.Module, arguments: Any, output: torch.Tensor) -> torch.Tensor:
         """Forward hook: the module's output (..., width), adapted."""
-        if self.alone is not None:
-            adapted: torch.Tensor = output + self.sources[self.alone](output)
+        if self.active_source is not None:
+            adapted: torch.Tensor = output + self.sources[self.active_source](output)
             return adapted
         adapted = torch.stack(
             [output + one(output) for one in self.sources.values()], dim=-2

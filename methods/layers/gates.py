@@ -13,10 +13,10 @@ from torch import nn
 from .bottleneck import Bottleneck
 from .prefix import Prefix
 
-HALF = 0.5
+INITIAL_GATE = 0.5
 
 
-class Batch:
+class BatchMask:
     """The attention mask of the batch at hand, (rows, length)."""
 
     mask: torch.Tensor
@@ -29,7 +29,7 @@ class Batch:
 class Gate(nn.Module):
     """From hidden states to one number a row, at the start `HALF` for all."""
 
-    def __init__(self, width: int, batch: Batch) -> None:
+    def __init__(self, width: int, batch: BatchMask) -> None:
         super().__init__()
         self.linear, self.batch = nn.Linear(width, 1), batch
         nn.init.zeros_(self.linear.weight)
@@ -47,7 +47,7 @@ class Gate(nn.Module):
 class GatedBottleneck(Bottleneck):
     """An adapter behind a gate on its own input."""
 
-    def __init__(self, width: int, size: int, batch: Batch) -> None:
+    def __init__(self, width: int, size: int, batch: BatchMask) -> None:
         super().__init__(width, size)
         self.gate = Gate(width, batch)
 
@@ -62,7 +62,7 @@ class GatedBottleneck(Bottleneck):
 class LayerGates(nn.Module):
     """The gates of a layer's prefix and low-rank updates, from the attention's input."""
 
-    def __init__(self, width: int, batch: Batch, prefix: Prefix) -> None:
+    def __init__(self, width: int, batch: BatchMask, prefix: Prefix) -> None:
         super().__init__()
         self.for_prefix, self.for_lora = Gate(width, batch), Gate(width, batch)
         self._prefix = (prefix,)  # in a tuple: it is the attention's child, not ours

@@ -13,19 +13,19 @@ from ..base import OutputMode
 
 
 def freeze(
-    model: nn.Module, output_mode: OutputMode, but: Callable[[str], bool] = lambda name: False
+    model: nn.Module, output_mode: OutputMode, keep: Callable[[str], bool] = lambda name: False
 ) -> nn.Module:
     """Only the head, where one is asked, and the parameters whose names `but` accepts train."""
     base: Any = model.base_model_prefix
     prefix = f"{base}."
     for name, parameter in model.named_parameters():
-        parameter.requires_grad = but(name) or (
+        parameter.requires_grad = keep(name) or (
             output_mode == "head" and not name.startswith(prefix)
         )
     return model
 
 
-def _place(model: nn.Module) -> tuple[nn.Module, str]:
+def _find_head(model: nn.Module) -> tuple[nn.Module, str]:
     """The module that holds the head, and by which name."""
     holder: Any = model
     if hasattr(holder, "get_base_model"):
@@ -36,7 +36,7 @@ def _place(model: nn.Module) -> tuple[nn.Module, str]:
 
 def fresh_head(model: nn.Module) -> nn.Module:
     """A copy of the model's head with other random weights."""
-    holder, name = _place(model)
+    holder, name = _find_head(model)
     head: Any = getattr(holder, name)
     if hasattr(head, "modules_to_save"):  # peft keeps the untrained head beside the one in use
         head = head.modules_to_save["default"]
@@ -51,9 +51,9 @@ def fresh_head(model: nn.Module) -> nn.Module:
 
 
 @contextmanager
-def using(model: nn.Module, head: nn.Module) -> Iterator[None]:
+def replaced_head(model: nn.Module, head: nn.Module) -> Iterator[None]:
     """The model with another head."""
-    holder, name = _place(model)
+    holder, name = _find_head(model)
     mine = getattr(holder, name)
     setattr(holder, name, head)
     try:

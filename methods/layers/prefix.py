@@ -18,10 +18,10 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from ..base import MethodError
-from .architecture import Places
+from .architecture import ModelLayout
 from .bottleneck import device_of
 
-NAME = "with_prefix"
+ATTENTION_NAME = "with_prefix"
 
 
 class Prefix(nn.Module):
@@ -35,7 +35,7 @@ class Prefix(nn.Module):
             None  # (rows, 1, 1) of the batch at hand, where something gates it
         )
 
-    def heads(self, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def split_heads(self, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Keys and values as (rows, heads, length, head width), for keys `like` (rows, heads, positions, head width)."""
         rows, count, _, width = like.shape
         found = []
@@ -45,7 +45,7 @@ class Prefix(nn.Module):
         return found[0], found[1]
 
 
-def _attend(
+def _attend_with_prefix(
     module: nn.Module,
     query: torch.Tensor,
     key: torch.Tensor,
@@ -55,7 +55,7 @@ def _attend(
 ) -> tuple[torch.Tensor, None]:
     prefix = module._modules.get("prefix")
     if isinstance(prefix, Prefix) and not prefix.masked:
-        prefix_key, prefix_value = prefix.heads(key)
+        prefix_key, prefix_value = prefix.split_heads(key)
         length = prefix_key.shape[2]
         if attention_mask is None:
             shape = (len(query), 1, query.shape[2], key.shape[2])
@@ -72,11 +72,11 @@ def _attend(
     return sdpa_attention_forward(module, query, key, value, attention_mask, **others)
 
 
-AttentionInterface.register(NAME, _attend)
-AttentionMaskInterface.register(NAME, sdpa_mask)
+AttentionInterface.register(ATTENTION_NAME, _attend_with_prefix)
+AttentionMaskInterface.register(ATTENTION_NAME, sdpa_mask)
 
 
-def add_prefix(model: nn.Module, found: Places, length: int) -> list[Prefix]:
+def add_prefix(model: nn.Module, found: ModelLayout, length: int) -> list[Prefix]:
     """Give every layer of `model` a prefix; they become children of its attention modules."""
     attending: Any = model
     if not attending._supports_sdpa:
@@ -84,10 +84,10 @@ def add_prefix(model: nn.Module, found: Places, length: int) -> list[Prefix]:
             f"expected a model that attends through scaled_dot_product_attention to add a prefix to it, {type(model).__name__} "
             "does not: use prefix_tuning or p_tuning_v2, which go through peft"
         )
-    attending.set_attn_implementation(NAME)
+    attending.set_attn_implementation(ATTENTION_NAME)
     prefixes = []
     for layer in found.layers:
-        attention = found.of(layer, "attention")
+        attention = found.module(layer, "attention")
         prefixes.append(Prefix(length, found.key_width).to(device_of(attention)))
         attention.add_module("prefix", prefixes[-1])
     return prefixes

@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from ..base import Method, Recipe, SeedContext, Stage
-from .head import fresh_head, using
+from .head import fresh_head, replaced_head
 
 
-def alone(method: Method, recipe: Recipe, model: nn.Module, context: SeedContext) -> Stage:
+def source_stage(method: Method, recipe: Recipe, model: nn.Module, context: SeedContext) -> Stage:
     """One source task, with a fresh head where one is asked."""
     stage = context.stage(recipe)
     if method.output_mode != "head":
@@ -19,15 +19,15 @@ def alone(method: Method, recipe: Recipe, model: nn.Module, context: SeedContext
     head, loss = fresh_head(model), stage.loss
 
     def with_head(model: nn.Module, rows: list[list[int]], targets: torch.Tensor) -> torch.Tensor:
-        with using(model, head):
+        with replaced_head(model, head):
             return loss(model, rows, targets)
 
     return replace(stage, loss=with_head, extra_parameters=tuple(head.parameters()))
 
 
-def joint(method: Method, recipe: Recipe, model: nn.Module, contexts: list[SeedContext]) -> Stage:
+def joint_stage(method: Method, recipe: Recipe, model: nn.Module, contexts: list[SeedContext]) -> Stage:
     """All source tasks at once: batches mix their rows, each row is scored by its own task's head or verbalizers."""
-    stages = [alone(method, recipe, model, context) for context in contexts]
+    stages = [source_stage(method, recipe, model, context) for context in contexts]
     which = torch.cat(
         [
             torch.full((len(one.rows),), at, device=one.targets.device)

@@ -16,7 +16,7 @@ from ..base import MethodError, SeedContext
 from .prefix import Prefix
 
 
-def _tokens(model: nn.Module, context: SeedContext, length: int) -> torch.Tensor:
+def _first_tokens(model: nn.Module, context: SeedContext, length: int) -> torch.Tensor:
     """The first `length` tokens of the sample, its rows one after the other, repeated where they are too few: (1, length).
 
     More than the model has positions are a `MethodError`.
@@ -35,7 +35,7 @@ def _tokens(model: nn.Module, context: SeedContext, length: int) -> torch.Tensor
 @torch.no_grad()
 def _keys_and_values(model: nn.Module, context: SeedContext, length: int) -> list[torch.Tensor]:
     """Of each layer first the keys, then the values, of the sample's first tokens: (length, heads, head width)."""
-    ids = _tokens(model, context, length)
+    ids = _first_tokens(model, context, length)
     model.eval()
     cache: Any = model(
         input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=True
@@ -43,7 +43,7 @@ def _keys_and_values(model: nn.Module, context: SeedContext, length: int) -> lis
     return [one[0].transpose(0, 1) for layer in cache.layers for one in (layer.keys, layer.values)]
 
 
-def _solve(last: nn.Linear, inner: torch.Tensor, wanted: torch.Tensor) -> None:
+def _solve_layer(last: nn.Linear, inner: torch.Tensor, wanted: torch.Tensor) -> None:
     """Set a linear layer such that the inputs `inner` give `wanted`, exactly where there are no more rows than inputs."""
     last.bias.copy_(wanted.mean(0))
     last.weight.copy_((torch.linalg.pinv(inner.double()) @ (wanted - last.bias).double()).T)
@@ -76,7 +76,7 @@ def start_peft_prefix(model: Any, length: int, context: SeedContext) -> None:
     if not encoder.prefix_projection:
         encoder.embedding.weight.copy_(wanted)
         return
-    _solve(encoder.transform[-1], encoder.transform[:-1](encoder.embedding.weight), wanted)
+    _solve_layer(encoder.transform[-1], encoder.transform[:-1](encoder.embedding.weight), wanted)
 
 
 @torch.no_grad()
@@ -87,7 +87,7 @@ def start_soft_tokens(model: Any, length: int, context: SeedContext) -> None:
     ):  # peft has a prompt for each of the two, and no text of the decoder's is at hand
         return
     base = model.get_base_model()
-    wanted = base.get_input_embeddings()(_tokens(base, context, length))[0]
+    wanted = base.get_input_embeddings()(_first_tokens(base, context, length))[0]
     encoder = model.prompt_encoder
     if isinstance(encoder, nn.ModuleDict):  # peft's, one for each adapter
         encoder = encoder["default"]
@@ -97,4 +97,4 @@ def start_soft_tokens(model: Any, length: int, context: SeedContext) -> None:
     inner = encoder.embedding.weight
     if hasattr(encoder, "lstm_head"):
         inner = encoder.lstm_head(inner)[0]
-    _solve(encoder.mlp_head[-1], encoder.mlp_head[:-1](inner), wanted)
+    _solve_layer(encoder.mlp_head[-1], encoder.mlp_head[:-1](inner), wanted)

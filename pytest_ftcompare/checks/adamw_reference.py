@@ -16,29 +16,29 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from pytest_ftcompare.checks.probe import every_row, without_dropout
+from pytest_ftcompare.checks.probe import all_rows, without_dropout
 from pytest_ftcompare.methods.base import Stage
 from pytest_ftcompare.training.prepare import PreparedCase
 from pytest_ftcompare.training.train import Training, backward, trainable
 
 STEPS = 12
-WARMUP = 1  # updates; the first has a rate of zero
-PARTS = 3  # of the batch, in turn: with one gradient again and again, no average would tell
-DECAY = 1.0
-SAMPLE = 2**14  # numbers of a tensor, at least, if it has as many
+WARMUP_STEPS = 1  # updates; the first has a rate of zero
+BATCH_PARTS = 3  # of the batch, in turn: with one gradient again and again, no average would tell
+WEIGHT_DECAY = 1.0
+MIN_SAMPLE = 2**14  # numbers of a tensor, at least, if it has as many
 BETAS, EPSILON = (0.9, 0.999), 1e-8  # torch's defaults, which every recipe uses
 TOLERANCE = 0.02  # of a parameter's largest step, the learning rate
-FLOOR = 1e-6  # of the limit: a gradient below it is rounding, which Adam turns into whole steps
+GRADIENT_FLOOR = 1e-6  # of the limit: a gradient below it is rounding, which Adam turns into whole steps
 
 
-def _rate(number: int) -> float:
+def _schedule_factor(number: int) -> float:
     """The schedule's factor in update `number`, from 0."""
-    return number / WARMUP if number < WARMUP else (STEPS - number) / (STEPS - WARMUP)
+    return number / WARMUP_STEPS if number < WARMUP_STEPS else (STEPS - number) / (STEPS - WARMUP_STEPS)
 
 
-def _sample(tensor: torch.Tensor) -> torch.Tensor:
+def _sample_elements(tensor: torch.Tensor) -> torch.Tensor:
     """Numbers from all over a tensor, in double precision: every so many, a count that leaves no column out."""
-    step = max(1, tensor.numel() // SAMPLE)
+    step = max(1, tensor.numel() // MIN_SAMPLE)
     while math.gcd(step, tensor.shape[-1] if tensor.ndim else 1) > 1:
         step -= 1
     return tensor.detach().reshape(-1)[::step].double()
@@ -59,10 +59,10 @@ def _gradients(
     )
     for name, one in parameters.items():
         one.grad = left[name]
-    return norm, {name: _sample(gradient) for name, gradient in gradients.items()}
+    return norm, {name: _sample_elements(gradient) for name, gradient in gradients.items()}
 
 
-class Reference:
+class AdamWReference:
     """AdamW by its definition, in double precision."""
 
     def __init__(self, lr: float, clip: float) -> None:
@@ -81,7 +81,7 @@ class Reference:
         `norm` is the whole gradient's.
         """
         scale = min(1.0, self.clip / (norm + 1e-6))
-        lr, found = self.lr * _rate(number), {}
+        lr, found = self.lr * _schedule_factor(number), {}
         for name, gradient in gradients.items():
             clipped = gradient * scale
             first, second = self.moments.get(
@@ -94,8 +94,8 @@ class Reference:
                 first / (1 - BETAS[0] ** (number + 1)),
                 second / (1 - BETAS[1] ** (number + 1)),
             )
-            after = before[name] * (1 - lr * DECAY) - lr * mean / (square.sqrt() + EPSILON)
-            found[name] = torch.where(square.sqrt() > FLOOR * self.clip, after, torch.nan)
+            after = before[name] * (1 - lr * WEIGHT_DECAY) - lr * mean / (square.sqrt() + EPSILON)
+            found[name] = torch.where(square.sqrt() > GRADIENT_FLOOR * self.clip, after, torch.nan)
         return found
 
 
@@ -105,27 +105,27 @@ def check_adamw(prepared: PreparedCase, model: nn.Module, stage: Stage) -> Itera
         return
     without_dropout(model)
     model.zero_grad()  # of what was done to the model before
-    clip = _gradients(model, stage, every_row(stage))[0] / 2
+    clip = _gradients(model, stage, all_rows(stage))[0] / 2
     stage = replace(
         stage,
         recipe=replace(
-            stage.recipe, max_grad_norm=clip, weight_decay=DECAY, warmup_share=WARMUP / STEPS
+            stage.recipe, max_grad_norm=clip, weight_decay=WEIGHT_DECAY, warmup_share=WARMUP_STEPS / STEPS
         ),
     )
     training = Training(model, prepared.method, stage, STEPS, seed=0)
     without_dropout(model)
-    reference = Reference(stage.recipe.lr, clip)
+    reference = AdamWReference(stage.recipe.lr, clip)
     for number in range(STEPS):
-        chosen = every_row(stage)[number % PARTS :: PARTS]
+        chosen = all_rows(stage)[number % BATCH_PARTS :: BATCH_PARTS]
         norm, gradients = _gradients(model, stage, chosen)
-        before = {name: _sample(one) for name, one in trainable(model).items()}
+        before = {name: _sample_elements(one) for name, one in trainable(model).items()}
         training.update(chosen)
         expected = reference.step(number, before, norm, gradients)
         for name, one in trainable(model).items():
             if name not in expected:
                 continue
             rounding = 4 * torch.finfo(one.dtype).eps * before[name].abs()
-            right, after = expected[name], _sample(one)
+            right, after = expected[name], _sample_elements(one)
             if not ((after - right).abs() <= TOLERANCE * stage.recipe.lr + rounding)[
                 ~right.isnan()
             ].all():

@@ -15,8 +15,8 @@ import torch
 from torch import nn
 
 from pytest_ftcompare.checks.adamw_reference import check_adamw
-from pytest_ftcompare.checks.probe import Probed, build, every_row, update, without_dropout
-from pytest_ftcompare.checks.random_draws import scatter
+from pytest_ftcompare.checks.probe import ProbedModel, build_probe, all_rows, probe_update, without_dropout
+from pytest_ftcompare.checks.random_draws import measure_dropout
 from pytest_ftcompare.checks.row_encoding import check_labels, check_truncation
 from pytest_ftcompare.checks.row_order import check_row_order
 from pytest_ftcompare.checks.structure import structure
@@ -27,9 +27,9 @@ from pytest_ftcompare.training.prepare import PreparedCase
 from pytest_ftcompare.training.train import backward, trainable
 
 ROUNDING = 1e-6  # of logits that only another order of a sum may part
-HEADS = frozenset({"score", "classifier"})  # what transformers calls a classification head
+HEAD_NAMES = frozenset({"score", "classifier"})  # what transformers calls a classification head
 TOLERANCE = 1e-4  # of logits and gradients in float32, relative to their size
-FEW = 8  # numbers of a gradient that may all fit by chance
+MIN_ELEMENTS = 8  # numbers of a gradient that may all fit by chance
 State = dict[str, torch.Tensor]
 
 
@@ -42,7 +42,7 @@ def relative_difference(first: torch.Tensor, second: torch.Tensor) -> float:
     ).item()
 
 
-def state_of(model: nn.Module) -> State:
+def copy_state(model: nn.Module) -> State:
     """Copies of all parameters and buffers, by name."""
     return {
         name: one.detach().clone()
@@ -50,7 +50,7 @@ def state_of(model: nn.Module) -> State:
     }
 
 
-def moved(model: nn.Module, before: State) -> str | None:
+def first_changed(model: nn.Module, before: State) -> str | None:
     """The first parameter or buffer of `before` that is not what it was, to the last bit."""
     now = dict((*model.named_parameters(), *model.named_buffers()))
     return next(
@@ -63,7 +63,7 @@ def moved(model: nn.Module, before: State) -> str | None:
     )
 
 
-def _at_the_start(prepared: PreparedCase, probed: Probed) -> Iterator[str]:
+def _check_start(prepared: PreparedCase, probed: ProbedModel) -> Iterator[str]:
     if (
         prepared.method.starts_as_base_model
         and (off := relative_difference(probed.base, probed.start)) > TOLERANCE
@@ -71,7 +71,7 @@ def _at_the_start(prepared: PreparedCase, probed: Probed) -> Iterator[str]:
         yield f"before training the outputs must be the base model's, they differ by {off:.2g}"
 
 
-def _evaluated(prepared: PreparedCase, probed: Probed, before: State) -> Iterator[str]:
+def _check_evaluation(prepared: PreparedCase, probed: ProbedModel, before: State) -> Iterator[str]:
     """Evaluation repeats, leaves the model as it was, and gives a row what it would get without the others."""
     again = class_logits(probed.model, prepared.interface, probed.rows)
     if (off := relative_difference(probed.outputs, again)) > ROUNDING:
@@ -80,27 +80,27 @@ def _evaluated(prepared: PreparedCase, probed: Probed, before: State) -> Iterato
     alone = class_logits(probed.model, prepared.interface, [probed.rows[shortest]])
     if (off := relative_difference(probed.outputs[[shortest]], alone)) > TOLERANCE:
         yield f"alone, a row must get what it gets beside longer ones, its outputs differ by {off:.2g}"
-    if name := moved(probed.model, before):
+    if name := first_changed(probed.model, before):
         yield f"evaluation must leave the model as it was, {name} moved"
 
 
-def _reached(model: nn.Module, stage: Stage) -> bool:
+def _loss_reaches_trainable(model: nn.Module, stage: Stage) -> bool:
     """Whether any tensor that trains has a part in the loss."""
     return stage.loss(model, stage.rows[:1], stage.targets[:1]).requires_grad
 
 
-def _untrained_head(prepared: PreparedCase, probed: Probed) -> Iterator[str]:
+def _check_head(prepared: PreparedCase, probed: ProbedModel) -> Iterator[str]:
     """A classification head is drawn at random when a base model is loaded, and answers at random until it trains."""
     names = {part for name in trainable(probed.model) for part in name.split(".")}
-    if prepared.interface.output_mode == "head" and names.isdisjoint(HEADS):
+    if prepared.interface.output_mode == "head" and names.isdisjoint(HEAD_NAMES):
         yield "a new classification head must train, no tensor of it requires a gradient"
 
 
-def _gradients(prepared: PreparedCase, probed: Probed, stage: Stage) -> Iterator[str]:
+def _check_gradients(prepared: PreparedCase, probed: ProbedModel, stage: Stage) -> Iterator[str]:
     """What trains gets a gradient, what is frozen none, and it does not depend on how the batch is cut."""
     method = prepared.method
     without_dropout(probed.model)
-    (loss,) = backward(probed.model, stage, every_row(stage), 1)
+    (loss,) = backward(probed.model, stage, all_rows(stage), 1)
     if prepared.interface.output_mode != "answer":
         with torch.no_grad():
             outputs = probed.outputs.to(loss.device)
@@ -111,7 +111,7 @@ def _gradients(prepared: PreparedCase, probed: Probed, stage: Stage) -> Iterator
         name: p.grad.clone() for name, p in trainable(probed.model).items() if p.grad is not None
     }
     probed.model.zero_grad()
-    backward(probed.model, stage, every_row(stage), 3)
+    backward(probed.model, stage, all_rows(stage), 3)
     norm = sum(one.norm().item() ** 2 for one in whole.values()) ** 0.5
     for name, parameter in trainable(probed.model).items():
         if name not in whole or parameter.grad is None:
@@ -125,7 +125,7 @@ def _gradients(prepared: PreparedCase, probed: Probed, stage: Stage) -> Iterator
         name: one for name, one in whole.items() if one.norm().item() > TOLERANCE * norm
     }  # not what rounding left
     if prepared.config.precision == "float32" and (
-        coarse := [name for name, one in large.items() if _rounded(one)]
+        coarse := [name for name, one in large.items() if _fits_bfloat16(one)]
     ):
         yield f"the gradient of {coarse[0]} must be of full precision, each number of it fits bfloat16"
     stray = [
@@ -138,22 +138,22 @@ def _gradients(prepared: PreparedCase, probed: Probed, stage: Stage) -> Iterator
     probed.model.zero_grad()
 
 
-def _rounded(gradient: torch.Tensor) -> bool:
+def _fits_bfloat16(gradient: torch.Tensor) -> bool:
     """Whether each number fits bfloat16, as one in 65,536 does by chance."""
     numbers = gradient[gradient != 0]
     return (
         gradient.dtype == torch.float32
-        and len(numbers) > FEW
+        and len(numbers) > MIN_ELEMENTS
         and torch.equal(numbers, numbers.bfloat16().float())
     )
 
 
-def _updated(prepared: PreparedCase, probed: Probed, before: State) -> Iterator[str]:
+def _check_update(prepared: PreparedCase, probed: ProbedModel, before: State) -> Iterator[str]:
     """What the first update moves is what trains, and the outputs show it."""
     frozen = {
         name: before[name] for name, p in probed.model.named_parameters() if not p.requires_grad
     }
-    if name := moved(probed.model, frozen):
+    if name := first_changed(probed.model, frozen):
         yield f"{name} is frozen, the first update moved it"
     for name, (gradient, by) in probed.record["tensors"].items():
         if gradient > TOLERANCE * probed.record["norm"] and by == 0:
@@ -164,7 +164,7 @@ def _updated(prepared: PreparedCase, probed: Probed, before: State) -> Iterator[
         yield "after an update the outputs must not be the base model's, they are: nothing that trains acts"
 
 
-def _of_the_base(prepared: PreparedCase, model: nn.Module, folder: Path) -> str | None:
+def _base_tensor_in(prepared: PreparedCase, model: nn.Module, folder: Path) -> str | None:
     """A saved tensor that is one of the base model's, which stays as it is: a checkpoint need not hold it."""
     from safetensors.torch import load_file
 
@@ -186,11 +186,11 @@ def _of_the_base(prepared: PreparedCase, model: nn.Module, folder: Path) -> str 
     return None
 
 
-def _saved(prepared: PreparedCase, probed: Probed) -> Iterator[str]:
+def _check_checkpoint(prepared: PreparedCase, probed: ProbedModel) -> Iterator[str]:
     """What `save` wrote, read into another model made from the same base with another fresh head."""
     with tempfile.TemporaryDirectory() as folder:
         prepared.method.save(probed.model, Path(folder))
-        if name := _of_the_base(prepared, probed.model, Path(folder)):
+        if name := _base_tensor_in(prepared, probed.model, Path(folder)):
             yield f"only what trains must be saved, {name} is a frozen tensor of the base model"
         torch.manual_seed(1)
         try:
@@ -206,7 +206,7 @@ def _saved(prepared: PreparedCase, probed: Probed) -> Iterator[str]:
         yield f"saved and loaded again, the outputs must be the same, they differ by {off:.2g}"
 
 
-def _merged(prepared: PreparedCase, probed: Probed) -> Iterator[str]:
+def _check_merge(prepared: PreparedCase, probed: ProbedModel) -> Iterator[str]:
     try:
         merged = class_logits(
             prepared.method.merge(copy.deepcopy(probed.model)), prepared.interface, probed.rows
@@ -218,34 +218,34 @@ def _merged(prepared: PreparedCase, probed: Probed) -> Iterator[str]:
         yield f"merged, the outputs must be the unmerged ones, they differ by {off:.2g}"
 
 
-def check(prepared: PreparedCase) -> tuple[Probed, torch.optim.Optimizer | None, list[str]]:
+def check(prepared: PreparedCase) -> tuple[ProbedModel, torch.optim.Optimizer | None, list[str]]:
     """The probe after its update, its optimiser, and the invariants that are broken."""
-    return _hold(prepared, build(prepared))
+    return _run_checks(prepared, build_probe(prepared))
 
 
-def _hold(
-    prepared: PreparedCase, probed: Probed
-) -> tuple[Probed, torch.optim.Optimizer | None, list[str]]:
+def _run_checks(
+    prepared: PreparedCase, probed: ProbedModel
+) -> tuple[ProbedModel, torch.optim.Optimizer | None, list[str]]:
     """`check`, of a probe before its update."""
     method = prepared.method
-    before = state_of(probed.model)
-    broken = [*_at_the_start(prepared, probed), *_evaluated(prepared, probed, before)]
+    before = copy_state(probed.model)
+    broken = [*_check_start(prepared, probed), *_check_evaluation(prepared, probed, before)]
     if method.trains and not trainable(probed.model):
         return probed, None, [*broken, "something must train, no tensor requires a gradient"]
     if probed.stage is not None:
-        if not _reached(probed.model, probed.stage):
+        if not _loss_reaches_trainable(probed.model, probed.stage):
             return (
                 probed,
                 None,
                 [*broken, "something must train, the loss does not depend on what is declared to"],
             )
-        broken += [*_untrained_head(prepared, probed), *_gradients(prepared, probed, probed.stage)]
-    optimizer = update(prepared, probed)
+        broken += [*_check_head(prepared, probed), *_check_gradients(prepared, probed, probed.stage)]
+    optimizer = probe_update(prepared, probed)
     if method.trains:
-        broken += _updated(prepared, probed, before)
-        broken += _saved(prepared, probed)
+        broken += _check_update(prepared, probed, before)
+        broken += _check_checkpoint(prepared, probed)
     if method.mergeable:
-        broken += _merged(prepared, probed)
+        broken += _check_merge(prepared, probed)
     return probed, optimizer, broken
 
 
@@ -257,15 +257,15 @@ def inspect(prepared: PreparedCase) -> tuple[Json, Json, list[str]]:
 
 def inspect_any_shots(prepared: PreparedCase) -> tuple[Json, Json, list[str]]:
     """`inspect`, but for what depends on the case's number of examples."""
-    probed = build(prepared)
+    probed = build_probe(prepared)
     if probed.stage is not None:
-        probed.record["dropout"] = scatter(
+        probed.record["dropout"] = measure_dropout(
             probed.model, probed.stage
         )  # for a baseline: no invariant needs it
         probed.outputs = class_logits(
             probed.model, prepared.interface, probed.rows
         )  # training mode may have moved buffers
-    probed, optimizer, broken = _hold(prepared, probed)
+    probed, optimizer, broken = _run_checks(prepared, probed)
     signature = {"structure": structure(prepared.method, probed.model, optimizer)}
     broken += check_truncation(prepared)
     if prepared.method.trains:

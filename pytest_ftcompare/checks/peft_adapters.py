@@ -14,14 +14,14 @@ import torch
 from torch import nn
 
 from pytest_ftcompare.checks.invariants import ROUNDING, TOLERANCE, relative_difference
-from pytest_ftcompare.checks.probe import Probed
+from pytest_ftcompare.checks.probe import ProbedModel
 from pytest_ftcompare.training.evaluate import class_logits
 from pytest_ftcompare.training.prepare import PreparedCase
 
-Outputs = Callable[[nn.Module], torch.Tensor]
+OutputsOf = Callable[[nn.Module], torch.Tensor]
 
 
-def _off(model: Any, outputs: Outputs, base: torch.Tensor, on: torch.Tensor) -> Iterator[str]:
+def _check_disabled(model: Any, outputs: OutputsOf, base: torch.Tensor, on: torch.Tensor) -> Iterator[str]:
     try:
         with model.disable_adapter():
             off = outputs(model)
@@ -34,7 +34,7 @@ def _off(model: Any, outputs: Outputs, base: torch.Tensor, on: torch.Tensor) -> 
         yield f"with its adapter enabled again the outputs must be what they were, they differ by {by:.2g}"
 
 
-def _unloaded(model: Any, outputs: Outputs, base: torch.Tensor | None) -> Iterator[str]:
+def _check_unload(model: Any, outputs: OutputsOf, base: torch.Tensor | None) -> Iterator[str]:
     """What is left is a plain model; `base` are its outputs, None where peft leaves a trained head in it."""
     model = copy.deepcopy(model)
     try:
@@ -50,7 +50,7 @@ def _unloaded(model: Any, outputs: Outputs, base: torch.Tensor | None) -> Iterat
         yield f"unloaded, the outputs must be the base model's, they differ by {by:.2g}"
 
 
-def _merged_and_back(model: Any, outputs: Outputs, on: torch.Tensor) -> Iterator[str]:
+def _check_merge_in_place(model: Any, outputs: OutputsOf, on: torch.Tensor) -> Iterator[str]:
     """In a copy, as rounding stays in the weights."""
     model = copy.deepcopy(model)
     for what in ("merge_adapter", "unmerge_adapter"):
@@ -59,7 +59,7 @@ def _merged_and_back(model: Any, outputs: Outputs, on: torch.Tensor) -> Iterator
             yield f"after {what} the outputs must be what they were, they differ by {by:.2g}"
 
 
-def _several(model: Any, outputs: Outputs, on: torch.Tensor) -> Iterator[str]:
+def _check_second_adapter(model: Any, outputs: OutputsOf, on: torch.Tensor) -> Iterator[str]:
     """The adapter, saved, loaded beside itself as another, which is then made different."""
     with tempfile.TemporaryDirectory() as folder:
         model.save_pretrained(folder)
@@ -95,7 +95,7 @@ def _several(model: Any, outputs: Outputs, on: torch.Tensor) -> Iterator[str]:
         yield f"with the second adapter deleted the first must give what it gave, the outputs differ by {by:.2g}"
 
 
-def check_adapters(prepared: PreparedCase, probed: Probed) -> Iterator[str]:
+def check_adapters(prepared: PreparedCase, probed: ProbedModel) -> Iterator[str]:
     """What is broken of the adapter in `probed`'s model, which has done its update; nothing where there is none of peft's."""
     from peft import PeftModel
 
@@ -106,10 +106,10 @@ def check_adapters(prepared: PreparedCase, probed: Probed) -> Iterator[str]:
     def outputs(of: nn.Module) -> torch.Tensor:
         return class_logits(of, prepared.interface, probed.rows)
 
-    yield from _off(model, outputs, probed.base, probed.outputs)
+    yield from _check_disabled(model, outputs, probed.base, probed.outputs)
     if prepared.method.mergeable:
-        yield from _unloaded(
+        yield from _check_unload(
             model, outputs, None if prepared.interface.output_mode == "head" else probed.base
         )
-        yield from _merged_and_back(model, outputs, probed.outputs)
-    yield from _several(model, outputs, probed.outputs)
+        yield from _check_merge_in_place(model, outputs, probed.outputs)
+    yield from _check_second_adapter(model, outputs, probed.outputs)

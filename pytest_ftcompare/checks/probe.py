@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
-from pytest_ftcompare.checks.random_draws import sizes
+from pytest_ftcompare.checks.random_draws import initial_sizes
 from pytest_ftcompare.methods.base import Rows, Stage
 from pytest_ftcompare.results.result import Json, rounded
 from pytest_ftcompare.training.evaluate import class_logits
@@ -23,12 +23,12 @@ from pytest_ftcompare.training.prepared_seed import PreparedSeed
 from pytest_ftcompare.training.train import backward, make_optimizer, trainable
 
 ROWS_PER_CLASS = 4
-SPREAD = 0.05  # of the uniform fill; large enough that each new tensor moves the loss
+FILL_RANGE = 0.05  # of the uniform fill; large enough that each new tensor moves the loss
 DIGITS = 6
-OUTPUTS = 16  # logits recorded of each row; more than there are classes, fewer than a vocabulary
+RECORDED_LOGITS = 16  # logits recorded of each row; more than there are classes, fewer than a vocabulary
 
 
-def _content(tensor: torch.Tensor) -> bytes:
+def _tensor_digest(tensor: torch.Tensor) -> bytes:
     raw = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
     return hashlib.sha256(raw.numpy().tobytes() + str(tuple(tensor.shape)).encode()).digest()
 
@@ -45,11 +45,11 @@ def fill(model: nn.Module, new: set[str]) -> None:
         if name in new:
             # Uniform from raw bits: the same to the last bit under every instruction set, which a normal draw is not.
             drawn = torch.rand(parameter.shape, generator=_generator(name), dtype=torch.float64)
-            parameter.copy_((2 * drawn - 1) * SPREAD)
+            parameter.copy_((2 * drawn - 1) * FILL_RANGE)
 
 
 @dataclass
-class Probed:
+class ProbedModel:
     """A model with the method applied, filled, before its update; and what the invariants need to know of its start."""
 
     model: nn.Module
@@ -61,13 +61,13 @@ class Probed:
     record: Json = field(default_factory=dict)
 
 
-def build(prepared: PreparedCase) -> Probed:
+def build_probe(prepared: PreparedCase) -> ProbedModel:
     """Load the base model, apply the method, fill what is new."""
     context = PreparedSeed(prepared, 0, ROWS_PER_CLASS)
     torch.manual_seed(0)
     loaded = prepared.loaded()
     from_base = {
-        _content(p)
+        _tensor_digest(p)
         for name, p in loaded.model.named_parameters()
         if name not in loaded.new_parameters
     }
@@ -75,12 +75,12 @@ def build(prepared: PreparedCase) -> Probed:
     model = prepared.method.apply(loaded.model)
     start = class_logits(model, prepared.interface, context.rows)
     new = {
-        name for name, parameter in trainable(model).items() if _content(parameter) not in from_base
+        name for name, parameter in trainable(model).items() if _tensor_digest(parameter) not in from_base
     }
-    record: Json = {"start": sizes(model, new)}
+    record: Json = {"start": initial_sizes(model, new)}
     fill(model, new)
     stage = context.stage(prepared.method.recipe) if prepared.method.trains else None
-    return Probed(
+    return ProbedModel(
         model,
         stage,
         context.rows,
@@ -99,22 +99,22 @@ def without_dropout(model: nn.Module) -> None:
             module.train()
 
 
-def every_row(stage: Stage) -> list[int]:
+def all_rows(stage: Stage) -> list[int]:
     """The numbers of all rows of a stage."""
     return list(range(len(stage.rows)))
 
 
-def update(prepared: PreparedCase, probed: Probed) -> torch.optim.Optimizer | None:
+def probe_update(prepared: PreparedCase, probed: ProbedModel) -> torch.optim.Optimizer | None:
     """Fill `probed.record`, doing one update of its model; the optimiser, None where nothing trains."""
     probed.record["outputs"] = [
-        [rounded(one, DIGITS) for one in row] for row in probed.outputs[:, :OUTPUTS].tolist()
+        [rounded(one, DIGITS) for one in row] for row in probed.outputs[:, :RECORDED_LOGITS].tolist()
     ]
     stage = probed.stage
     if stage is None:
         return None
     without_dropout(probed.model)
     optimizer = make_optimizer(probed.model, stage)
-    (loss,) = backward(probed.model, stage, every_row(stage), 1)
+    (loss,) = backward(probed.model, stage, all_rows(stage), 1)
     parameters = trainable(probed.model)
     before = {name: parameter.detach().clone() for name, parameter in parameters.items()}
     norms = {

@@ -17,7 +17,7 @@ from pytest_ftcompare.training.train import trainable
 DIGITS = 6
 
 
-def sizes(model: nn.Module, new: set[str]) -> Json:
+def initial_sizes(model: nn.Module, new: set[str]) -> Json:
     """For each trainable tensor that the method or the head made: root mean square as drawn, and number of elements."""
     found = {}
     for name, parameter in trainable(model).items():
@@ -27,7 +27,7 @@ def sizes(model: nn.Module, new: set[str]) -> Json:
     return found
 
 
-def _seed(number: int, device: torch.device) -> None:
+def _seed_device(number: int, device: torch.device) -> None:
     """torch.manual_seed, but without the copy of the stack that it keeps for each kind of GPU that is
     not there: on a CPU that takes milliseconds."""
     if device.type == "cpu":
@@ -37,19 +37,19 @@ def _seed(number: int, device: torch.device) -> None:
 
 
 @torch.no_grad()
-def scatter(model: nn.Module, stage: Stage) -> list[float]:
+def measure_dropout(model: nn.Module, stage: Stage) -> list[float]:
     """Mean and SD of the stage's loss over `DRAWS` draws of dropout; leaves the model in training mode."""
     model.train()
     losses = []
     with torch.random.fork_rng():
         for seed in range(DROPOUT_DRAWS):
-            _seed(seed, stage.targets.device)
+            _seed_device(seed, stage.targets.device)
             losses.append(stage.loss(model, stage.rows, stage.targets).double())
     together = torch.stack(losses)
     return [rounded(together.mean().item(), DIGITS), rounded(together.std().item(), DIGITS)]
 
 
-def subsets(prepared: PreparedCase, seeds: int) -> dict[str, str]:
+def training_rows_by_seed(prepared: PreparedCase, seeds: int) -> dict[str, str]:
     """Seed -> the name of its training rows."""
     return {
         str(seed): training_rows_digest(PreparedSeed(prepared, seed, prepared.case.shots))

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 OPTIMIZER_SETTINGS = ("lr", "betas", "eps", "weight_decay", "amsgrad", "maximize")
 
 
-def _pattern(name: str) -> str:
+def _layer_pattern(name: str) -> str:
     """A tensor's name with its layer numbers starred, so that layers count instead of repeating."""
     return re.sub(r"\.\d+\.", ".*.", name)
 
 
-def _plain(value: Any) -> Any:
+def _as_json(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
@@ -43,10 +43,10 @@ def structure(method: Method, model: nn.Module, optimizer: torch.optim.Optimizer
     for parameter in model.parameters():
         dtypes[str(parameter.dtype).removeprefix("torch.")] += parameter.numel()
     tensors = Counter(
-        f"{_pattern(name)} {list(parameter.shape)}" for name, parameter in trained.items()
+        f"{_layer_pattern(name)} {list(parameter.shape)}" for name, parameter in trained.items()
     )
     dropout = Counter(
-        f"{_pattern(name)} {one.p:g}"
+        f"{_layer_pattern(name)} {one.p:g}"
         for name, one in model.named_modules()
         if isinstance(one, nn.Dropout)
     )
@@ -60,7 +60,7 @@ def structure(method: Method, model: nn.Module, optimizer: torch.optim.Optimizer
     }
     if optimizer is not None:
         groups = [
-            {name: _plain(group[name]) for name in OPTIMIZER_SETTINGS if name in group}
+            {name: _as_json(group[name]) for name in OPTIMIZER_SETTINGS if name in group}
             | {"tensors": len(group["params"])}
             for group in optimizer.param_groups
         ]

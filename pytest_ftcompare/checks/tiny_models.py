@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from torch import nn
 
 Config = dict[str, Any]
-Make = Callable[[Any], Any]  # from the module transformers to a model
+MakeModel = Callable[[Any], Any]  # from the module transformers to a model
 TOKENIZER = EMBEDDED / "models" / "pocket" / "opt-0.4m"
-IDS: Config = {"pad_token_id": 1, "bos_token_id": 2, "eos_token_id": 2}
+TOKEN_IDS: Config = {"pad_token_id": 1, "bos_token_id": 2, "eos_token_id": 2}
 SHAPE: Config = {
     "vocab_size": 1190,
     "hidden_size": 32,
@@ -27,7 +27,7 @@ SHAPE: Config = {
     "num_attention_heads": 4,
     "initializer_range": 0.2,
 }
-DECODER: Config = SHAPE | IDS | {"max_position_embeddings": 192}
+DECODER: Config = SHAPE | TOKEN_IDS | {"max_position_embeddings": 192}
 OPT: Config = DECODER | {"ffn_dim": 64, "init_std": 0.2}
 GROUPED: Config = DECODER | {"intermediate_size": 64, "num_key_value_heads": 2}
 LLAMA: Config = GROUPED | {"head_dim": 8}
@@ -36,7 +36,7 @@ ENCODER: Config = SHAPE | {
     "pad_token_id": 1,
     "max_position_embeddings": 200,
 }
-T5: Config = IDS | {
+T5: Config = TOKEN_IDS | {
     "vocab_size": 1190,
     "d_model": 32,
     "d_kv": 8,
@@ -45,7 +45,7 @@ T5: Config = IDS | {
     "num_heads": 4,
     "decoder_start_token_id": 1,
 }
-GPT2: Config = IDS | {
+GPT2: Config = TOKEN_IDS | {
     "vocab_size": 1190,
     "n_embd": 32,
     "n_layer": 2,
@@ -54,7 +54,7 @@ GPT2: Config = IDS | {
     "initializer_range": 0.2,
 }
 
-DECODERS: Mapping[str, Make] = {
+DECODERS: Mapping[str, MakeModel] = {
     "opt": lambda t: t.OPTForCausalLM(t.OPTConfig(**OPT, word_embed_proj_dim=32)),
     # 350m's shape: normalisation after the sub-layers, embeddings narrower than the layers
     "opt_post": lambda t: t.OPTForCausalLM(
@@ -68,18 +68,18 @@ DECODERS: Mapping[str, Make] = {
     "gemma2": lambda t: t.Gemma2ForCausalLM(t.Gemma2Config(**LLAMA)),
     "gemma3": lambda t: t.Gemma3ForCausalLM(t.Gemma3TextConfig(**LLAMA)),
 }
-ENCODERS: Mapping[str, Make] = {
+ENCODERS: Mapping[str, MakeModel] = {
     "bert": lambda t: t.BertModel(t.BertConfig(**ENCODER)),  # with its pooler
     "roberta": lambda t: t.RobertaForMaskedLM(t.RobertaConfig(**ENCODER)),
     "xlm_roberta": lambda t: t.XLMRobertaForMaskedLM(t.XLMRobertaConfig(**ENCODER)),
     "electra": lambda t: t.ElectraModel(t.ElectraConfig(**ENCODER, embedding_size=16)),
 }
 # What only goes through peft or needs nothing of the architecture works on more.
-OTHERS: Mapping[str, Make] = {
+OTHER_FAMILIES: Mapping[str, MakeModel] = {
     "gpt2": lambda t: t.GPT2LMHeadModel(t.GPT2Config(**GPT2)),
     "t5": lambda t: t.T5ForConditionalGeneration(t.T5Config(**T5)),
 }
-FAMILIES = {**DECODERS, **ENCODERS, **OTHERS}
+FAMILIES = {**DECODERS, **ENCODERS, **OTHER_FAMILIES}
 TASKS: Mapping[str, str] = {
     "head": "pocket_sst",
     "pattern": "pocket_sst",
@@ -87,7 +87,7 @@ TASKS: Mapping[str, str] = {
 }  # by ask
 
 
-def stray(model: nn.Module) -> None:
+def perturb_vectors(model: nn.Module) -> None:
     """Move what initialisation leaves at zero or one, as biases and gains: a trained model has none such."""
     import torch
 
@@ -108,7 +108,7 @@ def save(name: str, hub: Path) -> str:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             model = FAMILIES[name](transformers)
-            stray(model)
+            perturb_vectors(model)
         model.save_pretrained(path)
         transformers.AutoTokenizer.from_pretrained(TOKENIZER).save_pretrained(path)
     return model_id

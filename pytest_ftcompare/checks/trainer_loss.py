@@ -21,7 +21,7 @@ from transformers import PrinterCallback, Trainer, TrainingArguments
 from pytest_ftcompare.checks.engine_parity import ROUNDING
 from pytest_ftcompare.checks.probe import without_dropout
 from pytest_ftcompare.methods.base import Stage
-from pytest_ftcompare.training.language_modeling import IGNORED
+from pytest_ftcompare.training.language_modeling import IGNORED_LABEL
 from pytest_ftcompare.training.model_io import ModelInterface
 from pytest_ftcompare.training.prepare import PreparedCase
 from pytest_ftcompare.training.prepared_seed import PreparedSeed
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pytest_ftcompare.methods.base import Inputs
 
 
-def labelled(interface: ModelInterface, stage: Stage, chosen: list[int]) -> Inputs:
+def labelled_batch(interface: ModelInterface, stage: Stage, chosen: list[int]) -> Inputs:
     """Some rows as the model takes them, with labels: the class, (rows,), or the answer's tokens, (rows, length)."""
     inputs, targets = (
         interface.collate([stage.rows[number] for number in chosen]),
@@ -41,10 +41,10 @@ def labelled(interface: ModelInterface, stage: Stage, chosen: list[int]) -> Inpu
         return inputs | {"labels": targets}
     length = inputs["input_ids"].shape[1]
     before = torch.arange(length, device=targets.device) < length - targets[:, None]
-    return inputs | {"labels": inputs["input_ids"].masked_fill(before, IGNORED)}
+    return inputs | {"labels": inputs["input_ids"].masked_fill(before, IGNORED_LABEL)}
 
 
-def defined(model: nn.Module, inputs: Inputs) -> Step:
+def reference_step(model: nn.Module, inputs: Inputs) -> Step:
     """The loss of rows in one batch by its definition, and the norm of its gradient, in double precision."""
     exact: Any = copy.deepcopy(model).double()
     labels, given = (
@@ -55,8 +55,8 @@ def defined(model: nn.Module, inputs: Inputs) -> Step:
     if labels.dim() == 2:
         logits, labels = logits[:, :-1].transpose(1, 2), labels[:, 1:]
     loss = (
-        cross_entropy(logits, labels, ignore_index=IGNORED, reduction="sum")
-        / (labels != IGNORED).sum()
+        cross_entropy(logits, labels, ignore_index=IGNORED_LABEL, reduction="sum")
+        / (labels != IGNORED_LABEL).sum()
     )
     loss.backward()
     gradients = [one.grad for one in trainable(exact).values() if one.grad is not None]
@@ -72,7 +72,7 @@ class TrainerRun:
     model: nn.Module
 
 
-def run(prepared: PreparedCase, model: nn.Module, seed: int = 0) -> TrainerRun:
+def run_trainer(prepared: PreparedCase, model: nn.Module, seed: int = 0) -> TrainerRun:
     """Train the model on the case's sample by the Trainer alone."""
     interface, recipe = prepared.interface, prepared.method.recipe
     stage = PreparedSeed(prepared, 0, prepared.case.shots).stage(recipe)
@@ -80,7 +80,7 @@ def run(prepared: PreparedCase, model: nn.Module, seed: int = 0) -> TrainerRun:
 
     def collate(numbers: list[int]) -> Inputs:
         seen.append(numbers)
-        return labelled(interface, stage, numbers)
+        return labelled_batch(interface, stage, numbers)
 
     with TemporaryDirectory() as folder:
         arguments = TrainingArguments(
@@ -124,10 +124,10 @@ def check_trainer_loss(prepared: PreparedCase) -> Iterator[str]:
     without_dropout(model)
     model.train = lambda mode=True: model
     stage = PreparedSeed(prepared, 0, prepared.case.shots).stage(prepared.method.recipe)
-    found = run(prepared, model)
+    found = run_trainer(prepared, model)
     updates = [update for epoch in found.epochs for update in epoch]
     for number, (chosen, step) in enumerate(zip(updates, found.steps, strict=True)):
-        right = defined(model, labelled(prepared.interface, stage, chosen))
+        right = reference_step(model, labelled_batch(prepared.interface, stage, chosen))
         pairs = (("loss", step.loss, right.loss), ("gradient norm", step.norm, right.norm))
         wrong = [one for one in pairs if abs(one[1] - one[2]) > ROUNDING * one[2]]
         for what, logged, exact in wrong:

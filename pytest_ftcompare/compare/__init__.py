@@ -1,6 +1,7 @@
-"""Results against baselines: environment, differences, statistics, audits, verdicts. Plain Python: no torch, no pytest.
+"""Compare results with baselines: environment, divergences, statistics, audits and verdicts.
 
-As a library: `compare` one result with its baseline, `compare_suites` two sets of them, `read` a folder (docs/compare.md).
+The folder needs neither torch nor pytest. As a library, `compare` judges one result, and
+`compare_suites` two sets of results that `read` loaded from folders (docs/compare.md).
 """
 
 from pytest_ftcompare.compare.compare_results import compare, compare_suites

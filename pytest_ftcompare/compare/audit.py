@@ -1,6 +1,7 @@
-"""Audits of one result: what an experiment must meet before its numbers mean anything. Each refusal is a sentence.
+"""Audit one result: refuse an experiment that cannot show anything. Each refusal is a sentence.
 
-Each was learned from a published comparison whose result files broke it (docs/audits.md, which has the others, too).
+`verdict.py` and the gate call these audits. Each comes from a published comparison whose result
+files broke it. docs/audits.md lists all audits.
 """
 
 from __future__ import annotations
@@ -11,106 +12,131 @@ from dataclasses import replace
 
 from pytest_ftcompare.results.result import Result, SeedResult
 
-CEILING = 0.97  # above it a case has no room to get worse or better in a way that shows
-ABOVE_MAJORITY = 0.03  # what "clearly above the majority class" is
-SEEDS = 3  # of a baseline: fewer do not tell how seeds scatter
+# Mean accuracy above which a case has no room to get better. Chosen. Raising it accepts easier
+# cases.
+CEILING = 0.97
+# Accuracy above the majority share below which a case has no room to get worse. Chosen. Raising it
+# refuses more cases.
+MIN_ABOVE_MAJORITY = 0.03
+# Seeds of a baseline: fewer do not show how seeds scatter. Chosen. Raising it needs more trainings.
+MIN_BASELINE_SEEDS = 3
 
 
 def audit_validity(result: Result) -> Iterator[str]:
-    """What must hold of any result, whatever its outcome."""
-    subsets: dict[str, int] = {}
-    traces: dict[str, int] = {}
-    for sample in result.seed_results:
-        yield from _not_finite(sample)
-        if (other := subsets.setdefault(sample.training_rows, sample.seed)) != sample.seed:
+    """Yield a refusal for each way in which a result is invalid, whatever its accuracy."""
+    seed_by_rows: dict[str, int] = {}
+    seed_by_trace: dict[str, int] = {}
+    for seed_result in result.seed_results:
+        yield from _not_finite(seed_result)
+        if (
+            other := seed_by_rows.setdefault(seed_result.training_rows, seed_result.seed)
+        ) != seed_result.seed:
             yield (
-                f"repeated samples: seeds {other} and {sample.seed} drew the same training rows, "
-                "where each seed must draw its own: look for what fixes or resets the draw"
+                f"repeated samples: seeds {other} and {seed_result.seed} drew the same training "
+                "rows, but each seed must draw its own: look for code that fixes or resets the draw"
             )
         elif (
-            sample.trace.first_steps
-            and (other := traces.setdefault(sample.trace.digest, sample.seed)) != sample.seed
+            seed_result.trace.first_steps
+            and (other := seed_by_trace.setdefault(seed_result.trace.digest, seed_result.seed))
+            != seed_result.seed
         ):
             yield (
-                f"repeated samples: seeds {other} and {sample.seed} drew other rows and trained alike to the last bit: "
-                "look for what trains on rows that are not the seed's"
+                f"repeated samples: seeds {other} and {seed_result.seed} drew other rows and "
+                "trained alike, bit for bit: look for code that trains on rows that are not the "
+                "seed's"
             )
-    yield from (f"invariant: {one}" for one in result.broken_invariants)
+    yield from (f"invariant: {broken}" for broken in result.broken_invariants)
 
 
-def _not_finite(sample: SeedResult) -> Iterator[str]:
-    first = [
-        (f"{name} at step {at}", value)
-        for at, step in enumerate(sample.trace.first_steps, 1)
-        for name, value in _named(step)
+def _not_finite(seed_result: SeedResult) -> Iterator[str]:
+    first_steps = [
+        (f"{name} at step {number}", value)
+        for number, step in enumerate(seed_result.trace.first_steps, 1)
+        for name, value in _named_step(step)
     ]
     curve = [
-        (f"block {at} of the loss curve", value) for at, value in enumerate(sample.trace.curve, 1)
+        (f"block {number} of the loss curve", value)
+        for number, value in enumerate(seed_result.trace.curve, 1)
     ]
-    for name, value in [*sample.metrics.items(), *first, *curve]:
+    for name, value in [*seed_result.metrics.items(), *first_steps, *curve]:
         if not math.isfinite(value):
             yield (
-                f"not finite: {name} of seed {sample.seed} is {value}, where only numbers can be compared: "
-                "lower the learning rate, or look at what changed"
+                f"not finite: {name} of seed {seed_result.seed} is {value}, expected a finite "
+                "number: lower the learning rate, or look for what changed"
             )
             return
 
 
-def _named(step: list[float]) -> Iterator[tuple[str, float]]:
+def _named_step(step: list[float]) -> Iterator[tuple[str, float]]:
     yield from zip(("loss", "gradient norm"), step, strict=True)
 
 
 def audit_headroom(result: Result) -> Iterator[str]:
-    """What must hold before an outcome is accepted as a baseline; nothing of a case that is declared without headroom."""
+    """Yield a refusal for each reason against accepting a result's accuracy as a baseline.
+
+    Yield nothing for a case with `judge_accuracy=False`: its accuracy is not judged.
+    """
     if not result.judge_accuracy or not result.seed_results:
         return
-    scores = [sample.metrics["accuracy"] for sample in result.seed_results]
+    scores = [seed_result.metrics["accuracy"] for seed_result in result.seed_results]
     mean = sum(scores) / len(scores)
     majority = result.majority_share["test"]
-    declare = (
+    advice = (
         "give it more to learn from, or declare the case judge_accuracy=False in its suite's table"
     )
-    different = len({tuple(sorted(sample.correct.items())) for sample in result.seed_results})
+    different = len(
+        {tuple(sorted(seed_result.correct.items())) for seed_result in result.seed_results}
+    )
     if len(scores) > 1 and different <= len(scores) // 2:
         yield (
             f"repeated outcomes: all {len(scores)} seeds were right on exactly the same rows"
             if different == 1
-            else f"repeated outcomes: {len(scores)} seeds have only {different} different outcomes, row by row"
-        ) + ", where each must be an experiment of its own: look for what makes seeds alike"
-    if len(scores) < SEEDS:
-        yield f"too few seeds: {len(scores)} of at least {SEEDS}, that tell how seeds scatter: give more with --ftcompare-seeds"
-    constant = [sample.seed for sample in result.seed_results if _constant(sample)]
+            else f"repeated outcomes: {len(scores)} seeds have only {different} different outcomes, "
+            "row by row"
+        ) + ", but each must be an experiment of its own: look for what makes seeds alike"
+    if len(scores) < MIN_BASELINE_SEEDS:
+        yield (
+            f"too few seeds: {len(scores)} of at least {MIN_BASELINE_SEEDS}, which show how seeds "
+            "scatter: give more with --ftcompare-seeds"
+        )
+    constant = [
+        seed_result.seed for seed_result in result.seed_results if _is_constant(seed_result)
+    ]
     if constant:
-        yield f"constant predictor: seed {constant[0]} gave every test row the same class: {declare}"
+        yield f"constant predictor: seed {constant[0]} gave every test row the same class: {advice}"
     if mean <= majority:
         yield (
             f"below majority, no headroom: accuracy {mean:.1%} is not above {majority:.1%}, "
-            f"which always naming the commonest class gives: {declare}"
+            f"the share of the most frequent class: {advice}"
         )
-    elif mean < majority + ABOVE_MAJORITY:
-        yield f"no headroom: accuracy {mean:.1%} is not clearly above the majority class, {majority:.1%}: {declare}"
+    elif mean < majority + MIN_ABOVE_MAJORITY:
+        yield (
+            f"no headroom: accuracy {mean:.1%} is not clearly above the majority share, "
+            f"{majority:.1%}: {advice}"
+        )
     if mean > CEILING:
         yield (
-            f"no headroom: accuracy {mean:.1%} is above {CEILING:.0%}, where nothing better or worse shows: "
-            "make the task harder, or declare the case judge_accuracy=False in its suite's table"
+            f"no headroom: accuracy {mean:.1%} is above {CEILING:.0%}, where no change shows: make "
+            "the task harder, or declare the case judge_accuracy=False in its suite's table"
         )
 
 
-def _constant(sample: SeedResult) -> bool:
-    return max(sample.class_counts["test"]) == sum(sample.class_counts["test"])
+def _is_constant(seed_result: SeedResult) -> bool:
+    return max(seed_result.class_counts["test"]) == sum(seed_result.class_counts["test"])
 
 
 def audit_remarks(result: Result) -> Iterator[str]:
-    """What is no fault and still worth saying: a case declared without headroom that has some by now."""
+    """Yield a remark, which refuses nothing, if a case with `judge_accuracy=False` has headroom."""
     if (
         not result.judge_accuracy
         and result.seed_results
         and not list(audit_headroom(replace(result, judge_accuracy=True)))
     ):
-        mean = sum(one.metrics["accuracy"] for one in result.seed_results) / len(
+        mean = sum(seed_result.metrics["accuracy"] for seed_result in result.seed_results) / len(
             result.seed_results
         )
         yield (
-            f"gained headroom: it is declared judge_accuracy=False, and its accuracy, {mean:.1%}, could be judged now "
-            f"(majority class {result.majority_share['test']:.1%}): drop judge_accuracy=False from its suite's table"
+            f"gained headroom: it is declared judge_accuracy=False, and its accuracy, {mean:.1%}, "
+            f"could be judged now (majority share {result.majority_share['test']:.1%}): "
+            "drop judge_accuracy=False from its suite's table"
         )

@@ -1,4 +1,4 @@
-"""Values in a sentence: short ones as they are, long structures cut. For signs and for notes about imported settings."""
+"""Show values in a sentence: cut long ones. Divergences and notes about settings use it."""
 
 from __future__ import annotations
 
@@ -7,18 +7,22 @@ from typing import Any
 
 from pytest_ftcompare.results.result import digest
 
-LONG = 100  # characters of a value above which a sentence cuts it
-KEPT = 50  # characters of such a value that the sentence keeps
+# Characters of a value: a longer value is cut to `CUT_LENGTH`. Chosen for readable sentences.
+MAX_LENGTH = 100
+CUT_LENGTH = 50
 
 
-def brief(value: object) -> str:
-    """A value as a sentence shows it: a long structure is cut, with a digest of the whole, which its file holds."""
+def shorten(value: object) -> str:
+    """Return a value as text. A long text is cut, with a digest of the whole."""
     text = str(value)
-    if len(text) <= LONG:
+    if len(text) <= MAX_LENGTH:
         return text
-    return f"{text[:KEPT]}… (cut: {len(text):,} characters, digest {digest(text)[:8]}, whole in its JSON file)"
+    return (
+        f"{text[:CUT_LENGTH]}… (cut: {len(text):,} characters, digest {digest(text)[:8]}, "
+        "whole in its JSON file)"
+    )
 
 
-def turn(before: Mapping[str, Any], after: Mapping[str, Any], name: str) -> str:
-    """ "0.005 -> 0.05"."""
-    return f"{brief(before.get(name, 'absent'))} -> {brief(after.get(name, 'absent'))}"
+def describe_change(before: Mapping[str, Any], after: Mapping[str, Any], name: str) -> str:
+    """Return the change of an entry, such as "0.005 -> 0.05"."""
+    return f"{shorten(before.get(name, 'absent'))} -> {shorten(after.get(name, 'absent'))}"

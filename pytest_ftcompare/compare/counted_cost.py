@@ -1,6 +1,7 @@
-"""The counts of one update against the baseline's: live and saved bytes, operations, FLOPs.
+"""Compare the counts of one update with the baseline's: bytes, operations and FLOPs.
 
-They are the same on every run of the same libraries, so there any difference is a finding, on the busiest machine too.
+Counts repeat exactly with the same libraries and processor, even on a busy machine, so any
+difference is a finding. The gate and `compare_results.py` call it.
 """
 
 from __future__ import annotations
@@ -12,43 +13,50 @@ from pytest_ftcompare.compare.environment_diff import Difference
 from pytest_ftcompare.compare.measured_cost import CostComparison, CostOutcome
 from pytest_ftcompare.results.result import Result
 
-ACROSS = 0.01  # margin where libraries or the processor are others
-# Libraries and machines whose change may change the count of what is executed.
-EXECUTION = frozenset(
+# Relative change of a count that matters with other libraries or another processor. Chosen.
+# Raising it hides larger increases after an upgrade.
+ACROSS_VERSIONS_MARGIN = 0.01
+# Environment entries that may change which operations an update executes.
+EXECUTION_ENTRIES = frozenset(
     {"torch", "transformers", "peft", "bitsandbytes", "accelerate", "instruction set", "cpu"}
 )
-
-PARTS = frozenset(
+# Parts of the peak. They explain a change of the peak and are not judged across versions.
+PEAK_PARTS = frozenset(
     {"weights bytes", "gradients bytes", "optimizer bytes", "activations bytes"}
-)  # of the peak: they explain it
+)
 
 
 def compare_counts(
     baseline: Result, candidate: Result, changes: Sequence[Difference]
 ) -> list[CostComparison]:
-    """The counts of one update: exact where libraries and processor are the baseline's, else within `ACROSS`."""
+    """Compare the counts of one update, sorted by name.
+
+    They must be equal with the baseline's libraries and processor, else within
+    `ACROSS_VERSIONS_MARGIN`.
+    """
     before, after = (
         baseline.signature.get("execution", {}),
         candidate.signature.get("execution", {}),
     )
-    exact = not EXECUTION & {one.name for one in changes}
-    found = []
+    exact = not EXECUTION_ENTRIES & {change.name for change in changes}
+    comparisons = []
     for name in before.keys() & after.keys():
         base, new = before[name], after[name]
         change = new / base - 1 if base else math.inf if new else 0.0
         outcome: CostOutcome = "equivalent"
-        if change > ACROSS and name not in PARTS:
+        if change > ACROSS_VERSIONS_MARGIN and name not in PEAK_PARTS:
             outcome = "worse"
         elif new != base and exact:
             outcome = "changed"
-        elif change < -ACROSS and name not in PARTS:
+        elif change < -ACROSS_VERSIONS_MARGIN and name not in PEAK_PARTS:
             outcome = "better"
         if name == "operations" and not exact and outcome != "equivalent":
-            outcome = "open"  # another version may do the same in more operations: told, not judged
+            # Another version may split the same work into more operations: shown, not judged.
+            outcome = "open"
         unit = "B" if name.endswith("bytes") else ""
-        found.append(
+        comparisons.append(
             CostComparison(
                 name, unit, base, new, change, "exact" if exact else "across versions", outcome
             )
         )
-    return sorted(found, key=lambda one: one.metric)
+    return sorted(comparisons, key=lambda comparison: comparison.metric)

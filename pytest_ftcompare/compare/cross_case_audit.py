@@ -1,7 +1,7 @@
-"""Audits across the cases of a suite: a sweep that changes nothing, cases that learned from unequal numbers of rows.
+"""Audit cases of a suite against each other: sweeps that change nothing, unequal row budgets.
 
-They need the cases side by side, so they run where all results of a session meet. A case comes there as a `Summary`, which
-is small and JSON; a `Finding` refuses every case that it names.
+The controller calls it, because only it has the results of all workers. A `CaseSummary` is small
+JSON that a worker sends. A `Finding` refuses every case that it names.
 """
 
 from __future__ import annotations
@@ -11,14 +11,17 @@ from dataclasses import asdict, dataclass
 from itertools import combinations, groupby
 from typing import Any
 
-from pytest_ftcompare.compare.audit import SEEDS
+from pytest_ftcompare.compare.audit import MIN_BASELINE_SEEDS
 from pytest_ftcompare.results.result import Json, Result
 
 
 @dataclass(frozen=True)
 class CaseSummary:
-    """What the audits need of a case: `traces` and `predictions` are digests by seed (as text, for JSON's sake), the former
-    only where something trained; `drawn` is the number of rows it was given to learn from, by task."""
+    """The part of a result that the audits read.
+
+    `traces` and `predictions` are digests by seed (as text, for JSON). `traces` has no seed that
+    did not train. `rows_drawn` is the number of rows that the case learned from, by task.
+    """
 
     id: str
     suite: str
@@ -36,11 +39,14 @@ class CaseSummary:
             result.identity,
             result.judge_accuracy,
             {
-                str(one.seed): one.trace.digest
-                for one in result.seed_results
-                if one.trace.first_steps
+                str(seed_result.seed): seed_result.trace.digest
+                for seed_result in result.seed_results
+                if seed_result.trace.first_steps
             },
-            {str(one.seed): one.predictions_digest for one in result.seed_results},
+            {
+                str(seed_result.seed): seed_result.predictions_digest
+                for seed_result in result.seed_results
+            },
             result.seed_results[0].rows_drawn if result.seed_results else {},
         )
 
@@ -48,13 +54,16 @@ class CaseSummary:
         return asdict(self)
 
     @property
-    def compared(self) -> tuple[str, str, str]:
-        """What cases share whose rows are the same, and which a suite shows side by side."""
+    def comparison_group(self) -> tuple[str, str, str]:
+        """Suite, task and model: cases that share them are compared."""
         return self.suite, self.identity["task"], self.identity["model"]
 
     @property
-    def settings(self) -> dict[str, object]:
-        """What a suite's table varies in cases on the same rows, and should change what is computed: engines should not."""
+    def varied_settings(self) -> dict[str, object]:
+        """Method, shots and options. A change of one must change the computation.
+
+        The engine is left out, because engines should compute the same.
+        """
         options = {
             name: value for name, value in self.identity["options"].items() if name != "engine"
         }
@@ -63,7 +72,7 @@ class CaseSummary:
 
 @dataclass(frozen=True)
 class Finding:
-    """Cases of a suite whose results are refused, and why."""
+    """Cases of a suite that are refused, and the reason."""
 
     suite: str
     cases: tuple[str, ...]
@@ -71,88 +80,96 @@ class Finding:
 
 
 def _groups(summaries: Iterable[CaseSummary]) -> Iterator[list[CaseSummary]]:
-    for _, group in groupby(
-        sorted(summaries, key=lambda one: (one.compared, one.id)), key=lambda one: one.compared
-    ):
+    ordered = sorted(summaries, key=lambda case: (case.comparison_group, case.id))
+    for _, group in groupby(ordered, key=lambda case: case.comparison_group):
         yield list(group)
 
 
-def across(summaries: Iterable[CaseSummary]) -> list[Finding]:
-    """What cannot be of cases that a suite compares, the summaries of one device at hand."""
+def audit_across_cases(summaries: Iterable[CaseSummary]) -> list[Finding]:
+    """Return the refusals of pairs of cases, from the summaries of one device."""
     return [
         finding
         for group in _groups(summaries)
         for first, second in combinations(group, 2)
-        for finding in (*_unmoved(first, second), *_unequal(first, second))
+        for finding in (*_check_sweep(first, second), *_check_budgets(first, second))
     ]
 
 
-def _alike(first: dict[str, str], second: dict[str, str]) -> int:
-    """How many seeds have the same digest in both; 0 where any that both have differs."""
+def _count_equal_seeds(first: dict[str, str], second: dict[str, str]) -> int:
+    """Count the seeds that both have if all their digests are equal; else return 0."""
     shared = first.keys() & second.keys()
     return len(shared) if all(first[seed] == second[seed] for seed in shared) else 0
 
 
-def _unmoved(first: CaseSummary, second: CaseSummary) -> Iterator[Finding]:
-    """Another method, number of shots or option must change what is computed, and what is predicted: two models may agree on
-    every row of one seed by chance, of `SEEDS` they do not."""
-    if first.settings == second.settings:
+def _check_sweep(first: CaseSummary, second: CaseSummary) -> Iterator[Finding]:
+    """Refuse cases with different settings that compute or predict the same.
+
+    Two good models may predict the same rows with one seed by chance, but not with
+    `MIN_BASELINE_SEEDS`.
+    """
+    if first.varied_settings == second.varied_settings:
         return
-    if _alike(first.traces, second.traces):
-        what = "trained alike to the last bit"
+    if _count_equal_seeds(first.traces, second.traces):
+        equality = "trained alike to the last bit"
     elif (
         first.judge_accuracy
         and second.judge_accuracy
-        and (count := _alike(first.predictions, second.predictions)) >= SEEDS
+        and (count := _count_equal_seeds(first.predictions, second.predictions))
+        >= MIN_BASELINE_SEEDS
     ):
-        what = f"predicted the same in every row of {count} seeds"
+        equality = f"predicted the same in every row of {count} seeds"
     else:
         return
     yield Finding(
         first.suite,
         (first.id, second.id),
-        f"a sweep that changes nothing: expected {_difference(first, second)} to tell {first.id} and {second.id} apart, they "
-        f"{what}: look whether the setting arrives, and whether the learning rate moves anything",
+        f"a sweep that changes nothing: expected {_describe_difference(first, second)} "
+        f"to tell {first.id} and {second.id} apart, they {equality}: "
+        "check that the setting arrives, and that the learning rate moves anything",
     )
 
 
-def _difference(first: CaseSummary, second: CaseSummary) -> str:
-    """ "r 2 -> 8"; an option that only one of them sets is the method's own in the other."""
-    before, after = first.settings, second.settings
+def _describe_difference(first: CaseSummary, second: CaseSummary) -> str:
+    """Return the settings that differ, such as "r 2 -> 8"."""
+    before, after = first.varied_settings, second.varied_settings
     names = sorted(
         name for name in before.keys() | after.keys() if before.get(name) != after.get(name)
     )
-    own = "the method's own"
-    return ", ".join(f"{name} {before.get(name, own)} -> {after.get(name, own)}" for name in names)
+    # An option that only one case sets has the method's value in the other.
+    default = "the method's own"
+    return ", ".join(
+        f"{name} {before.get(name, default)} -> {after.get(name, default)}" for name in names
+    )
 
 
-def _unequal(first: CaseSummary, second: CaseSummary) -> Iterator[Finding]:
-    """With the same number of shots every method gets the same number of labelled rows of the task."""
+def _check_budgets(first: CaseSummary, second: CaseSummary) -> Iterator[Finding]:
+    """Refuse cases with equal shots that got unequal numbers of the task's labelled rows."""
     task, shots = first.identity["task"], first.identity["shots"]
-    rows, others = first.rows_drawn.get(task), second.rows_drawn.get(task)
+    first_rows, second_rows = first.rows_drawn.get(task), second.rows_drawn.get(task)
     if (
         shots == second.identity["shots"]
-        and rows is not None
-        and others is not None
-        and rows != others
+        and first_rows is not None
+        and second_rows is not None
+        and first_rows != second_rows
     ):
         yield Finding(
             first.suite,
             (first.id, second.id),
-            f"unequal budgets: expected as many rows of {task} to learn from with {shots} shots each, {first.id} had {rows}, "
-            f"{second.id} had {others}: draw both with trial.support",
+            f"unequal budgets: expected as many rows of {task} to learn from with {shots} shots "
+            f"each, {first.id} had {first_rows}, {second.id} had {second_rows}: "
+            "draw both with context.support",
         )
 
 
-def budgets(summaries: Iterable[CaseSummary]) -> list[str]:
-    """For the notes of a table: what a case learned from besides the sample that the others have, too."""
+def budget_notes(summaries: Iterable[CaseSummary]) -> list[str]:
+    """Return a note for each case that learned from rows of other tasks, for the table's notes."""
     notes = []
     for group in _groups(summaries):
-        for one in group:
-            if more := [
+        for case in group:
+            if extra := [
                 f"{rows} rows of {task}"
-                for task, rows in sorted(one.rows_drawn.items())
-                if task != one.identity["task"]
+                for task, rows in sorted(case.rows_drawn.items())
+                if task != case.identity["task"]
             ]:
-                notes.append(f"{one.id} also learned from {', '.join(more)}")
+                notes.append(f"{case.id} also learned from {', '.join(extra)}")
     return notes

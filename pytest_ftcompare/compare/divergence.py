@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
-from pytest_ftcompare.compare.brief import turn
+from pytest_ftcompare.compare.brief import describe_change
 from pytest_ftcompare.results.result import DROPOUT_DRAWS, Result, SeedResult, Trace, unpack
 
 Relation = Literal["identical", "equivalent", "changed"]
@@ -40,12 +40,12 @@ class Divergence(NamedTuple):
 
 # Relative tolerances of a deterministic float32 computation on another machine: instruction sets and thread counts were
 # seen to move the probe's loss by under 1e-6 and its gradient norms by under 1e-4 (docs/statistics.md).
-LOSS = 1e-4
-GRADIENT = 1e-3  # of the global gradient norm: a tensor's own may be nearly zero
-UPDATE = 1e-2  # compared only where the gradient is above the floor: Adam turns rounding noise into full steps
-TRACE = 2e-3  # of the first steps' losses and norms, with dropout on
-SIZE = 0.25  # of what initialisation draws, beside the error of a drawn root mean square
-STRENGTH = (
+LOSS_TOLERANCE = 1e-4
+GRADIENT_TOLERANCE = 1e-3  # of the global gradient norm: a tensor's own may be nearly zero
+UPDATE_TOLERANCE = 1e-2  # compared only where the gradient is above the floor: Adam turns rounding noise into full steps
+TRACE_TOLERANCE = 2e-3  # of the first steps' losses and norms, with dropout on
+INIT_SIZE_TOLERANCE = 0.25  # of what initialisation draws, beside the error of a drawn root mean square
+MAX_DROPOUT_SD_RATIO = (
     2.5  # ratio of two SDs of so many losses: one in a million of one strength differ as much
 )
 
@@ -66,7 +66,7 @@ def compare_recipes(base: Result, new: Result) -> list[Divergence]:
     before, after = dict(_leaves(base.recipe)), dict(_leaves(new.recipe))
     names = sorted(set(before) | set(after))
     return [
-        Divergence("recipe", f"recipe {name.removeprefix('options.')} {turn(before, after, name)}")
+        Divergence("recipe", f"recipe {name.removeprefix('options.')} {describe_change(before, after, name)}")
         for name in names
         if before.get(name) != after.get(name)
     ]
@@ -88,11 +88,11 @@ def compare_structures(base: Result, new: Result) -> list[Divergence]:
                     f"trains {what}: {before.get(name, 0)} -> {after.get(name, 0)} tensors"
                 )
             else:
-                found.append(f"{short} {turn(before, after, name)}")
+                found.append(f"{short} {describe_change(before, after, name)}")
     return [Divergence("signature", one) for one in found]
 
 
-def _far(base: float, new: float, tolerance: float, scale: float) -> bool:
+def _differs(base: float, new: float, tolerance: float, scale: float) -> bool:
     return not abs(new - base) <= tolerance * scale
 
 
@@ -102,10 +102,10 @@ def compare_probes(base: Result, new: Result) -> list[Divergence]:
     found: list[Divergence] = []
     flat_before = [one for row in before["outputs"] for one in row]
     flat_after = [one for row in after["outputs"] for one in row]
-    found += _outputs(flat_before, flat_after)
+    found += _compare_outputs(flat_before, flat_after)
     if "loss" in before and "loss" in after:
-        for name, tolerance in (("loss", LOSS), ("norm", GRADIENT)):
-            if _far(before[name], after[name], tolerance, abs(before[name])):
+        for name, tolerance in (("loss", LOSS_TOLERANCE), ("norm", GRADIENT_TOLERANCE)):
+            if _differs(before[name], after[name], tolerance, abs(before[name])):
                 level: Level = "loss at step 0" if name == "loss" else "gradient norm"
                 found.append(
                     Divergence(
@@ -113,11 +113,11 @@ def compare_probes(base: Result, new: Result) -> list[Divergence]:
                         f"{level.removesuffix(' at step 0')} at step 0 {before[name]:.5g} -> {after[name]:.5g}",
                     )
                 )
-        found += _tensors(before["tensors"], after["tensors"], before["norm"])
+        found += _compare_tensors(before["tensors"], after["tensors"], before["norm"])
     return found
 
 
-def _outputs(before: list[float], after: list[float]) -> Iterator[Divergence]:
+def _compare_outputs(before: list[float], after: list[float]) -> Iterator[Divergence]:
     """The outputs before any update: by how much they differ at most, of the largest there is."""
     if len(before) != len(after):
         yield Divergence(
@@ -126,13 +126,13 @@ def _outputs(before: list[float], after: list[float]) -> Iterator[Divergence]:
         )
         return
     largest = max(map(abs, before), default=0.0)
-    if any(_far(b, a, LOSS, max(1.0, largest)) for b, a in zip(before, after, strict=True)):
-        by = _most(abs(a - b) for b, a in zip(before, after, strict=True))
+    if any(_differs(b, a, LOSS_TOLERANCE, max(1.0, largest)) for b, a in zip(before, after, strict=True)):
+        by = _largest(abs(a - b) for b, a in zip(before, after, strict=True))
         said = f"outputs of the probe differ by {by:.2g} of {largest:.2g} before any update"
         yield Divergence("outputs before any update", said)
 
 
-def _most(values: Iterable[float]) -> float:
+def _largest(values: Iterable[float]) -> float:
     """The largest; a difference that is no number is larger than any."""
     return max((math.inf if math.isnan(one) else one for one in values), default=0.0)
 
@@ -140,37 +140,37 @@ def _most(values: Iterable[float]) -> float:
 def compare_random_draws(base: Result, new: Result) -> list[Divergence]:
     """Initialisation of another size, dropout of another strength, other training rows: beyond what another draw explains."""
     return [
-        *_sizes(base.probe.get("start", {}), new.probe.get("start", {})),
-        *_dropout(base, new),
-        *_rows(base, new),
+        *_compare_init_sizes(base.probe.get("start", {}), new.probe.get("start", {})),
+        *_compare_dropout(base, new),
+        *_compare_rows(base, new),
     ]
 
 
-def _sizes(
+def _compare_init_sizes(
     before: Mapping[str, list[float]], after: Mapping[str, list[float]]
 ) -> Iterator[Divergence]:
     moved = []
     for name in before.keys() & after.keys():
         (size, count), (other, _) = before[name], after[name]
-        if _far(size, other, SIZE + 5 / math.sqrt(2 * count), size):
+        if _differs(size, other, INIT_SIZE_TOLERANCE + 5 / math.sqrt(2 * count), size):
             moved.append(f"{name} starts with a root mean square of {other:.3g}, it was {size:.3g}")
-    return _shortest("initialisation", moved)
+    return _first_two("initialisation", moved)
 
 
-def _dropout(base: Result, new: Result) -> Iterator[Divergence]:
+def _compare_dropout(base: Result, new: Result) -> Iterator[Divergence]:
     """The mean loss under dropout and its SD: SDs of one strength differ by less than `STRENGTH` times."""
     if "dropout" not in base.probe or "dropout" not in new.probe:
         return
     (mean, sd), (other, others) = base.probe["dropout"], new.probe["dropout"]
-    error = max(math.hypot(sd, others) / math.sqrt(DROPOUT_DRAWS), LOSS * abs(mean))
+    error = max(math.hypot(sd, others) / math.sqrt(DROPOUT_DRAWS), LOSS_TOLERANCE * abs(mean))
     low, high = sorted((sd, others))
-    if abs(other - mean) > 6 * error or high > STRENGTH * low + LOSS * abs(mean):
+    if abs(other - mean) > 6 * error or high > MAX_DROPOUT_SD_RATIO * low + LOSS_TOLERANCE * abs(mean):
         yield Divergence(
             "dropout", f"loss under dropout {mean:.4g} ± {sd:.2g} -> {other:.4g} ± {others:.2g}"
         )
 
 
-def _rows(base: Result, new: Result) -> Iterator[Divergence]:
+def _compare_rows(base: Result, new: Result) -> Iterator[Divergence]:
     """Seeds that draw other training rows than the baseline's."""
     now = new.probe.get("rows", {}) | {str(one.seed): one.training_rows for one in new.seed_results}
     others = [
@@ -183,20 +183,20 @@ def _rows(base: Result, new: Result) -> Iterator[Divergence]:
         yield Divergence("training rows", f"other training rows in {count}: {', '.join(others)}")
 
 
-def _tensors(
+def _compare_tensors(
     before: Mapping[str, list[float]], after: Mapping[str, list[float]], norm: float
 ) -> list[Divergence]:
     gradients, updates = [], []
     for name in before.keys() & after.keys():
         (gradient, update), (new_gradient, new_update) = before[name], after[name]
-        if _far(gradient, new_gradient, GRADIENT, norm):
+        if _differs(gradient, new_gradient, GRADIENT_TOLERANCE, norm):
             gradients.append(f"gradient of {name} {gradient:.4g} -> {new_gradient:.4g}")
-        elif gradient > GRADIENT * norm and _far(update, new_update, UPDATE, update):
+        elif gradient > GRADIENT_TOLERANCE * norm and _differs(update, new_update, UPDATE_TOLERANCE, update):
             updates.append(f"first update of {name} {update:.4g} -> {new_update:.4g}")
-    return [*_shortest("gradient norm", gradients), *_shortest("first update", updates)]
+    return [*_first_two("gradient norm", gradients), *_first_two("first update", updates)]
 
 
-def _shortest(level: Level, texts: list[str]) -> Iterator[Divergence]:
+def _first_two(level: Level, texts: list[str]) -> Iterator[Divergence]:
     """The first two tensors by name, and how many more there are."""
     for one in sorted(texts)[:2]:
         yield Divergence(level, one.replace("base_model.model.", "").replace(".default", ""))
@@ -211,7 +211,7 @@ def compare_traces(base: Trace, new: Trace) -> Relation:
     if len(base.first_steps) != len(new.first_steps):
         return "changed"
     for before, after in zip(base.first_steps, new.first_steps, strict=True):
-        if any(_far(b, a, TRACE, abs(b)) for b, a in zip(before, after, strict=True)):
+        if any(_differs(b, a, TRACE_TOLERANCE, abs(b)) for b, a in zip(before, after, strict=True)):
             return "changed"
     return "equivalent"
 
@@ -222,7 +222,7 @@ def first_divergence(base: Trace, new: Trace) -> Divergence:
         zip(base.first_steps, new.first_steps, strict=False), start=1
     ):
         for name, b, a in zip(("loss", "gradient norm"), before, after, strict=True):
-            if _far(b, a, TRACE, abs(b)):
+            if _differs(b, a, TRACE_TOLERANCE, abs(b)):
                 return Divergence(
                     "loss curve", f"{name} at step {number} of seed 0 {b:.5g} -> {a:.5g}"
                 )
@@ -237,7 +237,7 @@ def compare_last_digits(base: Trace, new: Trace) -> Divergence:
     before, after = (
         [*(value for step in one.first_steps for value in step), *one.curve] for one in (base, new)
     )
-    by = _most(abs(a / b - 1) if b else abs(a) for b, a in zip(before, after, strict=False))
+    by = _largest(abs(a / b - 1) if b else abs(a) for b, a in zip(before, after, strict=False))
     much = f"differ by up to {by:.1g} of their size" if by else "differ beyond the digits on record"
     return Divergence(
         "loss curve",
@@ -248,7 +248,7 @@ def compare_last_digits(base: Trace, new: Trace) -> Divergence:
 def compare_predictions(base: SeedResult, new: SeedResult) -> Divergence:
     """Other predictions after the same training: how many rows turned right or wrong, which are all that a sample tells."""
     said = f"predictions of seed {new.seed} differ after identical training"
-    return Divergence("predictions", f"{said}: {_turned(base, new)} turned right or wrong")
+    return Divergence("predictions", f"{said}: {_count_turned(base, new)} turned right or wrong")
 
 
 def compare_scored_rows(base: SeedResult, new: SeedResult) -> list[Divergence]:
@@ -256,10 +256,10 @@ def compare_scored_rows(base: SeedResult, new: SeedResult) -> list[Divergence]:
     if base.predictions_digest != new.predictions_digest or base.correct == new.correct:
         return []
     said = f"the same predictions of seed {new.seed} are scored otherwise"
-    return [Divergence("predictions", f"{said}: {_turned(base, new)} turned right or wrong")]
+    return [Divergence("predictions", f"{said}: {_count_turned(base, new)} turned right or wrong")]
 
 
-def _turned(base: SeedResult, new: SeedResult) -> str:
+def _count_turned(base: SeedResult, new: SeedResult) -> str:
     """ "3 of 400 test rows", over the splits that both samples have."""
     pairs = [
         (before, after)

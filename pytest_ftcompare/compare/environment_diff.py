@@ -38,16 +38,16 @@ def differences(base: Mapping[str, object], new: Mapping[str, object]) -> list[D
     return sorted(found, key=lambda one: (one.name == "commit", one.is_code, one.name))
 
 
-HARDWARE = frozenset(
+HARDWARE_ENTRIES = frozenset(
     {"cpu", "instruction set", "machine"}
 )  # what runs the software, not the software
 # These move numbers by rounding only, or not at all: the first steps stay within their tolerance, so they excuse nothing.
-ROUNDING = HARDWARE | {"python", "threads", "yardstick", "torch build"}
+ROUNDING_ENTRIES = HARDWARE_ENTRIES | {"python", "threads", "yardstick", "torch build"}
 
 
 def has_library_change(found: list[Difference]) -> bool:
     """Whether something changed that may draw other random numbers: a version of a library, or the device."""
-    return any(not one.is_code and one.name not in ROUNDING for one in found)
+    return any(not one.is_code and one.name not in ROUNDING_ENTRIES for one in found)
 
 
 def nothing_changed(changes: Sequence[Difference]) -> bool:
@@ -60,4 +60,4 @@ def software_changed(changes: Sequence[Difference]) -> bool:
 
     A commit says nothing of what the case executes; the digests of its files do.
     """
-    return any(change.name != "commit" and change.name not in HARDWARE for change in changes)
+    return any(change.name != "commit" and change.name not in HARDWARE_ENTRIES for change in changes)

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
-KNOWN = "known upstream fault"  # how a note begins, of a fault that is there
-PARTED = (
+KNOWN_PREFIX = "known upstream fault"  # how a note begins, of a fault that is there
+NOT_COMPARED_SUFFIX = (
     "probe and trace are not compared"  # how a note ends, of a fault that other CPUs do not have
 )
-MENDED = "mended upstream"  # and of one that is there no more
+FIXED_PREFIX = "mended upstream"  # and of one that is there no more
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class KnownFault:
     output_modes: tuple[str, ...] = ()
     families: tuple[str, ...] = ()
 
-    def concerns(self, facts: CaseFacts, environment: Mapping[str, object]) -> bool:
+    def applies_to(self, facts: CaseFacts, environment: Mapping[str, object]) -> bool:
         """Whether it is to be expected of this case with the libraries of `environment`, versions by package."""
         named = (
             (self.methods, facts.method),
@@ -59,10 +59,10 @@ class KnownFault:
         return SpecifierSet(self.versions, prereleases=True).contains(installed)
 
 
-UPSTREAM = "docs/upstream.md#"
-PROMPTS = ("prompt_tuning", "p_tuning", "prefix_tuning", "p_tuning_v2")
-SEVERAL = ("roberta", "xlm-roberta", "electra")  # whose head is several modules
-LAST_TOKEN = (
+UPSTREAM_PAGE = "docs/upstream.md#"
+PROMPT_METHODS = ("prompt_tuning", "p_tuning", "prefix_tuning", "p_tuning_v2")
+MULTI_MODULE_HEADS = ("roberta", "xlm-roberta", "electra")  # whose head is several modules
+LAST_TOKEN_HEADS = (
     "opt",
     "llama",
     "mistral",
@@ -80,28 +80,28 @@ FAULTS = (
         "peft",
         "<=0.21.2",
         "it must merge into its base model, that raised AttributeError: ",
-        f"{UPSTREAM}3-vera-oft-and-ia3-cannot-be-unloaded-from-a-head-of-several-modules",
+        f"{UPSTREAM_PAGE}3-vera-oft-and-ia3-cannot-be-unloaded-from-a-head-of-several-modules",
         methods=("vera", "oft", "ia3"),
         output_modes=("head",),
-        families=SEVERAL,
+        families=MULTI_MODULE_HEADS,
     ),
 )
 # What shows in those that only tiny models are examined for.
-EXAMINED = (
+SLOW_FAULTS = (
     KnownFault(
         "peft",
         "<=0.21.2",
         "unload must leave a plain model, it raised AttributeError: ",
-        f"{UPSTREAM}3-vera-oft-and-ia3-cannot-be-unloaded-from-a-head-of-several-modules",
+        f"{UPSTREAM_PAGE}3-vera-oft-and-ia3-cannot-be-unloaded-from-a-head-of-several-modules",
         methods=("vera", "oft", "ia3"),
         output_modes=("head",),
-        families=SEVERAL,
+        families=MULTI_MODULE_HEADS,
     ),
     KnownFault(
         "peft",
         "<=0.21.2",
         "unload must leave a plain model, its ",
-        f"{UPSTREAM}1-ln-tuning-does-not-unload-the-head",
+        f"{UPSTREAM_PAGE}1-ln-tuning-does-not-unload-the-head",
         methods=("ln_tuning",),
         output_modes=("head",),
     ),
@@ -109,8 +109,8 @@ EXAMINED = (
         "peft",
         "<=0.21.2",
         "its adapter must be there to disable, that raised UnboundLocalError: ",
-        f"{UPSTREAM}2-a-classifiers-prefix-cannot-be-disabled",
-        methods=PROMPTS,
+        f"{UPSTREAM_PAGE}2-a-classifiers-prefix-cannot-be-disabled",
+        methods=PROMPT_METHODS,
         output_modes=("head",),
     ),
     KnownFault(
@@ -118,29 +118,29 @@ EXAMINED = (
         "<0.21",
         "its second adapter must be there to delete, that raised TypeError: ",
         "docs/versions.md#a-second-prompt-cannot-be-deleted",
-        methods=PROMPTS,
+        methods=PROMPT_METHODS,
     ),
     KnownFault(
         "transformers",
         "<=5.23.0",
         "padded on the right, the outputs must be those of padding on the left, ",
-        f"{UPSTREAM}9-behind-a-prompt-a-classifier-reads-padding",
+        f"{UPSTREAM_PAGE}9-behind-a-prompt-a-classifier-reads-padding",
         methods=("prompt_tuning", "p_tuning"),
         output_modes=("head",),
-        families=LAST_TOKEN,
+        families=LAST_TOKEN_HEADS,
     ),
     KnownFault(
         "peft",
         "<=0.21.2",
         "with its adapter disabled the outputs must be the base model's, ",
-        f"{UPSTREAM}10-pissa-changes-the-base-model-for-good",
+        f"{UPSTREAM_PAGE}10-pissa-changes-the-base-model-for-good",
         methods=("pissa",),
     ),
     KnownFault(
         "peft",
         "<=0.21.2",
         "unloaded, the outputs must be the base model's, ",
-        f"{UPSTREAM}10-pissa-changes-the-base-model-for-good",
+        f"{UPSTREAM_PAGE}10-pissa-changes-the-base-model-for-good",
         methods=("pissa",),
         output_modes=("pattern", "answer"),
     ),
@@ -148,24 +148,24 @@ EXAMINED = (
         "peft",
         "<=0.21.2",
         "a second adapter that is not active must not change the outputs, ",
-        f"{UPSTREAM}10-pissa-changes-the-base-model-for-good",
+        f"{UPSTREAM_PAGE}10-pissa-changes-the-base-model-for-good",
         methods=("pissa",),
     ),
 )
 # What shows in the Trainer's own loss where an update is cut into micro-batches (suites/test_engines.py).
-ACCUMULATED = (
+ACCUMULATION_FAULTS = (
     KnownFault(
         "transformers",
         "<=5.23.0",
         "the Trainer's loss must be that of the update's ",
-        f"{UPSTREAM}11-under-accumulation-a-heads-loss-is-too-large",
+        f"{UPSTREAM_PAGE}11-under-accumulation-a-heads-loss-is-too-large",
         output_modes=("head",),
     ),
     KnownFault(
         "transformers",
         "<=5.23.0",
         "the Trainer's gradient norm must be that of the update's ",
-        f"{UPSTREAM}11-under-accumulation-a-heads-loss-is-too-large",
+        f"{UPSTREAM_PAGE}11-under-accumulation-a-heads-loss-is-too-large",
         output_modes=("head",),
     ),
 )
@@ -182,11 +182,11 @@ class KernelFault:
     link: str
     methods: tuple[str, ...]
 
-    def parts(self, method: str, before: Mapping[str, object], after: Mapping[str, object]) -> bool:
+    def applies_to(self, method: str, before: Mapping[str, object], after: Mapping[str, object]) -> bool:
         """Whether it is to be expected between a baseline and a run of the method, by their environments."""
         fault = KnownFault(self.package, self.versions, self.sentence, self.link, self.methods)
         facts = CaseFacts(method, "", "")
-        both = all(fault.concerns(facts, environment) for environment in (before, after))
+        both = all(fault.applies_to(facts, environment) for environment in (before, after))
         sets = [
             environment.get("instruction set") == self.instruction_set
             for environment in (before, after)
@@ -194,13 +194,13 @@ class KernelFault:
         return both and sets[0] != sets[1]
 
 
-KERNELS = (
+KERNEL_FAULTS = (
     KernelFault(
         "bitsandbytes",
         "<=0.50.2",
         "AVX512",
         "with AVX512 it reads other scales than it wrote",
-        f"{UPSTREAM}12-with-avx512-4-bit-weights-are-read-with-other-scales",
+        f"{UPSTREAM_PAGE}12-with-avx512-4-bit-weights-are-read-with-other-scales",
         methods=("qlora",),
     ),
 )
@@ -210,10 +210,10 @@ def why_kernels_differ(
     method: str, before: Mapping[str, object], after: Mapping[str, object]
 ) -> str:
     """Why a baseline's probe and trace say nothing of a run that computes as it should; "" where they do."""
-    faults = (fault for fault in KERNELS if fault.parts(method, before, after))
+    faults = (fault for fault in KERNEL_FAULTS if fault.applies_to(method, before, after))
     return next(
         (
-            f"{KNOWN} of {one.package} {one.versions}: {one.sentence} ({one.link}); {PARTED}"
+            f"{KNOWN_PREFIX} of {one.package} {one.versions}: {one.sentence} ({one.link}); {NOT_COMPARED_SUFFIX}"
             for one in faults
         ),
         "",
@@ -233,16 +233,16 @@ def split_known_faults(
     """
     unexplained, notes, mended = list(broken), [], []
     for fault in faults:
-        if not fault.concerns(facts, environment):
+        if not fault.applies_to(facts, environment):
             continue
         shown = [one for one in unexplained if one.startswith(fault.sentence)]
         unexplained = [one for one in unexplained if one not in shown]
         notes += [
-            f"{KNOWN} of {fault.package} {fault.versions}: {one} ({fault.link})" for one in shown
+            f"{KNOWN_PREFIX} of {fault.package} {fault.versions}: {one} ({fault.link})" for one in shown
         ]
         if not shown:
             what = f"{fault.package} {environment[fault.package]} does not show the fault recorded for {fault.versions}"
             mended.append(
-                f"{MENDED}: {what}, {fault.sentence!r} ({fault.link}): remove the record in compare/known_faults.py"
+                f"{FIXED_PREFIX}: {what}, {fault.sentence!r} ({fault.link}): remove the record in compare/known_faults.py"
             )
     return unexplained, notes if unexplained else notes + mended

@@ -16,11 +16,11 @@ from typing import Literal
 
 from pytest_ftcompare.compare.environment_diff import Difference, differences, software_changed
 from pytest_ftcompare.compare.same_machine import (
-    UNREAD,
-    another_machine,
+    NO_BASELINE_READING,
+    why_other_machine,
     machine_name,
     undisturbed,
-    unit_of,
+    time_unit,
 )
 from pytest_ftcompare.results.cost_metrics import KINDS, METRICS, CostMetric
 from pytest_ftcompare.results.result import Result, Window
@@ -57,7 +57,7 @@ class CostComparison:
     process: str = ""  # which process read it last, by a random name
 
 
-def _logs(windows: Sequence[Window], metric: str, position: int = 0) -> list[float]:
+def _log_readings(windows: Sequence[Window], metric: str, position: int = 0) -> list[float]:
     """The logarithms of what the windows read, those that read it; of a time in seconds or, by its
     position, in yardsticks of a kind."""
     if METRICS[metric].unit == "s":
@@ -73,53 +73,53 @@ def _by_process(windows: Sequence[Window]) -> list[list[Window]]:
     return [[window for window in windows if window.process == name] for name in names]
 
 
-def _processes(windows: Sequence[Window]) -> int:
+def _count_processes(windows: Sequence[Window]) -> int:
     """How many processes took the windows; those that do not say were one."""
     return len({one.process for one in windows})
 
 
-def _change(before: Sequence[Window], windows: Sequence[Window], metric: str, unit: str) -> float:
+def _log_change(before: Sequence[Window], windows: Sequence[Window], metric: str, unit: str) -> float:
     """The change of the logarithm. A time in yardsticks counts only as far as those of every kind agree
     on it: where kernels and dispatch do not scale together, neither alone says what a piece should take."""
     if unit != "yardsticks" or METRICS[metric].unit != "s":
-        return fmean(_logs(windows, metric)) - fmean(_logs(before, metric))
+        return fmean(_log_readings(windows, metric)) - fmean(_log_readings(before, metric))
     positions = range(1, len(KINDS) + 1)
     changes = [
-        fmean(_logs(windows, metric, k)) - fmean(_logs(before, metric, k)) for k in positions
+        fmean(_log_readings(windows, metric, k)) - fmean(_log_readings(before, metric, k)) for k in positions
     ]
     own = changes[KINDS.index(METRICS[metric].kind)]
     return max(0.0, min(changes)) if own > 0 else min(0.0, max(changes))
 
 
-def _error(
+def _standard_error(
     before: Sequence[Window], windows: Sequence[Window], metric: str, unit: str, factor: float
 ) -> float:
     """Standard error of the change, with a noise that few windows borrow from the prior."""
     rule = METRICS[metric]
     position = 1 + KINDS.index(rule.kind) if unit == "yardsticks" and rule.unit == "s" else 0
-    groups = [_logs(one, metric, position) for one in (before, windows)]
+    groups = [_log_readings(one, metric, position) for one in (before, windows)]
     squares = sum((one - fmean(group)) ** 2 for group in groups for one in group)
     freedom = PRIOR_WEIGHT + sum(map(len, groups)) - 2
     within = (PRIOR_WEIGHT * (factor * rule.within) ** 2 + squares) / freedom
-    between = (factor * rule.between) ** 2 * sum(1 / _processes(one) for one in (before, windows))
+    between = (factor * rule.between) ** 2 * sum(1 / _count_processes(one) for one in (before, windows))
     return math.sqrt(between + within * sum(1 / len(group) for group in groups))
 
 
-def _confirms(apart: Sequence[float], change: float, margin: float) -> bool:
+def _processes_confirm(apart: Sequence[float], change: float, margin: float) -> bool:
     """Whether each of several processes, by itself, shows at least half of a margin of the change."""
     return len(apart) >= MIN_CONFIRMING_WINDOWS and all(
         math.copysign(1, change) * one > margin / 2 for one in apart
     )
 
 
-def _settle(change: float, error: float, margin: float, *, confirmed: bool) -> CostOutcome:
+def _decide(change: float, error: float, margin: float, *, confirmed: bool) -> CostOutcome:
     """Significance and a margin; a suspicion that is not `confirmed` stays open."""
     if abs(change) > max(margin, Z_THRESHOLD * error):
         return "open" if not confirmed else "worse" if change > 0 else "better"
     return "equivalent" if change + error < margin else "open"
 
 
-def _obstacle(rule: CostMetric, base: Window, new: Window, unit: str, factor: float) -> str:
+def _why_incomparable(rule: CostMetric, base: Window, new: Window, unit: str, factor: float) -> str:
     """Why two windows cannot be compared in a metric, "" where they can."""
     if new.disturbed:
         return new.disturbed
@@ -134,66 +134,66 @@ def _obstacle(rule: CostMetric, base: Window, new: Window, unit: str, factor: fl
 
 
 @dataclass(frozen=True)
-class _Windows:
+class _WindowComparison:
     """What is compared: the baseline's windows, this run's, and those of this run for whose times the
     machine was the baseline's, or why there are none (`elsewhere`)."""
 
     before: Sequence[Window]
     windows: Sequence[Window]
-    here: Sequence[Window]
-    elsewhere: str
+    same_machine: Sequence[Window]
+    other_machine: str
     unit: str
     factor: float
     judged: bool
 
-    def reading(self, metric: str) -> CostComparison | None:
+    def compare(self, metric: str) -> CostComparison | None:
         """The metric against its baseline; None where the last window did not read it."""
         rule, last = METRICS[metric], self.windows[-1]
         if metric not in last.times and metric not in last.readings:
             return None
         is_time = rule.unit == "s"
-        taken = self.here if is_time else self.windows
-        value = _value(taken or self.windows, metric)
-        if obstacle := self._obstacle(metric, taken):
+        taken = self.same_machine if is_time else self.windows
+        value = _mean_reading(taken or self.windows, metric)
+        if obstacle := self._why_incomparable(metric, taken):
             return CostComparison(metric, rule.unit, 0.0, value, 0.0, "", "incomparable", obstacle)
         counts = (
             self.judged or rule.unit == "B"
         )  # a machine's speed moves time and energy, not bytes
         width = self.factor if is_time else 1.0
-        change = _change(self.before, taken, metric, self.unit)
-        error = _error(self.before, taken, metric, self.unit, width)
+        change = _log_change(self.before, taken, metric, self.unit)
+        error = _standard_error(self.before, taken, metric, self.unit, width)
         margin = width * rule.margin
         confirmed = not counts or self._confirmed(metric, taken, change, margin)
-        outcome = _settle(change, error, margin, confirmed=confirmed)
+        outcome = _decide(change, error, margin, confirmed=confirmed)
         if not counts:
             outcome = "noted" if outcome in ("worse", "better") else "equivalent"
-        values = (_value(self.before, metric), value, math.expm1(change))
+        values = (_mean_reading(self.before, metric), value, math.expm1(change))
         how = self.unit if is_time else "readings"
         process = taken[-1].process
         return CostComparison(
             metric, rule.unit, *values, how, outcome, error=error, judged=counts, process=process
         )
 
-    def _obstacle(self, metric: str, taken: Sequence[Window]) -> str:
+    def _why_incomparable(self, metric: str, taken: Sequence[Window]) -> str:
         """Why the metric cannot be compared, "" where it can."""
         rule = METRICS[metric]
-        if not _logs(self.before, metric):
-            return UNREAD
+        if not _log_readings(self.before, metric):
+            return NO_BASELINE_READING
         last = self.windows[-1]
-        if obstacle := _obstacle(rule, self.before[-1], last, self.unit, self.factor):
+        if obstacle := _why_incomparable(rule, self.before[-1], last, self.unit, self.factor):
             return obstacle
-        if rule.unit == "s" and self.elsewhere:
-            return self.elsewhere
-        return "" if _logs(taken, metric) else "it read nothing"
+        if rule.unit == "s" and self.other_machine:
+            return self.other_machine
+        return "" if _log_readings(taken, metric) else "it read nothing"
 
     def _confirmed(
         self, metric: str, taken: Sequence[Window], change: float, margin: float
     ) -> bool:
         """Whether windows, and for a time processes, agree that it changed."""
         if METRICS[metric].unit != "s":
-            return len(_logs(taken, metric)) >= MIN_CONFIRMING_WINDOWS
-        apart = [_change(self.before, one, metric, self.unit) for one in _by_process(taken)]
-        return _confirms(apart, change, margin)
+            return len(_log_readings(taken, metric)) >= MIN_CONFIRMING_WINDOWS
+        apart = [_log_change(self.before, one, metric, self.unit) for one in _by_process(taken)]
+        return _processes_confirm(apart, change, margin)
 
 
 def compare_times(
@@ -206,23 +206,23 @@ def compare_times(
     windows = undisturbed(candidate.windows) or candidate.windows
     before = undisturbed(baseline.windows)
     device = str(candidate.environment.get("device", "cpu"))
-    unit, factor = unit_of(changes, device)
+    unit, factor = time_unit(changes, device)
     here, elsewhere = list(windows), ""
     if before and factor:
         reasons = [
-            another_machine(before, one, unit, device, machine_name(candidate)) for one in windows
+            why_other_machine(before, one, unit, device, machine_name(candidate)) for one in windows
         ]
         here = [one for one, reason in zip(windows, reasons, strict=True) if not reason]
         elsewhere = "" if here else reasons[-1]
     judged = strict or software_changed(changes)
-    compared = _Windows(before, windows, here, elsewhere, unit, factor, judged)
+    compared = _WindowComparison(before, windows, here, elsewhere, unit, factor, judged)
     unread = windows[-1].unavailable
     found = [
         CostComparison(name, METRICS[name].unit, 0.0, 0.0, 0.0, "", "incomparable", unread[name])
         for name in METRICS
         if name in unread
     ]
-    return [*found, *filter(None, map(compared.reading, METRICS))]
+    return [*found, *filter(None, map(compared.compare, METRICS))]
 
 
 def side_by_side(
@@ -239,8 +239,8 @@ def side_by_side(
         # A median of n normal values has a variance of pi / 2 n times theirs.
         within = sum(math.pi / 2 * variance(one) / len(one) for one in logs) / len(logs) ** 2
         error = math.sqrt(2 * rule.between**2 / len(logs) + within)
-        confirmed = _confirms([median(one) for one in logs], change, rule.margin)
-        outcome = _settle(change, error, rule.margin, confirmed=confirmed)
+        confirmed = _processes_confirm([median(one) for one in logs], change, rule.margin)
+        outcome = _decide(change, error, rule.margin, confirmed=confirmed)
         base, new = (fmean(median(r[k] for r in rounds) for rounds in processes) for k in (0, 1))
         found.append(
             CostComparison(
@@ -260,7 +260,7 @@ def side_by_side(
     return found
 
 
-def alone(candidate: Result) -> list[CostComparison]:
+def costs_without_baseline(candidate: Result) -> list[CostComparison]:
     """What the candidate costs where there is nothing to compare it with."""
     counts = {
         name: float(value) for name, value in candidate.signature.get("execution", {}).items()
@@ -270,24 +270,24 @@ def alone(candidate: Result) -> list[CostComparison]:
         if candidate.windows and (
             name in candidate.windows[-1].times or name in candidate.windows[-1].readings
         ):
-            counts[name], units[name] = _value(candidate.windows, name), metric.unit
+            counts[name], units[name] = _mean_reading(candidate.windows, name), metric.unit
     return [
         CostComparison(name, units[name], 0.0, value, 0.0, "", "new")
         for name, value in counts.items()
     ]
 
 
-def lacks_time(candidate: Result) -> bool:
+def all_windows_disturbed(candidate: Result) -> bool:
     """Whether windows were taken and none may be judged."""
     return bool(candidate.windows) and all(one.disturbed for one in candidate.windows)
 
 
-Where = Literal["here", "fresh"]  # in this process, or in a process that has done nothing else
+WindowPlace = Literal["here", "fresh"]  # in this process, or in a process that has done nothing else
 
 
 def next_window(
     baseline: Result | None, candidate: Result, *, update: bool, strict: bool = False
-) -> Where | None:
+) -> WindowPlace | None:
     """Where to take another window, None if none is needed.
 
     A baseline keeps `KEPT`, the last of them from a fresh process. A comparison takes windows until it
@@ -303,23 +303,23 @@ def next_window(
         return None if count else "here"
     changes = differences(baseline.environment, candidate.environment)
     readings = compare_times(baseline, candidate, changes, strict=strict)
-    if count >= MAX_WINDOWS or not (_open(readings) or _retake(readings, candidate)):
+    if count >= MAX_WINDOWS or not (_any_open(readings) or _should_retake(readings, candidate)):
         return None
     return "fresh" if count in (1, 2) and undisturbed(candidate.windows) else "here"
 
 
-def _open(readings: Sequence[CostComparison]) -> bool:
+def _any_open(readings: Sequence[CostComparison]) -> bool:
     return any(reading.outcome == "open" for reading in readings)
 
 
-def _retake(readings: Sequence[CostComparison], candidate: Result) -> bool:
+def _should_retake(readings: Sequence[CostComparison], candidate: Result) -> bool:
     """Whether every window was disturbed, where an undisturbed one could be judged."""
-    return lacks_time(candidate) and any(
+    return all_windows_disturbed(candidate) and any(
         reading.note == candidate.windows[-1].disturbed for reading in readings
     )
 
 
-def _value(windows: Sequence[Window], metric: str) -> float:
+def _mean_reading(windows: Sequence[Window], metric: str) -> float:
     """Mean over the windows that read it: seconds, bytes or joules."""
     values = [
         one.times[metric][0] if metric in one.times else one.readings.get(metric) for one in windows

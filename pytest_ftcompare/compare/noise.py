@@ -14,7 +14,7 @@ from statistics import fmean, variance
 
 from pytest_ftcompare.results.result import Result
 
-METRICS = {
+SCORE_METRICS = {
     "accuracy": "test",
     "accuracy_ood": "ood",
 }  # metric -> the split whose rows it is the share of
@@ -29,7 +29,7 @@ class VarianceEstimate:
     variance: float
     freedom: float
 
-    def joined(self, other: VarianceEstimate) -> VarianceEstimate:
+    def combined(self, other: VarianceEstimate) -> VarianceEstimate:
         """Both together, each by its weight."""
         freedom = self.freedom + other.freedom
         return (
@@ -41,7 +41,7 @@ class VarianceEstimate:
         )
 
 
-PRIOR = VarianceEstimate(0.02**2, 4.0)  # of a suite with too few cases to learn from
+DEFAULT_PRIOR = VarianceEstimate(0.02**2, 4.0)  # of a suite with too few cases to learn from
 
 
 def estimate_variance(values: Sequence[float]) -> VarianceEstimate:
@@ -64,7 +64,7 @@ def fit_prior(spreads: Iterable[VarianceEstimate]) -> VarianceEstimate:
 
     known = [one for one in spreads if one.variance > 0 and one.freedom > 0]
     if len(known) < MIN_PRIOR_CASES:
-        return PRIOR
+        return DEFAULT_PRIOR
     logs = [
         math.log(one.variance) - special.digamma(one.freedom / 2) + math.log(one.freedom / 2)
         for one in known
@@ -85,7 +85,7 @@ def fit_prior(spreads: Iterable[VarianceEstimate]) -> VarianceEstimate:
     )
 
 
-def priors(baselines: Sequence[Result]) -> dict[str, VarianceEstimate]:
+def fit_priors(baselines: Sequence[Result]) -> dict[str, VarianceEstimate]:
     """What the baselines of a suite say of each metric's noise."""
     return {
         metric: fit_prior(
@@ -93,5 +93,5 @@ def priors(baselines: Sequence[Result]) -> dict[str, VarianceEstimate]:
             for one in baselines
             if one.judge_accuracy and all(metric in sample.metrics for sample in one.seed_results)
         )
-        for metric in METRICS
+        for metric in SCORE_METRICS
     }

@@ -14,9 +14,9 @@ from statistics import correlation, variance
 from pytest_ftcompare.compare.environment_diff import differences
 from pytest_ftcompare.results.result import Result, Window, digest, rounded
 
-FREEDOM = 32  # degrees of freedom that earlier samples count as at most, so that old noise gives way to new
-SIGNIFICANT = 0.01  # two-sided p of the F test below which a spread is another one
-WINDOWS = 9  # of a baseline, the newest
+MAX_CARRIED_FREEDOM = 32  # degrees of freedom that earlier samples count as at most, so that old noise gives way to new
+VARIANCE_CHANGE_ALPHA = 0.01  # two-sided p of the F test below which a spread is another one
+MAX_BASELINE_WINDOWS = 9  # of a baseline, the newest
 
 Scores = Mapping[int, float]  # seed -> score
 
@@ -26,16 +26,16 @@ def carry_over_noise(old: Result | None, new: Result) -> Result:
     if old is None or old.fingerprint != new.fingerprint:
         return new
     if old.seed_results == new.seed_results:  # they teach nothing that was not known
-        return replace(new, noise=old.noise, noise_from=old.noise_from, windows=_windows(old, new))
+        return replace(new, noise=old.noise, noise_from=old.noise_from, windows=_carried_windows(old, new))
     known = old
     if (
-        _name(new) in old.noise_from
+        _digest_of_seeds(new) in old.noise_from
     ):  # a change taken back: what was learned holds these very samples
         known = replace(old, noise={}, noise_from=[])
-    return replace(new, noise=_noise(known, new), noise_from=[*known.noise_from, _name(old)])
+    return replace(new, noise=_carried_noise(known, new), noise_from=[*known.noise_from, _digest_of_seeds(old)])
 
 
-def _name(result: Result) -> str:
+def _digest_of_seeds(result: Result) -> str:
     return digest(
         [[one.seed, one.trace.digest, one.predictions_digest] for one in result.seed_results]
     )
@@ -45,7 +45,7 @@ def _scores(result: Result, metric: str) -> Scores:
     return {one.seed: one.metrics[metric] for one in result.seed_results if metric in one.metrics}
 
 
-def _noise(old: Result, new: Result) -> dict[str, dict[str, float]]:
+def _carried_noise(old: Result, new: Result) -> dict[str, dict[str, float]]:
     """For each metric whose spread is what it was, the sum of squares and the degrees of freedom of samples before `new`."""
     found = {}
     for metric in sorted(
@@ -58,19 +58,19 @@ def _noise(old: Result, new: Result) -> dict[str, dict[str, float]]:
             before["squares"] + own * (len(its) - 1),
             before["freedom"] + len(its) - 1,
         )
-        if not _agree(squares, freedom, mine):
+        if not _same_variance(squares, freedom, mine):
             continue
-        taught = math.floor(_fresh(its, mine) * (len(its) - 1))
+        taught = math.floor(_new_information(its, mine) * (len(its) - 1))
         squares, freedom = before["squares"] + own * taught, before["freedom"] + taught
         if freedom:
             found[metric] = {
-                "squares": rounded(squares * min(1, FREEDOM / freedom)),
-                "freedom": min(FREEDOM, freedom),
+                "squares": rounded(squares * min(1, MAX_CARRIED_FREEDOM / freedom)),
+                "freedom": min(MAX_CARRIED_FREEDOM, freedom),
             }
     return found
 
 
-def _agree(squares: float, freedom: float, new: Scores) -> bool:
+def _same_variance(squares: float, freedom: float, new: Scores) -> bool:
     """F test of the known variance against that of new scores; where one of them is not to be had, nothing speaks against."""
     if not freedom or len(new) < 2:
         return True
@@ -81,10 +81,10 @@ def _agree(squares: float, freedom: float, new: Scores) -> bool:
 
     ratio = mine / (squares / freedom)
     tails = stats.f.sf(ratio, len(new) - 1, freedom), stats.f.cdf(ratio, len(new) - 1, freedom)
-    return bool(2 * min(tails) >= SIGNIFICANT)
+    return bool(2 * min(tails) >= VARIANCE_CHANGE_ALPHA)
 
 
-def _fresh(old: Scores, new: Scores) -> float:
+def _new_information(old: Scores, new: Scores) -> float:
     """The share of the old scores' freedom that the new ones, pooled with them, do not hold already.
 
     Scores of one seed share rows, order and dropout. With a correlation of r, two sample variances of a bivariate normal have
@@ -100,7 +100,7 @@ def _fresh(old: Scores, new: Scores) -> float:
     return 1 - (1 - adds) * len(shared) / len(old)
 
 
-def _windows(old: Result, new: Result) -> list[Window]:
+def _carried_windows(old: Result, new: Result) -> list[Window]:
     """The new windows, after those of other processes that timed the same code on the same machine."""
     changed = [one for one in differences(old.environment, new.environment) if one.name != "commit"]
     if changed or old.signature != new.signature or not new.windows:
@@ -113,4 +113,4 @@ def _windows(old: Result, new: Result) -> list[Window]:
         for one in old.windows
         if not one.disturbed and one.device_state.get("power_limit") == limit
     ]
-    return [*kept, *new.windows][-WINDOWS:]
+    return [*kept, *new.windows][-MAX_BASELINE_WINDOWS:]

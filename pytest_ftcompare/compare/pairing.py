@@ -15,10 +15,10 @@ from statistics import fmean
 
 from pytest_ftcompare.results.result import SeedResult
 
-Key = tuple[int, str]  # a seed and the training rows that it drew: another draw is no pair
+PairKey = tuple[int, str]  # a seed and the training rows that it drew: another draw is no pair
 
 
-def keyed(samples: Iterable[SeedResult], metric: str) -> dict[Key, float]:
+def scores_by_key(samples: Iterable[SeedResult], metric: str) -> dict[PairKey, float]:
     """The scores by seed and rows."""
     return {
         (one.seed, one.training_rows): one.metrics[metric]
@@ -27,7 +27,7 @@ def keyed(samples: Iterable[SeedResult], metric: str) -> dict[Key, float]:
     }
 
 
-def _numbers(samples: Iterable[SeedResult], split: str) -> dict[Key, int]:
+def _correct_rows(samples: Iterable[SeedResult], split: str) -> dict[PairKey, int]:
     return {
         (one.seed, one.training_rows): int.from_bytes(base64.b64decode(one.correct[split]), "big")
         for one in samples
@@ -35,7 +35,7 @@ def _numbers(samples: Iterable[SeedResult], split: str) -> dict[Key, int]:
     }
 
 
-def _discordant(pairs: Iterable[tuple[int, int]]) -> float:
+def _mean_discordance(pairs: Iterable[tuple[int, int]]) -> float:
     """Mean number of rows on which the runs of a pair differ."""
     return fmean((first ^ second).bit_count() for first, second in pairs)
 
@@ -44,11 +44,11 @@ def correlation(
     baseline: Sequence[SeedResult], candidate: Sequence[SeedResult], split: str
 ) -> float:
     """rho of the scores of a seed's two runs on a split, in [0, 1); 0 where nothing is paired."""
-    before: Mapping[Key, int] = _numbers(baseline, split)
-    after = _numbers(candidate, split)
+    before: Mapping[PairKey, int] = _correct_rows(baseline, split)
+    after = _correct_rows(candidate, split)
     same = [(before[key], after[key]) for key in before.keys() & after.keys()]
     different = list(combinations(before.values(), 2))
-    if not same or not different or not (between := _discordant(different)):
+    if not same or not different or not (between := _mean_discordance(different)):
         return 0.0
     # A row in all that were compared is the least that could have differed: rho stays below 1.
-    return max(0.0, 1 - max(_discordant(same), 1 / len(same)) / between)
+    return max(0.0, 1 - max(_mean_discordance(same), 1 / len(same)) / between)

@@ -27,9 +27,9 @@ CORRELATION_UNPAIRED = 0.2  # of two cases that draw the same rows, other ones t
 CORRELATION_OTHER_ROWS = 0.02  # of cases that draw different rows
 MIN_PAIRED_CORRELATION = 0.1  # correlation of a seed's two runs above which they share rows
 MIN_POOLED_SHIFT = 0.1  # pooled shift of accuracy, in units of the cases' noise, below which it is not worth a word
-TIMES = {name: metric.pooled for name, metric in METRICS.items() if metric.pooled}  # see CostMetric
+TIME_THRESHOLDS = {name: metric.pooled for name, metric in METRICS.items() if metric.pooled}  # see CostMetric
 SESSION_TIME_SD = 0.004  # SD of what all times of a session share, as a logarithm
-ALONE = "one process alone shows it: run with -n 2"
+ONE_PROCESS = "one process alone shows it: run with -n 2"
 
 ShiftOutcome = Literal["worse", "better", "none", "noted"]
 
@@ -68,7 +68,7 @@ class PooledShift:
 
 
 @dataclass(frozen=True)
-class _Part:
+class _CaseShift:
     """A case's part in a pooled shift: its size and variance in the unit that is pooled, its shift in the metric's own."""
 
     group: str
@@ -79,7 +79,7 @@ class _Part:
     process: str = ""
 
 
-def _average(parts: Sequence[_Part], together: float) -> tuple[float, float, float]:
+def _weighted_average(parts: Sequence[_CaseShift], together: float) -> tuple[float, float, float]:
     """Weighted mean size, its variance, and mean shift, of parts whose errors correlate by `together`."""
     weights = [1 / one.variance for one in parts]
     total = sum(weights)
@@ -92,17 +92,17 @@ def _average(parts: Sequence[_Part], together: float) -> tuple[float, float, flo
     return mean, (own + together * cross) / total**2, shift
 
 
-def _pool(
-    metric: str, parts: Sequence[_Part], worst: int, least: float, drift: float = 0.0
+def _pool_metric(
+    metric: str, parts: Sequence[_CaseShift], worst: int, least: float, drift: float = 0.0
 ) -> PooledShift:
     """Average within groups, then over groups; `worst` is the sign of what is bad."""
     ordered = sorted(parts, key=lambda one: one.group)
     groups = []
     for _, group in groupby(ordered, key=lambda one: one.group):
         cases = list(group)
-        groups.append(_average(cases, max(one.correlation for one in cases)))
-    mean, variance, shift = _average(
-        [_Part("", size, v, moved) for size, v, moved in groups], CORRELATION_OTHER_ROWS
+        groups.append(_weighted_average(cases, max(one.correlation for one in cases)))
+    mean, variance, shift = _weighted_average(
+        [_CaseShift("", size, v, moved) for size, v, moved in groups], CORRELATION_OTHER_ROWS
     )
     spread = sum((one.size - mean) ** 2 / one.variance for one in parts) / (len(parts) - 1)
     error = math.sqrt(variance * max(1.0, spread) + drift**2)
@@ -116,8 +116,8 @@ def _pool(
     )
 
 
-def _scores(verdicts: Iterable[CaseVerdict]) -> Mapping[str, list[_Part]]:
-    found: dict[str, list[_Part]] = {}
+def _score_shifts(verdicts: Iterable[CaseVerdict]) -> Mapping[str, list[_CaseShift]]:
+    found: dict[str, list[_CaseShift]] = {}
     for one in verdicts:
         if not one.judge_accuracy or one.identical:
             continue
@@ -129,25 +129,25 @@ def _scores(verdicts: Iterable[CaseVerdict]) -> Mapping[str, list[_Part]]:
                     if each.rho > MIN_PAIRED_CORRELATION
                     else CORRELATION_UNPAIRED
                 )
-                part = _Part(one.id.split("-", 1)[-1], size, variance, each.delta, together)
+                part = _CaseShift(one.id.split("-", 1)[-1], size, variance, each.delta, together)
                 found.setdefault(each.metric, []).append(part)
     return found
 
 
-def _times(verdicts: Iterable[CaseVerdict], *, judged: bool) -> Mapping[str, list[_Part]]:
+def _time_shifts(verdicts: Iterable[CaseVerdict], *, judged: bool) -> Mapping[str, list[_CaseShift]]:
     """The parts of times that are judged, or of those that nothing changed in the software could move."""
-    found: dict[str, list[_Part]] = {}
+    found: dict[str, list[_CaseShift]] = {}
     for one in verdicts:
         for each in one.costs:
-            if each.metric in TIMES and each.error and each.judged == judged:
+            if each.metric in TIME_THRESHOLDS and each.error and each.judged == judged:
                 change = math.log1p(each.change)
                 found.setdefault(each.metric, []).append(
-                    _Part(one.id, change, each.error**2, change, process=each.process)
+                    _CaseShift(one.id, change, each.error**2, change, process=each.process)
                 )
     return found
 
 
-def _confirmed(shift: PooledShift, parts: Sequence[_Part], least: float) -> bool:
+def _confirmed(shift: PooledShift, parts: Sequence[_CaseShift], least: float) -> bool:
     """Whether the cases of other processes than the one that timed most show half of what counts, too.
 
     A process may be slow by itself, and with it all cases that it timed.
@@ -160,20 +160,20 @@ def _confirmed(shift: PooledShift, parts: Sequence[_Part], least: float) -> bool
     )
 
 
-def pool(verdicts: Sequence[CaseVerdict]) -> list[PooledShift]:
+def pool_shifts(verdicts: Sequence[CaseVerdict]) -> list[PooledShift]:
     """The pooled shifts of a session, of metrics that moved in at least `LEAST` cases; identical cases are not among them."""
     shifts = [
-        _pool(metric, parts, -1, MIN_POOLED_SHIFT)
-        for metric, parts in _scores(verdicts).items()
+        _pool_metric(metric, parts, -1, MIN_POOLED_SHIFT)
+        for metric, parts in _score_shifts(verdicts).items()
         if len(parts) >= MIN_CASES
     ]
     for judged in (True, False):
-        for metric, parts in _times(verdicts, judged=judged).items():
+        for metric, parts in _time_shifts(verdicts, judged=judged).items():
             if len(parts) >= MIN_CASES:
-                shift = _pool(metric, parts, 1, TIMES[metric], SESSION_TIME_SD)
+                shift = _pool_metric(metric, parts, 1, TIME_THRESHOLDS[metric], SESSION_TIME_SD)
                 if shift.outcome != "none" and not (
-                    judged and _confirmed(shift, parts, TIMES[metric])
+                    judged and _confirmed(shift, parts, TIME_THRESHOLDS[metric])
                 ):
-                    shift = replace(shift, outcome="noted", note=ALONE if judged else "")
+                    shift = replace(shift, outcome="noted", note=ONE_PROCESS if judged else "")
                 shifts.append(shift)
     return shifts

@@ -6,20 +6,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-Rows = Mapping[str, str]  # split -> the `row_digest` of each row, parted by blanks
+RowDigests = Mapping[str, str]  # split -> the `row_digest` of each row, parted by blanks
 
 
-def changed(old: Rows, new: Rows, texts: Mapping[str, Sequence[str]]) -> Iterator[str]:
+def describe_row_changes(old: RowDigests, new: RowDigests, texts: Mapping[str, Sequence[str]]) -> Iterator[str]:
     """What became of each split's rows; `texts` are those of the new ones."""
     for split in new:
         if split not in old:
             yield f"split {split} is new"
-        elif what := _changed(old[split].split(), new[split].split(), texts[split]):
+        elif what := _describe_change(old[split].split(), new[split].split(), texts[split]):
             yield f"split {split}: {what}"
     yield from (f"split {split} is gone" for split in old if split not in new)
 
 
-def _changed(old: list[str], new: list[str], texts: Sequence[str]) -> str:
+def _describe_change(old: list[str], new: list[str], texts: Sequence[str]) -> str:
     if old == new:
         return ""
     if Counter(old) == Counter(new):

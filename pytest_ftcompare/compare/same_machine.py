@@ -16,36 +16,36 @@ from pytest_ftcompare.compare.environment_diff import (
 from pytest_ftcompare.results.result import Result, Window
 
 UNTIMED = "not timed: "  # begins the note of a case that would be timed, before the reason
-UNMOVED = "nothing changed that could move it"
-UNREAD = "its baseline has no undisturbed reading: --update-baselines on a quiet machine"
+NOTHING_CHANGED = "nothing changed that could move it"
+NO_BASELINE_READING = "its baseline has no undisturbed reading: --update-baselines on a quiet machine"
 
-KERNELS = frozenset(
+YARDSTICK_ENTRIES = frozenset(
     {"torch", "cuda", "driver", "yardstick"}
 )  # with another of these, other yardsticks
-HOST = ("threads", "cpu", "instruction set")  # with another of these, another machine on a CPU
-SECONDS = 2.5  # how much noisier seconds are than yardsticks
+CPU_MACHINE_ENTRIES = ("threads", "cpu", "instruction set")  # with another of these, another machine on a CPU
+SECONDS_FACTOR = 2.5  # how much noisier seconds are than yardsticks
 # Logarithm by which a yardstick may be faster or slower on the baseline's machine. Hosts with the same
 # processor name were seen 1.1 to 1.6 times apart; a larger number compares more of them, a smaller number
 # loses more of the home machine's own windows (docs/cost.md).
-SPEED = 0.15
+MAX_SPEED_DIFFERENCE = 0.15
 
 
-def unit_of(changes: Sequence[Difference], device: str) -> tuple[str, float]:
+def time_unit(changes: Sequence[Difference], device: str) -> tuple[str, float]:
     """The unit that times are compared in and the factor of its margin; or why they cannot be, and 0."""
     by_name = {change.name: change for change in changes}
     machine = by_name.get("machine")
     if machine and ABSENT not in (machine.base, machine.new):
         return f"FTCOMPARE_MACHINE {machine.base} -> {machine.new}", 0.0
-    for name in HOST if device == "cpu" else ():  # a GPU is its own machine, whatever its host
+    for name in CPU_MACHINE_ENTRIES if device == "cpu" else ():  # a GPU is its own machine, whatever its host
         if name in by_name:
             return str(by_name[name]), 0.0
     python = by_name.get("python")
     if python and python.base.split(".")[:2] != python.new.split(".")[:2]:
         return f"{python}: its yardsticks are others", 0.0
-    return ("seconds", SECONDS) if KERNELS & by_name.keys() else ("yardsticks", 1.0)
+    return ("seconds", SECONDS_FACTOR) if YARDSTICK_ENTRIES & by_name.keys() else ("yardsticks", 1.0)
 
 
-def another_machine(
+def why_other_machine(
     before: Sequence[Window], window: Window, unit: str, device: str, name: str = ""
 ) -> str:
     """Why the window was not taken on the machine of those before, as measured; "" where it was.
@@ -56,10 +56,10 @@ def another_machine(
     kinds = {"kernels", "dispatch", "memory", "interpreter"}
     kinds -= {"kernels", "dispatch"} if unit == "seconds" else set()
     kinds -= {"interpreter", "dispatch"} if device != "cpu" else set()
-    return _apart(before, window.yardsticks, kinds, name)
+    return _compare_speeds(before, window.yardsticks, kinds, name)
 
 
-def _apart(
+def _compare_speeds(
     before: Sequence[Window], speeds: Mapping[str, float], kinds: set[str], name: str
 ) -> str:
     """Why yardsticks of these kinds, in seconds, differ from those of the windows before, or ""."""
@@ -72,7 +72,7 @@ def _apart(
     }
     ratios = {kind: speeds[kind] / means[kind] for kind in kinds}
     furthest = max(sorted(ratios), key=lambda kind: abs(math.log(ratios[kind])))
-    if abs(math.log(ratios[furthest])) <= SPEED:
+    if abs(math.log(ratios[furthest])) <= MAX_SPEED_DIFFERENCE:
         return ""
     what = f"FTCOMPARE_MACHINE={name} names two machines that differ" if name else "another machine"
     return f"{what}: the yardstick {furthest} takes {ratios[furthest]:.2f} times as long"
@@ -83,21 +83,21 @@ def machine_name(candidate: Result) -> str:
     return str(candidate.environment.get("machine", ""))
 
 
-def unjudged(baseline: Result, candidate: Result, *, strict: bool = False) -> str:
+def why_times_unjudged(baseline: Result, candidate: Result, *, strict: bool = False) -> str:
     """Why no time of the case could be judged on a CPU, known before a window is taken, or ""."""
     changes = differences(baseline.environment, candidate.environment)
     if not (strict or software_changed(changes)):
-        return UNMOVED
-    unit, factor = unit_of(changes, "cpu")
+        return NOTHING_CHANGED
+    unit, factor = time_unit(changes, "cpu")
     if not factor:
         return unit
-    return "" if undisturbed(baseline.windows) else UNREAD
+    return "" if undisturbed(baseline.windows) else NO_BASELINE_READING
 
 
-def elsewhere(baseline: Result, candidate: Result, speeds: Mapping[str, float]) -> str:
+def why_other_speeds(baseline: Result, candidate: Result, speeds: Mapping[str, float]) -> str:
     """Why a machine with these speeds is not the baseline's, or "". `speeds` are the seconds of the
     yardsticks that are timed beside no piece of work."""
-    return _apart(undisturbed(baseline.windows), speeds, set(speeds), machine_name(candidate))
+    return _compare_speeds(undisturbed(baseline.windows), speeds, set(speeds), machine_name(candidate))
 
 
 def undisturbed(windows: Sequence[Window]) -> list[Window]:

@@ -15,7 +15,7 @@ from statistics import fmean
 from typing import Literal
 
 from pytest_ftcompare.compare.noise import VarianceEstimate, estimate_variance, sd
-from pytest_ftcompare.compare.pairing import Key
+from pytest_ftcompare.compare.pairing import PairKey
 
 LOOKS = (1, 2, 3, 5, 8, 12, 16)  # numbers of seeds after which the question is asked
 ALPHA = (
@@ -63,7 +63,7 @@ class ScoreComparison:
 
 
 def estimate_shift(
-    base: Mapping[Key, float], new: Mapping[Key, float], rho: float
+    base: Mapping[PairKey, float], new: Mapping[PairKey, float], rho: float
 ) -> tuple[float, float, float]:
     """Estimated mean of `base`, shift of `new` against it, and the shift's variance in units of one score's variance.
 
@@ -84,14 +84,14 @@ def estimate_shift(
     return mean, other - mean, (xx + yy + 2 * xy) / determinant
 
 
-def compare(
+def compare_scores(
     metric: str,
-    base: Mapping[Key, float],
-    new: Mapping[Key, float],
+    base: Mapping[PairKey, float],
+    new: Mapping[PairKey, float],
     *,
     rho: float,
-    known: VarianceEstimate,
-    share: float = 1.0,
+    prior: VarianceEstimate,
+    alpha_share: float = 1.0,
 ) -> ScoreComparison:
     """Compare scores by seed, the new ones in the order in which they were trained.
 
@@ -100,16 +100,16 @@ def compare(
     from scipy import special  # not while cases are collected
 
     scores = list(new.values())
-    noise = known.joined(estimate_variance(list(base.values()))).joined(estimate_variance(scores))
+    noise = prior.combined(estimate_variance(list(base.values()))).combined(estimate_variance(scores))
     size, freedom = math.sqrt(noise.variance), max(noise.freedom, 1.0)
     mean, delta, variance = estimate_shift(base, new, rho)
     modelled = size * math.sqrt(variance)
-    error = modelled * math.sqrt(_scatter(base, new, noise.variance * 2 * (1 - rho)))
+    error = modelled * math.sqrt(_scatter_ratio(base, new, noise.variance * 2 * (1 - rho)))
     p = float(special.stdtr(freedom, -abs(delta) / error)) if error else 0.5 if not delta else 0.0
     margin = max(EQUIVALENCE_MARGIN_SD * size, 2 * MIN_SHIFT)
     outcome: ScoreOutcome = "open"
     if (
-        p < ALPHA * share * alpha_spent(len(new))
+        p < ALPHA * alpha_share * alpha_spent(len(new))
         and abs(delta) > MIN_SHIFT
         and _confirmed(base, new, size, freedom, delta)
     ):
@@ -137,7 +137,7 @@ def compare(
     )
 
 
-def _scatter(base: Mapping[Key, float], new: Mapping[Key, float], expected: float) -> float:
+def _scatter_ratio(base: Mapping[PairKey, float], new: Mapping[PairKey, float], expected: float) -> float:
     """How far the pairs' differences scatter, as a share of the variance expected: one that repeats is better known."""
     pairs = [new[one] - base[one] for one in base.keys() & new.keys()]
     if len(pairs) < 2 or not expected:
@@ -154,7 +154,7 @@ def alpha_spent(count: int) -> float:
 
 
 def _confirmed(
-    base: Mapping[Key, float], new: Mapping[Key, float], size: float, freedom: float, delta: float
+    base: Mapping[PairKey, float], new: Mapping[PairKey, float], size: float, freedom: float, delta: float
 ) -> bool:
     """Whether the seeds since the look before say by themselves what all of them say."""
     from scipy import special

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from pytest_ftcompare.compare.pooled_shift import PooledShift, pool
+from pytest_ftcompare.compare.pooled_shift import PooledShift, pool_shifts
 from pytest_ftcompare.compare.verdict import FAILING, CaseVerdict, VerdictName
 
 UNJUDGED_VERDICTS: frozenset[VerdictName] = frozenset({"undecided", "incomparable"})
@@ -23,7 +23,7 @@ class SessionVerdict:
 
     @cached_property
     def shifts(self) -> list[PooledShift]:
-        return pool(self.verdicts)
+        return pool_shifts(self.verdicts)
 
     @property
     def failing(self) -> list[CaseVerdict]:
@@ -31,7 +31,7 @@ class SessionVerdict:
         return [one for one in self.verdicts if one.verdict in FAILING]
 
     @property
-    def unseen(self) -> list[CaseVerdict]:
+    def excess_unjudged(self) -> list[CaseVerdict]:
         """The cases whose outcome counts but was not seen, where they are too many; else none."""
         judged = [one for one in self.verdicts if one.judge_accuracy]
         found = [one for one in judged if one.verdict in UNJUDGED_VERDICTS]
@@ -41,9 +41,9 @@ class SessionVerdict:
     def findings(self) -> list[str]:
         """What fails the session as a whole, each a sentence."""
         found = [one.sentence for one in self.shifts if one.outcome == "worse"]
-        if self.unseen:
+        if self.excess_unjudged:
             found.append(
-                f"{len(self.unseen)} of {len(self.verdicts)} cases could not be compared: a gate that can't see is not green"
+                f"{len(self.excess_unjudged)} of {len(self.verdicts)} cases could not be compared: a gate that can't see is not green"
             )
         return found
 

@@ -11,9 +11,9 @@ from pytest_ftcompare.compare.divergence import Divergence
 from pytest_ftcompare.compare.environment_diff import Difference, differences, has_library_change
 from pytest_ftcompare.compare.known_faults import why_kernels_differ
 from pytest_ftcompare.compare.measured_cost import CostComparison
-from pytest_ftcompare.compare.noise import METRICS, PRIOR, VarianceEstimate
-from pytest_ftcompare.compare.pairing import correlation, keyed
-from pytest_ftcompare.compare.sequential_test import ScoreComparison, compare, next_look
+from pytest_ftcompare.compare.noise import SCORE_METRICS, DEFAULT_PRIOR, VarianceEstimate
+from pytest_ftcompare.compare.pairing import correlation, scores_by_key
+from pytest_ftcompare.compare.sequential_test import ScoreComparison, compare_scores, next_look
 from pytest_ftcompare.results.result import Result
 
 VerdictName = Literal[
@@ -33,13 +33,13 @@ WORST_FIRST: tuple[VerdictName, ...] = (
     "same",
 )
 IDENTICAL = "it trained and predicted the same, bit for bit"  # the note of a case that trained and predicted the same, bit for bit
-SHORT = "nothing changed, and a short training repeated bit for bit: the whole one was not repeated"
-ELSEWHERE = "no baselines for this device: structure and outcomes are judged against those for cpu"
+SHORT_TRAINING = "nothing changed, and a short training repeated bit for bit: the whole one was not repeated"
+OTHER_DEVICE = "no baselines for this device: structure and outcomes are judged against those for cpu"
 
 
-def repeated(notes: Iterable[str]) -> bool:
+def repeated_bit_for_bit(notes: Iterable[str]) -> bool:
     """Whether the notes of a case, of a verdict or a document, say that it repeated bit for bit."""
-    return any(note in (IDENTICAL, SHORT) for note in notes)
+    return any(note in (IDENTICAL, SHORT_TRAINING) for note in notes)
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class CaseVerdict:
     @property
     def identical(self) -> bool:
         """Whether nothing that was computed moved."""
-        return repeated(self.notes)
+        return repeated_bit_for_bit(self.notes)
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -152,7 +152,7 @@ def _evidence(
     ]
     before, after = baseline.seed_result(0), candidate.seed_result(0)
     if not same_device:
-        return _Evidence(found, [], [ELSEWHERE], identical=False)
+        return _Evidence(found, [], [OTHER_DEVICE], identical=False)
     method = str(candidate.identity.get("method"))
     if why := why_kernels_differ(method, baseline.environment, candidate.environment):
         return _Evidence(found, [], [why], identical=False)
@@ -182,20 +182,20 @@ def _evidence(
     return _Evidence(found, noted, [], identical=relation == "identical" and chosen and not found)
 
 
-def _comparisons(
+def _compare_metrics(
     baseline: Result, candidate: Result, terms: JudgingCriteria
 ) -> list[ScoreComparison]:
     found = []
-    for metric, split in METRICS.items():
-        base, new = keyed(baseline.seed_results, metric), keyed(candidate.seed_results, metric)
+    for metric, split in SCORE_METRICS.items():
+        base, new = scores_by_key(baseline.seed_results, metric), scores_by_key(candidate.seed_results, metric)
         if base and new:
             rho = correlation(baseline.seed_results, candidate.seed_results, split)
-            known = terms.priors.get(metric, PRIOR)
+            known = terms.priors.get(metric, DEFAULT_PRIOR)
             if taught := baseline.noise.get(metric):  # by samples that the baseline holds no more
-                known = known.joined(
+                known = known.combined(
                     VarianceEstimate(taught["squares"] / taught["freedom"], taught["freedom"])
                 )
-            found.append(compare(metric, base, new, rho=rho, known=known, share=terms.alpha_share))
+            found.append(compare_scores(metric, base, new, rho=rho, prior=known, alpha_share=terms.alpha_share))
     return found
 
 
@@ -205,18 +205,18 @@ def judge(
     budget: int,
     *,
     same_device: bool = True,
-    terms: JudgingCriteria | None = None,
+    criteria: JudgingCriteria | None = None,
 ) -> CaseVerdict | NeedMoreSeeds:
     """The verdict on `candidate`, whose samples are those of seeds 0, 1, ...; or how many seeds it takes to know.
 
     On a device without baselines of its own, only structure and outcomes are compared with the ones at hand.
     """
-    terms = JudgingCriteria() if terms is None else terms
+    criteria = JudgingCriteria() if criteria is None else criteria
     refused = [Divergence("invariant", one) for one in audit.audit_validity(candidate)]
     changes = differences(baseline.environment, candidate.environment)
     evidence = _evidence(baseline, candidate, changes, same_device)
-    found = [*evidence.unexplained, *(evidence.explained if terms.strict else ())]
-    comparisons = _comparisons(baseline, candidate, terms)
+    found = [*evidence.unexplained, *(evidence.explained if criteria.strict else ())]
+    comparisons = _compare_metrics(baseline, candidate, criteria)
     outcomes = {one.outcome for one in comparisons} if candidate.judge_accuracy else {"equivalent"}
 
     def conclude(verdict: VerdictName, notes: Iterable[str] = ()) -> CaseVerdict:

@@ -1,1 +1,4 @@
-"""One case from its settings to its verdict, the session around all cases, and the folder of a run. Never imports pytest."""
+"""One case from settings to verdict, the session around all cases, and the run folder.
+
+Never imports pytest.
+"""

@@ -1,11 +1,14 @@
-"""What a case is held against: its baseline, and what the baselines of its suite teach of noise."""
+"""Find a case's baseline, and what the baselines of its suite say about noise.
+
+`run_case` and claims (claim_evidence.py) call it.
+"""
 
 from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
 
-from pytest_ftcompare.compare.noise import METRICS, VarianceEstimate, priors
+from pytest_ftcompare.compare.noise import SCORE_METRICS, VarianceEstimate, fit_priors
 from pytest_ftcompare.compare.sequential_test import error_share
 from pytest_ftcompare.compare.verdict import JudgingCriteria
 from pytest_ftcompare.gate.settings import Settings
@@ -15,38 +18,47 @@ from pytest_ftcompare.results.result import Result
 
 
 def read_baseline(case: Case, settings: Settings, device: str) -> Result | None:
-    """The case's baseline for this device; where there is none, the one for cpu."""
+    """Return the case's baseline for the device, else the one for cpu, else None.
+
+    Raise `BaselineError` for a file that cannot be read. An update skips it and reads no other
+    device's baseline.
+    """
     writes = settings.update or settings.new_only
-    devices = (device,) if writes else dict.fromkeys((device, baseline_store.FALLBACK))
+    devices = (device,) if writes else dict.fromkeys((device, baseline_store.FALLBACK_DEVICE))
     try:
-        for one in devices:
-            path = baseline_store.path_of(settings.baselines, one, case.suite, case.id)
-            if (found := baseline_store.read(path, case.id)) is not None:
-                return found
+        for name in devices:
+            path = baseline_store.path_of(settings.baselines, name, case.suite, case.id)
+            if (baseline := baseline_store.read(path, case.id)) is not None:
+                return baseline
         return None
     except baseline_store.BaselineError:
-        if writes:  # it is about to be made again
+        # An update replaces the file.
+        if writes:
             return None
         raise
 
 
 @lru_cache(maxsize=8)
 def _priors(folder: Path, _: int) -> dict[str, VarianceEstimate]:
-    """The priors of a folder of baselines; the second argument is its time of change, for the cache."""
-    found = []
+    """Return the priors of a folder of baselines.
+
+    The second argument is the folder's modification time, so that the cache notices a change.
+    """
+    results = []
     for file in sorted(folder.glob("*.json")):
         try:
             result = baseline_store.read(file, file.stem)
         except baseline_store.BaselineError:
-            continue  # the case that it belongs to says so
+            # The case of this file reports the error.
+            continue
         if result is not None:
-            found.append(result)
-    return priors(found)
+            results.append(result)
+    return fit_priors(results)
 
 
-def make_terms(accepted: Result, settings: Settings, judged: int) -> JudgingCriteria:
-    """What the case of a baseline is judged by, in a session that judges so many cases."""
-    device = str(accepted.environment.get("device", baseline_store.FALLBACK))
-    folder = baseline_store.path_of(settings.baselines, device, accepted.suite, accepted.id).parent
-    learned = _priors(folder, folder.stat().st_mtime_ns) if folder.is_dir() else {}
-    return JudgingCriteria(learned, error_share(judged, METRICS), settings.strict)
+def make_criteria(baseline: Result, settings: Settings, judged_cases: int) -> JudgingCriteria:
+    """Return the criteria for a case in a session that judges `judged_cases` cases."""
+    device = str(baseline.environment.get("device", baseline_store.FALLBACK_DEVICE))
+    folder = baseline_store.path_of(settings.baselines, device, baseline.suite, baseline.id).parent
+    suite_priors = _priors(folder, folder.stat().st_mtime_ns) if folder.is_dir() else {}
+    return JudgingCriteria(suite_priors, error_share(judged_cases, SCORE_METRICS), settings.strict)

@@ -1,4 +1,7 @@
-"""What of the suites this machine holds: cases that cannot fit are deselected and told, and how long the rest would take."""
+"""Deselect cases that this machine cannot hold, and estimate how long the others take.
+
+The plugin's collection calls it.
+"""
 
 from __future__ import annotations
 
@@ -7,21 +10,24 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from pytest_ftcompare.gate.resource_estimate import hours, too_large
+from pytest_ftcompare.gate.resource_estimate import total_hours, why_too_large
 from pytest_ftcompare.gate.settings import Settings
 from pytest_ftcompare.measure import gpu_assignment, host
 from pytest_ftcompare.results.case import Case
 
-KEPT = 8  # reasons that are told
-NOUNS = {"cpu": "CPU core", "cuda": "GPU"}
+MAX_REASONS = 8  # printed reasons of deselection, chosen; a higher value prints more lines
+DEVICE_NOUNS = {"cpu": "CPU core", "cuda": "GPU"}
 
 
 @dataclass
 class CapacityFilter:
-    """The kind of device on which cases run ("cpu" or "cuda") and its bytes of memory; why cases were left out."""
+    """Deselects cases that do not fit the device.
+
+    `kind` is "cpu" or "cuda", `memory` the device's bytes; `deselected` counts cases by reason.
+    """
 
     settings: Settings
-    left: Counter[str] = field(default_factory=Counter)
+    deselected: Counter[str] = field(default_factory=Counter)
     kind: str = "cpu"
     memory: float = 0.0
 
@@ -29,39 +35,42 @@ class CapacityFilter:
         gpus = []
         if self.settings.device != "cpu":
             gpus = gpu_assignment.gpu_memory(
-                gpu_assignment.visible(os.environ, gpu_assignment.count_gpus)
+                gpu_assignment.visible_gpus(os.environ, gpu_assignment.count_gpus)
             )
         self.kind = "cuda" if gpus else "cpu"
-        self.memory = (
-            min(gpus) if gpus else host.memory()
-        )  # of all workers' the least, so that all collect the same
+        # All workers take the smallest GPU: they must collect the same cases.
+        self.memory = min(gpus) if gpus else host.total_memory()
 
-    def holds(self, case: Case) -> bool:
-        """Whether the case fits; one that does not is counted, with the reason."""
-        reason = too_large(case, self.settings.profile, self.kind, self.memory)
+    def fits(self, case: Case) -> bool:
+        """Check whether the case fits; count the reason if it does not."""
+        reason = why_too_large(case, self.settings.profile, self.kind, self.memory)
         if reason:
-            self.left[reason] += 1
+            self.deselected[reason] += 1
         return not reason
 
-    def lines(self, cases: Iterable[Case]) -> Iterator[str]:
-        """How many cases each suite has, and how long they would take; what does not fit."""
+    def summary_lines(self, cases: Iterable[Case]) -> Iterator[str]:
+        """Yield each suite's cases and estimated time, then the deselected cases by reason."""
         suites: defaultdict[str, list[Case]] = defaultdict(list)
         for case in cases:
             suites[case.suite].append(case)
         profile = self.settings.profile
-        for suite, found in suites.items():
-            on = {kind: hours(found, profile, kind) for kind in NOUNS}
+        for suite, members in suites.items():
+            estimates = {kind: total_hours(members, profile, kind) for kind in DEVICE_NOUNS}
             times = " or ".join(
-                f"{_told(time)} of a {NOUNS[kind]}" for kind, (time, _) in on.items()
+                f"{_format_hours(hours)} of a {DEVICE_NOUNS[kind]}"
+                for kind, (hours, _) in estimates.items()
             )
-            _, unknown = on["cpu"]
+            _, unknown = estimates["cpu"]
             missing = (
                 f" ({unknown} not counted: their models' sizes are not known)" if unknown else ""
             )
-            yield f"{suite}: {len(found)} case{'s' * (len(found) != 1)}{missing}, a seed of each about {times}"
-        for reason, count in self.left.most_common(KEPT):
+            yield (
+                f"{suite}: {len(members)} case{'s' * (len(members) != 1)}{missing}, "
+                f"a seed of each about {times}"
+            )
+        for reason, count in self.deselected.most_common(MAX_REASONS):
             yield f"deselected {count} case{'s' * (count != 1)}: {reason}"
 
 
-def _told(hours: float) -> str:
+def _format_hours(hours: float) -> str:
     return f"{hours:.1f} h" if hours >= 1 else f"{max(1, round(60 * hours))} min"

@@ -1,6 +1,6 @@
-"""What the gate needs computed for a case: opened, inspected, counted, trained and timed.
+"""The protocols of what the gate needs computed: open a case, inspect, train and time it.
 
-`torch_case.py` computes it with torch. Tests give the gate recorded numbers in its place.
+`torch_case.py` implements them with torch. Tests give the gate recorded numbers instead.
 """
 
 from __future__ import annotations
@@ -19,89 +19,95 @@ from pytest_ftcompare.results.result import Json, Result, SeedResult
 if TYPE_CHECKING:
     from pytest_ftcompare.measure.timer import Timing
 
-IsEnough = Callable[
-    [Sequence[tuple[float, float]], float], bool
-]  # of the rounds so far, and seconds since the first
-Progress = Callable[[int, int, float], None]  # step, steps, loss; zeros when evaluation begins
+# Takes the pairs of seconds so far, and the seconds since the first pair.
+IsEnough = Callable[[Sequence[tuple[float, float]], float], bool]
+# Takes step, steps and loss; all are zero when evaluation begins.
+Progress = Callable[[int, int, float], None]
 
 
 class CaseError(RuntimeError):
-    """A case that cannot be judged, for a reason that is one sentence."""
+    """A case cannot be judged; the message says why in one sentence."""
 
 
 class CaseWork(Protocol):
-    """An open case. `bench` is held at the case's device."""
+    """An open case. Its `run_context` holds the case's device."""
 
     @property
     def run_context(self) -> RunContext: ...
 
     @property
     def device(self) -> str:
-        """The device's name, as a folder of baselines is called."""
+        """The device's name, as folders of baselines use it."""
 
     @property
     def facts(self) -> CaseFacts:
-        """What known upstream faults are looked up by."""
+        """The properties by which known upstream faults are found."""
 
     @property
-    def notes(self) -> Sequence[str]:
-        """What audits say of the rows without refusing the case."""
+    def remarks(self) -> Sequence[str]:
+        """The audits' remarks on the case's rows, which do not refuse it."""
 
     def candidate(self) -> Result:
-        """The case's result before anything is computed."""
+        """Return the case's result before anything is computed."""
 
     def run_audits(self) -> list[str]:
-        """What the audits have against the case before anything is trained."""
+        """Return the reasons for which the audits refuse the case before training."""
 
     def texts(self) -> Mapping[str, list[str]]:
-        """The text of each row, by split."""
+        """Return the text of each row, by split."""
 
     def inspect(self) -> tuple[Json, Json, list[str]]:
-        """Signature, probe and broken invariants."""
+        """Return signature, probe and broken invariants."""
 
     def count(self) -> Json:
-        """Counts of the execution of one update."""
+        """Return the counts of one update."""
 
     def row_digests(self, seeds: int) -> dict[str, str]:
-        """Seed -> the name of its training rows."""
+        """Return the digest of each seed's training rows, by seed."""
 
     def run_seed(self, seed: int, progress: Progress) -> SeedResult:
         """Train and evaluate one seed."""
 
     def short_training(self, progress: Progress) -> str:
-        """The digest of a short training, "" where there is none."""
+        """Return the digest of a short training, "" if the case has none."""
 
     def why_untimed(self, baseline: Result | None, candidate: Result, *, update: bool) -> str:
-        """Why the case takes no timed window, or ""."""
+        """Return why the case takes no timed window, "" if nothing speaks against it."""
 
     def take_windows(
         self, baseline: Result | None, candidate: Result, *, update: bool
     ) -> dict[str, Timing]:
-        """Take windows into the candidate until its cost is settled; the rounds of the last one of this process."""
+        """Add windows to `candidate` until its cost is settled.
 
-    def beside_reference(
+        Return the rounds of the last window that this process took, by piece of work.
+        """
+
+    def compare_with_reference(
         self, baseline: Result, alone: Sequence[CostComparison]
     ) -> list[CostComparison]:
-        """Times beside the reference's, in the place of those read alone."""
+        """Return `alone` with its times replaced by those compared with the reference's."""
 
 
 class CaseOpener(Protocol):
-    """What opens cases: torch and the libraries around it, or a test's stand-in."""
+    """Opens cases: with torch, or a test's stand-in."""
 
     def open(
         self, case: Case, settings: Settings, run_context: RunContext
     ) -> AbstractContextManager[CaseWork]:
-        """The case, open; what a user can mend is a `CaseError` of one sentence, while it is open, too."""
+        """Open a case as a context.
+
+        Entering the context and its body raise `CaseError` for a reason that the user can remove.
+        """
 
     def environment(
         self, cases: Sequence[Case], settings: Settings, run_context: RunContext
     ) -> Json:
-        """What the cases run in, together."""
+        """Return the joint environment of the cases."""
 
     def count(
         self, case: Case, settings: Settings, run_context: RunContext
     ) -> tuple[dict[str, float], Json]:
-        """Structure and counts of one update by name, and the environment."""
+        """Return structure and counts of one update, by name, and the environment."""
 
     def time_in_turn(
         self,
@@ -110,4 +116,7 @@ class CaseOpener(Protocol):
         run_context: RunContext,
         is_enough: IsEnough,
     ) -> list[tuple[float, float]]:
-        """Seconds of two pieces of work, timed in turn until it is enough; `Untestable` where that cannot be."""
+        """Time two pieces of work in turn until `is_enough`; return pairs of seconds.
+
+        Raise `Untestable` if they cannot be timed.
+        """

@@ -34,7 +34,7 @@ class CheckError(ValueError):
     """A check that cannot begin; the message says why and what to do."""
 
 
-def profile_of(root: Path, name: str | None, profiles: project_config.ProjectConfig) -> Profile:
+def select_profile(root: Path, name: str | None, profiles: project_config.ProjectConfig) -> Profile:
     """The profile of that name, else the one that the project's pyproject.toml names, else
     pocket."""
     file = root / "pyproject.toml"
@@ -56,7 +56,7 @@ def check(
             f"expected tasks in [tool.ftcompare.tasks] of {root / 'pyproject.toml'}, there are none: "
             "begin with 'python -m pytest_ftcompare init'"
         )
-    chosen = profile_of(root, profile, mine)
+    chosen = select_profile(root, profile, mine)
     from pytest_ftcompare.training.library_logging import quiet
 
     quiet()
@@ -77,14 +77,14 @@ def check(
 
 def _task(task: Task, models: Sequence[str], config: TrainingConfig) -> Iterator[tuple[str, bool]]:
     from pytest_ftcompare.training.model_kind import ModelError
-    from pytest_ftcompare.training.prepare import read
+    from pytest_ftcompare.training.prepare import read_task
 
     yield task.name, False
     shown: set[str] = set()  # what is the same for every model is shown once
     for model in models:
         try:
             path = locate("models", model, config.hub, config.revisions.get(model))
-            splits, refused, doubts = read(task, config, path)
+            splits, refused, doubts = read_task(task, config, path)
             lines = [(line, False) for line in _rows(task, splits)]
             lines += [(f"  refused: {sentence}", True) for sentence in refused]
             lines += [(f"  doubt: {sentence}", False) for sentence in doubts]

@@ -18,7 +18,7 @@ from pytest_ftcompare.compare.claims.relations import (
     Untestable,
 )
 from pytest_ftcompare.compare.environment_diff import differences, software_changed
-from pytest_ftcompare.compare.same_machine import UNMOVED
+from pytest_ftcompare.compare.same_machine import NOTHING_CHANGED
 from pytest_ftcompare.gate.baseline_lookup import read_baseline
 from pytest_ftcompare.gate.case_work import CaseError, CaseOpener
 from pytest_ftcompare.gate.run_cache import RunCache
@@ -42,7 +42,7 @@ MACHINE = (
 )  # with another of these, times are another's
 
 
-class Tables(Protocol):
+class CaseTables(Protocol):
     """The tables of the suites, as plugin/claim_arms.py reads them."""
 
     def of(self, arm: Arm) -> list[Case]:
@@ -68,10 +68,10 @@ class EvidenceFinder:
 
     settings: Settings
     run_context: RunContext
-    tables: Tables
+    tables: CaseTables
     run_cache: RunCache
     collected: Mapping[tuple[str, str], Case]
-    judged: int
+    judged_cases: int
     opener: CaseOpener
 
     def find(self, claim: Claim) -> EstimateWithSource:
@@ -113,7 +113,7 @@ class EvidenceFinder:
         case = self.collected.get((case.suite, case.id), case)
         held = self.run_cache.for_claim(
             case,
-            lambda: run_case(case, self._for(case), self.run_context, self.opener, self.judged),
+            lambda: run_case(case, self._for(case), self.run_context, self.opener, self.judged_cases),
         )
         if held.verdict.verdict == "invalid":
             raise CaseError(
@@ -185,14 +185,14 @@ class EvidenceFinder:
         ):
             return "", ""
         environment = self._environment(claim.relation)
-        device = str(environment.get("device", baseline_store.FALLBACK))
-        before = accepted_record(claim, settings, device)
+        device = str(environment.get("device", baseline_store.FALLBACK_DEVICE))
+        before = read_claim_baseline(claim, settings, device)
         if before is None or before.statistic != claim.statistic:
             return "", device
         moved = settings.strict_times or software_changed(
             differences(before.environment, environment)
         )
-        return elsewhere(claim, before, environment) or ("" if moved else UNMOVED), device
+        return machine_difference(claim, before, environment) or ("" if moved else NOTHING_CHANGED), device
 
 
 def with_overrides(case: Case, arm: Arm) -> Case:
@@ -237,11 +237,11 @@ def make_record(
     )
 
 
-def accepted_record(claim: Claim, settings: Settings, device: str) -> ClaimRecord | None:
+def read_claim_baseline(claim: Claim, settings: Settings, device: str) -> ClaimRecord | None:
     """The claim's baseline for this device; where there is none, the one for cpu, unless it is about time."""
     writes = settings.update or settings.new_only
     alone = writes or isinstance(claim.relation, TimeRatio)
-    for one in (device,) if alone else dict.fromkeys((device, baseline_store.FALLBACK)):
+    for one in (device,) if alone else dict.fromkeys((device, baseline_store.FALLBACK_DEVICE)):
         path = baseline_store.path_of_claim(
             settings.baselines, one, settings.profile.name, claim.name
         )
@@ -254,7 +254,7 @@ def accepted_record(claim: Claim, settings: Settings, device: str) -> ClaimRecor
     return None
 
 
-def elsewhere(claim: Claim, before: ClaimRecord | None, environment: Json) -> str:
+def machine_difference(claim: Claim, before: ClaimRecord | None, environment: Json) -> str:
     """Why a claim about time is not comparable with its baseline, "" where it is."""
     if before is None or not isinstance(claim.relation, TimeRatio):
         return ""

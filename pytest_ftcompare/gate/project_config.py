@@ -43,12 +43,12 @@ class ProjectConfig:
     tasks: Mapping[str, Task] = field(default_factory=dict)
     methods: Mapping[str, Path] = field(default_factory=dict)
 
-    def add(self) -> None:
+    def register(self) -> None:
         """From here on, the tasks and methods have names like the shipped ones."""
         tasks.ADDED.update(self.tasks)
         methods.ADDED.update(self.methods)
 
-    def remove(self) -> None:
+    def unregister(self) -> None:
         """The names of another session's additions mean nothing."""
         for one in self.tasks:
             tasks.ADDED.pop(one, None)

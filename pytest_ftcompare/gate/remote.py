@@ -1,8 +1,9 @@
-"""Another process that times a case's work: a fresh one of this environment, or one of a reference's.
+"""Start another process that times a case's work: a fresh one, or a reference's.
 
-`serve.py` is its other end. The two speak lines of JSON through its standard input and output: a
-greeting with the protocol's number, then an answer to each request, an object with `error` where it
-could not do what it was asked. Imports no torch, so the controller may check a reference with it.
+`serve.py` runs in that process. The two exchange lines of JSON through its standard input and
+output: a greeting with the protocol's number, then an answer to each request. A failed request is
+answered by an object with `error`. This module imports no torch, because the controller checks a
+reference with it.
 """
 
 from __future__ import annotations
@@ -24,11 +25,16 @@ from pytest_ftcompare.results.case import Case
 if TYPE_CHECKING:
     from pytest_ftcompare.training.config import TrainingConfig
 
-PROTOCOL = 1  # of requests and answers; raise it when either end must know
-MODULE = "pytest_ftcompare.gate.serve"
-PATIENCE = 30.0  # seconds that an interpreter may take to say what it is
-SILENCE = 900.0  # seconds without an answer after which the process is ended; loading a model takes some minutes
-INTRODUCE = """
+PROTOCOL = 1  # version of requests and answers; raise it with an incompatible change
+SERVER_MODULE = "pytest_ftcompare.gate.serve"
+# Seconds in which an interpreter must report its version, chosen. A higher value waits longer for
+# an interpreter that hangs.
+VERSION_TIMEOUT = 30.0
+# Seconds without an answer after which the process is killed, chosen: loading a model takes
+# minutes. A higher value waits longer for a process that hangs.
+ANSWER_TIMEOUT = 900.0
+# A program that prints an interpreter's version and the protocol of its pytest-ftcompare.
+VERSION_PROGRAM = """
 import json, sys
 try:
     from pytest_ftcompare.gate.remote import PROTOCOL as protocol
@@ -39,65 +45,67 @@ print(json.dumps({"python": "%d.%d" % sys.version_info[:2], "protocol": protocol
 
 
 class RemoteError(RuntimeError):
-    """Another process that cannot time; the message says why in one sentence."""
+    """Another process cannot time; the message says why in one sentence."""
 
 
 def check_reference(python: Path) -> None:
-    """Raise `RemoteError` if the interpreter cannot serve as a reference of this one."""
+    """Raise `RemoteError` if the interpreter cannot be a reference."""
     if not python.is_file():
         raise RemoteError(f"expected a Python interpreter, there is none at {python}")
-    command = [str(python), "-P", "-c", INTRODUCE]
+    command = [str(python), "-P", "-c", VERSION_PROGRAM]
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             command,
             env=_environment(),
             capture_output=True,
             text=True,
-            timeout=PATIENCE,
+            timeout=VERSION_TIMEOUT,
             check=True,
         )
-        said = json.loads(done.stdout)
+        answer = json.loads(process.stdout)
     except (OSError, subprocess.SubprocessError, ValueError) as error:
         raise RemoteError(f"{python} is no Python 3.11 or newer that runs ({error})") from None
-    ours = "{}.{}".format(*sys.version_info[:2])
-    if said["python"] != ours:
+    version = "{}.{}".format(*sys.version_info[:2])
+    if answer["python"] != version:
         raise RemoteError(
-            f"expected Python {ours}, as here, {python} is Python {said['python']}: "
+            f"expected Python {version}, as here, {python} is Python {answer['python']}: "
             "make the reference's environment with this one's Python"
         )
-    check_protocol(said["protocol"], str(python))
+    check_protocol(answer["protocol"], str(python))
 
 
 def check_protocol(protocol: object, python: str) -> None:
-    """Raise `RemoteError` unless the other end speaks this one's protocol."""
+    """Raise `RemoteError` unless `protocol`, another process's, is the one of this module."""
     if protocol is None:
         raise RemoteError(
-            f"{python} has no pytest-ftcompare that can time: install it there, this version or a worktree with --editable"
+            f"{python} has no pytest-ftcompare that can time: install it there, this version "
+            "or a worktree with --editable"
         )
     if protocol != PROTOCOL:
         raise RemoteError(
-            f"expected protocol {PROTOCOL}, {python} speaks {protocol}: install this version of pytest-ftcompare there"
+            f"expected protocol {PROTOCOL}, {python} speaks {protocol}: "
+            "install this version of pytest-ftcompare there"
         )
 
 
 def _environment(**changes: str) -> dict[str, str]:
-    """This process's, without what would put its libraries before another's."""
-    kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    return kept | changes
+    """Return this process's environment without PYTHONPATH, so that each has its own libraries."""
+    variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    return variables | changes
 
 
-class Remote:
-    """A process that makes the work of cases and times it; a context, which ends the process."""
+class RemoteProcess:
+    """A process that prepares cases and times their work; leaving the context ends it."""
 
     def __init__(self, python: Path | None = None) -> None:
-        """`python` is a reference's interpreter; without it, this one with its own path."""
+        """Start `python`, a reference's interpreter, or without it this one with its path."""
         self.python = str(python or sys.executable)
         path = {} if python else {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        # A pipe that nobody reads would stop the process when full; `close` closes the file.
+        # The process would stop when an unread pipe is full; `close` closes the file.
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115
         try:
             self._process = subprocess.Popen(
-                [self.python, "-P", "-m", MODULE],
+                [self.python, "-P", "-m", SERVER_MODULE],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._errors,
@@ -108,12 +116,12 @@ class Remote:
             raise RemoteError(f"{self.python} does not start ({error.strerror})") from None
         self.pieces: list[str] = []
         try:
-            check_protocol(self._answer("start").get("protocol"), self.python)
+            check_protocol(self._read_answer("start").get("protocol"), self.python)
         except RemoteError:
             self.close()
             raise
 
-    def __enter__(self) -> Remote:
+    def __enter__(self) -> RemoteProcess:
         return self
 
     def __exit__(
@@ -125,83 +133,88 @@ class Remote:
         self.close()
 
     def close(self) -> None:
-        """End the process; it has nothing to save."""
+        """Kill the process; it has nothing to save."""
         self._process.kill()
         self._process.communicate()
         self._errors.close()
 
     def prepare(self, case: Case, config: TrainingConfig, root: Path) -> dict[str, Any]:
-        """Make the case's work; `root` is the project's folder. What its names mean there: the
-        fingerprint of the experiment and the pieces that can be timed."""
+        """Prepare the case's work in the process; `root` is the project's folder.
+
+        Return the `fingerprint` of the experiment there, and the `pieces` of work to time.
+        """
         self.pieces = []
-        said = self.ask("prepare", case=asdict(case), config=_plain(config), root=str(root))
-        self.pieces = said["pieces"]
-        return said
+        answer = self.request("prepare", case=asdict(case), config=_to_json(config), root=str(root))
+        self.pieces = answer["pieces"]
+        return answer
 
     def probe(self) -> dict[str, Any]:
-        """The probe of the case that was prepared."""
-        return dict(self.ask("probe")["probe"])
+        """Return the probe of the prepared case."""
+        return dict(self.request("probe")["probe"])
 
     def round(self, piece: str) -> float:
-        """Seconds of one call of a piece, from one round of calls."""
-        return float(self.ask("round", piece=piece)["seconds"])
+        """Time one round of calls of a piece of work; return seconds per call."""
+        return float(self.request("round", piece=piece)["seconds"])
 
     def window(self, seconds: float) -> dict[str, Any]:
-        """A whole window of the case that was prepared, as a table of the fields of a `Window`."""
-        return dict(self.ask("window", seconds=seconds)["window"])
+        """Take a window of the prepared case; return the fields of a `Window`."""
+        return dict(self.request("window", seconds=seconds)["window"])
 
-    def ask(self, do: str, **request: Any) -> dict[str, Any]:
-        """The answer to a request; `RemoteError` where there is none."""
+    def request(self, command: str, **arguments: Any) -> dict[str, Any]:
+        """Send a request and return its answer; raise `RemoteError` if there is none."""
         assert self._process.stdin is not None
         try:
-            self._process.stdin.write(json.dumps({"do": do, **request}) + "\n")
+            self._process.stdin.write(json.dumps({"do": command, **arguments}) + "\n")
             self._process.stdin.flush()
         except OSError:
-            pass  # it has died: reading says so
-        return self._answer(do)
+            # The process died; reading its answer reports that.
+            pass
+        return self._read_answer(command)
 
-    def _answer(self, do: str) -> dict[str, Any]:
-        line = self._line(do)
+    def _read_answer(self, command: str) -> dict[str, Any]:
+        line = self._read_line(command)
         try:
-            said: dict[str, Any] = json.loads(line)
+            answer: dict[str, Any] = json.loads(line)
         except ValueError:
-            raise RemoteError(self._why_it_ended(do, line)) from None
-        if "error" in said:
-            raise RemoteError(f"{self.python} could not {do}: {said['error']}")
-        return said
+            raise RemoteError(self._describe_end(command, line)) from None
+        if "error" in answer:
+            raise RemoteError(f"{self.python} could not {command}: {answer['error']}")
+        return answer
 
-    def _line(self, do: str) -> str:
-        """The next line of its output, "" where it ended; a process that hangs is ended."""
+    def _read_line(self, command: str) -> str:
+        """Return the next line of output, "" if the process ended; kill one that hangs."""
         assert self._process.stdout is not None
         hung = threading.Event()
 
-        def end() -> None:
+        def kill() -> None:
             hung.set()
             self._process.kill()
 
-        patience = threading.Timer(SILENCE, end)
-        patience.daemon = True
-        patience.start()
+        timer = threading.Timer(ANSWER_TIMEOUT, kill)
+        timer.daemon = True
+        timer.start()
         try:
             line = self._process.stdout.readline()
         finally:
-            patience.cancel()
+            timer.cancel()
         if hung.is_set() and not line:
             raise RemoteError(
-                f"{self.python} did not answer '{do}' within {SILENCE:,.0f} seconds: it was ended"
+                f"{self.python} did not answer '{command}' within {ANSWER_TIMEOUT:,.0f} seconds: "
+                "it was ended"
             )
         return line
 
-    def _why_it_ended(self, do: str, line: str) -> str:
+    def _describe_end(self, command: str, line: str) -> str:
+        """Describe why the process gave no answer; `line` is what it printed instead."""
         if line:
             return f"expected JSON from {self.python}, it said {line.strip()[:80]!r}"
         self._process.communicate()
         self._errors.seek(0)
-        last = self._errors.read().decode(errors="replace").strip().rpartition("\n")[2]
-        because = f" ({last})" if last else ""
-        return f"{self.python} ended with status {self._process.returncode} at '{do}'{because}"
+        last_line = self._errors.read().decode(errors="replace").strip().rpartition("\n")[2]
+        reason = f" ({last_line})" if last_line else ""
+        return f"{self.python} ended with status {self._process.returncode} at '{command}'{reason}"
 
 
-def _plain(config: TrainingConfig) -> Mapping[str, Any]:
+def _to_json(config: TrainingConfig) -> Mapping[str, Any]:
     fields = asdict(config)
     return fields | {"hub": str(config.hub) if config.hub else None}

@@ -79,13 +79,13 @@ def estimate(case: Case, profile: Profile, device: str) -> ResourceEstimate | No
     return ResourceEstimate((training + reading) / 3600, memory)
 
 
-def hours(cases: Iterable[Case], profile: Profile, device: str) -> tuple[float, int]:
+def total_hours(cases: Iterable[Case], profile: Profile, device: str) -> tuple[float, int]:
     """Hours for one seed of each case, and how many cases have no estimate."""
     found = [estimate(one, profile, device) for one in cases]
     return sum(one.hours for one in found if one is not None), found.count(None)
 
 
-def too_large(case: Case, profile: Profile, device: str, memory: float) -> str:
+def why_too_large(case: Case, profile: Profile, device: str, memory: float) -> str:
     """Why a case does not fit a device with so many bytes; empty where it does or where nothing is known."""
     found = estimate(case, profile, device)
     if found is None or not memory or found.memory <= memory:

@@ -1,4 +1,7 @@
-"""What the results of a run depend on besides their cases: a run goes on with another's only where all of it is the same."""
+"""Make the key of a run: all that its results depend on besides their cases.
+
+A run resumes another only if their keys are equal (run_folder.py).
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,8 @@ from pytest_ftcompare.measure import gpu_assignment, host, nvml
 from pytest_ftcompare.measure.library_versions import digest, files, versions
 
 Key = Mapping[str, str]
-OPTIONS = (
+# Fields of `Settings` that results depend on.
+KEY_OPTIONS = (
     "profile",
     "hub",
     "baselines",
@@ -31,47 +35,47 @@ OPTIONS = (
     "device",
     "window",
 )
-PROJECT = frozenset(
-    {".py", ".toml", ".ini", ".cfg", ".jsonl", ".csv"}
-)  # of files that decide what a project's cases are
-DIGESTS = ("code", "project", "baselines' content", "hub's content")
+# Suffixes of the files that define a project's cases.
+PROJECT_SUFFIXES = frozenset({".py", ".toml", ".ini", ".cfg", ".jsonl", ".csv"})
+# Names of key entries that are digests, which messages do not print.
+DIGEST_NAMES = ("code", "project", "baselines' content", "hub's content")
 
 
 def make_key(settings: Settings, root: Path, *, benchmarks: bool) -> dict[str, str]:
-    """What the results of a run depend on besides their cases, by name: options, machine, versions, code, data, as digests.
+    """Return options, machine, versions, and digests of code and data, by name.
 
-    `root` is the project's folder, whose code and data count; `benchmarks` says whether cases are timed.
+    `root` is the project's folder. `benchmarks` is true if cases are timed.
     """
     package = Path(pytest_ftcompare.__file__).parent
     methods = [
         file for entry in pytest_ftcompare.__path__ for file in Path(entry, "methods").rglob("*.py")
     ]
-    own = [file for file in settings.project.methods.values() if file.is_file()]
+    project_methods = [file for file in settings.project.methods.values() if file.is_file()]
     gpus = (
-        gpu_assignment.visible(os.environ, gpu_assignment.count_gpus)
+        gpu_assignment.visible_gpus(os.environ, gpu_assignment.count_gpus)
         if settings.device != "cpu"
         else []
     )
     return {
-        **{name: str(getattr(settings, name)) for name in OPTIONS},
+        **{name: str(getattr(settings, name)) for name in KEY_OPTIONS},
         "benchmarks": "on" if benchmarks else "off",
         "machine": f"{host.processor()}, Python {platform.python_version()}",
         "gpus": f"{len(gpus)}, driver {nvml.driver()}" if gpus else "none",
-        "code": digest({*files(package), *methods, *own}),
-        "project": digest(files(root, PROJECT)),
+        "code": digest({*files(package), *methods, *project_methods}),
+        "project": digest(files(root, PROJECT_SUFFIXES)),
         "baselines' content": digest(settings.baselines.rglob("*.json")),
-        "hub's content": _listed(settings.hub) if settings.hub is not None else "none",
+        "hub's content": _digest_of_listing(settings.hub) if settings.hub is not None else "none",
         **versions(),
     }
 
 
-def _listed(folder: Path) -> str:
-    """A digest of names, sizes and times: models are too large to be read for this."""
+def _digest_of_listing(folder: Path) -> str:
+    """Return a digest of names, sizes and times, because models are too large to read."""
     content = hashlib.sha256()
     for file in sorted(files(folder)):
         with suppress(OSError):
-            found = file.stat()
+            status = file.stat()
             content.update(
-                f"{file} {found.st_size} {found.st_mtime_ns}\n".encode(errors="surrogateescape")
+                f"{file} {status.st_size} {status.st_mtime_ns}\n".encode(errors="surrogateescape")
             )
     return content.hexdigest()[:12]

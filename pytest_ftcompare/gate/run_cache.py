@@ -32,8 +32,8 @@ Make = Callable[[], CaseRun]
 class RunCache:
     """The results of a run; `folder` is the run's, the same for all its workers; `judged` cases share its error rate."""
 
-    def __init__(self, folder: Path, judged: int = 1) -> None:
-        self._folder, self._judged = folder, judged
+    def __init__(self, folder: Path, judged_cases: int = 1) -> None:
+        self._folder, self._judged = folder, judged_cases
 
     def for_gate(self, case: Case, run: Make, *, timed: bool) -> CaseRun:
         """The case's result for its own test: run, unless a claim was first; no claim's run is timed."""
@@ -103,7 +103,7 @@ class RunCache:
             return held
 
 
-def make_earlier(folder: Path) -> int:
+def move_to_earlier(folder: Path) -> int:
     """Let the results in a dead run's folder be an earlier run's; how many there are. What was refused is tried again."""
     for file in [*(folder / RESULTS).glob("*/*.json")]:
         if (left := _read(file)) and left.get("result"):
@@ -112,10 +112,10 @@ def make_earlier(folder: Path) -> int:
             os.replace(file, earlier)
         else:
             file.unlink()
-    return count_earlier(folder)
+    return count_results(folder)
 
 
-def count_earlier(folder: Path) -> int:
+def count_results(folder: Path) -> int:
     """How many results there are for a run to go on with."""
     return sum(1 for which in (RESULTS, EARLIER) for _ in folder.glob(f"{which}/*/*.json"))
 

@@ -1,6 +1,8 @@
-"""One case from beginning to verdict: seeds are trained, and time is taken, until the comparison with the baseline is settled.
+"""Run one case, from its settings to its verdict.
 
-This is where computing and comparing meet. It imports neither torch nor pytest: `case_work.py` says what is computed.
+`run_case` inspects the case, trains seeds until the verdict is settled, then takes timed windows.
+The fixture `gate` (plugin/gate_fixture.py) calls it, and so do claims (claim_evidence.py). It
+imports neither torch nor pytest: a `CaseWork` (case_work.py) does all computing.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from pytest_ftcompare.compare.known_faults import split_known_faults
 from pytest_ftcompare.compare.same_machine import UNTIMED
 from pytest_ftcompare.compare.verdict import (
     IDENTICAL,
-    SHORT,
+    SHORT_TRAINING,
     CaseVerdict,
     JudgingCriteria,
     NeedMoreSeeds,
@@ -23,11 +25,11 @@ from pytest_ftcompare.compare.verdict import (
     with_costs,
     without_baseline,
 )
-from pytest_ftcompare.gate.baseline_lookup import make_terms, read_baseline
+from pytest_ftcompare.gate.baseline_lookup import make_criteria, read_baseline
 from pytest_ftcompare.gate.case_work import CaseOpener, CaseWork
 from pytest_ftcompare.gate.run_context import RunContext
 from pytest_ftcompare.gate.settings import Settings
-from pytest_ftcompare.gate.timing import costs
+from pytest_ftcompare.gate.timing import compare_costs
 from pytest_ftcompare.results.case import Case
 from pytest_ftcompare.results.result import Result
 
@@ -37,10 +39,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CaseRun:
-    """A case that was held against its baseline: the verdict, the result, the device's name, the rounds of the last window
-    that this process took.
+    """A case that ran: its verdict, its result and the name of its device.
 
-    `update` says that the result is to become the case's baseline; `seconds` is how long it took, whoever asked.
+    `update` is true if the result shall become the case's baseline. `timings` are the rounds of the
+    last window that this process took, by piece of work. `seconds` is the duration of the run.
     """
 
     verdict: CaseVerdict
@@ -50,23 +52,22 @@ class CaseRun:
     timings: dict[str, Timing] = field(default_factory=dict)
     seconds: float = 0.0
 
-    def info(self, what: str) -> dict[str, Any]:
-        """What pytest-benchmark keeps beside the rounds of a timed piece."""
-        here = self.result.windows[
-            0
-        ].process  # later ones may be of fresh processes, whose rounds are not kept
-        window = [window for window in self.result.windows if window.process == here][-1]
+    def benchmark_info(self, workload: str) -> dict[str, Any]:
+        """Return the `extra_info` that pytest-benchmark stores with a piece of work's rounds."""
+        # This process took the first window. Rounds of fresh processes are not stored.
+        process = self.result.windows[0].process
+        window = [window for window in self.result.windows if window.process == process][-1]
         environment = self.result.environment
         return {
             "device": environment["cpu"] if self.device == "cpu" else self.device,
             "environment": {name: value for name, value in environment.items() if "/" not in name},
             "verdict": self.verdict.verdict,
             "moved": [
-                one.metric
-                for one in self.verdict.costs
-                if one.outcome in ("worse", "changed", "better")
+                comparison.metric
+                for comparison in self.verdict.costs
+                if comparison.outcome in ("worse", "changed", "better")
             ],
-            "yardsticks": window.times[what][1],
+            "yardsticks": window.times[workload][1],
             **self.verdict.scores,
             **self.result.signature["execution"],
             **window.readings,
@@ -77,55 +78,71 @@ class CaseRun:
 
 
 def run_case(
-    case: Case, settings: Settings, run_context: RunContext, opener: CaseOpener, judged: int = 1
+    case: Case,
+    settings: Settings,
+    run_context: RunContext,
+    opener: CaseOpener,
+    judged_cases: int = 1,
 ) -> CaseRun:
-    """Train the case, time it if it is the one timed for its method, and compare it with its baseline.
+    """Train a case, time it if it is a timed case, and compare it with its baseline.
 
-    `opener` gives what computes the case; `judged` is the number of cases that share the session's error
-    rate. What keeps a case from being judged, for a reason that its user can mend, is a `CaseError`.
+    `opener` supplies the `CaseWork` that computes. `judged_cases` is the number of cases that share
+    the session's error rate. Raise `CaseError` if the case cannot run for a reason that the user
+    can remove, such as a missing model.
     """
     with opener.open(case, settings, run_context) as work:
-        return _hold(work, read_baseline(case, settings, work.device), settings, judged)
+        return _run_open_case(
+            work, read_baseline(case, settings, work.device), settings, judged_cases
+        )
 
 
-def _what_differs(accepted: Result, candidate: Result, work: CaseWork) -> str:
-    """What of the experiment is not the baseline's."""
-    if not accepted.rows:
+def _describe_difference(baseline: Result, candidate: Result, work: CaseWork) -> str:
+    """Describe how the candidate's experiment differs from the baseline's."""
+    if not baseline.rows:
         return "other rows, base weights or case options"
     return (
-        "; ".join(rows.changed(accepted.rows, candidate.rows, work.texts()))
+        "; ".join(rows.describe_row_changes(baseline.rows, candidate.rows, work.texts()))
         or "other base weights or case options"
     )
 
 
-def _hold(work: CaseWork, accepted: Result | None, settings: Settings, judged: int) -> CaseRun:
-    """Inspect, then train seeds until the judge is settled, then time; all seeds and windows on an update."""
+def _run_open_case(
+    work: CaseWork, baseline: Result | None, settings: Settings, judged_cases: int
+) -> CaseRun:
+    """Audit and inspect the case, train and judge it, then take its windows.
+
+    An update trains all seeds and takes all windows. Any other run stops when the verdict is
+    settled.
+    """
     candidate, run_context = work.candidate(), work.run_context
-    if found := work.run_audits():
+    if refusals := work.run_audits():
         verdict = CaseVerdict(
             candidate.id,
             candidate.suite,
             "invalid",
             0,
-            divergences=found,
+            divergences=refusals,
             judge_accuracy=candidate.judge_accuracy,
         )
         return CaseRun(verdict, candidate, work.device)
-    beside = (
-        accepted if accepted is not None and accepted.fingerprint == candidate.fingerprint else None
+    comparable = (
+        baseline if baseline is not None and baseline.fingerprint == candidate.fingerprint else None
     )
-    update = settings.update or (settings.new_only and beside is None)
-    if accepted is not None and beside is None and not update:
+    update = settings.update or (settings.new_only and comparable is None)
+    if baseline is not None and comparable is None and not update:
         reason = (
-            f"its baseline is of another experiment: {_what_differs(accepted, candidate, work)}"
+            "its baseline is of another experiment: "
+            f"{_describe_difference(baseline, candidate, work)}"
         )
         return CaseRun(incomparable(candidate, reason), candidate, work.device)
-    run_context.say("inspecting")
-    signature, probe, broken = work.inspect()
+    run_context.report_status("inspecting")
+    signature, probe, broken_invariants = work.inspect()
     probe["rows"] = work.row_digests(
-        settings.seeds if update or accepted is None else len(accepted.seed_results)
+        settings.seeds if update or baseline is None else len(baseline.seed_results)
     )
-    unexplained, known = split_known_faults(broken, work.facts, candidate.environment)
+    unexplained, known_faults = split_known_faults(
+        broken_invariants, work.facts, candidate.environment
+    )
     candidate = replace(candidate, signature=signature, probe=probe, broken_invariants=unexplained)
     run_context.pause()
     if not unexplained:
@@ -133,106 +150,122 @@ def _hold(work: CaseWork, accepted: Result | None, settings: Settings, judged: i
         run_context.pause()
     if update:
         candidate = replace(candidate, short_training=_short_training(work))
-    verdict = _train_and_judge(work, accepted, candidate, settings, judged, update=update)
-    told = audit.audit_remarks(
-        candidate if update or accepted is None else accepted
-    )  # it takes a baseline's seeds to tell
-    verdict = replace(verdict, notes=[*verdict.notes, *known, *told, *work.notes])
+    verdict = _train_and_judge(work, baseline, candidate, settings, judged_cases, update=update)
+    # Remarks need the seeds of a baseline. A run that is no update may have one seed or none.
+    remarks = audit.audit_remarks(candidate if update or baseline is None else baseline)
+    verdict = replace(verdict, notes=[*verdict.notes, *known_faults, *remarks, *work.remarks])
     if verdict.verdict == "invalid":
         return CaseRun(verdict, candidate, work.device, update)
     timings: dict[str, Timing] = {}
-    if why := work.why_untimed(beside, candidate, update=update):
-        verdict = replace(verdict, notes=[*verdict.notes, f"{UNTIMED}{why}"])
+    if untimed_reason := work.why_untimed(comparable, candidate, update=update):
+        verdict = replace(verdict, notes=[*verdict.notes, f"{UNTIMED}{untimed_reason}"])
     else:
-        timings = work.take_windows(beside, candidate, update=update)
-    if update and measured_cost.lacks_time(candidate):
+        timings = work.take_windows(comparable, candidate, update=update)
+    if update and measured_cost.all_windows_disturbed(candidate):
         verdict = replace(verdict, notes=[*verdict.notes, measured_cost.NO_TIME])
-    readings = costs(beside, candidate, strict=settings.strict_times)
-    if timings and settings.reference is not None and beside is not None and not update:
-        readings = work.beside_reference(beside, readings)
-    return CaseRun(with_costs(verdict, readings), candidate, work.device, update, timings)
+    costs = compare_costs(comparable, candidate, strict=settings.strict_times)
+    if timings and settings.reference is not None and comparable is not None and not update:
+        costs = work.compare_with_reference(comparable, costs)
+    return CaseRun(with_costs(verdict, costs), candidate, work.device, update, timings)
 
 
 def _train_and_judge(
     work: CaseWork,
-    accepted: Result | None,
+    baseline: Result | None,
     candidate: Result,
     settings: Settings,
-    judged: int,
+    judged_cases: int,
     *,
     update: bool,
 ) -> CaseVerdict:
-    """Train seeds into the candidate until what it computes and how well it does is settled."""
+    """Add trained seeds to `candidate` until its verdict is settled, and return the verdict."""
 
-    def add_until(count: int) -> None:
+    def train_up_to(count: int) -> None:
         for seed in range(len(candidate.seed_results), count):
             candidate.seed_results.append(
                 work.run_seed(seed, work.run_context.progress(f"seed {seed}"))
             )
 
-    terms = make_terms(accepted, settings, judged) if accepted is not None else JudgingCriteria()
+    criteria = (
+        make_criteria(baseline, settings, judged_cases)
+        if baseline is not None
+        else JudgingCriteria()
+    )
     if (
         not (update or settings.full)
-        and accepted is not None
-        and _repeats(work, accepted, candidate)
+        and baseline is not None
+        and _repeats_baseline(work, baseline, candidate)
     ):
-        return _without_training(accepted, candidate, terms)
-    add_until(settings.seeds if update else 1)
+        return _reuse_baseline_seed(baseline, candidate, criteria)
+    train_up_to(settings.seeds if update else 1)
     if update:
-        return _accept(accepted, candidate, terms)
-    if accepted is None:
+        return _judge_update(baseline, candidate, criteria)
+    if baseline is None:
         return without_baseline(candidate)
-    same_device = accepted.environment.get("device") == candidate.environment["device"]
+    same_device = baseline.environment.get("device") == candidate.environment["device"]
     while isinstance(
-        step := judge(accepted, candidate, settings.budget, same_device=same_device, terms=terms),
+        step := judge(
+            baseline, candidate, settings.budget, same_device=same_device, criteria=criteria
+        ),
         NeedMoreSeeds,
     ):
-        add_until(step.seeds)
+        train_up_to(step.seeds)
     return step
 
 
 def _short_training(work: CaseWork) -> str:
+    """Return the digest of the case's short training."""
     return work.short_training(work.run_context.progress("short training"))
 
 
-def _repeats(work: CaseWork, accepted: Result, candidate: Result) -> bool:
-    """Whether nothing changed since the baseline, and probe and short training repeat it bit for bit."""
+def _repeats_baseline(work: CaseWork, baseline: Result, candidate: Result) -> bool:
+    """Check whether nothing changed, and probe and short training repeat bit for bit."""
     if candidate.broken_invariants or not (
-        accepted.short_training
-        and accepted.seed_result(0)
-        and nothing_changed(differences(accepted.environment, candidate.environment))
+        baseline.short_training
+        and baseline.seed_result(0)
+        and nothing_changed(differences(baseline.environment, candidate.environment))
     ):
         return False
-    first, now = (
-        (one.recipe, one.signature["structure"], one.probe, one.majority_share, one.rows)
-        for one in (accepted, candidate)
+    before, after = (
+        (
+            result.recipe,
+            result.signature["structure"],
+            result.probe,
+            result.majority_share,
+            result.rows,
+        )
+        for result in (baseline, candidate)
     )
-    return first == now and _short_training(work) == accepted.short_training
+    return before == after and _short_training(work) == baseline.short_training
 
 
-def _without_training(accepted: Result, candidate: Result, terms: JudgingCriteria) -> CaseVerdict:
-    """The verdict where the baseline's seed 0 stands for one that would repeat it."""
-    sample = accepted.seed_result(0)
-    assert sample is not None
-    candidate.seed_results.append(sample)
-    step = judge(accepted, candidate, 1, terms=terms)
-    assert isinstance(step, CaseVerdict)
-    comparisons = [replace(one, seeds=0) for one in step.comparisons]
-    notes = [SHORT if note == IDENTICAL else note for note in step.notes]
-    return replace(step, seeds=0, comparisons=comparisons, notes=notes)
+def _reuse_baseline_seed(
+    baseline: Result, candidate: Result, criteria: JudgingCriteria
+) -> CaseVerdict:
+    """Judge the candidate with the baseline's seed 0, which a training would only repeat."""
+    seed_result = baseline.seed_result(0)
+    assert seed_result is not None
+    candidate.seed_results.append(seed_result)
+    verdict = judge(baseline, candidate, 1, criteria=criteria)
+    assert isinstance(verdict, CaseVerdict)
+    comparisons = [replace(comparison, seeds=0) for comparison in verdict.comparisons]
+    notes = [SHORT_TRAINING if note == IDENTICAL else note for note in verdict.notes]
+    return replace(verdict, seeds=0, comparisons=comparisons, notes=notes)
 
 
-def _accept(accepted: Result | None, candidate: Result, terms: JudgingCriteria) -> CaseVerdict:
-    """What an update does to this case: refuse it, or say what moved."""
-    against = [*audit.audit_validity(candidate), *audit.audit_headroom(candidate)]
+def _judge_update(
+    baseline: Result | None, candidate: Result, criteria: JudgingCriteria
+) -> CaseVerdict:
+    """Return `invalid` if an audit refuses the new baseline, else the change from the old one."""
+    refusals = [*audit.audit_validity(candidate), *audit.audit_headroom(candidate)]
     if (
-        accepted is None
-        or accepted.fingerprint != candidate.fingerprint
-        or not accepted.seed_results
+        baseline is None
+        or baseline.fingerprint != candidate.fingerprint
+        or not baseline.seed_results
     ):
-        found = without_baseline(candidate)
+        verdict = without_baseline(candidate)
     else:
-        step = judge(accepted, candidate, len(candidate.seed_results), terms=terms)
+        step = judge(baseline, candidate, len(candidate.seed_results), criteria=criteria)
         assert isinstance(step, CaseVerdict)
-        found = step
-    return replace(found, verdict="invalid", divergences=against) if against else found
+        verdict = step
+    return replace(verdict, verdict="invalid", divergences=refusals) if refusals else verdict

@@ -1,4 +1,4 @@
-"""What a case works with: the folder of the run, its hold on the device, and its clock."""
+"""The resources of a case in a run: the run folder, the hold on the device, and the clock."""
 
 from __future__ import annotations
 
@@ -10,32 +10,36 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_ftcompare.gate.worker_status import duration
+from pytest_ftcompare.gate.worker_status import format_duration
 
 if TYPE_CHECKING:
     from pytest_ftcompare.measure.lease import Lease
     from pytest_ftcompare.measure.timer import Clock
 
-Say = Callable[[str], None]
+ReportStatus = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class RunContext:
-    """What a case works on: the run's folder, the clock and the seconds of its timed windows (no clock: nothing is timed),
-    where to say how far it is, and, once its device is known, the hold on it."""
+    """The resources of a case.
+
+    `folder` is the run folder. `clock` is None if nothing is timed. `window` is the length of a
+    timed window in seconds. `report_status` takes the words of the live display. `lease` is the
+    hold on the device, once the device is known.
+    """
 
     folder: Path
     clock: Clock | None
     window: float
-    say: Say
+    report_status: ReportStatus
     lease: Lease | None = None
 
     @contextmanager
-    def at(self, device: str) -> Iterator[RunContext]:
-        """The bench at a device ("cpu" or "cuda"), shared with other workers until it is left."""
-        from pytest_ftcompare.measure.lease import Lease, shared_with
+    def hold_device(self, device: str) -> Iterator[RunContext]:
+        """Yield a context that shares a device ("cpu" or "cuda") with other workers."""
+        from pytest_ftcompare.measure.lease import Lease, lease_name
 
-        lease = Lease(self.folder, shared_with(device, os.environ))
+        lease = Lease(self.folder, lease_name(device, os.environ))
         try:
             with lease.shared():
                 yield replace(self, lease=lease)
@@ -43,28 +47,34 @@ class RunContext:
             lease.close()
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """The device for this worker alone."""
+    def exclusive(self) -> Iterator[None]:
+        """Hold the device alone, to time work on it."""
         assert self.lease is not None
-        with self.lease.alone():
+        with self.lease.exclusive():
             yield
 
     def pause(self) -> None:
-        """Let another worker time if it wants to."""
+        """Let another worker that waits for the device have it alone."""
         if self.lease is not None:
             self.lease.pause()
 
-    def progress(self, what: str) -> Callable[[int, int, float], None]:
-        """Called between two steps of a training ("seed 0"): tells it, and pauses."""
+    def progress(self, phase: str) -> Callable[[int, int, float], None]:
+        """Return a function to call between training steps; it reports the step and pauses.
 
-        began = time.monotonic()
+        `phase` names what is trained, such as "seed 0".
+        """
 
-        def step(number: int, steps: int, loss: float) -> None:
+        start = time.monotonic()
+
+        def report_step(step: int, steps: int, loss: float) -> None:
             if steps:
-                left = (time.monotonic() - began) / max(number, 1) * (steps - number)
-                self.say(f"{what}  step {number}/{steps}  loss {loss:.3f}  {duration(left)} left")
+                seconds_left = (time.monotonic() - start) / max(step, 1) * (steps - step)
+                self.report_status(
+                    f"{phase}  step {step}/{steps}  loss {loss:.3f}"
+                    f"  {format_duration(seconds_left)} left"
+                )
             else:
-                self.say(f"{what}  evaluating")
+                self.report_status(f"{phase}  evaluating")
             self.pause()
 
-        return step
+        return report_step

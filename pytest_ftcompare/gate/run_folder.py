@@ -19,12 +19,12 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from pytest_ftcompare.gate.machine_speed import SPEEDS
-from pytest_ftcompare.gate.resume_key import DIGESTS, Key
-from pytest_ftcompare.gate.run_cache import RESULTS, count_earlier, make_earlier
+from pytest_ftcompare.gate.machine_speed import SPEEDS_FILE
+from pytest_ftcompare.gate.resume_key import DIGEST_NAMES, Key
+from pytest_ftcompare.gate.run_cache import RESULTS, count_results, move_to_earlier
 from pytest_ftcompare.results import atomic_write
 
-KEPT = 3  # folders of dead runs that are kept, the latest
+MAX_DEAD_RUNS = 3  # folders of dead runs that are kept, the latest
 KEY = "run.json"
 SHORT = 80  # characters of two values that are told
 
@@ -50,7 +50,7 @@ class RunFolder:
         """Remove the folder; of a run that did not finish it stays where it can be resumed."""
         if finished:  # but not what an earlier run left, if this one did not ask for it
             shutil.rmtree(self.folder / RESULTS, ignore_errors=True)
-        gone = self.lock is None or self.left == 0
+        gone = self.lock is None or self.result_count == 0
         if gone:
             shutil.rmtree(self.folder, ignore_errors=True)
         if self.lock is not None:
@@ -61,12 +61,12 @@ class RunFolder:
                     self.folder.parent.rmdir()
 
     @property
-    def left(self) -> int:
+    def result_count(self) -> int:
         """How many results would be found in this folder again."""
-        return count_earlier(self.folder) if self.lock is not None else 0
+        return count_results(self.folder) if self.lock is not None else 0
 
 
-def start(cache: Path | None) -> RunFolder:
+def start_run(cache: Path | None) -> RunFolder:
     """A place for this run; without a cache one that goes with the run."""
     if cache is None:
         return RunFolder(Path(tempfile.mkdtemp(prefix="ftcompare-")))
@@ -75,7 +75,7 @@ def start(cache: Path | None) -> RunFolder:
             if not orphan.with_suffix("").exists():
                 with FileLock(orphan, timeout=0):
                     orphan.unlink()
-    for lock, folder in _left(cache)[KEPT - 1 :]:
+    for lock, folder in _left(cache)[MAX_DEAD_RUNS - 1 :]:
         shutil.rmtree(folder, ignore_errors=True)
         lock.release()
         _lock_of(folder).unlink(missing_ok=True)
@@ -85,7 +85,7 @@ def start(cache: Path | None) -> RunFolder:
     return RunFolder(folder, lock)
 
 
-def begin(folder: Path, make_key: Callable[[], Key]) -> None:
+def make_folder(folder: Path, make_key: Callable[[], Key]) -> None:
     """Make the folder of a run that has cases, and leave in it what its results will depend on; every worker does."""
     file = folder / KEY
     if not file.exists():
@@ -107,12 +107,12 @@ def resume(cache: Path | None, key: Key) -> RunFolder:
         (
             (*one, kept)
             for one in _left(cache)
-            if (kept := _about(one[1])) and count_earlier(one[1])
+            if (kept := _about(one[1])) and count_results(one[1])
         ),
         None,
     )
     if chosen is None:
-        return replace(start(cache), note="no run left anything to resume: all cases run")
+        return replace(start_run(cache), note="no run left anything to resume: all cases run")
     lock, folder, kept = chosen
     if differing := sorted(
         name for name in {*kept["key"], *key} if kept["key"].get(name) != key.get(name)
@@ -123,12 +123,12 @@ def resume(cache: Path | None, key: Key) -> RunFolder:
         )
         lock.release()
         return replace(
-            start(cache),
+            start_run(cache),
             note=f"does not resume the run of {kept['started']}, since then {moved}: all cases run",
         )
     shutil.rmtree(folder / "told", ignore_errors=True)  # of processes that are dead
-    (folder / SPEEDS).unlink(missing_ok=True)  # of the machine as it was
-    count = make_earlier(folder)
+    (folder / SPEEDS_FILE).unlink(missing_ok=True)  # of the machine as it was
+    count = move_to_earlier(folder)
     return RunFolder(
         folder,
         lock,
@@ -140,7 +140,7 @@ def _difference(name: str, old: str, new: str) -> str:
     """ "peft 0.20.0 -> 0.21.2"; a profile and a digest say nothing to a reader."""
     return (
         f"{name} {old} -> {new}"
-        if len(old + new) < SHORT and name not in DIGESTS
+        if len(old + new) < SHORT and name not in DIGEST_NAMES
         else f"{name} changed"
     )
 

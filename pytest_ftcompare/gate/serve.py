@@ -1,7 +1,7 @@
-"""The process at the other end of `remote.Remote`: makes the work of a case and times it on request.
+"""Serve a `remote.RemoteProcess`: prepare a case and time its work on request.
 
-Run as `python -m pytest_ftcompare.gate.serve`; ends with its standard input. What libraries print
-goes to standard error, so that standard output has answers alone.
+It runs as `python -m pytest_ftcompare.gate.serve` and ends with its standard input. Standard output
+has only answers, because libraries' output goes to standard error.
 """
 
 from __future__ import annotations
@@ -24,80 +24,81 @@ Answer = dict[str, Any]
 
 
 class Server:
-    """The case at hand, and what can be asked of it."""
+    """The prepared case, with a method for each request."""
 
     def __init__(self) -> None:
         self._root: Path | None = None
 
     def prepare(self, case: Answer, config: Answer, root: str) -> Answer:
-        """Read the case's model and rows, and make its pieces of work, warm."""
+        """Load the case's model and rows, and warm up its pieces of work."""
         from pytest_ftcompare.measure.reference_rounds import LocalSide
         from pytest_ftcompare.training.config import TrainingConfig
         from pytest_ftcompare.training.prepare import prepare
 
-        self._add(Path(root))
+        self._register_project(Path(root))
         hub = Path(config["hub"]) if config["hub"] else None
-        self._prepared = prepare(_case(case), TrainingConfig(**config | {"hub": hub}))
-        self._here = LocalSide(self._prepared, time.perf_counter)
+        self._prepared = prepare(_make_case(case), TrainingConfig(**config | {"hub": hub}))
+        self._side = LocalSide(self._prepared, time.perf_counter)
         gc.collect()
-        gc.disable()  # not in the middle of a round
-        return {"pieces": self._here.pieces, "fingerprint": self._prepared.fingerprint()}
+        # No collection may run within a round.
+        gc.disable()
+        return {"pieces": self._side.pieces, "fingerprint": self._prepared.fingerprint()}
 
-    def _add(self, root: Path) -> None:
-        """Once, what the project's pyproject.toml adds."""
+    def _register_project(self, root: Path) -> None:
+        """Register the tasks and methods of the project's pyproject.toml, once."""
         if self._root != root:
-            project_config.read(root).add()
+            project_config.read(root).register()
             self._root = root
 
     def probe(self) -> Answer:
-        """What the case computes."""
+        """Return the case's probe."""
         from pytest_ftcompare.checks.invariants import inspect
 
         return {"probe": inspect(self._prepared)[1]}
 
     def round(self, piece: str) -> Answer:
-        """One round of a piece."""
-        return {"seconds": self._here.round(piece)}
+        """Time one round of a piece of work."""
+        return {"seconds": self._side.round(piece)}
 
     def window(self, seconds: float) -> Answer:
-        """One window, as the gate takes it."""
-        from pytest_ftcompare.measure.timed_window import make_work, take
+        """Take a window as the gate does."""
+        from pytest_ftcompare.measure.timed_window import make_work, measure_window
 
-        window, _ = take(
+        window, _ = measure_window(
             make_work(self._prepared), self._prepared.config.device, seconds, time.perf_counter
         )
         return {"window": asdict(window)}
 
 
-def _case(fields: Answer) -> Case:
-    options = tuple((name, _frozen(value)) for name, value in fields["options"])
+def _make_case(fields: Answer) -> Case:
+    options = tuple((name, _to_tuples(value)) for name, value in fields["options"])
     return Case(**fields | {"options": options})
 
 
-def _frozen(value: Any) -> Any:
-    return tuple(map(_frozen, value)) if isinstance(value, list) else value
+def _to_tuples(value: Any) -> Any:
+    return tuple(map(_to_tuples, value)) if isinstance(value, list) else value
 
 
 def serve(requests: TextIO, answers: TextIO) -> None:
-    """Answer each line; what goes wrong is an answer of its own."""
+    """Answer each line of requests; an exception is an answer, too."""
     server = Server()
-    do: dict[str, Callable[..., Answer]] = {
+    commands: dict[str, Callable[..., Answer]] = {
         "prepare": server.prepare,
         "probe": server.probe,
         "round": server.round,
         "window": server.window,
     }
-    _say(answers, {"protocol": PROTOCOL})
+    _send(answers, {"protocol": PROTOCOL})
     for line in requests:
         request = json.loads(line)
         try:
-            answer = do[request.pop("do")](**request)
+            answer = commands[request.pop("do")](**request)
         except Exception as error:
             answer = {"error": f"{type(error).__name__}: {error}"}
-        _say(answers, answer)
+        _send(answers, answer)
 
 
-def _say(answers: TextIO, answer: Answer) -> None:
+def _send(answers: TextIO, answer: Answer) -> None:
     answers.write(json.dumps(answer) + "\n")
     answers.flush()
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Protocol
 
 from pytest_ftcompare.compare.claims import claim
-from pytest_ftcompare.compare.cross_case_audit import CaseSummary, Finding, across
-from pytest_ftcompare.compare.measured_cost import lacks_time
+from pytest_ftcompare.compare.cross_case_audit import CaseSummary, Finding, audit_across_cases
+from pytest_ftcompare.compare.measured_cost import all_windows_disturbed
 from pytest_ftcompare.compare.noise_carryover import carry_over_noise
 from pytest_ftcompare.compare.session_verdict import SessionVerdict
 from pytest_ftcompare.compare.verdict import CaseVerdict
@@ -25,7 +25,7 @@ from pytest_ftcompare.results.claim_record import ClaimRecord
 from pytest_ftcompare.results.result import Json, Result
 
 
-def to_text(case: Case, verdict: CaseVerdict, held: CaseRun | None) -> str:
+def case_to_text(case: Case, verdict: CaseVerdict, held: CaseRun | None) -> str:
     """What a test report carries of a case, and of what came of it if it ran; the whole result only for a baseline."""
     result, update = (held.result, held.update) if held is not None else (None, False)
     data = {
@@ -63,7 +63,7 @@ class TestOutcome:
     device: str = ""
 
     @classmethod
-    def of(cls, report: TestReport, data: Json) -> TestOutcome:
+    def from_report(cls, report: TestReport, data: Json) -> TestOutcome:
         """`data` is what the report carries; a case that an earlier run finished took its time then."""
         seconds = max(report.duration, data.get("seconds", 0.0))
         return cls(
@@ -83,7 +83,7 @@ class GateSession:
     test_outcomes: dict[tuple[str, str], TestOutcome] = field(
         default_factory=dict
     )  # by suite and case or claim
-    spent: defaultdict[str, float] = field(
+    suite_seconds: defaultdict[str, float] = field(
         default_factory=lambda: defaultdict(float)
     )  # seconds of a suite's tests
     updated: set[tuple[str, str]] = field(
@@ -94,21 +94,21 @@ class GateSession:
         default_factory=list
     )  # the baseline before, and this run's result
     claims: list[claim.ClaimVerdict] = field(default_factory=list)
-    tables: dict[str, list[str]] = field(default_factory=dict)  # suite -> the names of its claims
+    claim_names: dict[str, list[str]] = field(default_factory=dict)  # suite -> the names of its claims
     written_claims: list[claim.ClaimVerdict] = field(default_factory=list)
     stale: list[Path] = field(default_factory=list)
-    removed: bool = False  # the stale ones
-    half_collected: bool = False  # what could not be collected may have had cases
+    stale_removed: bool = False  # the stale ones
+    collection_incomplete: bool = False  # what could not be collected may have had cases
     interrupted: bool = False
     failure: str = ""  # why accepted baselines could not be written
 
-    def add(self, text: str, report: TestReport) -> CaseVerdict:
+    def add_case(self, text: str, report: TestReport) -> CaseVerdict:
         """Take in what the report of a case carries; a test that failed for whatever reason accepts nothing."""
         data = json.loads(text)
         verdict = CaseVerdict.from_dict(data["verdict"])
         self._forget(verdict.suite, verdict.id)
         self.verdicts.append(verdict)
-        self.test_outcomes[verdict.suite, verdict.id] = TestOutcome.of(report, data)
+        self.test_outcomes[verdict.suite, verdict.id] = TestOutcome.from_report(report, data)
         if data["summary"] is not None:
             self.summaries.append(CaseSummary(**data["summary"]))
         if data["result"] is not None:
@@ -132,8 +132,8 @@ class GateSession:
         """Take in what the report of a claim carries."""
         data = json.loads(text)
         verdict = claim.ClaimVerdict.from_dict(data["verdict"])
-        self.test_outcomes[verdict.suite, verdict.name] = TestOutcome.of(report, data)
-        self.tables[verdict.suite] = data["table"]
+        self.test_outcomes[verdict.suite, verdict.name] = TestOutcome.from_report(report, data)
+        self.claim_names[verdict.suite] = data["table"]
         key = verdict.suite, verdict.name
         self.claims = [one for one in self.claims if (one.suite, one.name) != key] + [verdict]
         self.written_claims = [one for one in self.written_claims if (one.suite, one.name) != key]
@@ -142,7 +142,7 @@ class GateSession:
         return verdict
 
     @property
-    def ran(self) -> dict[str, dict[str, str]]:
+    def devices(self) -> dict[str, dict[str, str]]:
         """The device of each case that ran, by suite and id."""
         found: dict[str, dict[str, str]] = {}
         for one in self.verdicts:
@@ -157,19 +157,19 @@ class GateSession:
         )
 
     @cached_property
-    def refused(self) -> list[Finding]:
+    def audit_findings(self) -> list[Finding]:
         """What the audits have against cases beside each other; to be asked when all have ended."""
-        return across(self.summaries)
+        return audit_across_cases(self.summaries)
 
     @property
     def findings(self) -> list[str]:
         """What fails the session beside the cases that fail by themselves."""
-        return [*self.session_verdict.findings, *(one.sentence for one in self.refused)]
+        return [*self.session_verdict.findings, *(one.sentence for one in self.audit_findings)]
 
     @property
     def untimed(self) -> list[str]:
         """The accepted cases of which neither this run nor their baseline has a time."""
-        return [one.id for results in self.accepted.values() for one in results if lacks_time(one)]
+        return [one.id for results in self.accepted.values() for one in results if all_windows_disturbed(one)]
 
     def write(self, *, sound: bool) -> None:
         """Write the accepted baselines, and, of a session in which all was `sound`, remove the stale ones.
@@ -180,7 +180,7 @@ class GateSession:
             self.written_claims = []
             return
         removes = sound and not self.new_only
-        against = {(one.suite, case) for one in self.refused for case in one.cases}
+        against = {(one.suite, case) for one in self.audit_findings for case in one.cases}
         self.accepted = {
             device: [one for one in results if (one.suite, one.id) not in against]
             for device, results in self.accepted.items()
@@ -192,7 +192,7 @@ class GateSession:
         ):
             return
         pairs = {
-            device: [(self.before(device, new.suite, new.id), new) for new in results]
+            device: [(self.read_baseline(device, new.suite, new.id), new) for new in results]
             for device, results in self.accepted.items()
         }
         self.accepted = {
@@ -208,7 +208,7 @@ class GateSession:
             self.failure = f"the baselines could not be written to {self.baselines} ({error.strerror or error})"
             return
         self.written = [pair for found in pairs.values() for pair in found]
-        self.removed = removes
+        self.stale_removed = removes
 
     def _records(self) -> dict[str, list[ClaimRecord]]:
         """The claims' baselines that are to be written, by device."""
@@ -218,7 +218,7 @@ class GateSession:
                 found.setdefault(one.device, []).append(one.record)
         return found
 
-    def before(self, device: str, suite: str, case: str) -> Result | None:
+    def read_baseline(self, device: str, suite: str, case: str) -> Result | None:
         """The baseline of a case on a device; one that can't be read is none."""
         try:
             return baseline_store.read(
@@ -227,10 +227,10 @@ class GateSession:
         except baseline_store.BaselineError:
             return None
 
-    def baseline_of(self, device: str, suite: str, case: str) -> Result | None:
+    def compared_baseline(self, device: str, suite: str, case: str) -> Result | None:
         """The baseline that a case was held against: its device's, or where there is none, that for cpu."""
         devices = (
-            device or baseline_store.FALLBACK,
-            *(() if self.update else (baseline_store.FALLBACK,)),
+            device or baseline_store.FALLBACK_DEVICE,
+            *(() if self.update else (baseline_store.FALLBACK_DEVICE,)),
         )
-        return next(filter(None, (self.before(one, suite, case) for one in devices)), None)
+        return next(filter(None, (self.read_baseline(one, suite, case) for one in devices)), None)

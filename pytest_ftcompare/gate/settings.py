@@ -11,20 +11,20 @@ from pytest_ftcompare.gate.project_config import ProjectConfig
 
 @dataclass(frozen=True)
 class Settings:
-    """What the options say, checked; plain values, so that workers see what the controller sees."""
+    """The checked options, as plain values, so that workers and controller have the same."""
 
     profile: Profile
     project: ProjectConfig
     hub: Path | None
     baselines: Path
-    update: bool  # every case that runs
-    new_only: bool  # only the cases that have no baseline to be held against
+    update: bool  # write a baseline for every case that runs
+    new_only: bool  # write a baseline only for cases without a comparable one
     seeds: int
     budget: int
     strict: bool
     strict_times: bool
-    full: bool  # leave nothing out that is not needed for a verdict
-    reference: Path | None  # the interpreter of an environment to time beside
+    full: bool  # train and time everything, even if no verdict needs it
+    reference: Path | None  # the interpreter of the reference
     root: Path  # the project's folder
     threads: int
     device: str

@@ -1,7 +1,8 @@
-"""What is inspected and counted once a run, for all cases that differ in their number of examples alone.
+"""Inspect and count once per run for all cases that differ only in their number of examples.
 
-The probe's batch and the counted batch have a number of rows of their own, so neither depends on a
-case's shots. The first case that asks leaves the results in the run's folder, for every worker.
+The batches of the probe and of the counted update have fixed numbers of rows, so neither depends on
+a case's shots. The first case stores the results in the run folder, and every worker reads them.
+`TorchCase` calls it.
 """
 
 from __future__ import annotations
@@ -21,30 +22,42 @@ from pytest_ftcompare.training.prepare import PreparedCase
 
 
 class SharedInspection:
-    """What cases have in common that differ in their shots alone; `folder` is the run's."""
+    """Inspection and counts that a case shares with cases of other shots.
+
+    `folder` is the run folder.
+    """
 
     def __init__(self, prepared: PreparedCase, folder: Path) -> None:
         self._prepared, self._folder = prepared, folder
         self._key = replace(prepared, case=replace(prepared.case, shots=0)).fingerprint()
 
-    def inspected(self) -> tuple[Json, Json, list[str]]:
-        """Signature, probe and broken invariants; the labels of the rows are looked at for each case."""
-        signature, probe, broken = self._once("inspected", inspect_any_shots)
+    def inspect(self) -> tuple[Json, Json, list[str]]:
+        """Return signature, probe and broken invariants.
+
+        The labels of the rows are checked for each case.
+        """
+        signature, probe, broken_invariants = self._cached("inspected", inspect_any_shots)
         return (
             signature,
             probe,
-            [*broken, *(check_labels(self._prepared) if self._prepared.method.trains else ())],
+            [
+                *broken_invariants,
+                *(check_labels(self._prepared) if self._prepared.method.trains else ()),
+            ],
         )
 
-    def counted(self) -> Json:
-        """Counts of the execution of one update."""
-        counts: Json = self._once("counted", count_update)
+    def count(self) -> Json:
+        """Return the counts of one update."""
+        counts: Json = self._cached("counted", count_update)
         return counts
 
-    def _once(self, what: str, make: Callable[[PreparedCase], Any]) -> Any:
-        """What was made of a case of this key; two workers that ask at once make it twice."""
-        file = self._folder / what / f"{self._key}.json"
+    def _cached(self, kind: str, compute: Callable[[PreparedCase], Any]) -> Any:
+        """Return the stored value, or compute and store it.
+
+        Two workers that call this at the same time both compute it.
+        """
+        file = self._folder / kind / f"{self._key}.json"
         if not file.is_file():
             file.parent.mkdir(parents=True, exist_ok=True)
-            atomic_write.write(file, json.dumps(make(self._prepared)), lasting=False)
+            atomic_write.write(file, json.dumps(compute(self._prepared)), lasting=False)
         return json.loads(file.read_text(encoding="utf-8"))

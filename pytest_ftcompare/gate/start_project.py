@@ -22,7 +22,7 @@ from pytest_ftcompare.tasks import files as data
 from pytest_ftcompare.tasks.custom import make_task
 
 SUITE = "suites/test_{task}.py"
-WORKFLOW = ".github/workflows/ftcompare.yml"
+WORKFLOW_PATH = ".github/workflows/ftcompare.yml"
 IGNORED = (".pytest_cache/", ".benchmarks/", "__pycache__/", ".venv/")
 SHOTS = 32  # examples of a class that a case trains on, where there are as many
 MOST_CLASSES = 50  # of a label column; with more it is taken for another kind of column
@@ -74,7 +74,7 @@ jobs:
       - run: pip install pytest-ftcompare pytest-xdist
       - run: pytest suites/ -n auto
 """
-NEXT = """\
+NEXT_STEPS = """\
 Next, from {folder}:
   python -m pytest_ftcompare check         # what the model will read, without training
   pytest suites/ -n 2 --update-baselines   # train, and accept what comes as the baselines
@@ -98,7 +98,7 @@ class Answers:
     task: str
 
 
-def columns_of(root: Path, name: str) -> list[str]:
+def read_columns(root: Path, name: str) -> list[str]:
     """The columns of a data file's first row."""
     return list(next(_rows(root, name), {}))
 
@@ -108,13 +108,13 @@ def _rows(root: Path, name: str) -> Iterator[Mapping[str, Any]]:
         yield from data.rows(path, data.Format(), classes=True)
 
 
-def default_name(file: str) -> str:
+def default_task_name(file: str) -> str:
     """A task's name from that of its file."""
     name = re.sub(r"\W+", "_", Path(file).name.partition(".")[0], flags=re.ASCII).strip("_").lower()
     return name if name and not name[0].isdigit() else f"task_{name}"
 
 
-def begin(root: Path, answers: Answers) -> list[Path]:
+def write_project(root: Path, answers: Answers) -> list[Path]:
     """Write the project's files; those that were written or added to. `InitError` or `DataError`,
     and nothing is written."""
     if not re.fullmatch(r"[A-Za-z_]\w*", answers.task, re.ASCII):
@@ -154,7 +154,7 @@ def begin(root: Path, answers: Answers) -> list[Path]:
     files = {
         root / "pyproject.toml": _pyproject(root / "pyproject.toml", answers.task, values),
         root / SUITE.format(task=answers.task): SUITE_TEXT.substitute(values),
-        root / WORKFLOW: WORKFLOW_TEXT,
+        root / WORKFLOW_PATH: WORKFLOW_TEXT,
         root / ".gitignore": _ignore(root / ".gitignore"),
     }
     for path in files:

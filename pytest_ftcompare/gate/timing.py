@@ -1,4 +1,7 @@
-"""The timed windows of a case, and what it costs beside its baseline."""
+"""Take the timed windows of a case, and compare its cost with its baseline's.
+
+`TorchCase` takes windows with this, and `run_case` compares costs.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,10 @@ from typing import TYPE_CHECKING
 from pytest_ftcompare.compare import measured_cost
 from pytest_ftcompare.compare.counted_cost import compare_counts
 from pytest_ftcompare.compare.environment_diff import differences
-from pytest_ftcompare.compare.same_machine import elsewhere, unjudged
+from pytest_ftcompare.compare.same_machine import why_other_speeds, why_times_unjudged
 from pytest_ftcompare.gate.machine_speed import MachineSpeed
-from pytest_ftcompare.gate.remote import Remote, RemoteError
-from pytest_ftcompare.gate.worker_status import TIMED
+from pytest_ftcompare.gate.remote import RemoteError, RemoteProcess
+from pytest_ftcompare.gate.worker_status import TIMING_STATUS
 from pytest_ftcompare.results.result import Result, Window
 
 if TYPE_CHECKING:
@@ -23,16 +26,17 @@ if TYPE_CHECKING:
 
 def why_untimed(
     prepared: PreparedCase,
-    accepted: Result | None,
+    baseline: Result | None,
     candidate: Result,
     run_context: RunContext,
     settings: Settings,
     *,
     update: bool,
 ) -> str:
-    """Why the case takes no timed window, "" where it takes some: its baseline's times could not be judged here.
+    """Return why no window is taken: the baseline's times could not be judged here; else "".
 
-    A GPU's windows read its memory, too, which is judged on every host.
+    Only windows on a CPU are skipped. A GPU's windows also read its memory, which is judged on
+    every host.
     """
     skippable = (
         run_context.clock is not None
@@ -40,40 +44,43 @@ def why_untimed(
         and prepared.config.device == "cpu"
         and not update
     )
-    if not skippable or accepted is None or settings.full or settings.reference is not None:
+    if not skippable or baseline is None or settings.full or settings.reference is not None:
         return ""
     if (
-        why := unjudged(accepted, candidate, strict=settings.strict_times)
+        reason := why_times_unjudged(baseline, candidate, strict=settings.strict_times)
     ) or settings.strict_times:
-        return why
-    return MachineSpeed(run_context).elsewhere(
-        lambda speeds: elsewhere(accepted, candidate, speeds)
+        return reason
+    return MachineSpeed(run_context).machine_difference(
+        lambda speeds: why_other_speeds(baseline, candidate, speeds)
     )
 
 
 def take_windows(
     prepared: PreparedCase,
-    accepted: Result | None,
+    baseline: Result | None,
     candidate: Result,
     run_context: RunContext,
     settings: Settings,
     *,
     update: bool,
 ) -> dict[str, Timing]:
-    """Take windows into the candidate until its cost is settled; the rounds of the last one taken in
-    this process, none where nothing is timed."""
+    """Add windows to `candidate` until its cost is settled.
+
+    Return the rounds of the last window that this process took, by piece of work; empty if nothing
+    is timed.
+    """
     timings: dict[str, Timing] = {}
     if run_context.clock is None or not prepared.case.timed:
         return timings
     strict = settings.strict_times
-    shown_only = (
-        settings.reference is not None and not update
-    )  # the reference is what is compared with
-    while where := measured_cost.next_window(
-        None if shown_only else accepted, candidate, update=update, strict=strict
+    # A reference replaces the baseline's times, so this run's windows are shown, not compared.
+    shown_only = settings.reference is not None and not update
+    while place := measured_cost.next_window(
+        None if shown_only else baseline, candidate, update=update, strict=strict
     ):
-        window = fresh_window(prepared, run_context, settings) if where == "fresh" else None
-        if window is None:  # also where no fresh process could be had
+        window = take_fresh_window(prepared, run_context, settings) if place == "fresh" else None
+        # A fresh process may have failed to start.
+        if window is None:
             window, timings = take_window(prepared, run_context)
         candidate.windows.append(window)
     return timings
@@ -82,47 +89,46 @@ def take_windows(
 def take_window(
     prepared: PreparedCase, run_context: RunContext
 ) -> tuple[Window, dict[str, Timing]]:
-    """A window in this process, alone on the device, and its rounds."""
-    from pytest_ftcompare.measure.timed_window import make_work, take
+    """Take a window in this process, alone on the device; return it and its rounds."""
+    from pytest_ftcompare.measure.timed_window import make_work, measure_window
 
     assert run_context.clock is not None
-    run_context.say("waiting to be alone on the device")
-    work = make_work(
-        prepared
-    )  # its model goes with this frame, or it would stay beside the next one's
-    with run_context.alone():
-        run_context.say(TIMED)
-        return take(work, prepared.config.device, run_context.window, run_context.clock)
+    run_context.report_status("waiting to be alone on the device")
+    # The model is released with this frame, before the next window makes its own.
+    work = make_work(prepared)
+    with run_context.exclusive():
+        run_context.report_status(TIMING_STATUS)
+        return measure_window(work, prepared.config.device, run_context.window, run_context.clock)
 
 
-def fresh_window(
+def take_fresh_window(
     prepared: PreparedCase, run_context: RunContext, settings: Settings
 ) -> Window | None:
-    """A window from a process that has done nothing else; None, with a warning, where none could be had."""
-    run_context.say("starting a fresh process to time in")
+    """Take a window in a process that has done nothing else; None, with a warning, if it fails."""
+    run_context.report_status("starting a fresh process to time in")
     try:
-        with Remote() as remote:
+        with RemoteProcess() as remote:
             remote.prepare(prepared.case, prepared.config, settings.root)
-            with run_context.alone():
-                run_context.say(f"{TIMED}  in a fresh process")
+            with run_context.exclusive():
+                run_context.report_status(f"{TIMING_STATUS}  in a fresh process")
                 return Window(**remote.window(run_context.window))
     except RemoteError as error:
         warnings.warn(f"{prepared.case.id} was not timed in a fresh process: {error}", stacklevel=2)
         return None
 
 
-def costs(
-    accepted: Result | None, candidate: Result, *, strict: bool = False
+def compare_costs(
+    baseline: Result | None, candidate: Result, *, strict: bool = False
 ) -> list[measured_cost.CostComparison]:
-    """What the case costs beside its baseline, or by itself where there is none of its kind of device."""
+    """Compare counts and times with the baseline's; without one for this device, list them."""
     changes = (
-        differences(accepted.environment, candidate.environment) if accepted is not None else []
+        differences(baseline.environment, candidate.environment) if baseline is not None else []
     )
-    if accepted is None or any(one.name == "device" for one in changes):
-        return measured_cost.alone(candidate)
+    if baseline is None or any(change.name == "device" for change in changes):
+        return measured_cost.costs_without_baseline(candidate)
     times = (
-        measured_cost.compare_times(accepted, candidate, changes, strict=strict)
+        measured_cost.compare_times(baseline, candidate, changes, strict=strict)
         if candidate.windows
         else []
     )
-    return [*compare_counts(accepted, candidate, changes), *times]
+    return [*compare_counts(baseline, candidate, changes), *times]

@@ -1,4 +1,7 @@
-"""A case computed with torch: what `case_work.py` asks for. Imports torch; the plugin imports it when a case runs."""
+"""Implement the protocols of `case_work.py` with torch.
+
+It imports torch, so the plugin imports it only when a case runs.
+"""
 
 from __future__ import annotations
 
@@ -13,23 +16,23 @@ from functools import cache, cached_property
 import torch
 
 from pytest_ftcompare.checks.leakage import check_leakage
-from pytest_ftcompare.checks.random_draws import subsets
+from pytest_ftcompare.checks.random_draws import training_rows_by_seed
 from pytest_ftcompare.checks.structure import structure
 from pytest_ftcompare.compare.claims.relations import Untestable
 from pytest_ftcompare.compare.known_faults import CaseFacts
 from pytest_ftcompare.compare.measured_cost import CostComparison
-from pytest_ftcompare.gate.beside_reference import SideBySide
 from pytest_ftcompare.gate.case_work import CaseError, CaseWork, IsEnough, Progress
+from pytest_ftcompare.gate.reference_timing import ReferenceTiming
 from pytest_ftcompare.gate.run_context import RunContext
 from pytest_ftcompare.gate.settings import Settings
 from pytest_ftcompare.gate.shared_inspection import SharedInspection
 from pytest_ftcompare.gate.timing import take_windows, why_untimed
-from pytest_ftcompare.gate.worker_status import TIMED
+from pytest_ftcompare.gate.worker_status import TIMING_STATUS
 from pytest_ftcompare.measure import nvml, yardstick
 from pytest_ftcompare.measure.counted_update import count_update
 from pytest_ftcompare.measure.environment import capture, device_name
-from pytest_ftcompare.measure.gpu_readings import read
-from pytest_ftcompare.measure.out_of_memory import OutOfMemory, told_when_exhausted
+from pytest_ftcompare.measure.gpu_readings import take_readings
+from pytest_ftcompare.measure.out_of_memory import OutOfMemory, explain_out_of_memory
 from pytest_ftcompare.measure.paired_timing import NoWorkload, make_workload, rounds
 from pytest_ftcompare.measure.timer import ClockError, Timing
 from pytest_ftcompare.methods import MethodFileError
@@ -47,8 +50,8 @@ from pytest_ftcompare.training.run_seed import run_seed
 from pytest_ftcompare.training.short_training import digest_of_short_training
 from pytest_ftcompare.training.train import TrainingError
 
-# What a user can mend: its message is the whole story.
-MENDABLE = (
+# Errors whose message tells the user all that is needed to remove them.
+USER_ERRORS = (
     HubError,
     DataError,
     BaselineError,
@@ -61,20 +64,21 @@ MENDABLE = (
 )
 
 
-def _device(name: str) -> str:
+def _choose_device(name: str) -> str:
     if name == "cuda" and not torch.cuda.is_available():
         raise CaseError(
-            "--ftcompare-device=cuda: this torch sees no GPU: check the driver, or use --ftcompare-device=cpu"
+            "--ftcompare-device=cuda: this torch sees no GPU: check the driver, "
+            "or use --ftcompare-device=cpu"
         )
     return "cuda" if name != "cpu" and torch.cuda.is_available() else "cpu"
 
 
 def make_config(settings: Settings) -> TrainingConfig:
-    """What training needs of the options."""
+    """Return the part of the settings that training needs."""
     profile = settings.profile
     return TrainingConfig(
         scale=profile.scale,
-        device=_device(settings.device),
+        device=_choose_device(settings.device),
         threads=settings.threads,
         max_length=profile.max_length,
         test_rows=profile.test_rows,
@@ -86,28 +90,32 @@ def make_config(settings: Settings) -> TrainingConfig:
 
 
 @contextmanager
-def on_device(
+def prepare_device(
     settings: Settings, run_context: RunContext
 ) -> Iterator[tuple[TrainingConfig, RunContext]]:
-    """Torch made ready and the bench at its device; what a user can mend is a `CaseError` of one sentence."""
+    """Hold the settings' device, and yield the training configuration and the context.
+
+    Raise `CaseError` for an error that the user can remove.
+    """
     if not settings.profile.revisions:
         os.environ["HF_HUB_OFFLINE"] = "1"
     config = make_config(settings)
     try:
         with (
-            run_context.at(config.device) as held,
-            told_when_exhausted(config.device, run_context.say) as say,
+            run_context.hold_device(config.device) as device_context,
+            explain_out_of_memory(config.device, run_context.report_status) as report_status,
         ):
-            yield config, replace(held, say=say)
-    except MENDABLE as error:
+            yield config, replace(device_context, report_status=report_status)
+    except USER_ERRORS as error:
         raise CaseError(str(error)) from error
 
 
 @cache
-def _spare_libraries() -> None:
-    """Once in a process, before any model is there: let later collections skip the libraries' objects.
+def _freeze_library_objects() -> None:
+    """Let later garbage collections skip the libraries' objects.
 
-    Counts and windows begin with a collection; going through those objects took half a second each time.
+    This runs once per process. Counts and windows begin with a collection, and visiting these
+    objects took half a second each time.
     """
     gc.collect()
     gc.freeze()
@@ -115,7 +123,7 @@ def _spare_libraries() -> None:
 
 @dataclass(frozen=True)
 class TorchCase:
-    """An open case."""
+    """An open case; the methods are described in `CaseWork`."""
 
     prepared: PreparedCase
     settings: Settings
@@ -133,7 +141,7 @@ class TorchCase:
         )
 
     @property
-    def notes(self) -> Sequence[str]:
+    def remarks(self) -> Sequence[str]:
         return self.prepared.remarks
 
     def candidate(self) -> Result:
@@ -145,22 +153,22 @@ class TorchCase:
     def texts(self) -> dict[str, list[str]]:
         examples = self.prepared.examples
         return {
-            split: [" / ".join(one.fields.values()) for one in found]
-            for split, found in examples.items()
+            split: [" / ".join(row.fields.values()) for row in rows]
+            for split, rows in examples.items()
         }
 
     @cached_property
-    def _once(self) -> SharedInspection:
+    def _shared_inspection(self) -> SharedInspection:
         return SharedInspection(self.prepared, self.run_context.folder)
 
     def inspect(self) -> tuple[Json, Json, list[str]]:
-        return self._once.inspected()
+        return self._shared_inspection.inspect()
 
     def count(self) -> Json:
-        return self._once.counted()
+        return self._shared_inspection.count()
 
     def row_digests(self, seeds: int) -> dict[str, str]:
-        return subsets(self.prepared, seeds)
+        return training_rows_by_seed(self.prepared, seeds)
 
     def run_seed(self, seed: int, progress: Progress) -> SeedResult:
         return run_seed(self.prepared, seed, progress)
@@ -180,38 +188,39 @@ class TorchCase:
             self.prepared, baseline, candidate, self.run_context, self.settings, update=update
         )
 
-    def beside_reference(
+    def compare_with_reference(
         self, baseline: Result, alone: Sequence[CostComparison]
     ) -> list[CostComparison]:
-        return SideBySide(self.prepared, baseline, self.run_context, self.settings).readings(alone)
+        return ReferenceTiming(
+            self.prepared, baseline, self.run_context, self.settings
+        ).compare_costs(alone)
 
 
 class TorchCases:
-    """Opens cases with torch."""
+    """Opens cases with torch; the methods are described in `CaseOpener`."""
 
     @contextmanager
     def open(self, case: Case, settings: Settings, run_context: RunContext) -> Iterator[CaseWork]:
-        with on_device(settings, run_context) as (config, ready):
+        with prepare_device(settings, run_context) as (config, device_context):
             prepared = prepare(case, config)
-            _spare_libraries()
-            yield TorchCase(prepared, settings, ready)
+            _freeze_library_objects()
+            yield TorchCase(prepared, settings, device_context)
 
     def environment(
         self, cases: Sequence[Case], settings: Settings, run_context: RunContext
     ) -> Json:
-        found: Json = {}
-        with on_device(settings, run_context) as (config, _):
-            torch.set_num_threads(
-                config.threads
-            )  # as `prepare` does: no case may have run in this process yet
+        environment: Json = {}
+        with prepare_device(settings, run_context) as (config, _):
+            # `prepare` does this for a case, but no case may have run in this process yet.
+            torch.set_num_threads(config.threads)
             for case in cases:
-                found |= capture(config, case.method, case.task)
-        return found
+                environment |= capture(config, case.method, case.task)
+        return environment
 
     def count(
         self, case: Case, settings: Settings, run_context: RunContext
     ) -> tuple[dict[str, float], Json]:
-        with on_device(settings, run_context) as (config, _):
+        with prepare_device(settings, run_context) as (config, _):
             prepared = prepare(case, config)
             counts = structure(prepared.method, prepared.adapted(), None) | count_update(prepared)
             return counts, capture(config, case.method, case.task)
@@ -224,8 +233,8 @@ class TorchCases:
         is_enough: IsEnough,
     ) -> list[tuple[float, float]]:
         assert run_context.clock is not None
-        clock, taken = run_context.clock, list[tuple[float, float]]()
-        with on_device(settings, run_context) as (config, held):
+        clock, seconds = run_context.clock, list[tuple[float, float]]()
+        with prepare_device(settings, run_context) as (config, device_context):
             try:
                 first, second = (
                     make_workload(prepare(case, config), name) for case, name in pieces
@@ -234,34 +243,34 @@ class TorchCases:
                 raise Untestable(str(error)) from None
 
             def take(watch: Callable[[], object]) -> None:
-                begin = clock()
+                start = clock()
                 with closing(rounds(first, second, config.device, clock)) as pairs:
                     for pair in pairs:
                         watch()
-                        taken.append(pair)
-                        if is_enough(taken, clock() - begin):
+                        seconds.append(pair)
+                        if is_enough(seconds, clock() - start):
                             return
 
-            held.say("waiting to be alone on the device")
-            with held.alone():
-                held.say(f"{TIMED}  side by side")
-                readings = read(config.device, {}, 0, take)
+            device_context.report_status("waiting to be alone on the device")
+            with device_context.exclusive():
+                device_context.report_status(f"{TIMING_STATUS}  side by side")
+                readings = take_readings(config.device, {}, 0, take)
         if readings.disturbed:
             raise Untestable(f"not timed: {readings.disturbed}")
-        return taken
+        return seconds
 
 
 def make_candidate(prepared: PreparedCase) -> Result:
-    """The case's result as it is before anything is computed."""
+    """Return the case's result before anything is computed."""
     environment = capture(prepared.config, prepared.case.method, prepared.case.task) | {
         "yardstick": yardstick.VERSION
     }
     if prepared.config.device != "cpu":
         environment["driver"] = nvml.driver()
-    case, majority = prepared.case, {}
-    for split, rows in prepared.tests.items():
-        counts = Counter(one.label for one in rows)
-        majority[split] = max(counts.values()) / counts.total()
+    case, majority_share = prepared.case, {}
+    for split, rows in prepared.test_splits.items():
+        counts = Counter(row.label for row in rows)
+        majority_share[split] = max(counts.values()) / counts.total()
     return Result(
         id=case.id,
         suite=case.suite,
@@ -271,20 +280,23 @@ def make_candidate(prepared: PreparedCase) -> Result:
         recipe=prepared.recipe,
         signature={},
         probe={},
-        majority_share=majority,
+        majority_share=majority_share,
         judge_accuracy=case.judge_accuracy,
-        rows=prepared.rows(),
+        rows=prepared.row_digests(),
     )
 
 
 def run_audits(prepared: PreparedCase) -> list[str]:
-    """What the audits have against the case before anything is trained: its task's rows, its sources', what is shown."""
-    found = [*prepared.refusals, *check_leakage(prepared)]
+    """Return the reasons for which the audits refuse the case before training.
+
+    They look at the rows of its task and of its source tasks, and for leaked labels.
+    """
+    refusals = [*prepared.refusals, *check_leakage(prepared)]
     for source in prepared.method.sources():
         if source != prepared.task.name:
-            other = prepared.on_source(source)
-            tested = source_overlaps(
-                prepared.task.name, prepared.examples, source, other.examples["train"]
+            source_case = prepared.on_source(source)
+            overlaps = source_overlaps(
+                prepared.task.name, prepared.examples, source, source_case.examples["train"]
             )
-            found += [*other.refusals, *tested]
-    return found
+            refusals += [*source_case.refusals, *overlaps]
+    return refusals

@@ -1,1 +1,1 @@
-"""What a run costs: time, memory, energy, and which device a worker has. Never imports pytest."""
+"""Time, memory and energy of a case, and which device a worker uses. Never imports pytest."""

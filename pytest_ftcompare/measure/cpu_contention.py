@@ -1,6 +1,7 @@
-"""Whether this process had its cores while it was timed: how long it was ready to run and did not, by Linux's own account.
+"""Detect whether other work took this process's cores while it was timed, by Linux's accounting.
 
-A step that sleeps is not ready, so waiting of its own making is not excused.
+The gate disregards a disturbed window. A thread that sleeps does not wait for a core, so waits
+that the timed code causes itself are never excused.
 """
 
 from __future__ import annotations
@@ -10,41 +11,49 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-THREADS = Path(
-    "/proc/self/task"
-)  # <thread>/schedstat: nanoseconds on a core, nanoseconds waiting for one, time slices
-STEAL = Path(
-    "/proc/stat"
-)  # its first line: ticks of 10 ms by kind; the eighth was taken by other virtual machines
-SHARE = 0.02  # of the time: seen to leave yardsticks alone, while tens of percent do not
+# <thread>/schedstat: nanoseconds on a core, nanoseconds waiting for a core, time slices.
+THREAD_STATS = Path("/proc/self/task")
+# First line: ticks of 10 ms by kind. The eighth is "steal": taken by other virtual machines.
+CPU_STATS = Path("/proc/stat")
+# Share of the time, measured: yardsticks do not slow down at 2 %, but do at tens of percent.
+# Raising it lets disturbed windows be judged.
+MAX_LOST_SHARE = 0.02
 
 
 @dataclass(frozen=True)
 class CpuAccounting:
-    """Seconds that this process's threads waited for a core, and that a core of the machine was another's, at a moment."""
+    """Lost CPU time at one moment, in seconds.
 
-    at: float
+    `waited` is how long this process's threads were ready but had no core. `stolen` is how long
+    other virtual machines had a core of this machine, per core.
+    """
+
+    taken_at: float
     waited: float
     stolen: float
 
 
 def cpu_accounting() -> CpuAccounting | None:
-    """None where the system keeps no such account."""
+    """Read the accounting; None if the system has none."""
     try:
-        waited = sum(int(one.read_text().split()[1]) for one in THREADS.glob("*/schedstat")) / 1e9
-        stolen = int(STEAL.read_text().split("\n", 1)[0].split()[8]) / 100 / (os.cpu_count() or 1)
+        waited = (
+            sum(int(file.read_text().split()[1]) for file in THREAD_STATS.glob("*/schedstat")) / 1e9
+        )
+        stolen = (
+            int(CPU_STATS.read_text().split("\n", 1)[0].split()[8]) / 100 / (os.cpu_count() or 1)
+        )
     except (OSError, IndexError, ValueError):
         return None
     return CpuAccounting(time.monotonic(), waited, stolen)
 
 
 def disturbed(before: CpuAccounting | None, after: CpuAccounting | None) -> str:
-    """Why what was timed between the two must not be judged, "" where nothing speaks against it."""
+    """Return why a reading between the two moments must not be judged; "" if nothing is wrong."""
     if before is None or after is None:
         return ""
-    passed = after.at - before.at
-    if (share := (after.waited - before.waited) / passed) > SHARE:
+    passed = after.taken_at - before.taken_at
+    if (share := (after.waited - before.waited) / passed) > MAX_LOST_SHARE:
         return f"other processes had this worker's cores for {share:.0%} of the time"
-    if (share := (after.stolen - before.stolen) / passed) > SHARE:
+    if (share := (after.stolen - before.stolen) / passed) > MAX_LOST_SHARE:
         return f"other virtual machines had this one's cores for {share:.0%} of the time"
     return ""

@@ -1,4 +1,7 @@
-"""What a result ran on: versions, device, instruction set, threads, commit and the code under test."""
+"""Record what a result ran on: versions, device, instruction set, threads, commit and source code.
+
+The gate stores the environment with each result. A comparison names the entries that differ.
+"""
 
 from __future__ import annotations
 
@@ -20,20 +23,14 @@ from pytest_ftcompare.tasks import load
 from pytest_ftcompare.tasks.judge import Judge
 from pytest_ftcompare.training.config import TrainingConfig
 
-SHARED = (
-    "__init__",
-    "contents",
-    "split_overlap",
-    "rouge",
-    "judge",
-)  # files of tasks/ that every task uses
-MACHINE = (
-    "FTCOMPARE_MACHINE"  # a name that its user gives to a machine, or to a fleet of equal ones
-)
+# Files of tasks/ that every task uses.
+SHARED_TASK_FILES = ("__init__", "contents", "split_overlap", "rouge", "judge")
+# The user's name for a machine, or for a fleet of equal machines.
+MACHINE_VARIABLE = "FTCOMPARE_MACHINE"
 
 
 def device_name(device: str) -> str:
-    """ "cpu", or the GPU's name as a folder name: "nvidia-h200"."""
+    """Return "cpu", or the GPU's name in a form for folders, such as "nvidia-h200"."""
     if device == "cpu":
         return "cpu"
     return torch.cuda.get_device_name(device).lower().replace(" ", "-")
@@ -41,11 +38,13 @@ def device_name(device: str) -> str:
 
 @cache
 def _commit(folder: Path) -> str:
+    """Return the commit, with "+edits" if tracked files were changed; "unknown" without git."""
+
     def git(*arguments: str) -> str:
-        done = subprocess.run(
+        completed = subprocess.run(
             ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True
         )
-        return done.stdout.strip()
+        return completed.stdout.strip()
 
     try:
         return git("rev-parse", "--short=12", "HEAD") + (
@@ -55,40 +54,45 @@ def _commit(folder: Path) -> str:
         return "unknown"
 
 
-def _builds_on(method: str) -> list[Path]:
-    """The method's file, then those in `methods/` that it imports, wherever it does, and those that they import."""
-    found = [importlib.import_module("pytest_ftcompare.methods").file_of(method)]
-    for file in found:  # grows while it is read
+def _method_files(method: str) -> list[Path]:
+    """Return the method's file and the files in `methods/` that it imports, also indirectly."""
+    paths = [importlib.import_module("pytest_ftcompare.methods").file_of(method)]
+    # The list grows during the loop, so that imported files are searched too.
+    for file in paths:
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom) and node.level and node.module:
                 imported = file.parents[node.level - 1] / f"{node.module.replace('.', '/')}.py"
-                if imported not in found and imported.is_file() and imported.stem != "base":
-                    found.append(imported)
-    return found
+                if imported not in paths and imported.is_file() and imported.stem != "base":
+                    paths.append(imported)
+    return paths
 
 
-def code(method: str, task: str) -> dict[str, str]:
-    """Digests of the files that a case executes, so that an edit can be named."""
+def source_digests(method: str, task: str) -> dict[str, str]:
+    """Return digests of the source files that a case runs, so that a report can name an edit."""
     package = Path(pytest_ftcompare.__file__).parent
     methods = next(
         Path(entry) / "methods"
         for entry in pytest_ftcompare.__path__
         if (Path(entry) / "methods").is_dir()
     )
-    own, *others = _builds_on(method)
-    file = f"methods/{own.name}"
+    method_file, *imported = _method_files(method)
+    file = f"methods/{method_file.name}"
     tasks = package / "tasks"
-    asked = tasks / f"{task}.py"
-    own_files = [tasks / "custom.py", tasks / "labels.py"]
+    task_file = tasks / f"{task}.py"
+    custom_files = [tasks / "custom.py", tasks / "labels.py"]
     judge = load(task).score
     return {
-        file: digest([own]),
-        **({f"what {file} builds on": digest(others)} if others else {}),
+        file: digest([method_file]),
+        **({f"what {file} builds on": digest(imported)} if imported else {}),
         "methods/base.py": digest([methods / "base.py"]),
-        f"pytest_ftcompare/tasks/{task}.py": digest([asked] if asked.is_file() else own_files),
+        f"pytest_ftcompare/tasks/{task}.py": digest(
+            [task_file] if task_file.is_file() else custom_files
+        ),
         **({f"judge {judge.file.name}": digest([judge.file])} if isinstance(judge, Judge) else {}),
         "pytest_ftcompare/tasks/base.py": digest([tasks / "base.py"]),
-        "what pytest_ftcompare/tasks share": digest(tasks / f"{name}.py" for name in SHARED),
+        "what pytest_ftcompare/tasks share": digest(
+            tasks / f"{name}.py" for name in SHARED_TASK_FILES
+        ),
         "pytest_ftcompare/gate/torch_case.py": digest([package / "gate" / "torch_case.py"]),
         "pytest_ftcompare/gate/shared_inspection.py": digest(
             [package / "gate" / "shared_inspection.py"]
@@ -103,8 +107,8 @@ def code(method: str, task: str) -> dict[str, str]:
 
 
 def capture(config: TrainingConfig, method: str, task: str) -> dict[str, str | int]:
-    """The environment as a flat table of names and values."""
-    found: dict[str, str | int] = {
+    """Return the environment as a flat mapping from names to values."""
+    environment: dict[str, str | int] = {
         "commit": _commit(Path(pytest_ftcompare.__file__).parents[1]),
         "cpu": host.processor(),
         "device": device_name(config.device),
@@ -112,8 +116,8 @@ def capture(config: TrainingConfig, method: str, task: str) -> dict[str, str | i
         "python": platform.python_version(),
         "threads": torch.get_num_threads(),
     }
-    if name := os.environ.get(MACHINE):
-        found["machine"] = name
+    if name := os.environ.get(MACHINE_VARIABLE):
+        environment["machine"] = name
     if config.device != "cpu":
-        found["cuda"] = torch.version.cuda or "none"
-    return found | versions() | code(method, task)
+        environment["cuda"] = torch.version.cuda or "none"
+    return environment | versions() | source_digests(method, task)

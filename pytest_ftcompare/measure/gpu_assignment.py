@@ -1,4 +1,7 @@
-"""Which GPU is a worker's, chosen inside the caller's CUDA_VISIBLE_DEVICES before CUDA starts, and how many workers fit."""
+"""Assign GPUs to workers, and suggest how many workers fit.
+
+The plugin binds each worker to one GPU of the caller's CUDA_VISIBLE_DEVICES before CUDA starts.
+"""
 
 from __future__ import annotations
 
@@ -12,48 +15,50 @@ VARIABLE = "CUDA_VISIBLE_DEVICES"
 
 
 def count_gpus(folder: Path = Path("/dev")) -> int:
-    """NVIDIA GPUs of this machine: what NVML says, or where it cannot be read, the driver's device files."""
-    counted = nvml.count()
-    return len(list(folder.glob("nvidia[0-9]*"))) if counted is None else counted
+    """Count this machine's NVIDIA GPUs by NVML, or else by the driver's device files."""
+    gpus = nvml.count()
+    return len(list(folder.glob("nvidia[0-9]*"))) if gpus is None else gpus
 
 
-def visible(environ: Mapping[str, str], count: Callable[[], int]) -> list[str]:
-    """The devices that the caller may use, as CUDA reads its variable: indices, or UUIDs (also abbreviated, also of slices).
+def visible_gpus(environ: Mapping[str, str], count: Callable[[], int]) -> list[str]:
+    """Return the devices that the caller may use, read from CUDA_VISIBLE_DEVICES as CUDA reads it.
 
-    Unset means all; an entry that is none hides itself and all after it; one named twice hides all. Whether a UUID exists,
-    only CUDA can say.
+    They are indices, or UUIDs of GPUs or MIG slices, which may be abbreviated. Without the
+    variable, all devices are visible. An invalid entry hides itself and all entries after it. A
+    duplicate hides all. Only CUDA knows whether a UUID exists.
     """
     present = count()
-    named = environ.get(VARIABLE)
-    if named is None or not present:
+    variable = environ.get(VARIABLE)
+    if variable is None or not present:
         return [str(index) for index in range(present)]
-    entries = [entry.strip() for entry in named.split(",")]
+    entries = [entry.strip() for entry in variable.split(",")]
     kind = entries[0][:4]
-    found: list[str] = []
+    devices: list[str] = []
     for entry in entries:
         if kind in ("GPU-", "MIG-"):
             if not entry.startswith(kind):
                 break
         else:
-            number = re.match(r"\+?\d+", entry)  # CUDA reads as far as it is a number
+            # CUDA reads the number at the start of an entry and ignores the rest.
+            number = re.match(r"\+?\d+", entry)
             if not number or int(number[0]) >= present:
                 break
             entry = str(int(number[0]))
-        found.append(entry)
-    return found if len(set(found)) == len(found) else []
+        devices.append(entry)
+    return devices if len(set(devices)) == len(devices) else []
 
 
 def gpu_for_worker(worker: int, devices: Sequence[str]) -> str:
-    """Worker i's device: workers take turns, and share when they are more."""
+    """Return worker i's device, i modulo the number of devices: extra workers share."""
     return devices[worker % len(devices)]
 
 
 def bind_gpu(worker: int, environ: MutableMapping[str, str]) -> str | None:
-    """Show CUDA the worker's own device alone, which it then calls 0; None, and nothing is set, where there is none.
+    """Make only the worker's own device visible to CUDA, which then numbers it 0.
 
-    Done again it changes nothing.
+    Return its name, or None and change nothing if there is no device. A second call has no effect.
     """
-    devices = visible(environ, count_gpus)
+    devices = visible_gpus(environ, count_gpus)
     if not devices:
         return None
     environ[VARIABLE] = gpu_for_worker(worker, devices)
@@ -61,27 +66,28 @@ def bind_gpu(worker: int, environ: MutableMapping[str, str]) -> str | None:
 
 
 def _memory(devices: Sequence[str]) -> list[tuple[int, int]]:
-    """Used and all bytes of each device that `visible` names, without those that cannot be read."""
-    opened = [nvml.open_gpu(device) for device in devices]
-    found = [None if isinstance(gpu, nvml.Unavailable) else gpu.memory() for gpu in opened]
-    return [one for one in found if one is not None]
+    """Return (used, total) bytes of each device of `visible_gpus` that NVML can read."""
+    gpus = [nvml.open_gpu(device) for device in devices]
+    readings = [None if isinstance(gpu, nvml.Unavailable) else gpu.memory() for gpu in gpus]
+    return [reading for reading in readings if reading is not None]
 
 
 def free_gpu_memory(devices: Sequence[str]) -> list[int]:
-    """Free bytes of each device that `visible` names and NVML can read."""
+    """Return the free bytes of each device of `visible_gpus` that NVML can read."""
     return [total - used for used, total in _memory(devices)]
 
 
 def gpu_memory(devices: Sequence[str]) -> list[int]:
-    """All bytes of each device that `visible` names and NVML can read."""
+    """Return the total bytes of each device of `visible_gpus` that NVML can read."""
     return [total for _, total in _memory(devices)]
 
 
 def suggested_workers(cpus: int, memory: int, gpus: Sequence[int], need: int, gpu_need: int) -> int:
-    """Workers for `-n auto`, at least 1: no more than cores, than fit the host's free `memory`, and than fit the GPUs.
+    """Return the workers for `-n auto`: at least 1, at most as many as cores and memory allow.
 
-    `gpus` are the free bytes of each device, none for a run on CPU; `need` and `gpu_need` the bytes of one worker, above 0.
-    Worker i has device i modulo their number, so the device that is full first sets the limit.
+    `memory` and `gpus` are free bytes of the host and of each device; `gpus` is empty for a run on
+    the CPU. `need` and `gpu_need` are the bytes of one worker, above 0. Worker i has device i
+    modulo their number, so the device that is full first sets the limit.
     """
     on_gpus = [free // gpu_need * len(gpus) + index for index, free in enumerate(gpus)]
     return max(1, min(cpus, memory // need, *on_gpus))

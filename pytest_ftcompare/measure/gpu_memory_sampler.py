@@ -1,6 +1,7 @@
-"""A process's GPU memory as the driver sees it, sampled by a thread while work runs.
+"""Sample a process's GPU memory, as the driver reports it, in a thread while work runs.
 
-A spike between two samples is missed: the allocator's own peak, which misses none, stands beside it.
+`gpu_readings.py` uses it. The sampler misses a spike between two samples; the allocator's own peak
+does not.
 """
 
 from __future__ import annotations
@@ -11,21 +12,24 @@ from typing import Self
 
 from pytest_ftcompare.measure.nvml import Gpu
 
-PATIENCE = 2.0  # seconds to wait at the end for a driver that does not answer
+# Seconds to wait at the end for a driver that does not answer; chosen. Raising it makes a session
+# with a hanging driver wait longer.
+JOIN_TIMEOUT = 2.0
 
 
 class GpuMemorySampler:
-    """Within its `with`, the process's bytes every `every` seconds, at its start and at its end.
+    """A context manager that reads a process's bytes on entry, every `interval` s and on exit.
 
-    `peak` is the highest in bytes, None without any; `samples` how many were read; `failed` says why none or no more could be.
+    `peak` is the most bytes read, None without a sample. `samples` counts the samples. `failed`
+    states why sampling failed or stopped.
     """
 
-    def __init__(self, gpu: Gpu, pid: int, every: float = 0.01) -> None:
+    def __init__(self, gpu: Gpu, pid: int, interval: float = 0.01) -> None:
         self.peak: int | None = None
         self.samples = 0
         self.failed = ""
-        self._gpu, self._pid, self._every = gpu, pid, every
-        self._over = threading.Event()
+        self._gpu, self._pid, self._interval = gpu, pid, interval
+        self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="gpu memory sampler", daemon=True)
 
     def __enter__(self) -> Self:
@@ -39,17 +43,17 @@ class GpuMemorySampler:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._over.set()
-        self._thread.join(PATIENCE)
+        self._stop.set()
+        self._thread.join(JOIN_TIMEOUT)
         if self._thread.is_alive():
             self.failed = "the driver does not answer"
             return
         self._sample()
         if not self.samples and not self.failed:
-            self.failed = "the driver does not tell this process's memory"
+            self.failed = "the driver does not report this process's memory"
 
     def _run(self) -> None:
-        while not self.failed and not self._over.wait(self._every):
+        while not self.failed and not self._stop.wait(self._interval):
             self._sample()
 
     def _sample(self) -> None:

@@ -1,7 +1,9 @@
-"""What is read beside a timed window: a GPU's memory by the allocator and by the driver, its energy, the device's state.
+"""Read a timed window's GPU memory and energy, the device's state, and what disturbed the window.
 
-The allocator's peak is exact and covers spikes between the driver's samples; the driver's is what a user sees. On a CPU memory
-is counted (`step_counts.py`), and its state is whether the worker had its core.
+`timed_window.py` and the gate's paired timings call `take_readings`. The allocator's peak is exact
+and includes spikes between the driver's samples; the driver's reading is what a user sees. On a
+CPU, memory is counted instead (`step_counts.py`), and a window is disturbed if the worker lost its
+cores.
 """
 
 from __future__ import annotations
@@ -16,11 +18,11 @@ from itertools import pairwise
 import torch
 
 from pytest_ftcompare.measure.cpu_contention import cpu_accounting
-from pytest_ftcompare.measure.cpu_contention import disturbed as not_scheduled
+from pytest_ftcompare.measure.cpu_contention import disturbed as cpu_disturbed
 from pytest_ftcompare.measure.gpu_memory_sampler import GpuMemorySampler
 from pytest_ftcompare.measure.nvml import Gpu, Unavailable, joules, open_gpu
-from pytest_ftcompare.measure.nvml import disturbed as why_disturbed
-from pytest_ftcompare.measure.timer import Workload, wait
+from pytest_ftcompare.measure.nvml import disturbed as gpu_disturbed
+from pytest_ftcompare.measure.timer import Workload, synchronize
 from pytest_ftcompare.results.cost_metrics import (
     ALLOCATED,
     ENERGY,
@@ -32,10 +34,11 @@ from pytest_ftcompare.results.cost_metrics import (
 )
 from pytest_ftcompare.results.result import Json
 
-SECONDS = (
-    1.0  # seconds of updates whose energy is read: the counter moves every few tens of milliseconds
-)
-KEPT = (
+# Seconds of updates per energy reading. The GPU's counter moves every few tens of milliseconds;
+# raising it makes the reading finer and the window longer.
+ENERGY_SECONDS = 1.0
+# Fields of a GpuState that a result stores.
+STATE_FIELDS = (
     "driver",
     "sm_clock",
     "max_sm_clock",
@@ -44,74 +47,74 @@ KEPT = (
     "reasons",
     "temperature",
     "ecc_errors",
-)  # of a state
-PHASES: dict[str, Phase] = {
-    EVALUATION.name: "evaluation",
-    STEP.name: "training",
-}  # piece -> what its memory is called; no optimiser state in the first
+)
+# Piece of work -> the phase in its memory metrics' names. Evaluation comes first, before the
+# optimiser has state.
+PIECE_PHASES: dict[str, Phase] = {EVALUATION.name: "evaluation", STEP.name: "training"}
 
 
 @dataclass
 class GpuReadings:
-    """Values by metric, why others could not be read, the device's state after the window, and what disturbed it."""
+    """Values by metric in its unit, reasons for unavailable metrics, the device's last state, and
+    what disturbed the window."""
 
     values: dict[str, float] = field(default_factory=dict)
-    unread: dict[str, str] = field(default_factory=dict)
-    state: Json = field(default_factory=dict)
+    unavailable: dict[str, str] = field(default_factory=dict)
+    device_state: Json = field(default_factory=dict)
     disturbed: str = ""
 
 
-def _memory(pieces: Mapping[str, Workload], gpu: Gpu | Unavailable, found: GpuReadings) -> None:
-    gc.collect()  # what earlier cases left in circles
-    for name, phase in PHASES.items():
+def _memory(pieces: Mapping[str, Workload], gpu: Gpu | Unavailable, readings: GpuReadings) -> None:
+    # Free what reference cycles of earlier cases hold.
+    gc.collect()
+    for name, phase in PIECE_PHASES.items():
         if name not in pieces:
             continue
         pieces[name].ready()
-        pieces[
-            name
-        ].call()  # what is made once, such as the optimiser's state and a kernel's workspace, is made
+        # The first call allocates what later calls reuse: optimiser state and kernels' workspaces.
+        pieces[name].call()
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
         metric = PROCESS[phase].name
         if isinstance(gpu, Unavailable):
             pieces[name].call()
-            found.unread[metric] = gpu.reason
+            readings.unavailable[metric] = gpu.reason
         else:
             with GpuMemorySampler(gpu, os.getpid()) as sampler:
                 pieces[name].call()
-                wait("cuda")
+                synchronize("cuda")
             if sampler.peak is None:
-                found.unread[metric] = (
-                    sampler.failed or "the driver does not tell this process's memory"
+                readings.unavailable[metric] = (
+                    sampler.failed or "the driver does not report this process's memory"
                 )
             else:
-                found.values[metric] = sampler.peak
-        wait("cuda")
-        found.values[ALLOCATED[phase].name] = torch.cuda.max_memory_allocated()
-        found.values[RESERVED[phase].name] = torch.cuda.max_memory_reserved()
+                readings.values[metric] = sampler.peak
+        synchronize("cuda")
+        readings.values[ALLOCATED[phase].name] = torch.cuda.max_memory_allocated()
+        readings.values[RESERVED[phase].name] = torch.cuda.max_memory_reserved()
 
 
-def _energy(step: Workload, rows: int, gpu: Gpu | Unavailable, found: GpuReadings) -> None:
+def _energy(step: Workload, rows: int, gpu: Gpu | Unavailable, readings: GpuReadings) -> None:
     metric = ENERGY.name
     if isinstance(gpu, Unavailable):
-        found.unread[metric] = gpu.reason
+        readings.unavailable[metric] = gpu.reason
         return
     step.ready()
-    wait("cuda")
+    synchronize("cuda")
     before, start, count = gpu.energy_mj(), time.perf_counter(), 0
-    while not count or time.perf_counter() - start < SECONDS:
+    while not count or time.perf_counter() - start < ENERGY_SECONDS:
         step.call()
         count += rows
-    wait("cuda")
+    synchronize("cuda")
     spent = joules(before, gpu.energy_mj())
     if not spent:
-        found.unread[metric] = "the GPU has no energy counter, or is a slice of one"
+        readings.unavailable[metric] = "the GPU has no energy counter, or is a slice of one"
     else:
-        found.values[metric] = 1000 * spent / count
+        readings.values[metric] = 1000 * spent / count
 
 
-def _name(environ: Mapping[str, str]) -> str:
-    """The slice that this process was given, or else the GPU that torch computes on."""
+def _gpu_name(environ: Mapping[str, str]) -> str:
+    """Return the UUID of this process's MIG slice, or else of the GPU that torch uses."""
     first = environ.get("CUDA_VISIBLE_DEVICES", "").split(",")[0].strip()
     return (
         first
@@ -120,26 +123,27 @@ def _name(environ: Mapping[str, str]) -> str:
     )
 
 
-def read(
+def take_readings(
     device: str,
     pieces: Mapping[str, Workload],
     rows: int,
     timed: Callable[[Callable[[], object]], object],
 ) -> GpuReadings:
-    """Read what there is to read of the pieces, then run `timed`, which calls what it is given between its rounds.
+    """Read memory and energy of the pieces on a GPU, then run `timed` and watch the device.
 
-    `rows` are the examples of one step.
+    `rows` are the examples of one update. `timed` gets a function to call between its rounds,
+    which records the GPU's state.
     """
-    found, start = GpuReadings(), cpu_accounting()
+    readings, start = GpuReadings(), cpu_accounting()
     if device == "cpu":
         timed(lambda: None)
-        found.disturbed = not_scheduled(start, cpu_accounting())
-        return found
-    gpu = open_gpu(_name(os.environ))
+        readings.disturbed = cpu_disturbed(start, cpu_accounting())
+        return readings
+    gpu = open_gpu(_gpu_name(os.environ))
     states = [] if isinstance(gpu, Unavailable) else [gpu.state()]
-    _memory(pieces, gpu, found)
+    _memory(pieces, gpu, readings)
     if STEP.name in pieces:
-        _energy(pieces[STEP.name], rows, gpu, found)
+        _energy(pieces[STEP.name], rows, gpu, readings)
 
     def watch() -> None:
         if not isinstance(gpu, Unavailable):
@@ -147,15 +151,18 @@ def read(
 
     start = cpu_accounting()
     timed(watch)
-    found.disturbed = not_scheduled(
-        start, cpu_accounting()
-    )  # a host that lost its cores cannot feed its GPU
+    # A host that lost its cores cannot feed its GPU.
+    readings.disturbed = cpu_disturbed(start, cpu_accounting())
     if isinstance(gpu, Unavailable):
-        return found
+        return readings
     states.append(gpu.state())
-    found.state = {name: value for name, value in asdict(states[-1]).items() if name in KEPT}
+    readings.device_state = {
+        name: value for name, value in asdict(states[-1]).items() if name in STATE_FIELDS
+    }
     disturbances = [
-        why for before, after in pairwise(states) if (why := why_disturbed(before, after))
+        reason for before, after in pairwise(states) if (reason := gpu_disturbed(before, after))
     ]
-    found.disturbed = "; ".join(dict.fromkeys(filter(None, [*disturbances[:1], found.disturbed])))
-    return found
+    readings.disturbed = "; ".join(
+        dict.fromkeys(filter(None, [*disturbances[:1], readings.disturbed]))
+    )
+    return readings

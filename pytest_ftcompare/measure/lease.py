@@ -1,8 +1,9 @@
-"""A device shared by workers: those that work on it pause while one of them is timed alone.
+"""Let workers share a device, and pause all others while one takes a timed window.
 
-A readers-writer lock in the run's folder: work shares it, a timed window has it alone. Who wants to be alone closes a gate
-before it waits, so that work which pauses between two steps cannot go on ahead of it. Both locks are the operating system's:
-a worker that dies frees them.
+`RunContext` in the gate holds the lease. It is a readers-writer lock in the run folder: training
+shares it, a timed window holds it exclusively. A worker that wants it exclusively first takes a
+second lock, the gate, so that workers that pause between two updates cannot overtake it. The
+operating system owns both locks and frees them if a worker dies.
 """
 
 from __future__ import annotations
@@ -14,17 +15,22 @@ from pathlib import Path
 
 from filelock import FileLock, ReadWriteLock
 
-POLL = 0.02  # seconds between two looks at a lock that another worker holds: looking costs its core time
+# Seconds between two checks of another worker's lock; chosen. Raising it lengthens waits;
+# lowering it takes more CPU time from the worker that is timed.
+POLL_SECONDS = 0.02
 
 
-def shared_with(device: str, environ: Mapping[str, str]) -> str:
-    """A name that is the same for workers on the same device ("cpu" or "cuda"): of a GPU by what the worker sees of them."""
-    seen = environ.get("CUDA_VISIBLE_DEVICES", "all")
-    return "cpu" if device == "cpu" else re.sub(r"[^\w-]+", "-", f"gpu-{seen}")
+def lease_name(device: str, environ: Mapping[str, str]) -> str:
+    """Return a name that all workers on the same device share; `device` is "cpu" or "cuda".
+
+    A GPU's name comes from CUDA_VISIBLE_DEVICES.
+    """
+    visible = environ.get("CUDA_VISIBLE_DEVICES", "all")
+    return "cpu" if device == "cpu" else re.sub(r"[^\w-]+", "-", f"gpu-{visible}")
 
 
 class Lease:
-    """One worker's hold on a device; `folder` is the run's, the same for all its workers."""
+    """One worker's hold on a device; `folder` is the run folder, which all workers share."""
 
     def __init__(self, folder: Path, device: str) -> None:
         self._lock = ReadWriteLock(folder / f"{device}.lease", is_singleton=False)
@@ -32,38 +38,39 @@ class Lease:
         self._wanted = folder / f"{device}.wanted"
 
     def close(self) -> None:
-        """Let go of the files in the run's folder."""
+        """Close the lock files."""
         self._lock.close()
 
     @contextmanager
     def shared(self) -> Iterator[None]:
-        """Work on the device beside others."""
-        self._enter()
+        """Use the device beside other workers, for the duration of the `with` block."""
+        self._acquire_shared()
         try:
             yield
         finally:
-            self._lock.release(force=True)  # where waiting for it was interrupted, it is not held
+            # An interrupted wait leaves the lock not held: `force` accepts that.
+            self._lock.release(force=True)
 
-    def _enter(self) -> None:
+    def _acquire_shared(self) -> None:
         if self._wanted.exists():
-            with self._gate.acquire(
-                poll_interval=POLL
-            ):  # free again when the window before this one is over
-                self._wanted.unlink(missing_ok=True)  # left by a worker that died
+            # The gate is free when the other worker's window is over.
+            with self._gate.acquire(poll_interval=POLL_SECONDS):
+                # Only a worker that died leaves the file.
+                self._wanted.unlink(missing_ok=True)
         self._lock.acquire_read()
 
     def pause(self) -> None:
-        """Between two steps of work: let whoever wants the device alone have it. Costs two microseconds otherwise."""
+        """Between two updates, let a waiting worker time alone; takes 2 µs if none waits."""
         if self._wanted.exists():
             self._lock.release()
-            self._enter()
+            self._acquire_shared()
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Amid work on the device: wait until all others pause, have it alone, go on with work."""
+    def exclusive(self) -> Iterator[None]:
+        """Within `shared`: wait until all others pause, hold the device alone, share it again."""
         self._lock.release()
         try:
-            with self._gate.acquire(poll_interval=POLL):
+            with self._gate.acquire(poll_interval=POLL_SECONDS):
                 self._wanted.touch()
                 try:
                     with self._lock.write_lock():
@@ -71,4 +78,4 @@ class Lease:
                 finally:
                     self._wanted.unlink(missing_ok=True)
         finally:
-            self._enter()
+            self._acquire_shared()

@@ -1,4 +1,7 @@
-"""The libraries that a result depends on, and what they were installed from, read without importing them."""
+"""Read the versions and origins of the libraries that a result depends on, without importing them.
+
+`environment.py` stores them with each result; `gate/resume_key.py` puts them into the resume key.
+"""
 
 from __future__ import annotations
 
@@ -25,25 +28,31 @@ PACKAGES = (
 
 
 def versions() -> dict[str, str]:
-    """Each library's version, with what it was installed from where that was no index: "0.21.2 edited
-    1f0c...", the digest of an editable checkout, or "0.21.2 at <commit>"; "not installed" where it is
-    not. A version's local part is an entry of its own: "torch build" is "cpu" of 2.13.0+cpu."""
+    """Return each library's version, or "not installed".
+
+    A library installed from git reads "0.21.2 at <commit>". An editable checkout reads
+    "0.21.2 edited <digest of its files>". The local part of a version is an entry of its own:
+    2.13.0+cpu gives "torch build": "cpu".
+    """
     installed = {}
     for name in PACKAGES:
         try:
-            there = distribution(name)
+            library = distribution(name)
         except PackageNotFoundError:
             installed[name] = "not installed"
             continue
-        public, _, local = there.version.partition("+")
-        installed[name] = public + _origin(json.loads(there.read_text("direct_url.json") or "{}"))
+        public, _, local = library.version.partition("+")
+        installed[name] = public + _origin(json.loads(library.read_text("direct_url.json") or "{}"))
         if local:
             installed[f"{name} build"] = local
     return installed
 
 
 def _origin(origin: dict[str, Any]) -> str:
-    """What pip wrote of where a library came from: https://packaging.python.org/specifications/direct-url/."""
+    """Return the suffix for pip's direct_url.json.
+
+    https://packaging.python.org/specifications/direct-url/ has its format.
+    """
     if "vcs_info" in origin:
         return f" at {origin['vcs_info'].get('commit_id', 'unknown')}"
     folder = Path(urlparse(origin.get("url", "")).path)
@@ -53,20 +62,26 @@ def _origin(origin: dict[str, Any]) -> str:
 
 
 def files(root: Path, suffixes: Collection[str] = ()) -> Iterator[Path]:
-    """The files below a folder, of these endings or all; not what is hidden, another environment's or compiled."""
-    for at, folders, names in os.walk(root):
+    """Yield the files below a folder with one of the suffixes, or all files.
+
+    Hidden folders, virtual environments and compiled files are left out.
+    """
+    for parent, folders, names in os.walk(root):
         if "pyvenv.cfg" in names:
             folders.clear()
             continue
-        folders[:] = [one for one in folders if not one.startswith((".", "__pycache__"))]
-        yield from (Path(at, one) for one in names if not suffixes or Path(one).suffix in suffixes)
+        folders[:] = [name for name in folders if not name.startswith((".", "__pycache__"))]
+        yield from (
+            Path(parent, name) for name in names if not suffixes or Path(name).suffix in suffixes
+        )
 
 
 def digest(paths: Iterable[Path], root: Path = Path("/")) -> str:
-    """Twelve hex digits of the files' absolute paths, below `root`, and their contents."""
+    """Return twelve hex digits of the files' paths relative to `root` and their contents."""
     content = hashlib.sha256()
     for file in sorted(paths):
         content.update(str(file.relative_to(root)).encode(errors="surrogateescape"))
-        with suppress(OSError):  # gone, or not ours to read: its name counts
+        # If a file is gone or unreadable, only its name counts.
+        with suppress(OSError):
             content.update(file.read_bytes())
     return content.hexdigest()[:12]

@@ -1,34 +1,41 @@
-"""Two pieces of work timed side by side, round by round, so that what the machine does to one it does to the other.
+"""Time two pieces of work in alternating rounds, so that the machine slows both alike.
 
-The device must be the caller's alone (`lease`).
+Claims about time use it. The caller must hold the device exclusively (`lease.py`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator
 
-from pytest_ftcompare.measure.timed_window import ROWS, make_work
-from pytest_ftcompare.measure.timer import Clock, Workload, no_collection, timed, warm
+from pytest_ftcompare.measure.timed_window import EVALUATION_ROWS, make_work
+from pytest_ftcompare.measure.timer import Clock, Workload, no_collection, time_calls, warm_up
 from pytest_ftcompare.results.cost_metrics import EVALUATION, INFERENCE
 from pytest_ftcompare.training.prepare import PreparedCase
 
-MERGED = "merged "  # before the name of a piece: of a merged copy of the model
+# Prefix of a piece that runs on a merged copy of the model.
+MERGED_PREFIX = "merged "
 
 
 class NoWorkload(ValueError):
-    """A case has no such piece of work; the message says which it has."""
+    """The case lacks the piece of work; the message lists those that it has."""
 
 
 def make_workload(prepared: PreparedCase, name: str) -> Workload:
-    """The piece of a case by its name: "step", "evaluation" (of `ROWS` rows), "inference" (of one), or a merged one."""
+    """Return a case's piece of work: "step", "evaluation", "inference", or "merged " and a name.
+
+    An evaluation has up to `EVALUATION_ROWS` rows, an inference one. Raises `NoWorkload`.
+    """
     work = make_work(prepared)
     if work.merged is not None:
-        rows = {EVALUATION.name: min(ROWS, len(prepared.examples["test"])), INFERENCE.name: 1}
+        rows = {
+            EVALUATION.name: min(EVALUATION_ROWS, len(prepared.examples["test"])),
+            INFERENCE.name: 1,
+        }
         work.pieces.update(
             {
-                f"{MERGED}{piece}": work.merged(count)
+                f"{MERGED_PREFIX}{piece}": work.merged(count)
                 for piece, count in rows.items()
-                if MERGED in name
+                if MERGED_PREFIX in name
             }
         )
     if name not in work.pieces:
@@ -41,13 +48,13 @@ def make_workload(prepared: PreparedCase, name: str) -> Workload:
 def rounds(
     first: Workload, second: Workload, device: str, clock: Clock
 ) -> Generator[tuple[float, float]]:
-    """Seconds of one call of either, without end; the two take turns in who comes first."""
+    """Yield seconds of one call of each, without end; the order changes after each round."""
     with no_collection():
-        calls = warm(first, device, clock), warm(second, device, clock)
+        calls = warm_up(first, device, clock), warm_up(second, device, clock)
         while True:
-            one = timed(first, calls[0], device, clock) / calls[0]
-            two = timed(second, calls[1], device, clock) / calls[1]
-            yield one, two
-            two = timed(second, calls[1], device, clock) / calls[1]
-            one = timed(first, calls[0], device, clock) / calls[0]
-            yield one, two
+            first_seconds = time_calls(first, calls[0], device, clock) / calls[0]
+            second_seconds = time_calls(second, calls[1], device, clock) / calls[1]
+            yield first_seconds, second_seconds
+            second_seconds = time_calls(second, calls[1], device, clock) / calls[1]
+            first_seconds = time_calls(first, calls[0], device, clock) / calls[0]
+            yield first_seconds, second_seconds

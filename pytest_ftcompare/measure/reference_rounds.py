@@ -1,6 +1,7 @@
-"""Rounds of a case's work in two processes that take turns: a reference's, and this environment's.
+"""Time a case's work in turn in two processes: a reference environment's and this one's.
 
-What the machine does to one it does to the other, so their seconds are compared on any machine.
+`gate/beside_reference.py` compares the seconds. The machine slows both alike, so any machine will
+do.
 """
 
 from __future__ import annotations
@@ -9,16 +10,18 @@ from collections.abc import Callable
 from typing import Protocol
 
 from pytest_ftcompare.measure.timed_window import make_work
-from pytest_ftcompare.measure.timer import Clock, no_collection, timed, warm
+from pytest_ftcompare.measure.timer import Clock, no_collection, time_calls, warm_up
 from pytest_ftcompare.results.cost_metrics import MERGED_INFERENCE
 from pytest_ftcompare.training.prepare import PreparedCase
 
-LEAST = 10  # pairs of rounds of each piece, however long they take
+# Pairs of rounds of each piece, however long they take; chosen. Raising it lowers the noise and
+# takes longer.
+MIN_ROUNDS = 10
 Pairs = dict[str, list[tuple[float, float]]]
 
 
 class Side(Protocol):
-    """One of the two processes: the names of its pieces, and the seconds of one call of a piece."""
+    """One of the two processes: its pieces' names, and the seconds of one call of a piece."""
 
     @property
     def pieces(self) -> list[str]: ...
@@ -27,7 +30,7 @@ class Side(Protocol):
 
 
 class LocalSide:
-    """The work of a case in this process, made and warm."""
+    """A case's work in this process, warmed up."""
 
     def __init__(self, prepared: PreparedCase, clock: Clock) -> None:
         work = make_work(prepared)
@@ -35,7 +38,9 @@ class LocalSide:
         if work.merged:
             self._work[MERGED_INFERENCE.name] = work.merged(1)
         self._device, self._clock = prepared.config.device, clock
-        self._calls = {name: warm(piece, self._device, clock) for name, piece in self._work.items()}
+        self._calls = {
+            name: warm_up(piece, self._device, clock) for name, piece in self._work.items()
+        }
 
     @property
     def pieces(self) -> list[str]:
@@ -43,23 +48,26 @@ class LocalSide:
 
     def round(self, piece: str) -> float:
         calls = self._calls[piece]
-        return timed(self._work[piece], calls, self._device, self._clock) / calls
+        return time_calls(self._work[piece], calls, self._device, self._clock) / calls
 
 
 def rounds(
     reference: Side, here: Side, seconds: float, clock: Clock, watch: Callable[[], object]
 ) -> Pairs:
-    """Seconds (reference, here) of one call of each piece that both have, in turn for about so long;
-    who comes first changes with each round."""
+    """Return seconds (reference, here) of one call of each piece that both sides have, by round.
+
+    Runs for about `seconds` by `clock` and calls `watch` before each round. The side that comes
+    first changes with each round.
+    """
     pairs: Pairs = {name: [] for name in here.pieces if name in reference.pieces}
     count = 0
     with no_collection():
         begin = clock()
-        while count < LEAST or clock() - begin < seconds:
+        while count < MIN_ROUNDS or clock() - begin < seconds:
             watch()
-            for name, taken in pairs.items():
+            for name, piece_pairs in pairs.items():
                 sides = (here, reference) if count % 2 else (reference, here)
-                took = {side: side.round(name) for side in sides}
-                taken.append((took[reference], took[here]))
+                times = {side: side.round(name) for side in sides}
+                piece_pairs.append((times[reference], times[here]))
             count += 1
     return pairs

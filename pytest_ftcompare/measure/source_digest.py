@@ -1,6 +1,6 @@
-"""Digests of what Python files say: their parsed source, without comments and docstrings.
+"""Digest Python files by their parsed source, without comments and docstrings.
 
-The environment of a result keeps them, so that a comment or a reformatted line is no edit.
+`environment.py` stores the digests, so that a new comment or a reformatted line is not an edit.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def digest(files: Iterable[Path]) -> str:
-    """Twelve hex digits of the names and the contents of the files, whatever their order."""
+    """Return twelve hex digits of the files' names and contents, in any order."""
     content = hashlib.sha256()
     for file in sorted(files):
         content.update(file.name.encode() + _content(file, file.stat().st_mtime_ns))
@@ -24,18 +24,18 @@ def digest(files: Iterable[Path]) -> str:
 
 @cache
 def _content(file: Path, _: int) -> bytes:
-    """What counts of a file; the second argument is its time of change, for the cache."""
+    """Return the content to digest; the second argument, the file's mtime, is for the cache."""
     source = file.read_bytes()
     if file.suffix != ".py":
         return source
     try:
         return _dump(ast.parse(source)).encode(errors="surrogatepass")
-    except SyntaxError:  # whoever imports it says so
+    except SyntaxError:  # importing the file reports it
         return source
 
 
 def _dump(node: object) -> str:
-    """The tree as text. Empty fields are left out: versions of Python differ in which they have."""
+    """Return the tree as text, without empty fields, which differ between Python versions."""
     if isinstance(node, list):
         return f"[{','.join(map(_dump, node))}]"
     if not isinstance(node, ast.AST):

@@ -1,6 +1,7 @@
-"""What one training step needs, counted: bytes alive at its peak, bytes saved for backward, operations and FLOPs.
+"""Count one update's peak bytes, bytes saved for backward, operations and FLOPs.
 
-Nothing is timed or sampled, so the numbers are the same in every process and on every run of the same libraries.
+`counted_update.py` and the plan use it. Nothing is timed or sampled, so the same libraries give the
+same numbers in every process.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ import torch
 from torch import nn
 from torch.autograd.graph import saved_tensors_hooks
 
-from pytest_ftcompare.measure.op_counter import OpCounter, PeakSnapshot, tensors
+from pytest_ftcompare.measure.op_counter import OpCounter, PeakSnapshot, tensors_in
 
 
 @dataclass(frozen=True)
 class PeakMemory:
-    """Bytes alive when they were most, and what they were for; `activations` is all that is nothing else."""
+    """Bytes alive at the peak, by use; `activations` are all bytes without another use."""
 
     peak: int
     weights: int
@@ -31,8 +32,12 @@ class PeakMemory:
 
 @dataclass(frozen=True)
 class UpdateCounts(PeakMemory):
-    """Beside the peak: bytes `saved` for backward, weights left out; bytes of the optimiser's `state` after the step; the
-    step's `operations`, views left out, as they compute nothing; its `flops`, two for a multiplication with its addition."""
+    """Peak memory and counts of one update.
+
+    `saved`: bytes saved for backward, without weights. `state`: bytes of the optimiser's state
+    after the update. `operations`: without views, which compute nothing. `flops`: two for a
+    multiplication with its addition.
+    """
 
     saved: int
     state: int
@@ -40,14 +45,17 @@ class UpdateCounts(PeakMemory):
     flops: int
 
 
-def held(model: nn.Module) -> Iterator[torch.Tensor]:
-    """Parameters, buffers, and the tensors that a module keeps without saying so."""
+def tensors_of_model(model: nn.Module) -> Iterator[torch.Tensor]:
+    """Yield parameters, buffers, and other tensors in modules' attributes."""
     for module in model.modules():
-        yield from tensors(vars(module))
+        yield from tensors_in(vars(module))
 
 
 class MemoryLedger:
-    """Says of each storage what it is for: weights, gradients as autograd hands them to a parameter, the optimiser's state."""
+    """Knows each storage's use: weights, gradients, or the optimiser's state.
+
+    Hooks record gradients when autograd accumulates them into a parameter.
+    """
 
     def __init__(
         self, counter: OpCounter, model: nn.Module, optimizer: torch.optim.Optimizer | None
@@ -55,28 +63,35 @@ class MemoryLedger:
         self.counter, self.optimizer = counter, optimizer
         groups: list[Any] = optimizer.param_groups if optimizer else []
         parameters = {
-            id(one): one
-            for one in [*model.parameters(), *tensors([group["params"] for group in groups])]
+            id(parameter): parameter
+            for parameter in [
+                *model.parameters(),
+                *tensors_in([group["params"] for group in groups]),
+            ]
         }
-        self.weights = {counter.serial(one) for one in [*held(model), *parameters.values()]}
+        self.weights = {
+            counter.serial(tensor) for tensor in [*tensors_of_model(model), *parameters.values()]
+        }
         self.gradients = {
-            counter.serial(one.grad) for one in parameters.values() if one.grad is not None
+            counter.serial(parameter.grad)
+            for parameter in parameters.values()
+            if parameter.grad is not None
         }
         self.hooks = [
-            one.register_post_accumulate_grad_hook(self._accumulated)
-            for one in parameters.values()
-            if one.requires_grad
+            parameter.register_post_accumulate_grad_hook(self._record_gradient)
+            for parameter in parameters.values()
+            if parameter.requires_grad
         ]
-        self.state()
+        self.optimizer_storages()
 
-    def _accumulated(self, parameter: torch.Tensor) -> None:
+    def _record_gradient(self, parameter: torch.Tensor) -> None:
         assert parameter.grad is not None
         self.gradients.add(self.counter.serial(parameter.grad))
 
-    def state(self) -> set[int]:
-        """The storages of all that the optimiser keeps beside the weights."""
-        kept = tensors(vars(self.optimizer)) if self.optimizer else ()
-        return {self.counter.serial(one) for one in kept} - self.weights
+    def optimizer_storages(self) -> set[int]:
+        """Return the numbers of the optimiser's storages, without weights."""
+        tensors = tensors_in(vars(self.optimizer)) if self.optimizer else ()
+        return {self.counter.serial(tensor) for tensor in tensors} - self.weights
 
     def __enter__(self) -> MemoryLedger:
         return self
@@ -85,48 +100,50 @@ class MemoryLedger:
         for hook in self.hooks:
             hook.remove()
 
-    def peak(self, moment: PeakSnapshot) -> PeakMemory:
-        """A phase's largest total by what it is for; ask when the step is over."""
+    def peak(self, snapshot: PeakSnapshot) -> PeakMemory:
+        """Return a phase's peak bytes by use; call it after the update."""
         state, sizes = (
-            self.state(),
+            self.optimizer_storages(),
             dict.fromkeys(("weights", "gradients", "optimizer", "activations"), 0),
         )
-        for serial, size in moment.alive.items():
+        for serial, size in snapshot.alive.items():
             kinds = (("weights", self.weights), ("gradients", self.gradients), ("optimizer", state))
-            sizes[next((kind for kind, those in kinds if serial in those), "activations")] += size
-        return PeakMemory(moment.total, **sizes)
+            sizes[next((kind for kind, serials in kinds if serial in serials), "activations")] += (
+                size
+            )
+        return PeakMemory(snapshot.total, **sizes)
 
 
 @contextmanager
-def uncollected() -> Iterator[None]:
-    """Without the garbage collector: when it frees what has gone in circles depends on all that the process did before."""
-    collecting = gc.isenabled()
+def gc_paused() -> Iterator[None]:
+    """Disable the garbage collector: when it would run depends on what the process did before."""
+    was_enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        if collecting:
+        if was_enabled:
             gc.enable()
 
 
-def count(
+def count_step(
     step: Callable[[], object], model: nn.Module, optimizer: torch.optim.Optimizer | None
 ) -> UpdateCounts:
-    """Run `step` once and count it; `optimizer` is None where nothing trains."""
+    """Run `step` once and count it; `optimizer` is None if nothing trains."""
     counter = OpCounter()
-    books = MemoryLedger(counter, model, optimizer)
+    ledger = MemoryLedger(counter, model, optimizer)
     saved: dict[int, int] = {}
 
     def pack(tensor: torch.Tensor) -> torch.Tensor:
         serial = counter.serial(tensor)
-        if serial not in books.weights:
+        if serial not in ledger.weights:
             saved[serial] = tensor.untyped_storage().nbytes()
         return tensor
 
-    with uncollected(), books, counter, saved_tensors_hooks(pack, lambda tensor: tensor):
+    with gc_paused(), ledger, counter, saved_tensors_hooks(pack, lambda tensor: tensor):
         step()
-    state = sum(counter.size(serial) for serial in books.state())
-    peak = asdict(books.peak(counter.moments["step", None]))
+    state = sum(counter.size(serial) for serial in ledger.optimizer_storages())
+    peak = asdict(ledger.peak(counter.snapshots["step", None]))
     return UpdateCounts(
         **peak,
         saved=sum(saved.values()),

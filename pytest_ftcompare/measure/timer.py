@@ -1,7 +1,7 @@
-"""The meter: durations of pieces of work, round by round, with the yardsticks timed between them.
+"""Time pieces of work round by round, with the yardsticks between them.
 
-Within a round every piece is called a few times, after the yardsticks: what the machine does to one
-it does to the other. The device must be the caller's alone (`lease`).
+Each round calls every yardstick and every piece a few times, so that the machine slows both alike.
+The caller must hold the device exclusively (`lease.py`).
 """
 
 from __future__ import annotations
@@ -17,14 +17,18 @@ from statistics import median
 import torch
 
 Clock = Callable[[], float]
-ROUND = 0.01  # seconds that the calls of one piece in one round take at least: above the clock's and the host's jitter
-ROUNDS = 5  # at least, however long they take
-CLOCK_TRIES = 3
-WARM_UP = 3  # calls of each piece before anything is timed
+# Least seconds of one piece's calls in one round; chosen, above the clock's and the host's jitter.
+# Raising it gives fewer rounds in a window.
+ROUND_SECONDS = 0.01
+# Least rounds of a window, and the rounds of `time_yardsticks`; chosen. Raising it lengthens the
+# windows of slow cases.
+ROUNDS = 5
+CLOCK_TRIES = 3  # times that a piece is timed again if the clock goes backwards
+WARM_UP_CALLS = 3  # calls of each piece before anything is timed
 
 
 class ClockError(RuntimeError):
-    """The clock that is to time goes backwards; the message says so in one sentence."""
+    """The clock goes backwards; the message is one sentence."""
 
 
 def _nothing() -> None:
@@ -33,7 +37,7 @@ def _nothing() -> None:
 
 @dataclass(frozen=True)
 class Workload:
-    """A piece of work: what is timed, and what makes ready for it before the clock starts."""
+    """A piece of work: the call that is timed, and what prepares it before the clock starts."""
 
     call: Callable[[], object]
     ready: Callable[[], object] = _nothing
@@ -41,8 +45,11 @@ class Workload:
 
 @dataclass(frozen=True)
 class Timing:
-    """A piece's rounds: seconds each took over its `calls`, and beside each the seconds of one call of
-    each yardstick, by kind."""
+    """A piece's rounds.
+
+    `rounds` has the seconds of `calls` calls, by round. `yardsticks` has the seconds of one call of
+    each kind of yardstick, by round.
+    """
 
     calls: int
     rounds: list[float]
@@ -50,51 +57,52 @@ class Timing:
 
     @property
     def seconds(self) -> float:
-        """One call, the median over rounds."""
+        """Return seconds of one call, the median over rounds."""
         return median(self.rounds) / self.calls
 
     def in_yardsticks(self, kind: str) -> float:
-        """One call in yardsticks of a kind, of its own round: the median over rounds."""
+        """Return one call in yardsticks of the same round, the median over rounds."""
         pairs = zip(self.rounds, self.yardsticks[kind], strict=True)
         ratios = [seconds / yardstick for seconds, yardstick in pairs if yardstick > 0]
-        return (
-            median(ratios) / self.calls if ratios else 0.0
-        )  # of a clock too coarse for a yardstick
+        # A clock too coarse for a yardstick gives no ratio.
+        return median(ratios) / self.calls if ratios else 0.0
 
 
-def wait(device: str) -> None:
-    """Until the device has done what it was given."""
+def synchronize(device: str) -> None:
+    """Wait until the device has finished its work."""
     if device != "cpu":
         torch.cuda.synchronize()
 
 
-def timed(piece: Workload, calls: int, device: str, clock: Clock) -> float:
-    """Seconds that so many calls take, the device idle before and after.
+def time_calls(piece: Workload, calls: int, device: str, clock: Clock) -> float:
+    """Return the seconds of `calls` calls, with the device idle before and after.
 
-    Where the clock was set back meanwhile, they are called again; `ClockError` where it always is.
+    If the clock went backwards meanwhile, try again; raise `ClockError` if it always does.
     """
     for _ in range(CLOCK_TRIES):
         piece.ready()
-        wait(device)
+        synchronize(device)
         start = clock()
         for _ in range(calls):
             piece.call()
-        wait(device)
+        synchronize(device)
         if (seconds := clock() - start) >= 0:
             return seconds
     raise ClockError(
-        f"expected a clock that goes forward, it went back {CLOCK_TRIES} times in a row: choose another with --benchmark-timer"
+        f"expected a clock that goes forward, it went back {CLOCK_TRIES} times in a row: "
+        "choose another with --benchmark-timer"
     )
 
 
-def warm(piece: Workload, device: str, clock: Clock) -> int:
-    """Call the piece until it is warm; how many calls make a round."""
-    timed(piece, WARM_UP, device, clock)
-    return max(1, math.ceil(ROUND / max(timed(piece, 1, device, clock), 1e-9)))
+def warm_up(piece: Workload, device: str, clock: Clock) -> int:
+    """Warm the piece up, and return how many calls make a round."""
+    time_calls(piece, WARM_UP_CALLS, device, clock)
+    return max(1, math.ceil(ROUND_SECONDS / max(time_calls(piece, 1, device, clock), 1e-9)))
 
 
 @contextmanager
 def no_collection() -> Iterator[None]:
+    """Collect garbage first, then disable the garbage collector."""
     gc.collect()
     gc.disable()
     try:
@@ -103,35 +111,36 @@ def no_collection() -> Iterator[None]:
         gc.enable()
 
 
-def measure(
+def time_pieces(
     work: Mapping[str, Workload],
     yardsticks: Mapping[str, Workload],
     device: str,
     budget: float,
     clock: Clock = time.perf_counter,
 ) -> dict[str, Timing]:
-    """Time each piece; all together take about `budget` seconds by `clock`."""
-
+    """Time each piece; all pieces together take about `budget` seconds by `clock`."""
     with no_collection():
         begin = clock()
         pieces = {**yardsticks, **work}
-        calls = {name: warm(piece, device, clock) for name, piece in pieces.items()}
+        calls = {name: warm_up(piece, device, clock) for name, piece in pieces.items()}
         rounds: dict[str, list[float]] = {name: [] for name in pieces}
         count = 0
         while count < ROUNDS or clock() - begin < budget:
             for name, piece in pieces.items():
-                rounds[name].append(timed(piece, calls[name], device, clock))
+                rounds[name].append(time_calls(piece, calls[name], device, clock))
             count += 1
-    beside = {kind: [one / calls[kind] for one in rounds[kind]] for kind in yardsticks}
+    beside = {kind: [seconds / calls[kind] for seconds in rounds[kind]] for kind in yardsticks}
     return {name: Timing(calls[name], rounds[name], beside) for name in work}
 
 
-def speeds(yardsticks: Mapping[str, Workload], device: str, clock: Clock) -> dict[str, float]:
-    """Seconds of one call of each yardstick: the median of `ROUNDS` rounds."""
+def time_yardsticks(
+    yardsticks: Mapping[str, Workload], device: str, clock: Clock
+) -> dict[str, float]:
+    """Return seconds of one call of each yardstick, the median of `ROUNDS` rounds."""
     with no_collection():
-        calls = {kind: warm(piece, device, clock) for kind, piece in yardsticks.items()}
+        calls = {kind: warm_up(piece, device, clock) for kind, piece in yardsticks.items()}
         return {
-            kind: median(timed(piece, calls[kind], device, clock) for _ in range(ROUNDS))
+            kind: median(time_calls(piece, calls[kind], device, clock) for _ in range(ROUNDS))
             / calls[kind]
             for kind, piece in yardsticks.items()
         }

@@ -1,10 +1,10 @@
-"""Yardsticks: fixed pieces of work whose times say how fast this machine is, each of another kind.
+"""Make the yardsticks: fixed work whose times measure the machine's present speed.
 
-Windows time `kernels` and `dispatch` between the rounds of what they measure, so that a case's
-times can be given in yardsticks: a busy neighbour or a slower clock lengthens both, a slower
-library only one. `memory` and `interpreter` are timed beside a window, to tell one machine from
-another: they depend on neither torch's kernels nor its dispatch. No library under test is used.
-A change here makes all recorded yardsticks another unit: raise VERSION with it.
+Windows time `kernels` and `dispatch` between their rounds and give a case's times in yardsticks: a
+busy neighbour or a slower clock lengthens both, a slower library only the case. `memory` and
+`interpreter` are timed before and after a window, to recognise the machine: they depend on neither
+torch's kernels nor its dispatch. No library under test is used. Raise VERSION with any change
+here, because it changes the unit of all recorded times.
 """
 
 from __future__ import annotations
@@ -14,18 +14,20 @@ from collections.abc import Callable
 import torch
 
 VERSION = 2
-ROWS, LENGTH, WIDTH, HEADS, LAYERS = 16, 16, 160, 4, 2  # of the kernels: about a pocket model's
+# Sizes of `kernels`, about those of a pocket model.
+ROWS, LENGTH, WIDTH, HEADS, LAYERS = 16, 16, 160, 4, 2
 SMALL_OPERATIONS = 25  # passes of `dispatch` over one small block, about 15 operations each
 TRAFFIC = 2**24  # floats that `memory` copies: 64 MiB, more than caches hold
-TURNS = 20_000  # of the interpreter's loop
+LOOPS = 20_000  # passes of `interpreter`
 
-BESIDE = ("kernels", "dispatch")  # between the rounds of a window; the others before and after
-KINDS = (*BESIDE, "memory", "interpreter")
+# Kinds that are timed between the rounds of a window; the others before and after it.
+INTERLEAVED = ("kernels", "dispatch")
+KINDS = (*INTERLEAVED, "memory", "interpreter")
 Work = Callable[[], object]
 
 
 def make_yardsticks(device: str) -> dict[str, Work]:
-    """A function of each kind in `KINDS` that does the same work at each call, on the device."""
+    """Return a function for each of `KINDS` that does the same work on the device at each call."""
     makers = {"kernels": _kernels, "dispatch": _dispatch, "memory": _memory}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(VERSION)
@@ -33,8 +35,10 @@ def make_yardsticks(device: str) -> dict[str, Work]:
 
 
 def _kernels(device: str) -> Work:
-    """Forward and backward through attention and feed-forward layers of about the pocket model's
-    width, and an update; on a GPU wide enough to keep it busy."""
+    """Forward, backward and update of attention and feed-forward layers.
+
+    They are about as wide as a pocket model's, and four times as wide on a GPU to keep it busy.
+    """
     scale = 1 if device == "cpu" else 4
     rows, length, width = ROWS * scale, LENGTH * scale, WIDTH * scale
     text = torch.randn(rows, length, width).to(device)
@@ -61,14 +65,15 @@ def _kernels(device: str) -> Work:
         with torch.no_grad():
             for weight in weights:
                 assert weight.grad is not None
-                weight.grad.mul_(0.0)  # the same numbers at each call
+                # A zero gradient keeps the numbers the same at each call.
+                weight.grad.mul_(0.0)
                 weight.add_(weight.grad)
 
     return work
 
 
 def _dispatch(device: str) -> Work:
-    """Many small operations from Python through modules, as one row's answer takes them."""
+    """Many small operations from Python through modules, as in the inference of one row."""
     layers = torch.nn.Sequential(
         torch.nn.Linear(32, 32), torch.nn.LayerNorm(32), torch.nn.ReLU(), torch.nn.Dropout(0.1)
     )
@@ -87,7 +92,7 @@ def _dispatch(device: str) -> Work:
 
 
 def _memory(device: str) -> Work:
-    """A copy of more than the caches hold."""
+    """A copy of more bytes than the caches hold."""
     source = torch.zeros(TRAFFIC, device=device)
     target = torch.empty_like(source)
     return lambda: target.copy_(source)
@@ -103,6 +108,6 @@ class _Counter:
 
 
 def _interpret() -> int:
-    """Calls, attributes, dictionaries and integers of Python alone."""
+    """Run calls, attributes, dictionaries and integers in Python alone."""
     counter = _Counter()
-    return sum(counter.add(value) for value in range(TURNS))
+    return sum(counter.add(value) for value in range(LOOPS))

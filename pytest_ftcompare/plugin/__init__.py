@@ -1,4 +1,7 @@
-"""The pytest plugin: short hooks that delegate. Suites call the fixtures in `gate_fixture.py` and `claim_fixture.py`."""
+"""The pytest plugin: hooks that pytest and xdist call, each short and delegating.
+
+Suites use the fixtures in `gate_fixture.py` and `claim_fixture.py`.
+"""
 
 from __future__ import annotations
 
@@ -28,21 +31,31 @@ from pytest_ftcompare.plugin import (
     report_writer,
     stale_baselines,
 )
-from pytest_ftcompare.plugin.case_order import one_by_one, ordered
-from pytest_ftcompare.plugin.controller import ControllerHooks, show
-from pytest_ftcompare.plugin.live_display import LIVE
+from pytest_ftcompare.plugin.case_order import order_items, send_one_by_one
+from pytest_ftcompare.plugin.controller import ControllerHooks, start_display
+from pytest_ftcompare.plugin.live_display import DISPLAY
 from pytest_ftcompare.plugin.options import SETTINGS
-from pytest_ftcompare.plugin.worker import CARRIED, FINISHED, RUN, SESSION, TOLD
+from pytest_ftcompare.plugin.worker import (
+    FINISHED,
+    GATE_SESSION,
+    REPORT_ATTRIBUTES,
+    RUN_FOLDER,
+    WORKER_STATUS,
+)
 from pytest_ftcompare.report.plan_table import plan_lines
 from pytest_ftcompare.report.terminal import lines
 from pytest_ftcompare.report.wrapping import fitted, wrapped
 from pytest_ftcompare.results import baseline_store
 
-MACHINE = pytest.StashKey[CapacityFilter]()
-# Of a session that ran what it was to run; others leave their results to be gone on with.
-ENDS = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED)
-# What torch and transformers say of their own calls in every case: nobody who runs a suite can mend it.
-OF_LIBRARIES = (
+CAPACITY_FILTER = pytest.StashKey[CapacityFilter]()
+# Exit codes of a complete session. Others keep results for --ftcompare-resume.
+COMPLETE_EXITS = (
+    pytest.ExitCode.OK,
+    pytest.ExitCode.TESTS_FAILED,
+    pytest.ExitCode.NO_TESTS_COLLECTED,
+)
+# torch and transformers warn of their own calls in every case: the user cannot fix them.
+IGNORED_WARNINGS = (
     "ignore:`torch.jit.script_method` is deprecated:DeprecationWarning",
     "ignore:`is_gradient_checkpointing` is deprecated:FutureWarning",
 )
@@ -62,43 +75,45 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", parametrize.MARKER)
-    for warning in OF_LIBRARIES:
+    for warning in IGNORED_WARNINGS:
         config.addinivalue_line("filterwarnings", warning)
     settings = config.stash[SETTINGS] = options.make_settings(config)
-    settings.project.add()
+    settings.project.register()
     if not _is_worker(config) and not config.option.collectonly:
         if settings.update or settings.new_only:
             try:
                 baseline_store.check_writable(settings.baselines)
             except baseline_store.BaselineError as error:
                 raise pytest.UsageError(str(error)) from None
-            if not benchmark_bridge.wanted(config):
+            if not benchmark_bridge.is_measuring(config):
                 raise pytest.UsageError(
-                    "--update-baselines takes time, too: expected pytest-benchmark, on, not disabled"
+                    "--update-baselines also stores times: expected pytest-benchmark to be installed "
+                    "and enabled"
                 )
         if settings.baselines.is_dir():
             baseline_store.recover(settings.baselines)
     config.stash[stale_baselines.SUITES] = {}
     if not _is_worker(config):
-        config.stash[SESSION] = GateSession(
+        config.stash[GATE_SESSION] = GateSession(
             settings.baselines, settings.update or settings.new_only, settings.new_only
         )
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
-    """--ftcompare-plan prints its table instead of running tests."""
+    """Print the table of --ftcompare-plan instead of running tests."""
     if config.option.ftcompare_plan is None:
         return None
-    asked = options.parse_plan_option(config.option.ftcompare_plan)
+    plan = options.parse_plan_option(config.option.ftcompare_plan)
     capture = config.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled(), warnings.catch_warnings():
         from pytest_ftcompare.training.library_logging import quiet
 
         quiet()
-        warnings.simplefilter("ignore")  # the libraries' advice, given to whoever trains
+        # The libraries' advice is about training, and no training runs.
+        warnings.simplefilter("ignore")
         try:
-            for line in plan_lines(*asked):
+            for line in plan_lines(*plan):
                 print(line, flush=True)
         except ValueError as error:
             raise pytest.UsageError(f"--ftcompare-plan: {error}") from None
@@ -106,60 +121,65 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    # Only with a table: a test may have a fixture of its own that is called gate.
+    # A project's own fixture may also be called gate: without a table, leave it alone.
     if "gate" in metafunc.fixturenames and metafunc.definition.get_closest_marker("ftcompare"):
         settings = metafunc.config.stash[SETTINGS]
-        found = parametrize.cases(metafunc, settings.profile)
-        stale_baselines.note(
+        cases = parametrize.cases(metafunc, settings.profile)
+        stale_baselines.record_suite(
             metafunc.config.stash[stale_baselines.SUITES],
             metafunc,
-            found,
+            cases,
             settings.project.profiles.values(),
         )
-        metafunc.parametrize("gate", found, ids=[one.id for one in found], indirect=True)
+        metafunc.parametrize("gate", cases, ids=[case.id for case in cases], indirect=True)
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-benchmark looks which tests have its fixture
+# Before pytest-benchmark looks which tests have its fixture.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     parametrize.check_distinct(items)
     if any(parametrize.case_of(item) for item in items):
-        machine = config.stash[MACHINE] = CapacityFilter(config.stash[SETTINGS])
+        capacity = config.stash[CAPACITY_FILTER] = CapacityFilter(config.stash[SETTINGS])
         fits = [
-            (case := parametrize.case_of(item)) is None or machine.holds(case) for item in items
+            (case := parametrize.case_of(item)) is None or capacity.fits(case) for item in items
         ]
         if not all(fits):
-            config.hook.pytest_deselected(items=[*compress(items, (not one for one in fits))])
+            config.hook.pytest_deselected(items=[*compress(items, (not fit for fit in fits))])
             items[:] = compress(items, fits)
         if _is_worker(config):
-            items[:] = ordered(items, config.stash[SETTINGS].profile, machine.kind)
+            items[:] = order_items(items, config.stash[SETTINGS].profile, capacity.kind)
     if not config.pluginmanager.has_plugin("pytest-benchmark"):
         return
     for item in items:
         case = parametrize.case_of(item)
         if isinstance(item, pytest.Function) and case is not None and case.timed:
-            item.fixturenames = [
-                *item.fixturenames,
-                "benchmark",
-            ]  # so that --benchmark-only and -skip know it
+            # --benchmark-only and --benchmark-skip select tests by this name.
+            item.fixturenames = [*item.fixturenames, "benchmark"]
 
 
 def pytest_report_collectionfinish(
     config: pytest.Config, items: Sequence[pytest.Item]
 ) -> list[str]:
-    if MACHINE not in config.stash or not config.option.collectonly:
+    if CAPACITY_FILTER not in config.stash or not config.option.collectonly:
         return []
-    return list(config.stash[MACHINE].lines(filter(None, map(parametrize.case_of, items))))
+    return list(
+        config.stash[CAPACITY_FILTER].summary_lines(filter(None, map(parametrize.case_of, items)))
+    )
 
 
 @pytest.hookimpl(optionalhook=True, tryfirst=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """What `-n auto` means here: as many as cores, memory and GPUs hold, unless the user said it."""
+    """Return the workers of `-n auto`: as many as cores, memory and GPUs allow.
+
+    None if PYTEST_XDIST_AUTO_NUM_WORKERS is set: xdist then reads it.
+    """
     if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ or config.option.numprocesses != "auto":
         return None
-    settings = options.make_settings(config)  # xdist asks before anything is configured
+    # xdist asks before pytest_configure.
+    settings = options.make_settings(config)
     gpus = (
         gpu_assignment.free_gpu_memory(
-            gpu_assignment.visible(os.environ, gpu_assignment.count_gpus)
+            gpu_assignment.visible_gpus(os.environ, gpu_assignment.count_gpus)
         )
         if settings.device != "cpu"
         else []
@@ -173,117 +193,134 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    if call.when == "call" and CARRIED in item.stash:
-        carried = item.stash[CARRIED]
-        vars(report).update(carried)  # what xdist sends to the controller
+    if call.when == "call" and REPORT_ATTRIBUTES in item.stash:
+        attributes = item.stash[REPORT_ATTRIBUTES]
+        # xdist sends the report with its attributes to the controller.
+        vars(report).update(attributes)
     return report
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
     config = session.config
-    if SESSION not in config.stash:
-        sent = vars(config)["workerinput"]
-        config.stash[TOLD] = WorkerStatus(Path(sent["ftcompare_folder"]), sent["workerid"])
+    if GATE_SESSION not in config.stash:
+        worker_input = vars(config)["workerinput"]
+        config.stash[WORKER_STATUS] = WorkerStatus(
+            Path(worker_input["ftcompare_folder"]), worker_input["workerid"]
+        )
         return
-    run = config.stash[RUN] = _start(config)
-    config.stash[TOLD] = WorkerStatus(run.folder, "main")
+    opened = config.stash[RUN_FOLDER] = _open_run_folder(config)
+    config.stash[WORKER_STATUS] = WorkerStatus(opened.folder, "main")
     config.pluginmanager.register(
-        ControllerHooks(config, config.stash[SESSION]), "ftcompare-collector"
+        ControllerHooks(config, config.stash[GATE_SESSION]), "ftcompare-collector"
     )
 
 
-def _start(config: pytest.Config) -> RunFolder:
-    """The run's place: a new one, or with --ftcompare-resume that of a run which did not come to its end."""
+def _open_run_folder(config: pytest.Config) -> RunFolder:
+    """Return a new run folder, or with --ftcompare-resume that of the last incomplete run."""
     cache = getattr(config, "cache", None) if not config.option.collectonly else None
     try:
         folder = cache.mkdir("ftcompare") if cache is not None else None
-    except OSError:  # a root that can't be written to
+    except OSError:
+        # Run without a cache in a read-only project.
         folder = None
     resumes = config.stash[SETTINGS].resume and not config.option.collectonly
     try:
-        return run_folder.resume(folder, _key(config)) if resumes else run_folder.start(folder)
+        return (
+            run_folder.resume(folder, _resume_key(config))
+            if resumes
+            else run_folder.start_run(folder)
+        )
     except run_folder.ResumeError as error:
         raise pytest.UsageError(str(error)) from None
-    except OSError as error:  # a cache that is there and can't be written to
+    except OSError as error:
+        # The cache exists but is read-only.
         if resumes:
             raise pytest.UsageError(
                 f"--ftcompare-resume: {folder} cannot be used ({error.strerror or error})"
             ) from None
-        return run_folder.start(None)
+        return run_folder.start_run(None)
 
 
-def _key(config: pytest.Config) -> Key:
+def _resume_key(config: pytest.Config) -> Key:
     return make_key(
-        config.stash[SETTINGS], config.rootpath, benchmarks=benchmark_bridge.wanted(config)
+        config.stash[SETTINGS], config.rootpath, benchmarks=benchmark_bridge.is_measuring(config)
     )
 
 
-@pytest.hookimpl(tryfirst=True)  # before a worker tells the controller that it has collected
+# Before a worker reports to the controller that it has collected.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
     config = session.config
     count = sum(
-        1 for one in session.items if parametrize.case_of(one) or claim_fixture.claim_of(one)
+        1 for item in session.items if parametrize.case_of(item) or claim_fixture.claim_of(item)
     )
     if count and not config.option.collectonly:
-        run_folder.begin(config.stash[TOLD].folder, lambda: _key(config))
-        config.stash[TOLD].total(count)
-        show(config)
+        run_folder.make_folder(config.stash[WORKER_STATUS].folder, lambda: _resume_key(config))
+        config.stash[WORKER_STATUS].write_total(count)
+        start_display(config)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_node_collection_finished(node: Any) -> None:
-    one_by_one(node.config, node.config.stash[TOLD].folder)
+    send_one_by_one(node.config, node.config.stash[WORKER_STATUS].folder)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Under xdist: tell each worker where to report its progress, and what its options no longer say."""
-    node.workerinput["ftcompare_folder"] = str(node.config.stash[TOLD].folder)
+    """Under xdist: send each worker the run folder, and what its changed options do not say."""
+    node.workerinput["ftcompare_folder"] = str(node.config.stash[WORKER_STATUS].folder)
     node.workerinput["ftcompare_full"] = node.config.stash[SETTINGS].full
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     config = session.config
-    if (live := config.stash.get(LIVE, None)) is not None:
-        live.stop()
-    if SESSION not in config.stash:
+    if (display := config.stash.get(DISPLAY, None)) is not None:
+        display.stop()
+    if GATE_SESSION not in config.stash:
         vars(config)["workeroutput"]["ftcompare_suites"] = stale_baselines.to_plain(
             config.stash[stale_baselines.SUITES]
         )
         return
-    config.stash[FINISHED] = session.exitstatus in ENDS and not (
+    config.stash[FINISHED] = session.exitstatus in COMPLETE_EXITS and not (
         session.shouldstop or session.shouldfail
     )
-    run = config.stash[SESSION]
-    if not run.half_collected and not any(
-        "::" in one for one in config.args
-    ):  # of a test or class: its file may have others
-        skipped = config.getini("norecursedirs")
-        alone = partial(stale_baselines.alone, root=config.rootpath, skipped=skipped)
-        run.stale = stale_baselines.find(
-            run.baselines, config.stash[stale_baselines.SUITES], run.ran, alone
+    gate_session = config.stash[GATE_SESSION]
+    # An argument with `::` names a test or class: its file may have more cases.
+    if not gate_session.collection_incomplete and not any(
+        "::" in argument for argument in config.args
+    ):
+        norecursedirs = config.getini("norecursedirs")
+        collected = partial(
+            stale_baselines.collected_all_files, root=config.rootpath, skipped=norecursedirs
         )
-        run.stale += claim_fixture.stale(run.claims, run.tables, run.baselines)
-    if run.findings:
-        config.hook.pytest_runtest_logreport(report=_whole(run.findings))
-    run.write(sound=session.exitstatus == pytest.ExitCode.OK and not run.findings)
-    config.stash[FINISHED] |= bool(
-        run.written
-    )  # its results are baselines now: nothing is left to go on with
-    if (run.findings or run.failure) and session.exitstatus == pytest.ExitCode.OK:
+        gate_session.stale = stale_baselines.find_stale(
+            gate_session.baselines,
+            config.stash[stale_baselines.SUITES],
+            gate_session.devices,
+            collected,
+        )
+        gate_session.stale += claim_fixture.stale_claims(
+            gate_session.claims, gate_session.claim_names, gate_session.baselines
+        )
+    if gate_session.findings:
+        config.hook.pytest_runtest_logreport(report=_session_report(gate_session.findings))
+    gate_session.write(sound=session.exitstatus == pytest.ExitCode.OK and not gate_session.findings)
+    # Written results are baselines now: nothing is left to resume.
+    config.stash[FINISHED] |= bool(gate_session.written)
+    if (gate_session.findings or gate_session.failure) and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
-def _whole(findings: Sequence[str]) -> pytest.TestReport:
-    """What the cases say together, as an item of its own that failed: in the summary, in JUnit's file, for any plugin."""
+def _session_report(findings: Sequence[str]) -> pytest.TestReport:
+    """Return a failed report of the whole session: for the summary, JUnit and other plugins."""
     return pytest.TestReport(
         nodeid="ftcompare::session",
         location=("ftcompare", None, "session"),
         keywords={},
         outcome="failed",
         longrepr="\n".join(
-            line for one in findings for line in wrapped(f"All cases together: {one}.")
+            line for finding in findings for line in wrapped(f"All cases together: {finding}.")
         ),
         when="call",
     )
@@ -291,28 +328,33 @@ def _whole(findings: Sequence[str]) -> pytest.TestReport:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     if SETTINGS in config.stash:
-        config.stash[SETTINGS].project.remove()
-    if RUN in config.stash:  # the workers are gone by now, who have their locks in this folder
-        config.stash[RUN].close(finished=config.stash.get(FINISHED, False))
+        config.stash[SETTINGS].project.unregister()
+    # The workers, which hold locks in this folder, have ended.
+    if RUN_FOLDER in config.stash:
+        config.stash[RUN_FOLDER].close(finished=config.stash.get(FINISHED, False))
 
 
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    if SESSION in config.stash and (config.stash[SESSION].verdicts or config.stash[SESSION].claims):
+    if GATE_SESSION in config.stash and (
+        config.stash[GATE_SESSION].verdicts or config.stash[GATE_SESSION].claims
+    ):
         terminalreporter.section("ftcompare", "=")
-        every = config.get_verbosity() > 0
-        for text, markup in lines(config.stash[SESSION], config.stash[SETTINGS], every=every):
+        verbose = config.get_verbosity() > 0
+        for text, markup in lines(
+            config.stash[GATE_SESSION], config.stash[SETTINGS], every=verbose
+        ):
             for line in fitted(text, terminalreporter._tw.fullwidth):
                 terminalreporter.write_line(line, **markup)
     if (
-        RUN in config.stash
+        RUN_FOLDER in config.stash
         and not config.stash.get(FINISHED, False)
-        and (left := config.stash[RUN].left)
+        and (finished := config.stash[RUN_FOLDER].result_count)
     ):
-        count = f"{left} case{'s' * (left != 1)}"
+        count = f"{finished} case{'s' * (finished != 1)}"
         terminalreporter.write_line(
-            f"{count} finished: --ftcompare-resume goes on from there.", yellow=True
+            f"{count} finished: continue with --ftcompare-resume.", yellow=True
         )
 
 
@@ -322,6 +364,6 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     header = [
         f"ftcompare: profile {settings.profile.name}, {seeds} seeds, baselines {settings.baselines}"
     ]
-    if RUN in config.stash and (note := config.stash[RUN].note):
+    if RUN_FOLDER in config.stash and (note := config.stash[RUN_FOLDER].note):
         header.append(f"ftcompare: {note}")
     return header

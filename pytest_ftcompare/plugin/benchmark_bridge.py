@@ -27,7 +27,7 @@ from pytest_ftcompare.results.case import Case
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
 
-PRIVATE: Mapping[str, Sequence[str]] = {
+PRIVATE_API: Mapping[str, Sequence[str]] = {
     "session.BenchmarkSession": ("benchmarks", "disabled", "only"),
     "fixture.BenchmarkFixture": (
         "name",
@@ -53,34 +53,34 @@ PRIVATE: Mapping[str, Sequence[str]] = {
     "stats.Stats": ("data",),
 }
 # What a worker must not do: the controller writes and compares.
-QUIET: Mapping[str, Any] = {
+WORKER_OPTIONS: Mapping[str, Any] = {
     "benchmark_save": None,
     "benchmark_autosave": None,
     "benchmark_json": None,
     "benchmark_compare": [],
 }
 # Whoever gives one of these asks for the table, which is wider than a screen and tells what the gate's report says.
-ASKS = tuple(
+TABLE_OPTIONS = tuple(
     f"--benchmark-{name}"
     for name in ("columns", "compare", "group-by", "histogram", "sort", "verbose")
 )
-REPORT = "ftcompare_benchmarks"
-HIDDEN = pytest.StashKey[dict[str, Any]]()
+REPORT_ATTRIBUTE = "ftcompare_benchmarks"
+HIDDEN_OPTIONS = pytest.StashKey[dict[str, Any]]()
 
 
-def _names(owner: type) -> set[str]:
+def _attributes_of(owner: type) -> set[str]:
     """What a class has, or gives its instances when it makes them."""
     return {*dir(owner), *owner.__init__.__code__.co_names}  # type: ignore[misc]
 
 
 @functools.cache
-def missing() -> list[str]:
+def missing_names() -> list[str]:
     """Names of `PRIVATE` that the installed pytest-benchmark does not have, as `Class.name`."""
     lost = []
-    for place, names in PRIVATE.items():
+    for place, names in PRIVATE_API.items():
         module, _, name = place.partition(".")
         try:
-            has = _names(getattr(importlib.import_module(f"pytest_benchmark.{module}"), name))
+            has = _attributes_of(getattr(importlib.import_module(f"pytest_benchmark.{module}"), name))
         except (ImportError, AttributeError):
             lost.append(f"pytest_benchmark.{place}")
         else:
@@ -88,31 +88,31 @@ def missing() -> list[str]:
     return lost
 
 
-def active(benchmark: BenchmarkFixture) -> bool:
+def is_active(benchmark: BenchmarkFixture) -> bool:
     """Whether the fixture measures: false with --benchmark-disable, and where pytest-benchmark is not the one we know.
 
     Who asks uses the fixture: pytest-benchmark shall not warn that nobody did, when there is nothing to measure.
     """
     benchmark._mode = benchmark._mode or "ftcompare"
-    return not missing() and bool(benchmark.enabled)
+    return not missing_names() and bool(benchmark.enabled)
 
 
-def wanted(config: pytest.Config) -> bool:
+def is_measuring(config: pytest.Config) -> bool:
     """Whether this session measures: pytest-benchmark is there, one that we know, and was not disabled or skipped."""
-    given = config.stash.get(HIDDEN, None)  # under xdist, what was asked for before it was hidden
+    given = config.stash.get(HIDDEN_OPTIONS, None)  # under xdist, what was asked for before it was hidden
     options = {
         name: getattr(config.option, f"benchmark_{name}", name == "disable")
         for name in ("disable", "enable", "skip")
     }
     asked = options if given is None else given
-    return not missing() and not asked["skip"] and (asked["enable"] or not asked["disable"])
+    return not missing_names() and not asked["skip"] and (asked["enable"] or not asked["disable"])
 
 
-def asks_for_table(config: pytest.Config) -> bool:
+def table_requested(config: pytest.Config) -> bool:
     """Whether an option was given that says how pytest-benchmark's table is to be."""
     given = [*map(str, config.invocation_params.args), *config.getini("addopts")]
     return any(
-        one.startswith(ASKS) for one in [*given, *shlex.split(os.environ.get("PYTEST_ADDOPTS", ""))]
+        one.startswith(TABLE_OPTIONS) for one in [*given, *shlex.split(os.environ.get("PYTEST_ADDOPTS", ""))]
     )
 
 
@@ -124,7 +124,7 @@ def timer(benchmark: BenchmarkFixture) -> Callable[[], float]:
 
 def record(
     benchmark: BenchmarkFixture,
-    what: str,
+    workload: str,
     seconds: Sequence[float],
     iterations: int,
     extra_info: Mapping[str, object],
@@ -134,13 +134,13 @@ def record(
     seconds: what each round took; a round is `iterations` calls.
     extra_info: goes into the entry; its `device` also into the result's machine_info.
     """
-    if not active(benchmark):
+    if not is_active(benchmark):
         return
     part: Any = copy.copy(benchmark)
     part.name, part.fullname, part.group = (
-        f"{benchmark.name}:{what}",
-        f"{benchmark.fullname}:{what}",
-        what,
+        f"{benchmark.name}:{workload}",
+        f"{benchmark.fullname}:{workload}",
+        workload,
     )
     part.extra_info = dict(extra_info)
     entry = part._make_stats(iterations)
@@ -200,7 +200,7 @@ class Worker:
         entries = item.config._benchmarksession.benchmarks  # type: ignore[attr-defined]
         if entries:
             at = item.session.items.index(item)
-            vars(report)[REPORT] = json.dumps(
+            vars(report)[REPORT_ATTRIBUTE] = json.dumps(
                 [at, [_to_plain(one) for one in entries]], default=_plain
             )
             entries.clear()
@@ -213,7 +213,7 @@ class Controller:
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
         self.received: list[tuple[int, Any]] = []
-        self.compared: list[Any] = []  # devices of the runs that this one is compared with
+        self.compared_devices: list[Any] = []  # devices of the runs that this one is compared with
 
     def _entries(self) -> list[Any]:
         entries: list[Any] = self.config._benchmarksession.benchmarks  # type: ignore[attr-defined]
@@ -228,7 +228,7 @@ class Controller:
         return devices
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if (text := getattr(report, REPORT, None)) is not None:
+        if (text := getattr(report, REPORT_ATTRIBUTE, None)) is not None:
             at, entries = json.loads(text)
             self.received += [(at, one) for one in entries]
 
@@ -242,7 +242,7 @@ class Controller:
                 name: value.id if isinstance(value, Case) else value for name, value in params
             } or None
         devices = self._devices()
-        for other in self.compared:
+        for other in self.compared_devices:
             if devices and other != devices:
                 sentence = f"benchmarks of this run, on {devices}, are compared with those of a run on {other}"
                 self.config.issue_config_time_warning(pytest.PytestWarning(sentence), stacklevel=2)
@@ -260,12 +260,12 @@ class Controller:
         machine_info.pop("ftcompare", None)
         if (other := compared_benchmark["machine_info"].get("ftcompare")) is not None:
             machine_info["ftcompare"] = other
-            self.compared.append(other["devices"])
+            self.compared_devices.append(other["devices"])
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_benchmark_group_stats(self, benchmarks: list[Any]) -> None:
         """Take the gate's entries out of the table, unless it was asked for."""
-        if not asks_for_table(self.config):
+        if not table_requested(self.config):
             benchmarks[:] = [one for one in benchmarks if not _is_ours(one)]
 
 
@@ -276,7 +276,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(option, "benchmark_disable"):
         return  # -p no:benchmark
     is_worker = hasattr(config, "workerinput")
-    if lost := missing():
+    if lost := missing_names():
         if not is_worker:
             sentence = (
                 f"benchmark_bridge.py expected a pytest-benchmark that has {', '.join(lost)}, the one here has not: "
@@ -285,14 +285,14 @@ def pytest_configure(config: pytest.Config) -> None:
             config.issue_config_time_warning(pytest.PytestWarning(sentence), stacklevel=2)
         return
     if is_worker:
-        vars(option).update(QUIET)
+        vars(option).update(WORKER_OPTIONS)
     config.pluginmanager.register(
         Worker() if is_worker else Controller(config), "ftcompare-benchmarks"
     )
     parallel = config.getoption("dist", "no") != "no" or "PYTEST_XDIST_WORKER" in os.environ
     if parallel and (option.benchmark_enable or not option.benchmark_disable):
         names = ("disable", "enable", "only", "skip")
-        hidden = config.stash[HIDDEN] = {
+        hidden = config.stash[HIDDEN_OPTIONS] = {
             name: getattr(option, f"benchmark_{name}") for name in names
         }
         option.benchmark_disable, option.benchmark_enable = True, False
@@ -305,7 +305,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
     """After pytest-benchmark has read its options."""
-    hidden = session.config.stash.get(HIDDEN, None)
+    hidden = session.config.stash.get(HIDDEN_OPTIONS, None)
     if hidden is not None:
         benchmarks = session.config._benchmarksession  # type: ignore[attr-defined]
         benchmarks.disabled, benchmarks.only = False, hidden["only"]

@@ -1,4 +1,7 @@
-"""From an arm of a claim to its cases: those of its suite's own table, under this run's profile."""
+"""Find the cases of a claim's arm: those of its suite's tables, under this run's profile.
+
+Called by `claim_fixture.py`.
+"""
 
 from __future__ import annotations
 
@@ -26,42 +29,49 @@ class SuiteTables:
         self._cases: dict[str, list[Case]] = {}
 
     def cases(self, suite: str) -> list[Case]:
-        """All cases of a suite, in the order of its tests and tables; of no file, none. A wrong table is a `CaseError`."""
+        """Return all cases of a suite, in the order of its tests; none if it has no file.
+
+        Raise `CaseError` for a wrong table.
+        """
         if suite not in self._cases:
             tables = _marks(self.folder / f"test_{suite}.py")
             try:
-                found = [
-                    parametrize.of_marks(marks, suite, self.profile, f"test_{suite}.py")
+                cases_of_tests = [
+                    parametrize.cases_of_marks(marks, suite, self.profile, f"test_{suite}.py")
                     for marks in tables
                 ]
             except pytest.Collector.CollectError as error:
-                raise CaseError(f"the suite {suite} has a table that cannot be: {error}") from None
-            self._cases[suite] = [case for cases in found for case in cases]
+                raise CaseError(f"the suite {suite} has a wrong table: {error}") from None
+            self._cases[suite] = [case for cases in cases_of_tests for case in cases]
         return self._cases[suite]
 
     def of(self, arm: Arm) -> list[Case]:
-        """The arm's cells, by task, model and shots; `Untestable` where the profile has none of them."""
-        tasks = [self.profile.tasks.get(one, one) for one in arm.tasks]
-        models = [self.profile.bases.get(one, one) for one in arm.models]
-        found = [
-            one
-            for one in self.cases(arm.suite)
-            if one.method == arm.method
-            and (not tasks or one.task in tasks)
-            and (not models or one.model in models)
-            and arm.options.items() <= dict(one.options).items()
+        """Return the arm's cases, one for each task, model and shots.
+
+        Raise `Untestable` if the profile has none.
+        """
+        tasks = [self.profile.tasks.get(task, task) for task in arm.tasks]
+        models = [self.profile.bases.get(model, model) for model in arm.models]
+        matching = [
+            case
+            for case in self.cases(arm.suite)
+            if case.method == arm.method
+            and (not tasks or case.task in tasks)
+            and (not models or case.model in models)
+            and arm.options.items() <= dict(case.options).items()
         ]
-        wanted = self._shots(arm, {one.shots for one in found})
-        cells = [
-            replace(min(cell, key=lambda one: len(one.options)), timed=False)
-            for _, group in groupby(sorted(found, key=_cell), key=_cell)
+        wanted = self._shots(arm, {case.shots for case in matching})
+        cases = [
+            replace(min(cell, key=lambda case: len(case.options)), timed=False)
+            for _, group in groupby(sorted(matching, key=_cell), key=_cell)
             if (cell := list(group))[0].shots in wanted
         ]
-        if not cells:
+        if not cases:
             raise Untestable(
-                f"the profile {self.profile.name} has no case of {arm.describe()} in the suite {arm.suite}"
+                f"the profile {self.profile.name} has no case of {arm.describe()} "
+                f"in the suite {arm.suite}"
             )
-        return cells
+        return cases
 
     def _shots(self, arm: Arm, present: set[int]) -> set[int]:
         if isinstance(arm.shots, int):
@@ -77,15 +87,15 @@ def _cell(case: Case) -> tuple[str, str, int]:
 
 @cache
 def _marks(file: Path) -> list[list[pytest.Mark]]:
-    """The tables of each test in a suite's file, which is read without collecting it."""
+    """Return the tables of each test in a suite's file; import the file without collecting it."""
     spec = spec_from_file_location(f"ftcompare_table_{file.stem}", file)
     if not file.is_file() or spec is None or spec.loader is None:
         return []
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
-    tests = [one for name, one in vars(module).items() if name.startswith("test")]
-    return [found for one in tests if (found := list(_tables(getattr(one, "pytestmark", ()))))]
+    tests = [test for name, test in vars(module).items() if name.startswith("test")]
+    return [tables for test in tests if (tables := list(_tables(getattr(test, "pytestmark", ()))))]
 
 
 def _tables(marks: Iterable[pytest.Mark]) -> Iterable[pytest.Mark]:
-    return (one for one in marks if one.name == "ftcompare")
+    return (mark for mark in marks if mark.name == "ftcompare")

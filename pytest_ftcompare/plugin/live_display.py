@@ -24,13 +24,13 @@ from rich.text import Text
 from pytest_ftcompare.compare.claims.claim import ClaimVerdict
 from pytest_ftcompare.compare.verdict import CaseVerdict
 from pytest_ftcompare.gate.session import TestOutcome
-from pytest_ftcompare.gate.worker_status import EVERY, TIMED, at_work
+from pytest_ftcompare.gate.worker_status import REPORT_INTERVAL, TIMING_STATUS, active_statuses
 from pytest_ftcompare.plugin.progress import Progress
-from pytest_ftcompare.report.outcome import trained
+from pytest_ftcompare.report.wording import seeds_trained
 from pytest_ftcompare.report.wrapping import WIDTH, wrapped
 
-PERIOD = 60.0  # seconds between two plain lines
-BAR = 24  # columns
+LOG_INTERVAL = 60.0  # seconds between two plain lines
+BAR_WIDTH = 24  # columns
 
 
 def _uncapture(reporter: pytest.TerminalReporter) -> ExitStack:
@@ -57,45 +57,45 @@ def _uncapture(reporter: pytest.TerminalReporter) -> ExitStack:
 class Display:
     """The controller's side: told of what ends, it draws from a thread of its own."""
 
-    every = EVERY
-    words = False  # whether a case gets a line of its own instead of a letter
+    interval = REPORT_INTERVAL
+    case_lines = False  # whether a case gets a line of its own instead of a letter
 
     def __init__(self, reporter: pytest.TerminalReporter, progress: Progress) -> None:
         self.reporter, self.progress = reporter, progress
         self._uncaptured = _uncapture(reporter)
         self._lock = threading.RLock()
         self._stopping = threading.Event()
-        self._shows = True  # until the screen turns out not to
-        self._held = False  # somebody debugs: the screen is theirs
-        self._drawn: list[list[str]] = []
+        self._can_draw = True  # until the screen turns out not to
+        self._suspended = False  # somebody debugs: the screen is theirs
+        self._last_lines: list[list[str]] = []
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
-        while self._shows and not self._stopping.wait(self.every):
+        while self._can_draw and not self._stopping.wait(self.interval):
             self.refresh()
 
     def refresh(self) -> None:
         """Draw what the processes are at, unless nothing may move: somebody debugs, or times as the last lines say."""
         with self._lock:
-            lines = at_work(self.progress.folder)
-            still = lines == self._drawn and any(TIMED in words for _, *words in lines)
-            if not (self._held or still):
+            lines = active_statuses(self.progress.folder)
+            still = lines == self._last_lines and any(TIMING_STATUS in words for _, *words in lines)
+            if not (self._suspended or still):
                 self._safely(partial(self.draw, lines))
-                self._drawn = lines
+                self._last_lines = lines
 
     def _safely(self, draw: Callable[[], None]) -> None:
         """What only shows must not end a session: a screen that cannot show it is shown no more."""
         try:
-            if self._shows:
+            if self._can_draw:
                 draw()
         except (OSError, ValueError):  # gone, or without the characters
-            self._shows = False
+            self._can_draw = False
 
-    def hold(self, *, held: bool) -> None:
+    def suspend(self, *, suspended: bool) -> None:
         """Leave the screen alone for as long as somebody debugs."""
         with self._lock:
-            self._held = held
+            self._suspended = suspended
             self._safely(self.clear)
 
     def draw(self, lines: list[list[str]]) -> None:
@@ -104,7 +104,7 @@ class Display:
     def clear(self) -> None:
         """Leave the screen to pytest."""
 
-    def stay(self, word: str, text: str, *, bad: bool) -> None:
+    def print_line(self, word: str, text: str, *, bad: bool) -> None:
         """Show a line that stays."""
 
     @contextmanager
@@ -112,24 +112,24 @@ class Display:
         """No line of ours on the screen while pytest writes."""
         with self._lock:
             self._safely(self.clear)
-            self._drawn = []
+            self._last_lines = []
             yield
 
-    def finished(self, verdict: CaseVerdict, ended: TestOutcome) -> None:
+    def case_finished(self, verdict: CaseVerdict, ended: TestOutcome) -> None:
         """A case has ended."""
-        self._ended(verdict.verdict, verdict.id, f"{trained(verdict)}, ", ended)
+        self._print_outcome(verdict.verdict, verdict.id, f"{seeds_trained(verdict)}, ", ended)
 
-    def claimed(self, verdict: ClaimVerdict, ended: TestOutcome) -> None:
+    def claim_finished(self, verdict: ClaimVerdict, ended: TestOutcome) -> None:
         """A claim has been judged."""
-        self._ended(
+        self._print_outcome(
             verdict.record.outcome if verdict.record else verdict.verdict, verdict.name, "", ended
         )
 
-    def _ended(self, word: str, name: str, how: str, ended: TestOutcome) -> None:
+    def _print_outcome(self, word: str, name: str, how: str, ended: TestOutcome) -> None:
         with self._lock:
             self.progress.add(ended.seconds, failed=ended.failed)
             self._safely(self.clear)
-            self.stay(word, f"{name}  ({how}{ended.seconds:.1f} s)", bad=ended.failed)
+            self.print_line(word, f"{name}  ({how}{ended.seconds:.1f} s)", bad=ended.failed)
 
     def stop(self) -> None:
         self._stopping.set()
@@ -174,9 +174,9 @@ class TerminalDisplay(Display):
             )
             self._live.start()
         width = self._live.console.width
-        self._live.update(Group(self._workers(lines, width), self._suites(width)), refresh=True)
+        self._live.update(Group(self._worker_table(lines, width), self._progress_row(width)), refresh=True)
 
-    def _workers(self, lines: list[list[str]], width: int) -> Table:
+    def _worker_table(self, lines: list[list[str]], width: int) -> Table:
         """What the processes are at; where it is too narrow, names lose their ends first."""
         table = Table.grid(padding=(0, 2, 0, 0))
         table.add_column(no_wrap=True, overflow="ellipsis", max_width=max(width // 2 - 4, 14))
@@ -185,10 +185,10 @@ class TerminalDisplay(Display):
             table.add_row(Text(f"  {case}", style="dim"), Text("  ".join(words), style="dim"))
         return table
 
-    def _suites(self, width: int) -> Table:
+    def _progress_row(self, width: int) -> Table:
         table = Table.grid(padding=(0, 1, 0, 0))
         bar = ProgressBar(
-            total=1.0, completed=self.progress.share, width=min(BAR, max(width // 5, 4))
+            total=1.0, completed=self.progress.share, width=min(BAR_WIDTH, max(width // 5, 4))
         )
         table.add_row(
             Text(" "), bar, Text(str(self.progress), style="dim", no_wrap=True, overflow="crop")
@@ -209,7 +209,7 @@ class TerminalDisplay(Display):
 class LogDisplay(Display):
     """In a log: a line now and then, so that who follows it knows that the run lives and how far it is."""
 
-    every = PERIOD
+    every = LOG_INTERVAL
 
     def draw(self, lines: list[list[str]]) -> None:
         if not lines:
@@ -221,14 +221,14 @@ class LogDisplay(Display):
             self.reporter.write_line(line)
 
 
-LIVE = pytest.StashKey[Display]()
+DISPLAY = pytest.StashKey[Display]()
 
 
 def make_display(config: pytest.Config, folder: Path) -> Display | None:
     """Lines for the kind of output there is, unless -q, -v, -s, --pdb, --trace or log_cli ask pytest for something else."""
     reporter = config.pluginmanager.getplugin("terminalreporter")
     debugs = config.getoption("usepdb", False) or config.getoption("trace", False)
-    talks = config.option.verbose != 0 or config.getoption("capture", "fd") == "no" or _logs(config)
+    talks = config.option.verbose != 0 or config.getoption("capture", "fd") == "no" or _logs_live(config)
     if reporter is None or debugs or talks:
         return None
     progress = Progress(folder, workers=len(config.getoption("tx", None) or [1]))
@@ -236,10 +236,10 @@ def make_display(config: pytest.Config, folder: Path) -> Display | None:
     return TerminalDisplay(reporter, progress) if moves else LogDisplay(reporter, progress)
 
 
-def _logs(config: pytest.Config) -> bool:
+def _logs_live(config: pytest.Config) -> bool:
     return config.pluginmanager.hasplugin("logging") and bool(config.getini("log_cli"))
 
 
-def has_words(config: pytest.Config) -> bool:
+def has_case_lines(config: pytest.Config) -> bool:
     """Whether cases and claims have lines of their own, so that pytest's letters would be said twice."""
-    return LIVE in config.stash and config.stash[LIVE].words
+    return DISPLAY in config.stash and config.stash[DISPLAY].case_lines

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from pytest_ftcompare.gate.worker_status import duration, total
+from pytest_ftcompare.gate.worker_status import format_duration, read_total
 
 
 class Progress:
@@ -28,7 +28,7 @@ class Progress:
 
     @property
     def total(self) -> int:
-        return max(total(self.folder), self._ended)
+        return max(read_total(self.folder), self._ended)
 
     @property
     def share(self) -> float:
@@ -36,11 +36,11 @@ class Progress:
 
     def __str__(self) -> str:
         failed = f", {self._failed} failed" if self._failed else ""
-        spent = duration(self._clock() - self._began)
+        spent = format_duration(self._clock() - self._began)
         left = ""
         if (
             self._ended and self.total > self._ended
         ):  # they take as long as those before, on average
             each = self._seconds / self._ended / self.workers
-            left = f", about {duration(each * (self.total - self._ended))} left"
+            left = f", about {format_duration(each * (self.total - self._ended))} left"
         return f"{self._ended} of {self.total} done{failed}; {spent}{left}"

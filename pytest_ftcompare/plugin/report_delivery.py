@@ -8,7 +8,7 @@ from pathlib import Path
 from pytest_ftcompare.report import formats, github, history, markdown
 from pytest_ftcompare.results.result import Json
 
-Said = tuple[str, bool]  # a sentence, and whether what it says of was written
+Delivery = tuple[str, bool]  # a sentence, and whether what it says of was written
 SUMMARY_LIMIT = (
     2**20
 )  # bytes of a step's summary: https://docs.github.com/actions/reference/workflow-commands
@@ -21,7 +21,7 @@ def deliver(
     environ: Mapping[str, str],
     *,
     resumable: bool,
-) -> Iterator[Said]:
+) -> Iterator[Delivery]:
     """Write all that was asked for; a sentence for each, and whether it was written. None of them keeps another from it.
 
     A `resumable` run is not added to a history: the run that goes on with it has its cases again.
@@ -34,7 +34,7 @@ def deliver(
     elif database is not None and (document["cases"] or document["claims"]):
         try:
             history.append(database, document)
-            document = document | {"history": history.for_document(database, document)}
+            document = document | {"history": history.earlier_runs(database, document)}
             yield f"history {database}: this run added.", True
         except history.HistoryError as error:
             yield str(error), False

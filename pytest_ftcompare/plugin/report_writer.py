@@ -12,10 +12,10 @@ import pytest
 from pytest_ftcompare.gate.run_cache import RunCache
 from pytest_ftcompare.plugin import options
 from pytest_ftcompare.plugin.options import SETTINGS
-from pytest_ftcompare.plugin.worker import FINISHED, RUN, SESSION, TOLD
+from pytest_ftcompare.plugin.worker import FINISHED, GATE_SESSION, RUN_FOLDER, WORKER_STATUS
 from pytest_ftcompare.report.formats import ReportError, check
 
-GITHUB = ("GITHUB_STEP_SUMMARY", "GITHUB_ACTIONS")
+GITHUB_VARIABLES = ("GITHUB_STEP_SUMMARY", "GITHUB_ACTIONS")
 STARTED = pytest.StashKey[tuple[datetime, float]]()
 DELIVERED = pytest.StashKey[
     list[tuple[str, bool]]
@@ -24,7 +24,7 @@ DELIVERED = pytest.StashKey[
 
 @pytest.hookimpl(trylast=True)  # when the plugin has read the options
 def pytest_configure(config: pytest.Config) -> None:
-    if SESSION not in config.stash or config.option.collectonly:
+    if GATE_SESSION not in config.stash or config.option.collectonly:
         return
     settings = config.stash[SETTINGS]
     config.stash[STARTED] = datetime.now(UTC), time.monotonic()
@@ -44,10 +44,10 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(trylast=True)  # when the accepted baselines are written
 def pytest_sessionfinish(session: pytest.Session) -> None:
     config = session.config
-    if SESSION not in config.stash or STARTED not in config.stash:
+    if GATE_SESSION not in config.stash or STARTED not in config.stash:
         return
-    settings, run = config.stash[SETTINGS], config.stash[SESSION]
-    on_github = bool(run.verdicts or run.claims) and any(name in os.environ for name in GITHUB)
+    settings, run = config.stash[SETTINGS], config.stash[GATE_SESSION]
+    on_github = bool(run.verdicts or run.claims) and any(name in os.environ for name in GITHUB_VARIABLES)
     if not (settings.reports or settings.history or on_github):
         return
     from pytest_ftcompare.plugin.report_delivery import deliver
@@ -60,10 +60,10 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         shlex.join(["pytest", *map(str, config.invocation_params.args)]),
         options.options_as_given(config),
         settings.profile.name,
-        _ended(session),
+        _ending_text(session),
     )
-    made = document.make(run, about, RunCache(config.stash[TOLD].folder).results())
-    resumable = config.stash[RUN].left > 0 and not config.stash[FINISHED]
+    made = document.make(run, about, RunCache(config.stash[WORKER_STATUS].folder).results())
+    resumable = config.stash[RUN_FOLDER].result_count > 0 and not config.stash[FINISHED]
     config.stash[DELIVERED] = [
         *deliver(made, settings.reports, settings.history, os.environ, resumable=resumable)
     ]
@@ -73,13 +73,13 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
-def _ended(session: pytest.Session) -> str:
+def _ending_text(session: pytest.Session) -> str:
     """How pytest ended, in words, unless the cases themselves say it."""
     run, status = (
-        session.config.stash[SESSION],
+        session.config.stash[GATE_SESSION],
         session.exitstatus,
     )  # a plugin may have set a number of its own
-    if run.half_collected:
+    if run.collection_incomplete:
         return "not all files could be collected: pytest's own output says why"
     if status in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
         return ""

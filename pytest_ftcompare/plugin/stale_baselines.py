@@ -30,23 +30,23 @@ class SuiteFiles:
     """
 
     files: list[str] = field(default_factory=list)
-    here: list[str] = field(default_factory=list)
-    anywhere: list[str] = field(default_factory=list)
+    cases: list[str] = field(default_factory=list)
+    cases_of_all_profiles: list[str] = field(default_factory=list)
     models: list[str] = field(default_factory=list)
-    known: bool = True
+    complete: bool = True
 
-    def join(self, other: SuiteFiles) -> None:
+    def merge(self, other: SuiteFiles) -> None:
         """Take in what another file, test or worker knows of the suite."""
-        for name in ("files", "here", "anywhere", "models"):
+        for name in ("files", "cases", "cases_of_all_profiles", "models"):
             setattr(self, name, sorted({*getattr(self, name), *getattr(other, name)}))
-        self.known &= other.known
+        self.complete &= other.complete
 
 
 Suites = dict[str, SuiteFiles]
 SUITES = pytest.StashKey[Suites]()
 
 
-def note(
+def record_suite(
     suites: Suites, metafunc: pytest.Metafunc, cases: Sequence[Case], profiles: Iterable[Profile]
 ) -> None:
     """Take in a test's table as it is collected; `cases` are those of this run's profile, which is one of the `profiles`."""
@@ -62,7 +62,7 @@ def note(
     found = SuiteFiles(
         [file], [one.id for one in cases], sorted(anywhere), [one.model for one in cases], known
     )
-    suites.setdefault(cases[0].suite, SuiteFiles()).join(found)
+    suites.setdefault(cases[0].suite, SuiteFiles()).merge(found)
 
 
 def to_plain(suites: Suites) -> dict[str, Any]:
@@ -70,13 +70,13 @@ def to_plain(suites: Suites) -> dict[str, Any]:
     return {name: asdict(one) for name, one in suites.items()}
 
 
-def join(suites: Suites, plain: Mapping[str, Any]) -> None:
+def merge(suites: Suites, plain: Mapping[str, Any]) -> None:
     """Take in what a worker sent."""
     for name, data in plain.items():
-        suites.setdefault(name, SuiteFiles()).join(SuiteFiles(**data))
+        suites.setdefault(name, SuiteFiles()).merge(SuiteFiles(**data))
 
 
-def find(
+def find_stale(
     folder: Path,
     suites: Suites,
     ran: Mapping[str, Mapping[str, str]],
@@ -89,7 +89,7 @@ def find(
     found: list[Path] = []
     for name, suite in sorted(suites.items()):
         devices = ran.get(name, {})
-        if not suite.known or not devices.keys() >= set(suite.here):
+        if not suite.complete or not devices.keys() >= set(suite.cases):
             continue
         paths = [
             one
@@ -97,13 +97,13 @@ def find(
             for one in (folder / device / name).glob("*.json")
         ]
         stale = [
-            one for one in paths if one.stem not in suite.anywhere and _model(one) in suite.models
+            one for one in paths if one.stem not in suite.cases_of_all_profiles and _read_model(one) in suite.models
         ]
         found += sorted(stale) if stale and alone(suite) else []
     return found
 
 
-def _model(path: Path) -> str | None:
+def _read_model(path: Path) -> str | None:
     try:
         result = baseline_store.read(path, path.stem)
     except baseline_store.BaselineError:
@@ -111,7 +111,7 @@ def _model(path: Path) -> str | None:
     return None if result is None else result.identity.get("model")
 
 
-def alone(suite: SuiteFiles, root: Path, skipped: Iterable[str]) -> bool:
+def collected_all_files(suite: SuiteFiles, root: Path, skipped: Iterable[str]) -> bool:
     """Whether all files of the suite's name under `root` were collected; folders like the `skipped` ones hold no tests."""
     names = {Path(one).name for one in suite.files}
     for at, folders, files in os.walk(root):

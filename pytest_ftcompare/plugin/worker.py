@@ -1,4 +1,4 @@
-"""What tests of cases and of claims share: a worker's own GPU, the clock of pytest-benchmark, what a report carries."""
+"""What the fixtures `gate` and `claim` share: stash keys, the test report, the run's context."""
 
 from __future__ import annotations
 
@@ -16,37 +16,43 @@ from pytest_ftcompare.measure import gpu_assignment
 from pytest_ftcompare.plugin import benchmark_bridge
 from pytest_ftcompare.plugin.options import SETTINGS
 
-SESSION = pytest.StashKey[GateSession]()
-RUN = pytest.StashKey[RunFolder]()
-FINISHED = pytest.StashKey[bool]()  # whether the session came to its end
+GATE_SESSION = pytest.StashKey[GateSession]()
+RUN_FOLDER = pytest.StashKey[RunFolder]()
+FINISHED = pytest.StashKey[bool]()  # whether the session ran all its tests
 OPENER = pytest.StashKey[CaseOpener]()
-TOLD = pytest.StashKey[WorkerStatus]()
-CARRIED = pytest.StashKey[
-    dict[str, str]
-]()  # attributes of the test's report, which xdist sends to the controller
+WORKER_STATUS = pytest.StashKey[WorkerStatus]()
+# Attributes of the test's report; xdist sends them to the controller.
+REPORT_ATTRIBUTES = pytest.StashKey[dict[str, str]]()
 
 
-def carry(item: pytest.Item, name: str, text: str) -> None:
-    """Let the report of the test have an attribute of this name."""
-    item.stash.setdefault(CARRIED, {})[name] = text
+def add_to_report(item: pytest.Item, name: str, text: str) -> None:
+    """Set an attribute of the test's report."""
+    item.stash.setdefault(REPORT_ATTRIBUTES, {})[name] = text
 
 
 def make_opener(config: pytest.Config) -> CaseOpener:
-    """What computes cases: torch, imported when the first case or claim runs, unless the session was given another."""
-    if (given := config.stash.get(OPENER, None)) is not None:
-        return given
+    """Return the session's `OPENER`, by default the one that computes cases with torch.
+
+    torch is imported here, when the first case or claim runs.
+    """
+    if (opener := config.stash.get(OPENER, None)) is not None:
+        return opener
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     from pytest_ftcompare.training.library_logging import quiet
 
-    quiet()  # before the next import, which may import what has advice to give
+    # Before the next import: it loads libraries that log advice.
+    quiet()
     from pytest_ftcompare.gate.torch_case import TorchCases
 
     return TorchCases()
 
 
-def make_run_context(request: pytest.FixtureRequest, about: str) -> tuple[Any, RunContext]:
-    """The fixture of pytest-benchmark, None for a test without it, and the bench to work on; `about` is what is told of."""
-    settings, told = request.config.stash[SETTINGS], request.config.stash[TOLD]
+def make_run_context(request: pytest.FixtureRequest, subject: str) -> tuple[Any, RunContext]:
+    """Return pytest-benchmark's fixture, None without it, and the context that a case runs in.
+
+    Under xdist, bind the worker to its GPU. `subject` is the case or claim in the live display.
+    """
+    settings, status = request.config.stash[SETTINGS], request.config.stash[WORKER_STATUS]
     if (worker := os.environ.get("PYTEST_XDIST_WORKER")) and settings.device != "cpu":
         gpu_assignment.bind_gpu(int(worker.removeprefix("gw")), os.environ)
     benchmark = (
@@ -54,7 +60,7 @@ def make_run_context(request: pytest.FixtureRequest, about: str) -> tuple[Any, R
     )
     clock = (
         benchmark_bridge.timer(benchmark)
-        if benchmark and benchmark_bridge.active(benchmark)
+        if benchmark and benchmark_bridge.is_active(benchmark)
         else None
     )
-    return benchmark, RunContext(told.folder, clock, settings.window, told.about(about))
+    return benchmark, RunContext(status.folder, clock, settings.window, status.reporter(subject))

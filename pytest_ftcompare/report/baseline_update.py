@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from pytest_ftcompare.compare.verdict import CaseVerdict
-from pytest_ftcompare.report.outcome import NAMES
+from pytest_ftcompare.report.wording import METRIC_NAMES
 from pytest_ftcompare.results.cost_metrics import PEAK, PEAK_COLUMN, STEP
 from pytest_ftcompare.results.result import Result
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # a session knows pytest
 Line = tuple[str, dict[str, bool]]
 FEW = 3  # cases as they were, and stale baselines, that are listed one by one
 STILL = STEP.margin  # the least change of a time that counts
-NAME = max(map(len, NAMES.values())) + 1
+NAME = max(map(len, METRIC_NAMES.values())) + 1
 
 
 def replaced(session: GateSession, verdict: CaseVerdict) -> bool:
@@ -53,13 +53,15 @@ def stale(session: GateSession, *, every: bool = True) -> Iterator[Line]:
     what = f"{count} stale baseline{'s' * (count != 1)}, of cases that no table has any more"
     remedy = (
         "removed"
-        if session.removed
+        if session.stale_removed
         else "--update-baselines of the whole suite, when all of it passes, removes them"
     )
     yield f"{what}: {remedy}.", {"yellow": True}
-    shown = session.stale if every or session.removed or count <= FEW + 1 else session.stale[:FEW]
+    shown = (
+        session.stale if every or session.stale_removed or count <= FEW + 1 else session.stale[:FEW]
+    )
     for path in shown:
-        yield f"  {'- ' * session.removed}{path.relative_to(session.baselines)}", {}
+        yield f"  {'- ' * session.stale_removed}{path.relative_to(session.baselines)}", {}
     if len(shown) < count:
         yield f"  and {count - len(shown):,} more", {}
 
@@ -69,7 +71,7 @@ def _metrics(old: Result | None, new: Result) -> Iterator[tuple[str, str]]:
     seeds = f"{len(new.seed_results)} seed{'s' * (len(new.seed_results) != 1)}"
     if old is not None and len(old.seed_results) != len(new.seed_results):
         seeds = f"{len(old.seed_results)} -> {seeds}"
-    for metric, name in NAMES.items():
+    for metric, name in METRIC_NAMES.items():
         if any(metric not in one.metrics for one in new.seed_results):
             continue
         after = _score(new, metric)

@@ -12,14 +12,16 @@ from itertools import groupby
 from pathlib import Path
 
 from pytest_ftcompare.compare.claims.claim import FAILING, ClaimVerdict
-from pytest_ftcompare.report.cost import alike
+from pytest_ftcompare.report.cost import merge_percentages
+from pytest_ftcompare.report.failure import commands
+from pytest_ftcompare.report.wording import claim_change, counted
 from pytest_ftcompare.report.wrapping import wrapped
 from pytest_ftcompare.results import baseline_store
 from pytest_ftcompare.results.claim_record import OUTCOMES, ClaimRecord
 
 Line = tuple[str, dict[str, bool]]
-SHOWN = 4  # cases of a claim, and claims that are noted, that are named one by one
-NOTED = 2  # claims that are noted of which each has its lines, before only their names are given
+MAX_NAMES = 4  # cases of a claim, or noted claims, that are named; chosen to fit two lines
+MAX_NOTED = 2  # noted claims that have lines of their own; more share one line
 HEAD = """# Claims
 
 What the studies state of how methods relate, as tests: `suites/test_claims.py`. A claim is *reproduced* where the 95 %
@@ -39,88 +41,79 @@ STUDIES = {
 }
 
 
-def _turn(verdict: ClaimVerdict) -> str:
-    """ "it was reproduced (+3.1 pt ± 0.4), it is undecided (+0.7 pt ± 0.6)"."""
+def _change(verdict: ClaimVerdict) -> str:
+    """Compare a claim's outcome with its baseline's; the claim must have been tested."""
     new, before = verdict.record, verdict.before
     assert new is not None
-    now = f"it is {new.outcome} ({new.estimate}, n {new.estimate.n})"
-    return (
-        f"it was {before.outcome} ({before.estimate}, n {before.estimate.n}), {now}"
-        if before
-        else now
-    )
+    earlier = (before.outcome, before.estimate) if before else None
+    return claim_change(earlier, (new.outcome, new.estimate))
 
 
 def explain(verdict: ClaimVerdict, nodeid: str, options: str = "") -> Iterator[str]:
-    """The lines of a claim that failed, ending in the remedy; `options` are the run's own, to be given again."""
+    """Return the lines for a failed claim, which end in the next commands.
+
+    `options` are those of this run, repeated in the commands.
+    """
     record = verdict.record
     assert record is not None
-    meaning = (
-        "its outcome is not its baseline's"
-        if verdict.verdict == "changed"
-        else "it has no baseline yet"
-    )
-    yield from wrapped(f"{verdict.name}: {verdict.verdict}, {meaning}: {_turn(verdict)}.")
+    is_changed = verdict.verdict == "changed"
+    meaning = "its outcome is not its baseline's" if is_changed else "it has no baseline yet"
+    yield from wrapped(f"{verdict.name}: {verdict.verdict}, {meaning}: {_change(verdict)}.")
     yield from wrapped(f"  {record.source}: {record.statement}.")
     yield from wrapped(f"  Expected {record.statistic}.")
     if verdict.note:
         yield from wrapped(f"  Note: {verdict.note}.")
-    yield from wrapped(f"  Cases: {', '.join(record.cases[:SHOWN])}{_more(len(record.cases))}.")
-    yield "  Run it again:"
-    yield f"    pytest{options} '{nodeid}'"
-    yield (
-        "  If it is meant, accept it and review the diff in git:"
-        if verdict.before
-        else "  Make its baseline:"
-    )
-    yield f"    pytest{options} --update-baselines '{nodeid}'"
+    cases = f"{', '.join(record.cases[:MAX_NAMES])}{_more(len(record.cases))}"
+    yield from wrapped(f"  Cases: {cases}.")
+    yield from commands(nodeid, options, can_accept=True, is_new=not verdict.before)
 
 
 def _more(count: int) -> str:
-    return f" and {count - SHOWN} more" if count > SHOWN else ""
+    return f" and {count - MAX_NAMES} more" if count > MAX_NAMES else ""
 
 
 def counts(verdicts: Sequence[ClaimVerdict]) -> str:
-    """ "3 claims: 2 reproduced, 1 undecided." """
-    counted = Counter(one.record.outcome if one.record else "not tested" for one in verdicts)
-    words = ", ".join(f"{counted[one]} {one}" for one in (*OUTCOMES, "not tested") if counted[one])
-    return f"{len(verdicts)} claim{'s' * (len(verdicts) != 1)}: {words}."
+    """Count the outcomes of claims: "3 claims: 2 reproduced, 1 undecided." """
+    outcomes = Counter(one.record.outcome if one.record else "not tested" for one in verdicts)
+    order = (*OUTCOMES, "not tested")
+    words = ", ".join(f"{outcomes[name]} {name}" for name in order if outcomes[name])
+    return f"{counted(len(verdicts), 'claim')}: {words}."
 
 
 def failing(verdicts: Iterable[ClaimVerdict]) -> bool:
     """Whether any claim fails."""
-    return any(one.verdict in FAILING and not one.update for one in verdicts)
+    return any(verdict.verdict in FAILING and not verdict.update for verdict in verdicts)
+
+
+def _has_changed(verdict: ClaimVerdict) -> bool:
+    """Whether the outcome differs from the baseline's."""
+    before, new = verdict.before, verdict.record
+    return before is not None and new is not None and before.outcome != new.outcome
 
 
 def summary(verdicts: Sequence[ClaimVerdict], *, every: bool = True) -> Iterator[Line]:
-    """The summary's lines: claims that moved, why some were not tested, how many had which outcome.
+    """Return the summary's lines: changed claims, why some were not tested, counts by outcome.
 
-    Without `every`, more than `NOTED` claims that are only noted are a line with their names.
+    Without `every`, more than `MAX_NOTED` noted claims share a line.
     """
     if not verdicts:
         return
     noted = sorted(one.name for one in verdicts if one.verdict == "noted" and not one.update)
-    brief = not every and len(noted) > NOTED
-    if brief:
-        yield (
-            f"{len(noted)} claims noted, within the noise of both: {', '.join(noted[:SHOWN])}{_more(len(noted))}",
-            {},
-        )
-    for one in sorted(verdicts, key=lambda one: one.name):
-        if brief and one.name in noted:
+    shortened = not every and len(noted) > MAX_NOTED
+    if shortened:
+        names = f"{', '.join(noted[:MAX_NAMES])}{_more(len(noted))}"
+        yield f"{len(noted)} claims noted, within the noise of both: {names}", {}
+    for verdict in sorted(verdicts, key=lambda verdict: verdict.name):
+        if shortened and verdict.name in noted:
             continue
-        moved = (
-            one.before is not None
-            and one.record is not None
-            and one.before.outcome != one.record.outcome
-        )
-        if one.verdict in ("changed", "noted") or (one.update and moved):
-            yield f"{one.verdict}: {one.name}", {"bold": True}
-            yield f"  {_turn(one)}", {}
-    notes = [one.note for one in verdicts if one.verdict == "untested"]
-    told = alike(notes)
-    for note, count in sorted(Counter(told[one] for one in notes).items()):
-        yield f"  {count} claim{'s' * (count != 1)} not tested: {note}", {}
+        accepted_change = verdict.update and _has_changed(verdict)
+        if verdict.verdict in ("changed", "noted") or accepted_change:
+            yield f"{verdict.verdict}: {verdict.name}", {"bold": True}
+            yield f"  {_change(verdict)}", {}
+    notes = [verdict.note for verdict in verdicts if verdict.verdict == "untested"]
+    merged = merge_percentages(notes)
+    for note, count in sorted(Counter(merged[note] for note in notes).items()):
+        yield f"  {counted(count, 'claim')} not tested: {note}", {}
     yield counts(verdicts), {"bold": True, "red": failing(verdicts)}
 
 

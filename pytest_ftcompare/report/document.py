@@ -1,6 +1,7 @@
-"""A session as one document of plain JSON data: what its JSON, Markdown, HTML and history are renderings of.
+"""A session as one document of plain JSON data.
 
-`document.schema.json` beside this file says what is in it, docs/report-json.md how it is versioned.
+The controller makes it at the end of a session; Markdown, HTML, GitHub and the history render it.
+`document.schema.json` describes its fields, docs/report-json.md its versions.
 """
 
 from __future__ import annotations
@@ -14,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest_ftcompare
 from pytest_ftcompare.compare.claims import claim
-from pytest_ftcompare.compare.cross_case_audit import budgets
+from pytest_ftcompare.compare.cross_case_audit import budget_notes
 from pytest_ftcompare.compare.environment_diff import Difference
-from pytest_ftcompare.compare.verdict import SHORT, WORST_FIRST, CaseVerdict
-from pytest_ftcompare.report import outcome
+from pytest_ftcompare.compare.verdict import SHORT_TRAINING, WORST_FIRST, CaseVerdict
+from pytest_ftcompare.report.wording import shown_comparisons
+from pytest_ftcompare.results.claim_record import ClaimRecord
 from pytest_ftcompare.results.result import Json, Result
 
-if TYPE_CHECKING:  # a session knows pytest
+if TYPE_CHECKING:  # importing it would load what only a session needs
     from pytest_ftcompare.gate.session import GateSession
 
 SCHEMA = 1
@@ -28,23 +30,30 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class Header:
-    """What a document says of the session besides its cases: `started` in ISO 8601, `options` the plugin's, as given."""
+    """A session's own fields: `started` in ISO 8601, `options` those of the plugin, as given.
+
+    `ended` says how pytest ended where no case, claim or finding explains a failure.
+    """
 
     started: str
     seconds: float
     command: str
     options: str
     profile: str
-    ended: str = (
-        ""  # how pytest ended, where its cases, claims and findings do not say why it failed
-    )
+    ended: str = ""
 
 
 def make(session: GateSession, run: Header, results: Mapping[tuple[str, str], Result]) -> Json:
-    """The document of a session that has ended; `results` has this run's, by suite and case, of those that got so far."""
-    cases = [_case(one, session, run, results.get((one.suite, one.id))) for one in session.verdicts]
-    claims = [_claim(one, session, run) for one in session.claims]
-    counted = Counter(one.verdict for one in session.verdicts)
+    """Return the document of a session that has ended.
+
+    `results` has this run's result of each case that has one, by suite and id.
+    """
+    cases = [
+        _case(verdict, session, run, results.get((verdict.suite, verdict.id)))
+        for verdict in session.verdicts
+    ]
+    claims = [_claim(verdict, session, run) for verdict in session.claims]
+    counts = Counter(verdict.verdict for verdict in session.verdicts)
     findings = [*session.findings, *filter(None, (run.ended,))]
     document: Json = _finite(
         {
@@ -55,60 +64,66 @@ def make(session: GateSession, run: Header, results: Mapping[tuple[str, str], Re
             "command": run.command,
             "profile": run.profile,
             "update": session.update,
-            "failed": bool(findings) or any(one["failed"] for one in [*cases, *claims]),
-            "counts": {verdict: counted[verdict] for verdict in WORST_FIRST if counted[verdict]},
+            "failed": bool(findings) or any(test["failed"] for test in [*cases, *claims]),
+            "counts": {name: counts[name] for name in WORST_FIRST if counts[name]},
             "findings": findings,
-            "shifts": [asdict(one) for one in session.session_verdict.shifts],
-            "notes": budgets(session.summaries),
-            "environment": _shared([one.environment for one in results.values()]),
+            "shifts": [asdict(shift) for shift in session.session_verdict.shifts],
+            "notes": budget_notes(session.summaries),
+            "environment": _common([result.environment for result in results.values()]),
             "changes": _changes(session.verdicts),
-            "cases": sorted(
-                cases, key=lambda one: (WORST_FIRST.index(one["verdict"]), one["suite"], one["id"])
-            ),
+            "cases": sorted(cases, key=_gravity),
             "claims": sorted(
-                claims, key=lambda one: (not one["failed"], one["suite"], one["name"])
+                claims, key=lambda claim: (not claim["failed"], claim["suite"], claim["name"])
             ),
-            "spent": _spent(session),
+            "spent": _seconds_spent(session),
             "history": None,
         }
     )
     return document
 
 
+def _gravity(case: Json) -> tuple[int, str, str]:
+    """Sort key: the gravest verdict first, then by suite and id."""
+    return WORST_FIRST.index(case["verdict"]), case["suite"], case["id"]
+
+
 def _case(verdict: CaseVerdict, session: GateSession, run: Header, result: Result | None) -> Json:
     key = verdict.suite, verdict.id
-    ended, written = (
-        session.test_outcomes[key],
-        {(new.suite, new.id): old for old, new in session.written},
-    )
-    before = written[key] if key in written else session.baseline_of(ended.device, *key)
-    data = verdict.to_dict() | {"comparisons": [asdict(one) for one in outcome.shown(verdict)]}
+    test = session.test_outcomes[key]
+    written = {(new.suite, new.id): old for old, new in session.written}
+    baseline = written[key] if key in written else session.compared_baseline(test.device, *key)
+    comparisons = [asdict(comparison) for comparison in shown_comparisons(verdict)]
+    data = verdict.to_dict() | {"comparisons": comparisons}
     del data["seeds"]
+    rerun = f"pytest{run.options} '{test.nodeid}'"
+    accept = f"pytest{run.options} --update-baselines '{test.nodeid}'"
     return {
         **data,
-        **ended.identity,
+        **test.identity,
         "identical": verdict.identical,
         "recipe": None if result is None else result.recipe,
-        "nodeid": ended.nodeid,
-        "device": ended.device,
-        "failed": ended.failed,
+        "nodeid": test.nodeid,
+        "device": test.device,
+        "failed": test.failed,
         "accepted": key in written,
-        "seconds": round(ended.seconds, 2),
+        "seconds": round(test.seconds, 2),
         "parameters": _parameters(result),
-        "seed_results": [] if SHORT in verdict.notes else _samples(result),
-        "baseline": None
-        if before is None
-        else {"seed_results": _samples(before), "environment": before.environment},
-        "rerun": f"pytest{run.options} '{ended.nodeid}'",
-        "accept": ""
-        if verdict.verdict == "invalid"
-        else f"pytest{run.options} --update-baselines '{ended.nodeid}'",
+        "seed_results": [] if SHORT_TRAINING in verdict.notes else _seed_results(result),
+        "baseline": _baseline(baseline),
+        "rerun": rerun,
+        "accept": "" if verdict.verdict == "invalid" else accept,
     }
+
+
+def _baseline(result: Result | None) -> Json | None:
+    if result is None:
+        return None
+    return {"seed_results": _seed_results(result), "environment": result.environment}
 
 
 def _claim(verdict: claim.ClaimVerdict, session: GateSession, run: Header) -> Json:
     record, before = verdict.record, verdict.before
-    ended = session.test_outcomes[verdict.suite, verdict.name]
+    test = session.test_outcomes[verdict.suite, verdict.name]
     stated = {
         name: getattr(record, name) if record else ""
         for name in ("study", "statement", "source", "statistic")
@@ -119,32 +134,34 @@ def _claim(verdict: claim.ClaimVerdict, session: GateSession, run: Header) -> Js
         "suite": verdict.suite,
         "profile": verdict.profile,
         "verdict": verdict.verdict,
-        "failed": ended.failed,
+        "failed": test.failed,
         "accepted": verdict in session.written_claims,
         "outcome": record.outcome if record else None,
         "estimate": asdict(record.estimate) if record else None,
-        "before": {"outcome": before.outcome, "estimate": asdict(before.estimate)}
-        if before
-        else None,
+        "before": _claim_outcome(before) if before else None,
         "cases": record.cases if record else [],
         "note": verdict.note,
-        "seconds": round(ended.seconds, 2),
-        "nodeid": ended.nodeid,
+        "seconds": round(test.seconds, 2),
+        "nodeid": test.nodeid,
     }
 
 
-def _spent(session: GateSession) -> Json:
-    """Seconds of the tests of each suite and of the cases of each method, summed over workers, the most first."""
-    methods: defaultdict[str, float] = defaultdict(float)
-    for ended in session.test_outcomes.values():
-        if ended.identity:
-            methods[ended.identity["method"]] += ended.seconds
+def _claim_outcome(record: ClaimRecord) -> Json:
+    return {"outcome": record.outcome, "estimate": asdict(record.estimate)}
 
-    def most_first(spent: Mapping[str, float]) -> dict[str, float]:
-        by_seconds = sorted(spent.items(), key=itemgetter(1), reverse=True)
+
+def _seconds_spent(session: GateSession) -> Json:
+    """Sum the seconds of each suite and each method over workers, the most first."""
+    methods: defaultdict[str, float] = defaultdict(float)
+    for test in session.test_outcomes.values():
+        if test.identity:
+            methods[test.identity["method"]] += test.seconds
+
+    def most_first(seconds_by_name: Mapping[str, float]) -> dict[str, float]:
+        by_seconds = sorted(seconds_by_name.items(), key=itemgetter(1), reverse=True)
         return {name: round(seconds, 1) for name, seconds in by_seconds}
 
-    return {"suites": most_first(session.spent), "methods": most_first(methods)}
+    return {"suites": most_first(session.suite_seconds), "methods": most_first(methods)}
 
 
 def _parameters(result: Result | None) -> Json | None:
@@ -154,39 +171,40 @@ def _parameters(result: Result | None) -> Json | None:
     return {"trainable": structure["trainable"], "total": structure["parameters"]}
 
 
-def _samples(result: Result | None) -> list[Json]:
-    """What one can plot of each seed; per-example outcomes and digests stay in the results."""
-    samples = result.seed_results if result is not None else []
+def _seed_results(result: Result | None) -> list[Json]:
+    """Return what the page plots of each seed; rows and digests stay in the result."""
     return [
         {
-            "seed": one.seed,
-            "metrics": one.metrics,
-            "curve": one.trace.curve,
-            "first_steps": one.trace.first_steps,
+            "seed": seed_result.seed,
+            "metrics": seed_result.metrics,
+            "curve": seed_result.trace.curve,
+            "first_steps": seed_result.trace.first_steps,
         }
-        for one in samples
+        for seed_result in (result.seed_results if result is not None else [])
     ]
 
 
-def _shared(environments: Sequence[Mapping[str, Any]]) -> Json:
-    """The entries that all environments have alike."""
+def _common(environments: Sequence[Mapping[str, Any]]) -> Json:
+    """Return the entries that are equal in all environments."""
     first = environments[0] if environments else {}
     return {
         name: value
         for name, value in first.items()
-        if all(one.get(name) == value for one in environments)
+        if all(environment.get(name) == value for environment in environments)
     }
 
 
 def _changes(verdicts: Sequence[CaseVerdict]) -> list[Json]:
-    counted: Counter[Difference] = Counter(change for one in verdicts for change in one.changes)
-    return [asdict(change) | {"cases": count} for change, count in counted.items()]
+    counts: Counter[Difference] = Counter(
+        change for verdict in verdicts for change in verdict.changes
+    )
+    return [asdict(change) | {"cases": count} for change, count in counts.items()]
 
 
 def _finite(value: Any) -> Any:
-    """The value with None for what JSON has no number for."""
+    """Replace numbers that JSON cannot hold by None."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {name: _finite(one) for name, one in value.items()}
-    return [_finite(one) for one in value] if isinstance(value, list | tuple) else value
+        return {name: _finite(entry) for name, entry in value.items()}
+    return [_finite(entry) for entry in value] if isinstance(value, list | tuple) else value

@@ -1,4 +1,4 @@
-"""A session's document read back from its JSON."""
+"""Read a session's document back from its JSON, for `report` and the history's import."""
 
 from __future__ import annotations
 
@@ -23,55 +23,57 @@ TYPES: dict[str, tuple[type, ...]] = {
 
 
 class DocumentError(ValueError):
-    """A text is not a document that this version reads; the message says what was expected and what came."""
+    """A text is no document of this version; the message says what was expected and what came."""
 
 
 @cache
 def schema() -> Json:
-    """The JSON Schema of a document."""
-    found: Json = json.loads(SCHEMA.read_text(encoding="utf-8"))
-    return found
+    """Return the JSON Schema of a document."""
+    content: Json = json.loads(SCHEMA.read_text(encoding="utf-8"))
+    return content
 
 
 def read(text: str) -> Json:
-    """A document from its JSON; anything else raises `DocumentError` with one sentence.
+    """Parse a document; anything else raises `DocumentError` with one sentence.
 
-    What this version knows is there and of its type; what a later one has added to the same schema is left as it is.
+    Fields of this version must be there with their types. Other fields, which a later version may
+    have added to the same schema, stay.
     """
     number: int = schema()["properties"]["schema"]["const"]
     try:
         document = {"schema": number} | fields_of(text, number)
     except ResultError as error:
         raise DocumentError(str(error)) from None
-    for found in _amiss(document, schema(), "it"):
+    for problem in _problems(document, schema(), "it"):
         raise DocumentError(
-            f"it is not a whole report, as --ftcompare-report=FILE.json writes it: {found}"
+            f"it is not a whole report, as --ftcompare-report=FILE.json writes it: {problem}"
         )
     return document
 
 
-def _amiss(value: Any, stated: Json, place: str) -> Iterator[str]:
-    """What is not as the schema states, of fields and types: what renderings rest on; jsonschema, in the tests, sees more."""
-    if "$ref" in stated:
-        stated = schema()["$defs"][stated["$ref"].removeprefix("#/$defs/")]
-    if "anyOf" in stated:  # something, or null
+def _problems(value: Any, expected: Json, place: str) -> Iterator[str]:
+    """Name missing fields and wrong types, which renderings rely on.
+
+    The tests check documents against the whole schema with jsonschema; a user need not install it.
+    """
+    if "$ref" in expected:
+        expected = schema()["$defs"][expected["$ref"].removeprefix("#/$defs/")]
+    if "anyOf" in expected:  # this schema uses it only for "something, or null"
         if value is not None:
-            yield from _amiss(value, stated["anyOf"][0], place)
+            yield from _problems(value, expected["anyOf"][0], place)
         return
-    types = (
-        [stated.get("type", [])] if isinstance(stated.get("type"), str) else stated.get("type", [])
-    )
-    if types and not any(type(value) in TYPES[one] for one in types):
+    types = expected.get("type", [])
+    types = [types] if isinstance(types, str) else types
+    if types and not any(type(value) in TYPES[name] for name in types):
         yield f"expected {' or '.join(types)} at {place}, got {json.dumps(value)[:40]}"
     elif isinstance(value, dict):
         yield from (
-            f"{place} has no {name!r}" for name in stated.get("required", ()) if name not in value
+            f"{place} has no {name!r}" for name in expected.get("required", ()) if name not in value
         )
-        others = stated.get("additionalProperties") or {}
-        for name, one in value.items():
-            yield from _amiss(
-                one, stated.get("properties", {}).get(name, others), f"{place}.{name}"
-            )
+        others = expected.get("additionalProperties") or {}
+        for name, entry in value.items():
+            schema_of_entry = expected.get("properties", {}).get(name, others)
+            yield from _problems(entry, schema_of_entry, f"{place}.{name}")
     elif isinstance(value, list):
-        for index, one in enumerate(value):
-            yield from _amiss(one, stated.get("items") or {}, f"{place}[{index}]")
+        for index, entry in enumerate(value):
+            yield from _problems(entry, expected.get("items") or {}, f"{place}[{index}]")

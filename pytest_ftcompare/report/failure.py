@@ -1,31 +1,38 @@
-"""A failed case's section: what moved, by how much against which noise, where it began, and what to do."""
+"""The section of a failed case: what changed, against which noise, where it began, what to do.
+
+`plugin/gate_fixture.py` makes it pytest's failure message.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from pytest_ftcompare.compare.verdict import CaseVerdict
-from pytest_ftcompare.report import cost
-from pytest_ftcompare.report.outcome import NAMES, sentence
+from pytest_ftcompare.report import wording
 from pytest_ftcompare.report.wrapping import wrapped
 
-MEANING = {
-    "worse": "its outcome got worse",
-    "changed": "it computes something else than its baseline did; its outcome is not worse",
-    "new": "it has no baseline yet",
-    "invalid": "it cannot be judged",
-}
+MAX_DIVERGENCES = 6  # named in a section; the report has all
 
 
 def explain(verdict: CaseVerdict, nodeid: str, options: str = "") -> Iterator[str]:
-    """The lines of a case that failed, ending in the remedy; `options` are the run's own, to be given again."""
+    """Return the lines for a failed case, which end in the next commands.
+
+    `options` are those of this run, repeated in the commands.
+    """
     for line in _findings(verdict):
         yield from wrapped(line)
+    yield from commands(
+        nodeid, options, can_accept=verdict.verdict != "invalid", is_new=verdict.verdict == "new"
+    )
+
+
+def commands(nodeid: str, options: str, *, can_accept: bool, is_new: bool) -> Iterator[str]:
+    """Return the commands that run a test again and that accept its result."""
     yield "  Run it again:"
     yield f"    pytest{options} '{nodeid}'"
-    if verdict.verdict == "invalid":
+    if not can_accept:
         return
-    if verdict.verdict == "new":
+    if is_new:
         yield "  Make its baseline:"
     else:
         yield "  If it is meant, accept it and review the diff in git:"
@@ -33,27 +40,18 @@ def explain(verdict: CaseVerdict, nodeid: str, options: str = "") -> Iterator[st
 
 
 def _findings(verdict: CaseVerdict) -> Iterator[str]:
-    dearer = verdict.verdict == "worse" and not any(
-        one.outcome == "worse" for one in verdict.comparisons
-    )
-    meaning = "its cost got worse" if dearer else MEANING.get(verdict.verdict, "")
-    yield f"{verdict.id}: {verdict.verdict}, {meaning}."
-    for one in verdict.comparisons:
-        yield f"  {sentence(one, identical=verdict.identical)}"
-    if not verdict.comparisons and verdict.scores:
-        yield "  " + ", ".join(
-            f"{NAMES[name]} {score:.1%}" for name, score in verdict.scores.items() if name in NAMES
-        )
-    for reading in cost.moved(verdict):
-        yield f"  {cost.change(reading)}"
+    yield f"{verdict.id}: {verdict.verdict}, {wording.meaning(verdict)}."
+    for comparison in verdict.comparisons:
+        yield f"  {wording.score_change(comparison, identical=verdict.identical)}"
+    if not verdict.comparisons and (scores := wording.scores(verdict)):
+        yield f"  {', '.join(scores)}"
+    for cost in wording.changed_costs(verdict):
+        yield f"  {wording.cost_change(cost)}"
     if verdict.first_divergence and verdict.verdict != "invalid":
         yield f"  Where it left its baseline: {verdict.first_divergence}."
     if verdict.divergences:
-        yield f"  First sign: {verdict.divergences[0]}."
-        for sign in verdict.divergences[1:6]:
-            yield f"  Then: {sign}."
-        if len(verdict.divergences) > 6:
-            yield f"  And {len(verdict.divergences) - 6} more."
+        for line in wording.divergence_lines(verdict, MAX_DIVERGENCES):
+            yield f"  {line[0].upper()}{line[1:]}."
     for note in verdict.notes:
         yield f"  Note: {note}."
     if verdict.changes:

@@ -6,9 +6,8 @@ Their syntax: https://docs.github.com/actions/reference/workflow-commands-for-gi
 from collections.abc import Iterator
 
 from pytest_ftcompare.compare.verdict import WORST_FIRST
-from pytest_ftcompare.report.change_text import moved, turn
-from pytest_ftcompare.report.failure import MEANING
 from pytest_ftcompare.report.markdown_escape import clean
+from pytest_ftcompare.report.wording import case_changes, case_of, claim_change_of, meaning
 from pytest_ftcompare.results.result import Json
 
 SHOWN = 10  # annotations of each kind that GitHub shows of a step
@@ -48,8 +47,8 @@ def _errors(document: Json) -> Iterator[tuple[str, str, str]]:
             else []
         )
         lines = [
-            MEANING.get(one["verdict"], ""),
-            *moved(one),
+            meaning(case_of(one)),
+            *case_changes(case_of(one), noise=True),
             *began,
             f"Run it again: {one['rerun']}",
         ]
@@ -59,7 +58,7 @@ def _errors(document: Json) -> Iterator[tuple[str, str, str]]:
             yield (
                 one["nodeid"],
                 f"{one['verdict']}: {one['name']}",
-                f"{turn(one)}\n{one['source']}: {one['statement']}",
+                f"{claim_change_of(one)}\n{one['source']}: {one['statement']}",
             )
 
 
@@ -69,11 +68,11 @@ def _warnings(document: Json) -> Iterator[tuple[str, str, str]]:
             yield (
                 one["nodeid"],
                 f"{one['verdict']}: {one['id']}",
-                "\n".join(moved(one)) or "it is not settled",
+                "\n".join(case_changes(case_of(one), noise=True)) or "it is not settled",
             )
     for one in document["claims"]:
         if one["verdict"] == "noted":
-            yield one["nodeid"], f"noted: {one['name']}", turn(one)
+            yield one["nodeid"], f"noted: {one['name']}", claim_change_of(one)
     for note in document["notes"]:
         yield "", "note", note
 

@@ -1,45 +1,47 @@
-"""What a case's test says in JUnit's XML: properties with names that stay, values as plain numbers."""
+"""Properties of a case's test in JUnit's XML: stable names, values as plain numbers.
+
+`plugin/gate_fixture.py` records them.
+"""
 
 from __future__ import annotations
 
 from pytest_ftcompare.compare.verdict import CaseVerdict
-from pytest_ftcompare.report.outcome import shown
+from pytest_ftcompare.report.wording import shown_comparisons
 from pytest_ftcompare.results.result import rounded
 
 
 def properties(verdict: CaseVerdict) -> list[tuple[str, str]]:
-    """The properties of a case's test, by name.
+    """Return the properties of a case's test as (name, value).
 
-    `verdict`, `seeds`, `began` (the level at which it left its baseline, "" where it did not), `identical` (1, only where it
-    repeated bit for bit: its deltas are 0 and it has no p); for each metric its mean by its
-    own name (accuracy and accuracy_ood as shares, losses in nats), and against a baseline `<metric> baseline`, `<metric> delta`
-    and its one-sided `<metric> p`; for each cost its value by its own name (times in seconds), and against a baseline
-    `<cost> change`, relative, with `<cost> outcome`.
+    - `verdict`, `seeds`, `first_divergence` ("" where the case did not leave its baseline), and
+      `identical` (1, only where it did not differ in a bit: its deltas are 0 and it has no p);
+    - each metric by its own name (accuracies as shares, losses in nats); against a baseline
+      `<metric> baseline`, `<metric> delta` and its one-sided `<metric> p`;
+    - each cost by its own name (times in seconds); against a baseline `<cost> change`, relative,
+      and `<cost> outcome`.
     """
-    found: list[tuple[str, object]] = [
+    values: list[tuple[str, object]] = [
         ("verdict", verdict.verdict),
         ("seeds", verdict.seeds),
         ("first_divergence", verdict.first_divergence),
     ]
-    found += [("identical", 1)] if verdict.identical else []
-    found += [
-        (name, score) for name, score in verdict.scores.items() if "/" not in name
-    ]  # not those of parts of a test
-    for one in shown(verdict):
-        found += [(f"{one.metric} baseline", one.base), (f"{one.metric} delta", one.delta)]
-        found += [] if verdict.identical else [(f"{one.metric} p", one.p)]
+    values += [("identical", 1)] if verdict.identical else []
+    # A name with a slash is the score of a part of the test rows.
+    values += [(name, score) for name, score in verdict.scores.items() if "/" not in name]
+    for comparison in shown_comparisons(verdict):
+        metric = comparison.metric
+        values += [(f"{metric} baseline", comparison.base), (f"{metric} delta", comparison.delta)]
+        values += [] if verdict.identical else [(f"{metric} p", comparison.p)]
     for cost in verdict.costs:
-        found.append((cost.metric, cost.new))
+        values.append((cost.metric, cost.new))
         if cost.outcome not in ("new", "incomparable"):
-            found += [
-                (f"{cost.metric} change", cost.change),
-                (f"{cost.metric} outcome", cost.outcome),
-            ]
-    return [(name, _text(value)) for name, value in found]
+            values.append((f"{cost.metric} change", cost.change))
+            values.append((f"{cost.metric} outcome", cost.outcome))
+    return [(name, _text(value)) for name, value in values]
 
 
 def _text(value: object) -> str:
-    """Counts in full, what was measured to as many digits as results keep."""
+    """Write counts in full and other numbers with as many digits as results keep."""
     if not isinstance(value, float):
         return str(value)
     return f"{value:.0f}" if value.is_integer() else str(rounded(value))

@@ -9,11 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from pytest_ftcompare.compare.verdict import repeated
-from pytest_ftcompare.report.change_text import changes, counted, headline, moved, turn
-from pytest_ftcompare.report.cost import amount
+from pytest_ftcompare.compare.verdict import repeated_bit_for_bit
 from pytest_ftcompare.report.markdown_escape import clean, code, fence, prose
-from pytest_ftcompare.report.outcome import number
+from pytest_ftcompare.report.wording import (
+    amount,
+    case_changes,
+    case_of,
+    claim_change_of,
+    counted,
+    environment_changes,
+    headline,
+    number,
+)
 from pytest_ftcompare.results.cost_metrics import STEP
 from pytest_ftcompare.results.result import Json
 
@@ -125,18 +132,19 @@ def _fold(summary: str) -> list[str]:
 
 
 def _table(title: str, cases: Sequence[Json]) -> Part:
-    """Cases with what moved in each, and where it left its baseline."""
+    """Return a table of cases: what changed in each, and where it left its baseline."""
     heads = [
         f"### {title}",
         "",
-        "| case | verdict | what moved | began at |",
+        "| case | verdict | what changed | first divergence |",
         "| --- | --- | --- | --- |",
     ]
-    rows = [
-        f"| {_name(one)} | {one['verdict']} | {'; '.join(map(prose, moved(one)))} | {prose(one['first_divergence'])} |"
-        for one in cases
-    ]
-    return Part("case", heads, rows)
+    return Part("case", heads, [_changed_row(case) for case in cases])
+
+
+def _changed_row(case: Json) -> str:
+    changes = "; ".join(map(prose, case_changes(case_of(case), noise=True)))
+    return f"| {_name(case)} | {case['verdict']} | {changes} | {prose(case['first_divergence'])} |"
 
 
 def _name(case: Json) -> str:
@@ -146,12 +154,12 @@ def _name(case: Json) -> str:
 def _claim(claim: Json) -> str:
     said = f" {prose(claim['source'])}: {prose(claim['statement'])}." if claim["statement"] else ""
     verdict = f"{claim['verdict']}, accepted" if claim["accepted"] else claim["verdict"]
-    return f"{code(claim['name'])} {verdict}: {prose(turn(claim))}.{said}"
+    return f"{code(claim['name'])} {verdict}: {prose(claim_change_of(claim))}.{said}"
 
 
 def _changes(document: Json) -> Iterator[str]:
     """The environment's differences, each once; many edited files in one line."""
-    found, total = list(changes(document)), len(document["cases"])
+    found, total = environment_changes(document), len(document["cases"])
     edited = sorted(name for name, _, _ in found if "/" in name)
     for name, text, cases in found:
         if name not in edited or len(edited) <= EDITED:
@@ -191,7 +199,7 @@ def _row(case: Json) -> str:
 def _score(case: Json, metric: str, comparison: Json | None) -> str:
     """ "82.7% -> 52.3%", "82.7%, identical", or the score alone."""
     if comparison is not None:
-        if repeated(case["notes"]):
+        if repeated_bit_for_bit(case["notes"]):
             return f"{number(comparison['base'], '.1%')}, identical"
         return f"{number(comparison['base'], '.1%')} -> {number(comparison['new'], '.1%')}"
     return number(case["scores"][metric], ".1%") if metric in case["scores"] else ""

@@ -42,7 +42,7 @@ def _row(plan: Plan) -> Iterator[str]:
 
 def plan_lines(shape: str, rows: int = 8, length: int = 256) -> Iterator[str]:
     """The table for a name in `SHAPES`, a config.json or its folder; a `ShapeError` at the first line says what is wrong."""
-    from pytest_ftcompare.measure.plan.plan import table
+    from pytest_ftcompare.measure.plan.plan import plan_all
     from pytest_ftcompare.measure.plan.shapes import config_of
 
     config = config_of(shape)
@@ -50,7 +50,7 @@ def plan_lines(shape: str, rows: int = 8, length: int = 256) -> Iterator[str]:
     yield "GiB alive at its peak, by what they are for; millions of parameters that train."
     yield ""
     yield _line("method", list(COLUMNS))
-    for plan in table(config, rows, length):
+    for plan in plan_all(config, rows, length):
         yield from _row(plan)
     yield ""
     yield "Not in it: the CUDA context, the allocator's rounding, kernels' workspaces"

@@ -1,1 +1,1 @@
-"""Cases, results, baselines and other stored files: the ground that every room stands on. Plain Python: no torch, no pytest."""
+"""Cases, results, baselines and other stored files. All layers use it; it imports no torch or pytest."""

@@ -1,4 +1,4 @@
-"""Files that are whole or not there at all, also after a machine goes down."""
+"""Write a file completely or not at all, even if the machine goes down."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from pathlib import Path
 
 
 def write(path: Path, text: str, *, lasting: bool = True) -> None:
-    """Write `text` to `path` in one move; a reader meets the old file or the new one. `lasting` waits for the disk."""
+    """Write `text` to `path` atomically: a reader sees the old file or the new one.
+
+    `lasting` waits until the disk has it.
+    """
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     with part.open("w", encoding="utf-8") as file:
         file.write(text)

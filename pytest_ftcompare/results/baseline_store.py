@@ -1,10 +1,11 @@
-"""Baselines on disk: `<folder>/<device>/<suite>/<case>.json`, read with one clear sentence, written all or none.
+"""Read and write baselines: `<folder>/<device>/<suite>/<case>.json`.
 
-Those of claims are `<folder>/<device>/claims/<profile>/<name>.json`.
+Baselines of claims are `<folder>/<device>/claims/<profile>/<name>.json`. An error is one sentence.
 
-An update first writes every new file, and a mark for each that goes, into a staging folder, then renames that folder: this
-is the moment at which it happens. Only then do the files move to their places, and the marked ones go. A process killed
-before the rename leaves every baseline as it was; one killed after it leaves a folder that the next session finishes.
+An update writes all files or none. It first writes every new file, and a mark for each file to
+remove, into a staging folder. Renaming that folder accepts the update. Then the files move to their
+places, and the marked files are removed. A process killed before the rename leaves every baseline
+unchanged; after a kill later on, the next session finishes the update (`recover`).
 """
 
 from __future__ import annotations
@@ -22,46 +23,48 @@ from pytest_ftcompare.results import claim_record
 from pytest_ftcompare.results.claim_record import ClaimRecord
 from pytest_ftcompare.results.result import Result, ResultError
 
-STAGING = ".staging-"
-ACCEPTED = ".accepted"
-REMOVED = ".removed"  # the ending of a mark: the baseline of that name goes
+STAGING = ".staging-"  # prefix of the staging folder
+ACCEPTED = ".accepted"  # the staging folder after the rename
+REMOVED = ".removed"  # suffix of a mark: remove the baseline of that name
 LOCK = ".lock"
-FALLBACK = "cpu"  # the device whose baselines are shipped
+FALLBACK_DEVICE = "cpu"  # the device whose baselines are shipped
 CLAIMS = "claims"
 
 T = TypeVar("T")
 
 
 class BaselineError(ValueError):
-    """A baseline or its folder can't be used; the message says what, where, and what to do."""
+    """A baseline or its folder cannot be used; the message states what, where, and what to do."""
 
 
 def path_of(folder: Path, device: str, suite: str, case: str) -> Path:
+    """Return the file of a case's baseline."""
     return folder / device / suite / f"{case}.json"
 
 
 def path_of_claim(folder: Path, device: str, profile: str, name: str) -> Path:
+    """Return the file of a claim's baseline."""
     return folder / device / CLAIMS / profile / f"{name}.json"
 
 
-def results_in(folder: Path) -> list[Path]:
-    """The files of results in a folder and those below it, without claims and what an update has under way."""
+def result_paths(folder: Path) -> list[Path]:
+    """Return the result files below a folder, without claims and unfinished updates."""
     return [
-        one
-        for one in sorted(folder.rglob("*.json"))
-        if one.parent.parent.name != CLAIMS
-        and not any(part.startswith(".") for part in one.relative_to(folder).parts)
+        path
+        for path in sorted(folder.rglob("*.json"))
+        if path.parent.parent.name != CLAIMS
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     ]
 
 
 def read(path: Path, case: str) -> Result | None:
-    """The baseline of a case, None where there is none."""
-    return _read(path, case, Result.from_json, lambda found: found.id)
+    """Return a case's baseline, or None if it has none. Raises `BaselineError`."""
+    return _read(path, case, Result.from_json, lambda result: result.id)
 
 
 def read_claim(path: Path, name: str) -> ClaimRecord | None:
-    """The baseline of a claim, None where there is none."""
-    return _read(path, name, claim_record.from_json, lambda found: found.name)
+    """Return a claim's baseline, or None if it has none. Raises `BaselineError`."""
+    return _read(path, name, claim_record.from_json, lambda record: record.name)
 
 
 def _read(
@@ -76,22 +79,22 @@ def _read(
             f"the baseline {path} cannot be read ({error}): restore it with git checkout"
         ) from None
     try:
-        found = parse(text)
+        baseline = parse(text)
     except ResultError as error:
         raise BaselineError(
             f"expected a baseline in {path}, but {error}. Restore it with git checkout, "
             "or make it again with --update-baselines"
         ) from None
-    if name_of(found) != name:
+    if name_of(baseline) != name:
         raise BaselineError(
-            f"expected the baseline of {name} in {path}, found that of {name_of(found)}: "
+            f"expected the baseline of {name} in {path}, found that of {name_of(baseline)}: "
             "restore it with git checkout, or make it again with --update-baselines"
         )
-    return found
+    return baseline
 
 
 def check_writable(folder: Path) -> None:
-    """Fail before hours of training, not after, where baselines could not be written."""
+    """Raise `BaselineError` before hours of training if baselines cannot be written."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -104,16 +107,20 @@ def check_writable(folder: Path) -> None:
 
 
 def recover(folder: Path) -> int:
-    """Finish an update that was killed while its files moved, drop one killed before; how many files moved or went."""
+    """Finish an accepted update that was killed, and drop one killed earlier.
+
+    Return how many files were moved or removed.
+    """
     if not [*folder.glob(f"{STAGING}*"), *folder.glob(ACCEPTED)]:
         return 0
-    with FileLock(folder / LOCK):  # what is there may be another session's, at work
-        for left in folder.glob(f"{STAGING}*"):
-            shutil.rmtree(left, ignore_errors=True)
-        return _move(folder) if (folder / ACCEPTED).is_dir() else 0
+    # Without the lock, the folders could belong to another session that is writing.
+    with FileLock(folder / LOCK):
+        for staging in folder.glob(f"{STAGING}*"):
+            shutil.rmtree(staging, ignore_errors=True)
+        return _finish_update(folder) if (folder / ACCEPTED).is_dir() else 0
 
 
-def _move(folder: Path) -> int:
+def _finish_update(folder: Path) -> int:
     accepted = folder / ACCEPTED
     files = sorted(accepted.rglob("*.json"))
     for file in files:
@@ -134,30 +141,31 @@ def write(
     stale: Iterable[Path] = (),
     claims: Mapping[str, Iterable[ClaimRecord]] | None = None,
 ) -> None:
-    """Write the `accepted` results and the `claims` of each device and remove the `stale` files.
+    """Write each device's `accepted` results and `claims`, and remove the `stale` files.
 
-    Killed at any moment, all of it or nothing.
+    All of it happens or nothing, even if the process is killed.
     """
     with FileLock(folder / LOCK):
-        if (folder / ACCEPTED).is_dir():  # of a session killed since this one began
-            _move(folder)
+        # A session was killed after this one started.
+        if (folder / ACCEPTED).is_dir():
+            _finish_update(folder)
         staging = Path(tempfile.mkdtemp(prefix=STAGING, dir=folder))
         for device, results in accepted.items():
             for result in results:
-                _put(path_of(staging, device, result.suite, result.id), result.to_json())
+                _write_synced(path_of(staging, device, result.suite, result.id), result.to_json())
         for device, records in (claims or {}).items():
             for record in records:
-                _put(
+                _write_synced(
                     path_of_claim(staging, device, record.profile, record.name),
                     claim_record.to_json(record),
                 )
         for path in stale:
-            _put(staging / path.relative_to(folder).with_name(f"{path.name}{REMOVED}"), "")
+            _write_synced(staging / path.relative_to(folder).with_name(f"{path.name}{REMOVED}"), "")
         os.replace(staging, folder / ACCEPTED)
-        _move(folder)
+        _finish_update(folder)
 
 
-def _put(path: Path, text: str) -> None:
+def _write_synced(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8") as file:
         file.write(text)

@@ -1,4 +1,4 @@
-"""A claim's accepted outcome and its JSON: what its baseline file holds."""
+"""Define a claim's accepted outcome, and read and write its baseline's JSON."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OUTCOMES: tuple[ClaimOutcome, ...] = ("reproduced", "contradicted", "undecided")
 
 @dataclass(frozen=True)
 class ClaimRecord:
-    """A claim's accepted outcome, as its baseline keeps it; `cases` are those that it rests on."""
+    """A claim's accepted outcome, as its baseline stores it; `cases` has its cases' ids."""
 
     name: str
     suite: str
@@ -32,17 +32,17 @@ class ClaimRecord:
 
 
 def record_of(data: dict[str, Any]) -> ClaimRecord:
-    """The record that `asdict` made; other fields are a TypeError or a KeyError."""
+    """Make a record from its `asdict`. Other fields raise TypeError or KeyError."""
     return ClaimRecord(**{**data, "estimate": Estimate(**data["estimate"])})
 
 
 def to_json(record: ClaimRecord) -> str:
-    """A claim's baseline, as its file holds it."""
+    """Return the text of a claim's baseline file."""
     return f"{pretty({'schema': SCHEMA} | asdict(record))}\n"
 
 
 def from_json(text: str) -> ClaimRecord:
-    """Read a claim's baseline; anything else raises `ResultError` with one sentence."""
+    """Read a claim's baseline; other text raises `ResultError` with one sentence."""
     try:
         return record_of(fields_of(text, SCHEMA))
     except (KeyError, TypeError) as error:

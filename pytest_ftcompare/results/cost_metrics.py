@@ -1,4 +1,4 @@
-"""The cost metrics of a case, each declared once: unit, margin, noise, column. See docs/adding-a-cost-metric.md."""
+"""Declare each cost metric: unit, margin, noise, column. See docs/adding-a-cost-metric.md."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ Phase = Literal["training", "evaluation"]
 class CostMetric:
     """A cost metric that timed windows read.
 
-    `unit` is "s", "B" or "J". `margin` is the least relative change that counts. `between` is the SD of the logarithm
-    from one process to another, which all windows of a run share; `within` is that of one window in a process. A time is
-    given in yardsticks of its own `kind`. `column` is its title in the terminal's table, "" where it has none, of
-    `width` characters. `pooled` is the relative change over a whole session that is worth a word, 0 where cases are not pooled.
+    `unit` is "s", "B" or "J". `margin` is the least relative change that counts: raising it lets
+    larger changes pass. `between` is the SD of the logarithm between processes, which all windows
+    of a process share. `within` is the SD of the logarithm of one window in a process. A time is
+    given in yardsticks of `kind`. `column` is the title in the terminal's table, "" for no column,
+    and `width` its characters. `pooled` is the least relative change over a whole session that is
+    reported, 0 for metrics that are not pooled.
     """
 
     name: str
@@ -31,12 +33,13 @@ class CostMetric:
     pooled: float = 0.0
 
 
-# The noise of times is measured with nothing changed (docs/cost.md); that of a GPU's readings is a guess until one was had.
+# The noise of times was measured with nothing changed (docs/cost.md). The noise of GPU readings is a
+# guess: none was measured yet.
 STEP = CostMetric("step", "s", 0.03, 0.007, 0.006, column="step", width=9, pooled=0.02)
 EVALUATION = CostMetric(
     "evaluation", "s", 0.03, 0.007, 0.006, column="evaluation", width=11, pooled=0.02
 )
-# Of one row, which is Python's time: it differs from process to process.
+# Inference of one row mostly takes Python's time, which differs between processes.
 INFERENCE = CostMetric("inference", "s", 0.25, 0.045, 0.027, "dispatch", column="inference")
 MERGED_INFERENCE = CostMetric("merged inference", "s", 0.15, 0.02, 0.017, "dispatch")
 PHASES: tuple[Phase, ...] = ("training", "evaluation")
@@ -59,9 +62,9 @@ METRICS = {
     )
 }
 
-# The counted metric that stands for memory where there is no GPU: bytes of one update at their peak.
+# The counted metric that stands for memory without a GPU: bytes alive at the peak of one update.
 PEAK = "peak bytes"
 PEAK_COLUMN = "peak"
 PEAK_WIDTH = 11
-# What is a case's peak memory: the first that it has.
+# A case's peak memory is the first of these metrics that it has.
 MEMORY = (ALLOCATED["training"].name, PEAK)

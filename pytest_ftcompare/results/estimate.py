@@ -1,20 +1,23 @@
-"""An estimate with its noise, and the interval in which it lies."""
+"""Define an estimate with its standard error and its confidence interval."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 
-CONFIDENCE = 0.95  # of the two-sided interval
-NOISE = 4.0  # joint standard errors within which two estimates agree: one in 16,000 does not by chance, and a run has dozens
+# Probability of the two-sided interval; chosen. Raising it widens the intervals.
+CONFIDENCE = 0.95
+# Joint standard errors within which two estimates agree; chosen: one in 16,000 exceeds them by
+# chance, and a session has dozens of claims. Raising it lets larger differences pass.
+AGREEMENT_SE = 4.0
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What the evidence says: `value` in `unit` with its standard `error`, over `n` seeds or rounds.
+    """A `value` in `unit` with its standard `error`, over `n` seeds or rounds.
 
-    `error` is 0.0 for what is counted, and None where fewer than two runs say nothing of the noise; `freedom` are the degrees
-    of freedom of the t distribution, 0 for a normal one.
+    `error` is 0.0 for counts, and None if fewer than two runs leave the noise unknown. `freedom` is
+    the degrees of freedom of the t distribution, 0 for the normal distribution.
     """
 
     value: float
@@ -24,10 +27,11 @@ class Estimate:
     freedom: float = 0.0
 
     def interval(self) -> tuple[float, float]:
-        """The two-sided interval of `CONFIDENCE`, in the estimate's unit; everything where the noise is not known."""
+        """Return the two-sided interval in the estimate's unit; infinite if the noise is unknown."""
         if self.error is None:
             return -math.inf, math.inf
-        from scipy import special  # a second to import: not while cases are collected
+        # Importing scipy takes a second, which would slow down collection.
+        from scipy import special
 
         tail = (1 + CONFIDENCE) / 2
         half = self.error * float(
@@ -36,10 +40,10 @@ class Estimate:
         return self.value - half, self.value + half
 
     def agrees(self, other: Estimate) -> bool:
-        """Whether the two differ by no more than their joint noise."""
+        """Return whether the two differ by at most `AGREEMENT_SE` joint standard errors."""
         if self.error is None or other.error is None:
             return True
-        return abs(self.value - other.value) <= NOISE * math.hypot(self.error, other.error)
+        return abs(self.value - other.value) <= AGREEMENT_SE * math.hypot(self.error, other.error)
 
     def __str__(self) -> str:
         digits = ".1f" if self.unit == "pt" else ".3g"

@@ -1,8 +1,9 @@
-"""Result files of HuggingFace PEFT's `method_comparison`, read as results: one run each, without rows, trace or probe.
+"""Read result files of HuggingFace PEFT's `method_comparison`: one run each, without rows or probe.
 
-https://github.com/huggingface/peft/tree/main/method_comparison has one JSON file for each experiment: `MetaMathQA` and
-`image-gen` with `run_info`, `train_info` and `meta_info`, `text_generation_benchmark` with `generation_info` for `train_info`.
-Names changed over the years (`cuda_memory_...` to `accelerator_memory_...`, `gpu` to `accelerator`); all of them are read.
+https://github.com/huggingface/peft/tree/main/method_comparison has one JSON file for each
+experiment. `MetaMathQA` and `image-gen` have `run_info`, `train_info` and `meta_info`;
+`text_generation_benchmark` has `generation_info` in place of `train_info`. Old and new names are
+read: `cuda_memory_...` and `accelerator_memory_...`, `gpu` and `accelerator`.
 """
 
 from __future__ import annotations
@@ -23,20 +24,22 @@ from pytest_ftcompare.results.result import (
 )
 
 SOURCE = "method_comparison"
-# A setting that only this study's trainings have -> the study, what its log calls the outcome, the outcome's name here.
+# A setting that only this study has -> the study, the outcome's name in its log, and its name here.
 STUDIES = {
     "query_template": ("MetaMathQA", "test accuracy", "accuracy"),
     "dino_model_id": ("image-gen", "test dino_similarity", "dino similarity"),
 }
 GENERATION = "text_generation_benchmark"
-NOT_SAVED = 99999999  # the file size of a checkpoint that could not be written
-# What a configuration says of the run or of peft, not of the experiment.
-ASIDE = frozenset({"peft_version", "base_model_name_or_path", "auto_mapping", "inference_mode"})
+NOT_SAVED = 99999999  # file size of a checkpoint that could not be written
+# Settings that describe the run or PEFT, not the experiment.
+IGNORED_SETTINGS = frozenset(
+    {"peft_version", "base_model_name_or_path", "auto_mapping", "inference_mode"}
+)
 MIB = 2**20
 
 
-def is_theirs(data: object) -> TypeGuard[Mapping[str, Any]]:
-    """Whether a file's JSON is laid out as `method_comparison` writes it."""
+def is_peft_file(data: object) -> TypeGuard[Mapping[str, Any]]:
+    """Return whether a file's JSON has the layout of `method_comparison`."""
     return (
         isinstance(data, Mapping)
         and "run_info" in data
@@ -45,14 +48,15 @@ def is_theirs(data: object) -> TypeGuard[Mapping[str, Any]]:
 
 
 def is_imported(result: Result) -> bool:
-    """Whether a result came from a file of `method_comparison`."""
+    """Return whether a result came from a file of `method_comparison`."""
     return result.identity.get("source") == SOURCE
 
 
 def read(data: Mapping[str, Any], stem: str) -> Result:
-    """The result in a file's JSON; `stem` is the file's name, where the text of a generation benchmark has none.
+    """Return the result in a file's JSON.
 
-    Raises `ResultError` with one sentence where something that a verdict needs is not there.
+    `stem` is the file's name without its ending; a generation benchmark takes its id from it.
+    Raises `ResultError` with one sentence if something that a verdict needs is missing.
     """
     try:
         return _training(data) if "train_info" in data else _generation(data, stem)
@@ -65,7 +69,7 @@ def read(data: Mapping[str, Any], stem: str) -> Result:
 
 
 def created(result: Result) -> str:
-    """When the run began, as ISO 8601 text; "" where its file does not say so."""
+    """Return when the run began, as ISO 8601 text; "" if its file does not state it."""
     return str(result.identity.get("created", ""))
 
 
@@ -74,22 +78,26 @@ def _training(data: Mapping[str, Any]) -> Result:
     log: list[dict[str, Any]] = train["metrics"]
     last = log[-1] if log else {}
     try:
-        study, logged, metric = next(STUDIES[one] for one in run["train_config"] if one in STUDIES)
+        study, logged, metric = next(
+            STUDIES[setting] for setting in run["train_config"] if setting in STUDIES
+        )
     except StopIteration:
         raise ResultError(
-            f"its train_config has none of {', '.join(STUDIES)}: it is of a study not known here"
+            f"its train_config has none of {', '.join(STUDIES)}: its study is unknown here"
         ) from None
-    broken = _broken(train["status"], run.get("error_msg"))
+    broken_invariants = _broken_invariants(train["status"], run.get("error_msg"))
     metrics: dict[str, float] = {
         name: rounded(last[name]) for name in ("train loss", "forgetting", "drift") if name in last
     }
-    if not broken:
+    if not broken_invariants:
         metrics[metric] = rounded(last[logged])
-    sample = SeedResult(
+    seed_result = SeedResult(
         seed=run["train_config"]["seed"],
         training_rows="",
         trace=Trace(
-            digest(log), [], [rounded(one["train loss"], 5) for one in log if "train loss" in one]
+            digest(log),
+            [],
+            [rounded(entry["train loss"], 5) for entry in log if "train loss" in entry],
         ),
         metrics=metrics,
         correct={},
@@ -103,9 +111,11 @@ def _training(data: Mapping[str, Any]) -> Result:
     size = train.get("file_size")
     readings = {
         "checkpoint bytes": size if size != NOT_SAVED else None,
-        "reserved bytes, mean": _first(train, "memory_reserved_avg", "memory_avg"),
-        "reserved bytes, 99th percentile": _first(train, "memory_reserved_99th", "memory_99th"),
-        "reserved bytes, peak": _first(train, "memory_max"),
+        "reserved bytes, mean": _first_reading(train, "memory_reserved_avg", "memory_avg"),
+        "reserved bytes, 99th percentile": _first_reading(
+            train, "memory_reserved_99th", "memory_99th"
+        ),
+        "reserved bytes, peak": _first_reading(train, "memory_max"),
     }
     return _result(
         data,
@@ -113,16 +123,16 @@ def _training(data: Mapping[str, Any]) -> Result:
         study=study,
         recipe=_configuration(run["train_config"]) | _configuration(run["peft_config"] or {}),
         structure=structure,
-        sample=sample,
+        seed_result=seed_result,
         times={"training": train["train_time"]},
         readings=readings,
-        broken=broken,
+        broken_invariants=broken_invariants,
     )
 
 
 def _generation(data: Mapping[str, Any], stem: str) -> Result:
-    run, measured, meta = data["run_info"], data["generation_info"], data["meta_info"]
-    overall, parameters = measured["overall"], meta["parameters"]
+    run, generation, meta = data["run_info"], data["generation_info"], data["meta_info"]
+    overall, parameters = generation["overall"], meta["parameters"]
     benchmark = run.get("benchmark_config") or {}
     return _result(
         data,
@@ -133,14 +143,15 @@ def _generation(data: Mapping[str, Any], stem: str) -> Result:
             "trainable": parameters["trainable_params"],
             "parameters": parameters["total_params"],
         },
-        sample=SeedResult(
-            benchmark.get("seed", 0), "", Trace(digest(measured), [], []), {}, {}, {}, ""
+        seed_result=SeedResult(
+            benchmark.get("seed", 0), "", Trace(digest(generation), [], []), {}, {}, {}, ""
         ),
         times={"token": overall["time_per_token"]} if overall else {},
         readings={
-            "allocated bytes, peak": MIB * measured["memory"]["peak_accelerator_memory_mb"] or None
+            "allocated bytes, peak": MIB * generation["memory"]["peak_accelerator_memory_mb"]
+            or None
         },
-        broken=_broken(run["status"], run.get("error")),
+        broken_invariants=_broken_invariants(run["status"], run.get("error")),
     )
 
 
@@ -151,10 +162,10 @@ def _result(
     study: str,
     recipe: Json,
     structure: Json,
-    sample: SeedResult,
+    seed_result: SeedResult,
     times: Mapping[str, float],
     readings: Mapping[str, float | None],
-    broken: list[str],
+    broken_invariants: list[str],
 ) -> Result:
     run = data["run_info"]
     identity = {
@@ -164,8 +175,8 @@ def _result(
         "created": run.get("created_at") or run.get("timestamp", ""),
     }
     window = Window(
-        times={what: [rounded(seconds), 0.0] for what, seconds in times.items()},
-        readings={what: float(value) for what, value in readings.items() if value is not None},
+        times={piece: [rounded(seconds), 0.0] for piece, seconds in times.items()},
+        readings={metric: float(value) for metric, value in readings.items() if value is not None},
     )
     return Result(
         id=name,
@@ -179,14 +190,14 @@ def _result(
         },
         probe={},
         majority_share={},
-        judge_accuracy="accuracy" in sample.metrics,
-        broken_invariants=broken,
-        seed_results=[sample],
+        judge_accuracy="accuracy" in seed_result.metrics,
+        broken_invariants=broken_invariants,
+        seed_results=[seed_result],
         windows=[window],
     )
 
 
-def _broken(status: str, message: str | None) -> list[str]:
+def _broken_invariants(status: str, message: str | None) -> list[str]:
     return (
         []
         if status == "success"
@@ -194,48 +205,53 @@ def _broken(status: str, message: str | None) -> list[str]:
     )
 
 
-def _first(train: Mapping[str, Any], *names: str) -> float | None:
-    """A reading of memory under the first name that is there, of today or of 2025."""
+def _first_reading(train: Mapping[str, Any], *names: str) -> float | None:
+    """Return the first of the memory readings that exists, by its new or its old name."""
     keys = (f"{place}_{name}" for name in names for place in ("accelerator", "cuda"))
     return next((train[key] for key in keys if key in train), None)
 
 
 def _configuration(config: Mapping[str, Any]) -> Json:
-    """The settings of a configuration, each in one form: lists that were sets are sorted, nested ones are JSON text."""
-    found: Json = {}
+    """Return comparable settings: sorted lists, because they were sets, and nested ones as JSON."""
+    settings: Json = {}
     for key, value in config.items():
-        if key in ASIDE:
+        if key in IGNORED_SETTINGS:
             continue
         if isinstance(value, list):
             value = sorted(map(str, value))
-        found[key] = (
+        settings[key] = (
             json.dumps(value, sort_keys=True) if isinstance(value, Mapping) and value else value
         )
-    return found
+    return settings
 
 
 def _environment(meta: Mapping[str, Any]) -> Json:
-    """Versions with the commit where there is one, the accelerator, and the revisions of model and data."""
+    """Return versions and commits, the accelerator, and the revisions of model and data."""
     packages: Mapping[str, str | None] = meta.get("package_info") or {}
     system = meta.get("system_info") or {}
-    found: Json = {
+    environment: Json = {
         name.removesuffix("-version"): version
-        + _at(packages.get(name.replace("-version", "-commit-hash")))
+        + _commit_suffix(packages.get(name.replace("-version", "-commit-hash")))
         for name, version in packages.items()
         if name.endswith("-version") and version
     }
-    found["device"] = system.get("accelerator") or system.get("gpu") or "unknown"
-    found["kernel"] = system.get("release", "unknown")
-    found["base model"] = _short((meta.get("model_info") or {}).get("sha") or meta.get("model_sha"))
+    environment["device"] = system.get("accelerator") or system.get("gpu") or "unknown"
+    environment["kernel"] = system.get("release", "unknown")
+    environment["base model"] = _short_revision(
+        (meta.get("model_info") or {}).get("sha") or meta.get("model_sha")
+    )
     data = meta.get("dataset_info") or {}
     data = {"": data} if "sha" in data else data
-    found |= {f"data {name}".strip(): _short((one or {}).get("sha")) for name, one in data.items()}
-    return found
+    environment |= {
+        f"data {name}".strip(): _short_revision((info or {}).get("sha"))
+        for name, info in data.items()
+    }
+    return environment
 
 
-def _at(commit: str | None) -> str:
+def _commit_suffix(commit: str | None) -> str:
     return f" at {commit[:8]}" if commit else ""
 
 
-def _short(revision: str | None) -> str:
+def _short_revision(revision: str | None) -> str:
     return revision[:12] if revision else "unknown"

@@ -1,7 +1,7 @@
-"""Samples and results, and their JSON: what a run leaves, what a baseline is, what the comparison reads. Plain Python.
+"""Define results and their JSON, which a run writes, a baseline stores and a comparison reads.
 
-A result keeps every seed's sample, with one bit per test example, so that statistics can change without training again.
-Floats are rounded when a sample is made: a written result reads back equal, and its diff in git is short.
+A result keeps each seed's result, with one bit per test row, so that statistics can change without
+new training. Floats are rounded when they are made, so that a written result reads back equal.
 """
 
 from __future__ import annotations
@@ -15,45 +15,53 @@ from typing import Any
 
 SCHEMA = 1
 SIGNIFICANT_DIGITS = 7
-MAX_ROW_DIGESTS = 5_000  # of a split in a project's files, whose digests a result keeps
-DROPOUT_DRAWS = 32  # of dropout, whose losses make a mean and an SD in the probe's record
+# Rows of each split in a project's files that a result stores digests of; chosen. Raising it makes
+# files longer.
+MAX_ROW_DIGESTS = 5_000
+# Draws of dropout in the probe's mean loss and SD; chosen. Raising it finds smaller changes and
+# takes longer.
+DROPOUT_DRAWS = 32
 Json = dict[str, Any]
 
 
 class ResultError(ValueError):
-    """A text is not a result that this version reads; the message says what was expected and what came."""
+    """A text is not a readable result; the message states what was expected and what came."""
 
 
 def rounded(value: float, digits: int = SIGNIFICANT_DIGITS) -> float:
-    """`value` to so many significant digits."""
+    """Return `value` rounded to `digits` significant digits."""
     return float(f"{value:.{digits}g}")
 
 
 def digest(value: object) -> str:
-    """Sixteen hex digits of the SHA-256 of the value's JSON; floats enter in full precision."""
+    """Return sixteen hex digits of the SHA-256 of the value's JSON, floats in full precision."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def row_digest(fields: Mapping[str, str], label: object) -> str:
-    """Ten characters that tell a row: six of its text's digest, a colon and three of its label's."""
+    """Return six characters of the digest of a row's text, a colon and three of its label's."""
     return f"{digest(fields)[:6]}:{digest(label)[:3]}"
 
 
 def pack(bits: Sequence[bool]) -> str:
-    """Bits as base64, most significant first."""
+    """Return bits as base64, most significant first."""
     number = int("1" + "".join("01"[bit] for bit in bits), 2)
     return base64.b64encode(number.to_bytes((len(bits) + 8) // 8, "big")).decode()
 
 
 def unpack(text: str) -> list[bool]:
-    """The bits that `pack` wrote."""
+    """Return the bits that `pack` wrote."""
     number = int.from_bytes(base64.b64decode(text, validate=True), "big")
     return [bit == "1" for bit in f"{number:b}"[1:]]
 
 
 @dataclass(frozen=True)
 class Trace:
-    """How training went: a digest of every step in full precision, the first steps as (loss, gradient norm), the curve."""
+    """The course of a training.
+
+    `digest` covers every update in full precision. `first_steps` are (loss, gradient norm) of the
+    first updates. `curve` is the loss over the training.
+    """
 
     digest: str
     first_steps: list[list[float]]
@@ -62,11 +70,12 @@ class Trace:
 
 @dataclass(frozen=True)
 class SeedResult:
-    """What one seed gave.
+    """A seed's scores, predictions and trace.
 
-    `subset` names the training rows drawn; `metrics` are shares or nats; `correct` has one packed bit for each example of a
-    split; `predicted` counts the classes chosen; `predictions` digests the choices; `drawn` counts the rows that the method
-    was given to learn from, by task.
+    `training_rows` digests the rows that were drawn. `metrics` are shares or nats. `correct` has
+    one packed bit per row of each split. `class_counts` counts predictions by class.
+    `predictions_digest` digests the predictions. `rows_drawn` counts the rows that the method
+    learned from, by task.
     """
 
     seed: int
@@ -81,14 +90,14 @@ class SeedResult:
 
 @dataclass(frozen=True)
 class Window:
-    """What one timed window read, with the device alone.
+    """The readings of one timed window.
 
     `times` has for each piece of work (step, evaluation, inference, merged inference) the seconds of
-    one call, then that call in yardsticks of kernels and in yardsticks of dispatch. `yardsticks` are
-    seconds of one yardstick of each kind: the machine's speed in this window. `readings` are bytes and
-    joules by metric; `unread` says why a metric could not be read; `state` is what the device said of
-    itself, `disturbed` why the window must not be judged, and `process` which process took it, by a
-    random name.
+    one call, then that call in yardsticks of kernels and of dispatch. `readings` are bytes and
+    joules by metric; `unavailable` states why a metric could not be read. `device_state` is the
+    device's state after the window. `disturbed` states why the window must not be judged, or is "".
+    `process` is a random name of the process. `yardsticks` are seconds of one yardstick of each
+    kind: the machine's speed in this window.
     """
 
     times: dict[str, list[float]]
@@ -102,13 +111,13 @@ class Window:
 
 @dataclass(frozen=True)
 class Result:
-    """All samples of a case, what it computes (signature, probe), what it costs, and the environment that it ran in.
+    """All seeds' results of a case, its signature, probe, cost and environment.
 
-    `windows` are the timed ones of a case that carries its method's cost; the others have none. `noise` has for each metric
-    the sum of squares and the degrees of freedom of earlier accepted samples, and `learned` names those
-    (compare/noise_carryover.py).
-    `rows` has the digests of the first `ROWS` rows of each split that lies in a project's own files. `short_training` is
-    what a baseline's few epochs of seed 0 gave (training/short_training.py).
+    Only a timed case has `windows`. `noise` has for each metric the sum of squares and the degrees
+    of freedom of earlier accepted results, and `noise_from` names these results
+    (compare/noise_carryover.py). `rows` has the digests of the first `MAX_ROW_DIGESTS` rows of each
+    split in a project's own files. `short_training` is the digest of seed 0's short training
+    (training/short_training.py).
     """
 
     id: str
@@ -130,24 +139,26 @@ class Result:
     short_training: str = ""
 
     def seed_result(self, seed: int) -> SeedResult | None:
-        return next((one for one in self.seed_results if one.seed == seed), None)
+        """Return the seed's result, or None."""
+        return next((result for result in self.seed_results if result.seed == seed), None)
 
     def to_json(self) -> str:
+        """Return the text of a result's file."""
         return f"{pretty({'schema': SCHEMA} | asdict(self))}\n"
 
     @classmethod
     def from_json(cls, text: str) -> Result:
-        """Read a result; anything else raises `ResultError` with one sentence."""
+        """Read a result; other text raises `ResultError` with one sentence."""
         data = fields_of(text, SCHEMA)
         try:
-            samples = [
-                SeedResult(**{**one, "trace": Trace(**one["trace"])})
-                for one in data.pop("seed_results")
+            seed_results = [
+                SeedResult(**{**fields, "trace": Trace(**fields["trace"])})
+                for fields in data.pop("seed_results")
             ]
-            windows = [Window(**one) for one in data.pop("windows")]
-            result = cls(seed_results=samples, windows=windows, **data)
-            for one in samples:
-                for bits in one.correct.values():
+            windows = [Window(**fields) for fields in data.pop("windows")]
+            result = cls(seed_results=seed_results, windows=windows, **data)
+            for seed_result in seed_results:
+                for bits in seed_result.correct.values():
                     unpack(bits)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ResultError(f"its fields are not those of a result ({error})") from None
@@ -155,7 +166,7 @@ class Result:
 
 
 def fields_of(text: str, schema: int) -> Json:
-    """What a file of ours holds besides its schema's number; anything else raises `ResultError` with one sentence."""
+    """Return the fields of a stored file, without its schema number, or raise `ResultError`."""
     if any(line.startswith(("<<<<<<<", ">>>>>>>")) for line in text.splitlines()):
         raise ResultError(
             "it has merge-conflict markers: take one side with git checkout --ours or --theirs"
@@ -164,25 +175,28 @@ def fields_of(text: str, schema: int) -> Json:
         data = json.loads(text)
     except json.JSONDecodeError as error:
         raise ResultError(
-            f"it is not JSON ({error.msg}, line {error.lineno}): it may be half a file"
+            f"it is not JSON ({error.msg}, line {error.lineno}): it may be incomplete"
         ) from None
     if not isinstance(data, dict) or not isinstance(data.get("schema"), int):
         raise ResultError("it has no schema number: it is not a result of pytest-ftcompare")
     if data.pop("schema") > schema:
         raise ResultError(
-            f"it is of a newer schema than {schema}, which this version reads: upgrade pytest-ftcompare"
+            f"it has a newer schema than {schema}, which this version reads: "
+            "upgrade pytest-ftcompare"
         )
     return data
 
 
 def pretty(value: object, indent: str = "") -> str:
-    """JSON with sorted keys, an object's entries on lines of their own, lists of scalars on one line."""
+    """Return JSON with sorted keys, one line for each entry, and lists of scalars on one line."""
     inner = f"{indent} "
     if isinstance(value, dict) and value:
         entries = (
             f"{inner}{json.dumps(key)}: {pretty(value[key], inner)}" for key in sorted(value)
         )
         return "{\n" + ",\n".join(entries) + f"\n{indent}}}"
-    if isinstance(value, list) and any(isinstance(one, dict) for one in value):
-        return "[\n" + ",\n".join(f"{inner}{pretty(one, inner)}" for one in value) + f"\n{indent}]"
+    if isinstance(value, list) and any(isinstance(item, dict) for item in value):
+        return (
+            "[\n" + ",\n".join(f"{inner}{pretty(item, inner)}" for item in value) + f"\n{indent}]"
+        )
     return json.dumps(value, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""Folders of results: this project's own, in whatever layout, or PEFT's; what two of them have in common."""
+"""Read folders of results, this project's or PEFT's, and pair the cases of two folders."""
 
 from __future__ import annotations
 
@@ -8,19 +8,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_ftcompare.results import peft_files
-from pytest_ftcompare.results.baseline_store import FALLBACK, results_in
+from pytest_ftcompare.results.baseline_store import FALLBACK_DEVICE, result_paths
 from pytest_ftcompare.results.result import Result, ResultError
 
 Key = tuple[str, str, str]  # suite, case, device
 
 
 class FolderError(ValueError):
-    """A folder that cannot be compared; the message says what was expected, what is there, where, and what to do."""
+    """A folder cannot be compared.
+
+    The message states what was expected, what is there, where, and what to do.
+    """
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """What two folders have in common, and the ids of what only one of them has."""
+    """Results that two folders have in common, and ids of cases that only one has."""
 
     both: list[tuple[Result, Result]]
     only_old: list[str]
@@ -28,30 +31,33 @@ class Pairs:
 
 
 def read(folder: Path) -> list[Result]:
-    """The results in a folder and those below it, by suite and name; of several of PEFT's runs of one case the latest.
+    """Return the results below a folder, sorted by suite and name.
 
-    Raises `FolderError` where the folder is missing, holds no result, or holds JSON that is none.
+    If PEFT has several runs of a case, return the latest. Raises `FolderError` if the folder is
+    missing, has no result, or has JSON that is not a result.
     """
     if not folder.is_dir():
-        what = "a file" if folder.exists() else "nothing"
+        actual = "a file" if folder.exists() else "nothing"
         raise FolderError(
-            f"expected a folder of results at {folder}, found {what} there: name a folder with result files"
+            f"expected a folder of results at {folder}, found {actual} there: "
+            "name a folder with result files"
         )
-    found: dict[Key, tuple[Result, Path]] = {}
-    for path in results_in(folder):
+    results: dict[Key, tuple[Result, Path]] = {}
+    for path in result_paths(folder):
         result = _result(path)
-        other, place = found.get(key := _key(result), (None, path))
+        other, other_path = results.get(key := _key(result), (None, path))
         if other is not None and not (peft_files.created(result) and peft_files.created(other)):
             raise FolderError(
-                f"{path} and {place} are of the same case, {result.id}: name the folder that holds one of them"
+                f"{path} and {other_path} are of the same case, {result.id}: "
+                "name the folder that holds one of them"
             )
         if other is None or peft_files.created(result) > peft_files.created(other):
-            found[key] = result, path
-    if not found:
+            results[key] = result, path
+    if not results:
         raise FolderError(
             f"expected results (*.json) in {folder}, found none: name the folder that holds them"
         )
-    return [found[key][0] for key in sorted(found)]
+    return [results[key][0] for key in sorted(results)]
 
 
 def _key(result: Result) -> Key:
@@ -65,7 +71,7 @@ def _result(path: Path) -> Result:
         raise FolderError(f"the result {path} cannot be read ({error})") from None
     try:
         data = _json(text)
-        if peft_files.is_theirs(data):
+        if peft_files.is_peft_file(data):
             return peft_files.read(data, path.stem)
         if data is not None and not (isinstance(data, dict) and "schema" in data):
             raise ResultError(
@@ -74,43 +80,47 @@ def _result(path: Path) -> Result:
         return Result.from_json(text)
     except ResultError as error:
         raise FolderError(
-            f"expected a result in {path}, but {error}: mend or remove it, or name a folder without it"
+            f"expected a result in {path}, but {error}: "
+            "repair or remove it, or name a folder without it"
         ) from None
 
 
 def _json(text: str) -> object:
-    """The text's JSON; None where it has none, of which `Result.from_json` says why."""
+    """Return the text's JSON; None if it is invalid, which `Result.from_json` then reports."""
     try:
         return json.loads(text)
     except json.JSONDecodeError:
         return None
 
 
-def pairs(old: Iterable[Result], new: Sequence[Result]) -> Pairs:
-    """Each new result with the old one of its case: of the same device, else of the cpu, else of any.
+def pair_results(old: Iterable[Result], new: Sequence[Result]) -> Pairs:
+    """Pair each new result with the old result of its case, and list the other cases.
 
-    Raises `FolderError` where they have no case in common.
+    An old result of the same device comes first, then of the CPU, then of any device. Raises
+    `FolderError` if no case is in both.
     """
     before: dict[tuple[str, str], list[Result]] = {}
-    for one in old:
-        before.setdefault((one.suite, one.id), []).append(one)
+    for result in old:
+        before.setdefault((result.suite, result.id), []).append(result)
     both = []
-    for one in new:
-        if candidates := before.get((one.suite, one.id)):
-            device = one.environment.get("device")
+    for result in new:
+        if candidates := before.get((result.suite, result.id)):
+            device = result.environment.get("device")
             both.append(
                 (
                     min(
                         candidates,
-                        key=lambda it: _distance(str(it.environment.get("device")), str(device)),
+                        key=lambda candidate: _distance(
+                            str(candidate.environment.get("device")), str(device)
+                        ),
                     ),
-                    one,
+                    result,
                 )
             )
-    after = {(one.suite, one.id) for one in new}
+    after = {(result.suite, result.id) for result in new}
     if not both:
         names = " and ".join(
-            f"{next(iter(sorted(each)))[1]}, ..." for each in (before, after) if each
+            f"{next(iter(sorted(keys)))[1]}, ..." for keys in (before, after) if keys
         )
         raise FolderError(
             f"expected results of the same cases in both folders, found none in common ({names})"
@@ -123,4 +133,4 @@ def pairs(old: Iterable[Result], new: Sequence[Result]) -> Pairs:
 
 
 def _distance(device: str, wanted: str) -> tuple[bool, bool, str]:
-    return device != wanted, device != FALLBACK, device
+    return device != wanted, device != FALLBACK_DEVICE, device

@@ -1,4 +1,7 @@
-"""The tasks by name: one file each, and those that a project adds. `NAMES` is literal, so that collecting imports none."""
+"""Load a task by name: one of the shipped files, or one that a project adds.
+
+`NAMES` is literal, so collecting cases imports no task.
+"""
 
 from __future__ import annotations
 
@@ -21,16 +24,17 @@ NAMES = (
     "alpaca_zh",
     "alpaca_en",
 )
-ADDED: dict[str, Task] = {}  # the project's own (`gate/project_config.py`)
+# Tasks of the project, added by `gate/project_config.py`.
+ADDED: dict[str, Task] = {}
 
 
 def names() -> tuple[str, ...]:
-    """All tasks that can be named now."""
+    """Return the names of all shipped and added tasks."""
     return (*NAMES, *ADDED)
 
 
 def load(name: str) -> Task:
-    """The task of that name."""
+    """Return the task called `name`. Raise `LookupError` if there is none."""
     if name in ADDED:
         return ADDED[name]
     if name not in NAMES:

@@ -3,9 +3,9 @@ Chinese ones: for a model tuned on those, a new domain. Every fifth row is the t
 
 from __future__ import annotations
 
-from pytest_ftcompare.tasks.alpaca_zh import FIFTH
+from pytest_ftcompare.tasks.alpaca_zh import HELD_OUT_EVERY
 from pytest_ftcompare.tasks.base import Convert, Example, Row, Source, Task
-from pytest_ftcompare.tasks.rouge import overlap
+from pytest_ftcompare.tasks.rouge import rouge_l
 
 LONGEST = 160  # characters of an answer, some forty tokens
 
@@ -13,7 +13,7 @@ LONGEST = 160  # characters of an answer, some forty tokens
 def _instructions(held_out: bool) -> Convert:
     def convert(row: Row, index: int) -> list[Example]:
         answer = row["output"].strip()
-        if not 0 < len(answer) <= LONGEST or (index % FIFTH == 0) != held_out:
+        if not 0 < len(answer) <= LONGEST or (index % HELD_OUT_EVERY == 0) != held_out:
             return []
         given = f"Input: {row['input']}\n" if row["input"] else ""
         return [
@@ -32,5 +32,5 @@ TASK = Task(
     pattern="{prompt}",
     generative=True,
     max_new_tokens=64,
-    score=overlap,
+    score=rouge_l,
 )

@@ -11,10 +11,10 @@ from __future__ import annotations
 import unicodedata
 
 from pytest_ftcompare.tasks.base import Convert, Example, Row, Source, Task
-from pytest_ftcompare.tasks.rouge import overlap
+from pytest_ftcompare.tasks.rouge import rouge_l
 
 LONGEST = 80  # characters of an answer: about as many tokens as a model may write
-FIFTH = 5
+HELD_OUT_EVERY = 5
 
 
 def _prompt(instruction: str, given: str = "") -> dict[str, str]:
@@ -24,7 +24,7 @@ def _prompt(instruction: str, given: str = "") -> dict[str, str]:
 def _instructions(held_out: bool) -> Convert:
     def convert(row: Row, index: int) -> list[Example]:
         answer = row["output"].strip()
-        if not 0 < len(answer) <= LONGEST or (index % FIFTH == 0) != held_out:
+        if not 0 < len(answer) <= LONGEST or (index % HELD_OUT_EVERY == 0) != held_out:
             return []
         return [Example(_prompt(row["instruction"], row["input"]), answer)]
 
@@ -49,5 +49,5 @@ TASK = Task(
     pattern="{prompt}",
     generative=True,
     max_new_tokens=64,
-    score=overlap,
+    score=rouge_l,
 )

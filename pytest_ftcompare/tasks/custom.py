@@ -1,7 +1,8 @@
-"""A task that a project declares in its pyproject.toml: files with rows, the column of the answer, how a row is asked.
+"""Make a task from a table of a project's pyproject.toml: files, label column and templates.
 
-One file is enough: without `test`, every fifth row by the digest of its text is held out, so that a row stays on its side when
-others are added. Without `ood` there is no out-of-domain score.
+`project_config.py` and `init` call `make_task`. One file is enough: without `test`, a fifth of
+`train` is held out by a digest of each row's text, so added rows move no row to another split.
+Without `ood` there is no out-of-domain score.
 """
 
 from __future__ import annotations
@@ -21,8 +22,10 @@ from pytest_ftcompare.tasks.base import Convert, DataError, Example, Row, RowErr
 from pytest_ftcompare.tasks.files import Format
 from pytest_ftcompare.tasks.labels import Labels
 
-FIFTH = 5
-TEXTS = (
+# One row in this many is a test row if a task has one file; chosen. Raising it shrinks the test
+# split.
+HELD_OUT_EVERY = 5
+TEXT_KEYS = (
     "train",
     "test",
     "ood",
@@ -35,24 +38,25 @@ TEXTS = (
     "text_template",
     "instruction",
 )
-LISTS = ("labels", "verbalizers")
+LIST_KEYS = ("labels", "verbalizers")
 ANSWER_ROLE = "assistant"
 
 
 @dataclass(frozen=True)
 class Template:
-    """A text with columns' names in braces, as `str.format` renders it, and the column of each of its fields.
+    """A text for `str.format` with a field per column, and the column of each field.
 
-    A name that `str.format` would take apart, such as "ticket.text", has a field that it does not.
+    `str.format` would take a column name such as "ticket.text" apart, so its field has another
+    name.
     """
 
     text: str
     columns: Mapping[str, str]
 
     @classmethod
-    def of(cls, text: str) -> Template:
-        """The template of a text; `DataError` where it names anything but columns."""
-        parts = ""
+    def parse(cls, text: str) -> Template:
+        """Return the template of a text. Raise `DataError` if braces hold more than a column."""
+        template = ""
         columns: dict[str, str] = {}
         try:
             parsed = list(string.Formatter().parse(text))
@@ -61,7 +65,7 @@ class Template:
                 f"expected a pattern with columns' names in braces, got {text!r} ({error})"
             ) from None
         for literal, name, spec, conversion in parsed:
-            parts += literal.replace("{", "{{").replace("}", "}}")
+            template += literal.replace("{", "{{").replace("}", "}}")
             if name is None:
                 continue
             if not name or spec or conversion:
@@ -71,47 +75,47 @@ class Template:
                 if re.fullmatch(r"[^\W\d][^.\[\]]*", name)
                 else "column_" + re.sub(r"\W", "_", name)
             )
-            _add(columns, field, name)
-            parts += f"{{{field}}}"
-        return cls(parts, columns)
+            _add_column(columns, field, name)
+            template += f"{{{field}}}"
+        return cls(template, columns)
 
 
-def _add(columns: dict[str, str], field: str, column: str) -> None:
+def _add_column(columns: dict[str, str], field: str, column: str) -> None:
     if columns.setdefault(field, column) != column:
         raise DataError(
-            f"expected columns that can be told apart, {column!r} and {columns[field]!r} cannot: rename one"
+            f"expected columns with distinct names in a template, "
+            f"{column!r} and {columns[field]!r} look alike: rename one"
         )
 
 
-def held_out(fields: Mapping[str, str]) -> bool:
-    """Whether a row of a single file is one of the test rows: every fifth by its text's digest."""
+def is_held_out(fields: Mapping[str, str]) -> bool:
+    """Return whether a row of a single file is a test row, by its text's digest."""
     text = json.dumps(dict(fields), sort_keys=True, ensure_ascii=False)
-    return int(hashlib.sha256(text.encode()).hexdigest()[:8], 16) % FIFTH == 0
+    return int(hashlib.sha256(text.encode()).hexdigest()[:8], 16) % HELD_OUT_EVERY == 0
 
 
-def _check(given: Any) -> None:
-    """A table of keys that are known, of the right types, with rows and something to learn."""
+def _check_table(given: Any) -> None:
+    """Refuse a table with unknown keys or wrong types, without rows or without an answer."""
     if not isinstance(given, dict):
         raise DataError(f"expected a table, got {given!r}")
-    if unknown := sorted(set(given) - {*TEXTS, *LISTS, "format"}):
-        raise DataError(f"expected {', '.join((*TEXTS, *LISTS, 'format'))}; found {unknown[0]}")
+    if unknown := sorted(set(given) - {*TEXT_KEYS, *LIST_KEYS, "format"}):
+        raise DataError(f"expected {', '.join((*TEXT_KEYS, *LIST_KEYS, 'format'))}; found {unknown[0]}")
     for key, value in given.items():
         if key == "format":
             continue
-        right = (
+        valid = (
             isinstance(value, str)
-            if key in TEXTS
-            else isinstance(value, list) and all(isinstance(one, str) for one in value)
+            if key in TEXT_KEYS
+            else isinstance(value, list) and all(isinstance(item, str) for item in value)
         )
-        if not right:
-            raise DataError(
-                f"expected {key} to be {'a text' if key in TEXTS else 'a list of texts'}, got {value!r}"
-            )
+        if not valid:
+            expected = "a text" if key in TEXT_KEYS else "a list of texts"
+            raise DataError(f"expected {key} to be {expected}, got {value!r}")
     if "train" not in given:
         raise DataError("expected train, the file with its rows")
     if ("answer" in given) == ("labels" in given):
         raise DataError(
-            "expected labels, the names of its classes, or answer, the column of what is to be written"
+            "expected labels, the names of its classes, or answer, the column of the text to write"
         )
 
 
@@ -121,7 +125,7 @@ def _templates(pattern: str, plain: str) -> tuple[Template, Template]:
         raise DataError(
             "expected a pattern such as 'text: {text} question?', with the columns' names in braces"
         )
-    made = Template.of(pattern), Template.of(plain)
+    made = Template.parse(pattern), Template.parse(plain)
     if not any(template.columns for template in made):
         raise DataError(
             f"expected a pattern that names columns in braces, got {pattern or plain!r}"
@@ -182,7 +186,7 @@ class _Columns:
     chat: str
     single: bool  # one file has the training and the test rows
 
-    def of(self, part: str) -> Convert:
+    def converter(self, part: str) -> Convert:
         def convert(row: Row, _: int) -> list[Example]:
             fields, answer = {}, ""
             for field, column in self.fields.items():
@@ -192,7 +196,7 @@ class _Columns:
                     )
                 else:
                     fields[field] = _text(row, column)
-            if self.single and part != "ood" and held_out(fields) != (part == "test"):
+            if self.single and part != "ood" and is_held_out(fields) != (part == "test"):
                 return []
             if self.labels:
                 label: int | str = self.labels.index(row[self.label])
@@ -206,27 +210,27 @@ class _Columns:
         return convert
 
 
-def make_task(name: str, given: Any, root: Path) -> Task:
+def make_task(name: str, table: Any, root: Path) -> Task:
     """The task of a table; what is wrong with it is a `DataError` of one sentence.
 
     `train` (and `test`, `ood`) are files relative to `root`, or patterns of their names, written as `format` says; `label` is
     the column of the class, as a text of `labels` or its index, or `answer` that of the text to be written; `pattern` and
     `text_template` name the other columns in braces; `chat` is the column of a conversation.
     """
-    _check(given)
-    written = "answer" in given
-    asked = given.get(
-        "pattern", given.get("text_template", "") if written else ""
+    _check_table(table)
+    written = "answer" in table
+    asked = table.get(
+        "pattern", table.get("text_template", "") if written else ""
     )  # an answer follows a pattern
-    pattern, plain = _templates(asked, given.get("text_template", asked))
+    pattern, plain = _templates(asked, table.get("text_template", asked))
     fields = dict(pattern.columns)
     for field, column in plain.columns.items():
-        _add(fields, field, column)
-    chat = given.get("chat", "")
+        _add_column(fields, field, column)
+    chat = table.get("chat", "")
     if chat and chat not in fields.values():
         raise DataError(f"expected a pattern that names the column of the chat, {{{chat}}}")
-    labels = tuple(given.get("labels", ()))
-    verbalizers = tuple(given.get("verbalizers", ()))
+    labels = tuple(table.get("labels", ()))
+    verbalizers = tuple(table.get("verbalizers", ()))
     if verbalizers and len(verbalizers) != len(labels):
         raise DataError(
             f"expected as many verbalizers as labels, {len(labels)}, got {len(verbalizers)}"
@@ -236,23 +240,23 @@ def make_task(name: str, given: Any, root: Path) -> Task:
     if not written and len(labels) < 2:
         raise DataError(f"expected two labels or more, got {len(labels)}")
     places = {
-        "train": given["train"],
-        "test": given.get("test", given["train"]),
-        "ood": given.get("ood"),
+        "train": table["train"],
+        "test": table.get("test", table["train"]),
+        "ood": table.get("ood"),
     }
     root = root.resolve()
     names = {
         part: files.split_of(root, file, part) for part, file in places.items() if file is not None
     }
-    format = files.make_format(given.get("format", {}))
-    reading = given.get("labels_are", "")
+    format = files.make_format(table.get("format", {}))
+    reading = table.get("labels_are", "")
     columns = _Columns(
         fields,
-        label=given["answer"] if written else given.get("label", "label"),
+        label=table["answer"] if written else table.get("label", "label"),
         labels=None if written else Labels(labels, reading),
-        group=given.get("group", ""),
+        group=table.get("group", ""),
         chat=chat,
-        single="test" not in given and names["test"] == names["train"],
+        single="test" not in table and names["test"] == names["train"],
     )
 
     def source(part: str) -> Source:
@@ -262,7 +266,7 @@ def make_task(name: str, given: Any, root: Path) -> Task:
             raise DataError(f"{part}: {error}") from None
         read = partial(_rows, root, names[part], format, not reading.startswith("indices"))
         path = root / names[part]
-        return Source(str(path), path.stem, columns.of(part), read)
+        return Source(str(path), path.stem, columns.converter(part), read)
 
     return Task(
         name=name,
@@ -272,7 +276,7 @@ def make_task(name: str, given: Any, root: Path) -> Task:
         ood=source("ood") if "ood" in names else None,
         text_template=plain.text,
         pattern=pattern.text,
-        instruction=given.get("instruction", ""),
+        instruction=table.get("instruction", ""),
         verbalizers=verbalizers,
         generative=written,
         chat=next((field for field, column in fields.items() if chat and column == chat), ""),

@@ -16,7 +16,7 @@ from pytest_ftcompare.tasks.base import DataError
 
 Kind = Literal["models", "datasets"]
 EMBEDDED = Path(__file__).parents[1] / "pocket" / "hub"
-OTHERS = ["*.h5", "*.msgpack", "*.onnx", "flax_*", "tf_*"]  # weights of other frameworks
+OTHER_FRAMEWORKS = ["*.h5", "*.msgpack", "*.onnx", "flax_*", "tf_*"]  # weights of other frameworks
 FORMATS = (".jsonl", ".tsv", ".parquet")
 PLAIN = files.Format(quote="")
 
@@ -43,7 +43,7 @@ def locate(kind: Kind, name: str, folder: Path | None, revision: str | None = No
 
     try:
         return Path(
-            snapshot_download(name, repo_type=noun, revision=revision, ignore_patterns=OTHERS)
+            snapshot_download(name, repo_type=noun, revision=revision, ignore_patterns=OTHER_FRAMEWORKS)
         )
     except Exception as error:
         raise HubError(

@@ -1,6 +1,7 @@
-"""A judge of written answers from a project's own file: a function (answer, example) -> 0 to 1, such as a judge model's score.
+"""Load a project's judge of written answers: a function (answer, example) -> score from 0 to 1.
 
-The file is imported when the first answer is judged, not while cases are collected.
+`project_config.py` makes a `Judge` the `score` of a task. The judge's file is imported with the
+first answer, not while pytest collects cases.
 """
 
 from __future__ import annotations
@@ -17,31 +18,32 @@ from pytest_ftcompare.tasks.base import DataError, Example
 
 @dataclass(frozen=True)
 class Judge:
-    """The function called `name` in a Python file."""
+    """The function `name` of a Python file."""
 
     file: Path
     name: str
 
     def __call__(self, answer: str, example: Example) -> float:
-        """The score of an answer; one that is no number from 0 to 1 is a `DataError`."""
-        given = _function(self)(answer, example)
-        if not isinstance(given, int | float) or not 0 <= given <= 1:
+        """Return the score of an answer. Raise `DataError` unless it is a number from 0 to 1."""
+        score = _load_function(self)(answer, example)
+        if not isinstance(score, int | float) or not 0 <= score <= 1:
             raise DataError(
-                f"expected a score from 0 to 1 of {self.name} in {self.file}, got {given!r} for {answer!r}"
+                f"expected a score from 0 to 1 of {self.name} in {self.file}, "
+                f"got {score!r} for {answer!r}"
             )
-        return float(given)
+        return float(score)
 
 
 @cache
-def _function(judge: Judge) -> Callable[[str, Example], Any]:
+def _load_function(judge: Judge) -> Callable[[str, Example], Any]:
     spec = util.spec_from_file_location(f"ftcompare_judge_{judge.file.stem}", judge.file)
     assert spec is not None and spec.loader is not None
     module = util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-        found: Callable[[str, Example], Any] = getattr(module, judge.name)
+        function: Callable[[str, Example], Any] = getattr(module, judge.name)
     except Exception as error:
         raise DataError(
             f"the judge {judge.file} could not be loaded: {type(error).__name__}: {error}"
         ) from error
-    return found
+    return function

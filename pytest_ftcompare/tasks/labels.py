@@ -13,8 +13,8 @@ from typing import Any, Literal, get_args
 
 from pytest_ftcompare.tasks.base import DataError, RowError
 
-Reading = Literal["names", "indices", "indices from 1"]
-READINGS: tuple[str, ...] = get_args(Reading)
+LabelsAre = Literal["names", "indices", "indices from 1"]
+LABELS_ARE: tuple[str, ...] = get_args(LabelsAre)
 BOOLS = {"false": 0, "true": 1}  # as JSON and Python write them
 
 
@@ -29,12 +29,12 @@ class Labels:
     it."""
 
     names: Sequence[str]
-    reading: str = ""
+    labels_are: str = ""
 
     def __post_init__(self) -> None:
-        if self.reading and self.reading not in READINGS:
+        if self.labels_are and self.labels_are not in LABELS_ARE:
             raise DataError(
-                f"expected labels_are to be one of {', '.join(map(repr, READINGS))}, got {self.reading!r}"
+                f"expected labels_are to be one of {', '.join(map(repr, LABELS_ARE))}, got {self.labels_are!r}"
             )
         names = [_same(name) for name in self.names]
         if doubled := next((name for name in names if names.count(name) > 1), None):
@@ -46,8 +46,8 @@ class Labels:
         """The class of a value; `RowError` where it is of none, or may be of two."""
         if not isinstance(value, str | int):
             raise RowError(self._expected, repr(value))
-        by_name = self._by_name(value) if self.reading in ("", "names") else None
-        by_index = self._by_index(value) if self.reading != "names" else None
+        by_name = self._by_name(value) if self.labels_are in ("", "names") else None
+        by_index = self._by_index(value) if self.labels_are != "names" else None
         if by_name is None and by_index is None:
             raise RowError(self._expected, f"{value!r}{self._nearly(value)}")
         if None not in (by_name, by_index) and by_name != by_index:
@@ -71,7 +71,7 @@ class Labels:
         shown = ", ".join(self.names[:8]) + (
             f" and {len(self.names) - 8} more" if len(self.names) > 8 else ""
         )
-        return f"{what.get(self.reading, f'a label in 0..{last}')} ({shown})"
+        return f"{what.get(self.labels_are, f'a label in 0..{last}')} ({shown})"
 
     def _by_name(self, value: str | int) -> int | None:
         said = _same(str(value))
@@ -86,15 +86,15 @@ class Labels:
         said = str(value).lower()
         if said in BOOLS:
             number = (
-                BOOLS[said] if len(self.names) == 2 and self.reading != "indices from 1" else -1
+                BOOLS[said] if len(self.names) == 2 and self.labels_are != "indices from 1" else -1
             )
         elif said.isdecimal() and said == str(int(said)):
-            number = int(said) - (self.reading == "indices from 1")
+            number = int(said) - (self.labels_are == "indices from 1")
         else:
             return None
         if (
             any(name.isdecimal() for name in self.names)
-            and not self.reading
+            and not self.labels_are
             and self._by_name(value) is None
         ):
             return None  # the classes are named by numbers, and this is none of them
@@ -106,6 +106,6 @@ class Labels:
         near = next((name for name in self.names if _same(name).strip().casefold() == said), None)
         if near is not None:
             return f", which is not {near!r} in case or white space: write labels as the rows have them"
-        if said == str(len(self.names)) and not self.reading:
+        if said == str(len(self.names)) and not self.labels_are:
             return ': if classes count from 1, say labels_are = "indices from 1"'
         return ""

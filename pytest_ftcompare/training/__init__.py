@@ -1,1 +1,1 @@
-"""The torch side: a case and a seed become a sample. Never imports pytest."""
+"""Train one seed of a case and evaluate it. This folder loads torch and never imports pytest."""

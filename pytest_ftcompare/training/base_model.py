@@ -1,7 +1,7 @@
-"""Base models: read from their files once for a worker's many cases and seeds, each of which gets a copy.
+"""Load base models from their files, once for all cases and seeds of a worker.
 
-A new head is drawn anew for each copy, from the numbers that a fresh load would draw, so that nothing depends on what was read
-before.
+`model_io.py` calls it. Each caller gets a copy. A copy's new head is drawn from torch's generator
+as a fresh load would draw it, so results do not depend on what was loaded before.
 """
 
 from __future__ import annotations
@@ -26,13 +26,15 @@ from pytest_ftcompare.training.model_kind import Kind, ModelError
 if TYPE_CHECKING:
     from pytest_ftcompare.methods.base import OutputMode
 
-KEPT = 2  # models of a process: a case's own, and what a stage of it may need beside
-_kept: OrderedDict[tuple[Path, str, int], LoadedModel] = OrderedDict()
+# Models in memory per process, chosen: the case's own and one that a stage may need beside it.
+# Raising it saves reads and costs memory.
+MAX_CACHED_MODELS = 2
+_cache: OrderedDict[tuple[Path, str, int], LoadedModel] = OrderedDict()
 
 
 @dataclass
 class LoadedModel:
-    """A base model ready for use and the names of the tensors that its files did not hold (a new head)."""
+    """A base model, and the names of the tensors that its files lack (a new head)."""
 
     model: nn.Module
     new_parameters: frozenset[str]
@@ -41,19 +43,20 @@ class LoadedModel:
 def read(
     path: Path, output_mode: OutputMode, kind: Kind, labels: int, options: Mapping[str, Any]
 ) -> LoadedModel:
-    """Load the model at `path` in float32; what its files lack is drawn from torch's generator.
+    """Load the model at `path` in float32; draw what its files lack from torch's generator.
 
-    A classification head has so many `labels`; `options` are given to `from_pretrained`.
+    A classification head has `labels` classes. `options` go to `from_pretrained`. Files that lack a
+    tensor of the base model raise `ModelError`.
     """
     auto: Any = AutoModelForSequenceClassification
-    wanted: dict[str, Any] = {"num_labels": labels}
+    arguments: dict[str, Any] = {"num_labels": labels}
     if output_mode != "head":
-        auto, wanted = (
+        auto, arguments = (
             AutoModelForSeq2SeqLM if kind == "encoder-decoder" else AutoModelForCausalLM,
             {},
         )
     model, info = auto.from_pretrained(
-        path, dtype=torch.float32, output_loading_info=True, **wanted, **options
+        path, dtype=torch.float32, output_loading_info=True, **arguments, **options
     )
     new = frozenset(info["missing_keys"])
     lost = sorted(
@@ -62,27 +65,29 @@ def read(
         if name.startswith(f"{model.base_model_prefix}.") and ".pooler." not in name
     )
     if lost:
-        # Seen with tied embeddings saved as lm_head only: without that head they load as random numbers.
+        # Seen with tied embeddings saved as lm_head only: loaded without that head, they are
+        # random.
         raise ModelError(
-            f"expected the files of {path.name} to hold the whole of its {type(model).__name__} but the head, they "
-            f"lack {lost[0]}: save it again with save_pretrained, or ask it by pattern"
+            f"expected the files of {path.name} to hold the whole of its "
+            f"{type(model).__name__} but the head, they lack {lost[0]}: save the model again with "
+            "save_pretrained, or use output_mode=pattern"
         )
     return LoadedModel(model, new)
 
 
 def copied(path: Path, output_mode: OutputMode, kind: Kind, labels: int) -> LoadedModel:
-    """Copy the model as `read` gives it, on the CPU; what is new in it is drawn as `read` would draw it now."""
+    """Return a copy of the model on the CPU; draw its new tensors as `read` would draw them now."""
     key = (path, output_mode, labels)
-    if key not in _kept:
+    if key not in _cache:
         with torch.random.fork_rng(devices=[]):
-            _kept[key] = read(path, output_mode, kind, labels, {})
-        if len(_kept) > KEPT:
-            _kept.popitem(last=False)
-    _kept.move_to_end(key)
-    model: Any = copy.deepcopy(_kept[key].model)
-    for name in _kept[key].new_parameters:
+            _cache[key] = read(path, output_mode, kind, labels, {})
+        if len(_cache) > MAX_CACHED_MODELS:
+            _cache.popitem(last=False)
+    _cache.move_to_end(key)
+    model: Any = copy.deepcopy(_cache[key].model)
+    for name in _cache[key].new_parameters:
         owner, _, tensor = name.rpartition(".")
         module = model.get_submodule(owner)
         module._is_hf_initialized = getattr(module, tensor)._is_hf_initialized = False
     model.initialize_weights()
-    return LoadedModel(model, _kept[key].new_parameters)
+    return LoadedModel(model, _cache[key].new_parameters)

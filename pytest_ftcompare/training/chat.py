@@ -1,6 +1,6 @@
-"""A conversation as the model's own chat template writes it, in the place of its messages.
+"""Render conversations with the model's own chat template.
 
-Called by prepare.py for a task with a column of messages.
+`prepare.py` calls it for a task with a column of messages.
 """
 
 from __future__ import annotations
@@ -13,33 +13,37 @@ from typing import Any
 from pytest_ftcompare.tasks import DataError, Example, Task
 
 
-def rendered(task: Task, examples: Sequence[Example], tokenizer: Any, model: str) -> list[Example]:
-    """The examples with the task's chat field as the text that the model is to read, without the
-    answer.
+def render_messages(
+    task: Task, examples: Sequence[Example], tokenizer: Any, model: str
+) -> list[Example]:
+    """Return the examples with the task's chat field as the text that the model reads.
 
-    Where the answer is written, the text ends as the template has it before one. A begin token that
-    the tokenizer adds by itself is not left in the text, or the model would read it twice.
+    The text has no answer. For a generative task it ends with the template's generation prompt. A
+    begin token that the tokenizer adds itself is removed, or the model would read it twice. A
+    missing template, or messages that it refuses, raise `DataError`.
     """
     if not tokenizer.chat_template:
         raise DataError(
-            f"task {task.name}: expected a model with a chat template, the tokenizer of {model} has none"
+            f"task {task.name}: expected a model with a chat template, "
+            f"the tokenizer of {model} has none"
         )
     begin = tokenizer.bos_token or ""
     if begin and tokenizer("")["input_ids"][:1] != [tokenizer.bos_token_id]:
         begin = ""
-    written = []
+    rendered = []
     for number, example in enumerate(examples):
         messages = json.loads(example.fields[task.chat])
         try:
             text = tokenizer.apply_chat_template(
                 messages, tokenize=False, add_generation_prompt=task.generative
             )
-        except Exception as error:  # a template raises what it likes
+        # A template may raise any exception.
+        except Exception as error:
             raise DataError(
                 f"task {task.name}: expected messages that the chat template of {model} takes, "
                 f"example {number} has others ({error})"
             ) from None
-        written.append(
+        rendered.append(
             replace(example, fields={**example.fields, task.chat: text.removeprefix(begin)})
         )
-    return written
+    return rendered

@@ -1,4 +1,4 @@
-"""Where and how an experiment runs: the parts of the profile and of the machine that the torch side needs."""
+"""Settings of a training that come from the profile and the machine, not from the case."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ from typing import Any
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """`scale` picks each method's recipe; `hub` is a local hub folder or None; `revisions` pin hub ids;
-    `test_rows` bounds each test split, 0 for all rows; `recipe` overrides fields of every recipe; `precision` is that of the
-    computation."""
+    """Where and how cases are trained; the same for all cases of a session.
+
+    `scale` chooses each method's recipe, and `recipe` overrides its fields. `max_length` is in
+    tokens. `test_rows` limits each test split; 0 means all rows. `hub` is a local hub folder or
+    None. `revisions` pin hub ids. `precision` is that of the computation; weights stay float32.
+    """
 
     scale: str
     device: str = "cpu"

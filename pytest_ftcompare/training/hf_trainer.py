@@ -1,7 +1,8 @@
-"""The same stages trained by transformers.Trainer: its optimiser, schedule, accumulation, clipping, logging and callbacks.
+"""Train stages with transformers.Trainer: its optimiser, schedule, clipping, logging and callbacks.
 
-Ours are the rows' order, which is the loop's (`train.orders`), and the weight of a micro-batch, its share of the update's rows.
-The loss is the model's own, from its labels, where it is defined as the stage's (docs/engines.md).
+`run_seed.py` uses `train` for cases with `engine=trainer`. Two things are this project's own: the
+order of rows (`train.batch_orders`), and the weight of a micro-batch, its share of the update's
+rows. For a `ModelDefinedLoss` the model computes the loss from labels (docs/engines.md).
 """
 
 from __future__ import annotations
@@ -36,11 +37,11 @@ from pytest_ftcompare.training.train import (
 if TYPE_CHECKING:
     from pytest_ftcompare.methods.base import Method, Recipe
 
-Batch = dict[str, torch.Tensor]  # "numbers": of the rows
+Batch = dict[str, torch.Tensor]  # "numbers": row numbers, (rows,)
 
 
-class Order(Sampler[int]):
-    """The loop's row numbers: each iteration is the next epoch."""
+class RowSampler(Sampler[int]):
+    """Row numbers in the loop's order; each iteration is the next epoch."""
 
     def __init__(self, count: int, recipe: Recipe, seed: int) -> None:
         self.count, self.batches = count, -(-count // recipe.batch_size)
@@ -53,8 +54,8 @@ class Order(Sampler[int]):
         return chain.from_iterable(islice(self.updates, self.batches))
 
 
-class Watch(TrainerCallback):
-    """The method's hook after each step, and what each update logged."""
+class StageCallback(TrainerCallback):
+    """Calls the method's hook after each step, and records what each update logs."""
 
     def __init__(
         self, model: nn.Module, method: Method, stage: Stage, seed: int, progress: Progress
@@ -80,9 +81,13 @@ class Watch(TrainerCallback):
         self.method.after_step(self.model, state.global_step + 1, state.max_steps)
 
     def on_log(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **given: Any
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        **arguments: Any,
     ) -> None:
-        logs = given["logs"]
+        logs = arguments["logs"]
         if "grad_norm" not in logs:  # the summary at the end
             return
         step = Step(logs["loss"], float(logs["grad_norm"]))
@@ -93,27 +98,36 @@ class Watch(TrainerCallback):
 
 
 class StageTrainer(Trainer):
-    """transformers.Trainer on a stage. An item of a batch is a row: the Trainer's own count is of labels, and a head's loss
-    does not use it."""
+    """transformers.Trainer on a stage.
 
-    loss_is_scaled_for_ga = (
-        True  # by `compute_loss`; the Trainer would look at the signature of the model's forward
-    )
+    It weighs micro-batches by rows. The Trainer alone counts labels, and the loss of a head ignores
+    that count.
+    """
+
+    # `compute_loss` scales. Without this, the Trainer decides by the signature of the model's
+    # forward.
+    loss_is_scaled_for_ga = True
 
     def __init__(
-        self, model: nn.Module, stage: Stage, seed: int, arguments: TrainingArguments, watch: Watch
+        self,
+        model: nn.Module,
+        stage: Stage,
+        seed: int,
+        arguments: TrainingArguments,
+        callback: StageCallback,
     ) -> None:
-        super().__init__(model, arguments, callbacks=[watch])
+        super().__init__(model, arguments, callbacks=[callback])
         self.remove_callback(PrinterCallback)
-        self.stage, self.order = stage, Order(len(stage.rows), stage.recipe, seed)
+        self.stage, self.sampler = stage, RowSampler(len(stage.rows), stage.recipe, seed)
 
     def get_train_dataloader(self) -> Any:
         loader: Any = DataLoader(
-            range(self.order.count),  # type: ignore[arg-type]
+            range(self.sampler.count),  # type: ignore[arg-type]
             batch_size=self.args.train_batch_size,
-            sampler=self.order,
+            sampler=self.sampler,
             collate_fn=lambda numbers: {"numbers": torch.tensor(numbers)},
-            generator=torch.Generator(),  # for a seed that it draws each epoch, from dropout's generator otherwise
+            # The loader draws a seed each epoch; without its own generator it would take dropout's.
+            generator=torch.Generator(),
         )
         return self.accelerator.prepare(loader)
 
@@ -121,7 +135,7 @@ class StageTrainer(Trainer):
         self, epoch_iterator: Iterator[Batch], *how_many: Any
     ) -> tuple[list[Batch], int]:
         batches, _ = super().get_batch_samples(epoch_iterator, *how_many)
-        return batches, sum(len(one["numbers"]) for one in batches)
+        return batches, sum(len(batch["numbers"]) for batch in batches)
 
     def compute_loss(
         self,
@@ -148,45 +162,49 @@ def _arguments(
         num_train_epochs=recipe.epochs,
         per_device_train_batch_size=recipe.batch_size // recipe.micro_batches,
         gradient_accumulation_steps=recipe.micro_batches,
-        warmup_steps=round(
-            recipe.warmup_share * steps
-        ),  # of a share it would take the next whole number
+        # Given a share, the Trainer would round up.
+        warmup_steps=round(recipe.warmup_share * steps),
         weight_decay=recipe.weight_decay,
         max_grad_norm=recipe.max_grad_norm,
         seed=seed,
         use_cpu=device.type == "cpu",
         logging_steps=1,
-        logging_nan_inf_filter=False,  # which replaces a loss that is not a number
+        # The filter replaces a loss that is not a number.
+        logging_nan_inf_filter=False,
         remove_unused_columns=False,
         save_strategy="no",
         report_to="none",
         disable_tqdm=True,
     )
     if arguments.n_gpu > 1:
-        arguments._n_gpu = 1  # the loop's: more would share out each batch
+        # The loop uses one GPU; with more, the Trainer would split each batch.
+        arguments._n_gpu = 1
     return arguments
 
 
 def train(
     model: nn.Module, method: Method, stage: Stage, seed: int, progress: Progress
 ) -> list[Step]:
-    """Train `model` in place on the stage's rows; what each update logged, which is what `train.train` gives."""
+    """Train `model` in place on the stage's rows; return each update's logged loss and norm.
+
+    `train.train` has the same signature and result. Micro-batches of unequal size raise
+    `TrainingError`.
+    """
     recipe = stage.recipe
     if recipe.batch_size % recipe.micro_batches:
         raise TrainingError(
-            f"expected a batch in equal micro-batches for engine=trainer, got {recipe.batch_size} rows in {recipe.micro_batches}: "
-            "choose micro_batches to divide batch_size"
+            f"expected a batch in equal micro-batches for engine=trainer, got {recipe.batch_size} "
+            f"rows in {recipe.micro_batches}: choose micro_batches to divide batch_size"
         )
     steps = recipe.epochs * -(-len(stage.rows) // recipe.batch_size)
-    watch = Watch(model, method, stage, seed, progress)
+    callback = StageCallback(model, method, stage, seed, progress)
+    # The Trainer trains and clips the parameters of one module only.
     holder: Any = model
-    holder.own = nn.ParameterList(
-        stage.extra_parameters
-    )  # the Trainer trains and clips the parameters of one module
+    holder.extra_parameters = nn.ParameterList(stage.extra_parameters)
     try:
         with TemporaryDirectory() as folder:
             arguments = _arguments(recipe, steps, seed, folder, stage.targets.device)
-            StageTrainer(model, stage, seed, arguments, watch).train()
+            StageTrainer(model, stage, seed, arguments, callback).train()
     finally:
-        del holder.own
-    return watch.steps
+        del holder.extra_parameters
+    return callback.steps

@@ -1,4 +1,4 @@
-"""Keep libraries quiet: no progress bars and no advice of theirs within a test's or a script's output."""
+"""Silence libraries: no progress bars and no advice in the output of a test or a script."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import logging
 
 
 def quiet() -> None:
-    """For this process."""
+    """Silence libraries for this process."""
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
-    for name in ("bitsandbytes", "kernels"):  # they say that they would like other packages
+    # These two recommend other packages.
+    for name in ("bitsandbytes", "kernels"):
         logging.getLogger(name).setLevel(logging.ERROR)

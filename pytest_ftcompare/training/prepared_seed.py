@@ -15,7 +15,7 @@ from pytest_ftcompare.methods.base import Stage
 from pytest_ftcompare.results.result import digest
 from pytest_ftcompare.tasks import few_shot
 from pytest_ftcompare.training.evaluate import class_logits
-from pytest_ftcompare.training.language_modeling import answer_loss, text_loss, with_answers
+from pytest_ftcompare.training.language_modeling import answer_loss, append_answers, text_loss
 from pytest_ftcompare.training.model_kind import ModelError
 from pytest_ftcompare.training.prepare import PreparedCase, labels
 
@@ -114,7 +114,9 @@ class PreparedSeed:
     def _answer_stage(self, recipe: Recipe) -> Stage:
         """Writing the sample's answers; a target is the number of an answer's tokens."""
         method, interface = self.prepared.method, self.prepared.interface
-        rows, counts = with_answers(interface, self.rows, [str(one.label) for one in self.support])
+        rows, counts = append_answers(
+            interface, self.rows, [str(one.label) for one in self.support]
+        )
 
         def loss(model: nn.Module, rows: Rows, targets: torch.Tensor) -> torch.Tensor:
             return answer_loss(interface, model, rows, targets) + method.penalty(model)

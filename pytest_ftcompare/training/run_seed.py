@@ -14,20 +14,20 @@ from pytest_ftcompare.results.result import SeedResult, Trace, digest, pack, rou
 from pytest_ftcompare.training.evaluate import evaluate
 from pytest_ftcompare.training.prepare import PreparedCase
 from pytest_ftcompare.training.prepared_seed import PreparedSeed, training_rows_digest
-from pytest_ftcompare.training.scoring import shares
+from pytest_ftcompare.training.scoring import accuracy_metrics
 from pytest_ftcompare.training.train import Engine, Progress, Step, TrainingError, train
 
-FIRST = 4  # steps kept one by one
-BLOCKS = 8  # means that make the loss curve
-SUFFIXES = {"test": "", "ood": "_ood"}  # of a metric's name
+FIRST_STEPS = 4  # steps kept one by one
+CURVE_BLOCKS = 8  # means that make the loss curve
+METRIC_SUFFIXES = {"test": "", "ood": "_ood"}  # of a metric's name
 
 
 def trace_of(steps: list[Step]) -> Trace:
     """The digest of all steps, the first ones, and the loss curve as means over equal blocks."""
-    blocks = min(BLOCKS, len(steps))
+    blocks = min(CURVE_BLOCKS, len(steps))
     edges = [len(steps) * at // blocks for at in range(blocks + 1)] if blocks else [0]
     curve = [rounded(sum(one.loss for one in steps[a:b]) / (b - a), 5) for a, b in pairwise(edges)]
-    first = [[rounded(one.loss), rounded(one.norm)] for one in steps[:FIRST]]
+    first = [[rounded(one.loss), rounded(one.norm)] for one in steps[:FIRST_STEPS]]
     return Trace(digest([[one.loss, one.norm] for one in steps]), first, curve)
 
 
@@ -68,8 +68,8 @@ def run_seed(
     correct: dict[str, str] = {}
     predicted: dict[str, list[int]] = {}
     choices: dict[str, list[int] | list[str]] = {}
-    for split, examples in prepared.tests.items():
-        suffix = SUFFIXES[split]
+    for split, examples in prepared.test_splits.items():
+        suffix = METRIC_SUFFIXES[split]
         found = evaluate(
             model, prepared.interface, prepared.encode(examples, context.support), examples
         )
@@ -77,15 +77,15 @@ def run_seed(
             raise TrainingError(
                 f"expected finite scores on the {split} split, some are not (seed {seed})"
             )
-        scores = shares(prepared.task, found.right, examples) | {"loss": found.loss}
+        scores = accuracy_metrics(prepared.task, found.correct, examples) | {"loss": found.loss}
         if found.score is not None:
             scores["score"] = found.score
         for name, value in scores.items():  # accuracy/group -> accuracy_ood/group
             metric, *part = name.split("/", 1)
             metrics["/".join([f"{metric}{suffix}", *part])] = rounded(value)
-        correct[split] = pack(found.right)
-        predicted[split] = found.counts
-        choices[split] = found.chosen
+        correct[split] = pack(found.correct)
+        predicted[split] = found.class_counts
+        choices[split] = found.predictions
     return SeedResult(
         seed,
         training_rows_digest(context),

@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import optimization
 
-from pytest_ftcompare.checks.adamw_reference import DECAY, SAMPLE, STEPS, WARMUP, Reference, _sample
+from pytest_ftcompare.checks.adamw_reference import WEIGHT_DECAY, MIN_SAMPLE, STEPS, WARMUP_STEPS, AdamWReference, _sample_elements
 from pytest_ftcompare.checks.invariants import inspect
 from pytest_ftcompare.results.case import Case
 from pytest_ftcompare.training import train
@@ -43,9 +43,9 @@ def test_without_a_fault_nothing_is_broken(broken, method):
 def test_the_reference_is_torchs_adamw():
     generator = torch.Generator().manual_seed(0)
     weight = torch.nn.Parameter(torch.randn(5, generator=generator, dtype=torch.float64))
-    optimizer = torch.optim.AdamW([weight], lr=0.01, weight_decay=DECAY)
-    schedule = optimization.get_linear_schedule_with_warmup(optimizer, WARMUP, STEPS)
-    reference, expected = Reference(0.01, clip=1.0), {"w": weight.detach().clone()}
+    optimizer = torch.optim.AdamW([weight], lr=0.01, weight_decay=WEIGHT_DECAY)
+    schedule = optimization.get_linear_schedule_with_warmup(optimizer, WARMUP_STEPS, STEPS)
+    reference, expected = AdamWReference(0.01, max_grad_norm=1.0), {"w": weight.detach().clone()}
     for number in range(STEPS):
         gradient = torch.randn(5, generator=generator, dtype=torch.float64) * 3
         weight.grad = gradient.clone()
@@ -72,10 +72,10 @@ def test_the_reference_is_torchs_adamw():
 )
 def test_of_a_large_tensor_numbers_of_every_column_are_looked_at(shape):
     count, columns = math.prod(shape), shape[-1] if shape else 1
-    places = _sample(
+    places = _sample_elements(
         torch.arange(count, dtype=torch.float64).reshape(shape)
     ).long()  # their own numbers
-    assert min(SAMPLE, count) <= len(places) <= max(SAMPLE, 4 * SAMPLE)
+    assert min(MIN_SAMPLE, count) <= len(places) <= max(MIN_SAMPLE, 4 * MIN_SAMPLE)
     assert len((places % columns).unique()) == min(columns, len(places))
     assert places[-1] > count - 1 - columns - count / len(places)  # to the end
 

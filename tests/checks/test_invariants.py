@@ -15,7 +15,7 @@ from transformers.models.opt.modeling_opt import OPTDecoder
 
 from pytest_ftcompare.checks import invariants, tiny_models
 from pytest_ftcompare.checks.invariants import inspect
-from pytest_ftcompare.checks.slow_invariants import check_slowly
+from pytest_ftcompare.checks.slow_invariants import check_all
 from pytest_ftcompare.methods.full import Full
 from pytest_ftcompare.methods.lora import Lora
 from pytest_ftcompare.results.case import Case
@@ -54,7 +54,7 @@ def says(broken, sentence):
 
 @pytest.mark.parametrize("output_mode", ["head", "pattern", "answer"])
 def test_without_a_fault_nothing_is_broken(prepared, output_mode):
-    assert check_slowly(prepared("lora", output_mode)) == []
+    assert check_all(prepared("lora", output_mode)) == []
 
 
 def test_dropout_in_evaluation(prepared, monkeypatch):
@@ -76,7 +76,7 @@ def test_a_mask_that_is_ignored(prepared, monkeypatch, method):
     monkeypatch.setattr(OPTDecoder, "forward", blind)
     says(inspect(prepared(method))[2], "alone, a row must get what it gets beside longer ones")
     says(
-        check_slowly(prepared(method, "answer")),
+        check_all(prepared(method, "answer")),
         "beside a longer row it must write what it writes alone",
     )
 
@@ -180,7 +180,7 @@ def test_a_loss_over_all_tokens_of_a_batch(prepared, monkeypatch):
     real = prepared_seed.answer_loss
     monkeypatch.setattr(prepared_seed, "answer_loss", pooled)
     says(
-        check_slowly(prepared("full", "answer")),
+        check_all(prepared("full", "answer")),
         "the loss of a batch must be the mean of its rows' own, whatever the padding",
     )
 
@@ -193,7 +193,7 @@ def test_updates_that_do_not_repeat(prepared, monkeypatch):
 
     monkeypatch.setattr(Full, "after_step", restless)
     says(
-        check_slowly(prepared("full")), "from the same state and seed the same updates must follow"
+        check_all(prepared("full")), "from the same state and seed the same updates must follow"
     )
 
 
@@ -203,7 +203,7 @@ def test_training_that_moves_what_is_frozen(prepared, monkeypatch):
 
     monkeypatch.setattr(Lora, "after_step", greedy)
     says(
-        check_slowly(prepared("lora")),
+        check_all(prepared("lora")),
         "base_model.model.model.decoder.embed_tokens.weight is frozen, training moved it",
     )
 
@@ -216,7 +216,7 @@ def test_a_head_that_reads_the_last_position(prepared, monkeypatch):
 
     monkeypatch.setattr(OPTForSequenceClassification, "forward", last)
     says(
-        check_slowly(prepared("full")),
+        check_all(prepared("full")),
         "padded on the right, the outputs must be those of padding on the left",
     )
 
@@ -230,7 +230,7 @@ def test_a_cache_that_forgets(prepared, monkeypatch):
 
     monkeypatch.setattr(DynamicLayer, "update", fading)
     says(
-        check_slowly(prepared("full", "answer")),
+        check_all(prepared("full", "answer")),
         "with kept keys and values it must write what it writes without",
     )
 
@@ -242,7 +242,7 @@ def test_scores_that_are_not_of_what_is_written(prepared, monkeypatch):
         "logits",
         lambda self, model, inputs: real(self, model, inputs).roll(1, dims=1),
     )
-    says(check_slowly(prepared("full", "answer")), "it must write the token that its scores name")
+    says(check_all(prepared("full", "answer")), "it must write the token that its scores name")
 
 
 def same_again(self, *arguments, **named):
@@ -343,11 +343,11 @@ def set_once(self, name, real=PeftModel.set_adapter):
 )
 def test_a_fault_of_the_adapters(prepared, monkeypatch, owner, name, fault, sentence):
     monkeypatch.setattr(owner, name, fault)
-    says(check_slowly(prepared("lora", "pattern")), sentence)
+    says(check_all(prepared("lora", "pattern")), sentence)
 
 
 def test_a_second_adapter_that_changes_the_base(prepared):
     says(
-        check_slowly(prepared("pissa", "pattern")),
+        check_all(prepared("pissa", "pattern")),
         "a second adapter that is not active must not change the outputs",
     )

@@ -59,7 +59,7 @@ def test_a_context_that_the_models_length_does_not_hold_is_none():
 
 def test_a_row_that_tells_its_answer_is_refused(monkeypatch):
     def telling(self, task, example, support, fits):
-        return f"{task.plain.format(**example.fields)} {task.labels[example.label]}"
+        return f"{task.text_template.format(**example.fields)} {task.labels[example.label]}"
 
     monkeypatch.setattr(methods.load("full"), "render", telling)
     found = list(check_leakage(case("full")))

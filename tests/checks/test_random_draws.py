@@ -6,7 +6,7 @@ from peft.tuners.lora import LoraLayer
 
 from pytest_ftcompare.checks import random_draws
 from pytest_ftcompare.checks.invariants import inspect
-from pytest_ftcompare.checks.random_draws import subsets
+from pytest_ftcompare.checks.random_draws import training_rows_by_seed
 from pytest_ftcompare.compare import divergence
 from pytest_ftcompare.results.case import Case
 from pytest_ftcompare.results.result import Result
@@ -41,9 +41,9 @@ def levels(base, new):
 
 def test_another_stream_of_random_numbers_measures_alike(prepared, monkeypatch):
     base = result(prepared())
-    seed, draw = torch.manual_seed, random_draws._seed
+    seed, draw = torch.manual_seed, random_draws._seed_device
     monkeypatch.setattr(torch, "manual_seed", lambda number: seed(number + 7))
-    monkeypatch.setattr(random_draws, "_seed", lambda number, device: draw(number + 7, device))
+    monkeypatch.setattr(random_draws, "_seed_device", lambda number, device: draw(number + 7, device))
     assert levels(base, result(prepared())) == set()
 
 
@@ -81,9 +81,9 @@ def test_an_adapter_without_its_dropout(prepared, monkeypatch):
 
 
 def test_seeds_draw_rows_of_their_own(prepared):
-    found = subsets(prepared(), 6)
+    found = training_rows_by_seed(prepared(), 6)
     assert len(set(found.values())) == 6
-    assert found == subsets(prepared("full"), 6)
+    assert found == training_rows_by_seed(prepared("full"), 6)
 
 
 ORDERS = train.batch_orders
@@ -92,7 +92,7 @@ ORDERS = train.batch_orders
 def in_order(count, recipe, seed):
     for _ in range(recipe.epochs):
         yield from (
-            list(range(at, min(at + recipe.batch, count))) for at in range(0, count, recipe.batch)
+            list(range(at, min(at + recipe.batch_size, count))) for at in range(0, count, recipe.batch_size)
         )
 
 

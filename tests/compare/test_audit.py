@@ -19,7 +19,7 @@ def test_a_sound_result_passes():
 
 def test_seeds_that_drew_the_same_rows_are_refused():
     twice = [make_sample(0, 0.8), replace(make_sample(1, 0.8), training_rows="subset-0")]
-    assert next(audit.audit_validity(make_result([], samples=twice))).startswith(
+    assert next(audit.audit_validity(make_result([], seed_results=twice))).startswith(
         "repeated samples: seeds 0 and 1"
     )
 
@@ -28,14 +28,14 @@ def test_seeds_that_drew_other_rows_and_trained_on_the_same_are_refused():
     one, other = make_sample(0, 0.8), make_sample(1, 0.8)
     samples = [one, replace(other, trace=one.trace)]
     assert "seeds 0 and 1 drew other rows and trained alike" in next(
-        audit.audit_validity(make_result([], samples=samples))
+        audit.audit_validity(make_result([], seed_results=samples))
     )
 
 
 def test_seeds_of_a_method_that_does_not_train_have_no_traces_to_be_told_apart_by():
     empty = Trace("of no steps", [], [])
     samples = [replace(make_sample(seed, 0.8), trace=empty) for seed in range(3)]
-    assert list(audit.audit_validity(make_result([], samples=samples))) == []
+    assert list(audit.audit_validity(make_result([], seed_results=samples))) == []
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_seeds_of_a_method_that_does_not_train_have_no_traces_to_be_told_apart_b
 )
 def test_a_loss_that_is_not_finite_is_refused_wherever_in_training(trace):
     refused = next(
-        audit.audit_validity(make_result([], samples=[replace(make_sample(3, 0.8), trace=trace)]))
+        audit.audit_validity(make_result([], seed_results=[replace(make_sample(3, 0.8), trace=trace)]))
     )
     assert refused.startswith(
         (
@@ -58,7 +58,7 @@ def test_a_metric_that_is_not_finite_is_refused():
     bad = replace(
         make_sample(0, 0.8), metrics={"accuracy": 0.8, "accuracy_ood": 0.6, "loss": float("nan")}
     )
-    assert next(audit.audit_validity(make_result([], samples=[bad]))).startswith(
+    assert next(audit.audit_validity(make_result([], seed_results=[bad]))).startswith(
         "not finite: loss of seed 0"
     )
 
@@ -77,7 +77,7 @@ def test_what_should_train_and_does_not_is_refused():
 def test_a_constant_predictor_is_refused():
     bad = replace(make_sample(0, 0.8), class_counts={"test": [200, 0], "ood": [100, 100]})
     samples = [bad, make_sample(1, 0.79), make_sample(2, 0.81)]
-    assert next(audit.audit_headroom(make_result([], samples=samples))).startswith(
+    assert next(audit.audit_headroom(make_result([], seed_results=samples))).startswith(
         "constant predictor: seed 0"
     )
 
@@ -86,7 +86,7 @@ def test_seeds_right_on_exactly_the_same_rows_are_refused():
     same = [
         replace(make_sample(seed, 0.8), correct=make_sample(0, 0.8).correct) for seed in range(3)
     ]
-    assert next(audit.audit_headroom(make_result([], samples=same))).startswith(
+    assert next(audit.audit_headroom(make_result([], seed_results=same))).startswith(
         "repeated outcomes: all 3 seeds"
     )
 
@@ -94,7 +94,7 @@ def test_seeds_right_on_exactly_the_same_rows_are_refused():
 def test_nine_of_ten_seeds_that_are_one_experiment_are_refused():
     first, last = make_sample(0, 0.8), make_sample(9, 0.8)
     runs = [*(replace(make_sample(seed, 0.8), correct=first.correct) for seed in range(9)), last]
-    assert next(audit.audit_headroom(make_result([], samples=runs))).startswith(
+    assert next(audit.audit_headroom(make_result([], seed_results=runs))).startswith(
         "repeated outcomes: 10 seeds have only 2 different outcomes"
     )
 
@@ -102,11 +102,11 @@ def test_nine_of_ten_seeds_that_are_one_experiment_are_refused():
 def test_two_seeds_of_eight_may_be_right_on_the_same_rows():
     seeds = [make_sample(seed, 0.8) for seed in range(8)]
     seeds[5] = replace(seeds[5], correct=seeds[0].correct)
-    assert list(audit.audit_headroom(make_result([], samples=seeds))) == []
+    assert list(audit.audit_headroom(make_result([], seed_results=seeds))) == []
 
 
 def test_an_accuracy_below_the_majority_class_is_refused():
-    result = make_result([0.67, 0.68, 0.66], majority={"test": 0.686, "ood": 0.686})
+    result = make_result([0.67, 0.68, 0.66], majority_share={"test": 0.686, "ood": 0.686})
     assert next(audit.audit_headroom(result)).startswith(
         "below majority, no headroom: accuracy 67.0% is not above 68.6%"
     )
@@ -131,13 +131,13 @@ def test_a_case_whose_outcome_is_not_judged_needs_no_headroom_and_may_be_constan
         replace(make_sample(seed, 0.5), class_counts={"test": [200, 0], "ood": [200, 0]})
         for seed in range(3)
     ]
-    assert list(audit.audit_headroom(make_result([], samples=constant, judge_accuracy=False))) == []
-    assert list(audit.audit_remarks(make_result([], samples=constant, judge_accuracy=False))) == []
+    assert list(audit.audit_headroom(make_result([], seed_results=constant, judge_accuracy=False))) == []
+    assert list(audit.audit_remarks(make_result([], seed_results=constant, judge_accuracy=False))) == []
 
 
 def test_a_case_whose_outcome_is_not_judged_must_be_sound_all_the_same():
     twice = [make_sample(0, 0.5), replace(make_sample(1, 0.5), training_rows="subset-0")]
-    assert list(audit.audit_validity(make_result([], samples=twice, judge_accuracy=False)))
+    assert list(audit.audit_validity(make_result([], seed_results=twice, judge_accuracy=False)))
 
 
 def test_headroom_that_a_case_gained_is_a_notice():

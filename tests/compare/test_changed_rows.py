@@ -2,7 +2,7 @@
 
 import pytest
 
-from pytest_ftcompare.compare.rows import changed
+from pytest_ftcompare.compare.rows import describe_row_changes
 from pytest_ftcompare.results.result import row_digest
 
 OLD = [(f"text {number}", number % 2) for number in range(10)]
@@ -13,7 +13,7 @@ def digests(rows):
 
 
 def said(new, old=OLD):
-    return list(changed(digests(old), digests(new), {"train": [text for text, _ in new]}))
+    return list(describe_row_changes(digests(old), digests(new), {"train": [text for text, _ in new]}))
 
 
 @pytest.mark.parametrize(
@@ -43,5 +43,5 @@ def test_a_change_of_rows_is_named(new, sentence):
 
 def test_a_split_that_came_or_went_is_named():
     one = digests(OLD)
-    assert list(changed(one, one | {"ood": ""}, {"train": [], "ood": []})) == ["split ood is new"]
-    assert list(changed(one | {"ood": ""}, one, {"train": []})) == ["split ood is gone"]
+    assert list(describe_row_changes(one, one | {"ood": ""}, {"train": [], "ood": []})) == ["split ood is new"]
+    assert list(describe_row_changes(one | {"ood": ""}, one, {"train": []})) == ["split ood is gone"]

@@ -24,8 +24,8 @@ from pytest_ftcompare.compare.claims.relations import (
     Untestable,
     difference,
     gap_change,
-    level,
-    over_parts,
+    arm_score,
+    difference_from_mean,
     trend,
 )
 from pytest_ftcompare.results import baseline_store, claim_record
@@ -143,30 +143,30 @@ def test_gaps_trends_and_parts():
     assert gap_change((A, B), (C, B)).estimate(scores(0.9, 0.6, 0.8, 0.7)).value == pytest.approx(
         20.0
     )
-    assert over_parts(A, B, C).estimate(scores(0.9, 0.6, 0.8)).value == pytest.approx(20.0)
+    assert difference_from_mean(A, B, C).estimate(scores(0.9, 0.6, 0.8)).value == pytest.approx(20.0)
     assert trend([A, B, C]).estimate(scores(0.6, 0.7, 0.8)).value == pytest.approx(20.0)
     assert trend([A, B, C]).estimate(scores(0.6, 0.9, 0.6)).value == pytest.approx(0.0)
-    assert level(A, "domain gap").estimate(scores(0.9)).value == pytest.approx(
+    assert arm_score(A, "domain gap").estimate(scores(0.9)).value == pytest.approx(
         30.0
     )  # 0.6 out of domain
-    assert level(A, "above majority").estimate(scores(0.9)).value == pytest.approx(40.0)
+    assert arm_score(A, "above majority").estimate(scores(0.9)).value == pytest.approx(40.0)
 
 
 def test_the_second_classs_accuracy_comes_from_what_was_predicted():
     # 200 rows, 100 of either class: 90 + 30 right; of the second 30 right and 10 wrong were predicted
     sample = replace(make_sample(0, 0.5, ood=0.6), class_counts={"ood": [160, 40]})
-    found = level(A, "accuracy_ood of class 1").estimate(
-        [[make_result([], samples=[sample, replace(sample, seed=1)])]]
+    found = arm_score(A, "accuracy_ood of class 1").estimate(
+        [[make_result([], seed_results=[sample, replace(sample, seed=1)])]]
     )
     assert found.value == pytest.approx(30.0)
     with pytest.raises(Untestable, match="as many rows of either class"):
-        uneven = make_result([], samples=[sample], majority={"test": 0.5, "ood": 0.7})
-        level(A, "accuracy_ood of class 1").estimate([[uneven]])
+        uneven = make_result([], seed_results=[sample], majority_share={"test": 0.5, "ood": 0.7})
+        arm_score(A, "accuracy_ood of class 1").estimate([[uneven]])
 
 
 def test_a_metric_that_is_not_there_is_told():
     with pytest.raises(Untestable, match="has no score"):
-        level(A, "score").estimate([[make_result([0.5, 0.6])]])
+        arm_score(A, "score").estimate([[make_result([0.5, 0.6])]])
 
 
 def test_counts_are_ratios_without_noise():
@@ -230,7 +230,7 @@ def test_the_statistic_says_what_is_compared_and_where_the_study_puts_it():
         (lambda text: text[: len(text) // 2], "it may be half a file"),
         (lambda text: text.replace('"schema": 1', '"schema": 9'), "newer schema than 1"),
         (lambda text: f"<<<<<<< ours\n{text}", "merge-conflict markers"),
-        (lambda text: text.replace('"says"', '"said"'), "its fields are not those of a claim"),
+        (lambda text: text.replace('"statement"', '"said"'), "its fields are not those of a claim"),
         (lambda text: text.replace('"name": "a"', '"name": "b"'), "expected the baseline of a in"),
     ],
 )
@@ -245,6 +245,6 @@ def test_claims_are_written_with_the_results_and_are_not_taken_for_results(tmp_p
     baseline_store.write(tmp_path, {"cpu": [make_result([0.5, 0.6])]}, claims={"cpu": [record()]})
     path = baseline_store.path_of_claim(tmp_path, "cpu", "pocket", "a")
     assert baseline_store.read_claim(path, "a") == record()
-    assert [one.name for one in baseline_store.results_in(tmp_path)] == ["full-task-model-n16.json"]
+    assert [one.name for one in baseline_store.result_paths(tmp_path)] == ["full-task-model-n16.json"]
     baseline_store.write(tmp_path, {}, [path])
     assert baseline_store.read_claim(path, "a") is None

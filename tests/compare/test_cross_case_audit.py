@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from make_results import make_result, make_sample
 
-from pytest_ftcompare.compare.cross_case_audit import CaseSummary, across, budgets
+from pytest_ftcompare.compare.cross_case_audit import CaseSummary, audit_across_cases, budget_notes
 
 
 def case(
@@ -38,20 +38,20 @@ def case(
         "options": options,
     }
     summary = CaseSummary.of(
-        make_result([], id=name, samples=samples, identity=identity, judge_accuracy=judge_accuracy)
+        make_result([], id=name, seed_results=samples, identity=identity, judge_accuracy=judge_accuracy)
     )
     return CaseSummary(**json.loads(json.dumps(summary.to_dict())))
 
 
 def test_cases_that_differ_pass():
-    assert across([case(), case(r=64), case(shots=16), case("full")]) == []
+    assert audit_across_cases([case(), case(r=64), case(shots=16), case("full")]) == []
 
 
 def test_ranks_that_predict_the_same_in_every_row_are_a_sweep_that_changes_nothing():
     ranks = [
         case(r=rank, predictions="of a learning rate that moves nothing") for rank in (2, 8, 64)
     ]
-    found = across([*ranks, case("full")])
+    found = audit_across_cases([*ranks, case("full")])
     assert [one.cases for one in found] == [
         ("lora-cola-opt-n2-r=2", "lora-cola-opt-n2-r=64"),
         ("lora-cola-opt-n2-r=2", "lora-cola-opt-n2-r=8"),
@@ -64,7 +64,7 @@ def test_ranks_that_predict_the_same_in_every_row_are_a_sweep_that_changes_nothi
 
 
 def test_an_option_that_does_not_arrive_is_seen_on_one_seed_by_the_trace():
-    found = across([case(seeds=1, trace="one"), case(seeds=1, trace="one", r=64)])
+    found = audit_across_cases([case(seeds=1, trace="one"), case(seeds=1, trace="one", r=64)])
     assert (
         "expected r the method's own -> 64" in found[0].sentence
         and "trained alike to the last bit" in found[0].sentence
@@ -72,14 +72,14 @@ def test_an_option_that_does_not_arrive_is_seen_on_one_seed_by_the_trace():
 
 
 def test_one_seed_that_predicts_the_same_may_be_chance():
-    assert across([case(seeds=1, predictions="one"), case(seeds=1, predictions="one", r=64)]) == []
-    assert across([case(seeds=2, predictions="one"), case(seeds=2, predictions="one", r=64)]) == []
+    assert audit_across_cases([case(seeds=1, predictions="one"), case(seeds=1, predictions="one", r=64)]) == []
+    assert audit_across_cases([case(seeds=2, predictions="one"), case(seeds=2, predictions="one", r=64)]) == []
 
 
 def test_two_methods_that_compute_the_same_are_found():
     assert (
         "expected method full -> lora"
-        in across([case("full", trace="one"), case("lora", trace="one")])[0].sentence
+        in audit_across_cases([case("full", trace="one"), case("lora", trace="one")])[0].sentence
     )
 
 
@@ -87,15 +87,15 @@ def test_methods_that_do_not_train_share_no_trace():
     def untrained(**options):
         return replace(case("icl", **options), traces={})
 
-    assert across([untrained(shots=2), untrained(shots=16)]) == []
+    assert audit_across_cases([untrained(shots=2), untrained(shots=16)]) == []
     same = [untrained(demonstrations=count, predictions="one") for count in (2, 4)]
-    assert "demonstrations 2 -> 4" in across(same)[0].sentence
+    assert "demonstrations 2 -> 4" in audit_across_cases(same)[0].sentence
 
 
 def test_constant_predictors_are_tolerated_where_the_outcome_is_not_judged_and_a_trace_is_not():
     constant = [case(r=rank, judge_accuracy=False, predictions="one class") for rank in (2, 8)]
-    assert across(constant) == []
-    assert across([case(r=rank, judge_accuracy=False, trace="one") for rank in (2, 8)])
+    assert audit_across_cases(constant) == []
+    assert audit_across_cases([case(r=rank, judge_accuracy=False, trace="one") for rank in (2, 8)])
 
 
 @pytest.mark.parametrize(
@@ -108,11 +108,11 @@ def test_cases_of_other_rows_or_suites_are_not_compared(other):
         name: value if isinstance(value, str) else second.identity | value
         for name, value in other.items()
     }
-    assert across([first, second]) and across([first, replace(second, **changes)]) == []
+    assert audit_across_cases([first, second]) and audit_across_cases([first, replace(second, **changes)]) == []
 
 
 def test_a_method_that_learned_from_the_whole_corpus_beside_few_shot_ones_is_refused():
-    found = across(
+    found = audit_across_cases(
         [
             case("full", shots=128, drawn={"cola": 256}),
             case("adaptive", shots=128, drawn={"cola": 261_802}),
@@ -125,13 +125,13 @@ def test_a_method_that_learned_from_the_whole_corpus_beside_few_shot_ones_is_ref
 
 
 def test_what_a_baseline_of_before_does_not_say_is_not_held_against_it():
-    assert across([case("full"), case(drawn={})]) == []
+    assert audit_across_cases([case("full"), case(drawn={})]) == []
 
 
 def test_rows_besides_the_sample_are_a_note_and_no_finding():
     extra = case("adapter_fusion", drawn={"cola": 4, "mnli": 128, "cola, unlabelled": 256})
-    assert across([case("full"), extra]) == []
-    assert budgets([case("full"), extra]) == [
+    assert audit_across_cases([case("full"), extra]) == []
+    assert budget_notes([case("full"), extra]) == [
         "adapter_fusion-cola-opt-n2 also learned from 256 rows of cola, unlabelled, 128 rows of mnli"
     ]
 
@@ -140,6 +140,6 @@ def test_two_engines_of_a_case_may_compute_the_same():
     loop, trainer = (
         case(trace="one", predictions="one", **options) for options in ({}, {"engine": "trainer"})
     )
-    assert across([loop, trainer]) == []
-    (found,) = across([trainer, case(r=64, trace="one")])
+    assert audit_across_cases([loop, trainer]) == []
+    (found,) = audit_across_cases([trainer, case(r=64, trace="one")])
     assert "expected r the method's own -> 64" in found.sentence

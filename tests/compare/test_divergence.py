@@ -7,7 +7,7 @@ import pytest
 from make_results import make_result, make_sample
 
 from pytest_ftcompare.compare import divergence
-from pytest_ftcompare.compare.brief import brief
+from pytest_ftcompare.compare.brief import shorten
 from pytest_ftcompare.results.result import Trace
 
 BASE = make_result([0.8])
@@ -134,7 +134,7 @@ def test_other_draws_of_the_same_kind_are_no_sign():
     ],
 )
 def test_draws_of_another_kind_are(changes, level, said):
-    base = replace(drawn(), samples=make_result([0.8, 0.8]).seed_results)
+    base = replace(drawn(), seed_results=make_result([0.8, 0.8]).seed_results)
     (found,) = divergence.compare_random_draws(base, drawn(**changes))
     assert found.level == level
     assert found.text.startswith(said)
@@ -200,4 +200,4 @@ def test_a_long_structure_is_cut_and_told_apart_by_its_digest():
 
 
 def test_a_value_of_a_line_is_whole():
-    assert brief(["q_proj", "v_proj"]) == "['q_proj', 'v_proj']"
+    assert shorten(["q_proj", "v_proj"]) == "['q_proj', 'v_proj']"

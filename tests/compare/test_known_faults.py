@@ -7,12 +7,12 @@ import pytest
 from packaging.specifiers import SpecifierSet
 
 from pytest_ftcompare.compare.known_faults import (
-    EXAMINED,
+    SLOW_FAULTS,
     FAULTS,
-    KERNELS,
-    KNOWN,
-    MENDED,
-    PARTED,
+    KERNEL_FAULTS,
+    KNOWN_PREFIX,
+    FIXED_PREFIX,
+    NOT_COMPARED_SUFFIX,
     CaseFacts,
     KnownFault,
     split_known_faults,
@@ -36,7 +36,7 @@ BROKEN = "it must merge into its base model, that raised AttributeError: no weig
 def test_a_recorded_fault_is_a_note_with_its_sentence_and_link():
     unexplained, (note,) = split_known_faults([BROKEN], HERE, {"peft": "0.21.2"}, [FAULT])
     assert unexplained == []
-    assert note == f"{KNOWN} of peft <=0.21.2: {BROKEN} (docs/upstream.md#3)"
+    assert note == f"{KNOWN_PREFIX} of peft <=0.21.2: {BROKEN} (docs/upstream.md#3)"
 
 
 @pytest.mark.parametrize("version", ["0.21.3", "0.22.0", "0.22.0.dev0", "not installed"])
@@ -64,7 +64,7 @@ def test_of_another_case_it_explains_nothing_and_is_not_missed(other):
 def test_a_fault_that_no_longer_shows_is_to_be_removed():
     unexplained, (note,) = split_known_faults([], HERE, {"peft": "0.21.2"}, [FAULT])
     assert unexplained == []
-    assert note.startswith(f"{MENDED}: peft 0.21.2 does not show the fault recorded for <=0.21.2")
+    assert note.startswith(f"{FIXED_PREFIX}: peft 0.21.2 does not show the fault recorded for <=0.21.2")
     assert "remove the record" in note
 
 
@@ -85,18 +85,18 @@ def test_beside_another_broken_invariant_a_fault_that_does_not_show_is_not_calle
     ],
 )
 def test_a_fault_of_a_kernel_parts_cpus_with_it_from_those_without(then, now, parts):
-    (fault,) = KERNELS
+    (fault,) = KERNEL_FAULTS
     before, after = ({"bitsandbytes": "0.50.2", "instruction set": one} for one in (then, now))
     why = why_kernels_differ("qlora", before, after)
     assert bool(why) == parts
     assert why_kernels_differ("lora", before, after) == ""
     assert why_kernels_differ("qlora", before, after | {"bitsandbytes": "0.51.0"}) == ""
-    assert not parts or (fault.link in why and why.endswith(PARTED))
+    assert not parts or (fault.link in why and why.endswith(NOT_COMPARED_SUFFIX))
 
 
 @pytest.mark.parametrize(
     "fault",
-    FAULTS + EXAMINED + KERNELS,
+    FAULTS + SLOW_FAULTS + KERNEL_FAULTS,
     ids=lambda one: f"{one.link.partition('#')[2]}: {one.sentence[:30]}",
 )
 def test_a_record_can_be_read_and_its_section_is_there(fault):
@@ -106,7 +106,7 @@ def test_a_record_can_be_read_and_its_section_is_there(fault):
     assert anchor in [re.sub(r"[^\w -]", "", one).lower().replace(" ", "-") for one in titles]
 
 
-@pytest.mark.parametrize("fault", FAULTS + EXAMINED, ids=lambda one: one.sentence[:40])
+@pytest.mark.parametrize("fault", FAULTS + SLOW_FAULTS, ids=lambda one: one.sentence[:40])
 def test_a_record_is_of_a_sentence_that_an_invariant_says(fault):
     sources = "".join(
         (ROOT / "pytest_ftcompare" / "checks" / f"{name}.py").read_text(encoding="utf-8")

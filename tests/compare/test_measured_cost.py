@@ -10,12 +10,12 @@ from pytest_ftcompare.compare.environment_diff import Difference
 from pytest_ftcompare.compare.measured_cost import (
     BASELINE_WINDOWS,
     MAX_WINDOWS,
-    alone,
+    costs_without_baseline,
     compare_times,
     next_window,
     side_by_side,
 )
-from pytest_ftcompare.compare.same_machine import UNMOVED, UNREAD, elsewhere, unjudged
+from pytest_ftcompare.compare.same_machine import NOTHING_CHANGED, NO_BASELINE_READING, why_other_speeds, why_times_unjudged
 from pytest_ftcompare.results.cost_metrics import METRICS
 from pytest_ftcompare.results.result import Window
 
@@ -143,10 +143,10 @@ def test_strict_times_judge_where_nothing_changed():
 
 
 def test_a_time_that_could_not_be_judged_is_known_before_a_window_is_taken():
-    assert unjudged(*results(STILL, [], changed=False)) == UNMOVED
-    assert unjudged(*results(STILL, [], changed=False), strict=True) == ""
-    assert unjudged(*results(STILL, [])) == ""
-    assert unjudged(*results([], [])) == unjudged(*results([window(disturbed="x")], [])) == UNREAD
+    assert why_times_unjudged(*results(STILL, [], changed=False)) == NOTHING_CHANGED
+    assert why_times_unjudged(*results(STILL, [], changed=False), strict=True) == ""
+    assert why_times_unjudged(*results(STILL, [])) == ""
+    assert why_times_unjudged(*results([], [])) == why_times_unjudged(*results([window(disturbed="x")], [])) == NO_BASELINE_READING
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_a_time_that_could_not_be_judged_is_known_before_a_window_is_taken():
 def test_on_another_machine_no_time_could_be_judged_not_even_strictly(name, value):
     base, new = results(STILL, [])
     base.environment[name], new.environment[name] = "one", value
-    assert unjudged(base, new) == unjudged(base, new, strict=True) == f"{name} one -> {value}"
+    assert why_times_unjudged(base, new) == why_times_unjudged(base, new, strict=True) == f"{name} one -> {value}"
 
 
 @pytest.mark.parametrize("kind", ["memory", "interpreter"])
@@ -164,7 +164,7 @@ def test_the_yardsticks_beside_no_work_tell_another_machine_without_a_window(kin
     speeds = {
         one: SPEEDS[one] * (times if one == kind else 1.0) for one in ("memory", "interpreter")
     }
-    said = elsewhere(
+    said = why_other_speeds(
         *results([*STILL, window(1.0, machine={kind: 9.0}, disturbed="x")], []), speeds
     )
     assert said == (
@@ -275,7 +275,7 @@ def test_a_baseline_without_windows_is_said_to_have_none():
 
 def test_what_could_not_be_read_says_why():
     unread = {"joules per 1000 examples": "no NVIDIA driver"}
-    reading = held(STILL, [window(unread=unread)])["joules per 1000 examples"]
+    reading = held(STILL, [window(unavailable=unread)])["joules per 1000 examples"]
     assert (reading.outcome, reading.note) == ("incomparable", "no NVIDIA driver")
 
 
@@ -298,8 +298,8 @@ def test_memory_and_energy_are_held_within_their_margin_and_found_beyond_it(name
 
 def test_another_power_limit_makes_time_and_energy_incomparable_but_not_memory():
     readings = {"joules per 1000 examples": 5.0, "allocated bytes, training": 1e9}
-    base = [window(readings=readings, state={"power_limit": 700.0})] * BASELINE_WINDOWS
-    found = held(base, [window(readings=readings, state={"power_limit": 500.0})])
+    base = [window(readings=readings, device_state={"power_limit": 700.0})] * BASELINE_WINDOWS
+    found = held(base, [window(readings=readings, device_state={"power_limit": 500.0})])
     assert (
         found["step"].note
         == found["joules per 1000 examples"].note
@@ -310,8 +310,8 @@ def test_another_power_limit_makes_time_and_energy_incomparable_but_not_memory()
 
 def test_windows_that_read_different_things_are_compared_by_what_both_read():
     name = "process bytes, training"
-    base = [window(readings={name: 1e9}), window(unread={name: "the driver does not answer"})]
-    found = held(base, [window(unread={name: "x"}), window(readings={name: 1e9})])
+    base = [window(readings={name: 1e9}), window(unavailable={name: "the driver does not answer"})]
+    found = held(base, [window(unavailable={name: "x"}), window(readings={name: 1e9})])
     assert found[name].outcome == "equivalent"
     assert found[name].base == 1e9
 
@@ -335,7 +335,7 @@ def test_a_gpus_times_are_compared_whatever_its_host():
 def test_what_a_case_costs_alone_is_what_it_read():
     found = {
         one.metric: one
-        for one in alone(
+        for one in costs_without_baseline(
             make_result([0.8], windows=[window()], signature={"execution": {"flops": 9}})
         )
     }

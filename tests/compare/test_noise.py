@@ -10,11 +10,11 @@ from make_results import make_result
 from pytest_ftcompare.compare.noise import (
     MAX_PRIOR_FREEDOM,
     MIN_PRIOR_CASES,
-    PRIOR,
+    DEFAULT_PRIOR,
     VarianceEstimate,
     estimate_variance,
     fit_prior,
-    priors,
+    fit_priors,
     sd,
 )
 
@@ -30,10 +30,10 @@ def test_a_spread_is_the_sample_variance_and_a_single_value_says_nothing():
 
 
 def test_spreads_join_by_their_weight():
-    assert VarianceEstimate(1.0, 1.0).joined(VarianceEstimate(4.0, 3.0)) == VarianceEstimate(
+    assert VarianceEstimate(1.0, 1.0).combined(VarianceEstimate(4.0, 3.0)) == VarianceEstimate(
         3.25, 4.0
     )
-    assert VarianceEstimate(1.0, 4.0).joined(VarianceEstimate(0.0, 0.0)) == VarianceEstimate(
+    assert VarianceEstimate(1.0, 4.0).combined(VarianceEstimate(0.0, 0.0)) == VarianceEstimate(
         1.0, 4.0
     )
 
@@ -69,8 +69,8 @@ def test_the_prior_recovers_what_the_variances_were_drawn_from():
 
 
 def test_few_cases_teach_nothing_and_equal_ones_do_not_raise():
-    assert fit_prior([VarianceEstimate(0.01, 7.0)] * (MIN_PRIOR_CASES - 1)) == PRIOR
-    assert fit_prior([VarianceEstimate(0.0, 7.0)] * 20) == PRIOR
+    assert fit_prior([VarianceEstimate(0.01, 7.0)] * (MIN_PRIOR_CASES - 1)) == DEFAULT_PRIOR
+    assert fit_prior([VarianceEstimate(0.0, 7.0)] * 20) == DEFAULT_PRIOR
     assert fit_prior([VarianceEstimate(0.01, 7.0)] * MIN_PRIOR_CASES).freedom == MAX_PRIOR_FREEDOM
 
 
@@ -78,4 +78,4 @@ def test_cases_whose_outcome_is_not_judged_teach_nothing():
     generator = random.Random(3)
     judged = [make_result(scores(generator, 0.02)) for _ in range(MIN_PRIOR_CASES)]
     shown = [make_result(scores(generator, 0.2), judge_accuracy=False) for _ in range(20)]
-    assert priors([*judged, *shown]) == priors(judged)
+    assert fit_priors([*judged, *shown]) == fit_priors(judged)

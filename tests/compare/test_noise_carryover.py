@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from make_results import make_result, make_sample
 
-from pytest_ftcompare.compare.noise_carryover import FREEDOM, WINDOWS, carry_over_noise
+from pytest_ftcompare.compare.noise_carryover import MAX_CARRIED_FREEDOM, MAX_BASELINE_WINDOWS, carry_over_noise
 from pytest_ftcompare.results.result import Result, Window
 
 
@@ -14,7 +14,7 @@ def result(scores, seeds=None, **changes):
     """A result whose samples' traces tell its scores apart."""
     numbered = zip(seeds or range(len(scores)), scores, strict=True)
     samples = [make_sample(seed, score, trace=f"trace-{score}") for seed, score in numbered]
-    return make_result([], samples=samples, **changes)
+    return make_result([], seed_results=samples, **changes)
 
 
 def drawn(number, count=8, sd=0.02):
@@ -109,18 +109,18 @@ def test_old_samples_give_way_to_new_ones():
         found = carry_over_noise(
             found, result(drawn(number), seeds=range(10 * number, 10 * number + 8))
         )
-        assert learned(found)["freedom"] <= FREEDOM
-    assert learned(found)["freedom"] == FREEDOM
-    assert learned(found)["squares"] / FREEDOM == pytest.approx(0.02**2, rel=0.6)
+        assert learned(found)["freedom"] <= MAX_CARRIED_FREEDOM
+    assert learned(found)["freedom"] == MAX_CARRIED_FREEDOM
+    assert learned(found)["squares"] / MAX_CARRIED_FREEDOM == pytest.approx(0.02**2, rel=0.6)
 
 
 def test_what_was_learned_reads_back_equal_and_older_files_have_none():
     found = carry_over_noise(FIRST, SECOND)
     assert found.noise
     assert Result.from_json(found.to_json()) == found
-    text = FIRST.to_json().replace(' "noise": {},\n', "").replace(' "learned": [],\n', "")
+    text = FIRST.to_json().replace(' "noise": {},\n', "").replace(' "noise_from": [],\n', "")
     assert '"noise"' not in text
-    assert '"learned"' not in text
+    assert '"noise_from"' not in text
     assert Result.from_json(text) == FIRST
 
 
@@ -129,7 +129,7 @@ def test_windows_of_the_same_work_are_kept_the_newest():
     for process in ("b", "c", "d"):
         found = carry_over_noise(found, replace(FIRST, windows=windows(process)))
     assert [one.process for one in found.windows] == ["b"] * 3 + ["c"] * 3 + ["d"] * 3
-    assert len(found.windows) == WINDOWS
+    assert len(found.windows) == MAX_BASELINE_WINDOWS
 
 
 def test_another_commit_alone_changes_no_windows():
@@ -158,7 +158,7 @@ def test_windows_of_other_work_are_not_kept(changes):
 def test_disturbed_windows_and_those_at_another_power_limit_are_not_kept():
     old = [
         *windows("a", 1, disturbed="throttled"),
-        *windows("b", 1, state={"power_limit": 300.0}),
+        *windows("b", 1, device_state={"power_limit": 300.0}),
         *windows("c", 1),
     ]
     found = carry_over_noise(replace(FIRST, windows=old), replace(FIRST, windows=windows("d", 1)))

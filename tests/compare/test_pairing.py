@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from make_results import make_sample
 
-from pytest_ftcompare.compare.pairing import correlation, keyed
+from pytest_ftcompare.compare.pairing import correlation, scores_by_key
 from pytest_ftcompare.results.result import pack
 
 ROWS = 400
@@ -61,9 +61,9 @@ def test_half_as_many_differences_as_between_seeds_are_a_correlation_of_a_half()
 def test_a_seed_that_drew_other_rows_is_no_pair():
     answers = runs(3)
     baseline = [sample(seed, right) for seed, right in enumerate(answers)]
-    other = [sample(seed, right, subset="another") for seed, right in enumerate(answers)]
+    other = [sample(seed, right, training_rows="another") for seed, right in enumerate(answers)]
     assert correlation(baseline, other, "test") == 0
-    assert not keyed(baseline, "accuracy").keys() & keyed(other, "accuracy").keys()
+    assert not scores_by_key(baseline, "accuracy").keys() & scores_by_key(other, "accuracy").keys()
 
 
 @pytest.mark.parametrize("seeds", [0, 1])

@@ -13,7 +13,7 @@ from pytest_ftcompare.compare.pooled_shift import (
     CORRELATION_UNPAIRED,
     MIN_CASES,
     Z_THRESHOLD,
-    pool,
+    pool_shifts,
 )
 from pytest_ftcompare.compare.sequential_test import ScoreComparison
 from pytest_ftcompare.compare.session_verdict import SessionVerdict
@@ -51,7 +51,7 @@ def test_a_small_loss_of_every_case_is_one_finding():
     cases = [
         one for group in "abcd" for one in drawn(generator, 15, -0.5 * NOISE, group=f"t-m-{group}")
     ]
-    (shift,) = pool(cases)
+    (shift,) = pool_shifts(cases)
     assert shift.outcome == "worse"
     assert shift.mean == pytest.approx(-0.02, abs=0.008)  # two standard errors
     assert shift.size == pytest.approx(shift.mean / NOISE)
@@ -65,7 +65,7 @@ def test_a_small_loss_of_every_case_is_one_finding():
 
 
 def test_a_gain_of_every_case_is_told_and_does_not_fail():
-    (shift,) = pool([case(f"m{number}", 0.03) for number in range(40)])
+    (shift,) = pool_shifts([case(f"m{number}", 0.03) for number in range(40)])
     assert (shift.outcome, SessionVerdict([case("a", 0.03)] * 40).failed) == ("better", False)
     assert "higher" in shift.sentence
 
@@ -75,7 +75,7 @@ def test_a_gain_of_every_case_is_told_and_does_not_fail():
 )
 def test_the_error_is_that_of_cases_that_err_together(together, rho):
     generator = random.Random(1)
-    shifts = [pool(drawn(generator, 26, together=together, rho=rho))[0] for _ in range(2000)]
+    shifts = [pool_shifts(drawn(generator, 26, together=together, rho=rho))[0] for _ in range(2000)]
     assert stdev(one.z for one in shifts) == pytest.approx(1, abs=0.15)
     assert (
         sum(one.outcome != "none" for one in shifts) <= 4
@@ -85,7 +85,7 @@ def test_the_error_is_that_of_cases_that_err_together(together, rho):
 def test_cases_that_scatter_more_than_they_say_weigh_less():
     calm = [case(f"m{number}", -0.02) for number in range(20)]
     wild = [case(f"m{number}", -0.02 + (-1) ** number * 0.2) for number in range(20)]
-    assert abs(pool(wild)[0].z) < abs(pool(calm)[0].z) / 3
+    assert abs(pool_shifts(wild)[0].z) < abs(pool_shifts(calm)[0].z) / 3
 
 
 def test_a_precise_case_counts_for_more_than_a_noisy_one():
@@ -93,20 +93,20 @@ def test_a_precise_case_counts_for_more_than_a_noisy_one():
         case("exact", 0.01, error=0.001),
         *(case(f"m{number}", -0.03, error=0.05) for number in range(5)),
     ]
-    assert pool(cases)[0].mean > 0
+    assert pool_shifts(cases)[0].mean > 0
 
 
 def test_what_is_not_judged_or_identical_or_too_little_is_not_pooled():
     shown = [case(f"m{number}", -0.1, judge_accuracy=False) for number in range(9)]
     same = [case(f"m{number}", -0.1, notes=[IDENTICAL]) for number in range(9)]
     few = [case(f"m{number}", -0.1) for number in range(MIN_CASES - 1)]
-    assert pool([*shown, *same, *few]) == []
+    assert pool_shifts([*shown, *same, *few]) == []
 
 
 def test_each_metric_has_its_own_shift():
     cases = [case(f"m{number}", -0.03, metric="accuracy_ood") for number in range(30)]
     cases += [case(f"m{number}", 0.001) for number in range(30)]
-    assert {one.metric: one.outcome for one in pool(cases)} == {
+    assert {one.metric: one.outcome for one in pool_shifts(cases)} == {
         "accuracy_ood": "worse",
         "accuracy": "none",
     }
@@ -131,14 +131,14 @@ def timed(change, number=0, metric="step", process=None):
 def test_a_slowdown_that_no_case_shows_is_found_over_all():
     generator = random.Random(2)
     cases = [timed(0.03 + generator.gauss(0, 0.01), number) for number in range(26)]
-    (shift,) = pool(cases)
+    (shift,) = pool_shifts(cases)
     assert shift.outcome == "worse"
     assert shift.sentence.startswith("step is 2.7 % slower on average over 26 cases")
 
 
 def test_a_slowdown_that_one_process_saw_may_be_its_own():
     cases = [timed(0.03, number, process="slow") for number in range(26)]
-    (shift,) = pool(cases)
+    (shift,) = pool_shifts(cases)
     assert (shift.outcome, shift.note) == ("noted", "one process alone shows it: run with -n 2")
     assert not SessionVerdict(cases).failed
     assert list(together(SessionVerdict(cases))) == [
@@ -154,11 +154,11 @@ def test_a_slowdown_that_one_process_saw_may_be_its_own():
 def test_a_slowdown_needs_cases_of_other_processes_that_show_it(others, outcome):
     cases = [timed(0.04, number, process="slow") for number in range(20)]
     cases += [timed(change, 20 + number, process="other") for number, change in enumerate(others)]
-    assert pool(cases)[0].outcome == outcome
+    assert pool_shifts(cases)[0].outcome == outcome
 
 
 def test_a_machine_that_is_a_little_slower_today_is_not_a_slowdown():
-    assert pool([timed(0.01, number) for number in range(26)])[0].outcome == "none"
+    assert pool_shifts([timed(0.01, number) for number in range(26)])[0].outcome == "none"
 
 
 def test_a_session_that_could_not_see_fails():
@@ -171,8 +171,8 @@ def test_a_session_that_could_not_see_fails():
 
 def test_the_evidence_asked_for_is_what_decides():
     cases = [case(f"m{number}", -0.0072) for number in range(40)]
-    below = pool(cases)[0]
-    above = pool(
+    below = pool_shifts(cases)[0]
+    above = pool_shifts(
         [case(f"m{number}", -0.0072 * 1.1 * Z_THRESHOLD / abs(below.z)) for number in range(40)]
     )[0]
     assert (below.outcome, above.outcome) == ("none", "worse")

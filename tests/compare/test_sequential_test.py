@@ -13,7 +13,7 @@ from pytest_ftcompare.compare.sequential_test import (
     LOOKS,
     MIN_SEEDS_TO_REJECT,
     MIN_SHIFT,
-    compare,
+    compare_scores,
     error_share,
     estimate_shift,
     next_look,
@@ -33,8 +33,8 @@ def drawn(generator, mean, count, size=0.03):
 def sequential(base, new, rho=0.0, share=1.0):
     """Look after look until it is settled; the last comparison."""
     for count in LOOKS:
-        found = compare(
-            "accuracy", base, dict(list(new.items())[:count]), rho=rho, known=KNOWN, share=share
+        found = compare_scores(
+            "accuracy", base, dict(list(new.items())[:count]), rho=rho, prior=KNOWN, alpha_share=share
         )
         if found.outcome != "open":
             break
@@ -87,7 +87,7 @@ def test_the_standard_error_is_that_of_simulated_pairs():
 def test_nothing_is_called_worse_before_it_is_confirmed():
     base = keys(drawn(random.Random(0), 0.8, 8))
     for count in range(1, 8):
-        found = compare("accuracy", base, keys([0.4] * count, first=20), rho=0, known=KNOWN)
+        found = compare_scores("accuracy", base, keys([0.4] * count, first=20), rho=0, prior=KNOWN)
         assert found.outcome == ("worse" if count >= MIN_SEEDS_TO_REJECT else "open")
 
 
@@ -95,11 +95,11 @@ def test_seeds_since_the_look_before_must_confirm():
     base = keys(drawn(random.Random(0), 0.8, 8))
     suspected = [0.5, 0.5, 0.5]
     assert (
-        compare("accuracy", base, keys([*suspected, 0.5, 0.5], 20), rho=0, known=KNOWN).outcome
+        compare_scores("accuracy", base, keys([*suspected, 0.5, 0.5], 20), rho=0, prior=KNOWN).outcome
         == "worse"
     )
     assert (
-        compare("accuracy", base, keys([*suspected, 0.8, 0.8], 20), rho=0, known=KNOWN).outcome
+        compare_scores("accuracy", base, keys([*suspected, 0.8, 0.8], 20), rho=0, prior=KNOWN).outcome
         == "open"
     )
 
@@ -113,41 +113,41 @@ def test_a_shift_below_the_margin_is_never_worse():
     base = keys([0.8 + 1e-5 * at for at in range(8)])
     new = keys([0.8 + 1e-5 * at - 0.9 * MIN_SHIFT for at in range(16)], first=20)
     for count in LOOKS:
-        one = compare(
+        one = compare_scores(
             "accuracy",
             base,
             dict(list(new.items())[:count]),
             rho=0,
-            known=VarianceEstimate(1e-10, 5.0),
+            prior=VarianceEstimate(1e-10, 5.0),
         )
         assert one.outcome == "equivalent" and one.p < 1e-3
 
 
 def test_equal_scores_without_any_noise_are_held():
-    found = compare(
-        "accuracy", keys([0.8] * 3), keys([0.8]), rho=0, known=VarianceEstimate(0.0, 0.0)
+    found = compare_scores(
+        "accuracy", keys([0.8] * 3), keys([0.8]), rho=0, prior=VarianceEstimate(0.0, 0.0)
     )
     assert (found.outcome, found.delta, found.p) == ("equivalent", 0.0, 0.5)
 
 
 def test_runs_that_agree_on_nearly_all_rows_settle_it_with_one_seed():
     values = drawn(random.Random(5), 0.8, 8)
-    found = compare("accuracy", keys(values), keys([values[0] - 0.0025]), rho=0.98, known=KNOWN)
+    found = compare_scores("accuracy", keys(values), keys([values[0] - 0.0025]), rho=0.98, prior=KNOWN)
     assert (found.outcome, found.seeds) == ("equivalent", 1)
     assert (
-        compare("accuracy", keys(values), keys([values[0] - 0.0025]), rho=0.0, known=KNOWN).outcome
+        compare_scores("accuracy", keys(values), keys([values[0] - 0.0025]), rho=0.0, prior=KNOWN).outcome
         == "open"
     )
 
 
 def test_the_margin_is_the_drop_that_is_to_be_found():
-    found = compare(
-        "accuracy", keys([0.8] * 8), keys([0.8]), rho=0, known=VarianceEstimate(0.03**2, 1e6)
+    found = compare_scores(
+        "accuracy", keys([0.8] * 8), keys([0.8]), rho=0, prior=VarianceEstimate(0.03**2, 1e6)
     )
     assert found.margin == pytest.approx(EQUIVALENCE_MARGIN_SD * 0.03, rel=1e-3)
     assert (
-        compare(
-            "accuracy", keys([0.8] * 8), keys([0.8]), rho=0, known=VarianceEstimate(1e-8, 1e6)
+        compare_scores(
+            "accuracy", keys([0.8] * 8), keys([0.8]), rho=0, prior=VarianceEstimate(1e-8, 1e6)
         ).margin
         == 2 * MIN_SHIFT
     )

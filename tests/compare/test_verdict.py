@@ -28,13 +28,13 @@ def other(scores, trace="other", first=0.7, **changes):
         replace(one, trace=replace(one.trace, first_steps=[[first, 1.0], [0.65, 1.1]]))
         for one in samples
     ]
-    return make_result(scores, samples=samples, **changes)
+    return make_result(scores, seed_results=samples, **changes)
 
 
 def settle(candidate_of, terms=None):
     """Give the judge the seeds that it asks for."""
     count = 1
-    while isinstance(step := judge(BASE, candidate_of(count), 8, terms=terms), NeedMoreSeeds):
+    while isinstance(step := judge(BASE, candidate_of(count), 8, criteria=terms), NeedMoreSeeds):
         assert step.seeds > count
         count = step.seeds
     return step
@@ -64,7 +64,7 @@ def test_predictions_that_differ_more_cost_more_seeds():
             replace(one, seed=seed, training_rows=f"subset-{seed}", predictions_digest="else")
             for seed, one in enumerate(samples)
         ]
-        return make_result(SCORES[:count], samples=samples, environment=ELSEWHERE)
+        return make_result(SCORES[:count], seed_results=samples, environment=ELSEWHERE)
 
     found = settle(elsewhere)
     assert found.verdict == "same"
@@ -119,7 +119,7 @@ def test_edited_code_does_not_excuse_a_changed_trace():
 
 def test_the_same_predictions_scored_otherwise_are_changed_whatever_else_changed():
     sample = replace(make_sample(0, SCORES[0]), correct=make_sample(0, 0.1).correct)
-    found = judge(BASE, make_result(SCORES[:1], samples=[sample], environment=UPGRADED), 1)
+    found = judge(BASE, make_result(SCORES[:1], seed_results=[sample], environment=UPGRADED), 1)
     said = "the same predictions of seed 0 are scored otherwise: 280 of 400 test rows turned right or wrong"
     assert (found.verdict, found.divergences) == ("changed", [said])
 
@@ -139,7 +139,7 @@ def test_the_budget_bounds_the_seeds():
 
 
 def test_a_broken_invariant_is_invalid_at_once():
-    found = judge(BASE, make_result(SCORES[:1], broken=["merged differs"]), 8)
+    found = judge(BASE, make_result(SCORES[:1], broken_invariants=["merged differs"]), 8)
     assert (found.verdict, found.divergences[0]) == ("invalid", "invariant: merged differs")
 
 
@@ -149,7 +149,7 @@ def test_predictions_that_flip_on_another_machine_are_a_note_and_cost_seeds():
             replace(make_sample(seed, SCORES[seed]), predictions_digest="else")
             for seed in range(count)
         ]
-        return make_result(SCORES[:count], samples=samples, environment=UPGRADED)
+        return make_result(SCORES[:count], seed_results=samples, environment=UPGRADED)
 
     found = settle(flipped)
     assert (found.verdict, found.seeds, found.first_divergence) == ("same", 1, "predictions")
@@ -159,7 +159,7 @@ def test_predictions_that_flip_on_another_machine_are_a_note_and_cost_seeds():
 
 def test_a_note_about_the_trace_fails_where_strict():
     found = judge(
-        BASE, other(SCORES, first=0.9, environment=UPGRADED), 8, terms=JudgingCriteria(strict=True)
+        BASE, other(SCORES, first=0.9, environment=UPGRADED), 8, criteria=JudgingCriteria(strict=True)
     )
     assert (found.verdict, found.first_divergence) == ("changed", "loss curve")
     assert "loss at step 1" in found.divergences[0]
@@ -171,7 +171,7 @@ def test_a_seed_that_draws_other_rows_is_changed_and_its_scores_are_not_paired()
         replace(make_sample(seed, SCORES[seed], trace="other"), training_rows=f"other-{seed}")
         for seed in range(8)
     ]
-    found = judge(BASE, make_result(SCORES, samples=samples, environment=UPGRADED), 8)
+    found = judge(BASE, make_result(SCORES, seed_results=samples, environment=UPGRADED), 8)
     assert (found.verdict, found.first_divergence) == ("changed", "training rows")
     assert found.divergences == ["other training rows in 8 of 8 seeds: 0, 1, 2, 3, 4, 5, 6, 7"]
     assert found.comparisons[0].rho == 0
@@ -184,7 +184,7 @@ def test_an_edited_recipe_is_the_first_sign():
 
 def test_predictions_that_differ_after_identical_training_are_changed():
     sample = replace(make_sample(0, SCORES[0]), predictions_digest="else")
-    found = judge(BASE, make_result(SCORES[:1], samples=[sample]), 1)
+    found = judge(BASE, make_result(SCORES[:1], seed_results=[sample]), 1)
     assert found.verdict == "changed"
 
 

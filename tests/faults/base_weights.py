@@ -73,6 +73,6 @@ def head_drawn_ten_times_larger() -> None:
     @patch(base_model, "copied")
     def larger(real: Any, *how: Any) -> Any:
         loaded = real(*how)
-        for name in loaded.new:
+        for name in loaded.new_parameters:
             loaded.model.get_parameter(name).data.mul_(10)
         return loaded

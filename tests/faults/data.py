@@ -18,8 +18,8 @@ def never_shuffled() -> None:
     def plain(real: Any, count: int, recipe: Any, seed: int) -> Any:
         for _ in range(recipe.epochs):
             yield from (
-                list(range(at, min(at + recipe.batch, count)))
-                for at in range(0, count, recipe.batch)
+                list(range(at, min(at + recipe.batch_size, count)))
+                for at in range(0, count, recipe.batch_size)
             )
 
 

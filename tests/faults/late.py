@@ -51,7 +51,7 @@ def short_batch_dropped() -> None:
     """The last batch of an epoch, which is short, brings no update."""
 
     def is_short(training: Any, chosen: list[int]) -> bool:
-        return len(chosen) < training.stage.recipe.batch < len(training.stage.rows)
+        return len(chosen) < training.stage.recipe.batch_size < len(training.stage.rows)
 
     _updates_without_effect(is_short)
 

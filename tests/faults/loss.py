@@ -160,11 +160,11 @@ def labels_shifted_twice() -> None:
     @patch(language_modeling, "_losses")
     def twice(real: Any, interface: Any, model: Any, rows: Any, predicted: Any) -> Any:
         inputs = interface.collate(rows)
-        logits = model(**interface.inputs(inputs), use_cache=False).logits[:, :-2].float()
+        logits = model(**interface.model_inputs(inputs), use_cache=False).logits[:, :-2].float()
         wanted = inputs["input_ids"][:, 2:].masked_fill(
-            ~predicted[:, 2:], language_modeling.IGNORED
+            ~predicted[:, 2:], language_modeling.IGNORED_LABEL
         )
         losses = cross_entropy(
-            logits.transpose(1, 2), wanted, ignore_index=language_modeling.IGNORED, reduction="none"
+            logits.transpose(1, 2), wanted, ignore_index=language_modeling.IGNORED_LABEL, reduction="none"
         )
         return losses.sum(1) / predicted[:, 1:].sum(1)

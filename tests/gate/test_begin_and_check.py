@@ -8,7 +8,7 @@ import tomllib
 import pytest
 
 from pytest_ftcompare import __main__ as command
-from pytest_ftcompare.gate.start_project import WORKFLOW, default_name
+from pytest_ftcompare.gate.start_project import WORKFLOW_PATH, default_task_name
 
 WORDS = ("the server is down", "thank you for the manual", "lunch is at noon", "the door is open")
 CSV = "text,kind\n" + "".join(
@@ -40,7 +40,7 @@ def test_init_writes_a_project_that_check_reads(folder, capsys):
         [
             "wrote pyproject.toml",
             "wrote suites/test_tickets.py",
-            f"wrote {WORKFLOW}",
+            f"wrote {WORKFLOW_PATH}",
             "wrote .gitignore",
         ],
     )
@@ -132,7 +132,7 @@ def test_what_init_cannot_do_is_said_and_nothing_written(folder, capsys, argumen
             "",
             "expected no suites/test_tickets.py, it is there, and nothing is overwritten",
         ),
-        (WORKFLOW, "", f"expected no {WORKFLOW}, it is there"),
+        (WORKFLOW_PATH, "", f"expected no {WORKFLOW_PATH}, it is there"),
         ("pyproject.toml", "[tool", "is not TOML"),
         (
             "pyproject.toml",
@@ -241,4 +241,4 @@ def test_check_without_tasks_says_how_to_begin(folder, capsys):
     ],
 )
 def test_a_task_is_named_by_its_file(file, name):
-    assert default_name(file) == name
+    assert default_task_name(file) == name

@@ -21,5 +21,5 @@ def test_it_is_the_last_window_of_the_process_that_took_the_first():
     result = make_result([0.7], windows=windows)
     result.signature["execution"] = {}
     result.environment["cpu"] = "AMD"
-    info = CaseRun(without_baseline(result), result, "cpu").info("step")
+    info = CaseRun(without_baseline(result), result, "cpu").benchmark_info("step")
     assert (info["yardsticks"], info["disturbed"]) == (3.0, "busy")

@@ -6,12 +6,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from pytest_ftcompare.gate.machine_speed import AGAIN, SPEEDS, MachineSpeed
+from pytest_ftcompare.gate.machine_speed import REMEASURE_AFTER, SPEEDS_FILE, MachineSpeed
 from pytest_ftcompare.gate.run_context import RunContext
 from pytest_ftcompare.measure import cpu_contention, timed_window
 from pytest_ftcompare.measure.timer import Workload
 
-MINUTE = AGAIN
+MINUTE = REMEASURE_AFTER
 
 
 @pytest.fixture
@@ -27,14 +27,14 @@ def speeds(tmp_path, monkeypatch):
     """Asks the case of a moment (seconds) whether the machine is another than one of these speeds."""
 
     @contextmanager
-    def alone(_):
+    def exclusive(_):
         yield
 
-    monkeypatch.setattr(RunContext, "alone", alone)
+    monkeypatch.setattr(RunContext, "exclusive", exclusive)
 
     def ask(at, *same):
         asked = MachineSpeed(RunContext(tmp_path, lambda: 0.0, 0.0, lambda _: None), lambda: at)
-        return asked.elsewhere(
+        return asked.machine_difference(
             lambda found: "" if found["memory"] in same else f"{found['memory']} is another"
         )
 
@@ -79,19 +79,19 @@ def test_a_measurement_that_was_disturbed_says_nothing_and_is_not_kept(
         cpu_contention, "disturbed", lambda *_: "other processes had this worker's cores"
     )
     assert speeds(0) == ""
-    assert not (tmp_path / SPEEDS).exists()
+    assert not (tmp_path / SPEEDS_FILE).exists()
 
 
 def test_what_another_worker_measured_meanwhile_is_taken(tmp_path, measured, monkeypatch):
     waiting = MachineSpeed(RunContext(tmp_path, lambda: 0.0, 0.0, lambda _: None), lambda: 100.0)
 
     @contextmanager
-    def alone(_):
-        (tmp_path / SPEEDS).write_text(json.dumps([[99.0, {"memory": 7.0}]]))
+    def exclusive(_):
+        (tmp_path / SPEEDS_FILE).write_text(json.dumps([[99.0, {"memory": 7.0}]]))
         yield
 
-    monkeypatch.setattr(RunContext, "alone", alone)
-    assert waiting.elsewhere(lambda found: "" if found == {"memory": 7.0} else "another") == ""
+    monkeypatch.setattr(RunContext, "exclusive", exclusive)
+    assert waiting.machine_difference(lambda found: "" if found == {"memory": 7.0} else "another") == ""
     assert len(measured) == 4
 
 
@@ -114,6 +114,6 @@ def test_it_is_measured_in_the_units_of_a_window(monkeypatch):
     found = timed_window.measure_machine("cpu", lambda: now[0])
     assert found == pytest.approx({kind: took[kind] for kind in ("memory", "interpreter")})
     work = SimpleNamespace(pieces={"step": Workload(worked(0.064))}, rows=1, merged=None)
-    taken, _ = timed_window.take(work, "cpu", 0.0, lambda: now[0])
+    taken, _ = timed_window.measure_window(work, "cpu", 0.0, lambda: now[0])
     assert taken.yardsticks == pytest.approx(took)
     assert {kind: taken.yardsticks[kind] for kind in found} == pytest.approx(found)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pytest_ftcompare.gate import remote
-from pytest_ftcompare.gate.remote import PROTOCOL, Remote, RemoteError, check_reference
+from pytest_ftcompare.gate.remote import PROTOCOL, RemoteProcess, RemoteError, check_reference
 
 OURS = "{}.{}".format(*sys.version_info[:2])
 
@@ -58,7 +58,7 @@ def test_a_reference_that_is_not_there_is_refused(tmp_path):
 
 def test_a_process_of_another_protocol_is_refused_when_it_starts(interpreter):
     with pytest.raises(RemoteError, match=f"expected protocol {PROTOCOL}, .* speaks 2"):
-        Remote(interpreter(says(protocol=2)))
+        RemoteProcess(interpreter(says(protocol=2)))
 
 
 @pytest.mark.parametrize(
@@ -74,14 +74,14 @@ def test_a_process_of_another_protocol_is_refused_when_it_starts(interpreter):
 )
 def test_what_is_no_answer_is_said_in_a_sentence(interpreter, answer, sentence):
     program = f"{says(protocol=PROTOCOL)}\ninput()\n{answer}\ninput()"
-    with Remote(interpreter(program)) as process, pytest.raises(RemoteError, match=sentence):
+    with RemoteProcess(interpreter(program)) as process, pytest.raises(RemoteError, match=sentence):
         process.round("step")
 
 
 def test_a_process_may_warn_as_much_as_it_likes(interpreter):
     warns = "import sys; sys.stderr.write('a warning\\n' * 50_000)"
     program = f"{says(protocol=PROTOCOL)}\ninput()\n{warns}\n{says(seconds=0.5)}\ninput()"
-    with Remote(interpreter(program)) as process:
+    with RemoteProcess(interpreter(program)) as process:
         assert process.round("step") == 0.5
 
 
@@ -91,7 +91,7 @@ def test_a_reference_does_not_see_this_environments_libraries(interpreter, monke
     with pytest.raises(
         RemoteError, match="can time"
     ):  # it says None: nothing of the path came through
-        Remote(interpreter(program))
+        RemoteProcess(interpreter(program))
     assert remote.PROTOCOL
 
 
@@ -106,8 +106,8 @@ def test_a_wrong_reference_ends_the_session_before_anything_runs(pytester):
 
 
 def test_a_process_that_hangs_is_ended(interpreter, monkeypatch):
-    with Remote(interpreter(f"{says(protocol=PROTOCOL)}\ninput()\ninput()")) as process:
-        monkeypatch.setattr(remote, "SILENCE", 0.1)
+    with RemoteProcess(interpreter(f"{says(protocol=PROTOCOL)}\ninput()\ninput()")) as process:
+        monkeypatch.setattr(remote, "ANSWER_TIMEOUT", 0.1)
         with pytest.raises(
             RemoteError, match="did not answer 'round' within 0 seconds: it was ended"
         ):

@@ -3,7 +3,7 @@
 import pytest
 
 from pytest_ftcompare.gate.profiles import PROFILES
-from pytest_ftcompare.gate.resource_estimate import estimate, too_large
+from pytest_ftcompare.gate.resource_estimate import estimate, why_too_large
 from pytest_ftcompare.results.case import Case
 
 PAPER = PROFILES["paper"]
@@ -37,18 +37,18 @@ def test_what_trains_everything_needs_most_memory_and_a_quantised_base_least():
 
 
 def test_what_does_not_fit_says_what_it_needs():
-    assert too_large(case(), PAPER, "cuda", 80 * 2**30) == (
+    assert why_too_large(case(), PAPER, "cuda", 80 * 2**30) == (
         "full on huggyllama/llama-7b needs about 121 GiB, this GPU has 80"
     )
-    assert not too_large(case("lora"), PAPER, "cuda", 80 * 2**30)
-    assert not too_large(case(), PAPER, "cpu", 0), (
+    assert not why_too_large(case("lora"), PAPER, "cuda", 80 * 2**30)
+    assert not why_too_large(case(), PAPER, "cpu", 0), (
         "of a machine that does not tell, nothing is known"
     )
 
 
 def test_of_a_model_without_a_size_nothing_is_said():
     assert estimate(case(model="ours/unknown"), PAPER, "cuda") is None
-    assert not too_large(case(model="ours/unknown"), PAPER, "cuda", 1)
+    assert not why_too_large(case(model="ours/unknown"), PAPER, "cuda", 1)
 
 
 @pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES)

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 from pytest_ftcompare.gate import resume_key, run_folder
-from pytest_ftcompare.gate.machine_speed import SPEEDS
-from pytest_ftcompare.gate.run_folder import ResumeError, begin, resume, start
+from pytest_ftcompare.gate.machine_speed import SPEEDS_FILE
+from pytest_ftcompare.gate.run_folder import ResumeError, make_folder, resume, start_run
 from pytest_ftcompare.measure import library_versions
 
 KEY = {"torch": "2.13.0", "code": "a" * 12}
@@ -40,13 +40,13 @@ def die(run, *, results=("one",)):
 def test_a_session_without_cases_leaves_nothing(tmp_path):
     cache = tmp_path / "ftcompare"
     cache.mkdir()
-    start(cache).close(finished=True)
+    start_run(cache).close(finished=True)
     assert not cache.exists()
 
 
 def test_a_run_that_ends_leaves_nothing_even_with_results(tmp_path):
-    run = start(tmp_path)
-    begin(run.folder, lambda: KEY)
+    run = start_run(tmp_path)
+    make_folder(run.folder, lambda: KEY)
     (run.folder / "results" / "suite").mkdir(parents=True)
     (run.folder / "results" / "suite" / "one.json").write_text("{}")
     run.close(finished=True)
@@ -56,29 +56,29 @@ def test_a_run_that_ends_leaves_nothing_even_with_results(tmp_path):
 def test_an_interrupted_run_stays_if_it_finished_something(tmp_path):
     cache = tmp_path / "ftcompare"
     cache.mkdir()
-    empty = start(cache)
-    begin(empty.folder, lambda: KEY)
+    empty = start_run(cache)
+    make_folder(empty.folder, lambda: KEY)
     empty.close(finished=False)
     assert not empty.folder.exists()
-    run = start(cache := tmp_path)
-    begin(run.folder, lambda: KEY)
+    run = start_run(cache := tmp_path)
+    make_folder(run.folder, lambda: KEY)
     (run.folder / "results" / "suite").mkdir(parents=True)
     (run.folder / "results" / "suite" / "one.json").write_text(
         json.dumps({"result": "{}", "refused": ""})
     )
-    (run.folder / SPEEDS).write_text("[]")
+    (run.folder / SPEEDS_FILE).write_text("[]")
     run.close(finished=False)
     resumed = resume(cache, KEY)
     assert resumed.folder == run.folder
-    assert not (run.folder / SPEEDS).exists(), "how fast the machine was then"
+    assert not (run.folder / SPEEDS_FILE).exists(), "how fast the machine was then"
 
 
 def test_the_latest_dead_run_is_resumed_and_what_was_refused_is_tried_again(tmp_path):
-    first = start(tmp_path)
-    begin(first.folder, lambda: KEY)
+    first = start_run(tmp_path)
+    make_folder(first.folder, lambda: KEY)
     die(first)
-    second = start(tmp_path)
-    begin(second.folder, lambda: KEY)
+    second = start_run(tmp_path)
+    make_folder(second.folder, lambda: KEY)
     (second.folder / "results" / "suite").mkdir(parents=True)
     (second.folder / "results" / "suite" / "refused.json").write_text(
         json.dumps({"result": None, "refused": "no memory"})
@@ -96,8 +96,8 @@ def test_the_latest_dead_run_is_resumed_and_what_was_refused_is_tried_again(tmp_
 
 
 def test_a_run_at_work_is_left_alone(tmp_path):
-    busy = start(tmp_path)
-    begin(busy.folder, lambda: KEY)
+    busy = start_run(tmp_path)
+    make_folder(busy.folder, lambda: KEY)
     (busy.folder / "results" / "suite").mkdir(parents=True)
     (busy.folder / "results" / "suite" / "one.json").write_text(
         json.dumps({"result": "{}", "refused": ""})
@@ -115,8 +115,8 @@ def test_a_run_at_work_is_left_alone(tmp_path):
     ],
 )
 def test_a_run_of_other_libraries_or_code_is_not_resumed(tmp_path, key, told):
-    run = start(tmp_path)
-    begin(run.folder, lambda: KEY)
+    run = start_run(tmp_path)
+    make_folder(run.folder, lambda: KEY)
     die(run)
     other = resume(tmp_path, KEY | key)
     assert other.folder != run.folder
@@ -124,8 +124,8 @@ def test_a_run_of_other_libraries_or_code_is_not_resumed(tmp_path, key, told):
 
 
 def test_what_a_run_did_not_ask_for_is_not_lost_with_it(tmp_path):
-    run = start(tmp_path)
-    begin(run.folder, lambda: KEY)
+    run = start_run(tmp_path)
+    make_folder(run.folder, lambda: KEY)
     die(run, results=("one", "two"))
     run = resume(tmp_path, KEY)
     (run.folder / "results" / "suite").mkdir(exist_ok=True)
@@ -138,8 +138,8 @@ def test_what_a_run_did_not_ask_for_is_not_lost_with_it(tmp_path):
 
 @pytest.mark.parametrize("broken", ["run.json", "results/suite/one.json"])
 def test_half_a_file_of_a_machine_that_went_down_is_as_if_it_were_not_there(tmp_path, broken):
-    run = start(tmp_path)
-    begin(run.folder, lambda: KEY)
+    run = start_run(tmp_path)
+    make_folder(run.folder, lambda: KEY)
     die(run)
     (run.folder / broken).write_text("")
     resume(tmp_path, KEY).lock.release()
@@ -147,7 +147,7 @@ def test_half_a_file_of_a_machine_that_went_down_is_as_if_it_were_not_there(tmp_
 
 def test_a_lock_without_a_folder_goes(tmp_path):
     (tmp_path / "20260101-000000-000000.lock").touch()
-    run = start(tmp_path)
+    run = start_run(tmp_path)
     assert [one.name for one in tmp_path.glob("*.lock")] == [f"{run.folder.name}.lock"]
 
 
@@ -155,8 +155,8 @@ def test_a_key_holds_what_results_depend_on(tmp_path, monkeypatch):
     from pytest_ftcompare.gate.profiles import PROFILES
     from pytest_ftcompare.gate.project_config import ProjectConfig
 
-    names = dict.fromkeys((*resume_key.OPTIONS,), None) | {
-        "own": ProjectConfig(),
+    names = dict.fromkeys((*resume_key.KEY_OPTIONS,), None) | {
+        "project": ProjectConfig(),
         "profile": PROFILES["pocket"],
         "device": "cpu",
     }
@@ -192,17 +192,17 @@ def test_a_key_holds_what_results_depend_on(tmp_path, monkeypatch):
 
 def test_only_the_latest_dead_runs_are_kept(tmp_path):
     dead = []
-    for _ in range(run_folder.KEPT + 2):
-        dead.append(start(tmp_path))
-        begin(dead[-1].folder, lambda: KEY)
+    for _ in range(run_folder.MAX_DEAD_RUNS + 2):
+        dead.append(start_run(tmp_path))
+        make_folder(dead[-1].folder, lambda: KEY)
         die(dead[-1])
-    assert [one.folder.exists() for one in dead] == [False, False, *[True] * run_folder.KEPT]
+    assert [one.folder.exists() for one in dead] == [False, False, *[True] * run_folder.MAX_DEAD_RUNS]
 
 
 def test_without_a_cache_there_is_nothing_to_resume(tmp_path):
     with pytest.raises(ResumeError, match="expected pytest's cache"):
         resume(None, KEY)
-    run = start(None)
+    run = start_run(None)
     assert run.folder.is_dir()
     run.close(finished=False)
     assert not run.folder.exists()

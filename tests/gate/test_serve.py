@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_ftcompare.gate.remote import PROTOCOL, Remote
+from pytest_ftcompare.gate.remote import PROTOCOL, RemoteProcess
 from pytest_ftcompare.gate.serve import serve
 from pytest_ftcompare.results.case import Case
 from pytest_ftcompare.training.config import TrainingConfig
@@ -56,7 +56,7 @@ def test_what_goes_wrong_is_an_answer_and_the_next_request_is_served(tmp_path, n
 
 
 def test_a_process_of_this_environment_times_a_case(tmp_path):
-    with Remote() as process:
+    with RemoteProcess() as process:
         made = process.prepare(CASE, TrainingConfig("pocket"), Path(tmp_path))
         assert process.pieces == made["pieces"]
         assert process.round("inference") > 0

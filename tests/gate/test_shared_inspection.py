@@ -26,7 +26,7 @@ def made(monkeypatch):
 
 
 def inspected(prepared, folder):
-    return SharedInspection(prepared, folder).inspected()
+    return SharedInspection(prepared, folder).inspect()
 
 
 def case(shots=4, method="lora", task="pocket_sst", **options):
@@ -58,7 +58,7 @@ def test_another_run_inspects_again(made, tmp_path):
 def test_what_is_kept_is_what_either_case_finds_by_itself(tmp_path):
     signature, probe, broken = inspected(case(4), tmp_path)
     assert (signature, probe, broken) == inspect(case(16))
-    assert SharedInspection(case(4), tmp_path).counted() == count_update(case(16))
+    assert SharedInspection(case(4), tmp_path).count() == count_update(case(16))
     assert (tmp_path / "inspected").is_dir() and (tmp_path / "counted").is_dir()
 
 

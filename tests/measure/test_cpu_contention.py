@@ -27,8 +27,8 @@ def test_the_systems_files_are_read_for_all_threads_and_as_a_share_of_all_cores(
         (tmp_path / "task" / name).mkdir(parents=True)
         (tmp_path / "task" / name / "schedstat").write_text(f"111 {waited} 7\n")
     (tmp_path / "stat").write_text("cpu  65177 0 8098 354726 541 0 75 3200 0 0\ncpu0 1 2 3\n")
-    monkeypatch.setattr(cpu_contention, "THREADS", tmp_path / "task")
-    monkeypatch.setattr(cpu_contention, "STEAL", tmp_path / "stat")
+    monkeypatch.setattr(cpu_contention, "THREAD_STATS", tmp_path / "task")
+    monkeypatch.setattr(cpu_contention, "CPU_STATS", tmp_path / "stat")
     monkeypatch.setattr(cpu_contention.os, "cpu_count", lambda: 64)
     found = cpu_accounting()
     assert (found.waited, found.stolen) == (3.0, 0.5)
@@ -38,8 +38,8 @@ def test_the_systems_files_are_read_for_all_threads_and_as_a_share_of_all_cores(
 def test_a_system_without_such_an_account_says_nothing(tmp_path, monkeypatch, text):
     (tmp_path / "7").mkdir()
     (tmp_path / "7" / "schedstat").write_text(text)
-    monkeypatch.setattr(cpu_contention, "THREADS", tmp_path)
+    monkeypatch.setattr(cpu_contention, "THREAD_STATS", tmp_path)
     assert cpu_accounting() is None
-    monkeypatch.setattr(cpu_contention, "STEAL", tmp_path / "none")
+    monkeypatch.setattr(cpu_contention, "CPU_STATS", tmp_path / "none")
     assert cpu_accounting() is None
     assert disturbed(None, None) == ""

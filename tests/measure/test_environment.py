@@ -13,7 +13,7 @@ ADDED = {
 def test_every_file_that_computes_a_case_is_in_a_digest(monkeypatch):
     digested = []
     monkeypatch.setattr(environment, "digest", lambda files: digested.extend(map(str, files)) or "")
-    environment.code("lora", "pocket_cola")
+    environment.source_digests("lora", "pocket_cola")
     loaded = loaded_with("pytest_ftcompare.gate.torch_case")
     computing = {
         str(FILES[name]) for name in loaded - ADDED if name in FILES and room(name) in COMPUTING

@@ -11,7 +11,7 @@ from pytest_ftcompare.measure.gpu_assignment import (
     free_gpu_memory,
     gpu_for_worker,
     suggested_workers,
-    visible,
+    visible_gpus,
 )
 
 NAME = "CUDA_VISIBLE_DEVICES"
@@ -49,18 +49,18 @@ def machine(monkeypatch, count):
     ],
 )
 def test_the_callers_devices_are_read_as_cuda_reads_them(value, devices):
-    assert visible({NAME: value}, lambda: 4) == devices
+    assert visible_gpus({NAME: value}, lambda: 4) == devices
 
 
 def test_unset_means_all_gpus_of_the_machine():
-    assert visible({}, lambda: 3) == ["0", "1", "2"]
+    assert visible_gpus({}, lambda: 3) == ["0", "1", "2"]
 
 
 @pytest.mark.parametrize(
     "environ", [{}, {NAME: "0,1"}, {NAME: f"GPU-{UUID}"}], ids=["unset", "indices", "uuid"]
 )
 def test_a_machine_without_gpus_has_none_whatever_is_named(environ):
-    assert visible(environ, lambda: 0) == []
+    assert visible_gpus(environ, lambda: 0) == []
 
 
 def test_workers_take_turns_and_share_when_they_are_more_than_gpus():

@@ -17,7 +17,7 @@ GUARD = 300  # seconds after which a thread is taken to hang
 @pytest.fixture(autouse=True)
 def patient(monkeypatch):
     """A thread that gets no core for a while is no driver that hangs."""
-    monkeypatch.setattr(module, "PATIENCE", GUARD)
+    monkeypatch.setattr(module, "JOIN_TIMEOUT", GUARD)
 
 
 def told(used):
@@ -39,7 +39,7 @@ def test_the_peak_is_the_highest_sample_and_the_thread_ends_with_the_work(monkey
         return level or told(2 * GIB)
 
     install_card(monkeypatch, processes=reading)
-    with GpuMemorySampler(open_gpu(UUID), PID, every=0.001) as sampler:
+    with GpuMemorySampler(open_gpu(UUID), PID, interval=0.001) as sampler:
         assert reached.wait(GUARD)
     assert sampler.peak == 5 * GIB
     assert sampler.samples >= 4
@@ -49,14 +49,14 @@ def test_the_peak_is_the_highest_sample_and_the_thread_ends_with_the_work(monkey
 
 def test_the_shortest_work_has_a_sample_at_its_start_and_at_its_end(monkeypatch):
     install_card(monkeypatch, processes=[told(3 * GIB), told(1 * GIB)])
-    with GpuMemorySampler(open_gpu(UUID), PID, every=NEVER) as sampler:
+    with GpuMemorySampler(open_gpu(UUID), PID, interval=NEVER) as sampler:
         assert (sampler.samples, sampler.peak) == (1, 3 * GIB)
     assert (sampler.samples, sampler.peak) == (2, 3 * GIB)
 
 
 def test_a_spike_between_two_samples_is_not_in_the_peak(monkeypatch):
     card = install_card(monkeypatch, processes=told(GIB))
-    with GpuMemorySampler(open_gpu(UUID), PID, every=NEVER) as sampler:
+    with GpuMemorySampler(open_gpu(UUID), PID, interval=NEVER) as sampler:
         card["processes"] = told(9 * GIB)
         card["processes"] = told(2 * GIB)
     assert sampler.peak == 2 * GIB
@@ -64,14 +64,14 @@ def test_a_spike_between_two_samples_is_not_in_the_peak(monkeypatch):
 
 def test_a_process_that_comes_to_the_device_later_is_sampled_from_then_on(monkeypatch):
     card = install_card(monkeypatch, processes={})
-    with GpuMemorySampler(open_gpu(UUID), PID, every=NEVER) as sampler:
+    with GpuMemorySampler(open_gpu(UUID), PID, interval=NEVER) as sampler:
         card["processes"] = told(GIB)
     assert (sampler.samples, sampler.peak, sampler.failed) == (1, GIB, "")
 
 
 def test_a_gpu_that_falls_off_ends_the_sampling_and_keeps_what_was_seen(monkeypatch):
     install_card(monkeypatch, processes=[told(4 * GIB), told(4 * GIB), LOST])
-    with GpuMemorySampler(open_gpu(UUID), PID, every=0.001) as sampler:
+    with GpuMemorySampler(open_gpu(UUID), PID, interval=0.001) as sampler:
         sampler._thread.join(GUARD)
         assert not running()
     assert (sampler.peak, sampler.failed) == (4 * GIB, "the GPU is lost")
@@ -84,10 +84,10 @@ def test_a_gpu_that_falls_off_ends_the_sampling_and_keeps_what_was_seen(monkeypa
 )
 def test_memory_that_is_never_told_has_no_peak_and_a_reason(monkeypatch, reading):
     install_card(monkeypatch, processes=reading)
-    with GpuMemorySampler(open_gpu(UUID), PID, every=0.001) as sampler:
+    with GpuMemorySampler(open_gpu(UUID), PID, interval=0.001) as sampler:
         pass
     assert (sampler.peak, sampler.samples) == (None, 0)
-    assert sampler.failed == "the driver does not tell this process's memory"
+    assert sampler.failed == "the driver does not report this process's memory"
     assert not running()
 
 
@@ -108,9 +108,9 @@ def test_a_driver_that_hangs_does_not_hang_the_run(monkeypatch):
         return told(GIB)
 
     install_card(monkeypatch, processes=hang)
-    monkeypatch.setattr(module, "PATIENCE", 0.05)
+    monkeypatch.setattr(module, "JOIN_TIMEOUT", 0.05)
     try:
-        with GpuMemorySampler(open_gpu(UUID), PID, every=0.001) as sampler:
+        with GpuMemorySampler(open_gpu(UUID), PID, interval=0.001) as sampler:
             assert asked.wait(GUARD)
         assert (sampler.peak, sampler.failed) == (GIB, "the driver does not answer")
     finally:

@@ -10,7 +10,7 @@ from fake_nvml import GIB, LOST, NOT_SUPPORTED, UUID, install_card
 
 from pytest_ftcompare.measure import gpu_readings
 from pytest_ftcompare.measure.cpu_contention import CpuAccounting
-from pytest_ftcompare.measure.gpu_readings import read
+from pytest_ftcompare.measure.gpu_readings import take_readings
 from pytest_ftcompare.measure.timer import Workload
 
 MINE = {os.getpid(): 3 * GIB}
@@ -29,7 +29,7 @@ class Cuda:
         monkeypatch.setattr(torch.cuda, "max_memory_reserved", lambda: self.peak + 1)
         monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
         monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: self)
-        monkeypatch.setattr(gpu_readings, "SECONDS", 0.0)
+        monkeypatch.setattr(gpu_readings, "ENERGY_SECONDS", 0.0)
         monkeypatch.setattr(
             gpu_readings, "time", SimpleNamespace(perf_counter=itertools.count().__next__)
         )
@@ -64,7 +64,7 @@ def pieces(cuda):
 
 def test_each_phase_has_its_own_peak_by_the_allocator_and_by_the_driver(cuda, monkeypatch):
     install_card(monkeypatch, processes=MINE)
-    found = read("cuda", pieces(cuda), 16, lambda watch: None)
+    found = take_readings("cuda", pieces(cuda), 16, lambda watch: None)
     assert found.values["allocated bytes, training"] == 5 * GIB
     assert found.values["reserved bytes, training"] == 5 * GIB + 1
     assert found.values["allocated bytes, evaluation"] == 2 * GIB
@@ -78,18 +78,18 @@ def test_each_phase_has_its_own_peak_by_the_allocator_and_by_the_driver(cuda, mo
 
 def test_a_spike_between_two_samples_is_in_the_allocators_peak(cuda, monkeypatch):
     install_card(monkeypatch, processes=MINE)
-    found = read("cuda", {"step": cuda.uses(40 * GIB)}, 16, lambda watch: None)
+    found = take_readings("cuda", {"step": cuda.uses(40 * GIB)}, 16, lambda watch: None)
     assert found.values["process bytes, training"] == 3 * GIB
     assert found.values["allocated bytes, training"] == 40 * GIB
 
 
 def test_energy_is_given_for_a_thousand_examples(cuda, monkeypatch):
-    monkeypatch.setattr(gpu_readings, "SECONDS", 5.0)
+    monkeypatch.setattr(gpu_readings, "ENERGY_SECONDS", 5.0)
     steps = []
     install_card(
         monkeypatch, processes=MINE, TotalEnergyConsumption=lambda: 1000 * len(steps)
     )  # a joule a step
-    found = read("cuda", {"step": Workload(lambda: steps.append(1))}, 16, lambda watch: None)
+    found = take_readings("cuda", {"step": Workload(lambda: steps.append(1))}, 16, lambda watch: None)
     assert found.values["joules per 1000 examples"] == pytest.approx(1000 / 16)
     assert (
         len(steps) == 1 + 1 + 5
@@ -98,22 +98,22 @@ def test_energy_is_given_for_a_thousand_examples(cuda, monkeypatch):
 
 def test_the_state_that_is_kept_is_that_of_the_card_and_names_no_process(cuda, monkeypatch):
     install_card(monkeypatch, processes=MINE)
-    found = read("cuda", pieces(cuda), 16, lambda watch: None)
-    assert found.state["power_limit"] == 700.0
-    assert set(found.state) == set(gpu_readings.KEPT)
+    found = take_readings("cuda", pieces(cuda), 16, lambda watch: None)
+    assert found.device_state["power_limit"] == 700.0
+    assert set(found.device_state) == set(gpu_readings.STATE_FIELDS)
 
 
 def test_a_card_that_is_throttled_during_the_window_disturbs_it(cuda, monkeypatch):
     install_card(monkeypatch, processes=MINE, CurrentClocksEventReasons=[0, 0x40])
     assert (
-        read("cuda", pieces(cuda), 16, lambda watch: None).disturbed
+        take_readings("cuda", pieces(cuda), 16, lambda watch: None).disturbed
         == "the GPU was throttled (hw thermal)"
     )
 
 
 def test_a_throttle_that_comes_and_goes_between_two_rounds_disturbs_the_window(cuda, monkeypatch):
     install_card(monkeypatch, processes=MINE, CurrentClocksEventReasons=[0, 0, 0x40, 0])
-    found = read(
+    found = take_readings(
         "cuda", {"evaluation": cuda.uses(GIB)}, 16, lambda watch: [watch() for _ in range(4)]
     )
     assert found.disturbed == "the GPU was throttled (hw thermal)"
@@ -127,13 +127,13 @@ def test_a_host_that_lost_its_cores_disturbs_a_gpus_window(cuda, monkeypatch):
     monkeypatch.setattr(gpu_readings, "cpu_accounting", lambda: next(accounts))
     assert (
         "had this worker's cores for 40%"
-        in read("cuda", pieces(cuda), 16, lambda watch: None).disturbed
+        in take_readings("cuda", pieces(cuda), 16, lambda watch: None).disturbed
     )
 
 
 def test_an_energy_counter_that_stands_still_is_not_a_reading(cuda, monkeypatch):
     install_card(monkeypatch, processes=MINE)
-    assert "joules per 1000 examples" in read("cuda", pieces(cuda), 16, lambda watch: None).unread
+    assert "joules per 1000 examples" in take_readings("cuda", pieces(cuda), 16, lambda watch: None).unavailable
 
 
 def test_a_card_that_falls_off_the_bus_is_said_and_nothing_crashes(cuda, monkeypatch):
@@ -143,25 +143,25 @@ def test_a_card_that_falls_off_the_bus_is_said_and_nothing_crashes(cuda, monkeyp
         TotalEnergyConsumption=LOST,
         CurrentClocksEventReasons=[0, LOST],
     )
-    found = read("cuda", pieces(cuda), 16, lambda watch: None)
+    found = take_readings("cuda", pieces(cuda), 16, lambda watch: None)
     assert found.disturbed == "the GPU is lost"
-    assert "joules per 1000 examples" in found.unread
+    assert "joules per 1000 examples" in found.unavailable
 
 
 def test_a_container_that_hides_processes_says_that_their_memory_is_not_told(cuda, monkeypatch):
     install_card(monkeypatch, processes={})
-    found = read("cuda", pieces(cuda), 16, lambda watch: None)
+    found = take_readings("cuda", pieces(cuda), 16, lambda watch: None)
     assert (
-        found.unread["process bytes, training"] == "the driver does not tell this process's memory"
+        found.unavailable["process bytes, training"] == "the driver does not report this process's memory"
     )
     assert found.values["allocated bytes, training"] == 5 * GIB
 
 
 def test_an_old_card_without_an_energy_counter_says_so(cuda, monkeypatch):
     install_card(monkeypatch, processes=MINE, TotalEnergyConsumption=NOT_SUPPORTED)
-    found = read("cuda", pieces(cuda), 16, lambda watch: None)
+    found = take_readings("cuda", pieces(cuda), 16, lambda watch: None)
     assert (
-        found.unread["joules per 1000 examples"]
+        found.unavailable["joules per 1000 examples"]
         == "the GPU has no energy counter, or is a slice of one"
     )
 
@@ -170,10 +170,10 @@ def test_without_a_driver_the_allocators_numbers_are_still_there(cuda, monkeypat
     from pytest_ftcompare.measure.nvml import Unavailable
 
     monkeypatch.setattr(gpu_readings, "open_gpu", lambda _: Unavailable("no NVIDIA driver"))
-    found = read("cuda", pieces(cuda), 16, lambda watch: None)
+    found = take_readings("cuda", pieces(cuda), 16, lambda watch: None)
     assert found.values["allocated bytes, evaluation"] == 2 * GIB
-    assert set(found.unread.values()) == {"no NVIDIA driver"}
-    assert set(found.unread) == {
+    assert set(found.unavailable.values()) == {"no NVIDIA driver"}
+    assert set(found.unavailable) == {
         "process bytes, training",
         "process bytes, evaluation",
         "joules per 1000 examples",
@@ -182,9 +182,9 @@ def test_without_a_driver_the_allocators_numbers_are_still_there(cuda, monkeypat
 
 def test_a_method_that_does_not_train_has_no_memory_or_energy_of_training(cuda, monkeypatch):
     install_card(monkeypatch, processes=MINE)
-    found = read("cuda", {"evaluation": cuda.uses(GIB)}, 0, lambda watch: None)
+    found = take_readings("cuda", {"evaluation": cuda.uses(GIB)}, 0, lambda watch: None)
     assert not [
-        name for name in (*found.values, *found.unread) if "training" in name or "joules" in name
+        name for name in (*found.values, *found.unavailable) if "training" in name or "joules" in name
     ]
 
 
@@ -194,7 +194,7 @@ def test_a_slice_is_opened_by_the_name_that_the_worker_was_given(cuda, monkeypat
     monkeypatch.setattr(
         gpu_readings, "open_gpu", lambda name: opened.append(name) or gpu_readings.Unavailable("x")
     )
-    read("cuda", {}, 0, lambda watch: None)
+    take_readings("cuda", {}, 0, lambda watch: None)
     assert opened == ["MIG-90443af0"]
 
 
@@ -202,7 +202,7 @@ def test_on_a_cpu_the_window_runs_and_only_its_core_is_looked_at(monkeypatch):
     accounts = iter([CpuAccounting(0.0, 0.0, 0.0), CpuAccounting(10.0, 5.0, 0.0)])
     monkeypatch.setattr(gpu_readings, "cpu_accounting", lambda: next(accounts))
     ran = []
-    found = read("cpu", {}, 16, lambda watch: ran.append(1))
+    found = take_readings("cpu", {}, 16, lambda watch: ran.append(1))
     assert ran == [1]
-    assert (found.values, found.unread) == ({}, {})
+    assert (found.values, found.unavailable) == ({}, {})
     assert found.disturbed == "other processes had this worker's cores for 50% of the time"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_ftcompare.measure.lease import Lease, shared_with
+from pytest_ftcompare.measure.lease import Lease, lease_name
 
 GUARD = 300  # seconds after which a worker is taken to hang
 # It sleeps so that there is something to overlap; nothing that is asserted depends on how long.
@@ -30,7 +30,7 @@ with lease.shared():
         say("step begins"); time.sleep(0.002); say("step ends")
         lease.pause()
         if step % 10 == 5 and windows:
-            with lease.alone():
+            with lease.exclusive():
                 say("alone begins"); time.sleep(0.02)
                 if end == "die":
                     os._exit(7)
@@ -92,20 +92,20 @@ def test_a_worker_that_dies_alone_frees_the_device(tmp_path):
 def test_work_goes_on_after_an_error_while_alone(tmp_path):
     lease = Lease(tmp_path, "cpu")
     with lease.shared():
-        with pytest.raises(ZeroDivisionError), lease.alone():
+        with pytest.raises(ZeroDivisionError), lease.exclusive():
             raise ZeroDivisionError
         lease.pause()
-        with lease.alone():
+        with lease.exclusive():
             pass
     assert not (tmp_path / "cpu.wanted").exists()
     lease.close()
 
 
 def test_workers_with_the_same_gpus_share_a_name_and_others_do_not():
-    assert shared_with("cpu", {"CUDA_VISIBLE_DEVICES": "1"}) == "cpu"
-    assert shared_with("auto", {}) == shared_with("cuda", {})
+    assert lease_name("cpu", {"CUDA_VISIBLE_DEVICES": "1"}) == "cpu"
+    assert lease_name("auto", {}) == lease_name("cuda", {})
     names = [
-        shared_with("cuda", {"CUDA_VISIBLE_DEVICES": one}) for one in ("0", "1", "GPU-12/3", "")
+        lease_name("cuda", {"CUDA_VISIBLE_DEVICES": one}) for one in ("0", "1", "GPU-12/3", "")
     ]
     assert len(set(names)) == 4
     assert all(Path(name).name == name and os.sep not in name for name in names)

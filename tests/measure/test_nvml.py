@@ -50,7 +50,7 @@ def test_a_healthy_card_says_all_that_is_asked(monkeypatch):
         1,
         (),
     ]
-    assert (state.driver, state.lost, state.slowed) == (
+    assert (state.driver, state.lost, state.throttled_ns) == (
         "575.57.08",
         False,
         {"sw power cap": 12, "sw thermal": 7},
@@ -142,9 +142,9 @@ def test_what_a_card_cannot_say_is_none_and_the_rest_is_read(monkeypatch, questi
 
 def test_a_card_that_counts_no_slowdowns_has_none(monkeypatch):
     install_card(monkeypatch, FieldValues={74: 5})
-    assert open_gpu(UUID).state().slowed == {"sw power cap": 5}
+    assert open_gpu(UUID).state().throttled_ns == {"sw power cap": 5}
     install_card(monkeypatch, FieldValues=NOT_SUPPORTED)
-    assert open_gpu(UUID).state().slowed == {}
+    assert open_gpu(UUID).state().throttled_ns == {}
 
 
 def test_a_driver_before_535_says_its_reasons_and_processes_under_their_old_names(monkeypatch):

@@ -6,13 +6,13 @@ import weakref
 import pytest
 import torch
 
-from pytest_ftcompare.measure.out_of_memory import OutOfMemory, free_memory, told_when_exhausted
+from pytest_ftcompare.measure.out_of_memory import OutOfMemory, free_memory, explain_out_of_memory
 
 CUDA = "CUDA out of memory. Tried to allocate 2.50 GiB. GPU 0 has a total capacity of 79.11 GiB of which 1.2 GiB is free."
 
 
 def test_the_cpus_allocator_is_told_with_what_was_needed_had_and_where():
-    with pytest.raises(OutOfMemory) as caught, told_when_exhausted("cpu", lambda _: None) as say:
+    with pytest.raises(OutOfMemory) as caught, explain_out_of_memory("cpu", lambda _: None) as say:
         say("seed 2  step 17/40  loss 0.412")
         torch.empty(2**60, dtype=torch.uint8)
     sentence = str(caught.value)
@@ -20,13 +20,13 @@ def test_the_cpus_allocator_is_told_with_what_was_needed_had_and_where():
     assert "it needed 1073741824.00 GiB" not in sentence
     assert "1048576.00 TiB more, " in sentence
     assert "of the machine's memory was free" in sentence
-    assert "use a smaller batch" in sentence
+    assert "use more micro_batches" in sentence
 
 
 def test_the_gpus_allocator_is_told_alike(monkeypatch):
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (1 * 2**30, 80 * 2**30))
     monkeypatch.setattr(torch.cuda, "memory_reserved", lambda: 70 * 2**30)
-    with pytest.raises(OutOfMemory) as caught, told_when_exhausted("cuda", lambda _: None):
+    with pytest.raises(OutOfMemory) as caught, explain_out_of_memory("cuda", lambda _: None):
         raise torch.OutOfMemoryError(CUDA)
     assert str(caught.value).startswith(
         "out of memory after 'loading': it needed 2.50 GiB more, 1.00 GiB of the GPU's 80.00 GiB was free, and 70.00 GiB this "
@@ -44,7 +44,7 @@ def test_the_gpus_allocator_is_told_alike(monkeypatch):
 def test_errors_that_do_not_say_how_much_are_told_too(error):
     with (
         pytest.raises(OutOfMemory, match="it needed memory that it did not get, "),
-        told_when_exhausted("cpu", lambda _: None),
+        explain_out_of_memory("cpu", lambda _: None),
     ):
         raise error
 
@@ -52,14 +52,14 @@ def test_errors_that_do_not_say_how_much_are_told_too(error):
 def test_another_error_goes_through_as_it_is():
     with (
         pytest.raises(RuntimeError, match="shapes differ"),
-        told_when_exhausted("cpu", lambda _: None),
+        explain_out_of_memory("cpu", lambda _: None),
     ):
         raise RuntimeError("shapes differ")
 
 
 def test_what_is_said_is_passed_on():
     said = []
-    with told_when_exhausted("cpu", said.append) as say:
+    with explain_out_of_memory("cpu", said.append) as say:
         say("timing")
     assert said == ["timing"]
 

@@ -8,10 +8,10 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from pytest_ftcompare import methods
 from pytest_ftcompare.measure.plan import plan as planning
-from pytest_ftcompare.measure.plan.phases import highest
-from pytest_ftcompare.measure.plan.plan import FakeSeed, fake, plan, table, trace
+from pytest_ftcompare.measure.plan.phases import highest_peak
+from pytest_ftcompare.measure.plan.plan import FakeSeed, fake_case, plan, plan_all, trace_update
 from pytest_ftcompare.measure.plan.shapes import SHAPES, ShapeError, config_of
-from pytest_ftcompare.measure.step_counts import count
+from pytest_ftcompare.measure.step_counts import count_step
 from pytest_ftcompare.training.train import Training
 
 SIZES = {
@@ -49,17 +49,17 @@ CASES += [("llama", "qlora"), ("llama", "icl"), ("llama", "unipelt")]
 @pytest.mark.parametrize(("family", "method"), CASES)
 def test_two_shallow_copies_give_the_whole_models_peak_to_the_byte(small, family, method):
     config = small(family, 14)
-    whole = trace(fake(method, config, ROWS, LENGTH, torch.bfloat16), 14)
+    whole = trace_update(fake_case(method, config, ROWS, LENGTH, torch.bfloat16), 14)
     found = plan(method, config, ROWS, LENGTH)
-    assert found.peak == highest(whole.peaks.values())
+    assert found.peak == highest_peak(whole.peaks.values())
     assert found.trainable == whole.trainable
 
 
 def test_the_peak_may_be_in_another_phase_than_in_the_shallow_copies(small):
     config = small("llama", 20)
     config.vocab_size = 20000
-    whole = trace(fake("full", config, ROWS, LENGTH, torch.bfloat16), 20)
-    shallow = trace(fake("full", config, ROWS, LENGTH, torch.bfloat16), planning.DEPTH)
+    whole = trace_update(fake_case("full", config, ROWS, LENGTH, torch.bfloat16), 20)
+    shallow = trace_update(fake_case("full", config, ROWS, LENGTH, torch.bfloat16), planning.SHALLOW_DEPTH)
     where = [
         max(one.peaks, key=lambda phase, one=one: one.peaks[phase].peak) for one in (shallow, whole)
     ]
@@ -70,7 +70,7 @@ def test_the_peak_may_be_in_another_phase_than_in_the_shallow_copies(small):
 @pytest.mark.parametrize("method", ["full", "lora", "adapter", "bitfit", "qlora"])
 def test_a_plan_is_what_the_loops_second_update_of_a_real_model_needs(small, method):
     config = small("opt", 3)
-    prepared = fake(method, config, ROWS, LENGTH, torch.float32, lr=0.0)
+    prepared = fake_case(method, config, ROWS, LENGTH, torch.float32, lr=0.0)
     torch.manual_seed(0)
     model = prepared.adapted()
     with torch.no_grad():
@@ -84,14 +84,14 @@ def test_a_plan_is_what_the_loops_second_update_of_a_real_model_needs(small, met
         model,
         prepared.method,
         FakeSeed(prepared, 0, 0).stage(prepared.method.recipe),
-        planning.MANY,
+        planning.SCHEDULE_STEPS,
         0,
     )
     for group in training.optimizer.param_groups:
         group["foreach"] = True
     every = list(range(ROWS))
     training.update(every)
-    real = count(lambda: training.update(every), model, training.optimizer)
+    real = count_step(lambda: training.update(every), model, training.optimizer)
     planned = plan(method, config, ROWS, LENGTH, torch.float32).peak
     assert (planned.weights, planned.optimizer) == (real.weights, real.optimizer)
     assert planned.peak == real.peak
@@ -100,13 +100,13 @@ def test_a_plan_is_what_the_loops_second_update_of_a_real_model_needs(small, met
 def test_what_is_recomputed_in_backward_belongs_to_backward(small):
     recomputing = {"gradient_checkpointing": True}
     config = small("llama", 14)
-    whole = trace(fake("full", config, ROWS, LENGTH, torch.bfloat16, **recomputing), 14).peaks
+    whole = trace_update(fake_case("full", config, ROWS, LENGTH, torch.bfloat16, **recomputing), 14).peaks
     assert whole["forward", 0].gradients == 0 < whole["backward", 0].gradients
-    assert plan("full", config, ROWS, LENGTH, **recomputing).peak == highest(whole.values())
+    assert plan("full", config, ROWS, LENGTH, **recomputing).peak == highest_peak(whole.values())
 
 
 def test_the_optimiser_takes_a_copy_of_all_that_trains_as_it_does_on_a_gpu(small):
-    peaks = trace(fake("full", small("opt", 2), ROWS, LENGTH, torch.bfloat16), 2).peaks
+    peaks = trace_update(fake_case("full", small("opt", 2), ROWS, LENGTH, torch.bfloat16), 2).peaks
     assert peaks["step", None].activations >= peaks["step", None].gradients > 0
 
 
@@ -122,7 +122,7 @@ def test_recomputing_activations_is_planned_for_too(small):
 
 def test_a_method_that_cannot_be_planned_is_listed_with_its_reason(small, monkeypatch):
     monkeypatch.setattr(methods, "NAMES", ("bitfit", "icl"))
-    refused, planned = table(small("llama", 2), ROWS, LENGTH)
+    refused, planned = plan_all(small("llama", 2), ROWS, LENGTH)
     assert (refused.method, refused.peak) == ("bitfit", None)
     assert refused.refusal.startswith(
         "expected a base model with biases, LlamaForSequenceClassification has none"

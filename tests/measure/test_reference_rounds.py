@@ -1,6 +1,6 @@
 """Rounds of two processes in turn, on a clock that their work moves."""
 
-from pytest_ftcompare.measure.reference_rounds import LEAST, rounds
+from pytest_ftcompare.measure.reference_rounds import MIN_ROUNDS, rounds
 
 
 class Side:
@@ -24,7 +24,7 @@ def take(seconds=0.0, **changes):
 def test_who_comes_first_changes_with_each_round():
     pairs, log = take()
     assert log[:4] == ["reference step", "here step", "here step", "reference step"]
-    assert pairs["step"] == [(2.0, 1.0)] * LEAST
+    assert pairs["step"] == [(2.0, 1.0)] * MIN_ROUNDS
 
 
 def test_rounds_last_as_long_as_they_are_given():

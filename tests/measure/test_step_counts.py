@@ -12,7 +12,7 @@ from torch.distributed._tools.mem_tracker import MemTracker
 from torch.utils.flop_counter import FlopCounterMode
 
 from pytest_ftcompare import methods
-from pytest_ftcompare.measure.step_counts import count
+from pytest_ftcompare.measure.step_counts import count_step
 
 KIB = 1024  # bytes of 16 x 16 numbers in float32
 
@@ -25,7 +25,7 @@ def square():
 
 @pytest.mark.parametrize("method", methods.NAMES)
 def test_every_method_is_counted_and_counted_the_same_again(method):
-    first, second = count(*make_step(method)), count(*make_step(method))
+    first, second = count_step(*make_step(method)), count_step(*make_step(method))
     assert first == second
     assert first.peak == first.weights + first.gradients + first.optimizer + first.activations
     assert first.flops > 0
@@ -46,7 +46,7 @@ print(count(*make_step("lora")))
         check=True,
         env=os.environ | here,
     )
-    assert done.stdout.splitlines()[-1] == str(count(*make_step("lora")))
+    assert done.stdout.splitlines()[-1] == str(count_step(*make_step("lora")))
 
 
 def test_each_byte_is_counted_for_what_it_is():
@@ -56,7 +56,7 @@ def test_each_byte_is_counted_for_what_it_is():
         model(batch).sum().backward()
         optimizer.step()
 
-    found = count(step, model, optimizer)
+    found = count_step(step, model, optimizer)
     # The batch and the product; the gradient, which is made when the product is gone, makes no higher peak.
     assert found.weights == found.gradients == KIB
     assert found.optimizer == found.state == 0
@@ -71,24 +71,24 @@ def test_views_are_one_storage_and_what_is_freed_no_longer_counts():
         for _ in range(3):
             batch.add(1).view(-1).reshape(16, 16).mul_(2)
 
-    assert count(step, model, None).activations == 2 * KIB
+    assert count_step(step, model, None).activations == 2 * KIB
 
 
 def test_a_tensor_that_grows_in_place_counts_with_its_new_size():
     model, _, batch = square()
     out = torch.empty(0)
-    assert count(lambda: torch.add(batch, 1, out=out), model, None).activations == 2 * KIB
+    assert count_step(lambda: torch.add(batch, 1, out=out), model, None).activations == 2 * KIB
 
 
 def test_a_storage_that_is_made_larger_counts_with_its_new_size():
     model, _, batch = square()
-    assert count(lambda: batch.add(1).resize_(32, 16), model, None).activations == 3 * KIB
+    assert count_step(lambda: batch.add(1).resize_(32, 16), model, None).activations == 3 * KIB
 
 
 def test_a_weight_is_not_among_what_is_saved_for_backward():
     model, _, batch = square()
     batch.requires_grad_()  # for whose gradient the weight is kept
-    assert count(lambda: model(batch), model, None).saved == KIB
+    assert count_step(lambda: model(batch), model, None).saved == KIB
 
 
 def test_accumulated_gradients_are_gradients_and_not_activations():
@@ -99,7 +99,7 @@ def test_accumulated_gradients_are_gradients_and_not_activations():
             model(batch).sum().backward()
         batch.repeat(9, 1)
 
-    found = count(step, model, optimizer)
+    found = count_step(step, model, optimizer)
     assert found.gradients == KIB
     assert found.peak == (1 + 1 + 1 + 9) * KIB  # weights, gradients, the batch, its copies
 
@@ -113,11 +113,11 @@ def test_what_goes_in_circles_counts_until_the_step_is_over():
             circle.append(circle)
             assert len([[] for _ in range(100_000)])  # enough to call the collector
 
-    assert count(step, model, None).activations == 6 * KIB
+    assert count_step(step, model, None).activations == 6 * KIB
 
 
 def test_the_peak_of_full_fine_tuning_is_the_one_of_torchs_own_tracker():
-    found = count(*make_step("full"))
+    found = count_step(*make_step("full"))
     step, model, optimizer = make_step("full")
     tracker = MemTracker()
     tracker.track_external(model, optimizer, step.training.stage.targets)
@@ -135,7 +135,7 @@ def test_flops_are_torchs_own(method):
     ):  # whose matrix products torch counts
         with FlopCounterMode(display=False) as torchs:
             step()
-        assert count(step, model, optimizer).flops == torchs.get_total_flops()
+        assert count_step(step, model, optimizer).flops == torchs.get_total_flops()
 
 
 def test_the_fused_attention_of_a_cpu_is_counted_by_its_products():
@@ -143,7 +143,7 @@ def test_the_fused_attention_of_a_cpu_is_counted_by_its_products():
     text = torch.ones(1, 1, 16, 16, requires_grad=True)
     with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.FLASH_ATTENTION):
         attend = torch.nn.functional.scaled_dot_product_attention
-        found = count(lambda: attend(text, text, text).sum().backward(), model, None)
+        found = count_step(lambda: attend(text, text, text).sum().backward(), model, None)
     assert found.flops == (2 + 5) * 2 * 16**3  # backward computes the scores once more
 
 
@@ -155,8 +155,8 @@ def test_inference_is_counted_down_to_the_same_products_as_training():
         model(batch)
 
     assert (
-        count(infer, model, None).flops
-        == count(lambda: model(batch), model, None).flops
+        count_step(infer, model, None).flops
+        == count_step(lambda: model(batch), model, None).flops
         == 2 * 16**3
     )
 
@@ -166,7 +166,7 @@ def test_a_four_bit_weight_counts_with_its_constants_and_its_product():
 
     model = bnb.nn.Linear4bit(64, 64, bias=False, quant_type="nf4").to("cpu")
     batch = torch.ones(2, 64, requires_grad=True)
-    found = count(lambda: model(batch).sum().backward(), model, None)
+    found = count_step(lambda: model(batch).sum().backward(), model, None)
     state = model.weight.quant_state  # its scales are quantised once more
     constants = [state.absmax, state.code, state.offset, state.state2.absmax, state.state2.code]
     assert found.weights == 64 * 64 // 2 + sum(one.nbytes for one in constants)

@@ -6,16 +6,16 @@ import pytest
 import torch
 
 from pytest_ftcompare.measure.timer import (
-    ROUND,
+    ROUND_SECONDS,
     ROUNDS,
     ClockError,
     Timing,
     Workload,
-    measure,
-    speeds,
-    timed,
+    time_pieces,
+    time_yardsticks,
+    time_calls,
 )
-from pytest_ftcompare.measure.yardstick import BESIDE, KINDS, make_yardsticks
+from pytest_ftcompare.measure.yardstick import INTERLEAVED, KINDS, make_yardsticks
 
 
 class Machine:
@@ -40,7 +40,7 @@ def run(machine, budget=10.0, **pieces):
         "kernels": machine.work("kernels", 0.5),
         "dispatch": machine.work("dispatch", 0.25),
     }
-    return measure(pieces, yardsticks, "cpu", budget, machine.clock)
+    return time_pieces(pieces, yardsticks, "cpu", budget, machine.clock)
 
 
 def both(timing):
@@ -68,9 +68,9 @@ def test_each_round_times_the_yardsticks_first_and_then_every_piece():
 
 def test_a_short_piece_is_called_often_enough_for_the_clock():
     machine = Machine()
-    found = run(machine, short=machine.work("short", ROUND / 3.5))
+    found = run(machine, short=machine.work("short", ROUND_SECONDS / 3.5))
     assert found["short"].calls == 4
-    assert found["short"].seconds == pytest.approx(ROUND / 3.5)
+    assert found["short"].seconds == pytest.approx(ROUND_SECONDS / 3.5)
 
 
 def test_warm_up_is_not_timed():
@@ -101,13 +101,13 @@ def test_the_median_over_rounds_leaves_a_disturbed_round_out():
 
 def test_a_round_in_which_the_clock_was_set_back_is_taken_again():
     readings = iter([5.0, 3.0, 3.0, 4.5])
-    assert timed(Workload(lambda: None), 1, "cpu", lambda: next(readings)) == 1.5
+    assert time_calls(Workload(lambda: None), 1, "cpu", lambda: next(readings)) == 1.5
 
 
 def test_a_clock_that_always_goes_back_is_refused_in_a_sentence():
     readings = iter(range(100, 0, -1))
     with pytest.raises(ClockError, match="choose another with --benchmark-timer"):
-        timed(Workload(lambda: None), 1, "cpu", lambda: next(readings))
+        time_calls(Workload(lambda: None), 1, "cpu", lambda: next(readings))
 
 
 def test_a_clock_too_coarse_for_a_yardstick_gives_no_yardsticks():
@@ -127,10 +127,10 @@ def test_a_machines_speed_is_the_seconds_of_one_call_of_each_yardstick():
     machine = Machine()
     yardsticks = {
         "memory": machine.work("memory", 2.0),
-        "interpreter": machine.work("short", ROUND / 4),
+        "interpreter": machine.work("short", ROUND_SECONDS / 4),
     }
-    assert speeds(yardsticks, "cpu", machine.clock) == pytest.approx(
-        {"memory": 2.0, "interpreter": ROUND / 4}
+    assert time_yardsticks(yardsticks, "cpu", machine.clock) == pytest.approx(
+        {"memory": 2.0, "interpreter": ROUND_SECONDS / 4}
     )
 
 
@@ -139,7 +139,7 @@ def test_yardsticks_leave_the_callers_random_numbers_alone_and_do_the_same_work_
     expected = torch.rand(3)
     torch.manual_seed(0)
     yardsticks = make_yardsticks("cpu")
-    assert set(BESIDE) < set(KINDS) == set(yardsticks)
+    assert set(INTERLEAVED) < set(KINDS) == set(yardsticks)
     for work in yardsticks.values():
         work()
         work()

@@ -100,13 +100,13 @@ def test_random_drop_draws_how_many_layers_at_each_step_and_drops_the_fixed_numb
     drawn = []
 
     def look(*_):
-        drawn.append(tuple(one.absent for one in modules(model, Bottleneck)))
+        drawn.append(tuple(one.is_dropped for one in modules(model, Bottleneck)))
 
     train(model, prepared.method, context.stage(prepared.method.recipe), 0, look)
     assert {sum(one) for one in drawn} == {0, 1, 2, 3}
     assert all(one == tuple(sorted(one, reverse=True)) for one in drawn), "the lowest are dropped"
     model.eval()
-    assert [one.absent for one in modules(model, Bottleneck)] == [True, False, False, False]
+    assert [one.is_dropped for one in modules(model, Bottleneck)] == [True, False, False, False]
 
 
 def test_fusion_is_attention_of_the_layers_output_over_the_adapters():

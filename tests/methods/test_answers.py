@@ -54,12 +54,12 @@ def test_what_is_learned_by_heart_is_written(ready):
         train(model, prepared.method, stage, 0, silent)
     found = evaluate(model, prepared.interface, context.rows, context.support)
     assert found.loss < 0.05 < before.loss
-    assert sum(found.right) >= 7 > sum(before.right)
+    assert sum(found.correct) >= 7 > sum(before.correct)
     right = [
         text.strip() == example.label.strip()
-        for text, example in zip(found.chosen, context.support, strict=True)
+        for text, example in zip(found.predictions, context.support, strict=True)
     ]
-    assert found.right == right
+    assert found.correct == right
 
 
 @pytest.mark.parametrize("method", ["full", "lora"])

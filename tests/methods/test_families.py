@@ -5,7 +5,7 @@ import pytest
 from pytest_ftcompare.checks import tiny_models
 from pytest_ftcompare.checks.invariants import inspect
 from pytest_ftcompare.methods.base import MethodError
-from pytest_ftcompare.methods.layers.architecture import BY_TYPE
+from pytest_ftcompare.methods.layers.architecture import ARCHITECTURES
 from pytest_ftcompare.training.run_seed import run_seed
 
 
@@ -14,7 +14,7 @@ def test_every_architecture_of_the_table_has_a_tiny_model(make):
         return make("full", model=f"tiny/{family}", output_mode="head").interface.config.model_type
 
     assert {model_type(one) for one in (*tiny_models.DECODERS, *tiny_models.ENCODERS)} == set(
-        BY_TYPE
+        ARCHITECTURES
     )
 
 

@@ -55,12 +55,12 @@ def test_what_is_done_to_a_copy_is_not_done_to_the_next(make):
 def test_a_model_is_read_once_and_few_are_kept(make, monkeypatch):
     reads = []
     read = base_model.read
-    monkeypatch.setattr(base_model, "_kept", type(base_model._kept)())
+    monkeypatch.setattr(base_model, "_cache", type(base_model._cache)())
     monkeypatch.setattr(base_model, "read", lambda *how: reads.append(how[1]) or read(*how))
     for output_mode in ("head", "head", "pattern", "head", "answer", "head", "pattern"):
         base_model.copied(*what(make("full", output_mode=output_mode).interface))
     assert reads == ["head", "pattern", "answer", "pattern"]
-    assert len(base_model._kept) == base_model.KEPT
+    assert len(base_model._cache) == base_model.MAX_CACHED_MODELS
 
 
 def test_kept_tokens_are_those_of_the_text_and_nobody_can_spoil_them(make):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pytest_ftcompare.methods.layers.bottleneck import Bottleneck
-from pytest_ftcompare.methods.layers.gates import HALF
+from pytest_ftcompare.methods.layers.gates import INITIAL_GATE
 from pytest_ftcompare.methods.layers.prefix import Prefix
 from pytest_ftcompare.methods.layers.text_start import start_peft_prefix
 from pytest_ftcompare.training.evaluate import class_logits
@@ -94,7 +94,7 @@ def test_our_prefixes_start_at_text(make, modules, method):
     ids = torch.tensor([context.rows[0][:3]])
     cache = prepared.loaded().model.eval()(input_ids=ids, use_cache=True).past_key_values
     for one, layer in zip(modules(model, Prefix), cache.layers, strict=True):
-        gate = HALF if method == "unipelt" else 1.0
+        gate = INITIAL_GATE if method == "unipelt" else 1.0
         torch.testing.assert_close(
             one.key * gate, layer.keys[0].transpose(0, 1).flatten(1), **CLOSE
         )

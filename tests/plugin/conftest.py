@@ -82,7 +82,7 @@ class Shell:
 def one_window(monkeypatch: pytest.MonkeyPatch) -> None:
     """An update takes one window of each timed case, not three, and of a round: by the clock of tests they are alike."""
     monkeypatch.setattr(measured_cost, "BASELINE_WINDOWS", 1)
-    monkeypatch.setattr(timer, "WARM_UP", 1)
+    monkeypatch.setattr(timer, "WARM_UP_CALLS", 1)
     monkeypatch.setattr(timer, "ROUNDS", 1)
 
 

@@ -291,7 +291,7 @@ def test_a_task_that_a_way_of_asking_does_not_fit_is_refused_at_collection(shell
             "icl",
             "pocket_ner",
             "shots=(2,)",
-            "icl on pocket_ner: expected a task with one label a row",
+            "icl on pocket_ner: expected a task with one label per row",
         ),
         (
             "full",

@@ -282,7 +282,7 @@ def test_without_pytest_benchmark_all_goes_on(bench, way):
 
 
 def test_nothing_that_pytest_benchmark_does_not_document_is_missing():
-    assert benchmark_bridge.missing() == [], (
+    assert benchmark_bridge.missing_names() == [], (
         "pytest_ftcompare/plugin/benchmark_bridge.py must learn what pytest-benchmark has become"
     )
 
@@ -297,7 +297,7 @@ def test_nothing_that_pytest_benchmark_does_not_document_is_missing():
 )
 def test_what_is_missing_is_named(monkeypatch, place, attribute, name):
     monkeypatch.delattr(f"pytest_benchmark.{place}.{attribute}")
-    assert benchmark_bridge.missing.__wrapped__() == [name]
+    assert benchmark_bridge.missing_names.__wrapped__() == [name]
 
 
 @pytest.mark.parametrize(

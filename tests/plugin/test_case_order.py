@@ -6,7 +6,7 @@ import pytest
 
 from pytest_ftcompare.gate.profiles import PROFILES
 from pytest_ftcompare.gate.worker_status import WorkerStatus
-from pytest_ftcompare.plugin.case_order import one_by_one, ordered
+from pytest_ftcompare.plugin.case_order import send_one_by_one, order_items
 from pytest_ftcompare.results.case import Case
 
 
@@ -19,7 +19,7 @@ def item(name, shots=0, method="full", model="pocket/opt-1.4m"):
 
 
 def names(items):
-    return [one.name for one in ordered(items, PROFILES["pocket"], "cpu")]
+    return [one.name for one in order_items(items, PROFILES["pocket"], "cpu")]
 
 
 def test_the_shortest_case_then_from_the_longest_on_then_other_tests_in_their_order():
@@ -37,7 +37,7 @@ def test_a_case_of_a_model_that_nobody_knows_the_size_of_counts_as_long():
 
 @pytest.mark.parametrize("items", [[], [item("a"), item("b")], [item("case", 2)]])
 def test_what_has_no_order_keeps_its_own(items):
-    assert ordered(items, PROFILES["pocket"], "cpu") == items
+    assert order_items(items, PROFILES["pocket"], "cpu") == items
 
 
 def config(scheduler):
@@ -50,16 +50,16 @@ def test_tests_are_handed_out_one_by_one_where_there_are_cases_and_the_user_said
     tmp_path, before, cases, after
 ):
     if cases:
-        WorkerStatus(tmp_path, "gw0").total(cases)
+        WorkerStatus(tmp_path, "gw0").write_total(cases)
     scheduler = SimpleNamespace(maxschedchunk=before)
-    one_by_one(config(scheduler), tmp_path)
+    send_one_by_one(config(scheduler), tmp_path)
     assert scheduler.maxschedchunk == after
 
 
 def test_another_scheduler_is_left_alone(tmp_path):
-    WorkerStatus(tmp_path, "gw0").total(3)
+    WorkerStatus(tmp_path, "gw0").write_total(3)
     scheduler = SimpleNamespace()
-    one_by_one(config(scheduler), tmp_path)
+    send_one_by_one(config(scheduler), tmp_path)
     assert vars(scheduler) == {}
 
 

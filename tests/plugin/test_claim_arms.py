@@ -72,7 +72,7 @@ def test_what_no_table_has_is_told(tables, arm):
 def test_a_wrong_table_is_told(tables):
     with pytest.raises(
         CaseError,
-        match="the suite made has a table that cannot be: no number of shots is called 'fwe'",
+        match="the suite made has a wrong table: no number of shots is called 'fwe'",
     ):
         tables("fwe").of(Arm("made", "pbft"))
 

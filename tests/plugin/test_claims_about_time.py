@@ -7,7 +7,7 @@ from pytest_ftcompare.compare.claims.claim import ClaimVerdict, judge
 from pytest_ftcompare.gate.run_context import RunContext
 from pytest_ftcompare.gate.torch_case import TorchCases
 from pytest_ftcompare.plugin import claim_fixture
-from pytest_ftcompare.plugin.claim_fixture import is_excused
+from pytest_ftcompare.plugin.claim_fixture import excuse_time_change
 from pytest_ftcompare.plugin.options import SETTINGS
 from pytest_ftcompare.results import baseline_store
 from pytest_ftcompare.results.case import Case
@@ -24,7 +24,7 @@ def judged(outcome="contradicted", **now):
         return ClaimRecord(*about, outcome, estimate, ["c"], environment)
 
     before = record("reproduced", 0.9, THEN)
-    return is_excused(judge(record(outcome, 1.1, THEN | now), before))
+    return excuse_time_change(judge(record(outcome, 1.1, THEN | now), before))
 
 
 @pytest.mark.parametrize("now", [{}, {"commit": "2"}, {"cpu": "Intel"}])
@@ -84,7 +84,7 @@ def test_threads_are_those_of_the_cases_before_any_ran(shell, tmp_path):
 def test_a_baseline_is_stale_also_where_every_claim_was_about_time_and_not_timed(
     tmp_path, monkeypatch, device, found
 ):
-    monkeypatch.setattr(claim_fixture, "_suite_of", lambda _: "quick")
+    monkeypatch.setattr(claim_fixture, "_read_suite", lambda _: "quick")
     for name in ("here", "gone"):
         file = baseline_store.path_of_claim(tmp_path, "cpu", "pocket", name)
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -93,7 +93,7 @@ def test_a_baseline_is_stale_also_where_every_claim_was_about_time_and_not_timed
         "here", "quick", "pocket", "untested", note="not timed: threads 1 -> 2", device=device
     )
     assert [
-        one.name for one in claim_fixture.stale([verdict], {"quick": ["here"]}, tmp_path)
+        one.name for one in claim_fixture.stale_claims([verdict], {"quick": ["here"]}, tmp_path)
     ] == found
 
 

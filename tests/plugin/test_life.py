@@ -38,7 +38,7 @@ def test_missing_then_written_then_the_same_then_changed_then_updated(shell):
     assert result.ret == 1
     result.stdout.fnmatch_lines(
         [
-            "*First sign: checkpoint bytes 7 -> *",
+            "*First divergence: checkpoint bytes 7 -> *",
             "*If it is meant*",
             "*pytest --ftcompare-window=0.0 --update-baselines*",
         ]
@@ -174,7 +174,7 @@ def test_a_worse_outcome_fails_with_what_moved(shell, monkeypatch):
         [
             "*full-pocket_mnli-opt-0.4m-n64-epochs=8: worse, its outcome got worse.*",
             "*accuracy *% -> *%: -* pt ± * (p=*, * seeds)*",
-            "*First sign: recipe lr 0.0005 -> 1e-06.*",
+            "*First divergence: recipe lr 0.0005 -> 1e-06.*",
             "*pytest * --update-baselines 'test_quick.py::test_quick[[]full-pocket_mnli-opt-0.4m-n64-epochs=8[]]'",
         ]
     )

@@ -68,7 +68,7 @@ def test_missing_then_written_then_held_then_changed_then_updated(run, workers):
     result.assert_outcomes(failed=2, passed=2)
     told = " ".join(result.stdout.str().split())
     assert (
-        "better-than-full: changed, its outcome is not its baseline's: it was reproduced (+10.0 pt"
+        "better-than-full: changed, its outcome is not its baseline's: was reproduced (+10.0 pt"
         in told
     )
     assert "it is contradicted (-10.0 pt" in told
@@ -81,7 +81,7 @@ def test_missing_then_written_then_held_then_changed_then_updated(run, workers):
     result = run.update(*workers)
     told = " ".join(result.stdout.str().split())
     assert (
-        "changed: better-than-full it was reproduced" in told and "1 claim: 1 contradicted." in told
+        "changed: better-than-full was reproduced" in told and "1 claim: 1 contradicted." in told
     )
     assert json.loads(run.record().read_text())["outcome"] == "contradicted"
     run.run(*workers).assert_outcomes(passed=4)

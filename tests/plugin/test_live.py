@@ -14,7 +14,7 @@ from recorded import RecordedSuite
 
 from pytest_ftcompare.compare.verdict import without_baseline
 from pytest_ftcompare.gate.session import TestOutcome
-from pytest_ftcompare.gate.worker_status import EVERY, WorkerStatus, at_work, duration
+from pytest_ftcompare.gate.worker_status import REPORT_INTERVAL, WorkerStatus, active_statuses, format_duration
 from pytest_ftcompare.plugin import live_display
 from pytest_ftcompare.plugin.progress import Progress
 
@@ -129,19 +129,19 @@ def ended(seconds, *, failed=False):
 
 
 def test_a_log_gets_a_plain_line_now_and_then(tmp_path, monkeypatch):
-    monkeypatch.setattr(live_display.LogDisplay, "every", NEVER)
+    monkeypatch.setattr(live_display.LogDisplay, "interval", NEVER)
     reporter, told = Reporter(), WorkerStatus(tmp_path, "gw0")
     plain = live_display.LogDisplay(
         reporter, Progress(tmp_path, workers=2, clock=iter([0.0, 42.0]).__next__)
     )
-    told.total(5)
+    told.write_total(5)
     reporter._tw.write("..")  # of tests that are no cases
-    plain.finished(without_baseline(make_result([0.5])), ended(120.0))
-    plain.finished(without_baseline(make_result([0.5])), ended(60.0, failed=True))
-    told.about("lora-cola")("seed 1  evaluating")
-    plain.draw(at_work(tmp_path))
+    plain.case_finished(without_baseline(make_result([0.5])), ended(120.0))
+    plain.case_finished(without_baseline(make_result([0.5])), ended(60.0, failed=True))
+    told.reporter("lora-cola")("seed 1  evaluating")
+    plain.draw(active_statuses(tmp_path))
     told.done()
-    plain.draw(at_work(tmp_path))  # nobody is at work: nothing to say
+    plain.draw(active_statuses(tmp_path))  # nobody is at work: nothing to say
     plain.stop()
     said = reporter._tw._file.getvalue()
     assert (
@@ -152,14 +152,14 @@ def test_a_log_gets_a_plain_line_now_and_then(tmp_path, monkeypatch):
 
 def test_nothing_moves_on_the_screen_while_somebody_times(tmp_path, monkeypatch):
     drawn = []
-    monkeypatch.setattr(live_display.LogDisplay, "every", NEVER)
+    monkeypatch.setattr(live_display.LogDisplay, "interval", NEVER)
     monkeypatch.setattr(live_display.LogDisplay, "draw", lambda self, lines: drawn.append(lines))
-    WorkerStatus(tmp_path, "gw0").about("case")("timing")
+    WorkerStatus(tmp_path, "gw0").reporter("case")("timing")
     plain = live_display.LogDisplay(Reporter(), Progress(tmp_path, workers=1))
     for _ in range(3):
         plain.refresh()
     assert drawn == [timing := [["case", "timing"]]]
-    WorkerStatus(tmp_path, "gw0").about("case")("seed 1  evaluating")
+    WorkerStatus(tmp_path, "gw0").reporter("case")("seed 1  evaluating")
     for _ in range(2):
         plain.refresh()
     plain.stop()
@@ -170,15 +170,15 @@ def test_steps_that_follow_each_other_fast_are_not_each_written(tmp_path):
     told = WorkerStatus(
         tmp_path,
         "gw0",
-        clock=iter([10.0, 10.0 + EVERY / 2, 10.0 + 2 * EVERY, 10.0 + 2 * EVERY]).__next__,
+        clock=iter([10.0, 10.0 + REPORT_INTERVAL / 2, 10.0 + 2 * REPORT_INTERVAL, 10.0 + 2 * REPORT_INTERVAL]).__next__,
     )
-    say = told.about("case")
+    say = told.reporter("case")
     say("seed 0  step 1/40  loss 0.7")
-    assert at_work(tmp_path) == [["case", "loading"]]
+    assert active_statuses(tmp_path) == [["case", "loading"]]
     say("seed 0  step 2/40  loss 0.6")
-    assert at_work(tmp_path) == [["case", "seed 0", "step 2/40", "loss 0.6"]]
+    assert active_statuses(tmp_path) == [["case", "seed 0", "step 2/40", "loss 0.6"]]
     say("seed 0  evaluating")
-    assert at_work(tmp_path) == [["case", "seed 0", "evaluating"]]
+    assert active_statuses(tmp_path) == [["case", "seed 0", "evaluating"]]
 
 
 @pytest.mark.parametrize(
@@ -186,4 +186,4 @@ def test_steps_that_follow_each_other_fast_are_not_each_written(tmp_path):
     [(0.4, "0 s"), (89, "89 s"), (90, "2 min"), (5400, "1 h 30 min"), (36060, "10 h 01 min")],
 )
 def test_durations_are_as_long_as_a_reader_wants(seconds, text):
-    assert duration(seconds) == text
+    assert format_duration(seconds) == text

@@ -6,7 +6,7 @@ import sys
 import pytest
 from weather import TICK
 
-from pytest_ftcompare.gate import beside_reference
+from pytest_ftcompare.gate import reference_timing
 from pytest_ftcompare.gate.remote import RemoteError
 
 METRICS = ("step", "evaluation", "inference")
@@ -19,7 +19,7 @@ def beside_it(shell, monkeypatch):
     shell.update()
     (file,) = shell.files()
     probes = json.loads(file.read_text())["probe"]
-    monkeypatch.setattr(beside_reference, "_SOUND", set())
+    monkeypatch.setattr(reference_timing, "_CHECKED_REFERENCES", set())
 
     def run(share=1.0, again=1.0, confirmed=True, changes=None, dies=""):
         made = []
@@ -48,7 +48,7 @@ def beside_it(shell, monkeypatch):
                     raise RemoteError(dies)
                 return self.seconds
 
-        monkeypatch.setattr(beside_reference, "Remote", Process)
+        monkeypatch.setattr(reference_timing, "RemoteProcess", Process)
         result = shell.run(f"--ftcompare-reference={sys.executable}", timed=True)
         return result, made
 

@@ -88,7 +88,7 @@ def test_an_interrupted_run_is_in_the_history_once_when_it_is_resumed(pytester, 
 def test_an_interrupted_run_says_how_to_go_on(pytester, run):
     more(pytester, "def pytest_runtest_logfinish(nodeid): raise KeyboardInterrupt")
     result = pytester.runpytest_subprocess(*PLUGIN)
-    result.stdout.fnmatch_lines(["1 case finished: --ftcompare-resume goes on from there."])
+    result.stdout.fnmatch_lines(["1 case finished: continue with --ftcompare-resume."])
 
 
 def test_resuming_without_pytests_cache_is_refused_in_one_sentence(shell):

@@ -198,17 +198,17 @@ def judged(project, name, function):
 
 
 def test_a_judge_scores_the_answers_of_a_shipped_task(project):
-    from pytest_ftcompare.measure.environment import code
+    from pytest_ftcompare.measure.environment import source_digests
 
     mine = judged(project, "pocket_instructions", "ours/judge.py:score")
     ask = mine.tasks["pocket_instructions"].score
     assert ask("ab", tasks.Example({}, "abcd")) == 0.5
-    mine.add()
+    mine.register()
     try:
-        assert "judge judge.py" in code("lora", "pocket_instructions")
+        assert "judge judge.py" in source_digests("lora", "pocket_instructions")
     finally:
-        mine.remove()
-    assert "judge judge.py" not in code("lora", "pocket_instructions")
+        mine.unregister()
+    assert "judge judge.py" not in source_digests("lora", "pocket_instructions")
 
 
 def test_a_judge_whose_score_is_none_is_refused(project):

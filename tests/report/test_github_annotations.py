@@ -86,7 +86,7 @@ def test_what_is_more_than_github_shows_is_counted_in_the_last(failed, shown, le
     ],
 )
 def test_no_text_forges_another_command(text):
-    case = make_case("invalid", signs=[text]) | {
+    case = make_case("invalid", divergences=[text]) | {
         "id": text,
         "nodeid": f"suites/{text}.py::test",
         "rerun": text,
@@ -101,7 +101,7 @@ def test_no_text_forges_another_command(text):
 
 def test_a_percent_sign_reads_back():
     ((_, _, title, message),) = parsed(
-        of(make_case("changed", signs=["loss 50%, 3:1"]) | {"id": "a%2C,b:c"})
+        of(make_case("changed", divergences=["loss 50%, 3:1"]) | {"id": "a%2C,b:c"})
     )
     assert title == "changed: a%2C,b:c"
     assert "first divergence: loss 50%, 3:1" in message

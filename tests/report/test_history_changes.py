@@ -21,7 +21,7 @@ from scripts import history_noise
     ],
 )
 def test_any_move_of_a_series_that_stands_still_is_a_change(values, expected):
-    assert change_points.find(values) == expected
+    assert change_points.find_changes(values) == expected
 
 
 def noisy(*levels, seed=0):
@@ -32,25 +32,27 @@ def noisy(*levels, seed=0):
 def test_levels_are_found_in_noise_and_outliers_are_none():
     values = noisy((1.0, 20), (1.1, 20), (0.9, 10))
     values[5] = values[30] = 3.0
-    assert change_points.find(values) == [20, 40]
-    assert change_points.find(noisy((1.0, 50))) == []
+    assert change_points.find_changes(values) == [20, 40]
+    assert change_points.find_changes(noisy((1.0, 50))) == []
 
 
 def test_a_noisy_change_is_put_at_the_accepted_run_beside_it_and_no_further():
     values = noisy((1.0, 20), (1.1, 20))
     for accepted, expected in ((21, 21), (19, 19), (22, 20), (17, 20)):
-        assert change_points.find(values, [index == accepted for index in range(40)]) == [expected]
+        assert change_points.find_changes(values, [index == accepted for index in range(40)]) == [
+            expected
+        ]
     still = [0.5] * 20 + [0.4] * 20
-    assert change_points.find(still, [index == 21 for index in range(40)]) == [20]
+    assert change_points.find_changes(still, [index == 21 for index in range(40)]) == [20]
 
 
 def test_a_change_is_explained_where_a_run_of_its_level_was_accepted():
     flags = [False] * 12
-    assert change_points.explained([4, 8], flags) == []
+    assert change_points.accepted_changes([4, 8], flags) == []
     flags[5] = True  # the night after
-    assert change_points.explained([4, 8], flags) == [4]
+    assert change_points.accepted_changes([4, 8], flags) == [4]
     flags[8] = True
-    assert change_points.explained([4, 8], flags) == [4, 8]
+    assert change_points.accepted_changes([4, 8], flags) == [4, 8]
 
 
 @pytest.mark.parametrize("noise", history_noise.NOISES, ids=lambda one: one.__name__)

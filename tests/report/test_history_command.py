@@ -15,7 +15,7 @@ from test_main import BLOCKED
 
 from pytest_ftcompare.__main__ import main
 from pytest_ftcompare.report.history import append
-from pytest_ftcompare.report.history.cli import _find
+from pytest_ftcompare.report.history.cli import _read_series
 from pytest_ftcompare.report.history.terminal import show
 
 ROOT = Path(__file__).parents[2]
@@ -49,7 +49,10 @@ def path(tmp_path_factory):
 
 def screen(path, width, *, case="*", method="", metric="accuracy", last=100, encoding="utf-8"):
     file = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
-    show(Console(file=file, width=width, highlight=False), *_find(path, case, method, metric, last))
+    show(
+        Console(file=file, width=width, highlight=False),
+        *_read_series(path, case, method, metric, last),
+    )
     file.flush()
     lines = file.buffer.getvalue().decode(encoding).split("\n")
     assert all(len(line) <= width for line in lines)

@@ -6,7 +6,7 @@ from documents import make_document
 from jsonschema import Draft202012Validator
 
 from pytest_ftcompare.report.document_reader import schema
-from pytest_ftcompare.report.history import append, for_document
+from pytest_ftcompare.report.history import append, earlier_runs
 
 
 def appended(path, *documents):
@@ -34,7 +34,7 @@ def test_it_has_the_series_of_the_documents_cases_with_their_changes(tmp_path):
     append(tmp_path / "h.db", make_document(5, started="2029-01-01T00:00:00+00:00", failed=False))
     last = appended(tmp_path / "h.db", *documents)
     last["cases"] = last["cases"][1:2]
-    last["history"] = found = for_document(tmp_path / "h.db", last, last=9)
+    last["history"] = found = earlier_runs(tmp_path / "h.db", last, last=9)
     Draft202012Validator(schema()).validate(last)
     assert [one["started"] for one in found["runs"]] == [one["started"] for one in documents[1:]]
     assert found["runs"][0] == {
@@ -61,7 +61,7 @@ def test_another_devices_runs_are_another_series(tmp_path):
     for case in there["cases"]:
         case["device"] = "nvidia-h200"
     appended(tmp_path / "h.db", here, there)
-    found = for_document(tmp_path / "h.db", there)
+    found = earlier_runs(tmp_path / "h.db", there)
     assert [one["started"] for one in found["runs"]] == [there["started"]]
 
 
@@ -69,7 +69,7 @@ def test_a_case_that_the_history_does_not_know_has_no_series(tmp_path):
     document = appended(tmp_path / "h.db", *nights(2))
     other = deepcopy(document)
     other["cases"] = [other["cases"][0] | {"id": "unheard-of"}]
-    assert for_document(tmp_path / "h.db", other) == {"runs": [], "series": {}}
+    assert earlier_runs(tmp_path / "h.db", other) == {"runs": [], "series": {}}
 
 
 def test_a_name_with_half_a_character_has_its_series(tmp_path):
@@ -77,6 +77,6 @@ def test_a_name_with_half_a_character_has_its_series(tmp_path):
     document["command"] = "pytest suites/\udcff"
     document["cases"][0]["id"] = name = "half-\udcff"
     append(tmp_path / "h.db", document)
-    assert for_document(tmp_path / "h.db", document)["series"][f"few_shot/{name}"]["accuracy"][
+    assert earlier_runs(tmp_path / "h.db", document)["series"][f"few_shot/{name}"]["accuracy"][
         "runs"
     ] == [0]

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from documents import make_document
 
-from pytest_ftcompare.report.history import HistoryError, append, check, for_document
+from pytest_ftcompare.report.history import HistoryError, append, check, earlier_runs
 from pytest_ftcompare.report.history.database import check as checked
 from pytest_ftcompare.report.history.database import reading, writing
-from pytest_ftcompare.report.history.schema import SCHEMA
+from pytest_ftcompare.report.history.schema import SCHEMA_VERSION
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def assert_refused(path, pattern):
     for ask in (
         check,
         lambda one: append(one, make_document(2, seed=7)),
-        lambda one: for_document(one, make_document(1)),
+        lambda one: earlier_runs(one, make_document(1)),
     ):
         with pytest.raises(HistoryError, match=pattern) as found:
             ask(path)
@@ -44,7 +44,7 @@ def test_a_file_that_is_no_database(tmp_path):
 def test_a_file_whose_end_is_missing(path, left):
     content = path.read_bytes()
     path.write_bytes(content[: int(left * len(content))])
-    assert_refused(path, "is damaged, or its end is missing: restore a copy, or name another file$")
+    assert_refused(path, "is damaged or truncated: restore a copy, or name another file$")
 
 
 def test_another_programs_database(tmp_path):
@@ -56,11 +56,11 @@ def test_another_programs_database(tmp_path):
 
 def test_a_newer_schema(path):
     connection = sqlite3.connect(path)
-    connection.execute(f"PRAGMA user_version = {SCHEMA + 1}")
+    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
     connection.close()
     assert_refused(
         path,
-        f"expected a history of schema {SCHEMA} at .*, found schema {SCHEMA + 1}: update pytest-ftcompare$",
+        f"expected a history of schema {SCHEMA_VERSION} at .*, found schema {SCHEMA_VERSION + 1}: update pytest-ftcompare$",
     )
 
 
@@ -95,23 +95,23 @@ def test_a_file_that_cannot_be_written(path):
     path.chmod(0o444)
     with pytest.raises(HistoryError, match=r"cannot be written \(permission denied\)"):
         check(path)
-    assert for_document(path, make_document(1))["runs"]  # but read
+    assert earlier_runs(path, make_document(1))["runs"]  # but read
 
 
 def test_a_history_that_another_process_holds(path):
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    locked = f"the history {path} is locked by another process: wait until that one has ended, then try again"
+    locked = f"the history {path} is locked by another process: wait until that process has ended, then try again"
     with pytest.raises(HistoryError) as found:
-        checked(path, patience=0.01)
+        checked(path, timeout=0.01)
     assert str(found.value) == locked
-    with pytest.raises(HistoryError) as found, writing(path, patience=0.01):
+    with pytest.raises(HistoryError) as found, writing(path, timeout=0.01):
         pass
     assert str(found.value) == locked
-    assert for_document(path, make_document(1))["runs"]  # nothing is being written yet
+    assert earlier_runs(path, make_document(1))["runs"]  # nothing is being written yet
     other.execute("COMMIT")
     other.execute("BEGIN EXCLUSIVE")
-    with pytest.raises(HistoryError) as found, reading(path, patience=0.01):
+    with pytest.raises(HistoryError) as found, reading(path, timeout=0.01):
         pass
     assert str(found.value) == locked
     other.close()
@@ -132,9 +132,9 @@ def test_an_empty_file_is_a_history_to_be(tmp_path):
     check(path)
     assert path.read_bytes() == b""
     with pytest.raises(HistoryError, match="found an empty file: no run was appended to it yet"):
-        for_document(path, make_document(1))
+        earlier_runs(path, make_document(1))
     append(path, make_document(1))
-    assert len(for_document(path, make_document(1))["runs"]) == 1
+    assert len(earlier_runs(path, make_document(1))["runs"]) == 1
 
 
 def test_a_path_with_characters_of_a_uri(tmp_path):

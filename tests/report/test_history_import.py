@@ -143,7 +143,7 @@ def test_what_cannot_be_imported_is_one_sentence_and_adds_nothing(tmp_path, caps
         f"expected a folder with results at {folder}, found nothing there"
     )
     folder.mkdir()
-    assert refused(path, folder, capsys).endswith(f"reports (*.json) at {folder}, found none")
+    assert refused(path, folder, capsys).endswith(f"reports (*.json) at {folder}, found none: name another folder")
     write(folder, training("lora/a"))
     file = folder / "z.json"
     file.write_text("{")
@@ -158,7 +158,7 @@ def test_what_cannot_be_imported_is_one_sentence_and_adds_nothing(tmp_path, caps
     undated["run_info"]["created_at"] = ""
     file.write_text(json.dumps(undated))
     assert refused(path, folder, capsys).startswith(
-        f"expected in {file} when it was made, found nothing of it"
+        f"expected the time of the run in {file}, found none"
     )
     file.write_text(json.dumps(make_document(2) | {"schema": 99}))
     assert "of a newer schema than 1" in refused(path, folder, capsys)

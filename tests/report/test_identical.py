@@ -9,16 +9,16 @@ from pytest_ftcompare.compare.sequential_test import ScoreComparison
 from pytest_ftcompare.compare.session_verdict import SessionVerdict
 from pytest_ftcompare.compare.verdict import IDENTICAL, CaseVerdict
 from pytest_ftcompare.report import (
-    change_text,
     compare_command,
     failure,
     github,
     junit,
     markdown,
-    outcome,
     terminal,
+    wording,
 )
-from pytest_ftcompare.report.page import render, wording
+from pytest_ftcompare.report.page import render
+from pytest_ftcompare.report.page import wording as page_wording
 from pytest_ftcompare.results.result_folders import Pairs
 
 ESTIMATED = ScoreComparison(
@@ -50,8 +50,10 @@ RENDERED = {
     ),
     "Markdown": lambda: markdown.render(document()),
     "annotation": lambda: "\n".join(github.annotations(document())),
-    "banner of the page": lambda: wording.moved(document()["cases"][0]),
-    "moved": lambda: "; ".join(change_text.moved(document()["cases"][0])),
+    "banner of the page": lambda: page_wording.main_change(document()["cases"][0]),
+    "changes of a document": lambda: "; ".join(
+        wording.case_changes(wording.case_of(document()["cases"][0]))
+    ),
     "table of the page": lambda: (
         render.render(document()).partition('id="table"')[2].partition("</table>")[0]
     ),
@@ -72,9 +74,9 @@ def test_the_same_case_that_did_not_repeat_has_its_shift():
 
 
 def test_what_reports_hold_of_an_identical_case_has_no_shift():
-    (found,) = outcome.shown(CASE)
+    (found,) = wording.shown_comparisons(CASE)
     assert (found.new, found.delta, found.error) == (found.base, 0.0, 0.0)
-    assert outcome.shown(replace(CASE, notes=[])) == [ESTIMATED]
+    assert wording.shown_comparisons(replace(CASE, notes=[])) == [ESTIMATED]
 
 
 def test_an_identical_case_has_no_p_among_its_properties():

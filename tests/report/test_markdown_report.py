@@ -7,9 +7,10 @@ import pytest
 from documents import make_case, make_document
 from markdown_it import MarkdownIt
 
-from pytest_ftcompare.report.change_text import comparison
+from pytest_ftcompare.compare.sequential_test import ScoreComparison
 from pytest_ftcompare.report.markdown import COMMENT, render
 from pytest_ftcompare.report.markdown_escape import clean, code, fence, prose
+from pytest_ftcompare.report.wording import score_change
 
 PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 HOSTILE = [
@@ -122,7 +123,7 @@ def test_a_cost_that_moved_tells_what_it_was_compared_in():
         }
         | {"outcome": "worse", "note": "", "error": 0.0},
     ]
-    text = render(of(make_case("worse", costs=costs, comparisons=[], signs=[])))
+    text = render(of(make_case("worse", costs=costs, comparisons=[], divergences=[])))
     assert (
         "step 32.5 ms -> 34.9 ms: +7.4% ± 0.8 in yardsticks; stray bytes 0.0 KiB -> 2.0 KiB: ?, counted"
         in text
@@ -192,7 +193,8 @@ def test_numbers_that_are_missing_are_question_marks():
     case = make_case("worse", comparisons=broken, scores={"accuracy": None})
     text = render(of(case, seconds=None))
     assert ": ? pt ± ? (noise 2.0 pt, p=?, 8 seeds)" in text
-    assert comparison(broken[0]) in text
+    broken_score = ScoreComparison(**broken[0])
+    assert score_change(broken_score, identical=False, noise=True) in text
 
 
 @pytest.mark.parametrize("limit", [COMMENT, 2**20, 5000])

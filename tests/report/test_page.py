@@ -179,28 +179,28 @@ def test_the_headline_of_a_session_in_which_nothing_fails():
 
 def test_the_banner_names_three_cases_of_each_failing_verdict():
     document = make_document(80)
-    verdicts = [one["verdict"] for one in wording.worst(document)]
+    verdicts = [one["verdict"] for one in wording.worst_cases(document)]
     assert verdicts == [
         verdict for verdict in ("invalid", "worse", "changed", "new") for _ in range(3)
     ]
-    assert wording.unnamed(document) == 40 - 12
+    assert wording.failed_not_shown(document) == 40 - 12
 
 
 def test_the_greatest_loss_is_named_first():
     small, great = make_case("worse", shots=2), make_case("worse", shots=64)
     small["comparisons"][0]["delta"], great["comparisons"][0]["delta"] = -0.02, -0.3
-    assert wording.worst(holding(small, great)) == [great, small]
+    assert wording.worst_cases(holding(small, great)) == [great, small]
 
 
 def test_an_accepted_case_says_so_and_comes_after_what_fails():
     accepted, failing = make_case("worse", shots=2, update=True), make_case("new", shots=4)
     document = holding(accepted, failing)
-    assert wording.cases(document) == [failing, accepted]
+    assert wording.sorted_cases(document) == [failing, accepted]
     assert "worse, accepted" in render(document)
 
 
 def test_what_is_no_number_is_left_out():
-    case = make_case("invalid", signs=["expected finite losses, got nan in seed 0"])
+    case = make_case("invalid", divergences=["expected finite losses, got nan in seed 0"])
     broken = dict.fromkeys(("new", "new_sd", "delta", "error", "p"))
     case["comparisons"] = [one | broken for one in make_case("undecided")["comparisons"]]
     case["scores"] = {"accuracy": None, "loss": None}
@@ -248,7 +248,7 @@ def test_shifts_have_a_sign_where_they_are_not_nought(share, said):
     ("seconds", "said"), [(12.34, "12.3 s"), (1391, "23 min"), (11100, "3 h 05 min")]
 )
 def test_how_long_it_took(seconds, said):
-    assert wording.lasted(seconds) == said
+    assert wording.duration(seconds) == said
 
 
 def test_two_hundred_cases_stay_small():

@@ -111,7 +111,7 @@ def tab(window, several):
     tab.get_by_label("Group by").select_option("")
     for one in tab.locator(".choice[aria-pressed=true]").all():
         one.click()
-    select(tab, wording.worst(several)[0])
+    select(tab, wording.worst_cases(several)[0])
     yield tab
     assert troubles == []
 
@@ -148,7 +148,7 @@ def test_it_opens_with_its_plots_and_the_worst_case(opened, several):
     assert tab.locator("#table tr[data-key]").count() == 40
     assert tab.locator("#plots .main-svg").count() >= 2
     assert tab.locator("#scatter .points path").count() > 4
-    assert title(tab) == wording.worst(several)[0]["id"]
+    assert title(tab) == wording.worst_cases(several)[0]["id"]
 
 
 def test_a_columns_head_sorts_and_turns_round(tab, several):
@@ -241,7 +241,7 @@ def test_a_link_selects_its_case(opened, several, plotless):
 
 @pytest.mark.parametrize("bad", ["#case=few_shot%2Fgone", "#case=%E0%A4%A", "#case="])
 def test_a_link_to_no_case_shows_the_worst(opened, several, plotless, bad):
-    assert title(opened(several, link=bad)) == wording.worst(several)[0]["id"]
+    assert title(opened(several, link=bad)) == wording.worst_cases(several)[0]["id"]
 
 
 def test_a_click_on_a_point_selects_its_case(tab, several):

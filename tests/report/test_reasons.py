@@ -1,12 +1,12 @@
 """Reasons that differ only in a share of time."""
 
-from pytest_ftcompare.report.cost import alike
+from pytest_ftcompare.report.cost import merge_percentages
 
 WAITED = "others had this worker's cores for {}% of the time"
 
 
 def test_reasons_that_differ_in_a_share_are_one_with_its_range():
-    found = alike(
+    found = merge_percentages(
         [WAITED.format(12), WAITED.format(3), WAITED.format(7), "pytest-benchmark is off"]
     )
     assert set(found.values()) == {
@@ -16,9 +16,9 @@ def test_reasons_that_differ_in_a_share_are_one_with_its_range():
 
 
 def test_reasons_that_are_the_same_stay_as_they_are():
-    assert alike([WAITED.format(7)] * 2) == {WAITED.format(7): WAITED.format(7)}
+    assert merge_percentages([WAITED.format(7)] * 2) == {WAITED.format(7): WAITED.format(7)}
 
 
 def test_numbers_that_are_no_shares_tell_reasons_apart():
-    assert len(set(alike(["torch 2.12", "torch 2.13"]).values())) == 2
-    assert alike([]) == {}
+    assert len(set(merge_percentages(["torch 2.12", "torch 2.13"]).values())) == 2
+    assert merge_percentages([]) == {}

@@ -12,7 +12,7 @@ from pytest_ftcompare.compare.cross_case_audit import CaseSummary
 from pytest_ftcompare.compare.environment_diff import Difference
 from pytest_ftcompare.compare.measured_cost import CostComparison
 from pytest_ftcompare.compare.sequential_test import ScoreComparison
-from pytest_ftcompare.compare.verdict import ELSEWHERE, IDENTICAL, CaseVerdict, with_costs
+from pytest_ftcompare.compare.verdict import IDENTICAL, OTHER_DEVICE, CaseVerdict, with_costs
 from pytest_ftcompare.gate.session import GateSession
 from pytest_ftcompare.report.terminal import lines
 from pytest_ftcompare.report.wrapping import fitted
@@ -206,7 +206,7 @@ def test_a_time_that_is_only_noted_is_one_line_however_many_cases_have_it():
 
 def test_what_is_not_compared_or_not_settled_is_a_line_for_each_reason():
     verdicts = [
-        *(case(number, notes=[ELSEWHERE]) for number in range(2)),
+        *(case(number, notes=[OTHER_DEVICE]) for number in range(2)),
         *(
             case(number, verdict="incomparable", notes=["other rows"], comparisons=[])
             for number in range(4, 7)

@@ -23,7 +23,7 @@ def test_a_narrow_terminal_breaks_a_row_between_columns_and_keeps_a_mean_with_it
 
 
 def test_a_footnote_keeps_its_indent():
-    assert fitted("  first divergence: recipe lr 0.005 -> 0.05", 24) == [
+    assert fitted("  first divergence: recipe lr 0.005 -> 0.05", 31) == [
         "  first divergence: recipe lr",
         "    0.005 -> 0.05",
     ]

@@ -101,7 +101,7 @@ def test_an_imported_result_survives_its_json():
         ),
         (
             lambda data: data["run_info"]["train_config"].pop("query_template"),
-            "study not known here",
+            "study is unknown here",
         ),
         (lambda data: data.update(meta_info=3), "fields are not those"),
     ],
@@ -124,7 +124,7 @@ def test_a_checkpoint_that_could_not_be_saved_has_no_size():
 def test_one_run_shows_only_large_shifts(accuracy, verdict):
     found = compare(result(), result(accuracy=accuracy, day=2))
     assert found.verdict == verdict
-    assert found.comparisons[0].error == pytest.approx(math.sqrt(2) * single_run.ACCURACY)
+    assert found.comparisons[0].error == pytest.approx(math.sqrt(2) * single_run.ACCURACY_SD)
 
 
 def test_one_run_against_itself_says_so():

@@ -81,14 +81,14 @@ def test_one_case_twice_is_one_sentence(tmp_path):
 
 def test_a_case_is_paired_with_its_own_device_else_the_cpu():
     gpu = replace(RESULT, environment={**RESULT.environment, "device": "nvidia-h200"})
-    assert result_folders.pairs([RESULT, gpu], [gpu]).both == [(gpu, gpu)]
-    assert result_folders.pairs([RESULT], [gpu]).both == [(RESULT, gpu)]
+    assert result_folders.pair_results([RESULT, gpu], [gpu]).both == [(gpu, gpu)]
+    assert result_folders.pair_results([RESULT], [gpu]).both == [(RESULT, gpu)]
     assert compare(RESULT, gpu).verdict == "same"
 
 
 def test_what_only_one_folder_has_is_named_and_nothing_in_common_is_an_error():
     others = [replace(RESULT, id=name) for name in ("a", "b")]
-    found = result_folders.pairs([RESULT, others[0]], [RESULT, others[1]])
+    found = result_folders.pair_results([RESULT, others[0]], [RESULT, others[1]])
     assert (len(found.both), found.only_old, found.only_new) == (1, ["a"], ["b"])
     with pytest.raises(FolderError, match=r"none in common \(a, ... and b, ...\)"):
         compare_suites(others[:1], others[1:])
@@ -97,7 +97,7 @@ def test_what_only_one_folder_has_is_named_and_nothing_in_common_is_an_error():
 def lower(by):
     samples = [make_sample(seed, score - by, trace="other") for seed, score in enumerate(SCORES)]
     return make_result(
-        SCORES, samples=samples, environment={**RESULT.environment, "torch": "2.14.0"}
+        SCORES, seed_results=samples, environment={**RESULT.environment, "torch": "2.14.0"}
     )
 
 

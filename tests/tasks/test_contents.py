@@ -3,14 +3,14 @@
 from pytest_ftcompare import tasks
 from pytest_ftcompare.tasks import Example
 from pytest_ftcompare.tasks.base import Source, Task
-from pytest_ftcompare.tasks.contents import CONTRADICTING, EMPTY, contents
+from pytest_ftcompare.tasks.contents import MAX_CONTRADICTING_SHARE, MAX_EMPTY_SHARE, check_contents
 
 ROWS = [Example({"text": f"row {number}"}, number % 2) for number in range(100)]
 
 
 def said(rows, labels=("calm", "urgent")):
     source = Source("x", "train", lambda row, _: [])
-    return list(contents(Task("tickets", labels, source, source), {"train": rows}))
+    return list(check_contents(Task("tickets", labels, source, source), {"train": rows}))
 
 
 def test_a_class_without_rows_is_refused():
@@ -28,7 +28,7 @@ def test_rows_as_they_should_be_are_not_told():
 
 
 def test_empty_rows_are_told_and_refused_where_they_are_many():
-    few = [Example({"text": " \n"}, 0)] * int(100 * EMPTY)
+    few = [Example({"text": " \n"}, 0)] * int(100 * MAX_EMPTY_SHARE)
     ((refused, sentence),) = said([*ROWS[len(few) :], *few])
     assert not refused
     assert sentence.startswith(
@@ -41,7 +41,7 @@ def test_empty_rows_are_told_and_refused_where_they_are_many():
 def test_contradictions_are_told_and_refused_where_they_are_many():
     few = [
         Example({"text": f"ROW  {number}"}, 1 - number % 2)
-        for number in range(int(100 * CONTRADICTING))
+        for number in range(int(100 * MAX_CONTRADICTING_SHARE))
     ]
     ((refused, sentence),) = said([*ROWS[:95], *few])
     assert not refused
@@ -72,4 +72,4 @@ def test_the_shipped_tasks_have_nothing_of_it():
                 )
                 for split, one in task.splits().items()
             }
-            assert list(contents(task, splits)) == [], name
+            assert list(check_contents(task, splits)) == [], name

@@ -7,7 +7,7 @@ from datasets import Dataset, load_dataset
 
 from pytest_ftcompare import tasks
 from pytest_ftcompare.tasks import DataError
-from pytest_ftcompare.tasks.hub import EMBEDDED, OTHERS, HubError, locate, read_split
+from pytest_ftcompare.tasks.hub import EMBEDDED, OTHER_FRAMEWORKS, HubError, locate, read_split
 
 ROWS = [{"sentence": "the dog sleeps .", "label": 1}, {"sentence": 'a "quoted" cat', "label": 0}]
 
@@ -97,7 +97,7 @@ def test_a_pinned_id_is_downloaded_at_its_revision(monkeypatch, tmp_path):
     )
     assert locate("models", "org/name", None, "abc") == tmp_path
     assert asked == [
-        (("org/name",), {"repo_type": "model", "revision": "abc", "ignore_patterns": OTHERS})
+        (("org/name",), {"repo_type": "model", "revision": "abc", "ignore_patterns": OTHER_FRAMEWORKS})
     ]
 
 

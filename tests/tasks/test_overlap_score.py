@@ -3,7 +3,7 @@
 import pytest
 
 from pytest_ftcompare.tasks import Example
-from pytest_ftcompare.tasks.rouge import overlap
+from pytest_ftcompare.tasks.rouge import rouge_l
 
 
 @pytest.mark.parametrize(
@@ -21,4 +21,4 @@ from pytest_ftcompare.tasks.rouge import overlap
     ],
 )
 def test_the_overlap_is_what_it_is_by_hand(written, wanted, share):
-    assert overlap(written, Example({}, wanted)) == pytest.approx(share)
+    assert rouge_l(written, Example({}, wanted)) == pytest.approx(share)

@@ -7,7 +7,7 @@ import pytest
 
 from pytest_ftcompare.results.case import Case
 from pytest_ftcompare.tasks import Example
-from pytest_ftcompare.tasks.split_overlap import overlaps, source_overlaps, without_tested
+from pytest_ftcompare.tasks.split_overlap import overlaps, source_overlaps, drop_tested_rows
 from pytest_ftcompare.training.config import TrainingConfig
 from pytest_ftcompare.training.prepare import prepare
 
@@ -54,7 +54,7 @@ def test_a_pair_of_sentences_is_one_row_only_where_both_are_the_same():
 def test_the_few_rows_that_corpora_repeat_pass_and_leave_the_training_pool():
     splits = SPLITS | {"test": [*SPLITS["test"], *rows(0, 3)]}
     assert list(overlaps("cola", splits)) == []
-    assert without_tested(splits) == SPLITS["train"][3:]
+    assert drop_tested_rows(splits) == SPLITS["train"][3:]
 
 
 def test_a_source_task_that_trains_on_the_tested_rows_is_refused():

@@ -8,7 +8,7 @@ import pytest
 from pytest_ftcompare.tasks import DataError, Example
 from pytest_ftcompare.tasks.base import Source, Task
 from pytest_ftcompare.tasks.hub import locate
-from pytest_ftcompare.training.chat import rendered
+from pytest_ftcompare.training.chat import render_messages
 
 MESSAGES = [{"role": "user", "content": "the server is down"}]
 TEMPLATE = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}"
@@ -31,7 +31,7 @@ def tokenizer():
 
 
 def text(tokenizer, **changes):
-    (one,) = rendered(
+    (one,) = render_messages(
         task(**changes), [Example({"m": json.dumps(MESSAGES)}, 0)], tokenizer, "a model"
     )
     return one.fields["m"]
@@ -42,7 +42,7 @@ def test_the_template_renders_the_messages(tokenizer):
 
 
 def test_an_answer_that_is_to_be_written_is_asked_for(tokenizer):
-    assert text(tokenizer, written=True) == "<user>the server is down<assistant>"
+    assert text(tokenizer, generative=True) == "<user>the server is down<assistant>"
 
 
 def test_a_token_that_the_tokenizer_adds_by_itself_is_not_there_twice(tokenizer):

@@ -9,7 +9,7 @@ import transformers
 from transformers import Trainer
 
 from pytest_ftcompare.checks import tiny_models, trainer_loss
-from pytest_ftcompare.checks.engine_parity import CORNER, _off, differences, recorded_trainings
+from pytest_ftcompare.checks.engine_parity import RELU_TOLERANCE, _gradient_difference, differences, record_trainings
 from pytest_ftcompare.methods.base import Method
 from pytest_ftcompare.results.case import Case
 from pytest_ftcompare.training import hf_trainer
@@ -101,7 +101,7 @@ def test_micro_batches_of_unequal_size_are_refused(prepared):
     with pytest.raises(
         TrainingError, match=r"got 8 rows in 3: choose micro_batches to divide batch_size"
     ):
-        recorded_trainings(prepared(micro_batches=3), hf_trainer.train)
+        record_trainings(prepared(micro_batches=3), hf_trainer.train)
 
 
 def test_a_loss_that_is_not_a_number_stops_the_trainer(prepared, monkeypatch):
@@ -112,7 +112,7 @@ def test_a_loss_that_is_not_a_number_stops_the_trainer(prepared, monkeypatch):
         TrainingError,
         match=r"expected a finite loss and gradient norm, got nan and .* at step 1 of 4",
     ):
-        recorded_trainings(prepared(), hf_trainer.train)
+        record_trainings(prepared(), hf_trainer.train)
 
 
 def test_parameters_of_a_stages_own_train_and_leave_the_model_as_it_was(prepared):
@@ -184,7 +184,7 @@ def test_the_loss_of_a_library_that_is_another(first_wrong, monkeypatch):
 
 
 def test_another_order_of_rows(first_wrong, monkeypatch):
-    monkeypatch.setattr(hf_trainer.Order, "__iter__", lambda self: iter(range(self.count)))
+    monkeypatch.setattr(hf_trainer.RowSampler, "__iter__", lambda self: iter(range(self.count)))
     assert first_wrong()[0] == 1
 
 
@@ -229,7 +229,7 @@ def test_an_optimiser_with_another_average(first_wrong, monkeypatch):
 
 
 def test_an_update_too_few(prepared, monkeypatch):
-    monkeypatch.setattr(hf_trainer.Order, "__len__", lambda self: self.count - 4)
+    monkeypatch.setattr(hf_trainer.RowSampler, "__len__", lambda self: self.count - 4)
     sentence = next(differences(prepared()))
     assert sentence == "expected 4 updates by both engines, the Trainer made 2"
 
@@ -261,10 +261,10 @@ def test_a_mean_of_means_is_not_the_mean_over_tokens(prepared, monkeypatch):
 
 def test_one_unit_at_the_corner_of_relu_parts_no_engines_and_two_do():
     difference = torch.zeros(4, 3)
-    difference[1, 0] = CORNER / 2
-    assert _off(difference, 1.0) == 0.0
-    difference[2, 0] = CORNER / 2
-    assert _off(difference, 1.0) == pytest.approx(CORNER / 2)
-    difference[2, 0] = 2 * CORNER
-    assert _off(difference, 1.0) > 2 * CORNER
-    assert _off(torch.tensor(CORNER / 2), 1.0) == pytest.approx(CORNER / 2)
+    difference[1, 0] = RELU_TOLERANCE / 2
+    assert _gradient_difference(difference, 1.0) == 0.0
+    difference[2, 0] = RELU_TOLERANCE / 2
+    assert _gradient_difference(difference, 1.0) == pytest.approx(RELU_TOLERANCE / 2)
+    difference[2, 0] = 2 * RELU_TOLERANCE
+    assert _gradient_difference(difference, 1.0) > 2 * RELU_TOLERANCE
+    assert _gradient_difference(torch.tensor(RELU_TOLERANCE / 2), 1.0) == pytest.approx(RELU_TOLERANCE / 2)

@@ -7,7 +7,7 @@ import pytest
 from pytest_ftcompare import tasks
 from pytest_ftcompare.tasks import Example
 from pytest_ftcompare.training.model_kind import ModelError
-from pytest_ftcompare.training.scoring import rate, shares
+from pytest_ftcompare.training.scoring import score_answer, accuracy_metrics
 
 REQUESTS = tasks.load("pocket_requests")
 REFERENCE = dataclasses.replace(REQUESTS, match="reference")
@@ -25,15 +25,15 @@ REFERENCE = dataclasses.replace(REQUESTS, match="reference")
 )
 def test_an_answer_matches_to_the_letter_or_in_the_reference_s_form(written, exact, reference):
     example = Example({"prompt": "p"}, "两位老师，三只狗。")
-    assert (rate(REQUESTS, written, example), rate(REFERENCE, written, example)) == (
+    assert (score_answer(REQUESTS, written, example), score_answer(REFERENCE, written, example)) == (
         exact,
         reference,
     )
 
 
 def test_case_and_width_do_not_count_for_a_reference():
-    assert rate(REFERENCE, "The  ＤＯＧ.", Example({}, " the dog")) == 1
-    assert rate(REQUESTS, "The dog", Example({}, " the dog")) == 0
+    assert score_answer(REFERENCE, "The  ＤＯＧ.", Example({}, " the dog")) == 1
+    assert score_answer(REQUESTS, "The dog", Example({}, " the dog")) == 0
 
 
 def test_a_tasks_own_score_is_asked_with_the_answer_and_its_example():
@@ -41,7 +41,7 @@ def test_a_tasks_own_score_is_asked_with_the_answer_and_its_example():
     judged = dataclasses.replace(
         REQUESTS, score=lambda text, one: 0.75 if (text, one) == ("said", example) else 0.0
     )
-    assert rate(judged, "said", example) == 0.75
+    assert score_answer(judged, "said", example) == 0.75
 
 
 @pytest.mark.parametrize("given", [-0.1, 7, float("nan")])
@@ -51,12 +51,12 @@ def test_a_score_that_is_no_share_is_refused(given):
         ModelError,
         match="pocket_requests: expected its score to give a number from 0 to 1, it gave",
     ):
-        rate(judged, "said", Example({}, "right"))
+        score_answer(judged, "said", Example({}, "right"))
 
 
 def test_shares_are_by_group_and_their_mean_counts_groups_not_rows():
     examples = [Example({}, "a", group) for group in ("x", "x", "x", "y")]
-    found = shares(REQUESTS, [True, True, False, False], examples)
+    found = accuracy_metrics(REQUESTS, [True, True, False, False], examples)
     assert found == pytest.approx(
         {"accuracy": 0.5, "accuracy/x": 2 / 3, "accuracy/y": 0, "macro": 1 / 3}
     )
@@ -65,7 +65,7 @@ def test_shares_are_by_group_and_their_mean_counts_groups_not_rows():
 def test_shares_of_classes_are_by_label_too():
     hans = tasks.load("mnli")
     examples = [Example({}, label, "lexical_overlap") for label in (0, 0, 1, 1)]
-    found = shares(hans, [True, True, True, False], examples)
+    found = accuracy_metrics(hans, [True, True, True, False], examples)
     assert found == {
         "accuracy": 0.75,
         "accuracy/label=entailment": 1.0,

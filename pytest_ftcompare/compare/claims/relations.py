@@ -84,7 +84,7 @@ class ScoreContrast:
 
     def describe(self) -> str:
         parts = [
-            f"{'+' if weight > 0 else '−'} {_weight(weight)}{arm.describe()}"
+            f"{'+' if weight > 0 else '−'} {_weight_text(weight)}{arm.describe()}"
             for weight, arm in self.terms
         ]
         suites = " and ".join(dict.fromkeys(arm.suite for arm in self.arms))
@@ -118,11 +118,11 @@ class ScoreContrast:
         ]
 
 
-def _weight(weight: float) -> str:
+def _weight_text(weight: float) -> str:
     return "" if abs(weight) == 1 else f"{abs(weight):.2g} "
 
 
-def level(of: Arm, metric: str) -> ScoreContrast:
+def arm_score(of: Arm, metric: str) -> ScoreContrast:
     """An arm's own score."""
     return ScoreContrast(metric, ((1.0, of),))
 
@@ -132,7 +132,7 @@ def difference(of: Arm, against: Arm, metric: str = "accuracy") -> ScoreContrast
     return ScoreContrast(metric, ((1.0, of), (-1.0, against)))
 
 
-def over_parts(whole: Arm, *parts: Arm, metric: str = "accuracy") -> ScoreContrast:
+def difference_from_mean(whole: Arm, *parts: Arm, metric: str = "accuracy") -> ScoreContrast:
     """How far an arm is above the mean of others."""
     return ScoreContrast(metric, ((1.0, whole), *((-1.0 / len(parts), one) for one in parts)))
 

@@ -1,1 +1,1 @@
-"""What one update of a method would need on a model that does not fit here, without its weights."""
+"""Plan the memory of one update on a model that does not fit here, without its weights."""

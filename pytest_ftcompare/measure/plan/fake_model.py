@@ -1,4 +1,7 @@
-"""Models without weights: a base model of any shape whose tensors have a type and a size and no bytes."""
+"""Make models without weights: their tensors have a type and a size, but no bytes.
+
+`plan.py` traces them under torch's fake tensor mode.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 from pytest_ftcompare.methods.base import Rows
 from pytest_ftcompare.training.base_model import LoadedModel
 from pytest_ftcompare.training.model_io import ModelInterface
-from pytest_ftcompare.training.model_kind import count_positions
+from pytest_ftcompare.training.model_kind import add_position_ids
 
 if TYPE_CHECKING:
     from pytest_ftcompare.methods.base import Inputs
@@ -22,60 +25,63 @@ if TYPE_CHECKING:
 PAD = 1
 
 
-def shallow(config: PreTrainedConfig, depth: int) -> PreTrainedConfig:
-    """The same shape with `depth` layers."""
-    found: PreTrainedConfig = copy.deepcopy(config)
-    found.num_hidden_layers = depth
-    if kinds := getattr(found, "layer_types", None):
-        found.layer_types = kinds[:depth]
-    return found
+def with_depth(config: PreTrainedConfig, depth: int) -> PreTrainedConfig:
+    """Return a copy of the configuration with `depth` layers."""
+    changed: PreTrainedConfig = copy.deepcopy(config)
+    changed.num_hidden_layers = depth
+    if kinds := getattr(changed, "layer_types", None):
+        changed.layer_types = kinds[:depth]
+    return changed
 
 
-def fill(model: nn.Module, dtype: torch.dtype) -> None:
-    """Put fake CPU tensors in the place of those on the meta device; inside a fake mode. Tied weights stay tied.
+def fill_with_fakes(model: nn.Module, dtype: torch.dtype) -> None:
+    """Replace tensors on the meta device by fake CPU tensors; call it inside a fake mode.
 
-    Four-bit weights are what bitsandbytes' own description of its kernels makes of weights in `dtype`.
+    Tied weights stay tied. bitsandbytes' fake kernels make the 4-bit weights from `dtype` weights.
     """
-    made: dict[int, Any] = {}
+    fakes: dict[int, Any] = {}
     for module in model.modules():
         for tensors in (module._parameters, module._buffers):
-            for name, given in tensors.items():
-                if given is None or given.device.type != "meta":
+            for name, tensor in tensors.items():
+                if tensor is None or tensor.device.type != "meta":
                     continue
-                if id(given) not in made:
-                    made[id(given)] = (
-                        _four_bits(given, dtype) if hasattr(given, "quant_type") else _fake(given)
+                if id(tensor) not in fakes:
+                    fakes[id(tensor)] = (
+                        _fake_4bit_weight(tensor, dtype)
+                        if hasattr(tensor, "quant_type")
+                        else _fake_tensor(tensor)
                     )
-                tensors[name] = made[id(given)]
+                tensors[name] = fakes[id(tensor)]
 
 
-def _fake(given: torch.Tensor) -> torch.Tensor:
-    found = torch.empty(given.shape, dtype=given.dtype, device="cpu")
-    return nn.Parameter(found, given.requires_grad) if isinstance(given, nn.Parameter) else found
+def _fake_tensor(tensor: torch.Tensor) -> torch.Tensor:
+    fake = torch.empty(tensor.shape, dtype=tensor.dtype, device="cpu")
+    return nn.Parameter(fake, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else fake
 
 
-def _four_bits(given: Any, dtype: torch.dtype) -> nn.Parameter:
+def _fake_4bit_weight(weight: Any, dtype: torch.dtype) -> nn.Parameter:
     from bitsandbytes.functional import quantize_4bit
 
-    wide = torch.empty(given.shape, dtype=dtype, device="cpu")
+    wide = torch.empty(weight.shape, dtype=dtype, device="cpu")
     packed, state = quantize_4bit(
-        wide, compress_statistics=given.compress_statistics, quant_type=given.quant_type
+        wide, compress_statistics=weight.compress_statistics, quant_type=weight.quant_type
     )
-    found: Any = nn.Parameter(
-        packed, requires_grad=False
-    )  # fakes and bitsandbytes' own class do not mix
-    found.quant_state = state
-    return found  # type: ignore[no-any-return]
+    # bitsandbytes' own parameter class does not work with fake tensors.
+    fake: Any = nn.Parameter(packed, requires_grad=False)
+    fake.quant_state = state
+    return fake  # type: ignore[no-any-return]
 
 
-def in_four_bits(model: nn.Module, quantisation: Any, dtype: torch.dtype) -> None:
-    """Make the linear layers bitsandbytes', as transformers does while it loads, computing in the model's type."""
+def quantise_linear_layers(model: nn.Module, quantisation: Any, dtype: torch.dtype) -> None:
+    """Replace linear layers by bitsandbytes', as transformers does on loading.
+
+    They compute in the model's type.
+    """
     from bitsandbytes.functional import quantize_4bit
     from transformers.integrations.bitsandbytes import replace_with_bnb_linear
 
-    with torch.device(
-        "cpu"
-    ):  # bitsandbytes keeps what it computes here for the whole process: it must be no fake
+    # bitsandbytes caches a tensor of this call for the whole process, which must not be a fake.
+    with torch.device("cpu"):
         quantize_4bit(
             torch.zeros(64), compress_statistics=True, quant_type=quantisation.bnb_4bit_quant_type
         )
@@ -85,11 +91,12 @@ def in_four_bits(model: nn.Module, quantisation: Any, dtype: torch.dtype) -> Non
 
 @dataclass(frozen=True)
 class FakeModelInterface(ModelInterface):
-    """Loads fakes of a configuration, and reads any text as `length` tokens of no meaning."""
+    """Loads fake models of a configuration, and encodes any text as `max_length` equal tokens."""
 
     shape: PreTrainedConfig | None = None
     dtype: torch.dtype = torch.bfloat16
-    filled: bool = True  # or on the meta device, where a method can be applied
+    # False leaves the model on the meta device, where a method can be applied.
+    filled: bool = True
 
     @property
     def config(self) -> Any:
@@ -108,12 +115,12 @@ class FakeModelInterface(ModelInterface):
         with torch.device("meta"):
             model: Any = auto.from_config(config, dtype=self.dtype)
         if quantisation := (self.options or {}).get("quantization_config"):
-            in_four_bits(model, quantisation, self.dtype)
+            quantise_linear_layers(model, quantisation, self.dtype)
         if self.filled:
-            fill(model, self.dtype)
+            fill_with_fakes(model, self.dtype)
         base: Any = getattr(model, model.base_model_prefix)
         if "position_ids" in inspect.signature(base.forward).parameters:
-            base.register_forward_pre_hook(count_positions, with_kwargs=True)
+            base.register_forward_pre_hook(add_position_ids, with_kwargs=True)
         return LoadedModel(model, frozenset())
 
     def fits(self, text: str) -> bool:
@@ -124,7 +131,6 @@ class FakeModelInterface(ModelInterface):
 
     def collate(self, rows: Rows) -> Inputs:
         ids = torch.tensor(rows)
-        ids[0, 0] = (
-            PAD  # as in most batches: where no row is padded, transformers leaves the mask out
-        )
+        # One padding token, as in most batches: without any, transformers drops the mask.
+        ids[0, 0] = PAD
         return {"input_ids": ids, "attention_mask": (ids != PAD).long()}

@@ -1,10 +1,11 @@
-"""The phases of a step, told apart layer by layer, such that each needs an amount of memory that is linear in depth.
+"""Split an update into phases, layer by layer, so that each phase's memory is linear in depth.
 
-    start   forward 0   forward 1 ...   head and loss, forward and backward   ... backward 1   backward 0   update
+    start  forward 0  forward 1 ...  head and loss (both ways)  ... backward 1  backward 0  update
 
-Within one phase the same operation holds the peak at every depth; over the whole step it need not. Two traces, of n and n + 1
-layers, give each phase at any depth: the first layers are matched by their number, the last by their distance from the end,
-and those in between lie on a line, whose ends are known.
+Within one phase, the same operation has the peak at every depth; over the whole update it may not.
+So two traces, of n and n + 1 layers, give each phase at any depth. The first layers are matched by
+number, the last by distance from the end. The layers between lie on a line between known ends.
+`plan.py` uses it.
 """
 
 from __future__ import annotations
@@ -20,16 +21,20 @@ from torch import nn
 from pytest_ftcompare.measure.op_counter import OpCounter, Phase
 from pytest_ftcompare.measure.step_counts import PeakMemory
 
-FIRST = 7  # layers matched by their number
+# Layers matched by number; chosen, below the depth of the shallower trace.
+MATCHED_FROM_START = 7
 
 
-def mark(layers: nn.ModuleList, counter: OpCounter) -> None:
-    """Tell the counter at which layer a step is. Hooks do not run again where a layer's activations are recomputed."""
+def mark_phases(layers: nn.ModuleList, counter: OpCounter) -> None:
+    """Add hooks that tell the counter the current layer.
 
-    def begins(number: int, *_: object) -> None:
+    They do not run again when gradient checkpointing recomputes a layer.
+    """
+
+    def on_start(number: int, *_: object) -> None:
         counter.enter("forward", number)
 
-    def ends(number: int, _: nn.Module, args: object, output: Any) -> None:
+    def on_end(number: int, _: nn.Module, args: object, output: Any) -> None:
         hidden = output if isinstance(output, torch.Tensor) else output[0]
         if hidden.requires_grad:
             hidden.register_hook(lambda _: counter.enter("backward", number))
@@ -37,21 +42,27 @@ def mark(layers: nn.ModuleList, counter: OpCounter) -> None:
             counter.enter("head")
 
     for number, layer in enumerate(layers):
-        layer.register_forward_pre_hook(partial(begins, number))
-        layer.register_forward_hook(partial(ends, number))
+        layer.register_forward_pre_hook(partial(on_start, number))
+        layer.register_forward_hook(partial(on_end, number))
 
 
-def deeper(
-    first: Mapping[Phase, PeakMemory], second: Mapping[Phase, PeakMemory], more: int
+def extrapolate(
+    first: Mapping[Phase, PeakMemory], second: Mapping[Phase, PeakMemory], extra_layers: int
 ) -> Iterator[PeakMemory]:
-    """The phases' peaks of a model `more` layers deeper than the first trace's; the second's is one layer deeper."""
-    for (part, layer), end in second.items():
-        start = first[part, layer if layer is None or layer < FIRST else layer - 1]
+    """Yield the phases' peaks of a model `extra_layers` deeper than the first trace's model.
+
+    The second trace's model is one layer deeper than the first's.
+    """
+    for (part, layer), deeper in second.items():
+        shallow = first[part, layer if layer is None or layer < MATCHED_FROM_START else layer - 1]
         yield PeakMemory(
-            *(a + (b - a) * more for a, b in zip(astuple(start), astuple(end), strict=True))
+            *(
+                a + (b - a) * extra_layers
+                for a, b in zip(astuple(shallow), astuple(deeper), strict=True)
+            )
         )
 
 
-def highest(peaks: Iterable[PeakMemory]) -> PeakMemory:
-    """The one of the whole step."""
-    return max(peaks, key=lambda one: one.peak)
+def highest_peak(peaks: Iterable[PeakMemory]) -> PeakMemory:
+    """Return the highest peak, which is that of the whole update."""
+    return max(peaks, key=lambda memory: memory.peak)

@@ -1,7 +1,7 @@
-"""What a step of training would need for a model that does not fit here, from the model's configuration alone.
+"""Plan the memory of one update for a model that does not fit here, from its configuration alone.
 
-Two shallow copies of the model, without weights, are traced by the counter; what they need at each phase of a step gives what
-any depth needs.
+The counter traces two shallow models without weights. Their peaks in each phase give the peaks of
+any depth (`phases.py`). `report/plan_table.py` prints the plans.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from transformers import PreTrainedConfig
 
 from pytest_ftcompare import tasks
 from pytest_ftcompare.measure.op_counter import OpCounter, Phase
-from pytest_ftcompare.measure.plan.fake_model import FakeModelInterface, fill, shallow
-from pytest_ftcompare.measure.plan.phases import deeper, highest, mark
-from pytest_ftcompare.measure.step_counts import MemoryLedger, PeakMemory, uncollected
+from pytest_ftcompare.measure.plan.fake_model import FakeModelInterface, fill_with_fakes, with_depth
+from pytest_ftcompare.measure.plan.phases import extrapolate, highest_peak, mark_phases
+from pytest_ftcompare.measure.step_counts import MemoryLedger, PeakMemory, gc_paused
 from pytest_ftcompare.methods.base import Stage
 from pytest_ftcompare.results.case import Case
 from pytest_ftcompare.training.config import TrainingConfig
@@ -35,14 +35,16 @@ from pytest_ftcompare.training.train import backward, make_optimizer, trainable
 if TYPE_CHECKING:
     from pytest_ftcompare.methods.base import Recipe
 
-TASK = "pocket_sst"  # two classes; its texts are replaced
-DEPTH = 9  # layers of the shallower copy: more than any method treats apart at both ends
-MANY = 1000  # updates of the training of which one is traced
+TASK = "pocket_sst"  # two classes; its texts are not read
+# Layers of the shallower model; chosen, above the layers that any method treats differently at
+# both ends.
+SHALLOW_DEPTH = 9
+SCHEDULE_STEPS = 1000  # updates of the training, of which one is traced
 
 
 @dataclass(frozen=True)
 class DepthTrace:
-    """How many parameters train, and the peak of each phase."""
+    """The number of trainable parameters, and the peak of each phase."""
 
     trainable: int
     peaks: dict[Phase, PeakMemory]
@@ -50,7 +52,7 @@ class DepthTrace:
 
 @dataclass(frozen=True)
 class Plan:
-    """How many parameters of the model train with a method, and what is alive at the peak; or why that cannot be told."""
+    """A method's trainable parameters and its peak memory, or why it cannot be planned."""
 
     method: str
     trainable: int = 0
@@ -60,20 +62,21 @@ class Plan:
 
 @dataclass(frozen=True)
 class FakeSeed(PreparedSeed):
-    """All rows at once, whatever they are; a source task is one like the task itself."""
+    """Gives all rows at once; a source task is the task itself."""
 
     @property
     def support(self) -> list[tasks.Example]:
         return self.prepared.examples["train"]
 
     def text_stage(self, recipe: Recipe, model: nn.Module, count: int) -> Stage:
-        return self.stage(recipe)  # never the last one, which is traced
+        # The last stage is the one that is traced, and it never comes from here.
+        return self.stage(recipe)
 
-    def of(self, task: str, shots: int) -> PreparedSeed:
+    def source_task(self, task: str, shots: int) -> PreparedSeed:
         return self
 
 
-def fake(
+def fake_case(
     method_name: str,
     config: PreTrainedConfig,
     rows: int,
@@ -81,12 +84,12 @@ def fake(
     dtype: torch.dtype,
     **recipe: Any,
 ) -> PreparedCase:
-    """A method with its recipe for real models, and fakes in the places of the model and of the rows."""
+    """Prepare a method with its recipe for real models, with a fake model and fake rows."""
     method_class = import_module("pytest_ftcompare.methods").load(method_name)
     method = method_class(replace(method_class.recipes["paper"], **recipe))
     task, device = tasks.load(TASK), torch.device("cpu")
     examples = {
-        "train": [tasks.Example({"sentence": ""}, at % len(task.labels)) for at in range(rows)]
+        "train": [tasks.Example({"sentence": ""}, row % len(task.labels)) for row in range(rows)]
     }
     name, options = Path(config.model_type), method.load_options()
     interface = FakeModelInterface(
@@ -110,42 +113,44 @@ def fake(
     )
 
 
-def adapted(prepared: PreparedCase, interface: FakeModelInterface) -> nn.Module:
-    """The model with the method applied, on the meta device; new modules in the model's type, as if it was the default."""
-    before = torch.get_default_dtype()
+def adapt_on_meta(prepared: PreparedCase, interface: FakeModelInterface) -> nn.Module:
+    """Return the adapted model on the meta device, with new modules in the model's type."""
+    default = torch.get_default_dtype()
     torch.set_default_dtype(interface.dtype)
     try:
         with torch.device("meta"):
             return replace(prepared, interface=replace(interface, filled=False)).adapted()
     finally:
-        torch.set_default_dtype(before)
+        torch.set_default_dtype(default)
 
 
-def trace(prepared: PreparedCase, depth: int) -> DepthTrace:
-    """One update of a model with `depth` layers under the counter, or one evaluation where nothing trains."""
+def trace_update(prepared: PreparedCase, depth: int) -> DepthTrace:
+    """Trace one update of a model with `depth` layers, or one evaluation if nothing trains."""
     assert isinstance(prepared.interface, FakeModelInterface)
-    interface = replace(prepared.interface, shape=shallow(prepared.interface.config, depth))
+    interface = replace(prepared.interface, shape=with_depth(prepared.interface.config, depth))
     prepared, method = replace(prepared, interface=interface), prepared.method
-    model = adapted(prepared, interface)
+    model = adapt_on_meta(prepared, interface)
     layers = next(
-        one for one in model.modules() if isinstance(one, nn.ModuleList) and len(one) == depth
+        module
+        for module in model.modules()
+        if isinstance(module, nn.ModuleList) and len(module) == depth
     )
-    with FakeTensorMode(allow_non_fake_inputs=True), uncollected():
-        fill(model, interface.dtype)
+    with FakeTensorMode(allow_non_fake_inputs=True), gc_paused():
+        fill_with_fakes(model, interface.dtype)
         context = FakeSeed(prepared, 0, 0)
         stage = deque(method.stages(model, context), maxlen=1).pop() if method.trains else None
         optimizer = make_optimizer(model, stage) if stage else None
         counter = OpCounter()
-        with MemoryLedger(counter, model, optimizer) as books, counter:
-            mark(layers, counter)
+        with MemoryLedger(counter, model, optimizer) as ledger, counter:
+            mark_phases(layers, counter)
             if stage and optimizer:
                 _train(method, model, stage, optimizer, counter)
             else:
                 counter.enter("start")
                 class_logits(model, interface, context.rows)
-        numbers = sum(one.numel() for one in trainable(model).values()) if stage else 0
+        numbers = sum(parameter.numel() for parameter in trainable(model).values()) if stage else 0
         return DepthTrace(
-            numbers, {phase: books.peak(moment) for phase, moment in counter.moments.items()}
+            numbers, {phase: ledger.peak(snapshot) for phase, snapshot in counter.snapshots.items()}
         )
 
 
@@ -156,20 +161,18 @@ def _train(
     optimizer: torch.optim.Optimizer,
     counter: OpCounter,
 ) -> None:
-    """The loop's update, but for reading numbers off, of which fakes have none."""
+    """Do the loop's update, without reading values, which fake tensors do not have."""
     for group in optimizer.param_groups:
-        group["foreach"] = (
-            True  # as torch chooses on a GPU: all tensors at once, which takes a copy of them
-        )
-    parameters = [one for group in optimizer.param_groups for one in group["params"]]
+        # torch chooses this on a GPU: all tensors at once, which needs a copy of them.
+        group["foreach"] = True
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     model.train()
-    method.after_step(model, 0, MANY)
-    for one in (
-        parameters
-    ):  # an update without a backward: what is kept between updates is there when one is traced
-        one.grad = torch.zeros_like(one)
+    method.after_step(model, 0, SCHEDULE_STEPS)
+    # A first update without backward makes the state that later updates keep.
+    for parameter in parameters:
+        parameter.grad = torch.zeros_like(parameter)
     optimizer.step()
-    method.after_step(model, 1, MANY)
+    method.after_step(model, 1, SCHEDULE_STEPS)
     optimizer.zero_grad()
     counter.enter("start")
     backward(model, stage, list(range(len(stage.rows))), 1)
@@ -178,7 +181,7 @@ def _train(
     counter.enter("step")
     optimizer.step()
     counter.enter("after")
-    method.after_step(model, 2, MANY)
+    method.after_step(model, 2, SCHEDULE_STEPS)
     optimizer.zero_grad()
 
 
@@ -190,25 +193,31 @@ def plan(
     dtype: torch.dtype = torch.bfloat16,
     **recipe: Any,
 ) -> Plan:
-    """What a step on `rows` texts of `length` tokens, the method's own among them, needs; `recipe` sets fields of its own."""
+    """Plan an update on `rows` texts of `length` tokens, virtual tokens included.
+
+    `recipe` overrides fields of the method's recipe.
+    """
     depth: int = config.num_hidden_layers
-    prepared = fake(method_name, config, rows, length, dtype, **recipe)
-    if depth <= DEPTH + 1:
-        whole = trace(prepared, depth)
-        return Plan(method_name, whole.trainable, highest(whole.peaks.values()))
-    first, second = trace(prepared, DEPTH), trace(prepared, DEPTH + 1)
-    more = depth - DEPTH
-    trained = first.trainable + (second.trainable - first.trainable) * more
-    return Plan(method_name, trained, highest(deeper(first.peaks, second.peaks, more)))
+    prepared = fake_case(method_name, config, rows, length, dtype, **recipe)
+    if depth <= SHALLOW_DEPTH + 1:
+        whole = trace_update(prepared, depth)
+        return Plan(method_name, whole.trainable, highest_peak(whole.peaks.values()))
+    first, second = trace_update(prepared, SHALLOW_DEPTH), trace_update(prepared, SHALLOW_DEPTH + 1)
+    extra_layers = depth - SHALLOW_DEPTH
+    trained = first.trainable + (second.trainable - first.trainable) * extra_layers
+    return Plan(
+        method_name, trained, highest_peak(extrapolate(first.peaks, second.peaks, extra_layers))
+    )
 
 
-def table(config: PreTrainedConfig, rows: int, length: int) -> Iterator[Plan]:
-    """Every method, one after the other; one that cannot be planned says why."""
+def plan_all(config: PreTrainedConfig, rows: int, length: int) -> Iterator[Plan]:
+    """Yield a plan of every method; one that cannot be planned states why in `refusal`."""
     quiet()
     for name in import_module("pytest_ftcompare.methods").NAMES:
         try:
             yield plan(name, config, rows, length)
-        except Exception as error:  # of any library that a method is made of
+        # A method may use any library, so any exception is possible.
+        except Exception as error:
             yield Plan(
                 name,
                 refusal=(str(error) or type(error).__name__)

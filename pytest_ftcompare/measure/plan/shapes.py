@@ -1,4 +1,4 @@
-"""The shapes that can be planned for: published configurations by name, or any config.json."""
+"""Find the model configuration to plan for: a published one by name, or any config.json."""
 
 from __future__ import annotations
 
@@ -43,34 +43,40 @@ SHAPES: dict[str, dict[str, Any]] = {
 
 
 class ShapeError(ValueError):
-    """There is no such shape, or nothing can be planned for it; the message says what to give."""
+    """The shape is unknown or cannot be planned for; the message states what to give instead."""
 
 
-def _causal(config: PreTrainedConfig, where: str) -> PreTrainedConfig:
-    """The configuration, if a language model can be made of it."""
+def _check_causal(config: PreTrainedConfig, where: str) -> PreTrainedConfig:
+    """Return the configuration, or raise `ShapeError` if it has no causal language model."""
     name = MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(config.model_type)
     if name is None or config.is_encoder_decoder:
         raise ShapeError(
-            f"expected a decoder to plan for, the {config.model_type} of {where} has no causal language model"
+            f"expected a decoder to plan for, the {config.model_type} of {where} has no causal "
+            "language model"
         )
     config.architectures = [name]
     return config
 
 
 def config_of(shape: str) -> PreTrainedConfig:
-    """The configuration of a name in `SHAPES`, of a config.json, or of a folder with one; nothing is downloaded."""
+    """Return the configuration for a name in `SHAPES`, a config.json, or a folder with one.
+
+    Downloads nothing. Raises `ShapeError`.
+    """
     if shape in SHAPES:
-        return _causal(AutoConfig.for_model(**SHAPES[shape]), shape)
+        return _check_causal(AutoConfig.for_model(**SHAPES[shape]), shape)
     path = Path(shape)
     file = path / "config.json" if path.is_dir() else path
     if not file.is_file():
         raise ShapeError(
-            f"expected one of {', '.join(SHAPES)}, a folder with a config.json or such a file, got {shape!r}"
+            f"expected one of {', '.join(SHAPES)}, a config.json or a folder with one, "
+            f"got {shape!r}"
         )
     try:
         config: PreTrainedConfig = AutoConfig.from_pretrained(file)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise ShapeError(
-            f"expected the configuration of a transformers model in {file}: {str(error).splitlines()[0]}"
+            f"expected the configuration of a transformers model in {file}: "
+            f"{str(error).splitlines()[0]}"
         ) from None
-    return _causal(config, str(file))
+    return _check_causal(config, str(file))

@@ -1,10 +1,10 @@
-"""Where a metric's level changed over runs: at any move of a series that stands still, by PELT in one that is noisy.
+"""Find the runs at which a metric's level changed. `series.py` calls it.
 
-Runs that compute the same bit for bit repeat their scores and counts exactly, so a series of them stands still, and any move is
-a change of level, be it the last value's. Times, and scores of machines that do not repeat bits, are noisy: their outliers
-are replaced (Hampel's filter), then the levels are found that PELT (Killick, Fearnhead and Eckley 2012, arXiv:1101.1438; the
-library ruptures) says explain the values best, for squared errors in units of the noise. docs/history.md has how often both
-are wrong.
+Runs that compute the same bit for bit repeat their scores and counts, so such a series is constant,
+and any move is a change of level. Times, and scores of machines that do not repeat bits, are noisy:
+Hampel's filter replaces outliers, then PELT (Killick, Fearnhead and Eckley 2012, arXiv:1101.1438,
+library ruptures) finds the levels, for squared errors in units of the noise. docs/history.md has
+both error rates.
 """
 
 from __future__ import annotations
@@ -13,65 +13,73 @@ from collections.abc import Sequence
 from itertools import pairwise
 from math import log, sqrt
 
-STILL = 4  # of the steps from run to run, at most one in so many moves a series that stands still
-FEWEST = 8  # values of a noisy series without which nothing is said of it
-LEVEL = 3  # fewest values of a level of a noisy series
-WINDOW, OUTLYING = (
-    7,
-    3.0,
-)  # Hampel's filter: values around one, and SDs from their median that make it an outlier
-PENALTY, SHORT = (
-    5.0,
-    10.0,
-)  # of a level: PENALTY log n, as BIC's but stricter, and more where n values tell little of the noise
-SD = 1.4826 / sqrt(2)  # of normal noise, for the median size of a step
+# A series is constant if at most one of so many steps between runs moves it (chosen). Raising it
+# treats fewer series as constant.
+STEPS_PER_MOVE = 4
+# Fewest values of a noisy series (chosen). Raising it reports nothing on longer series.
+MIN_VALUES = 8
+# Fewest values of a level of a noisy series (chosen). Raising it misses shorter levels.
+MIN_LEVEL = 3
+# Hampel's filter (chosen): values in the window around each value, and SDs from their median.
+# Raising the limit keeps more outliers.
+HAMPEL_WINDOW = 7
+HAMPEL_LIMIT = 3.0
+# Price of a level, in squared SDs: LEVEL_PENALTY log n (1 + SHORT_PENALTY / n) for n values. BIC
+# has the same form. Chosen; docs/history.md has the error rates. Raising either finds fewer levels.
+LEVEL_PENALTY = 5.0
+SHORT_PENALTY = 10.0
+# SD of normal noise for a median absolute step of 1: the MAD's factor, for a difference of two.
+SD_PER_STEP = 1.4826 / sqrt(2)
 
 
-def find(values: Sequence[float], accepted: Sequence[bool] = ()) -> list[int]:
-    """The indices at which a new level begins, in order.
+def find_changes(values: Sequence[float], accepted: Sequence[bool] = ()) -> list[int]:
+    """Return the indices at which a new level begins, in order.
 
-    In a noisy series a level is put at an accepted run (`accepted`, one for each value) if that is next to where it was found.
+    `accepted` has a flag for each value. In a noisy series a level that begins next to an accepted
+    run is moved to that run.
     """
     moves = [index for index in range(1, len(values)) if values[index] != values[index - 1]]
-    if STILL * len(moves) < len(values):
+    if STEPS_PER_MOVE * len(moves) < len(values):
         return moves
-    if len(values) < FEWEST:
+    if len(values) < MIN_VALUES:
         return []
-    return [_nearest(one, accepted) for one in _levels(values)]
+    return [_nearest_accepted(change, accepted) for change in _noisy_changes(values)]
 
 
-def explained(changes: Sequence[int], accepted: Sequence[bool]) -> list[int]:
-    """The changes of which a run was accepted as its case's baseline while the new level lasted: not the unexplained ones."""
+def accepted_changes(changes: Sequence[int], accepted: Sequence[bool]) -> list[int]:
+    """Return the changes during whose level a run was accepted as the case's baseline."""
     return [start for start, end in pairwise([*changes, len(accepted)]) if any(accepted[start:end])]
 
 
-def _nearest(change: int, accepted: Sequence[bool]) -> int:
+def _nearest_accepted(change: int, accepted: Sequence[bool]) -> int:
     return next(
         (
-            one
-            for one in (change, change - 1, change + 1)
-            if 0 < one < len(accepted) and accepted[one]
+            index
+            for index in (change, change - 1, change + 1)
+            if 0 < index < len(accepted) and accepted[index]
         ),
         change,
     )
 
 
-def _levels(values: Sequence[float]) -> list[int]:
-    import numpy as np  # numpy and ruptures take seconds to import, and most series stand still
+def _noisy_changes(values: Sequence[float]) -> list[int]:
+    # Here, because both take seconds to import and most series are constant.
+    import numpy as np
     import ruptures
 
     series = np.asarray(values, dtype=float)
+    # Steps and not values, because a change of level adds only one large step.
     steps = np.abs(np.diff(series))
-    noise = SD * float(
-        np.median(steps[steps > 0])
-    )  # steps, not values: those of a change of level are few
-    around = np.lib.stride_tricks.sliding_window_view(
-        np.pad(series, WINDOW // 2, mode="edge"), WINDOW
+    noise = SD_PER_STEP * float(np.median(steps[steps > 0]))
+    windows = np.lib.stride_tricks.sliding_window_view(
+        np.pad(series, HAMPEL_WINDOW // 2, mode="edge"), HAMPEL_WINDOW
     )
-    middle = np.median(around, axis=1)
-    filtered = np.where(np.abs(series - middle) > OUTLYING * noise, middle, series) / noise
+    medians = np.median(windows, axis=1)
+    outliers = np.abs(series - medians) > HAMPEL_LIMIT * noise
+    filtered = np.where(outliers, medians, series) / noise
     count = len(values)
-    penalty = PENALTY * log(count) * (1 + SHORT / count)
-    search = ruptures.KernelCPD(kernel="linear", min_size=LEVEL).fit(filtered.reshape(-1, 1))
-    found: list[int] = search.predict(pen=penalty)
-    return found[:-1]  # the last is the end
+    penalty = LEVEL_PENALTY * log(count) * (1 + SHORT_PENALTY / count)
+    search = ruptures.KernelCPD(kernel="linear", min_size=MIN_LEVEL).fit(filtered.reshape(-1, 1))
+    ends: list[int] = search.predict(pen=penalty)
+    # The last end is the series' own.
+    return ends[:-1]

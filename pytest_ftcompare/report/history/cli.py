@@ -1,4 +1,4 @@
-"""`python -m pytest_ftcompare history`: a metric of cases over runs, and the import of what others wrote."""
+"""Run `python -m pytest_ftcompare history`: show a metric over runs, or import results."""
 
 from __future__ import annotations
 
@@ -15,15 +15,18 @@ from pytest_ftcompare.report.history.database import HistoryError, reading
 from pytest_ftcompare.report.history.level_changes import changes_of
 from pytest_ftcompare.report.history.series import RecordedSession, Series
 
-LAST = 100  # runs that are shown, unless --last says
-NAMED = 3  # names that an error lists
+# Runs of each case that are shown without --last (chosen).
+DEFAULT_LAST = 100
+# Case names that an error lists (chosen).
+MAX_NAMES = 3
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the command; its exit status: 0, or 2 for a usage error."""
+    """Run the command. Returns the exit status: 0, or 2 for a usage error."""
     try:
         return _import(arguments[1:]) if arguments[:1] == ["import"] else _show(arguments)
-    except BrokenPipeError:  # as of `| head`: what is left in the buffer has no reader
+    except BrokenPipeError:
+        # A reader such as `head` has ended; Python would fail when it flushes the rest.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
 
@@ -31,75 +34,73 @@ def main(arguments: Sequence[str]) -> int:
 def _show(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m pytest_ftcompare history",
-        description="Show a metric of cases over the runs of a history, and where its level changed.",
-        epilog="history import FILE FOLDER adds results that PEFT's method_comparison published, or reports of sessions.",
+        description="Show a metric of cases over the runs of a history and its changes of level.",
+        epilog="history import FILE FOLDER adds results that PEFT's method_comparison published, "
+        "or reports of sessions.",
     )
     parser.add_argument(
-        "file", type=Path, metavar="FILE", help="the history, as given to --ftcompare-history"
+        "file", type=Path, metavar="FILE", help="the file given to --ftcompare-history"
     )
     parser.add_argument(
-        "--case", default="*", metavar="GLOB", help="only cases of this name, with or without suite"
+        "--case", default="*", metavar="GLOB", help="only these cases; the suite/ is optional"
     )
     parser.add_argument("--method", default="", metavar="NAME", help="only cases of this method")
     parser.add_argument("--metric", default="accuracy", metavar="NAME", help="default: accuracy")
     parser.add_argument(
         "--last",
         type=_positive,
-        default=LAST,
+        default=DEFAULT_LAST,
         metavar="N",
-        help=f"runs of each case; default: {LAST}",
+        help=f"runs of each case; default: {DEFAULT_LAST}",
     )
-    parser.add_argument("--json", action="store_true", help="print all of it as JSON")
+    parser.add_argument("--json", action="store_true", help="print all values as JSON")
     options = parser.parse_args(arguments)
     try:
-        found, runs = _find(
+        lines, runs = _read_series(
             options.file, options.case, options.method, options.metric, options.last
         )
     except HistoryError as error:
-        return _refused(error)
+        return _report_error(error)
     if options.json:
-        print(
-            json.dumps(
-                {"metric": options.metric, "cases": [_data(one, runs) for one in found]}, indent=1
-            )
-        )
+        data = {"metric": options.metric, "cases": [_data(line, runs) for line in lines]}
+        print(json.dumps(data, indent=1))
         return 0
     from rich.console import Console
 
     from pytest_ftcompare.report.history.terminal import show
 
-    show(Console(highlight=False, emoji=False, markup=False), found, runs)
+    show(Console(highlight=False, emoji=False, markup=False), lines, runs)
     return 0
 
 
 def _import(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m pytest_ftcompare history import",
-        description="Add to a history what is not in it yet: result files of PEFT's method_comparison, or reports of sessions "
-        "(--ftcompare-report=FILE.json).",
+        description="Add new results to a history: result files of PEFT's method_comparison, "
+        "or reports of sessions (--ftcompare-report=FILE.json).",
     )
     parser.add_argument(
-        "file", type=Path, metavar="FILE", help="the history; made if there is none"
+        "file", type=Path, metavar="FILE", help="the history; created if it does not exist"
     )
     parser.add_argument(
         "folder",
         type=Path,
         metavar="FOLDER",
-        help="a folder with such files, at any depth, or one file",
+        help="a folder with JSON files, at any depth, or one file",
     )
     options = parser.parse_args(arguments)
     from pytest_ftcompare.report.history import importer
 
     try:
-        done = importer.add(options.file, options.folder)
+        counts = importer.add(options.file, options.folder)
     except HistoryError as error:
-        return _refused(error)
-    print(f"results added: {done.results}, sessions added: {done.sessions}", end=", ")
-    print(f"there already: {done.known}, other files: {done.others}")
+        return _report_error(error)
+    print(f"results added: {counts.results}, sessions added: {counts.sessions}", end=", ")
+    print(f"there already: {counts.already_there}, other files: {counts.other_files}")
     return 0
 
 
-def _find(
+def _read_series(
     file: Path, pattern: str, method: str, metric: str, last: int
 ) -> tuple[list[Series], dict[int, RecordedSession]]:
     with reading(file) as connection:
@@ -110,49 +111,52 @@ def _find(
             )
         cases = stored.cases(connection, pattern, method)
         if not cases:
-            names = [one.path for one in stored.cases(connection)]
-            some = ", ".join([*names[:NAMED], *(["..."] if len(names) > NAMED else [])])
-            asked = " ".join(filter(None, (f"--case={pattern}", method and f"--method={method}")))
+            paths = [case.path for case in stored.cases(connection)]
+            some = ", ".join([*paths[:MAX_NAMES], *(["..."] if len(paths) > MAX_NAMES else [])])
+            filters = " ".join(filter(None, (f"--case={pattern}", method and f"--method={method}")))
             raise HistoryError(
-                f"expected cases for {asked}, found none in {file}, which has {some or 'no case yet'}"
+                f"expected cases for {filters}, found none in {file}, "
+                f"which has {some or 'no case yet'}"
             )
-        found = [
-            one for case in cases if (one := stored.series(connection, case, known[metric], last))
+        lines = [
+            line for case in cases if (line := stored.series(connection, case, known[metric], last))
         ]
-        if not found:
+        if not lines:
             raise HistoryError(
-                f"expected {metric} of {len(cases)} cases in {file}, found none: name another --metric"
+                f"expected {metric} of {len(cases)} cases in {file}, found none: "
+                "name another --metric"
             )
-        return found, stored.runs(connection, {number for one in found for number in one.runs})
+        run_ids = {run_id for line in lines for run_id in line.runs}
+        return lines, stored.runs(connection, run_ids)
 
 
-def _data(one: Series, runs: Mapping[int, RecordedSession]) -> dict[str, Any]:
-    fields = zip(one.runs, one.values, one.sds, one.verdicts, strict=True)
+def _data(line: Series, runs: Mapping[int, RecordedSession]) -> dict[str, Any]:
+    fields = zip(line.runs, line.values, line.sds, line.verdicts, strict=True)
     return {
-        "suite": one.case.suite,
-        "case": one.case.name,
-        "device": one.case.device,
-        "method": one.case.method,
-        "unit": one.metric.unit,
+        "suite": line.case.suite,
+        "case": line.case.name,
+        "device": line.case.device,
+        "method": line.case.method,
+        "unit": line.metric.unit,
         "runs": [
             {
-                "started": runs[number].started,
-                "commit": runs[number].commit,
+                "started": runs[run_id].started,
+                "commit": runs[run_id].commit,
                 "value": value,
                 "sd": sd,
                 "verdict": verdict,
             }
-            for number, value, sd, verdict in fields
+            for run_id, value, sd, verdict in fields
         ],
         "changes": [
             {
-                "run": one.runs.index(change.run_id),
+                "run": line.runs.index(change.run_id),
                 "from": change.before,
                 "to": change.after,
                 "accepted": change.accepted,
+                "beside": change.environment_changes,
             }
-            | {"beside": change.beside}
-            for change in changes_of(one, runs)
+            for change in changes_of(line, runs)
         ],
     }
 
@@ -163,7 +167,7 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def _refused(error: HistoryError) -> int:
+def _report_error(error: HistoryError) -> int:
     from pytest_ftcompare.report.history.terminal import visible
 
     print(f"ERROR: {visible(str(error))}", file=sys.stderr)

@@ -1,8 +1,9 @@
-"""Files that others wrote, as a history: PEFT's published method_comparison results, and stored reports of sessions.
+"""Import PEFT's method_comparison results and stored session reports into a history.
 
-A file of method_comparison is one run of one experiment. Those of one study, one stack (versions and commits of peft,
-transformers and torch, and the accelerator) and one day (UTC) make one run here; a second one of an experiment among them
-begins another. So what is imported again, with more files beside it, adds the new ones only.
+The command `history import` calls `add`. A method_comparison file is one run of one experiment.
+Files of one study, one stack (versions and commits of peft, transformers and torch, and the
+accelerator) and one day (UTC) make one run here. A second file of an experiment starts another run.
+Repeated imports add new files only.
 """
 
 from __future__ import annotations
@@ -21,102 +22,108 @@ from pytest_ftcompare.report import document_reader
 from pytest_ftcompare.report.history import writer
 from pytest_ftcompare.report.history.database import HistoryError, writing
 from pytest_ftcompare.results import peft_files
-from pytest_ftcompare.results.baseline_store import results_in
+from pytest_ftcompare.results.baseline_store import result_paths
 from pytest_ftcompare.results.result import Result, ResultError
 
 STACK = ("peft", "transformers", "torch", "device")
 
 
 @dataclass(frozen=True)
-class Added:
-    """What an import did: results and sessions that were added, those of them that were there, files that are neither."""
+class ImportCounts:
+    """Results and sessions that an import added, those already there, and other files."""
 
     results: int
     sessions: int
-    known: int
-    others: int
+    already_there: int
+    other_files: int
 
 
-def add(path: Path, folder: Path) -> Added:
-    """Import all that a folder and those below it hold, or one file: all of it or, where a file is broken, nothing.
+def add(path: Path, folder: Path) -> ImportCounts:
+    """Import one file, or all files of a folder at any depth. A broken file stops the import.
 
-    Raises `HistoryError` with one sentence.
+    Raises `HistoryError`, and then adds nothing.
     """
     if not folder.exists():
         raise HistoryError(
-            f"expected a folder with results at {folder}, found nothing there: name one that is there"
+            f"expected a folder with results at {folder}, found nothing there: "
+            "name an existing folder"
         )
-    files = results_in(folder) if folder.is_dir() else [folder]
+    files = result_paths(folder) if folder.is_dir() else [folder]
     results, documents, others = [], [], 0
     for file in files:
         data = _json(file)
         try:
-            if peft_files.is_theirs(data):
-                results.append(_dated(peft_files.read(data, file.stem), file))
+            if peft_files.is_peft_file(data):
+                results.append(_check_date(peft_files.read(data, file.stem), file))
             elif isinstance(data, Mapping) and {"cases", "claims", "started"} <= data.keys():
                 documents.append(document_reader.read(json.dumps(data)))
             else:
                 others += 1
         except (ResultError, document_reader.DocumentError) as error:
             raise HistoryError(
-                f"expected a result in {file}, but {error}: mend or remove it, then import again"
+                f"expected a result in {file}, but {error}: fix or remove it, then import again"
             ) from None
     if not results and not documents:
         raise HistoryError(
-            f"expected results of PEFT's method_comparison or reports (*.json) at {folder}, found none"
+            f"expected results of PEFT's method_comparison or reports (*.json) at {folder}, "
+            "found none: name another folder"
         )
     with writing(path) as connection:
-        added = sum(_add(connection, one) for one in sorted(results, key=_when))
-        sessions = sum(writer.add_document(connection, one) for one in documents)
-    return Added(added, sessions, len(results) + len(documents) - added - sessions, others)
+        added = sum(_add_result(connection, result) for result in sorted(results, key=_created))
+        sessions = sum(writer.add_document(connection, document) for document in documents)
+    return ImportCounts(added, sessions, len(results) + len(documents) - added - sessions, others)
 
 
 def _json(file: Path) -> object:
     try:
         return json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else error
+        reason = error.strerror if isinstance(error, OSError) else error
         raise HistoryError(
-            f"{file} cannot be read as JSON ({why}): mend or remove it, then import again"
+            f"{file} cannot be read as JSON ({reason}): fix or remove it, then import again"
         ) from None
 
 
-def _dated(result: Result, file: Path) -> Result:
+def _check_date(result: Result, file: Path) -> Result:
     if not peft_files.created(result):
         raise HistoryError(
-            f"expected in {file} when it was made, found nothing of it: mend or remove it, then import again"
+            f"expected the time of the run in {file}, found none: "
+            "fix or remove it, then import again"
         )
-    _when(result)
+    _created(result)
     return result
 
 
-def _when(result: Result) -> int:
-    return writer.moment(peft_files.created(result))
+def _created(result: Result) -> int:
+    return writer.timestamp_ms(peft_files.created(result))
 
 
-def _add(connection: sqlite3.Connection, result: Result) -> bool:
-    """Add a result to the run of its study, stack and day that has none of its experiment; whether it was not there yet."""
+def _add_result(connection: sqlite3.Connection, result: Result) -> bool:
+    """Add a result to the first run of its study, stack and day that lacks its experiment.
+
+    Returns whether it was new.
+    """
     case, created = _case(result), peft_files.created(result)
-    number = writer.case_number(connection, case)
+    case_id = writer.case_number(connection, case)
     if connection.execute(
-        "SELECT 1 FROM results WHERE case_id = ? AND created = ?", (number, created)
+        "SELECT 1 FROM results WHERE case_id = ? AND created = ?", (case_id, created)
     ).fetchone():
         return False
-    for nth in count():
-        run = _run(connection, result, nth)
+    for index in count():
+        run_id = _run(connection, result, index)
         if not connection.execute(
-            "SELECT 1 FROM results WHERE case_id = ? AND run_id = ?", (number, run)
+            "SELECT 1 FROM results WHERE case_id = ? AND run_id = ?", (case_id, run_id)
         ).fetchone():
-            writer.add_result(connection, run, case, created)
+            writer.add_result(connection, run_id, case, created)
             break
     return True
 
 
-def _run(connection: sqlite3.Connection, result: Result, nth: int) -> int:
-    """The id of the nth run of a result's study, stack and day, made if need be."""
+def _run(connection: sqlite3.Connection, result: Result, index: int) -> int:
+    """Return the id of a run of the result's study, stack and day, and add it if it is new."""
     environment = result.environment
-    day = datetime.fromtimestamp(_when(result) / 1000, UTC).date().isoformat()
-    key = [peft_files.SOURCE, result.suite, day, nth, *(environment.get(name) for name in STACK)]
+    day = datetime.fromtimestamp(_created(result) / 1000, UTC).date().isoformat()
+    key = [peft_files.SOURCE, result.suite, day, index, *(environment.get(name) for name in STACK)]
     digest = sha256(json.dumps(key).encode()).hexdigest()
     version, _, commit = str(environment.get("peft", "")).partition(" at ")
     return writer.find_run(connection, digest) or writer.add_run(
@@ -138,7 +145,7 @@ def _run(connection: sqlite3.Connection, result: Result, nth: int) -> int:
 
 
 def _case(result: Result) -> dict[str, Any]:
-    """An imported result as a document's case, as far as the history keeps one."""
+    """Return an imported result as a document's case, with the fields that a history stores."""
     structure = result.signature["structure"]
     return {
         "id": result.id,
@@ -157,7 +164,10 @@ def _case(result: Result) -> dict[str, Any]:
             "trainable": structure.get("trainable"),
             "total": structure.get("parameters"),
         },
-        "seed_results": [{"seed": one.seed, "metrics": one.metrics} for one in result.seed_results],
+        "seed_results": [
+            {"seed": seed_result.seed, "metrics": seed_result.metrics}
+            for seed_result in result.seed_results
+        ],
         "baseline": None,
         "costs": list(_costs(result)),
     }

@@ -1,4 +1,4 @@
-"""A change of level with what one asks of it: when, at which commit, from what to what, and what else changed then."""
+"""Describe the changes of level in a series, for the terminal and for JSON."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from pytest_ftcompare.report.history.series import RecordedSession, Series
 
 @dataclass(frozen=True)
 class LevelChange:
-    """A new level of a series, from its run on: the medians of the levels before and after.
+    """A new level of a series, which begins at `run`.
 
-    `beside` has what differs between the environments of that run and the one before it in the series.
+    `before` and `after` are the medians of the levels before and after the change.
+    `environment_changes` lists what changed in the environment since the series' previous run.
     """
 
     series: Series
@@ -23,28 +24,29 @@ class LevelChange:
     before: float
     after: float
     accepted: bool
-    beside: list[str]
+    environment_changes: list[str]
 
 
 def changes_of(series: Series, runs: Mapping[int, RecordedSession]) -> Iterator[LevelChange]:
-    """The changes of a series, the oldest first."""
+    """Yield the changes of a series, the oldest first."""
     edges = [0, *series.changes, len(series.values)]
     for start, index, end in zip(edges, edges[1:], edges[2:], strict=False):
-        number, earlier = series.runs[index], series.runs[index - 1]
+        run_id, previous_id = series.runs[index], series.runs[index - 1]
         yield LevelChange(
             series=series,
-            run_id=number,
-            run=runs[number],
+            run_id=run_id,
+            run=runs[run_id],
             before=median(series.values[start:index]),
             after=median(series.values[index:end]),
-            accepted=index in series.explained,
-            beside=_beside(runs[earlier], runs[number]),
+            accepted=index in series.accepted_changes,
+            environment_changes=_environment_changes(runs[previous_id], runs[run_id]),
         )
 
 
-def _beside(earlier: RecordedSession, run: RecordedSession) -> list[str]:
-    """What both runs say, in different words; a run of other cases may say more or less."""
-    found = differences(earlier.environment, run.environment)
+def _environment_changes(previous: RecordedSession, run: RecordedSession) -> list[str]:
+    # A run of other cases may lack an entry, which is no change.
     return [
-        str(one) for one in found if one.name != "commit" and "absent" not in (one.base, one.new)
+        str(difference)
+        for difference in differences(previous.environment, run.environment)
+        if difference.name != "commit" and "absent" not in (difference.base, difference.new)
     ]

@@ -1,4 +1,4 @@
-"""The figures of a case that the history keeps: one for each metric."""
+"""Compute the values of a case that `writer.py` stores: one for each metric."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ Json = Mapping[str, Any]
 
 
 def points(case: Json) -> Iterator[tuple[str, str, float, float | None]]:
-    """Name, unit, value and SD between seeds of each score and cost of a case.
+    """Yield name, unit, value and SD between seeds of each score and cost of a case.
 
-    A score is what the *baseline's* seeds would have given: their mean, moved by the mean difference of the seeds that ran in
-    both. A case that did not change runs fewer seeds than its baseline has; the plain mean of each would differ. Scores of
-    kinds of rows ("accuracy/passive") stay in reports: they are most of all figures. What an audit refused has no points.
+    A score is the baseline's mean plus the mean difference of the seeds that ran in both. The plain
+    mean would move if fewer seeds ran, although nothing changed. Without a baseline it is the plain
+    mean. Scores of groups ("accuracy/passive") are left out, because they outnumber all others. An
+    invalid case has no points.
     """
     if case["verdict"] == "invalid":
         return
-    held = case["baseline"] if case["verdict"] != "incomparable" else None
-    before = _by_metric(held["seed_results"] if held else [])
+    baseline = case["baseline"] if case["verdict"] != "incomparable" else None
+    before = _by_metric(baseline["seed_results"] if baseline else [])
     for name, new in _by_metric(case["seed_results"]).items():
         base = before.get(name, {})
         both = base.keys() & new.keys()
@@ -30,22 +31,21 @@ def points(case: Json) -> Iterator[tuple[str, str, float, float | None]]:
         )
         yield name, "", _rounded(value), stdev(new.values()) if len(new) > 1 else None
     for cost in case["costs"]:
-        if cost["new"] or (
-            cost["new"] == 0 and cost["outcome"] != "incomparable"
-        ):  # 0 there says that nothing was read
+        # In an incomparable cost, 0 means that nothing was read.
+        if cost["new"] or (cost["new"] == 0 and cost["outcome"] != "incomparable"):
             yield cost["metric"], cost["unit"], _rounded(cost["new"]), None
 
 
-def _by_metric(samples: list[Json]) -> dict[str, dict[int, float]]:
-    """Metric -> seed -> value, of those that have one and are of all rows."""
-    found: dict[str, dict[int, float]] = {}
-    for sample in samples:
-        for name, value in sample["metrics"].items():
+def _by_metric(seed_results: list[Json]) -> dict[str, dict[int, float]]:
+    """Return metric -> seed -> value, without missing values and scores of groups."""
+    by_metric: dict[str, dict[int, float]] = {}
+    for seed_result in seed_results:
+        for name, value in seed_result["metrics"].items():
             if value is not None and "/" not in name:
-                found.setdefault(name, {})[sample["seed"]] = value
-    return found
+                by_metric.setdefault(name, {})[seed_result["seed"]] = value
+    return by_metric
 
 
 def _rounded(value: float) -> float:
-    """To nine digits: a sum in another order is no change."""
+    """Round to nine digits, so that another order of a sum is no change."""
     return float(f"{value:.9g}")

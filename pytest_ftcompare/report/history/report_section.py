@@ -1,4 +1,4 @@
-"""What a session's document, and so its report, says of earlier runs."""
+"""Make a session document's section on earlier runs, for `plugin/report_delivery.py`."""
 
 from __future__ import annotations
 
@@ -8,46 +8,46 @@ from typing import Any
 
 from pytest_ftcompare.report.history.database import reading
 from pytest_ftcompare.report.history.series import Series, cases, metrics, runs, series
-from pytest_ftcompare.report.history.writer import storable
+from pytest_ftcompare.report.history.writer import storable_text
 
 
-def for_document(path: Path, document: Mapping[str, Any], last: int = 50) -> dict[str, Any]:
-    """What the history knows of a document's cases, on their devices: each metric over its `last` runs.
+def earlier_runs(path: Path, document: Mapping[str, Any], last: int = 50) -> dict[str, Any]:
+    """Return each metric of the document's cases over its `last` runs, by device.
 
-    `runs` has the runs that any of them is from, oldest first; `series` has suite/case -> metric -> indices into `runs`,
-    values, and the indices into those at which a new level begins, all of them and the accepted ones. Raises `HistoryError`.
+    `runs` lists the runs, oldest first. `series` has suite/case -> metric -> indices into `runs`,
+    values, the indices at which a new level begins, and the accepted ones. Raises `HistoryError`.
     """
-    found: dict[str, list[Series]] = {}
+    by_case: dict[str, list[Series]] = {}
     with reading(path) as connection:
-        known = metrics(connection).values()
-        here = {(one.path, one.device): one for one in cases(connection)}
+        all_metrics = metrics(connection).values()
+        recorded_cases = {(case.path, case.device): case for case in cases(connection)}
         for case in document["cases"]:
             name = f"{case['suite']}/{case['id']}"
-            if one := here.get((storable(name), storable(case["device"]))):
-                found[name] = [
-                    each for metric in known if (each := series(connection, one, metric, last))
+            key = storable_text(name), storable_text(case["device"])
+            if recorded := recorded_cases.get(key):
+                by_case[name] = [
+                    line
+                    for metric in all_metrics
+                    if (line := series(connection, recorded, metric, last))
                 ]
-        told = runs(
-            connection,
-            {number for group in found.values() for each in group for number in each.runs},
-        )
-    place = {number: index for index, number in enumerate(told)}
+        run_ids = {run_id for group in by_case.values() for line in group for run_id in line.runs}
+        sessions = runs(connection, run_ids)
+    index_of = {run_id: index for index, run_id in enumerate(sessions)}
     fields = ("started", "commit", "failed", "source")
     return {
-        "runs": [{name: getattr(one, name) for name in fields} for one in told.values()],
+        "runs": [{name: getattr(run, name) for name in fields} for run in sessions.values()],
         "series": {
-            name: {each.metric.name: _data(each, place) for each in group}
-            for name, group in found.items()
+            name: {line.metric.name: _data(line, index_of) for line in group}
+            for name, group in by_case.items()
             if group
         },
     }
 
 
-def _data(one: Series, place: Mapping[int, int]) -> dict[str, Any]:
-    numbers = [place[number] for number in one.runs]
+def _data(line: Series, index_of: Mapping[int, int]) -> dict[str, Any]:
     return {
-        "runs": numbers,
-        "values": one.values,
-        "changes": one.changes,
-        "accepted": one.explained,
+        "runs": [index_of[run_id] for run_id in line.runs],
+        "values": line.values,
+        "changes": line.changes,
+        "accepted": line.accepted_changes,
     }

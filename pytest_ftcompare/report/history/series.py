@@ -1,4 +1,4 @@
-"""What a history knows, read: its cases, and a metric of a case over runs with the changes of its level."""
+"""Read a history: its cases, metrics and runs, and a metric of a case over runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pytest_ftcompare.report.history import change_points
 
 @dataclass(frozen=True)
 class RecordedSession:
-    """One run; `failed` is None where its source does not say."""
+    """A run; `failed` is None if its source does not state it."""
 
     started: str
     commit: str
@@ -25,9 +25,9 @@ class RecordedSession:
 
 @dataclass(frozen=True)
 class RecordedCase:
-    """A case on a device, by its number in the history."""
+    """A case on a device; `case_id` is its id in the history."""
 
-    number: int
+    case_id: int
     suite: str
     name: str
     device: str
@@ -35,24 +35,25 @@ class RecordedCase:
 
     @property
     def path(self) -> str:
-        """Suite and name, as in a folder of baselines."""
+        """Return suite/name, as in a folder of baselines."""
         return f"{self.suite}/{self.name}"
 
 
 @dataclass(frozen=True)
 class RecordedMetric:
-    """A metric by its number in the history; `unit` is "s", "B", "J" or "" (a score or a count)."""
+    """A metric; `unit` is "s", "B", "J", or "" for a score or a count."""
 
-    number: int
+    metric_id: int
     name: str
     unit: str
 
 
 @dataclass(frozen=True)
 class Series:
-    """A metric of a case over runs, oldest first: ids of runs, values, SDs between seeds, verdicts, what was accepted.
+    """A metric of a case over runs, oldest first.
 
-    `changes` are the indices at which a new level begins, `explained` those of them whose level was accepted.
+    `runs` are ids, `sds` are SDs between seeds. `changes` are the indices at which a new level
+    begins; `accepted_changes` are those changes during whose level a run was accepted.
     """
 
     case: RecordedCase
@@ -62,31 +63,35 @@ class Series:
     sds: list[float | None]
     verdicts: list[str | None]
     changes: list[int]
-    explained: list[int]
+    accepted_changes: list[int]
 
 
 def cases(
     connection: sqlite3.Connection, pattern: str = "*", method: str = ""
 ) -> list[RecordedCase]:
-    """The cases whose name, with or without its suite, is or matches a pattern (`*`, `?`), by suite, task and method."""
+    """Return cases in order of suite, task and method.
+
+    `pattern` is a name, with or without suite, or a glob with `*` and `?`; `method` "" is any.
+    """
     where, values = ("WHERE method = ?", (method,)) if method else ("", ())
     rows = connection.execute(
-        f"SELECT id, suite, name, device, method FROM cases {where} ORDER BY suite, task, method, model, shots, name, device",
+        f"SELECT id, suite, name, device, method FROM cases {where} "
+        "ORDER BY suite, task, method, model, shots, name, device",
         values,
     )
-    found = [RecordedCase(*row) for row in rows]
+    recorded = [RecordedCase(*row) for row in rows]
     return [
-        one
-        for one in found
-        if any(pattern == name or fnmatchcase(name, pattern) for name in (one.name, one.path))
+        case
+        for case in recorded
+        if any(pattern == name or fnmatchcase(name, pattern) for name in (case.name, case.path))
     ]
 
 
 def metrics(connection: sqlite3.Connection) -> dict[str, RecordedMetric]:
-    """The metrics by name, those of scores first."""
+    """Return the metrics by name, scores first."""
     return {
-        one[1]: RecordedMetric(*one)
-        for one in connection.execute("SELECT id, name, unit FROM metrics ORDER BY id")
+        row[1]: RecordedMetric(*row)
+        for row in connection.execute("SELECT id, name, unit FROM metrics ORDER BY id")
     }
 
 
@@ -96,36 +101,36 @@ def series(
     metric: RecordedMetric,
     last: int | None = None,
 ) -> Series | None:
-    """A metric of a case over its `last` runs, or all; None where it has none."""
+    """Return a metric of a case over its `last` runs (None: all), or None if it has no value."""
     rows = connection.execute(
-        "SELECT run_id, value, sd, verdict, accepted FROM points JOIN results USING (case_id, run_id) "
+        "SELECT run_id, value, sd, verdict, accepted "
+        "FROM points JOIN results USING (case_id, run_id) "
         "WHERE case_id = ? AND metric_id = ? ORDER BY run_id DESC LIMIT ?",
-        (case.number, metric.number, -1 if last is None else last),
+        (case.case_id, metric.metric_id, -1 if last is None else last),
     ).fetchall()[::-1]
     if not rows:
         return None
     runs, values, sds, verdicts, accepted = (list(column) for column in zip(*rows, strict=True))
-    flags = [bool(one) for one in accepted]
-    found = change_points.find(values, flags)
-    return Series(
-        case, metric, runs, values, sds, verdicts, found, change_points.explained(found, flags)
-    )
+    flags = [bool(flag) for flag in accepted]
+    changes = change_points.find_changes(values, flags)
+    explained = change_points.accepted_changes(changes, flags)
+    return Series(case, metric, runs, values, sds, verdicts, changes, explained)
 
 
-def runs(connection: sqlite3.Connection, wanted: Iterable[int]) -> dict[int, RecordedSession]:
-    """Runs by id, oldest first."""
-    found = {}
-    for number in sorted(set(wanted)):
+def runs(connection: sqlite3.Connection, run_ids: Iterable[int]) -> dict[int, RecordedSession]:
+    """Return these runs by id, oldest first."""
+    sessions = {}
+    for run_id in sorted(set(run_ids)):
         row = connection.execute(
             "SELECT started, commit_id, failed, source, environment FROM runs WHERE id = ?",
-            (number,),
+            (run_id,),
         ).fetchone()
         started, commit, failed, source, environment = row
-        found[number] = RecordedSession(
+        sessions[run_id] = RecordedSession(
             started,
             commit,
             None if failed is None else bool(failed),
             source,
             json.loads(environment),
         )
-    return found
+    return sessions

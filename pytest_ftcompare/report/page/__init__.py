@@ -1,1 +1,1 @@
-"""A session's document as one HTML page: Python renders it, the scripts beside it sort, filter and draw."""
+"""Render a session's document as one HTML page with its scripts."""

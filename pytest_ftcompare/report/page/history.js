@@ -1,33 +1,97 @@
-// A case's metrics over earlier runs: levels between change points, and the changes that somebody accepted.
+// Plots a case's metrics over earlier runs, with change points and accepted changes.
 
-function historyOf(series, runs, metric) {
+function historyChart(series, runs, metric) {
   const { values, changes, accepted } = series;
-  const own = series.runs.map((i) => runs[i]);
+  const seriesRuns = series.runs.map((i) => runs[i]);
   const share = metric.startsWith("accuracy");
   const scale = share ? 100 : 1;
   const starts = [0, ...changes.filter((i) => i > 0)];
-  const levels = starts.map((from, i) => [from, (starts[i + 1] ?? values.length) - 1, mean(finite(values.slice(from, starts[i + 1])))]);
-  const told = (value) => (share ? percent(value) : figure3(value));
+  const levels = starts.map((start, i) => [
+    start,
+    (starts[i + 1] ?? values.length) - 1,
+    mean(finite(values.slice(start, starts[i + 1]))),
+  ]);
+  const format = (value) => (share ? percent(value) : threeDigits(value));
   const date = (run) => run.started.slice(0, 10);
-  const moves = levels.slice(1).map(([from, , level], i) => `${told(levels[i][2])} → ${told(level)} from ${date(own[from])}${own[from].commit ? ` (${own[from].commit.slice(0, 12)})` : ""}`);
+  const commit = (run) => (run.commit ? ` (${run.commit.slice(0, 12)})` : "");
+  const moves = levels
+    .slice(1)
+    .map(
+      ([start, , level], i) =>
+        `${format(levels[i][2])} → ${format(level)} from ${date(seriesRuns[start])}` +
+        commit(seriesRuns[start]),
+    );
+  const changeText = moves.length
+    ? `${count(moves.length, "change point")}: ${moves.join("; ")}.`
+    : "No change point.";
+  const label = NAMES[metric] ?? metric;
+  const time = (run) => run.started.slice(0, 16).replace("T", " ");
   return {
-    title: `${NAMES[metric] ?? metric} over ${count(values.length, "run")}`,
-    summary: `${moves.length ? `${count(moves.length, "change point")}: ${moves.join("; ")}.` : "No change point."} ${count(accepted.length, "accepted change")}.`,
-    columns: ["Run", "Commit", `#${NAMES[metric] ?? metric}`, ""],
-    rows: values.map((value, i) => [date(own[i]), own[i].commit ?? "", told(value), [changes.includes(i) ? "change point" : "", accepted.includes(i) ? "accepted" : ""].filter(Boolean).join(", ")]).reverse(),
+    title: `${label} over ${count(values.length, "run")}`,
+    summary: `${changeText} ${count(accepted.length, "accepted change")}.`,
+    columns: ["Run", "Commit", `#${label}`, ""],
+    rows: values
+      .map((value, i) => [
+        date(seriesRuns[i]),
+        seriesRuns[i].commit ?? "",
+        format(value),
+        [changes.includes(i) ? "change point" : "", accepted.includes(i) ? "accepted" : ""]
+          .filter(Boolean)
+          .join(", "),
+      ])
+      .reverse(),
     traces: (theme) => [
-      ...levels.map(([from, to, level], i) => ({ x: [own[from].started, own[to].started], y: [scale * level, scale * level], mode: "lines", name: "level", showlegend: !i, hoverinfo: "skip", line: { color: theme.baseline, width: 2, dash: "dash" } })),
-      {
-        x: own.map((run) => run.started), y: values.map((value) => value && scale * value), mode: "lines+markers", name: "run", line: { color: theme.new, width: 1.2 }, marker: { size: 6, color: theme.new },
-        hovertext: values.map((value, i) => `${plain(own[i].started.slice(0, 16).replace("T", " "))}<br>${plain(own[i].commit ?? "")}<br>${told(value)}`), hoverinfo: "text",
-      },
-      ...[["change point", changes, "diamond-open", theme.verdicts.worse], ["accepted change", accepted, "star", theme.verdicts.better]].filter(([, where]) => where.length).map(([name, where, symbol, color]) => ({
-        x: where.map((i) => own[i].started), y: where.map((i) => scale * values[i]), mode: "markers", name, hoverinfo: "skip", marker: { size: 13, symbol, color, line: { width: 2, color } },
+      ...levels.map(([start, end, level], i) => ({
+        x: [seriesRuns[start].started, seriesRuns[end].started],
+        y: [scale * level, scale * level],
+        mode: "lines",
+        name: "level",
+        showlegend: !i,
+        hoverinfo: "skip",
+        line: { color: theme.baseline, width: 2, dash: "dash" },
       })),
+      {
+        x: seriesRuns.map((run) => run.started),
+        y: values.map((value) => value && scale * value),
+        mode: "lines+markers",
+        name: "run",
+        line: { color: theme.new, width: 1.2 },
+        marker: { size: 6, color: theme.new },
+        hovertext: values.map((value, i) =>
+          [plain(time(seriesRuns[i])), plain(seriesRuns[i].commit ?? ""), format(value)].join(
+            "<br>",
+          ),
+        ),
+        hoverinfo: "text",
+      },
+      ...[
+        ["change point", changes, "diamond-open", theme.verdicts.worse],
+        ["accepted change", accepted, "star", theme.verdicts.better],
+      ]
+        .filter(([, indices]) => indices.length)
+        .map(([name, indices, symbol, color]) => ({
+          x: indices.map((i) => seriesRuns[i].started),
+          y: indices.map((i) => scale * values[i]),
+          mode: "markers",
+          name,
+          hoverinfo: "skip",
+          marker: { size: 13, symbol, color, line: { width: 2, color } },
+        })),
     ],
     layout: (theme) => ({
-      xaxis: { title: "", type: "date" }, yaxis: { title: `${NAMES[metric] ?? metric}${share ? " (%)" : ""}` }, legend: { orientation: "h", y: 1, yanchor: "bottom", x: 0 }, margin: { l: 8, r: 12, t: 26, b: 8 },
-      shapes: changes.map((i) => ({ type: "line", x0: own[i].started, x1: own[i].started, y0: 0, y1: 1, yref: "paper", line: { color: theme.verdicts.worse, width: 1, dash: "dot" } })),
+      xaxis: { title: "", type: "date" },
+      yaxis: { title: `${label}${share ? " (%)" : ""}` },
+      legend: { orientation: "h", y: 1, yanchor: "bottom", x: 0 },
+      margin: { l: 8, r: 12, t: 26, b: 8 },
+      shapes: changes.map((i) => ({
+        type: "line",
+        x0: seriesRuns[i].started,
+        x1: seriesRuns[i].started,
+        y0: 0,
+        y1: 1,
+        yref: "paper",
+        line: { color: theme.verdicts.worse, width: 1, dash: "dot" },
+      })),
     }),
   };
 }
@@ -36,7 +100,25 @@ function historySection(series, runs) {
   const metrics = Object.keys(series).filter((metric) => series[metric].values.length);
   if (!metrics.length) return null;
   const place = make("div");
-  const fill = (metric) => place.replaceChildren(figureOf(historyOf(series[metric], runs, metric)));
+  const fill = (metric) =>
+    place.replaceChildren(makeFigure(historyChart(series[metric], runs, metric)));
   fill(metrics[0]);
-  return make("section", {}, make("h3", {}, "History"), make("div", { class: "controls" }, selectOf("Metric", metrics.map((metric) => [metric, NAMES[metric] ?? metric]), (metric) => { fill(metric); drawNew(); })), place);
+  return make(
+    "section",
+    {},
+    make("h3", {}, "History"),
+    make(
+      "div",
+      { class: "controls" },
+      makeSelect(
+        "Metric",
+        metrics.map((metric) => [metric, NAMES[metric] ?? metric]),
+        (metric) => {
+          fill(metric);
+          drawNew();
+        },
+      ),
+    ),
+    place,
+  );
 }

@@ -1,8 +1,9 @@
-"""A session's document as one HTML page without network access: what a maintainer opens in the morning (docs/report.md).
+"""Render a session's document as one HTML page that needs no network (docs/report.md).
 
-Banner, tables, claims and audits stand in the HTML itself and need no script; scripts sort and filter the table, draw plots and
-show a case. The figures behind those and the plotting library are packed: compressed, which browsers undo without a network.
-The page's policy lets run the page's own two scripts, known by their digests, and nothing else, whatever a case is called.
+`report/formats.py` calls `render`. The HTML holds the banner, tables, claims and audits. Scripts
+sort and filter the table, draw plots and show a case. Their data and the plotting library are
+compressed; the browser unpacks them. The content security policy allows only the page's own two
+scripts, by digest, so that no case name can run code.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from pytest_ftcompare.report.page import wording
 from pytest_ftcompare.results.result import Json
 
 FOLDER = Path(__file__).parent
-# In the order in which they are read: what a later one uses stands in an earlier one.
+# The page runs them in this order; a script may use earlier ones.
 SCRIPTS = (
     "dom",
     "format",
@@ -35,26 +36,31 @@ SCRIPTS = (
     "case",
     "start",
 )
-DIGITS = 6  # significant ones of a figure that only a plot or a rounded cell shows
+# Significant digits of the page's numbers (chosen). More make the page larger.
+DIGITS = 6
 
 
 def render(document: Json) -> str:
-    """The page of a document (`document.py`), in UTF-8 once written; equal documents give equal pages."""
-    shown = _visible(document)
+    """Return the page of a document (`document.py`). Equal documents give equal pages."""
+    printable = _printable(document)
     script = "\n".join((FOLDER / f"{name}.js").read_text() for name in SCRIPTS)
     library, digest = _plotly()
+    data = {
+        "cases": [_script_case(case) for case in printable["cases"]],
+        "history": printable["history"],
+        "cost_metrics": {"memory": wording.MEMORY_METRICS, "step": wording.STEP_METRICS},
+    }
     return _template().render(
-        document=shown,
+        document=printable,
         words=wording,
         style=(FOLDER / "page.css").read_text(),
         script=script,
-        data=_packed(
-            json.dumps(
-                {"cases": [_drawn(one) for one in shown["cases"]], "history": shown["history"]}
-            )
-        ),
+        data=_packed(json.dumps(data)),
         library=library,
-        policy=f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src {_digest(script)} {digest}",
+        policy=(
+            "default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
+            f"script-src {_digest(script)} {digest}"
+        ),
     )
 
 
@@ -72,25 +78,26 @@ def _template() -> jinja2.Template:
 
 @cache
 def _plotly() -> tuple[str, str]:
-    """The plotting library, packed, and its digest: half a second, once."""
-    from plotly.offline import get_plotlyjs  # only a page needs it
+    """Return the packed plotting library and its digest. Takes half a second, once."""
+    # Here, because only a page needs it.
+    from plotly.offline import get_plotlyjs
 
     source = get_plotlyjs()
     return _packed(source), _digest(source)
 
 
 def _packed(text: str) -> str:
-    """Text as gzip in base64: for an HTML element of its own, in which no character can end it."""
+    """Return text as gzip in base64, so that it cannot end its HTML element."""
     return base64.b64encode(gzip.compress(text.encode(), 9, mtime=0)).decode()
 
 
 def _digest(script: str) -> str:
-    """A script as a content security policy names it."""
+    """Return a script's digest as a content security policy states it."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
 
 
-def _drawn(case: Json) -> Json:
-    """What scripts show of a case: all but the environment that its baseline had, of which `changes` tells."""
+def _script_case(case: Json) -> Json:
+    """Return the case for the scripts, without its baseline's environment: `changes` has it."""
     before = case["baseline"]
     return case | {
         "baseline": before and {"seed_results": before["seed_results"]},
@@ -98,17 +105,19 @@ def _drawn(case: Json) -> Json:
     }
 
 
-def _visible(value: Any) -> Any:
-    """The document with control, formatting and half characters written out as `\\x1b`, and no more digits than it takes."""
+def _printable(value: Any) -> Any:
+    """Return the value with unprintable characters as `\\x1b` and numbers of `DIGITS` digits."""
     if isinstance(value, str):
         if value.isprintable():
             return value
         return "".join(
-            c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode()
-            for c in value
+            character
+            if character.isprintable() or character == "\n"
+            else character.encode("unicode_escape").decode()
+            for character in value
         )
     if isinstance(value, float):
         return float(f"{value:.{DIGITS}g}")
     if isinstance(value, dict):
-        return {_visible(name): _visible(one) for name, one in value.items()}
-    return [_visible(one) for one in value] if isinstance(value, list) else value
+        return {_printable(name): _printable(item) for name, item in value.items()}
+    return [_printable(item) for item in value] if isinstance(value, list) else value

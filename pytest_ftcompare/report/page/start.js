@@ -1,14 +1,16 @@
-// The page from its beginning: the table at once, then the document behind it, then the plots.
+// Starts the page: the table at once, then the unpacked document, then the plots.
 
 startTable();
 performance.mark("table");
 
-const selected = () => (location.hash.startsWith("#case=") ? decoded(location.hash.slice(6)) : "");
+const selectedKey = () =>
+  location.hash.startsWith("#case=") ? decoded(location.hash.slice(6)) : "";
 function decoded(text) {
   try {
     return decodeURIComponent(text);
   } catch {
-    return text;  // cut off, or written by hand
+    // A shortened or hand-written link.
+    return text;
   }
 }
 
@@ -19,27 +21,30 @@ async function loadPlotly() {
   performance.mark("plots");
 }
 
-function startCases({ cases, history }) {
-  const byKey = new Map(cases.map((one) => [keyOf(one), one]));
+function startCases({ cases, history, cost_metrics: metricNames }) {
+  const byKey = new Map(cases.map((caseData) => [keyOf(caseData), caseData]));
   const select = (key, { scroll, focus }) => {
-    const one = byKey.get(key);
-    if (!one) return;
+    const caseData = byKey.get(key);
+    if (!caseData) return;
     mark(key);
     const panel = byId("case");
     panel.hidden = false;
-    panel.replaceChildren(...casePanel(one, history?.series[key], history?.runs));
+    panel.replaceChildren(...casePanel(caseData, history?.series[key], history?.runs));
     drawNew();
     if (focus) byId("case-title").focus({ preventScroll: true });
-    if (scroll) panel.scrollIntoView({ behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
+    if (scroll)
+      panel.scrollIntoView({
+        behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth",
+      });
   };
-  addEventListener("hashchange", () => select(selected(), { scroll: true, focus: true }));
-  if (byKey.has(selected())) select(selected(), { scroll: true });
+  addEventListener("hashchange", () => select(selectedKey(), { scroll: true, focus: true }));
+  if (byKey.has(selectedKey())) select(selectedKey(), { scroll: true });
   else {
     const failed = rows.find((row) => byKey.get(row.dataset.key)?.failed);
     if (failed) select(failed.dataset.key, {});
   }
   if (byId("plots")) byId("plots").hidden = false;
-  startScatter(cases);
+  startScatter(cases, metricNames);
   startShots(cases);
 }
 
@@ -47,7 +52,10 @@ startCases(JSON.parse(await unpack("document")));
 try {
   await loadPlotly();
 } catch (error) {
-  byId("plots")?.prepend(make("p", { class: "notice" }, `The plots cannot be drawn in this browser (${error.message}); the tables under them have the same figures.`));
+  const text = `The plots cannot be drawn in this browser (${error.message}). `;
+  byId("plots")?.prepend(
+    make("p", { class: "notice" }, text + "The tables below have the same data."),
+  );
 }
 drawNew();
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);

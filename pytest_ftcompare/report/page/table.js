@@ -1,59 +1,84 @@
-// The table of cases: sorted by a column, filtered by text and verdict, grouped. It works on the rows that the HTML has.
+// The table of cases: sorts, filters and groups the rows that the HTML already has.
 
 const table = byId("table");
-const rows = table ? [...table.tBodies[0].rows] : [];  // worst first, as they came
-const columns = table ? [...table.tHead.rows[0].cells].map((one) => one.dataset.name) : [];
-const view = { column: "", up: true, text: "", verdicts: new Set(), group: "" };
-const texts = new Map(rows.map((row) => [row, `${row.dataset.key} ${row.textContent}`.toLowerCase()]));
+// Worst first, the order of the HTML.
+const rows = table ? [...table.tBodies[0].rows] : [];
+const columns = table ? [...table.tHead.rows[0].cells].map((cell) => cell.dataset.name) : [];
+const view = { column: "", ascending: true, text: "", verdicts: new Set(), group: "" };
+const texts = new Map(
+  rows.map((row) => [row, `${row.dataset.key} ${row.textContent}`.toLowerCase()]),
+);
 
 function valueOf(row, column) {
   const cell = row.cells[columns.indexOf(column)];
   const text = cell.textContent.trim();
-  const number = cell.dataset.v === undefined ? parseFloat(text.replace("−", "-")) : Number(cell.dataset.v);
-  return table.tHead.rows[0].cells[columns.indexOf(column)].matches(".number") || cell.dataset.v ? number : text;
+  const value =
+    cell.dataset.v === undefined ? parseFloat(text.replace("−", "-")) : Number(cell.dataset.v);
+  return table.tHead.rows[0].cells[columns.indexOf(column)].matches(".number") || cell.dataset.v
+    ? value
+    : text;
 }
 
-// Rows in the view's order; those without a value come last both ways, equal ones stay worst first.
+// Rows without a value come last in both directions; equal rows stay worst first.
 function sorted() {
   if (!view.column) return rows;
   const keyed = rows.map((row) => [valueOf(row, view.column), row]);
   const missing = (value) => value === "" || Number.isNaN(value);
-  const compare = (a, b) => (typeof a === "string" ? a.localeCompare(b, "en", { numeric: true }) : a - b);
-  keyed.sort(([a], [b]) => missing(a) - missing(b) || (missing(a) ? 0 : (view.up ? 1 : -1) * compare(a, b)));
+  const compare = (a, b) =>
+    typeof a === "string" ? a.localeCompare(b, "en", { numeric: true }) : a - b;
+  keyed.sort(
+    ([a], [b]) =>
+      missing(a) - missing(b) || (missing(a) ? 0 : (view.ascending ? 1 : -1) * compare(a, b)),
+  );
   return keyed.map(([, row]) => row);
 }
 
-const visible = (row) => view.text.split(/\s+/).every((word) => texts.get(row).includes(word))
-  && (!view.verdicts.size || view.verdicts.has(row.dataset.verdict));
+const visible = (row) =>
+  view.text.split(/\s+/).every((word) => texts.get(row).includes(word)) &&
+  (!view.verdicts.size || view.verdicts.has(row.dataset.verdict));
 const shownRows = () => [...table.querySelectorAll("tr[data-key]")];
 
 function groupHead(name, members) {
   const counts = new Map();
-  for (const row of members) counts.set(row.dataset.verdict, (counts.get(row.dataset.verdict) ?? 0) + 1);
-  const parts = [...counts].map(([verdict, number]) => make("span", { class: `verdict ${verdict}` }, `${number} ${verdict}`));
-  return make("tr", { class: "group" }, make("th", { scope: "rowgroup", colspan: columns.length }, name, parts));
+  for (const row of members)
+    counts.set(row.dataset.verdict, (counts.get(row.dataset.verdict) ?? 0) + 1);
+  const badges = [...counts].map(([verdict, total]) =>
+    make("span", { class: `verdict ${verdict}` }, `${total} ${verdict}`),
+  );
+  return make(
+    "tr",
+    { class: "group" },
+    make("th", { scope: "rowgroup", colspan: columns.length }, name, badges),
+  );
 }
 
 function arrange() {
   const shown = sorted().filter(visible);
   const groups = new Map();
   for (const row of shown) {
-    const name = view.group ? row.cells[columns.indexOf(view.group)].querySelector("a")?.firstChild.textContent.trim() ?? row.cells[columns.indexOf(view.group)].textContent : "";
+    const name = view.group
+      ? (row.cells[columns.indexOf(view.group)].querySelector("a")?.firstChild.textContent.trim() ??
+        row.cells[columns.indexOf(view.group)].textContent)
+      : "";
     groups.set(name, [...(groups.get(name) ?? []), row]);
   }
   for (const body of [...table.tBodies]) body.remove();
   for (const [name, members] of groups) {
     table.append(make("tbody", {}, view.group ? groupHead(name, members) : null, members));
   }
-  byId("shown").textContent = shown.length === rows.length ? count(rows.length, "case") : `${shown.length.toLocaleString("en")} of ${count(rows.length, "case")}`;
+  byId("shown").textContent =
+    shown.length === rows.length
+      ? count(rows.length, "case")
+      : `${number(shown.length)} of ${count(rows.length, "case")}`;
 }
 
-// A first click sorts numbers and verdicts from the top of what matters: small to large; a second one turns it round.
+// The first click on a column sorts it ascending, the next one reverses it.
 function sortBy(column) {
-  view.up = view.column === column ? !view.up : true;
+  view.ascending = view.column === column ? !view.ascending : true;
   view.column = column;
   for (const [i, head] of [...table.tHead.rows[0].cells].entries()) {
-    if (columns[i] === column) head.setAttribute("aria-sort", view.up ? "ascending" : "descending");
+    if (columns[i] === column)
+      head.setAttribute("aria-sort", view.ascending ? "ascending" : "descending");
     else head.removeAttribute("aria-sort");
   }
   arrange();
@@ -61,9 +86,9 @@ function sortBy(column) {
 
 function mark(key) {
   for (const row of rows) {
-    const chosen = row.dataset.key === key;
-    row.classList.toggle("picked", chosen);
-    if (chosen) row.querySelector("a").setAttribute("aria-current", "true");
+    const selected = row.dataset.key === key;
+    row.classList.toggle("picked", selected);
+    if (selected) row.querySelector("a").setAttribute("aria-current", "true");
     else row.querySelector("a").removeAttribute("aria-current");
   }
 }
@@ -81,16 +106,26 @@ function startTable() {
   if (!table) return;
   byId("controls").hidden = false;
   for (const [i, head] of [...table.tHead.rows[0].cells].entries()) {
-    const text = head.textContent;  // twice: browsers leave buttons out of the heads that they repeat on each sheet of paper
-    head.replaceChildren(make("button", { type: "button", onclick: () => sortBy(columns[i]) }, text), make("span", { class: "paper" }, text));
+    const text = head.textContent;
+    // Twice, because browsers omit buttons from the heads that they repeat on each printed page.
+    head.replaceChildren(
+      make("button", { type: "button", onclick: () => sortBy(columns[i]) }, text),
+      make("span", { class: "paper" }, text),
+    );
   }
-  byId("filter").addEventListener("input", (event) => { view.text = event.target.value.trim().toLowerCase(); arrange(); });
-  byId("group").addEventListener("change", (event) => { view.group = event.target.value; arrange(); });
+  byId("filter").addEventListener("input", (event) => {
+    view.text = event.target.value.trim().toLowerCase();
+    arrange();
+  });
+  byId("group").addEventListener("change", (event) => {
+    view.group = event.target.value;
+    arrange();
+  });
   for (const button of byId("controls").querySelectorAll(".choice")) {
     button.addEventListener("click", () => {
-      const on = !view.verdicts.delete(button.dataset.verdict);
-      if (on) view.verdicts.add(button.dataset.verdict);
-      button.setAttribute("aria-pressed", String(on));
+      const pressed = !view.verdicts.delete(button.dataset.verdict);
+      if (pressed) view.verdicts.add(button.dataset.verdict);
+      button.setAttribute("aria-pressed", String(pressed));
       arrange();
     });
   }

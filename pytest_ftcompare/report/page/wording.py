@@ -1,4 +1,4 @@
-"""What the page says in words: its headline, what moved in a case, the cells of a row, claims in their order."""
+"""Texts, order and cells of the page. The template calls these functions."""
 
 from __future__ import annotations
 
@@ -7,42 +7,35 @@ from datetime import UTC, datetime
 from itertools import groupby, islice
 from urllib.parse import quote
 
-from pytest_ftcompare.compare.measured_cost import CostComparison
 from pytest_ftcompare.compare.pooled_shift import PooledShift
-from pytest_ftcompare.compare.sequential_test import ScoreComparison
-from pytest_ftcompare.compare.verdict import WORST_FIRST, repeated
-from pytest_ftcompare.report import cost, failure
-from pytest_ftcompare.report.change_text import changes as differences
-from pytest_ftcompare.report.change_text import counted
-from pytest_ftcompare.report.outcome import sentence
+from pytest_ftcompare.compare.verdict import WORST_FIRST, repeated_bit_for_bit
+from pytest_ftcompare.report import wording
+from pytest_ftcompare.report.wording import case_of, counted, meaning, outcome_changes
 from pytest_ftcompare.results import cost_metrics
 from pytest_ftcompare.results.estimate import Estimate
 from pytest_ftcompare.results.result import Json
 
-WORST = 3  # cases of each verdict, and claims, that the banner names
-CHANGES = 6  # changes of the environment that it lists openly
-CLAIMS = (
-    "changed",
-    "new",
-    "noted",
-    "untested",
-    "held",
-)  # verdicts of claims, those to be looked at first
+# Failing cases of each verdict, and failing claims, in the banner (chosen). More make it longer.
+MAX_WORST = 3
+# Environment changes that the banner shows unfolded (chosen). More make it longer.
+MAX_CHANGES = 6
+# Verdicts of claims; the first ones need attention first.
+CLAIM_ORDER = ("changed", "new", "noted", "untested", "held")
 VERDICTS = WORST_FIRST
-TIME = (cost_metrics.STEP.name,)
-MEMORY = cost_metrics.MEMORY
+STEP_METRICS = (cost_metrics.STEP.name,)
+MEMORY_METRICS = cost_metrics.MEMORY
 
 
 def headline(document: Json) -> str:
-    """What happened, in one sentence: "3 of 128 cases and 1 of 66 claims fail." """
+    """Return the result in one sentence: "Failing: 3 of 128 cases, 1 of 66 claims." """
     parts = []
     for kind in ("case", "claim"):
-        found = document[f"{kind}s"]
-        if failed := sum(one["failed"] for one in found):
-            parts.append(f"{failed:,} of {counted(len(found), kind)}")
+        judged = document[f"{kind}s"]
+        if failed := sum(item["failed"] for item in judged):
+            parts.append(f"{failed:,} of {counted(len(judged), kind)}")
     if document["findings"]:
         parts.append(counted(len(document["findings"]), "finding") + " on the whole session")
-    accepted = sum(one["accepted"] for one in (*document["cases"], *document["claims"]))
+    accepted = sum(item["accepted"] for item in (*document["cases"], *document["claims"]))
     written = f" {counted(accepted, 'result')} accepted as baselines." if accepted else ""
     if parts:
         return f"Failing: {', '.join(parts)}.{written}"
@@ -59,7 +52,7 @@ def headline(document: Json) -> str:
 
 
 def counts(document: Json) -> list[tuple[str, int]]:
-    """Cases per verdict, the gravest first."""
+    """Count the cases per verdict, the worst verdict first."""
     return [
         (verdict, document["counts"][verdict])
         for verdict in VERDICTS
@@ -68,20 +61,20 @@ def counts(document: Json) -> list[tuple[str, int]]:
 
 
 def key(case: Json) -> str:
-    """How the page and its links call a case."""
+    """Return the case's name in the page and in its links."""
     return f"{case['suite']}/{case['id']}"
 
 
 def link(case: Json) -> str:
-    """The address that selects the case."""
+    """Return the address that selects the case."""
     return f"#case={quote(key(case), safe='')}"
 
 
-def cases(document: Json) -> list[Json]:
-    """Those that fail first, then by verdict, the gravest first, then by how much was lost."""
+def sorted_cases(document: Json) -> list[Json]:
+    """Sort by failure, then by verdict, the worst first, then by the largest loss."""
 
     def rank(case: Json) -> tuple[bool, int, float, str]:
-        lost = [one["delta"] for one in case["comparisons"] if one["outcome"] == "worse"]
+        lost = [score["delta"] for score in case["comparisons"] if score["outcome"] == "worse"]
         return (
             not case["failed"],
             VERDICTS.index(case["verdict"]),
@@ -92,58 +85,51 @@ def cases(document: Json) -> list[Json]:
     return sorted(document["cases"], key=rank)
 
 
-def worst(document: Json) -> list[Json]:
-    """The first of the cases that fail, of each verdict at most `WORST`, so that many of one do not hide another."""
-    failed = [one for one in cases(document) if one["failed"]]
+def worst_cases(document: Json) -> list[Json]:
+    """Return failing cases, at most `MAX_WORST` per verdict, so that no verdict hides another."""
+    failed = [case for case in sorted_cases(document) if case["failed"]]
     return [
-        one
-        for _, group in groupby(failed, key=lambda one: one["verdict"])
-        for one in islice(group, WORST)
+        case
+        for _, group in groupby(failed, key=lambda case: case["verdict"])
+        for case in islice(group, MAX_WORST)
     ]
 
 
-def unnamed(document: Json) -> int:
-    """How many cases fail besides those."""
-    failed: int = sum(one["failed"] for one in document["cases"])
-    return failed - len(worst(document))
+def failed_not_shown(document: Json) -> int:
+    """Count the failing cases beyond `worst_cases`."""
+    failed: int = sum(case["failed"] for case in document["cases"])
+    return failed - len(worst_cases(document))
 
 
-def moved(case: Json) -> str:
-    """What moved most in a case, else its first divergence or note: one line for the banner."""
-    if case["verdict"] != "invalid":
-        for one in case["comparisons"]:
-            if case["judge_accuracy"] and one["outcome"] in ("worse", "better"):
-                return sentence(ScoreComparison(**one), identical=repeated(case["notes"]))
-        for reading in case["costs"]:
-            if reading["outcome"] in cost.MOVED:
-                return cost.change(CostComparison(**reading))
-    if case["divergences"]:
-        return str(case["divergences"][0])
-    return str(case["notes"][0]) if case["notes"] else failure.MEANING.get(case["verdict"], "")
+def main_change(case: Json) -> str:
+    """Return the line for the banner: the main change of a case, else its first note."""
+    verdict = case_of(case)
+    reasons = [*outcome_changes(verdict), *verdict.divergences, *verdict.notes, meaning(verdict)]
+    return reasons[0]
 
 
 def changes(document: Json) -> Iterator[str]:
-    """What changed in the environment: "peft 0.20.0 -> 0.21.2 (3 of 128 cases)"."""
+    """Yield the environment's changes: "peft 0.20.0 → 0.21.2 (3 of 128 cases)"."""
     total = len(document["cases"])
-    for _, text, cases in differences(document):
+    for _, text, affected in wording.environment_changes(document):
         text = text.replace("->", "→")
-        yield text if cases == total else f"{text} ({cases:,} of {counted(total, 'case')})"
+        yield text if affected == total else f"{text} ({affected:,} of {counted(total, 'case')})"
 
 
-def together(document: Json) -> Iterator[str]:
-    """Pooled shifts to the better, which fail nothing; those to the worse are among the findings."""
-    for one in document["shifts"]:
-        if one["outcome"] == "better":
-            yield PooledShift(**one).sentence
+def pooled_improvements(document: Json) -> Iterator[str]:
+    """Yield pooled shifts to the better. Shifts to the worse are among the findings."""
+    for shift in document["shifts"]:
+        if shift["outcome"] == "better":
+            yield PooledShift(**shift).sentence
 
 
-def when(document: Json) -> str:
-    """When the session began: "Thursday 21 November 2026, 23:05 UTC"."""
+def started_at(document: Json) -> str:
+    """Return the session's start: "Saturday 21 November 2026, 23:05 UTC"."""
     return f"{datetime.fromisoformat(document['started']).astimezone(UTC):%A %-d %B %Y, %H:%M} UTC"
 
 
-def lasted(seconds: float) -> str:
-    """ "12.3 s", "23 min", "3 h 05 min"."""
+def duration(seconds: float) -> str:
+    """Format seconds: "12.3 s", "23 min", "3 h 05 min"."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     hours, minutes = divmod(round(seconds / 60), 60)
@@ -151,57 +137,59 @@ def lasted(seconds: float) -> str:
 
 
 def options(case: Json) -> str:
-    """ "r=4, lr=0.01"."""
+    """Format the case's options: "r=4, lr=0.01"."""
     return ", ".join(f"{name}={value}" for name, value in case["options"].items())
 
 
 def score(case: Json, metric: str) -> float | None:
-    """A metric of a case: what its baseline's seeds would have given, where it has one, else this run's mean."""
-    which = "base" if identical(case) else "new"
-    found = next((one[which] for one in case["comparisons"] if one["metric"] == metric), None)
-    value: float | None = case["scores"].get(metric) if found is None else found
+    """Return the baseline's mean plus the shift; without a comparison, this run's mean."""
+    side = "base" if identical(case) else "new"
+    compared = next((row[side] for row in case["comparisons"] if row["metric"] == metric), None)
+    value: float | None = case["scores"].get(metric) if compared is None else compared
     return value
 
 
 def comparison(case: Json, metric: str) -> Json | None:
-    """How a metric compares with the baseline, where it was compared."""
-    found: Json | None = next((one for one in case["comparisons"] if one["metric"] == metric), None)
-    return found if found and found["delta"] is not None else None
+    """Return the comparison of a metric with its baseline, None if there is none."""
+    compared: Json | None = next(
+        (row for row in case["comparisons"] if row["metric"] == metric), None
+    )
+    return compared if compared and compared["delta"] is not None else None
 
 
 def identical(case: Json) -> bool:
-    """Whether it repeated its baseline bit for bit."""
-    return repeated(case["notes"])
+    """Return whether the case repeated its baseline bit for bit."""
+    return repeated_bit_for_bit(case["notes"])
 
 
 def points(share: float) -> str:
-    """ "−12.4", "+0.4", "0.0"."""
+    """Format a share in percentage points: "−12.4", "+0.4", "0.0"."""
     rounded = round(100 * share, 1)
     return f"{rounded:+.1f}".replace("-", "−") if rounded else "0.0"
 
 
-def costs(case: Json, names: Sequence[str]) -> Json | None:
-    """The first of these costs that the case has a reading of."""
-    by_name: Json = {one["metric"]: one for one in case["costs"] if one["new"]}
+def first_cost(case: Json, names: Sequence[str]) -> Json | None:
+    """Return the reading of the first of these metrics that the case has."""
+    by_name: Json = {reading["metric"]: reading for reading in case["costs"] if reading["new"]}
     return next((by_name[name] for name in names if name in by_name), None)
 
 
 def amount(reading: Json) -> str:
-    """ "18.9 MiB"."""
-    return cost.amount(reading["new"], reading["unit"])
+    """Format a reading with its unit: "18.9 MiB"."""
+    return wording.amount(reading["new"], reading["unit"])
 
 
-def claims(document: Json) -> list[Json]:
-    """Those that changed first."""
-    return sorted(document["claims"], key=lambda one: CLAIMS.index(one["verdict"]))
+def sorted_claims(document: Json) -> list[Json]:
+    """Sort the claims by verdict, in `CLAIM_ORDER`."""
+    return sorted(document["claims"], key=lambda claim: CLAIM_ORDER.index(claim["verdict"]))
 
 
 def estimate(data: Json | None) -> str:
-    """ "+3.1 pt [+2.2, +4.0], n 16", with the 95 % interval; "" without an estimate."""
+    """Format an estimate with its 95 % interval: "+3.1 pt [+2.2, +4.0], n 16", else ""."""
     if data is None or data["value"] is None:
         return ""
-    found = Estimate(**data)
-    low, high = found.interval()
-    digits = "+.1f" if found.unit == "pt" else ".3g"
-    interval = f" [{low:{digits}}, {high:{digits}}], n {found.n}" if found.error else ""
-    return f"{found.value:{digits}} {found.unit}{interval}"
+    value = Estimate(**data)
+    low, high = value.interval()
+    digits = "+.1f" if value.unit == "pt" else ".3g"
+    interval = f" [{low:{digits}}, {high:{digits}}], n {value.n}" if value.error else ""
+    return f"{value.value:{digits}} {value.unit}{interval}"

@@ -27,23 +27,23 @@ class Format:
     encoding: str | None = None
 
 
-def make_format(given: Any) -> Format:
+def make_format(table: Any) -> Format:
     """The format of a task's table; `DataError` where it says something that cannot be."""
     known = Format.__dataclass_fields__
-    if not isinstance(given, Mapping):
-        raise DataError(f"expected format to be a table of {', '.join(known)}, got {given!r}")
-    if unknown := sorted(set(given) - set(known)):
+    if not isinstance(table, Mapping):
+        raise DataError(f"expected format to be a table of {', '.join(known)}, got {table!r}")
+    if unknown := sorted(set(table) - set(known)):
         raise DataError(f"expected {', '.join(known)} in format, found {unknown[0]}")
-    for name, value in given.items():
+    for name, value in table.items():
         if not isinstance(value, str):
             raise DataError(f"expected {name} in format to be a text, got {value!r}")
         if name != "encoding" and len(value) != 1 and not (name == "quote" and value == ""):
             raise DataError(f"expected {name} in format to be one character, got {value!r}")
-    if "encoding" in given:
+    if "encoding" in table:
         try:
-            codecs.lookup(given["encoding"])
+            codecs.lookup(table["encoding"])
         except LookupError:
             raise DataError(
-                f"expected an encoding that Python knows in format, got {given['encoding']!r}"
+                f"expected an encoding that Python knows in format, got {table['encoding']!r}"
             ) from None
-    return Format(**given)
+    return Format(**table)

@@ -1,0 +1,144 @@
+"""Time a case in turn with a reference, which is another environment.
+
+A reference counts only if it computes what the baseline does, and shows no difference when timed
+against itself. `TorchCase` calls this for timed cases under --ftcompare-reference.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_ftcompare.compare import divergence, measured_cost
+from pytest_ftcompare.compare.measured_cost import CostComparison
+from pytest_ftcompare.gate.remote import RemoteError, RemoteProcess
+from pytest_ftcompare.gate.run_context import RunContext
+from pytest_ftcompare.gate.settings import Settings
+from pytest_ftcompare.gate.worker_status import TIMING_STATUS
+from pytest_ftcompare.results.cost_metrics import METRICS
+from pytest_ftcompare.results.result import Result
+
+if TYPE_CHECKING:
+    from pytest_ftcompare.measure.reference_rounds import Pairs, Side
+    from pytest_ftcompare.training.prepare import PreparedCase
+
+# Length of timing in turn, in windows: two processes share the time. A higher value takes more
+# rounds and longer.
+LENGTH_IN_WINDOWS = 2.0
+# Times that disturbed rounds are taken before the reference is given up, chosen. A higher value
+# waits longer on a busy machine.
+MAX_TRIES = 2
+
+
+@dataclass(frozen=True)
+class ReferenceTiming:
+    """A case that is timed in turn with the reference of the settings."""
+
+    prepared: PreparedCase
+    baseline: Result
+    run_context: RunContext
+    settings: Settings
+
+    def compare_costs(self, alone: Sequence[CostComparison]) -> list[CostComparison]:
+        """Return `alone` with its times replaced by those compared with the reference's.
+
+        A second pair of fresh processes must confirm a slowdown. If the reference does not count,
+        no time is compared.
+        """
+        assert self.settings.reference is not None
+        try:
+            rounds = [self._check_and_time(self.settings.reference)]
+            if any(comparison.outcome == "open" for comparison in _judge(rounds)):
+                rounds.append(self._time_fresh_processes(self.settings.reference))
+        except RemoteError as error:
+            reason = f"no reference: {error}"
+            return [_not_compared(cost, reason) if cost.unit == "s" else cost for cost in alone]
+        return [*(cost for cost in alone if cost.unit != "s"), *_judge(rounds)]
+
+    def _start(self, python: Path | None) -> RemoteProcess:
+        """Start a process of `python`, or of this environment, and prepare the case in it."""
+        remote = RemoteProcess(python)
+        try:
+            remote.prepare(self.prepared.case, self.prepared.config, self.settings.root)
+        except RemoteError:
+            remote.close()
+            raise
+        return remote
+
+    def _check_and_time(self, python: Path) -> Pairs:
+        """Return rounds with the reference; raise `RemoteError` if it does not count."""
+        from pytest_ftcompare.measure.reference_rounds import LocalSide
+
+        assert self.run_context.clock is not None
+        self.run_context.report_status("checking the reference")
+        with self._start(python) as reference:
+            probed = replace(self.baseline, probe=reference.probe())
+            if differences := divergence.compare_probes(self.baseline, probed):
+                raise RemoteError(
+                    f"{python} does not compute what the baseline does ({differences[0].text}): "
+                    "install the baseline's versions there"
+                )
+            if python not in _CHECKED_REFERENCES:
+                self._check_against_itself(python, reference)
+                _CHECKED_REFERENCES.add(python)
+            return self._time_in_turn(reference, LocalSide(self.prepared, self.run_context.clock))
+
+    def _check_against_itself(self, python: Path, reference: RemoteProcess) -> None:
+        """Raise `RemoteError` if two processes of the reference differ by more than the margin."""
+        with self._start(python) as second:
+            comparisons = _judge([self._time_in_turn(reference, second)])
+        for comparison in comparisons:
+            if abs(comparison.change) > METRICS[comparison.metric].margin:
+                raise RemoteError(
+                    f"{python} timed against itself differs by {comparison.change:+.1%} in "
+                    f"{comparison.metric}: try again on a quieter machine"
+                )
+
+    def _time_fresh_processes(self, python: Path) -> Pairs:
+        """Return rounds of two processes that have done nothing else."""
+        with self._start(python) as reference, self._start(None) as here:
+            return self._time_in_turn(reference, here)
+
+    def _time_in_turn(self, reference: Side, here: Side) -> Pairs:
+        """Return undisturbed rounds in turn with the device alone."""
+        from pytest_ftcompare.measure.gpu_readings import take_readings
+        from pytest_ftcompare.measure.reference_rounds import rounds
+
+        clock, seconds = self.run_context.clock, LENGTH_IN_WINDOWS * self.run_context.window
+        assert clock is not None
+        pairs: Pairs = {}
+
+        def take(watch: Callable[[], object]) -> None:
+            pairs.update(rounds(reference, here, seconds, clock, watch))
+
+        for _ in range(MAX_TRIES):
+            with self.run_context.exclusive():
+                self.run_context.report_status(f"{TIMING_STATUS}  beside the reference")
+                readings = take_readings(self.prepared.config.device, {}, 0, take)
+            if not readings.disturbed:
+                return pairs
+        raise RemoteError(f"every window beside it was disturbed: {readings.disturbed}")
+
+
+# References that agreed with themselves in this process.
+_CHECKED_REFERENCES: set[Path] = set()
+
+
+def _judge(rounds: list[Pairs]) -> list[CostComparison]:
+    """Compare the times of rounds, given separately for each pair of processes."""
+    from pytest_ftcompare.measure.timed_window import PROCESS_NAME
+
+    # A fresh process does not tell its name, so it gets a random one.
+    process = PROCESS_NAME if len(rounds) == 1 else secrets.token_hex(4)
+    return measured_cost.side_by_side(
+        {name: [pairs[name] for pairs in rounds] for name in rounds[0]}, process
+    )
+
+
+def _not_compared(comparison: CostComparison, reason: str) -> CostComparison:
+    return CostComparison(
+        comparison.metric, comparison.unit, 0.0, comparison.new, 0.0, "", "incomparable", reason
+    )
