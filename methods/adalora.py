@@ -29,7 +29,7 @@ OPTIONS = {
     "every": 2,  # steps between two allocations
     "targets": "all-linear",
 }
-MIN_STEPS = 2  # PEFT allocates ranks from the second update on
+MIN_STEPS = 2  # updates: ranks must be weighed before one is cut
 
 
 class Adalora(PeftMethod):

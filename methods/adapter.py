@@ -22,7 +22,7 @@ PLACEMENTS = {"houlsby": ("attention_out", "ffn_out"), "pfeiffer": ("ffn_out",)}
 
 class Adapter(Method):
     name = "adapter"
-    train_norms: ClassVar[bool] = True  # whether Houlsby's placement trains the normalisation layers
+    train_norms: ClassVar[bool] = True  # the normalisation layers, in Houlsby's placement
     recipes: ClassVar = {
         "pocket": Recipe(lr=0.01, epochs=20, options={"placement": "houlsby", "size": 16}),
         "paper": Recipe(
@@ -43,7 +43,9 @@ class Adapter(Method):
         layout = find_layout(model)
         norms = layout.names.norms if placement == "houlsby" and self.train_norms else ()
         freeze(
-            model, self.output_mode, keep=lambda name: any(part in norms for part in name.split("."))
+            model,
+            self.output_mode,
+            keep=lambda name: any(part in norms for part in name.split(".")),
         )
         self.add_adapters(layout, PLACEMENTS[placement])
         return model

@@ -17,7 +17,7 @@ from .base import Method, MethodError, Recipe, SeedContext, Stage
 if TYPE_CHECKING:
     from torch import nn
 
-MIN_SOURCES = 3  # chosen; with fewer adapters there is little to fuse
+MIN_SOURCES = 3  # source tasks; chosen
 
 
 class AdapterFusion(Method):

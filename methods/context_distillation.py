@@ -1,4 +1,4 @@
-"""Context distillation: learn the base model's answers to a prompt with context, without the context.
+"""Context distillation: learn, without a context, what the base model answers with one.
 
 Askell et al. 2021 (arXiv:2112.00861), Snell et al. 2022 (arXiv:2209.15189): minimise
 KL(p(y | context, x) || p(y | x)) over the seed's training rows x. The base model is the teacher.

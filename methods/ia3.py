@@ -1,6 +1,7 @@
 """(IA)3 with PEFT: scale keys, values and the feed-forward's inner activations by trained vectors.
 
-The vectors start at one. Liu et al. 2022 (arXiv:2205.05638): k' = l_k * k, v' = l_v * v, FFN = W2 (l_ff * f(W1 x)); lr 3e-3.
+The vectors start at one. Liu et al. 2022 (arXiv:2205.05638): k' = l_k * k, v' = l_v * v,
+FFN = W2 (l_ff * f(W1 x)); lr 3e-3.
 """
 
 from __future__ import annotations

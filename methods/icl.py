@@ -1,8 +1,8 @@
-"""In-context learning: solved examples in the prompt, no training (Brown et al. 2020, arXiv:2005.14165).
+"""In-context learning: solved examples in the prompt, no training.
 
-Each test row gets its own balanced, shuffled draw of `demonstrations` per class from the seed's
-training rows, one per line; fewer if the model's length cannot hold them. The answer is the
-verbalizer with the highest logit.
+Brown et al. 2020 (arXiv:2005.14165). Each test row gets its own balanced, shuffled draw of
+`demonstrations` per class from the seed's training rows, one per line; fewer if the model's length
+cannot hold them. The answer is the verbalizer with the highest logit.
 """
 
 from __future__ import annotations
@@ -51,7 +51,9 @@ class Icl(Method):
         "paper": Recipe(lr=0.0, epochs=0, options={"demonstrations": 16}),
     }
 
-    def render(self, task: Task, example: Example, support: Sequence[Example], fits: FitsModel) -> str:
+    def render(
+        self, task: Task, example: Example, support: Sequence[Example], fits: FitsModel
+    ) -> str:
         question = super().render(task, example, support, fits)
         return with_demonstrations(task, question, support, self.int_option("demonstrations"), fits)
 

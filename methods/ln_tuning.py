@@ -1,6 +1,7 @@
-"""LayerNorm tuning through peft: only the gains and biases of the normalisation layers train, and the head.
+"""LayerNorm tuning with PEFT: train the normalisation layers' gains and biases, and the head.
 
-Zhao et al. 2023 (arXiv:2312.11420). Which modules those are is this project's table of architectures: peft's has no OPT.
+Zhao et al. 2023 (arXiv:2312.11420). The modules come from `layers/architecture.py`, because PEFT's
+table has no OPT.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
-"""LoRA through peft: W + (alpha / r) B A on the attention's query and value projections, B zero at the start.
+"""LoRA with PEFT: train W + (alpha / r) B A on the attention's query and value projections.
 
-Hu et al. 2021 (arXiv:2106.09685). A classification head trains with it. The study of few-shot methods uses full
-fine-tuning's learning rate of 1e-5, at which nothing moves in so few steps; here the paper's own order of 2e-4 and above.
-For instruction tuning all linear layers are adapted, as Sun et al. 2023 (arXiv:2304.08109) state; its epochs and batches are
-those of full fine-tuning, which theirs are not.
+Hu et al. 2021 (arXiv:2106.09685). B starts at zero, and a classification head trains too. The study
+of few-shot methods uses full fine-tuning's learning rate of 1e-5, at which LoRA learns nothing in
+so few steps; here it is the paper's order of 2e-4 and above. Instruction tuning adapts all linear
+layers, as Sun et al. 2023 (arXiv:2304.08109) do. Its epochs and batches are full
+fine-tuning's, unlike theirs.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ OPTIONS: Mapping[str, Any] = {"r": 8, "alpha": 16, "dropout": 0.1, "targets": No
 
 class Lora(PeftMethod):
     name = "lora"
-    variant: ClassVar[Mapping[str, Any]] = {}  # what peft's LoraConfig calls a kind of LoRA
+    variant: ClassVar[Mapping[str, Any]] = {}  # more arguments of LoraConfig
     recipes = {
         "pocket": Recipe(lr=0.005, epochs=20, micro_batches=2, options=OPTIONS),
         "paper": Recipe(lr=2e-4, epochs=40, batch_size=32, options={**OPTIONS, "alpha": 8}),

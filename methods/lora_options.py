@@ -1,10 +1,11 @@
-"""Kinds of LoRA that are one option of peft's.
+"""Variants of LoRA that are one option of PEFT's.
 
-- DoRA (Liu et al. 2024, arXiv:2402.09353): W' = m (W + BA) / ||W + BA||, where the magnitudes m, one for
-  each output, train beside A and B.
-- rsLoRA (Kalajdzievski 2023, arXiv:2312.03732): the scale is alpha / sqrt(r), so that high ranks keep their gradients.
-- PiSSA (Meng et al. 2024, arXiv:2404.02948): A and B start as the principal singular vectors of W, which keeps the rest;
-  W + BA is the base model's to rounding.
+- DoRA (Liu et al. 2024, arXiv:2402.09353): W' = m (W + BA) / ||W + BA||. The magnitudes m, one per
+  output, train beside A and B.
+- rsLoRA (Kalajdzievski 2023, arXiv:2312.03732): the scale is alpha / sqrt(r), so that high ranks
+  keep their gradients.
+- PiSSA (Meng et al. 2024, arXiv:2404.02948): A and B start as the principal singular vectors of W,
+  and W keeps the rest. W + BA is the base model's weight up to rounding.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""MAM adapter, "mix and match": a prefix in the attention, a scaled parallel adapter beside the feed-forward.
+"""MAM adapter, "mix and match": a prefix in the attention and an adapter beside the feed-forward.
 
-He et al. 2021 (arXiv:2110.04366), section 4.6: prefix of length 30, parallel adapter of size 512, scale 4. The prefix is held
-as its keys and values, without the re-parametrisation of the authors' code: they are what remains of it after training.
+He et al. 2021 (arXiv:2110.04366), section 4.6: prefix of length 30, scaled parallel adapter of
+size 512, scale 4. The prefix trains as keys and values, without the authors' re-parametrisation,
+which leaves only these after training.
 """
 
 from __future__ import annotations
@@ -31,12 +32,12 @@ class Mam(Method):
         from .layers.head import freeze
         from .layers.prefix import add_prefix
 
-        found = find_layout(model)
+        layout = find_layout(model)
         freeze(model, self.output_mode)
-        add_prefix(model, found, self.int_option("length"))
-        for layer in found.layers:
-            adapter = Bottleneck(found.width, self.int_option("size"), self.option("scale"))
-            add_beside(found.module(layer, "ffn_in"), found.module(layer, "ffn_out"), adapter)
+        add_prefix(model, layout, self.int_option("length"))
+        for layer in layout.layers:
+            adapter = Bottleneck(layout.width, self.int_option("size"), self.option("scale"))
+            add_beside(layout.module(layer, "ffn_in"), layout.module(layer, "ffn_out"), adapter)
         return model
 
     def stages(self, model: nn.Module, context: SeedContext) -> Iterator[Stage]:

@@ -1,7 +1,8 @@
-"""OFT through peft: W R^T with R block-diagonal and orthogonal, made of skew-symmetric matrices Q, the identity at the start.
+"""OFT with PEFT: train W R^T with R block-diagonal and orthogonal; R starts as the identity.
 
-Qiu et al. 2023 (arXiv:2306.07280): angles between neurons are kept, which is meant to keep what the base model knows.
-R = (I + Q)(I - Q)^-1 (Cayley), whose inverse peft approximates by five terms of a Neumann series (arXiv:2506.19847).
+Qiu et al. 2023 (arXiv:2306.07280): R keeps the angles between neurons, to keep the base model's
+knowledge. R = (I + Q)(I - Q)^-1 (Cayley) with Q skew-symmetric. PEFT approximates the inverse by
+five terms of a Neumann series (arXiv:2506.19847).
 """
 
 from __future__ import annotations
@@ -33,10 +34,11 @@ class Oft(PeftMethod):
         adapted = super().apply(model)
         block = self.option("block")
         for name, module in adapted.named_modules():
-            # peft would only warn, and train with another size than the recipe's.
+            # PEFT would only warn, and train with another size than the recipe's.
             if (sizes := getattr(module, "oft_block_size", None)) and sizes["default"] != block:
                 raise MethodError(
-                    f"oft: expected block to divide the width of {name}, {block} does not: use {sizes['default']}"
+                    f"oft: expected block to divide the width of {name}, {block} does not: "
+                    f"use {sizes['default']}"
                 )
         return adapted
 

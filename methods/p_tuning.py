@@ -1,8 +1,9 @@
-"""P-Tuning through peft: `length` soft tokens in the input, made by a small prompt encoder (an LSTM with MLP, or an MLP).
+"""P-Tuning with PEFT: `length` soft tokens in the input, computed by a small trained encoder.
 
-Liu et al. 2021 (arXiv:2103.10385): h = MLP(BiLSTM(P)); the encoder trains, and a head where one is asked. `position` says
-where the tokens stand: "front" as in peft, or "around" the text, half before and half after it, as in the paper's templates
-[P] x [P]. At the start the encoder's last layer is solved for the embeddings of the sample's first tokens.
+Liu et al. 2021 (arXiv:2103.10385): h = MLP(BiLSTM(P)). The encoder (`MLP`, or `LSTM` with an MLP)
+trains, and in output mode `head` a head too. `position` is "front", as in PEFT, or "around": half
+of the tokens before and half after the text, as in the paper's templates [P] x [P]. At the start,
+the encoder's last layer is solved for the embeddings of the training rows' first tokens.
 """
 
 from __future__ import annotations
@@ -42,11 +43,13 @@ class PTuning(PromptTuning):
         for name, known in CHOICES.items():
             if self.option(name) not in known:
                 raise MethodError(
-                    f"p_tuning: expected {name} to be {' or '.join(known)}, got {self.option(name)!r}"
+                    f"p_tuning: expected {name} to be {' or '.join(known)}, "
+                    f"got {self.option(name)!r}"
                 )
         embeddings: Any = model.get_input_embeddings()  # type: ignore[operator]
         return PromptEncoderConfig(
-            token_dim=embeddings.embedding_dim,  # peft's guess, the layers' width, is wrong for OPT-350m
+            # PEFT's default, the layers' width, is wrong for OPT-350m.
+            token_dim=embeddings.embedding_dim,
             num_virtual_tokens=self.int_option("length"),
             encoder_reparameterization_type=self.option("encoder"),
             encoder_hidden_size=self.int_option("hidden"),
@@ -67,9 +70,7 @@ class PTuning(PromptTuning):
             Method.write(self, model, folder)
 
     def read(self, model: nn.Module, folder: Path) -> nn.Module:
-        return (
-            super().read(model, folder) if self._uses_peft else Method.read(self, model, folder)
-        )
+        return super().read(model, folder) if self._uses_peft else Method.read(self, model, folder)
 
 
 METHODS = (PTuning,)

@@ -1,8 +1,8 @@
-"""P-Tuning v2 through peft: a trained prefix in every layer, without prefix tuning's MLP, and a linear head.
+"""P-Tuning v2 with PEFT: a trained prefix in every layer, without prefix tuning's MLP.
 
-Liu et al. 2021 (arXiv:2110.07602): close to full fine-tuning on small models, where prompt tuning is not; lr 5e-3 to 3e-2.
-With `sources` it is multi-task: one prefix trains on all source tasks at once, each with a head of its own and `source_shots`
-examples a class, before the task.
+Liu et al. 2021 (arXiv:2110.07602): close to full fine-tuning on small models, where prompt tuning
+is not; lr 5e-3 to 3e-2. With `sources`, one prefix first trains on all source tasks at once, with a
+head per source and `source_shots` examples per class.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""Partial fine-tuning: the last `layers` transformer layers, what follows them, and the head; all below stays frozen.
+"""Partial fine-tuning: train the last `layers` layers, the modules after them, and the head.
 
-The study of few-shot methods (arXiv:2405.13181) calls this adaptive fine-tuning and trains the last two layers.
+The study of few-shot methods (arXiv:2405.13181) calls this adaptive fine-tuning and trains the last
+two layers.
 """
 
 from __future__ import annotations
@@ -24,15 +25,18 @@ class Partial(Method):
         from .layers.architecture import find_layout
         from .layers.head import freeze
 
-        found = find_layout(model)
-        count, present = self.int_option("layers"), len(found.layers)
+        layout = find_layout(model)
+        count, present = self.int_option("layers"), len(layout.layers)
         if count > present:
             raise MethodError(
-                f"partial: expected layers to be at most {present}, as many as the model has, got {count}"
+                f"partial: expected layers to be at most {present}, the number of layers, "
+                f"got {count}"
             )
-        kept = tuple(f"{found.layers_path}.{number}." for number in range(present - count, present))
+        last = tuple(
+            f"{layout.layers_path}.{number}." for number in range(present - count, present)
+        )
         return freeze(
-            model, self.output_mode, keep=lambda name: name.startswith((*kept, *found.after))
+            model, self.output_mode, keep=lambda name: name.startswith((*last, *layout.after))
         )
 
 

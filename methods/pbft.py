@@ -1,8 +1,9 @@
-"""Pattern-based fine-tuning: the language model's own head, read at the verbalizers; every weight trains.
+"""Pattern-based fine-tuning: train every weight, and read classes off the language model's head.
 
-A pattern turns the row into text that ends where an answer is due; the classes' scores are the logits of their verbalizers
-at the last position (Schick and Schütze 2021, arXiv:2001.07676; for OPT Mosbach et al. 2023, arXiv:2305.16938):
-p(class) = softmax over classes of logit[verbalizer(class)]. Nothing is new in the model, so few examples suffice.
+A pattern turns the row into text that ends where the answer is due. A class's score is the logit of
+its verbalizer at the last position: p(class) = softmax over classes of logit[verbalizer(class)]
+(Schick and Schütze 2021, arXiv:2001.07676; for OPT Mosbach et al. 2023, arXiv:2305.16938). The
+model has no new parts, so few examples suffice.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""Prefix tuning through peft: trained keys and values before those of the text, in every layer.
+"""Prefix tuning with PEFT: trained keys and values before those of the text, in every layer.
 
-Li and Liang 2021 (arXiv:2101.00190): [K; V] = MLP(P) for `length` positions, where the MLP is there for stable training only
-and what is saved is its output. On a decoder the prefix starts at the keys and values of the sample's first tokens (section
-7.4). In an encoder-decoder model, encoder and decoder each get a prefix.
+Li and Liang 2021 (arXiv:2101.00190): [K; V] = MLP(P) for `length` positions. The MLP only makes
+training stable; the checkpoint holds its output. On a decoder, the prefix starts at the keys and
+values of the training rows' first tokens (section 7.4). In an encoder-decoder model, encoder and
+decoder each get a prefix.
 """
 
 from __future__ import annotations

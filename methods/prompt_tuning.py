@@ -1,7 +1,8 @@
-"""Prompt tuning through peft: `length` trained vectors before the text's embeddings, and a head where one is asked.
+"""Prompt tuning with PEFT: `length` trained vectors before the text's embeddings.
 
-Lester et al. 2021 (arXiv:2104.08691): length 20 to 100, lr 0.3, under full fine-tuning on small models. The vectors start
-as the embeddings of the sample's first tokens: the paper found embeddings of real words to be the better start.
+Lester et al. 2021 (arXiv:2104.08691): length 20 to 100, lr 0.3, below full fine-tuning on small
+models. In output mode `head` a head trains too. The vectors start as the embeddings of the training
+rows' first tokens, because the paper found embeddings of real words to be the better start.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""QLoRA: LoRA on every linear layer of a base model held in 4-bit NormalFloat, its constants quantised once more.
+"""QLoRA: LoRA on every linear layer of a base model in 4-bit NormalFloat with double quantisation.
 
-Dettmers et al. 2023 (arXiv:2305.14314): Y = X dequantise(W_nf4) + (alpha / r) X A^T B^T; r = 64, alpha = 16, lr 2e-4. Through
-transformers, peft and bitsandbytes, on a CPU too. Merging into four bits would round the adapter away: it is refused; merge
-into the base model loaded in 16 bits instead.
+Dettmers et al. 2023 (arXiv:2305.14314): Y = X dequantise(W_nf4) + (alpha / r) X A^T B^T; r = 64,
+alpha = 16, lr 2e-4. It uses transformers, PEFT and bitsandbytes, also on a CPU. Merging into four
+bits would round the adapter away, so it is refused; merge into the base model in 16 bits instead.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ class Qlora(Lora):
     def load_options(self) -> dict[str, Any]:
         if find_spec("bitsandbytes") is None:
             raise MethodError(
-                "qlora: expected the package bitsandbytes, it is not installed: pip install bitsandbytes"
+                "qlora: expected the package bitsandbytes, it is not installed: "
+                "pip install bitsandbytes"
             )
         import torch
         from transformers import BitsAndBytesConfig
@@ -48,7 +49,7 @@ class Qlora(Lora):
                 bnb_4bit_quant_type="nf4",
                 bnb_4bit_use_double_quant=True,
                 bnb_4bit_compute_dtype=torch.float32,
-                # A new head has no weights to quantise; transformers leaves out only some by itself.
+                # A new head has no weights to quantise; transformers skips only some heads.
                 llm_int8_skip_modules=["score", "classifier"]
                 if self.output_mode == "head"
                 else None,
@@ -60,9 +61,9 @@ class Qlora(Lora):
 
         for module in model.modules():
             if isinstance(module, Linear4bit):
-                # On CPUs with AVX512-BF16 bitsandbytes would repack weights in evaluation, with their scales rounded to
-                # bfloat16: another arithmetic than in training and on other machines, and an error for widths
-                # that its blocks do not divide (docs/upstream.md has reproductions).
+                # On CPUs with AVX512-BF16, bitsandbytes would repack weights in evaluation and
+                # round their scales to bfloat16. This differs from training and from other
+                # machines, and fails for widths that its blocks do not divide (docs/upstream.md).
                 module.support_avx512bf16_for_cpu = False
 
 

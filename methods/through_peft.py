@@ -1,4 +1,4 @@
-"""Methods that peft has: their file makes a config, peft does the rest, as it does for its users."""
+"""Base classes of the methods that PEFT implements: a method's file makes only the config."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 def _linear_names(model: nn.Module) -> list[str]:
-    """The last parts of the names of all modules with a weight matrix, embeddings apart."""
+    """Return the last parts of the names of all modules with a weight matrix, except embeddings."""
     from torch import nn
 
-    named = [name for name, one in model.named_modules() if not isinstance(one, nn.Embedding)]
+    named = [name for name, part in model.named_modules() if not isinstance(part, nn.Embedding)]
     matrices = {
         name.rpartition(".")[0]
         for name, p in model.named_parameters()
@@ -25,26 +25,30 @@ def _linear_names(model: nn.Module) -> list[str]:
 
 
 class PeftMethod(Method):
-    """`config` says what peft is to make of the base model."""
+    """A method that PEFT implements; `config` returns its configuration."""
 
     mergeable = True
 
     def config(self, model: nn.Module) -> Any:
-        """The `PeftConfig`, without its task type."""
+        """Return the `PeftConfig`, without its task type."""
         raise NotImplementedError
 
     def target_modules(self, model: nn.Module) -> str | list[str] | None:
-        """The option `targets`: names of modules, "all-linear", or None for peft's choice; a name that no module ends in is a
-        `MethodError`."""
+        """Return the option `targets`: module names, "all-linear", or None for PEFT's choice.
+
+        A name that no module ends in raises `MethodError`.
+        """
         targets: str | list[str] | tuple[str, ...] | None = self.option("targets")
         if targets is None or targets == "all-linear":
             return targets
         names = [targets] if isinstance(targets, str) else list(targets)
         for name in names:
-            if not any(one == name or one.endswith(f".{name}") for one, _ in model.named_modules()):
+            if not any(
+                path == name or path.endswith(f".{name}") for path, _ in model.named_modules()
+            ):
                 raise MethodError(
-                    f"{self.name}: expected modules called {name!r} in {type(model).__name__}, found none; it has "
-                    f"{', '.join(_linear_names(model))}"
+                    f"{self.name}: expected modules called {name!r} in {type(model).__name__}, "
+                    f"found none; it has {', '.join(_linear_names(model))}"
                 )
         return names
 
@@ -87,12 +91,15 @@ class PeftMethod(Method):
         from peft import PeftModel
 
         base: Any = model
-        read: nn.Module = PeftModel.from_pretrained(base, str(folder))
-        return read
+        restored: nn.Module = PeftModel.from_pretrained(base, str(folder))
+        return restored
 
 
 class VirtualTokens(PeftMethod):
-    """`length` trained tokens, or keys and values, beside the text: they take its room and cannot be merged into weights."""
+    """A method with `length` virtual tokens, or keys and values, beside the text.
+
+    They take positions from the text and cannot be merged into weights.
+    """
 
     mergeable = False
     starts_as_base_model = False

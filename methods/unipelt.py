@@ -1,8 +1,8 @@
-"""UniPELT: LoRA on query and value, a prefix and an adapter in every layer, each behind a gate that learns when to use it.
+"""UniPELT: LoRA on query and value, a prefix and an adapter in every layer, each behind a gate.
 
-Mao et al. 2021 (arXiv:2110.07577): prefix length 10, LoRA rank 8, adapter size 48; lr 5e-4. LoRA is peft's. A gate is one
-number a row, averaged over the row's tokens: it looks at the whole text, which is right where a class is asked for and wrong
-where the model writes.
+Mao et al. 2021 (arXiv:2110.07577): prefix length 10, LoRA rank 8, adapter size 48; lr 5e-4. LoRA is
+PEFT's. A gate is one number per row, averaged over the row's tokens. It sees the whole text, so the
+method has no output mode `answer`, in which the model writes.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class Unipelt(Method):
         from .layers.head import freeze
         from .layers.prefix import add_prefix
 
-        found, batch = find_layout(model), BatchMask()
-        targets = [found.names.query, found.names.value]
+        layout, batch = find_layout(model), BatchMask()
+        targets = [layout.names.query, layout.names.value]
         config = LoraConfig(
             r=self.int_option("r"), lora_alpha=self.option("alpha"), target_modules=targets
         )
@@ -48,15 +48,15 @@ class Unipelt(Method):
         freeze(model, self.output_mode, keep=lambda name: "lora_" in name)
         model.register_forward_pre_hook(batch.remember, with_kwargs=True)
         for layer, prefix in zip(
-            found.layers, add_prefix(model, found, self.int_option("length")), strict=True
+            layout.layers, add_prefix(model, layout, self.int_option("length")), strict=True
         ):
             add_after(
-                found.module(layer, "ffn_out"),
-                GatedBottleneck(found.width, self.int_option("size"), batch),
+                layout.module(layer, "ffn_out"),
+                GatedBottleneck(layout.width, self.int_option("size"), batch),
             )
-            gates = LayerGates(found.width, batch, prefix).to(device_of(layer))
-            # On the attention, not the layer, whose hooks do not run again where its activations are recomputed.
-            attention: Any = found.module(layer, "attention")
+            gates = LayerGates(layout.width, batch, prefix).to(device_of(layer))
+            # On the attention: with gradient checkpointing, hooks of the layer do not run again.
+            attention: Any = layout.module(layer, "attention")
             attention.add_module("gates", gates)
             attention.register_forward_pre_hook(gates.open, with_kwargs=True)
             attention.register_forward_hook(gates.close)

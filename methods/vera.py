@@ -1,6 +1,7 @@
-"""VeRA through peft: W + diag(b) B diag(d) A with B and A random, frozen and shared by all layers; only d and b train.
+"""VeRA with PEFT: train the vectors d and b of W + diag(b) B diag(d) A.
 
-Kopiczko et al. 2023 (arXiv:2310.11454): b starts at zero, rank 256, learning rates about ten times LoRA's.
+Kopiczko et al. 2023 (arXiv:2310.11454): B and A are random, frozen and shared by all layers; b
+starts at zero; rank 256, learning rates about ten times LoRA's.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""What is run by hand, and whose records are kept in docs/: the search of hyper-parameters, what the loop and the gate cost."""
+"""Scripts that are run by hand. docs/ holds their records and generated pages."""

@@ -1,9 +1,9 @@
-"""The bank: more seeds of every case than a baseline has, recorded to replay sessions from.
+"""Record more seeds of every case than a baseline has, for `scripts/replay.py`.
 
-`python -m scripts.bank FOLDER [--seeds=A-B] [--stream=N] [pytest's arguments]` trains the seeds of every case
-of the suites and writes FOLDER/<suite>/<case>.json, results like baselines. Another stream keeps a seed's rows and draws
-initialisation, order and dropout anew, as a library does that draws its random numbers otherwise. Cases that are there already
-are left alone: a run that was cut short goes on where it stopped.
+`python -m scripts.bank FOLDER [--seeds=A-B] [--stream=N] [pytest's arguments]` trains seeds of every
+case and writes FOLDER/<suite>/<case>.json, a result like a baseline. Another stream keeps a seed's
+rows and draws initialisation, order and dropout anew, like a library that draws its random numbers
+differently. Existing files are kept, so an interrupted run continues where it stopped.
 """
 
 from __future__ import annotations
@@ -25,26 +25,27 @@ from pytest_ftcompare.gate.torch_case import make_candidate, make_config
 from pytest_ftcompare.plugin import gate_fixture
 from pytest_ftcompare.results.case import Case
 
-PLAN = "FTCOMPARE_BANK"  # folder, first seed, end, stream: from the command to the workers' plugin
+# Environment variable with folder, first seed, end and stream, from the command to the workers.
+PLAN_VARIABLE = "FTCOMPARE_BANK"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """As a plugin of the run: cases are recorded in place of being held."""
+    """Make pytest call `record` instead of the gate (this module is its plugin)."""
     setattr(gate_fixture, "run_case", record)  # noqa: B010 (mypy knows it as an import)
 
 
 def record(case: Case, settings: Settings, run_context: RunContext, *_: object) -> CaseRun:
-    """Train the seeds of a case that is not in the bank yet."""
+    """Train a case's seeds and write its file, or skip the test if the file exists."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     from pytest_ftcompare.training.library_logging import quiet
     from pytest_ftcompare.training.prepare import prepare
     from pytest_ftcompare.training.run_seed import run_seed
 
     quiet()
-    folder, first, end, stream = os.environ[PLAN].split(":")
+    folder, first, end, stream = os.environ[PLAN_VARIABLE].split(":")
     file = Path(folder) / case.suite / f"{case.id}.json"
     if file.exists():
-        pytest.skip(f"{file} is there")
+        pytest.skip(f"{file} exists")
     prepared = prepare(case, make_config(settings))
     result = make_candidate(prepared)
     for seed in range(int(first), int(end)):
@@ -52,12 +53,13 @@ def record(case: Case, settings: Settings, run_context: RunContext, *_: object) 
             run_seed(prepared, seed, run_context.progress(f"seed {seed}"), int(stream))
         )
     file.parent.mkdir(parents=True, exist_ok=True)
-    half = file.with_suffix(f".{os.getpid()}")
-    half.write_text(
+    # Renamed at the end, so that an interrupted run leaves no partial file.
+    partial = file.with_suffix(f".{os.getpid()}")
+    partial.write_text(
         replace(result, environment=result.environment | {"stream": int(stream)}).to_json(),
         encoding="utf-8",
     )
-    half.replace(file)
+    partial.replace(file)
     return CaseRun(without_baseline(result), result, "cpu")
 
 
@@ -68,16 +70,17 @@ def main() -> int:
         "--seeds",
         default="0-30",
         metavar="FIRST-END",
-        help="the end is not trained; default: %(default)s",
+        help="first seed and end (excluded); default: %(default)s",
     )
     parser.add_argument(
         "--stream",
         type=int,
         default=0,
-        help="added to what draws all but the rows; default: %(default)s",
+        help="random numbers for everything but the rows; default: %(default)s",
     )
-    known, rest = parser.parse_known_args()
-    plan = ":".join([str(known.folder.resolve()), *known.seeds.split("-"), str(known.stream)])
+    options, pytest_arguments = parser.parse_known_args()
+    folder = str(options.folder.resolve())
+    plan = ":".join([folder, *options.seeds.split("-"), str(options.stream)])
     command = [
         sys.executable,
         "-m",
@@ -85,9 +88,9 @@ def main() -> int:
         "-p",
         "scripts.bank",
         "--benchmark-disable",
-        *(rest or ["suites/"]),
+        *(pytest_arguments or ["suites/"]),
     ]
-    return subprocess.run(command, env=os.environ | {PLAN: plan}, check=False).returncode
+    return subprocess.run(command, env=os.environ | {PLAN_VARIABLE: plan}, check=False).returncode
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""The headroom table: how far each case's accuracy is from chance and from the ceiling, from its baseline.
+"""Make docs/headroom.md: each baseline's distance from chance and from the ceiling.
 
-`python -m scripts.docs_headroom baselines/cpu > docs/headroom.md` makes the page again.
+Run `python -m scripts.docs_headroom baselines/cpu > docs/headroom.md`.
 """
 
 from __future__ import annotations
@@ -9,14 +9,15 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from pytest_ftcompare.compare.audit import MIN_ABOVE_MAJORITY, CEILING, audit_headroom
+from pytest_ftcompare.compare.audit import CEILING, MIN_ABOVE_MAJORITY, audit_headroom
 from pytest_ftcompare.results.result import Result
 from scripts.mean_and_sd import mean_and_sd
 
+POINTS = 100 * MIN_ABOVE_MAJORITY
 HEAD = f"""# Headroom
 
 A case at chance or at the ceiling cannot show a loss and guards nothing. A judged case's mean
-accuracy in domain must be at least {100 * MIN_ABOVE_MAJORITY:.0f} points above its majority share, and
+accuracy in domain must be at least {POINTS:.0f} points above its majority share, and
 at most {CEILING:.0%}. `--update-baselines` refuses other cases. The table shows each baseline's
 mean and SD over seeds:
 
@@ -25,7 +26,7 @@ mean and SD over seeds:
 
 
 def table(folder: Path) -> Iterator[str]:
-    """The page's lines, from all baselines of one device."""
+    """Yield the page's lines from all baselines of one device."""
     yield HEAD
     for file in sorted(folder.glob("*/*.json")):
         result = Result.from_json(file.read_text(encoding="utf-8"))
@@ -36,7 +37,11 @@ def table(folder: Path) -> Iterator[str]:
             f"{result.majority_share['test']:.1%}",
         ]
         for name in ("accuracy", "accuracy_ood"):
-            scores = [one.metrics[name] for one in result.seed_results if name in one.metrics]
+            scores = [
+                seed_result.metrics[name]
+                for seed_result in result.seed_results
+                if name in seed_result.metrics
+            ]
             cells.append(mean_and_sd(scores) if scores else "")
         cells.append(
             "; ".join(audit_headroom(result)) or "passed" if result.judge_accuracy else "not judged"

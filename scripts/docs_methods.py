@@ -1,7 +1,6 @@
-"""Results of every method from its baselines: a table of all, and the results on each method's page.
+"""Write docs/results.md and docs/search.md, and fill the results into the pages of docs/methods/.
 
-`python -m scripts.docs_methods baselines/cpu/peft_methods docs` writes `docs/results.md` and `docs/search.md` and
-fills the pages in `docs/methods/`.
+Run `python -m scripts.docs_methods baselines/cpu/peft_methods docs`.
 """
 
 from __future__ import annotations
@@ -53,7 +52,7 @@ recipes against it.
 
 
 def _score(result: Result, name: str) -> str:
-    return mean_and_sd([one.metrics[name] for one in result.seed_results])
+    return mean_and_sd([seed_result.metrics[name] for seed_result in result.seed_results])
 
 
 def _size(count: float) -> str:
@@ -61,29 +60,30 @@ def _size(count: float) -> str:
 
 
 def read(folder: Path) -> dict[str, list[Result]]:
-    """Method -> its results, one a task."""
-    found = [
+    """Return method -> its results, one for each task."""
+    results = [
         Result.from_json(file.read_text(encoding="utf-8")) for file in sorted(folder.glob("*.json"))
     ]
-    found.sort(key=lambda one: (one.identity["method"], one.identity["task"]))
+    results.sort(key=lambda result: (result.identity["method"], result.identity["task"]))
     return {
         name: list(group)
-        for name, group in groupby(found, key=lambda one: str(one.identity["method"]))
+        for name, group in groupby(results, key=lambda result: str(result.identity["method"]))
     }
 
 
 def _yardsticks(results: list[Result]) -> dict[str, float]:
-    """Piece of work -> yardsticks of one call, the mean over the windows of the case that was timed."""
-    windows = [window for one in results for window in one.windows]
+    """Return piece of work -> yardsticks per call, the mean over the timed case's windows."""
+    windows = [window for result in results for window in result.windows]
     if not windows:
         raise SystemExit(
-            f"expected a timed case of {results[0].identity['method']}, found none: run --update-baselines"
+            f"expected a timed case of {results[0].identity['method']}, found none: "
+            "run --update-baselines"
         )
-    return {name: fmean(one.times[name][1] for one in windows) for name in windows[0].times}
+    return {name: fmean(window.times[name][1] for window in windows) for name in windows[0].times}
 
 
 def _cost(results: list[Result], full: list[Result]) -> dict[str, str]:
-    """What a method costs, by column; empty where it has none."""
+    """Return column -> cost of a method, "" if it was not timed."""
     times, reference = _yardsticks(results), _yardsticks(full)
     structure, execution = results[0].signature["structure"], results[0].signature["execution"]
     trains = "optimizer" in structure
@@ -99,9 +99,9 @@ def _cost(results: list[Result], full: list[Result]) -> dict[str, str]:
 
 
 def table(methods: dict[str, list[Result]]) -> Iterator[str]:
-    """The lines of docs/results.md, the best in domain first."""
+    """Yield the lines of docs/results.md, the highest accuracy in domain first."""
     first = next(iter(methods.values()))
-    names = [f"{one.identity['task']}, in domain | out of domain" for one in first]
+    names = [f"{result.identity['task']}, in domain | out of domain" for result in first]
     yield HEAD.format(
         model=first[0].identity["model"],
         shots=first[0].identity["shots"],
@@ -112,27 +112,31 @@ def table(methods: dict[str, list[Result]]) -> Iterator[str]:
         tasks=" | ".join(names),
         rules=" | ".join(["--- | ---"] * len(first)),
     )
-    for name, results in sorted(methods.items(), key=lambda one: -_in_domain(one[1])):
-        scores = [_score(one, metric) for one in results for metric in ("accuracy", "accuracy_ood")]
-        yield f"| {' | '.join([f'[`{name}`](methods/{name}.md)', *scores, *_cost(results, methods['full']).values()])} |"
+    for name, results in sorted(methods.items(), key=lambda item: -_in_domain(item[1])):
+        scores = [
+            _score(result, metric) for result in results for metric in ("accuracy", "accuracy_ood")
+        ]
+        costs = _cost(results, methods["full"]).values()
+        yield f"| {' | '.join([f'[`{name}`](methods/{name}.md)', *scores, *costs])} |"
 
 
 def _mean(result: Result, metric: str) -> float:
-    return fmean(one.metrics[metric] for one in result.seed_results)
+    return fmean(seed_result.metrics[metric] for seed_result in result.seed_results)
 
 
 def _in_domain(results: list[Result]) -> float:
-    return sum(_mean(one, "accuracy") for one in results)
+    return sum(_mean(result, "accuracy") for result in results)
 
 
 def section(results: list[Result], full: list[Result]) -> Iterator[str]:
-    """What stands between the markers of a method's page."""
+    """Yield the lines between the markers of a method's page."""
     yield BEGIN
     yield "| task | in domain | out of domain | seeds |"
     yield "| --- | --- | --- | --- |"
-    for one in results:
-        scores = " | ".join(_score(one, metric) for metric in ("accuracy", "accuracy_ood"))
-        yield f"| `{one.identity['task']}`, {one.identity['shots']} per class | {scores} | {len(one.seed_results)} |"
+    for result in results:
+        task, shots = result.identity["task"], result.identity["shots"]
+        scores = " | ".join(_score(result, metric) for metric in ("accuracy", "accuracy_ood"))
+        yield f"| `{task}`, {shots} per class | {scores} | {len(result.seed_results)} |"
     cost = _cost(results, full)
     if cost["step"]:
         yield ""
@@ -146,28 +150,29 @@ def section(results: list[Result], full: list[Result]) -> Iterator[str]:
 
 
 def search_page(record: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
-    """The lines of docs/search.md."""
+    """Yield the lines of docs/search.md."""
     yield SEARCH
-    for name, contexts in sorted(record.items()):
-        top = max(contexts, key=lambda one: one["mean"])
+    for name, trials in sorted(record.items()):
+        top = max(trials, key=lambda trial: trial["mean"])
         setting = ", ".join(f"{option} {value}" for option, value in top["setting"].items())
-        tried = "; ".join(
-            f"{option} {', '.join(str(value) for value in dict.fromkeys(one['setting'][option] for one in contexts))}"
+        values = {
+            option: dict.fromkeys(str(trial["setting"][option]) for trial in trials)
             for option in top["setting"]
-        )
+        }
+        tried = "; ".join(f"{option} {', '.join(texts)}" for option, texts in values.items())
         accuracy = " | ".join(mean_and_sd(scores) for scores in top["accuracy"].values())
         yield f"| [`{name}`](methods/{name}.md) | {tried} | {setting} | {accuracy} |"
 
 
 def fill(page: str, lines: list[str]) -> str:
-    """A page with what stands between its markers replaced."""
+    """Replace the lines between the markers of a page."""
     return re.sub(
         f"{re.escape(BEGIN)}.*?{re.escape(END)}", lambda _: "\n".join(lines), page, flags=re.DOTALL
     )
 
 
 def main(folder: Path, docs: Path) -> None:
-    """Write the table and fill the pages."""
+    """Write the tables and fill the pages."""
     methods = read(folder)
     (docs / "results.md").write_text("\n".join(table(methods)) + "\n", encoding="utf-8")
     record = json.loads((docs / "search.json").read_text(encoding="utf-8"))

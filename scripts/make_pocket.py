@@ -1,4 +1,4 @@
-"""`python -m scripts.make_pocket STEP DIR`: make the embedded tokenizer, models and data again."""
+"""Make the embedded tokenizer, models and data again: `python -m scripts.make_pocket STEP DIR`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scores as the generated pages write them."""
+"""Format scores for the generated pages."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from pytest_ftcompare.compare.noise import sd
 
 
 def mean_and_sd(scores: Sequence[float]) -> str:
-    """Shares as their mean in per cent and their SD in points: "91.2% ± 0.4"."""
+    """Return the mean of shares in per cent and their SD in points: "91.2% ± 0.4"."""
     return f"{sum(scores) / len(scores):.1%} ± {100 * sd(scores):.1f}"

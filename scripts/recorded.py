@@ -49,7 +49,9 @@ def read(baselines: Path, bank: Path) -> list[RecordedCase]:
         base = _result(file)
         if base.judge_accuracy and stream.exists():
             samples = [*base.seed_results, *(_result(more).seed_results if more.exists() else ())]
-            found.append(RecordedCase(replace(base, windows=[]), samples, _result(stream).seed_results))
+            found.append(
+                RecordedCase(replace(base, windows=[]), samples, _result(stream).seed_results)
+            )
     return found
 
 
@@ -82,7 +84,9 @@ def with_loss(sample: SeedResult, metric: str, drop: float, chance: random.Rando
     )
 
 
-def judge_in_sequence(base: Result, drawn: Sequence[SeedResult], terms: JudgingCriteria) -> CaseVerdict:
+def judge_in_sequence(
+    base: Result, drawn: Sequence[SeedResult], terms: JudgingCriteria
+) -> CaseVerdict:
     """The gate's own loop, with recorded samples in place of training."""
     candidate = replace(
         base, environment=base.environment | {"torch": "another"}, seed_results=list(drawn[:1])
@@ -118,11 +122,18 @@ class ReplayedSession:
             self.cases, self.baselines, self.candidates, self.judging_criteria(), strict=True
         ):
             lost = (
-                [with_loss(one, "accuracy", size * case_noise(case), self.chance) for one in samples]
+                [
+                    with_loss(one, "accuracy", size * case_noise(case), self.chance)
+                    for one in samples
+                ]
                 if size
                 else samples
             )
-            found.append(judge_in_sequence(base, lost, replace(terms, alpha_share=terms.alpha_share * factor)))
+            found.append(
+                judge_in_sequence(
+                    base, lost, replace(terms, alpha_share=terms.alpha_share * factor)
+                )
+            )
         return found
 
 
@@ -131,10 +142,14 @@ def other_seeds(cases: Sequence[RecordedCase], number: int) -> ReplayedSession:
     chance = random.Random(number)
     order = chance.sample(range(len(cases[0].seeds)), BASELINE_SEEDS + MAX_SEEDS)
     baselines = [
-        replace(one.baseline, seed_results=[one.seeds[at] for at in order[:BASELINE_SEEDS]]) for one in cases
+        replace(one.baseline, seed_results=[one.seeds[at] for at in order[:BASELINE_SEEDS]])
+        for one in cases
     ]
     return ReplayedSession(
-        cases, baselines, [[_apart(one.seeds[at]) for at in order[BASELINE_SEEDS:]] for one in cases], chance
+        cases,
+        baselines,
+        [[_apart(one.seeds[at]) for at in order[BASELINE_SEEDS:]] for one in cases],
+        chance,
     )
 
 

@@ -26,7 +26,15 @@ from pytest_ftcompare.compare.noise import SCORE_METRICS
 from pytest_ftcompare.compare.pairing import correlation
 from pytest_ftcompare.compare.session_verdict import SessionVerdict
 from pytest_ftcompare.compare.verdict import CaseVerdict, judge
-from scripts.recorded import MAX_SEEDS, BASELINE_SEEDS, RecordedCase, other_seeds, other_stream, case_noise, read
+from scripts.recorded import (
+    BASELINE_SEEDS,
+    MAX_SEEDS,
+    RecordedCase,
+    case_noise,
+    other_seeds,
+    other_stream,
+    read,
+)
 
 SESSIONS = 400
 DROPS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0)  # of one case, in units of its noise
@@ -62,7 +70,11 @@ def _begin(baselines: Path, bank: Path) -> None:
 
 def _of(way: str) -> list[RecordedCase]:
     """The cases that can be replayed in a way."""
-    return [one for one in CASES if way == "other stream" or len(one.seeds) >= BASELINE_SEEDS + MAX_SEEDS]
+    return [
+        one
+        for one in CASES
+        if way == "other stream" or len(one.seeds) >= BASELINE_SEEDS + MAX_SEEDS
+    ]
 
 
 def _replay(work: tuple[str, int, float, float]) -> SessionOutcome:
@@ -144,9 +156,9 @@ def summarize_pairing(cases: Sequence[RecordedCase], metric: str) -> dict[str, A
             continue
         by_rows.append(correlation(case.seeds[:BASELINE_SEEDS], after, SCORE_METRICS[metric]))
         by_scores.append(scores_correlation(first, second))
-        both = noise.estimate_variance([one.metrics[metric] for one in case.seeds[:BASELINE_SEEDS]]).combined(
-            noise.estimate_variance(second)
-        )
+        both = noise.estimate_variance(
+            [one.metrics[metric] for one in case.seeds[:BASELINE_SEEDS]]
+        ).combined(noise.estimate_variance(second))
         squares += fmean((y - x) ** 2 for x, y in zip(first, second, strict=True)) / both.variance
         expected += 2 * (1 - by_rows[-1])
     return {
@@ -184,7 +196,9 @@ def main(baselines: Path, bank: Path, file: Path, sessions: int = SESSIONS) -> N
             "sessions": sessions,
             "constants": _constants(),
         }
-        record["unchanged"] = summarize_sessions(list(pool.map(_unchanged, range(sessions), chunksize=4)))
+        record["unchanged"] = summarize_sessions(
+            list(pool.map(_unchanged, range(sessions), chunksize=4))
+        )
         for way in WAYS:
             benign = replay(way, 0.0, sessions)
             record[way] = {
@@ -193,7 +207,9 @@ def main(baselines: Path, bank: Path, file: Path, sessions: int = SESSIONS) -> N
                     m: [round(one.shifts[m][1], 3) for one in benign if m in one.shifts]
                     for m in SCORE_METRICS
                 },
-                "one case": {str(size): summarize_cases(replay(way, size, few), whole) for size in DROPS},
+                "one case": {
+                    str(size): summarize_cases(replay(way, size, few), whole) for size in DROPS
+                },
                 "every case": {
                     str(size): summarize_pooled(replay(way, size, sessions // 8)) for size in POOLED
                 },

@@ -155,7 +155,9 @@ def time_rates(
                 chance,
                 replace(base, id=f"m{number}-t"),
                 processes,
-                WindowModel(loss if all_methods or number == 0 else 0.0, drift, worker=number % WORKERS),
+                WindowModel(
+                    loss if all_methods or number == 0 else 0.0, drift, worker=number % WORKERS
+                ),
             )
             for number in range(METHODS if all_methods else 1)
         ]
@@ -189,7 +191,9 @@ def main(baselines: Path, file: Path) -> None:
     ):
         record[name] = {
             str(loss): {
-                "one method": time_rates(found[0], processes, loss, all_methods=False)["case worse"],
+                "one method": time_rates(found[0], processes, loss, all_methods=False)[
+                    "case worse"
+                ],
                 "all methods": time_rates(found[0], processes, loss, all_methods=True)
                 if loss in (0.0, 0.03, 0.05)
                 else None,

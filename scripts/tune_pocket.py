@@ -1,6 +1,7 @@
-"""Instruction tuning of a base model in full: what the third arm of the instruction-tuning study starts from.
+"""Tune an embedded base model on instructions. `scripts/make_pocket.py` calls `instruct`.
 
-It learns the general requests, with rows that the embedded data does not hold, and no sums, which are the new domain.
+The third arm of the instruction-tuning study starts from this model. It learns general requests,
+with rows that the embedded data does not hold, and no sums, which are the new domain.
 """
 
 from __future__ import annotations
@@ -21,20 +22,20 @@ OPTIONS = {"output_mode": "answer", "batch_size": 16, "epochs": 1, "lr": 1e-3}
 
 
 def fresh_rows(taken: set[str], seed: int) -> list[Example]:
-    """`ROWS` general requests; none has a prompt of `taken`, some occur twice."""
+    """Return `ROWS` general requests without the prompts of `taken`. Some occur twice."""
     rng = random.Random(f"{seed} instruct")
     rows: list[Example] = []
     while len(rows) < ROWS:
         rows += [
-            one
-            for one in load(TASK).convert("train", [instruction_row(request(rng))])
-            if one.fields["prompt"] not in taken
+            example
+            for example in load(TASK).convert("train", [instruction_row(request(rng))])
+            if example.fields["prompt"] not in taken
         ]
     return rows
 
 
 def instruct(name: str, target: Path, seed: int = 0) -> None:
-    """Tune the embedded model called `name` and save it with its tokenizer in HF format under `target`."""
+    """Tune the embedded model `name` and save it with its tokenizer in HF format in `target`."""
     from transformers import AutoTokenizer
 
     from pytest_ftcompare.training.config import TrainingConfig
@@ -44,15 +45,15 @@ def instruct(name: str, target: Path, seed: int = 0) -> None:
 
     case = Case("pocket", "full", TASK, f"pocket/{name}", ROWS, tuple(sorted(OPTIONS.items())))
     prepared = prepare(case, TrainingConfig("pocket", max_length=192))
-    taken = {one.fields["prompt"] for split in prepared.examples.values() for one in split}
+    taken = {row.fields["prompt"] for split in prepared.examples.values() for row in split}
     prepared = replace(prepared, examples={"train": fresh_rows(taken, seed)})
     model = prepared.adapted()
 
-    def told(step: int, steps: int, loss: float) -> None:
+    def print_progress(step: int, steps: int, loss: float) -> None:
         if step % 100 == 0:
             print(f"{name}  step {step}/{steps}  loss {loss:.3f}", flush=True)
 
     for stage in prepared.method.stages(model, PreparedSeed(prepared, seed, ROWS)):
-        train(model, prepared.method, stage, seed, told)
+        train(model, prepared.method, stage, seed, print_progress)
     model.save_pretrained(target)  # type: ignore[operator]
     save_tokenizer(AutoTokenizer.from_pretrained(prepared.interface.path), target)

@@ -1,5 +1,9 @@
-"""Shared by all tests. torch and numpy are imported here: pytester restores `sys.modules`, and a C extension that was first
-imported inside one of its runs fails on its second import; a method's file would be there twice."""
+"""Set up all tests.
+
+torch, numpy and others are imported here because pytester restores `sys.modules`: a C extension that
+is first imported inside a pytester run fails on its second import, and a method's file would be
+loaded twice.
+"""
 
 import gc
 import importlib
@@ -22,28 +26,28 @@ from pytest_ftcompare.measure import timed_window, yardstick
 
 for name in methods.NAMES:
     methods.load(name)
-for layer in (
-    Path(methods.__file__).with_name("layers").glob("*.py")
-):  # methods read them when they are applied
+# Methods import their layers when they are applied.
+for layer in Path(methods.__file__).with_name("layers").glob("*.py"):
     importlib.import_module(f"pytest_ftcompare.methods.layers.{layer.stem}")
 
 gc.collect()
-gc.freeze()  # what the libraries made is no garbage: looking for some among it takes longer than most tests
+# Collecting garbage among the libraries' objects would take longer than most tests.
+gc.freeze()
 
 pytest_plugins = ["pytester"]
 
 
 @pytest.fixture(autouse=True)
 def one_thread():
-    """Every test trains on one thread, whatever ran before it in this process."""
+    """Train on one thread in every test, whatever ran before it in this process."""
     torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)
 def given_weather(monkeypatch):
-    """No test, and no pytest that it starts, reads the real clock, load, cores or memory.
+    """Replace the clock, load, cores and memory for each test and each pytest that it starts.
 
-    By a clock that is given, all work takes a tick: a window's yardsticks need not work.
+    By the fake clock, all work takes a tick, so a window's yardsticks need not do any.
     """
     weather.give(monkeypatch)
     monkeypatch.setattr(

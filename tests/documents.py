@@ -1,4 +1,4 @@
-"""Documents as a session makes them at its end, with figures made up for tests: full, valid, the same for the same seed."""
+"""Make complete and valid report documents with random figures, equal for equal seeds."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from typing import Any
 
 Json = dict[str, Any]
 
+# Method -> how much it learns, relative to full fine-tuning.
 METHODS = {
     "full": 1.0,
     "lora": 0.95,
     "bitfit": 0.85,
     "prefix_tuning": 0.7,
     "icl": 0.4,
-}  # how much each learns
+}
 TASKS = ("pocket_cola", "pocket_mnli")
 SHOTS = (2, 4, 8, 16, 32, 64, 128)
 SUITES = ("few_shot", "peft_methods")
@@ -41,9 +42,9 @@ CHANGE = {"name": "peft", "base": "0.20.0", "new": "0.21.2"}
 
 
 def make_document(cases: int = 3, *, seed: int = 0, **changes: Any) -> Json:
-    """A document of `cases` cases (1,120 at most), of every verdict from eight on; `changes` replace entries of it by name.
+    """Make a document of at most 1,120 cases; from eight on, it has every verdict.
 
-    With `update=True` what fails and is sound is accepted.
+    `changes` replace entries by name. `update=True` accepts failing cases that are valid.
     """
     update = bool(changes.get("update", False))
     table = product(OPTIONS, MODELS, SUITES, SHOTS, TASKS, METHODS)
@@ -63,7 +64,7 @@ def make_document(cases: int = 3, *, seed: int = 0, **changes: Any) -> Json:
     ]
     if len(made) < cases:
         raise ValueError(f"expected at most {len(made)} cases, got {cases}")
-    counts = {verdict: sum(one["verdict"] == verdict for one in made) for verdict in VERDICTS}
+    counts = {verdict: sum(case["verdict"] == verdict for case in made) for verdict in VERDICTS}
     document: Json = {
         "schema": 1,
         "version": "0.1.0",
@@ -72,7 +73,7 @@ def make_document(cases: int = 3, *, seed: int = 0, **changes: Any) -> Json:
         "command": "pytest suites/ -n 4",
         "profile": "pocket",
         "update": update,
-        "failed": any(one["failed"] for one in made),
+        "failed": any(case["failed"] for case in made),
         "counts": {verdict: count for verdict, count in counts.items() if count},
         "findings": [],
         "shifts": [make_shift(cases)],
@@ -84,14 +85,14 @@ def make_document(cases: int = 3, *, seed: int = 0, **changes: Any) -> Json:
             "suites": {"few_shot": 400.5, "invariants": 90.0},
             "methods": {"lora": 210.2, "full": 190.3},
         },
-        "claims": make_claims([f"{one['suite']}/{one['id']}" for one in made], seed),
+        "claims": make_claims([f"{case['suite']}/{case['id']}" for case in made], seed),
         "history": None,
     }
     return document | changes
 
 
 def make_shift(cases: int) -> Json:
-    """A pooled shift that says nothing."""
+    """Make a pooled shift that is within the noise."""
     figures: Json = {
         "mean": -0.001,
         "low": -0.004,
@@ -116,7 +117,7 @@ def make_case(
     seed: int = 0,
     **changes: Any,
 ) -> Json:
-    """One case with a verdict and what goes with it; `changes` replace entries of it by name."""
+    """Make a case with a verdict and matching figures; `changes` replace entries by name."""
     options = options or {}
     name = "-".join(
         (
@@ -192,7 +193,7 @@ def make_case(
 
 
 def make_sample(seed: int, level: float, *, trained: bool, draws: Random) -> Json:
-    """What one seed gave: an accuracy `level` above chance and half as much out of domain; nothing was trained by icl."""
+    """Make a seed's result: accuracy `level` above chance, and half as much out of domain."""
     accuracy = 0.5 + level + draws.gauss(0, 0.015)
     metrics = {"accuracy": accuracy, "accuracy_ood": 0.5 + level / 2 + draws.gauss(0, 0.02)}
     losses = {
@@ -213,25 +214,27 @@ def make_sample(seed: int, level: float, *, trained: bool, draws: Random) -> Jso
     }
 
 
-def means(samples: list[Json]) -> dict[str, float]:
-    """The mean of each metric over samples; nothing where there are none."""
+def means(seed_results: list[Json]) -> dict[str, float]:
+    """Return the mean of each metric over seeds; empty without seeds."""
     return {
-        name: fmean(one["metrics"][name] for one in samples)
-        for name in (samples[0]["metrics"] if samples else ())
+        name: fmean(result["metrics"][name] for result in seed_results)
+        for name in (seed_results[0]["metrics"] if seed_results else ())
     }
 
 
 def make_comparisons(base: list[Json], new: list[Json], verdict: str) -> list[Json]:
-    """Both accuracies of the new samples against the base's."""
-    found = []
+    """Compare the new seeds' accuracies with the base's."""
+    comparisons = []
     for metric in ("accuracy", "accuracy_ood"):
-        old, now = ([one["metrics"][metric] for one in samples] for samples in (base, new))
+        old, now = (
+            [result["metrics"][metric] for result in seed_results] for seed_results in (base, new)
+        )
         outcome = {"worse": "worse", "better": "better", "undecided": "open"}.get(
             verdict, "equivalent"
         )
         delta = fmean(now) - fmean(old[: len(now)])
         spread = [stdev(values) if len(values) > 1 else 0.0 for values in (old, now)]
-        found.append(
+        comparisons.append(
             {
                 "metric": metric,
                 "base": fmean(old),
@@ -249,11 +252,11 @@ def make_comparisons(base: list[Json], new: list[Json], verdict: str) -> list[Js
                 "outcome": outcome,
             }
         )
-    return found
+    return comparisons
 
 
 def make_costs(verdict: str, draws: Random) -> list[Json]:
-    """A time, an energy and a count of bytes; those of a new case have nothing to be held against."""
+    """Make a time, an energy and a count of bytes; a new case has no base for them."""
     step, energy, peak = (
         round(draws.uniform(0.02, 0.05), 6),
         round(draws.uniform(2, 9), 3),
@@ -294,9 +297,9 @@ def make_costs(verdict: str, draws: Random) -> list[Json]:
 
 
 def make_claims(cases: list[str], seed: int = 0) -> list[Json]:
-    """A claim of every verdict, each about the first cases."""
+    """Make a claim of every verdict, each about the first cases."""
     draws = Random(f"claims/{seed}")
-    found = []
+    claims = []
     for number, verdict in enumerate(("held", "noted", "changed", "new", "untested")):
         outcome = (
             None
@@ -311,13 +314,15 @@ def make_claims(cases: list[str], seed: int = 0) -> list[Json]:
             "freedom": 14.0,
         }
         before = {"outcome": "reproduced", "estimate": estimate | {"value": 2.0}}
-        found.append(
+        claims.append(
             {
                 "name": f"claim-that-is-{verdict}",
                 "suite": "claims",
                 "study": "few-shot",
                 "profile": "pocket",
-                "statement": f"LoRA does as well as full fine-tuning, or better; this one is {verdict}",
+                "statement": (
+                    f"LoRA does as well as full fine-tuning, or better; this one is {verdict}"
+                ),
                 "source": "Hu et al. 2021 (arXiv:2106.09685), abstract",
                 "statistic": "accuracy of `lora` − `full`, few_shot: at least -3 pt",
                 "verdict": verdict,
@@ -332,4 +337,4 @@ def make_claims(cases: list[str], seed: int = 0) -> list[Json]:
                 "nodeid": f"suites/test_claims.py::test_claims[claim-that-is-{verdict}]",
             }
         )
-    return found
+    return claims

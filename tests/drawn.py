@@ -1,6 +1,6 @@
-"""A plugin for sessions on a terminal: a case begins when the display has tried to draw its line.
+"""A plugin that holds each case back until the terminal display has tried to draw its line.
 
-So what is seen does not depend on how fast the case is beside the display's own period.
+So what a test sees does not depend on how fast the case is.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from pytest_ftcompare.plugin.live_display import Display, TerminalDisplay
 from pytest_ftcompare.results import atomic_write
 
 FILE = "drawn.json"
-BEGINS = '"loading"]'  # the end of what a case tells first
-LOOK = 0.005  # seconds between two looks at what was drawn
+BEGINS = '"loading"]'  # end of the first status of a case
+LOOK = 0.005  # seconds between two checks of what was drawn
 GUARD = 300  # seconds after which a display is taken to hang
 
 write, draw, begin = worker_status.WorkerStatus._write, TerminalDisplay.draw, Display.__init__
@@ -27,7 +27,7 @@ def _leave(folder: Path, drawn: Any) -> None:
 
 
 def drawn_and_left(self: TerminalDisplay, lines: list[list[str]]) -> None:
-    """Leave the lines that are on the screen, or None where it cannot show any."""
+    """Draw, and store the lines on the screen, or None if the screen cannot show any."""
     try:
         draw(self, lines)
     except (OSError, ValueError):
@@ -46,7 +46,7 @@ def written_and_drawn(self: worker_status.WorkerStatus, file: Path, text: str) -
 
 
 def _misses(folder: Path, line: list[str]) -> bool:
-    """Whether there is a display which has not drawn the line yet."""
+    """Return whether a display exists that has not drawn the line yet."""
     if not (folder / FILE).exists():
         return False
     drawn = json.loads((folder / FILE).read_text())

@@ -1,4 +1,4 @@
-"""Results made up for tests of the comparison: no training, every number chosen."""
+"""Make results for tests of the comparison, without training."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ def make_sample(
     seed: int, accuracy: float, ood: float = 0.6, trace: str = "trace", rows: int = 200
 ) -> SeedResult:
     right = [index < round(accuracy * rows) for index in range(rows)]
-    bits = pack(right[-seed:] + right[:-seed])  # each seed errs on rows of its own
+    # Each seed errs on different rows.
+    bits = pack(right[-seed:] + right[:-seed])
     return SeedResult(
         seed=seed,
         training_rows=f"subset-{seed}",
@@ -26,7 +27,7 @@ def make_sample(
 
 
 def make_result(scores: Sequence[float], **changes: Any) -> Result:
-    """A sound result with one sample a score."""
+    """Make a valid result with one seed for each score."""
     result = Result(
         id="full-task-model-n16",
         suite="few_shot",

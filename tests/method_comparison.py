@@ -1,4 +1,4 @@
-"""Files as PEFT's `method_comparison` writes them, with figures made up for tests."""
+"""Make files as PEFT's `method_comparison` writes them, with invented figures."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ LORA = {
 def training(
     name: str = "lora/tiny-rank32", accuracy: float = 0.5, day: int = 1, **changes: Any
 ) -> dict[str, Any]:
-    """One run of MetaMathQA; `changes` replace `train_config`, `peft_config`, entries of `train_info` or versions by name."""
+    """Make a run of MetaMathQA.
+
+    `changes` replace `train_config`, `peft_config`, entries of `train_info` or versions by name.
+    """
     info = {
         "accelerator_memory_reserved_avg": 11_000_000_000,
         "accelerator_memory_max": 22_000_000_000,
@@ -80,7 +83,7 @@ def training(
 
 
 def generation(seconds: float = 0.02) -> dict[str, Any]:
-    """One run of text_generation_benchmark, which writes no name of its own."""
+    """Make a run of text_generation_benchmark, which does not store its own name."""
     return {
         "run_info": {
             "timestamp": "2030-01-01T10:00:00+00:00",
@@ -114,9 +117,9 @@ def generation(seconds: float = 0.02) -> dict[str, Any]:
 
 
 def write(folder: Path, *files: dict[str, Any]) -> Path:
-    """Write trainings into a folder, under the names that `method_comparison` gives them."""
+    """Write trainings into a folder, with the file names of `method_comparison`."""
     folder.mkdir(parents=True, exist_ok=True)
-    for one in files:
-        name = one["run_info"]["experiment_name"].replace("/", "--")
-        (folder / f"{name}.json").write_text(json.dumps(one))
+    for content in files:
+        name = content["run_info"]["experiment_name"].replace("/", "--")
+        (folder / f"{name}.json").write_text(json.dumps(content))
     return folder

@@ -1,4 +1,4 @@
-"""Documents for the tests of the HTML page: of given cases, and with a name that would do harm as markup."""
+"""Make documents for the tests of the HTML page, and a name that is harmful as markup."""
 
 from collections import Counter
 
@@ -8,9 +8,9 @@ EVIL = '<img src=x onerror="hacked=1">\'"</script><script>hacked=1</script>&amp;
 
 
 def holding(*cases, **changes):
-    """A document of these cases."""
-    counts = Counter(one["verdict"] for one in cases)
-    failed = any(one["failed"] for one in cases)
+    """Make a document of these cases."""
+    counts = Counter(case["verdict"] for case in cases)
+    failed = any(case["failed"] for case in cases)
     return make_document(0, claims=[], **changes) | {
         "cases": list(cases),
         "counts": dict(counts),

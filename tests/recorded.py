@@ -1,4 +1,4 @@
-"""Cases that train nothing: what they compute and score is read from a file, so that only the session around them is tested."""
+"""Cases that read their results from a file and train nothing, to test the session around them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def pytest_configure(config):
 
 
 class RecordedCase:
-    """An open case whose numbers are read from a file: what each method says there, or a default."""
+    """An open case with numbers from a file, by method, or defaults."""
 
     device, remarks = "cpu", ()
 
@@ -53,14 +53,14 @@ class RecordedCase:
 
     def candidate(self) -> Result:
         case = self.case
-        found = make_result(
+        result = make_result(
             [],
             id=case.id,
             suite=case.suite,
             identity=case.identity(),
             judge_accuracy=case.judge_accuracy,
         )
-        return replace(found, fingerprint=self._said("fingerprint", "f"))
+        return replace(result, fingerprint=self._said("fingerprint", "f"))
 
     def run_audits(self) -> list[str]:
         return []
@@ -69,8 +69,8 @@ class RecordedCase:
         return {}
 
     def inspect(self) -> tuple[Json, Json, list[str]]:
-        found = make_result([])
-        return dict(found.signature), found.probe, self._said("broken", [])
+        result = make_result([])
+        return dict(result.signature), result.probe, self._said("broken", [])
 
     def count(self) -> Json:
         return {"peak bytes": self._said("peak", 2**20)}
@@ -103,8 +103,10 @@ class RecordedCase:
 
 
 class RecordedCases:
-    """Opens cases that train nothing; the gate, its judge and the session stay as they are. Claims about times, and about
-    counts of cases that the session does not run, need torch."""
+    """Opens recorded cases; the gate and the session are the real ones.
+
+    Claims about times, and about counts of cases that the session does not run, need torch.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -117,7 +119,7 @@ class RecordedCases:
 
 
 class RecordedSuite:
-    """A folder with a suite whose cases are recorded; `says` what each method gives."""
+    """A folder with a suite of recorded cases; `says` sets each method's numbers."""
 
     def __init__(self, pytester: pytest.Pytester) -> None:
         self.pytester, self.baselines = pytester, pytester.path / "baselines"
@@ -141,12 +143,11 @@ class RecordedSuite:
         )
 
     def run(self, *arguments: str) -> pytest.RunResult:
-        own = ("-p", "pytest_ftcompare.plugin", *arguments)
-        if any(
-            one.startswith("-n") and one != "-n0" for one in arguments
-        ):  # only workers need processes
-            return self.pytester.runpytest_subprocess(*own)
-        return self.pytester.runpytest_inprocess(*own)
+        options = ("-p", "pytest_ftcompare.plugin", *arguments)
+        # Only workers need processes.
+        if any(option.startswith("-n") and option != "-n0" for option in arguments):
+            return self.pytester.runpytest_subprocess(*options)
+        return self.pytester.runpytest_inprocess(*options)
 
     def update(self, *arguments: str) -> pytest.RunResult:
         result = self.run("--update-baselines", *arguments)
@@ -154,10 +155,10 @@ class RecordedSuite:
         return result
 
     def file(self, name: str) -> Path:
-        """The baseline of the one case whose name begins so."""
-        (found,) = self.baselines.rglob(f"{name}-*.json")
-        return found
+        """Return the baseline file of the only case with this prefix."""
+        (path,) = self.baselines.rglob(f"{name}-*.json")
+        return path
 
     def names(self) -> list[str]:
-        """The methods that have a baseline."""
-        return sorted(one.stem.split("-")[0] for one in self.baselines.rglob("*.json"))
+        """Return the methods that have a baseline."""
+        return sorted(path.stem.split("-")[0] for path in self.baselines.rglob("*.json"))

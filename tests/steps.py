@@ -1,4 +1,4 @@
-"""Steps for tests of what a step costs: one update of a method on the pocket model."""
+"""Make updates of methods on the pocket model, for tests of their cost."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Update:
 def make_step(
     method: str, **options: Any
 ) -> tuple[Any, torch.nn.Module, torch.optim.Optimizer | None]:
-    """A method's update, or its evaluation where nothing trains; the model and the optimiser."""
+    """Return a method's update, or its evaluation if nothing trains; the model; the optimiser."""
     case = Case("test", method, "pocket_sst", "pocket/opt-0.4m", 4, tuple(sorted(options.items())))
     prepared = prepare(case, TrainingConfig("pocket", max_length=192))
     context = PreparedSeed(prepared, 0, 4)

@@ -23,10 +23,10 @@ from pytest_ftcompare.compare import (
 from pytest_ftcompare.compare.verdict import WORST_FIRST
 from pytest_ftcompare.gate import machine_speed
 from pytest_ftcompare.gate.profiles import PROFILES
-from pytest_ftcompare.report import claims as claims_report
 from pytest_ftcompare.results import baseline_store
 from pytest_ftcompare.results.result import Result
 from pytest_ftcompare.tasks import contents, split_overlap
+from scripts import docs_claims
 from scripts import docs_methods as methods_report
 from scripts import docs_studies as studies_report
 from scripts.docs_headroom import table
@@ -55,7 +55,7 @@ def test_the_headroom_page_is_generated_from_the_baselines():
 
 def test_the_page_of_claims_and_the_studies_pages_are_generated_from_the_baselines():
     cpu = ROOT / "baselines" / "cpu"
-    assert read("docs/claims.md") == "\n".join(claims_report.page(cpu)) + "\n"
+    assert read("docs/claims.md") == "\n".join(docs_claims.page(cpu)) + "\n"
     for study in studies_report.SUITES:
         page = read(f"docs/studies/{study}.md")
         assert studies_report.fill(page, list(studies_report.section(cpu, study))) == page
@@ -115,9 +115,7 @@ def test_every_method_has_a_page_with_the_same_headings_and_its_own_results(name
     assert page.startswith(f"# `{name}`: ")
     assert re.findall(r"^## (.*)$", page, re.MULTILINE) == HEADINGS
     assert (
-        methods_report.fill(
-            page, list(methods_report.section(results()[name], results()["full"]))
-        )
+        methods_report.fill(page, list(methods_report.section(results()[name], results()["full"])))
         == page
     )
     assert "## Results here\n\n| task |" in page.replace(f"{methods_report.BEGIN}\n", "")

@@ -129,7 +129,17 @@ def test_the_example_of_the_docs_runs(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().out.splitlines()[:2] == ["worse -0.15", "full-task-model-n16 worse"]
 
 
-@pytest.mark.parametrize("name", ["ACCURACY_SD", "SHARED_TIME_SD", "OWN_TIME_SD", "MEMORY_SD", "Z_THRESHOLD", "MIN_CASES_FOR_SHARED_TIME"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ACCURACY_SD",
+        "SHARED_TIME_SD",
+        "OWN_TIME_SD",
+        "MEMORY_SD",
+        "Z_THRESHOLD",
+        "MIN_CASES_FOR_SHARED_TIME",
+    ],
+)
 def test_the_page_states_the_noise_of_reruns(name):
     page = (ROOT / "docs" / "compare.md").read_text(encoding="utf-8")
     assert f"`{name} = {getattr(single_run, name)}`" in page

@@ -1,4 +1,4 @@
-"""No test reads the weather: each session that a test starts is given it, and no file of tests asks for the real one."""
+"""Check that no test reads the weather (see weather.py), and that sessions get the fake one."""
 
 import ast
 import re
@@ -17,7 +17,7 @@ from pytest_ftcompare.measure import cpu_contention, host
 def test_given(benchmark):
     assert (os.cpu_count(), host.cpus()) == (weather.CORES, weather.CORES)
     assert host.total_memory() == host.available_memory() == weather.MEMORY
-    account = cpu_contention.account()
+    account = cpu_contention.cpu_accounting()
     assert (account.waited, account.stolen) == (0.0, 0.0)
     if benchmark_bridge.active(benchmark):
         now = benchmark_bridge.timer(benchmark)
@@ -44,51 +44,55 @@ def test_every_session_that_a_test_starts_has_its_weather_given(pytester, argume
 TESTS = Path(__file__).parent
 CLOCKS = "time|sleep|monotonic|perf_counter|process_time|thread_time"
 REAL = re.compile(
-    rf"\btime\.(?:{CLOCKS})(?:_ns)?\b|\bfrom time import\b|\b(?:datetime|date)\.(?:now|utcnow|today)\b"
-    r"|\bos\.(?:cpu_count|process_cpu_count|sched_getaffinity|getloadavg|times|sysconf)\b|\bpsutil\b"
+    rf"\btime\.(?:{CLOCKS})(?:_ns)?\b|\bfrom time import\b"
+    r"|\b(?:datetime|date)\.(?:now|utcnow|today)\b|\bpsutil\b"
+    r"|\bos\.(?:cpu_count|process_cpu_count|sched_getaffinity|getloadavg|times|sysconf)\b"
     r"|/proc/(?:self/task|self/stat|self/sched|loadavg|stat|meminfo|pressure|cpuinfo)"
-    r"|(?<!\w)(?:cpu_contention\.)?account\(\)"
+    r"|(?<!\w)(?:cpu_contention\.)?cpu_accounting\(\)"
 )
-LEAST = 120  # seconds of a timeout, which is there against a hang: no machine is so busy that a test waits for so long
-# Files that may ask for real clocks and the real machine, or wait for less, and why.
+# Least seconds of a timeout against hangs; chosen, longer than a test waits on a busy machine.
+LEAST = 120
+# Files that may read real clocks and the real machine, or have shorter timeouts, and why.
 MAY = {
-    "test_weather.py": "names what others must not",
-    "weather.py": "names the clock in whose place it gives another",
-    "drawn.py": "looks until a line is drawn, and asserts nothing about how long that took",
+    "test_weather.py": "names what others must not use",
+    "weather.py": "names the clock that it replaces",
+    "drawn.py": "waits until a line is drawn, and asserts nothing about the time",
     "faults/cost.py": "a fault that sleeps, for faults/timed.py",
     "faults/run.py": "a script, run by hand: dates its record",
     "faults/timed.py": "a benchmark script, run by hand on an idle machine: dates its record",
-    "measure/test_lease.py": "its workers sleep so that they may overlap: only the order of events is asserted",
-    "measure/test_cpu_contention.py": "the account is read from files that the test wrote",
+    "measure/test_lease.py": "its workers sleep so that they may overlap; it asserts the order only",
+    "measure/test_cpu_contention.py": "reads the accounting from files that the test wrote",
 }
 
 
 def readings(text):
-    """What a file's code, or code within its strings, reads of the real machine; and timeouts that a busy one would meet."""
+    """Return what a file's code and strings read of the real machine, and timeouts that are too short."""
     tree = ast.parse(text)
     strings = [
-        one.value
-        for one in ast.walk(tree)
-        if isinstance(one, ast.Constant) and isinstance(one.value, str)
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
     ]
-    found = [name for one in (ast.unparse(tree), *strings) for name in REAL.findall(one)]
+    names = [name for text in (ast.unparse(tree), *strings) for name in REAL.findall(text)]
     calls = [
-        one
-        for one in ast.walk(tree)
-        if isinstance(one, ast.Call) and isinstance(one.func, ast.Attribute)
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
     ]
-    waits = [one.args[0] for one in calls if one.func.attr in ("wait", "join") and one.args]
-    waits += [one.value for call in calls for one in call.keywords if one.arg == "timeout"]
-    short = [
-        one.value
-        for one in waits
-        if isinstance(one, ast.Constant) and isinstance(one.value, (int, float))
+    waits = [call.args[0] for call in calls if call.func.attr in ("wait", "join") and call.args]
+    waits += [
+        keyword.value for call in calls for keyword in call.keywords if keyword.arg == "timeout"
     ]
-    return [*found, *(f"waits for {one} s" for one in short if one < LEAST)]
+    timeouts = [
+        node.value
+        for node in waits
+        if isinstance(node, ast.Constant) and isinstance(node.value, (int, float))
+    ]
+    return [*names, *(f"waits for {seconds} s" for seconds in timeouts if seconds < LEAST)]
 
 
 @pytest.mark.parametrize(
-    "file", sorted(TESTS.rglob("*.py")), ids=lambda one: str(one.relative_to(TESTS))
+    "file", sorted(TESTS.rglob("*.py")), ids=lambda path: str(path.relative_to(TESTS))
 )
 def test_no_file_of_tests_reads_the_real_clock_load_or_cores(file):
     name = str(file.relative_to(TESTS))
@@ -96,7 +100,7 @@ def test_no_file_of_tests_reads_the_real_clock_load_or_cores(file):
 
 
 @pytest.mark.parametrize("name", MAY)
-def test_no_file_has_leave_to_read_what_it_does_not(name):
+def test_every_file_with_permission_needs_it(name):
     assert readings((TESTS / name).read_text())
 
 
@@ -111,12 +115,12 @@ def test_no_file_has_leave_to_read_what_it_does_not(name):
         "os.cpu_count()",
         "from datetime import datetime\ndatetime.now(UTC)",
         "Path('/proc/loadavg').read_text()",
-        "assert account().waited == 0",
+        "assert cpu_accounting().waited == 0",
         "subprocess.run(command, timeout=30)",
         "assert reached.wait(0.5)",
     ],
 )
-def test_a_reading_of_the_real_machine_is_seen(text):
+def test_a_reading_of_the_real_machine_is_found(text):
     assert readings(text)
 
 
@@ -131,5 +135,5 @@ def test_a_reading_of_the_real_machine_is_seen(text):
         "clock = iter([0.0, 1.0]).__next__",
     ],
 )
-def test_what_is_given_is_no_reading(text):
+def test_a_replaced_clock_is_no_reading(text):
     assert not readings(text)

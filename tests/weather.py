@@ -1,7 +1,8 @@
-"""The weather that tests are given: a clock, an account of the cores, their number and the memory. PYTEST_DONT_REWRITE
+"""Replace the weather: the clock, CPU accounting, number of cores and memory. PYTEST_DONT_REWRITE
 
-The autouse fixture in conftest.py calls `give` for each test. Every pytest that a test starts loads this module as a plugin, by
-the environment: in the test's process, in a process of its own, and in each of its workers.
+The autouse fixture in conftest.py calls `give` for each test. Every pytest that a test starts loads
+this module as a plugin, by environment variables: in the test's process, in another process, and in
+each of its workers.
 """
 
 from __future__ import annotations
@@ -19,32 +20,31 @@ from pytest_ftcompare.gate import timing
 from pytest_ftcompare.gate.run_context import RunContext
 from pytest_ftcompare.measure import cpu_contention, host
 
-TICK = (
-    1 / 32
-)  # seconds between two readings: more than a round of the meter needs, and exact in a float
+# Seconds between two readings of the clock: above timer.ROUND_SECONDS, and exact as a float.
+TICK = 1 / 32
 CORES = 2
 MEMORY = 16 * 2**30
-QUIET = SimpleNamespace(
-    read_text=lambda: "cpu 0 0 0 0 0 0 0 0\n"
-)  # as /proc/stat: no other machine took a core
-NO_THREADS = SimpleNamespace(glob=lambda _: [])  # as /proc/self/task: no thread waited
-REAL_CLOCK = "time.perf_counter"  # pytest-benchmark's timer where nobody chose another
+# In place of /proc/stat: no other machine took a core.
+QUIET = SimpleNamespace(read_text=lambda: "cpu 0 0 0 0 0 0 0 0\n")
+# In place of /proc/self/task: no thread waited.
+NO_THREADS = SimpleNamespace(glob=lambda _: [])
+REAL_CLOCK = "time.perf_counter"  # pytest-benchmark's default timer
 _ticks = itertools.count()
 
 
 def clock() -> float:
-    """Each reading is a tick after the last one, however long that really took: all work lasts one tick."""
+    """Return a time one tick after the last reading, so that all work takes one tick."""
     return next(_ticks) * TICK
 
 
 def fresh_window(prepared: Any, place: RunContext, settings: Any) -> Any:
-    """A window as a fresh process would take it, without the seconds that a process takes to start."""
+    """Take a window as a fresh process would, without starting a process."""
     window, _ = timing.take_window(prepared, place)
     return replace(window, process="fresh")
 
 
 def give(patch: pytest.MonkeyPatch) -> None:
-    """Give the weather to this process, and to each pytest that is started below it."""
+    """Replace the weather in this process, and in each pytest that it starts."""
     patch.setattr(cpu_contention, "THREAD_STATS", NO_THREADS)
     patch.setattr(cpu_contention, "CPU_STATS", QUIET)
     patch.setattr(timing, "take_fresh_window", fresh_window)
@@ -57,18 +57,16 @@ def give(patch: pytest.MonkeyPatch) -> None:
 
 
 def _add(patch: pytest.MonkeyPatch, name: str, value: str, between: str) -> None:
-    values = [one for one in os.environ.get(name, "").split(between) if one]
+    values = [entry for entry in os.environ.get(name, "").split(between) if entry]
     if value not in values:
         patch.setenv(name, between.join([*values, value]))
 
 
-@pytest.hookimpl(
-    tryfirst=True
-)  # before xdist counts cores, and before pytest-benchmark reads its timer
+# Runs before xdist counts cores, and before pytest-benchmark reads its timer.
+@pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: Any) -> None:
-    if (
-        cpu_contention.CPU_STATS is not QUIET
-    ):  # a process of its own; the test's process has it already, and what the test changed
+    # In the test's own process, the fixture has done it, and the test may have changed it since.
+    if cpu_contention.CPU_STATS is not QUIET:
         give(pytest.MonkeyPatch())
     if getattr(config.option, "benchmark_timer", None) == REAL_CLOCK:
         config.option.benchmark_timer = f"{__name__}.clock"

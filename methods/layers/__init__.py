@@ -1,1 +1,4 @@
-"""Modules that no library has, and where they go in each architecture. Unlike methods' files, these import torch."""
+"""Modules that no library has, and their places in each architecture.
+
+Unlike methods' files, these import torch.
+"""

@@ -1,4 +1,4 @@
-"""Where things are in each architecture: the one table that the methods of this project's own read."""
+"""The table of architectures: where this project's own methods find a model's modules."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from ..base import MethodError
 class Architecture:
     """Module names, relative to the base model (`layers`, `after`) or to a layer.
 
-    `attention` calls the attention function; the outputs of `attention_out` and `ffn_out` are added to the residual;
-    `ffn_in` takes the feed-forward's input and `inner` is its last projection. `query`, `key` and `value` are names within the
-    attention, `norms` the last parts of names.
+    `after` are the modules after the last layer. `attention` calls the attention function. The
+    outputs of `attention_out` and `ffn_out` are added to the residual. `ffn_in` takes the
+    feed-forward's input, and `inner` is its last projection. `query`, `key` and `value` are names
+    within the attention, `norms` the last parts of names.
     """
 
     layers: str
@@ -59,7 +60,7 @@ LLAMA = Architecture(
     norms=("input_layernorm", "post_attention_layernorm", "norm"),
 )
 QWEN3 = replace(LLAMA, norms=(*LLAMA.norms, "q_norm", "k_norm"))
-# Gemma 2 and 3 normalise what a sub-layer gives before it is added to the residual.
+# Gemma 2 and 3 normalise a sub-layer's output before they add it to the residual.
 GEMMA2 = replace(
     LLAMA,
     attention_out="post_attention_layernorm",
@@ -92,7 +93,7 @@ ARCHITECTURES = {
 
 @dataclass(frozen=True)
 class ModelLayout:
-    """An architecture found in a model: its layers, and the full names of what lies around them."""
+    """An architecture in a given model: its layers, and full names of modules."""
 
     names: Architecture
     model_type: str
@@ -100,24 +101,24 @@ class ModelLayout:
     layers: nn.ModuleList
     after: tuple[str, ...]
     width: int  # of hidden states
-    key_width: (
-        int  # of a position's keys, all heads together: less than `width` where heads share keys
-    )
+    # Of a position's keys, all heads together: less than `width` if heads share keys.
+    key_width: int
 
     def module(self, layer: nn.Module, place: str) -> nn.Module:
-        """The module of a layer at one of the architecture's places."""
+        """Return the module of a layer at a place, a field of `Architecture`."""
         return layer.get_submodule(getattr(self.names, place))
 
 
 def find_layout(model: nn.Module) -> ModelLayout:
-    """Where things are in `model`; an architecture that is not in the table is a `MethodError`."""
+    """Return the layout of `model`; an architecture outside the table raises `MethodError`."""
     config: Any = model.config
     names = ARCHITECTURES.get(config.model_type)
     if names is None:
         known = ", ".join(ARCHITECTURES)
         raise MethodError(
-            f"expected an architecture of {known}, got {config.model_type}: add where its layers are to "
-            "methods/layers/architecture.py, or use one that does not need it, such as lora"
+            f"expected an architecture of {known}, got {config.model_type}: add where its layers "
+            "are to methods/layers/architecture.py, or use a method that does not need it, such as "
+            "lora"
         )
     prefix: Any = model.base_model_prefix
     path = f"{prefix}.{names.layers}"
@@ -126,4 +127,6 @@ def find_layout(model: nn.Module) -> ModelLayout:
     head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
     after = tuple(f"{prefix}.{name}." for name in names.after)
-    return ModelLayout(names, config.model_type, path, layers, after, config.hidden_size, head * heads)
+    return ModelLayout(
+        names, config.model_type, path, layers, after, config.hidden_size, head * heads
+    )

@@ -1,7 +1,10 @@
-"""The bottleneck adapter: a(x) = s (W_up relu(W_down x + b_down) + b_up), W_up and b_up zero at the start.
+"""The bottleneck adapter: a(x) = s (W_up relu(W_down x + b_down) + b_up).
 
-after a module:   y -> y + a(y)         (Houlsby et al. 2019, arXiv:1902.00751; Pfeiffer et al. 2020, arXiv:2005.00247)
-beside modules:   y -> y + a(x)         (the parallel adapter of He et al. 2021, arXiv:2110.04366)
+W_up and b_up start at zero.
+
+- After a module, y becomes y + a(y): Houlsby et al. 2019 (arXiv:1902.00751), Pfeiffer et al. 2020
+  (arXiv:2005.00247).
+- Beside modules, y becomes y + a(x): the parallel adapter of He et al. 2021 (arXiv:2110.04366).
 """
 
 from __future__ import annotations
@@ -13,7 +16,10 @@ from torch import nn
 
 
 class Bottleneck(nn.Module):
-    """`width` -> `size` -> `width`. `dropped` leaves it out, `dropped_in_training` says otherwise for training."""
+    """An adapter `width` -> `size` -> `width`.
+
+    `dropped` leaves it out. `dropped_in_training`, unless None, counts instead during training.
+    """
 
     def __init__(self, width: int, size: int, scale: float = 1.0) -> None:
         super().__init__()
@@ -26,7 +32,7 @@ class Bottleneck(nn.Module):
 
     @property
     def is_dropped(self) -> bool:
-        """Whether it is left out of this forward pass."""
+        """Whether this forward pass leaves the adapter out."""
         return (
             self.dropped
             if self.dropped_in_training is None or not self.training
@@ -34,38 +40,41 @@ class Bottleneck(nn.Module):
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """What is added, of the shape of `x`, (..., width)."""
+        """Return the addition to `x`, (..., width)."""
         added: torch.Tensor = self.up(torch.relu(self.down(x))) * self.scale
         return added
 
     def after(self, module: nn.Module, arguments: Any, output: torch.Tensor) -> torch.Tensor:
-        """Forward hook: the module's output, adapted."""
+        """Forward hook: return the module's output plus the adapter's."""
         return output if self.is_dropped else output + self(output)
 
     def remember(self, module: nn.Module, arguments: tuple[torch.Tensor, ...]) -> None:
-        """Forward pre-hook where the parallel path begins."""
+        """Forward pre-hook at the start of the parallel path: store the input."""
         self._input = arguments[0]
 
     def beside(self, module: nn.Module, arguments: Any, output: torch.Tensor) -> torch.Tensor:
-        """Forward hook where the parallel path ends."""
+        """Forward hook at the end of the parallel path: add the adapter of the stored input."""
         assert self._input is not None
         x, self._input = self._input, None
         return output if self.is_dropped else output + self(x)
 
 
 def device_of(module: nn.Module) -> torch.device:
-    """Where a module's weights are: what is added to it is made on the CPU, the same on every machine, and moved there."""
+    """Return the device of a module's weights.
+
+    Additions are made on the CPU, equal on every machine, and then moved to this device.
+    """
     return next(module.parameters()).device
 
 
 def add_after(place: nn.Module, adapter: nn.Module) -> None:
-    """Put an adapter behind a module; it becomes the module's child, so that it is saved, moved and copied with it."""
+    """Put an adapter after a module, as its child: it is saved, moved and copied with it."""
     place.add_module("adapter", adapter.to(device_of(place)))
     place.register_forward_hook(adapter.after)  # type: ignore[arg-type]
 
 
 def add_beside(start: nn.Module, end: nn.Module, adapter: Bottleneck) -> None:
-    """Put an adapter beside all that lies between the input of `start` and the output of `end`."""
+    """Put an adapter beside the path from the input of `start` to the output of `end`."""
     end.add_module("adapter", adapter.to(device_of(end)))
     start.register_forward_pre_hook(adapter.remember)
     end.register_forward_hook(adapter.beside)

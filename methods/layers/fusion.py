@@ -1,8 +1,10 @@
 """AdapterFusion: attention over the outputs of several tasks' adapters, in every layer.
 
-With z_n = h + a_n(h) the n-th adapter's output (Pfeiffer et al. 2020, arXiv:2005.00247, section 3.2):
+Pfeiffer et al. 2020 (arXiv:2005.00247), section 3.2. With z_n = h + a_n(h) for adapter n:
 
-    s = softmax_n((Q h) . (K z_n)),    o = sum_n s_n V z_n,    V the identity at the start
+    s = softmax_n((Q h) . (K z_n)),    o = sum_n s_n V z_n
+
+V starts as the identity.
 """
 
 from __future__ import annotations
@@ -16,7 +18,10 @@ from .bottleneck import Bottleneck
 
 
 class Fusion(nn.Module):
-    """One adapter for each source; `alone` names the one that acts without fusion, while it is trained."""
+    """One adapter per source task, and attention over them.
+
+    `active_source` names the adapter that acts alone while it trains; None means the fusion.
+    """
 
     def __init__(self, width: int, size: int, sources: tuple[str, ...]) -> None:
         super().__init__()
@@ -26,13 +31,14 @@ class Fusion(nn.Module):
         self.active_source: str | None = None
 
     def after(self, module: nn.Module, arguments: Any, output: torch.Tensor) -> torch.Tensor:
-        """Forward hook: the module's output (..., width), adapted."""
+        """Forward hook: return the module's adapted output, (..., width)."""
         if self.active_source is not None:
             adapted: torch.Tensor = output + self.sources[self.active_source](output)
             return adapted
+        # (..., sources, width)
         adapted = torch.stack(
-            [output + one(output) for one in self.sources.values()], dim=-2
-        )  # (..., sources, width)
+            [output + adapter(output) for adapter in self.sources.values()], dim=-2
+        )
         scores = (self.key(adapted) @ self.query(output).unsqueeze(-1)).squeeze(-1)
         fused: torch.Tensor = (scores.softmax(-1).unsqueeze(-1) * self.value(adapted)).sum(-2)
         return fused

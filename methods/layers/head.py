@@ -1,4 +1,4 @@
-"""The classification head of a model: what trains beside a method's own modules, and what each source task has of its own."""
+"""The classification head: freeze all but it, make a fresh one, replace it for a source task."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from ..base import OutputMode
 def freeze(
     model: nn.Module, output_mode: OutputMode, keep: Callable[[str], bool] = lambda name: False
 ) -> nn.Module:
-    """Only the head, where one is asked, and the parameters whose names `but` accepts train."""
+    """Freeze all parameters but the head and those whose names `keep` accepts.
+
+    Only output mode `head` has a head that trains.
+    """
     base: Any = model.base_model_prefix
     prefix = f"{base}."
     for name, parameter in model.named_parameters():
@@ -26,7 +29,7 @@ def freeze(
 
 
 def _find_head(model: nn.Module) -> tuple[nn.Module, str]:
-    """The module that holds the head, and by which name."""
+    """Return the module that holds the head, and the head's name in it."""
     holder: Any = model
     if hasattr(holder, "get_base_model"):
         holder = holder.get_base_model()
@@ -35,10 +38,10 @@ def _find_head(model: nn.Module) -> tuple[nn.Module, str]:
 
 
 def fresh_head(model: nn.Module) -> nn.Module:
-    """A copy of the model's head with other random weights."""
+    """Return a copy of the model's head with new random weights."""
     holder, name = _find_head(model)
     head: Any = getattr(holder, name)
-    if hasattr(head, "modules_to_save"):  # peft keeps the untrained head beside the one in use
+    if hasattr(head, "modules_to_save"):  # PEFT also keeps the untrained head
         head = head.modules_to_save["default"]
     head = copy.deepcopy(head)
     for module in head.modules():
@@ -46,17 +49,17 @@ def fresh_head(model: nn.Module) -> nn.Module:
             nn.init.normal_(module.weight, std=0.02)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
-    found: nn.Module = head
-    return found
+    fresh: nn.Module = head
+    return fresh
 
 
 @contextmanager
 def replaced_head(model: nn.Module, head: nn.Module) -> Iterator[None]:
-    """The model with another head."""
+    """Give the model another head inside the context."""
     holder, name = _find_head(model)
-    mine = getattr(holder, name)
+    original = getattr(holder, name)
     setattr(holder, name, head)
     try:
         yield
     finally:
-        setattr(holder, name, mine)
+        setattr(holder, name, original)

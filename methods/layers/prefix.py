@@ -1,10 +1,12 @@
-"""A trained prefix of keys and values in every layer's attention, for the methods that combine it with others.
+"""A trained prefix of keys and values in every layer's attention, for MAM and UniPELT.
 
-    attention(q, [P_K; K], [P_V; V])        (Li and Liang 2021, arXiv:2101.00190, without its re-parametrisation)
+    attention(q, [P_K; K], [P_V; V])
 
-It acts in the attention function, which transformers lets be registered by name: positions of the text stay what they are,
-and one piece of code serves every architecture. A prefix of zeros still takes attention from the text; only a masked one is
-the base model.
+Li and Liang 2021 (arXiv:2101.00190), without the re-parametrisation.
+
+It acts in the attention function, which transformers can register by name. So the text's positions
+stay the same, and this code serves every architecture. A prefix of zeros still takes attention from
+the text; only with a masked prefix is the model the base model.
 """
 
 from __future__ import annotations
@@ -31,18 +33,19 @@ class Prefix(nn.Module):
         super().__init__()
         self.key, self.value = (nn.Parameter(torch.randn(length, width) * 0.02) for _ in range(2))
         self.masked = False
-        self.gate: torch.Tensor | None = (
-            None  # (rows, 1, 1) of the batch at hand, where something gates it
-        )
+        self.gate: torch.Tensor | None = None  # (rows, 1, 1) of the current batch, if gated
 
     def split_heads(self, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Keys and values as (rows, heads, length, head width), for keys `like` (rows, heads, positions, head width)."""
-        rows, count, _, width = like.shape
-        found = []
-        for one in (self.key, self.value):
-            each = one.expand(rows, -1, -1) if self.gate is None else one * self.gate
-            found.append(each.view(rows, -1, count, width).transpose(1, 2).to(like.dtype))
-        return found[0], found[1]
+        """Return keys and values, (rows, heads, length, head width).
+
+        `like` are the text's keys, (rows, heads, positions, head width).
+        """
+        rows, heads, _, width = like.shape
+        split = []
+        for states in (self.key, self.value):
+            batch = states.expand(rows, -1, -1) if self.gate is None else states * self.gate
+            split.append(batch.view(rows, -1, heads, width).transpose(1, 2).to(like.dtype))
+        return split[0], split[1]
 
 
 def _attend_with_prefix(
@@ -62,12 +65,14 @@ def _attend_with_prefix(
             attention_mask = torch.ones(shape, dtype=torch.bool, device=query.device)
             if getattr(module, "is_causal", True):
                 attention_mask = attention_mask.tril(key.shape[2] - query.shape[2])
-        seen = (
+        visible = (
             torch.ones_like(attention_mask[..., :1])
             if attention_mask.dtype == torch.bool
             else attention_mask[..., :1] * 0
         )
-        attention_mask = torch.cat([seen.expand(*seen.shape[:-1], length), attention_mask], dim=-1)
+        attention_mask = torch.cat(
+            [visible.expand(*visible.shape[:-1], length), attention_mask], dim=-1
+        )
         key, value = torch.cat([prefix_key, key], dim=2), torch.cat([prefix_value, value], dim=2)
     return sdpa_attention_forward(module, query, key, value, attention_mask, **others)
 
@@ -76,18 +81,18 @@ AttentionInterface.register(ATTENTION_NAME, _attend_with_prefix)
 AttentionMaskInterface.register(ATTENTION_NAME, sdpa_mask)
 
 
-def add_prefix(model: nn.Module, found: ModelLayout, length: int) -> list[Prefix]:
-    """Give every layer of `model` a prefix; they become children of its attention modules."""
-    attending: Any = model
-    if not attending._supports_sdpa:
+def add_prefix(model: nn.Module, layout: ModelLayout, length: int) -> list[Prefix]:
+    """Give every layer of `model` a prefix, as a child of its attention module."""
+    pretrained: Any = model
+    if not pretrained._supports_sdpa:
         raise MethodError(
-            f"expected a model that attends through scaled_dot_product_attention to add a prefix to it, {type(model).__name__} "
-            "does not: use prefix_tuning or p_tuning_v2, which go through peft"
+            "expected a model that attends through scaled_dot_product_attention to add a prefix to "
+            f"it, {type(model).__name__} does not: use prefix_tuning or p_tuning_v2, which use peft"
         )
-    attending.set_attn_implementation(ATTENTION_NAME)
+    pretrained.set_attn_implementation(ATTENTION_NAME)
     prefixes = []
-    for layer in found.layers:
-        attention = found.module(layer, "attention")
-        prefixes.append(Prefix(length, found.key_width).to(device_of(attention)))
+    for layer in layout.layers:
+        attention = layout.module(layer, "attention")
+        prefixes.append(Prefix(length, layout.key_width).to(device_of(attention)))
         attention.add_module("prefix", prefixes[-1])
     return prefixes

@@ -1,4 +1,4 @@
-"""Soft tokens around a text: [P_1 .. P_i] x [P_i+1 .. P_n], the embeddings P from peft's prompt encoder."""
+"""Soft tokens around a text: [P_1 .. P_i] x [P_i+1 .. P_n]; PEFT's prompt encoder makes P."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import nn
 
 
 class SoftTokens(nn.Module):
-    """A model whose input embeddings are surrounded by those of a prompt encoder, half before and half after."""
+    """A model with soft tokens around its input embeddings, half before and half after."""
 
     def __init__(self, model: nn.Module, config: Any) -> None:
         from peft import PromptEncoder
@@ -22,24 +22,23 @@ class SoftTokens(nn.Module):
         self.prompt_encoder = make(config).to(next(model.parameters()).device)
 
     def get_base_model(self) -> nn.Module:
-        """The model inside, by the name that peft gives it."""
+        """Return the model inside; PEFT's models have a method of this name."""
         return self.model
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor, **others: Any) -> Any:
-        """`input_ids` and `attention_mask` are (rows, length)."""
+        """Call the model; `input_ids` and `attention_mask` are (rows, length)."""
         rows, before = len(input_ids), self.length // 2
         embedded = self.model.get_input_embeddings()(input_ids)  # type: ignore[operator]
         soft = self.prompt_encoder(torch.arange(self.length, device=input_ids.device))
         soft = soft.to(embedded.dtype).expand(rows, -1, -1)
-        seen = attention_mask.new_ones(rows, self.length)
-        mask = torch.cat([seen[:, :before], attention_mask, seen[:, before:]], dim=1)
-        whole = torch.cat([soft[:, :before], embedded, soft[:, before:]], dim=1)
-        if (
-            attention_mask[:, -1] == 0
-        ).any():  # padded on the right: the padding goes behind the last soft token
+        visible = attention_mask.new_ones(rows, self.length)
+        mask = torch.cat([visible[:, :before], attention_mask, visible[:, before:]], dim=1)
+        embeddings = torch.cat([soft[:, :before], embedded, soft[:, before:]], dim=1)
+        # With padding on the right, the padding moves behind the last soft token.
+        if (attention_mask[:, -1] == 0).any():
             order = (mask == 0).long().argsort(dim=1, stable=True)
-            mask, whole = (
+            mask, embeddings = (
                 mask.gather(1, order),
-                whole.gather(1, order.unsqueeze(-1).expand_as(whole)),
+                embeddings.gather(1, order.unsqueeze(-1).expand_as(embeddings)),
             )
-        return self.model(inputs_embeds=whole, attention_mask=mask, **others)
+        return self.model(inputs_embeds=embeddings, attention_mask=mask, **others)

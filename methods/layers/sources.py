@@ -1,4 +1,7 @@
-"""Training on source tasks before the task itself: each source has a head of its own, which is not part of the model."""
+"""Stages that train on source tasks before the task itself.
+
+In output mode `head`, each source has its own head, which is not part of the model.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from .head import fresh_head, replaced_head
 
 
 def source_stage(method: Method, recipe: Recipe, model: nn.Module, context: SeedContext) -> Stage:
-    """One source task, with a fresh head where one is asked."""
+    """Return the stage of one source task, with a fresh head in output mode `head`."""
     stage = context.stage(recipe)
     if method.output_mode != "head":
         return stage
@@ -25,32 +28,37 @@ def source_stage(method: Method, recipe: Recipe, model: nn.Module, context: Seed
     return replace(stage, loss=with_head, extra_parameters=tuple(head.parameters()))
 
 
-def joint_stage(method: Method, recipe: Recipe, model: nn.Module, contexts: list[SeedContext]) -> Stage:
-    """All source tasks at once: batches mix their rows, each row is scored by its own task's head or verbalizers."""
+def joint_stage(
+    method: Method, recipe: Recipe, model: nn.Module, contexts: list[SeedContext]
+) -> Stage:
+    """Return one stage of all source tasks.
+
+    Batches mix the tasks' rows. Each row is scored with its own task's head or verbalizers.
+    """
     stages = [source_stage(method, recipe, model, context) for context in contexts]
-    which = torch.cat(
+    source_indices = torch.cat(
         [
-            torch.full((len(one.rows),), at, device=one.targets.device)
-            for at, one in enumerate(stages)
+            torch.full((len(stage.rows),), index, device=stage.targets.device)
+            for index, stage in enumerate(stages)
         ]
     )
-    answers = torch.cat([one.targets for one in stages])
+    answers = torch.cat([stage.targets for stage in stages])
 
     def loss(model: nn.Module, rows: list[list[int]], targets: torch.Tensor) -> torch.Tensor:
         total = torch.zeros((), device=targets.device)
-        for at, stage in enumerate(stages):
-            mine = [number for number, one in enumerate(targets[:, 0].tolist()) if one == at]
-            if mine:
-                part = stage.loss(model, [rows[number] for number in mine], targets[mine, 1])
-                total = total + part * (len(mine) / len(rows))
+        for index, stage in enumerate(stages):
+            chosen = [row for row, source in enumerate(targets[:, 0].tolist()) if source == index]
+            if chosen:
+                part = stage.loss(model, [rows[row] for row in chosen], targets[chosen, 1])
+                total = total + part * (len(chosen) / len(rows))
         return total
 
-    rows = [row for one in stages for row in one.rows]
-    own = tuple(parameter for one in stages for parameter in one.extra_parameters)
+    rows = [row for stage in stages for row in stage.rows]
+    extra = tuple(parameter for stage in stages for parameter in stage.extra_parameters)
     return replace(
         stages[0],
         rows=rows,
-        targets=torch.stack([which, answers], dim=1),
+        targets=torch.stack([source_indices, answers], dim=1),
         loss=loss,
-        extra_parameters=own,
+        extra_parameters=extra,
     )

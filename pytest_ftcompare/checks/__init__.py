@@ -1,1 +1,1 @@
-"""What must hold of a method without a baseline, and what is compared without noise: invariants, probe, structure."""
+"""Check a method without a baseline or without noise: invariants, probe, structure."""

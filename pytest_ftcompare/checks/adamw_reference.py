@@ -1,10 +1,11 @@
-"""The loop's updates against AdamW as it is defined, without a baseline: what an optimiser forgets shows after the first step.
+"""Compare the loop's updates with the definition of AdamW; `invariants.py` calls `check_adamw`.
 
-A few updates on parts of the probe's batch, dropout off, are held to the formulas of Loshchilov and Hutter (arXiv:1711.05101,
-algorithm 2) after clipping by the global norm, with the linear schedule that every recipe has. The limit is half of the whole
-batch's norm and the decay is on, so that both act, whatever the recipe says. One update, as the probe has it, cannot see a
-state that is lost, a gradient that is kept, a schedule that stands still. But for the norm, AdamW treats each number by itself:
-of a large tensor, numbers spread all over it are looked at.
+A few updates on parts of the probe's batch, dropout off, must follow algorithm 2 of Loshchilov and
+Hutter (arXiv:1711.05101), after clipping by the global norm, with the recipes' linear schedule. The
+clipping limit is half of the whole batch's gradient norm, and weight decay is on: both act,
+whatever the recipe. The probe's single update cannot show a lost optimiser state, a gradient that
+is not cleared, or a schedule that stands still. Except for the norm, AdamW treats each element by
+itself: in a large tensor, a sample of elements is compared.
 """
 
 from __future__ import annotations
@@ -21,52 +22,64 @@ from pytest_ftcompare.methods.base import Stage
 from pytest_ftcompare.training.prepare import PreparedCase
 from pytest_ftcompare.training.train import Training, backward, trainable
 
-STEPS = 12
-WARMUP_STEPS = 1  # updates; the first has a rate of zero
-BATCH_PARTS = 3  # of the batch, in turn: with one gradient again and again, no average would tell
-WEIGHT_DECAY = 1.0
-MIN_SAMPLE = 2**14  # numbers of a tensor, at least, if it has as many
+STEPS = 12  # updates, chosen
+WARMUP_STEPS = 1  # updates, chosen; the first has a rate of zero
+# Parts of the batch, taken in turn, chosen. With the same gradient each time, a wrong average of
+# gradients would not show.
+BATCH_PARTS = 3
+WEIGHT_DECAY = 1.0  # chosen, large enough to act within a few updates
+# Least number of elements compared in a tensor, if it has as many; chosen. Raising it costs time.
+MIN_SAMPLE = 2**14
 BETAS, EPSILON = (0.9, 0.999), 1e-8  # torch's defaults, which every recipe uses
-TOLERANCE = 0.02  # of a parameter's largest step, the learning rate
-GRADIENT_FLOOR = 1e-6  # of the limit: a gradient below it is rounding, which Adam turns into whole steps
+# Share of a parameter's largest step, the learning rate; chosen. Raising it hides small errors.
+TOLERANCE = 0.02
+# Share of the clipping limit, chosen. A smaller gradient is rounding, which Adam turns into whole
+# steps: it is not compared. Raising it compares fewer elements.
+GRADIENT_FLOOR = 1e-6
 
 
 def _schedule_factor(number: int) -> float:
-    """The schedule's factor in update `number`, from 0."""
-    return number / WARMUP_STEPS if number < WARMUP_STEPS else (STEPS - number) / (STEPS - WARMUP_STEPS)
+    """Return the schedule's factor of the learning rate in update `number`, from 0."""
+    return (
+        number / WARMUP_STEPS
+        if number < WARMUP_STEPS
+        else (STEPS - number) / (STEPS - WARMUP_STEPS)
+    )
 
 
 def _sample_elements(tensor: torch.Tensor) -> torch.Tensor:
-    """Numbers from all over a tensor, in double precision: every so many, a count that leaves no column out."""
-    step = max(1, tensor.numel() // MIN_SAMPLE)
-    while math.gcd(step, tensor.shape[-1] if tensor.ndim else 1) > 1:
-        step -= 1
-    return tensor.detach().reshape(-1)[::step].double()
+    """Return evenly spaced elements in double precision; the stride leaves no column out."""
+    stride = max(1, tensor.numel() // MIN_SAMPLE)
+    while math.gcd(stride, tensor.shape[-1] if tensor.ndim else 1) > 1:
+        stride -= 1
+    return tensor.detach().reshape(-1)[::stride].double()
 
 
 def _gradients(
     model: nn.Module, stage: Stage, chosen: list[int]
 ) -> tuple[float, dict[str, torch.Tensor]]:
-    """The norm of some rows' gradient, and a sample of its numbers; what the loop left in place stays there."""
+    """Return the gradient norm of some rows and a sample of each gradient; keep the model's own."""
     parameters = trainable(model)
-    left = {name: one.grad for name, one in parameters.items()}
-    for one in parameters.values():
-        one.grad = None
+    left = {name: parameter.grad for name, parameter in parameters.items()}
+    for parameter in parameters.values():
+        parameter.grad = None
     backward(model, stage, chosen, stage.recipe.micro_batches)
-    gradients = {name: one.grad for name, one in parameters.items() if one.grad is not None}
+    gradients = {
+        name: parameter.grad for name, parameter in parameters.items() if parameter.grad is not None
+    }
     norm = math.sqrt(
         sum(gradient.norm(dtype=torch.float64).item() ** 2 for gradient in gradients.values())
     )
-    for name, one in parameters.items():
-        one.grad = left[name]
+    for name, parameter in parameters.items():
+        parameter.grad = left[name]
     return norm, {name: _sample_elements(gradient) for name, gradient in gradients.items()}
 
 
 class AdamWReference:
     """AdamW by its definition, in double precision."""
 
-    def __init__(self, lr: float, clip: float) -> None:
-        self.lr, self.clip = lr, clip
+    def __init__(self, lr: float, max_grad_norm: float) -> None:
+        self.lr, self.max_grad_norm = lr, max_grad_norm
         self.moments: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
 
     def step(
@@ -76,12 +89,12 @@ class AdamWReference:
         norm: float,
         gradients: dict[str, torch.Tensor],
     ) -> dict[str, torch.Tensor]:
-        """The parameters after update `number`, from 0; not a number where the gradients so far are rounding.
+        """Return the parameters after update `number`, from 0; NaN where gradients are rounding.
 
-        `norm` is the whole gradient's.
+        `norm` is the norm of the whole gradient.
         """
-        scale = min(1.0, self.clip / (norm + 1e-6))
-        lr, found = self.lr * _schedule_factor(number), {}
+        scale = min(1.0, self.max_grad_norm / (norm + 1e-6))
+        lr, updated = self.lr * _schedule_factor(number), {}
         for name, gradient in gradients.items():
             clipped = gradient * scale
             first, second = self.moments.get(
@@ -95,46 +108,57 @@ class AdamWReference:
                 second / (1 - BETAS[1] ** (number + 1)),
             )
             after = before[name] * (1 - lr * WEIGHT_DECAY) - lr * mean / (square.sqrt() + EPSILON)
-            found[name] = torch.where(square.sqrt() > GRADIENT_FLOOR * self.clip, after, torch.nan)
-        return found
+            updated[name] = torch.where(
+                square.sqrt() > GRADIENT_FLOOR * self.max_grad_norm, after, torch.nan
+            )
+        return updated
 
 
 def check_adamw(prepared: PreparedCase, model: nn.Module, stage: Stage) -> Iterator[str]:
-    """The first update that is not AdamW's; a method that does more after a step is not looked at. Trains the model."""
+    """Yield a sentence for the first update that is not AdamW's. Trains the model.
+
+    A method with its own `after_step` is not checked.
+    """
     if any("after_step" in vars(kind) for kind in type(prepared.method).__mro__[:-2]):
         return
     without_dropout(model)
-    model.zero_grad()  # of what was done to the model before
-    clip = _gradients(model, stage, all_rows(stage))[0] / 2
+    # Earlier checks may have left gradients.
+    model.zero_grad()
+    max_grad_norm = _gradients(model, stage, all_rows(stage))[0] / 2
     stage = replace(
         stage,
         recipe=replace(
-            stage.recipe, max_grad_norm=clip, weight_decay=WEIGHT_DECAY, warmup_share=WARMUP_STEPS / STEPS
+            stage.recipe,
+            max_grad_norm=max_grad_norm,
+            weight_decay=WEIGHT_DECAY,
+            warmup_share=WARMUP_STEPS / STEPS,
         ),
     )
     training = Training(model, prepared.method, stage, STEPS, seed=0)
     without_dropout(model)
-    reference = AdamWReference(stage.recipe.lr, clip)
+    reference = AdamWReference(stage.recipe.lr, max_grad_norm)
     for number in range(STEPS):
         chosen = all_rows(stage)[number % BATCH_PARTS :: BATCH_PARTS]
         norm, gradients = _gradients(model, stage, chosen)
-        before = {name: _sample_elements(one) for name, one in trainable(model).items()}
+        before = {name: _sample_elements(parameter) for name, parameter in trainable(model).items()}
         training.update(chosen)
         expected = reference.step(number, before, norm, gradients)
-        for name, one in trainable(model).items():
+        for name, parameter in trainable(model).items():
             if name not in expected:
                 continue
-            rounding = 4 * torch.finfo(one.dtype).eps * before[name].abs()
-            right, after = expected[name], _sample_elements(one)
+            rounding = 4 * torch.finfo(parameter.dtype).eps * before[name].abs()
+            right, after = expected[name], _sample_elements(parameter)
             if not ((after - right).abs() <= TOLERANCE * stage.recipe.lr + rounding)[
                 ~right.isnan()
             ].all():
                 step, right = (
-                    (x - before[name]).nan_to_num().norm().item() for x in (after, right)
+                    (value - before[name]).nan_to_num().norm().item() for value in (after, right)
                 )
-                of = f" (of {len(after):,} of its numbers)" if len(after) < one.numel() else ""
+                sampled = (
+                    f" (of {len(after):,} of its numbers)" if len(after) < parameter.numel() else ""
+                )
                 yield (
-                    f"update {number + 1} of {STEPS} must be AdamW's, clipped, with linear warm-up and decay: {name} moved by "
-                    f"{step:.3g}, expected {right:.3g}{of}"
+                    f"update {number + 1} of {STEPS} must be AdamW's, clipped, with linear warm-up "
+                    f"and decay: {name} moved by {step:.3g}, expected {right:.3g}{sampled}"
                 )
                 return

@@ -15,7 +15,13 @@ import torch
 from torch import nn
 
 from pytest_ftcompare.checks.adamw_reference import check_adamw
-from pytest_ftcompare.checks.probe import ProbedModel, build_probe, all_rows, probe_update, without_dropout
+from pytest_ftcompare.checks.probe import (
+    ProbedModel,
+    build_probe,
+    all_rows,
+    probe_update,
+    without_dropout,
+)
 from pytest_ftcompare.checks.random_draws import measure_dropout
 from pytest_ftcompare.checks.row_encoding import check_labels, check_truncation
 from pytest_ftcompare.checks.row_order import check_row_order
@@ -239,7 +245,10 @@ def _run_checks(
                 None,
                 [*broken, "something must train, the loss does not depend on what is declared to"],
             )
-        broken += [*_check_head(prepared, probed), *_check_gradients(prepared, probed, probed.stage)]
+        broken += [
+            *_check_head(prepared, probed),
+            *_check_gradients(prepared, probed, probed.stage),
+        ]
     optimizer = probe_update(prepared, probed)
     if method.trains:
         broken += _check_update(prepared, probed, before)

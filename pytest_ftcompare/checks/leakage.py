@@ -1,4 +1,7 @@
-"""What a method shows its model and its teacher, read on rendered rows before anything is trained."""
+"""Check what a method shows its model and its teacher, on rendered rows, before training.
+
+`gate/torch_case.py` calls `check_leakage`.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +14,16 @@ from pytest_ftcompare.tasks.base import Example, Label
 from pytest_ftcompare.training.prepare import PreparedCase
 from pytest_ftcompare.training.prepared_seed import PreparedSeed
 
-ROWS = 8  # of each test split that are rendered with other answers
-# The share of rows in which a teacher may be told nothing: a long row leaves no room for a context.
+# Rows of each test split that are rendered with other labels, chosen. Raising it costs time.
+ROWS = 8
+# Share of rows in which a teacher may read no more than its student, chosen: a long row leaves no
+# room for a context. Raising it lets more rows without a context pass.
 MAX_UNTOLD_SHARE = 0.1
 
 
 @dataclass(frozen=True)
 class RecordingSeed(PreparedSeed):
-    """A trial that keeps what a teacher is asked, and answers evenly: no model is loaded."""
+    """A seed's context that records a teacher's texts, and loads no model: all logits are 0."""
 
     teacher_texts: list[str] = field(default_factory=list)
 
@@ -28,15 +33,15 @@ class RecordingSeed(PreparedSeed):
 
 
 def check_leakage(prepared: PreparedCase) -> Iterator[str]:
-    """A sentence where a test row's text tells its answer, or where a teacher is told no more than its student."""
+    """Yield a sentence if a test row's text shows its answer, or a teacher has no context."""
     context = RecordingSeed(prepared, 0, prepared.case.shots)
     for split, rows in prepared.test_splits.items():
         for example in rows[:ROWS]:
             if _shows_label(prepared, example, context.support):
                 yield (
-                    f"answer shown: expected {prepared.method.name} to render a row without its answer, row "
-                    f"{' / '.join(example.fields.values())!r} of split {split} reads otherwise with another label: "
-                    "render from the example's fields alone"
+                    f"answer shown: expected {prepared.method.name} to render a row without its "
+                    f"answer, row {' / '.join(example.fields.values())!r} of split {split} reads "
+                    "otherwise with another label: render from the example's fields alone"
                 )
                 break
     if prepared.method.trains and not prepared.task.generative:
@@ -47,12 +52,12 @@ def _shows_label(prepared: PreparedCase, example: Example, support: list[Example
     others: list[Label] = (
         ["another answer"] if prepared.task.generative else list(range(len(prepared.task.labels)))
     )
-    examples = [example, *(replace(example, label=one) for one in others)]
+    variants = [example, *(replace(example, label=label) for label in others)]
     return (
         len(
             {
-                prepared.method.render(prepared.task, one, support, prepared.interface.fits)
-                for one in examples
+                prepared.method.render(prepared.task, variant, support, prepared.interface.fits)
+                for variant in variants
             }
         )
         > 1
@@ -60,25 +65,29 @@ def _shows_label(prepared: PreparedCase, example: Example, support: list[Example
 
 
 def _check_teacher(prepared: PreparedCase, context: RecordingSeed) -> Iterator[str]:
-    """Whether what a teacher reads is the student's row, or the bare question in the task's own words."""
+    """Compare the teacher's texts with the student's rows and the task's texts without context."""
     prepared.method.targets(context)
-    if not context.teacher_texts:  # there is no teacher; and an encoder cannot be asked as one is
+    # Without a teacher there is nothing to compare, and an encoder has no pattern to read.
+    if not context.teacher_texts:
         return
     interface, task = prepared.interface.in_mode("pattern"), prepared.task
     bare = [
-        template.format(**one.fields)
+        template.format(**example.fields)
         for template in (task.text_template, task.pattern)
-        for one in context.support
+        for example in context.support
     ]
-    known = {tuple(row) for row in [*context.rows, *interface.encode(bare)]}
+    student_rows = {tuple(row) for row in [*context.rows, *interface.encode(bare)]}
     untold = [
         text
-        for text, row in zip(context.teacher_texts, interface.encode(context.teacher_texts), strict=True)
-        if tuple(row) in known
+        for text, row in zip(
+            context.teacher_texts, interface.encode(context.teacher_texts), strict=True
+        )
+        if tuple(row) in student_rows
     ]
     if len(untold) > MAX_UNTOLD_SHARE * len(context.teacher_texts):
         yield (
-            f"untold teacher: expected the teacher of {prepared.method.name} to read more than its student, it reads the same "
-            f"in {len(untold)} of {len(context.teacher_texts)} rows, the first of them {untold[0]!r}: give it an instruction or "
-            "demonstrations that the model's length holds"
+            f"untold teacher: expected the teacher of {prepared.method.name} to read more than its "
+            f"student, it reads the same in {len(untold)} of {len(context.teacher_texts)} rows, "
+            f"the first of them {untold[0]!r}: give it an instruction or demonstrations that the "
+            "model's length holds"
         )

@@ -21,7 +21,9 @@ from pytest_ftcompare.training.prepare import PreparedCase
 OutputsOf = Callable[[nn.Module], torch.Tensor]
 
 
-def _check_disabled(model: Any, outputs: OutputsOf, base: torch.Tensor, on: torch.Tensor) -> Iterator[str]:
+def _check_disabled(
+    model: Any, outputs: OutputsOf, base: torch.Tensor, on: torch.Tensor
+) -> Iterator[str]:
     try:
         with model.disable_adapter():
             off = outputs(model)

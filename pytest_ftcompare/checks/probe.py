@@ -25,7 +25,9 @@ from pytest_ftcompare.training.train import backward, make_optimizer, trainable
 ROWS_PER_CLASS = 4
 FILL_RANGE = 0.05  # of the uniform fill; large enough that each new tensor moves the loss
 DIGITS = 6
-RECORDED_LOGITS = 16  # logits recorded of each row; more than there are classes, fewer than a vocabulary
+RECORDED_LOGITS = (
+    16  # logits recorded of each row; more than there are classes, fewer than a vocabulary
+)
 
 
 def _tensor_digest(tensor: torch.Tensor) -> bytes:
@@ -75,7 +77,9 @@ def build_probe(prepared: PreparedCase) -> ProbedModel:
     model = prepared.method.apply(loaded.model)
     start = class_logits(model, prepared.interface, context.rows)
     new = {
-        name for name, parameter in trainable(model).items() if _tensor_digest(parameter) not in from_base
+        name
+        for name, parameter in trainable(model).items()
+        if _tensor_digest(parameter) not in from_base
     }
     record: Json = {"start": initial_sizes(model, new)}
     fill(model, new)
@@ -107,7 +111,8 @@ def all_rows(stage: Stage) -> list[int]:
 def probe_update(prepared: PreparedCase, probed: ProbedModel) -> torch.optim.Optimizer | None:
     """Fill `probed.record`, doing one update of its model; the optimiser, None where nothing trains."""
     probed.record["outputs"] = [
-        [rounded(one, DIGITS) for one in row] for row in probed.outputs[:, :RECORDED_LOGITS].tolist()
+        [rounded(one, DIGITS) for one in row]
+        for row in probed.outputs[:, :RECORDED_LOGITS].tolist()
     ]
     stage = probed.stage
     if stage is None:

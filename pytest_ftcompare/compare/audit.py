@@ -91,8 +91,8 @@ def audit_headroom(result: Result) -> Iterator[str]:
         yield (
             f"repeated outcomes: all {len(scores)} seeds were right on exactly the same rows"
             if different == 1
-            else f"repeated outcomes: {len(scores)} seeds have only {different} different outcomes, "
-            "row by row"
+            else f"repeated outcomes: {len(scores)} seeds have only {different} different "
+            "outcomes, row by row"
         ) + ", but each must be an experiment of its own: look for what makes seeds alike"
     if len(scores) < MIN_BASELINE_SEEDS:
         yield (

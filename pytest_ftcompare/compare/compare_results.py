@@ -69,7 +69,7 @@ def compare_suites(baselines: Iterable[Result], candidates: Sequence[Result]) ->
 
 
 def compare_pairs(pairs: Sequence[Pair]) -> SessionVerdict:
-    """Return the verdicts on (baseline, candidate) pairs, suite by suite, with the pooled shifts."""
+    """Return the verdicts on (baseline, candidate) pairs, with the pooled shifts."""
     share = error_share(sum(baseline.judge_accuracy for baseline, _ in pairs), SCORE_METRICS)
     verdicts: list[CaseVerdict] = []
     for _, group in groupby(

@@ -21,9 +21,7 @@ EXECUTION_ENTRIES = frozenset(
     {"torch", "transformers", "peft", "bitsandbytes", "accelerate", "instruction set", "cpu"}
 )
 # Parts of the peak. They explain a change of the peak and are not judged across versions.
-PEAK_PARTS = frozenset(
-    {"weights bytes", "gradients bytes", "optimizer bytes", "activations bytes"}
-)
+PEAK_PARTS = frozenset({"weights bytes", "gradients bytes", "optimizer bytes", "activations bytes"})
 
 
 def compare_counts(

@@ -80,8 +80,10 @@ class Finding:
 
 
 def _groups(summaries: Iterable[CaseSummary]) -> Iterator[list[CaseSummary]]:
-    ordered = sorted(summaries, key=lambda case: (case.comparison_group, case.id))
-    for _, group in groupby(ordered, key=lambda case: case.comparison_group):
+    for _, group in groupby(
+        sorted(summaries, key=lambda case: (case.comparison_group, case.id)),
+        key=lambda case: case.comparison_group,
+    ):
         yield list(group)
 
 

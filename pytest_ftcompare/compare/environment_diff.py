@@ -1,16 +1,20 @@
-"""What changed between the environment of a baseline and that of a run."""
+"""List what changed between the environments of a baseline and a run, and say what it may excuse.
+
+All comparisons in this folder and the gate call it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-ABSENT = "absent"  # what stands for an entry that one side does not have
+# Value that a sentence shows for an entry that one side lacks.
+ABSENT = "absent"
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One entry of the environment that is not what it was."""
+    """One entry of the environment with two values."""
 
     name: str
     base: str
@@ -18,7 +22,7 @@ class Difference:
 
     @property
     def is_code(self) -> bool:
-        """The project's own code: the subject of the comparison, so it never excuses a changed result."""
+        """True for this project's own code, which the gate tests, so it excuses no result."""
         return self.name == "commit" or "/" in self.name
 
     def __str__(self) -> str:
@@ -28,36 +32,46 @@ class Difference:
 
 
 def differences(base: Mapping[str, object], new: Mapping[str, object]) -> list[Difference]:
-    """Entries that differ: packages and machine first, then code, the commit last."""
+    """Return the entries that differ: packages and machine first, then code, the commit last."""
     names = sorted(set(base) | set(new))
-    found = [
+    changes = [
         Difference(name, str(base.get(name, ABSENT)), str(new.get(name, ABSENT)))
         for name in names
         if base.get(name, ABSENT) != new.get(name, ABSENT)
     ]
-    return sorted(found, key=lambda one: (one.name == "commit", one.is_code, one.name))
+    return sorted(
+        changes, key=lambda change: (change.name == "commit", change.is_code, change.name)
+    )
 
 
-HARDWARE_ENTRIES = frozenset(
-    {"cpu", "instruction set", "machine"}
-)  # what runs the software, not the software
-# These move numbers by rounding only, or not at all: the first steps stay within their tolerance, so they excuse nothing.
+# Entries about the hardware that runs the software.
+HARDWARE_ENTRIES = frozenset({"cpu", "instruction set", "machine"})
+# Entries that change results by rounding only, or not at all. The first steps stay within their
+# tolerance, so these entries excuse nothing.
 ROUNDING_ENTRIES = HARDWARE_ENTRIES | {"python", "threads", "yardstick", "torch build"}
 
 
-def has_library_change(found: list[Difference]) -> bool:
-    """Whether something changed that may draw other random numbers: a version of a library, or the device."""
-    return any(not one.is_code and one.name not in ROUNDING_ENTRIES for one in found)
+def has_library_change(changes: list[Difference]) -> bool:
+    """Check whether a library's version or the device changed.
+
+    Either may draw other random numbers.
+    """
+    return any(not change.is_code and change.name not in ROUNDING_ENTRIES for change in changes)
 
 
 def nothing_changed(changes: Sequence[Difference]) -> bool:
-    """Whether software, hardware and options are what they were; a machine's name and the commit compute nothing."""
+    """Check whether software, hardware and options are unchanged.
+
+    A machine's name and the commit compute nothing, so they may differ.
+    """
     return all(change.name in ("commit", "machine") for change in changes)
 
 
 def software_changed(changes: Sequence[Difference]) -> bool:
-    """Whether a library, a driver, an option or a file that the case executes is not what it was.
+    """Check whether a library, a driver, an option or a file that the case executes changed.
 
-    A commit says nothing of what the case executes; the digests of its files do.
+    The commit does not count: the digests of the executed files do.
     """
-    return any(change.name != "commit" and change.name not in HARDWARE_ENTRIES for change in changes)
+    return any(
+        change.name != "commit" and change.name not in HARDWARE_ENTRIES for change in changes
+    )

@@ -1,7 +1,8 @@
-"""Known upstream faults: a broken invariant that is a library's is recorded here, with its versions and a link.
+"""Record known upstream faults: invariants that a library breaks, with its versions and a link.
 
-The record is strict both ways: outside the versions that it names the invariant is as broken as any other, and where it holds
-although the record says that it does not, somebody is told to remove the record.
+A record is strict both ways. In other versions the broken invariant counts like any other. If the
+invariant holds in these versions, a note asks to remove the record. The gate, the suites and
+`verdict.py` call this module.
 """
 
 from __future__ import annotations
@@ -12,16 +13,17 @@ from dataclasses import dataclass
 from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
-KNOWN_PREFIX = "known upstream fault"  # how a note begins, of a fault that is there
-NOT_COMPARED_SUFFIX = (
-    "probe and trace are not compared"  # how a note ends, of a fault that other CPUs do not have
-)
-FIXED_PREFIX = "mended upstream"  # and of one that is there no more
+# First words of a note about a fault that shows.
+KNOWN_PREFIX = "known upstream fault"
+# Last words of a note about a fault that only some CPUs have.
+NOT_COMPARED_SUFFIX = "probe and trace are not compared"
+# First words of a note about a fault that no longer shows.
+FIXED_PREFIX = "fixed upstream"
 
 
 @dataclass(frozen=True)
 class CaseFacts:
-    """What a record is about in a case; `family` is transformers' `model_type`."""
+    """The facts of a case that records name; `family` is transformers' `model_type`."""
 
     method: str
     output_mode: str
@@ -30,9 +32,10 @@ class CaseFacts:
 
 @dataclass(frozen=True)
 class KnownFault:
-    """`package` in `versions` (a specifier, PEP 440) breaks an invariant, whose sentence begins with `sentence`.
+    """An invariant that `package` in `versions` (a specifier, PEP 440) breaks.
 
-    It concerns the methods, asks and families named; none named means all. `link` says where it is written down.
+    `sentence` is how the invariant's message begins. The record applies to the methods, output
+    modes and families named; an empty tuple names all. `link` is the page that describes the fault.
     """
 
     package: str
@@ -44,24 +47,27 @@ class KnownFault:
     families: tuple[str, ...] = ()
 
     def applies_to(self, facts: CaseFacts, environment: Mapping[str, object]) -> bool:
-        """Whether it is to be expected of this case with the libraries of `environment`, versions by package."""
+        """Check whether a case shows the fault; `environment` has versions by package."""
         named = (
             (self.methods, facts.method),
             (self.output_modes, facts.output_mode),
             (self.families, facts.family),
         )
-        if any(some and one not in some for some, one in named):
+        if any(names and name not in names for names, name in named):
             return False
         try:
             installed = Version(str(environment.get(self.package, "")))
-        except InvalidVersion:  # "not installed", or not recorded
+        except InvalidVersion:
+            # "not installed", or not recorded
             return False
         return SpecifierSet(self.versions, prereleases=True).contains(installed)
 
 
 UPSTREAM_PAGE = "docs/upstream.md#"
 PROMPT_METHODS = ("prompt_tuning", "p_tuning", "prefix_tuning", "p_tuning_v2")
-MULTI_MODULE_HEADS = ("roberta", "xlm-roberta", "electra")  # whose head is several modules
+# Model families with a classification head of several modules.
+MULTI_MODULE_HEADS = ("roberta", "xlm-roberta", "electra")
+# Model families with a classification head that reads the last token.
 LAST_TOKEN_HEADS = (
     "opt",
     "llama",
@@ -72,9 +78,9 @@ LAST_TOKEN_HEADS = (
     "gemma2",
     "gemma3_text",
     "gpt2",
-)  # whose head reads that
+)
 
-# What shows in the invariants that every case is inspected for.
+# Faults in the invariants that every case is checked for.
 FAULTS = (
     KnownFault(
         "peft",
@@ -86,7 +92,7 @@ FAULTS = (
         families=MULTI_MODULE_HEADS,
     ),
 )
-# What shows in those that only tiny models are examined for.
+# Faults in the slow invariants, which only tiny models are checked for.
 SLOW_FAULTS = (
     KnownFault(
         "peft",
@@ -152,7 +158,7 @@ SLOW_FAULTS = (
         methods=("pissa",),
     ),
 )
-# What shows in the Trainer's own loss where an update is cut into micro-batches (suites/test_engines.py).
+# Faults of the Trainer's loss with several micro-batches (suites/test_engines.py).
 ACCUMULATION_FAULTS = (
     KnownFault(
         "transformers",
@@ -173,7 +179,7 @@ ACCUMULATION_FAULTS = (
 
 @dataclass(frozen=True)
 class KernelFault:
-    """`package` in `versions` computes otherwise where torch has this `instruction_set` than on other CPUs."""
+    """A result of `package` in `versions` that is different on CPUs with `instruction_set`."""
 
     package: str
     versions: str
@@ -182,8 +188,10 @@ class KernelFault:
     link: str
     methods: tuple[str, ...]
 
-    def applies_to(self, method: str, before: Mapping[str, object], after: Mapping[str, object]) -> bool:
-        """Whether it is to be expected between a baseline and a run of the method, by their environments."""
+    def applies_to(
+        self, method: str, before: Mapping[str, object], after: Mapping[str, object]
+    ) -> bool:
+        """Check whether the fault separates a baseline and a run, by their environments."""
         fault = KnownFault(self.package, self.versions, self.sentence, self.link, self.methods)
         facts = CaseFacts(method, "", "")
         both = all(fault.applies_to(facts, environment) for environment in (before, after))
@@ -209,12 +217,13 @@ KERNEL_FAULTS = (
 def why_kernels_differ(
     method: str, before: Mapping[str, object], after: Mapping[str, object]
 ) -> str:
-    """Why a baseline's probe and trace say nothing of a run that computes as it should; "" where they do."""
+    """Return why probe and trace cannot be compared, or "" if they can."""
     faults = (fault for fault in KERNEL_FAULTS if fault.applies_to(method, before, after))
     return next(
         (
-            f"{KNOWN_PREFIX} of {one.package} {one.versions}: {one.sentence} ({one.link}); {NOT_COMPARED_SUFFIX}"
-            for one in faults
+            f"{KNOWN_PREFIX} of {fault.package} {fault.versions}: {fault.sentence} ({fault.link}); "
+            f"{NOT_COMPARED_SUFFIX}"
+            for fault in faults
         ),
         "",
     )
@@ -226,23 +235,28 @@ def split_known_faults(
     environment: Mapping[str, object],
     faults: Iterable[KnownFault] = FAULTS,
 ) -> tuple[list[str], list[str]]:
-    """(unexplained, notes): the broken invariants that no record explains, and what is to be said of those that one does.
+    """Split broken invariants into (unexplained, notes about known faults).
 
-    A fault that is recorded for the case and does not show is a note that begins with `MENDED`, but not where something
-    unexplained is broken too: that may have kept its invariant from being checked.
+    A recorded fault that does not show gives a note with `FIXED_PREFIX`. There is no such note
+    beside an unexplained break, which may have kept the invariant from being checked.
     """
-    unexplained, notes, mended = list(broken), [], []
+    unexplained, notes, fixed = list(broken), [], []
     for fault in faults:
         if not fault.applies_to(facts, environment):
             continue
-        shown = [one for one in unexplained if one.startswith(fault.sentence)]
-        unexplained = [one for one in unexplained if one not in shown]
+        known = [sentence for sentence in unexplained if sentence.startswith(fault.sentence)]
+        unexplained = [sentence for sentence in unexplained if sentence not in known]
         notes += [
-            f"{KNOWN_PREFIX} of {fault.package} {fault.versions}: {one} ({fault.link})" for one in shown
+            f"{KNOWN_PREFIX} of {fault.package} {fault.versions}: {sentence} ({fault.link})"
+            for sentence in known
         ]
-        if not shown:
-            what = f"{fault.package} {environment[fault.package]} does not show the fault recorded for {fault.versions}"
-            mended.append(
-                f"{FIXED_PREFIX}: {what}, {fault.sentence!r} ({fault.link}): remove the record in compare/known_faults.py"
+        if not known:
+            text = (
+                f"{fault.package} {environment[fault.package]} does not show the fault recorded "
+                f"for {fault.versions}"
             )
-    return unexplained, notes if unexplained else notes + mended
+            fixed.append(
+                f"{FIXED_PREFIX}: {text}, {fault.sentence!r} ({fault.link}): "
+                "remove the record in compare/known_faults.py"
+            )
+    return unexplained, notes if unexplained else notes + fixed

@@ -78,14 +78,17 @@ def _count_processes(windows: Sequence[Window]) -> int:
     return len({one.process for one in windows})
 
 
-def _log_change(before: Sequence[Window], windows: Sequence[Window], metric: str, unit: str) -> float:
+def _log_change(
+    before: Sequence[Window], windows: Sequence[Window], metric: str, unit: str
+) -> float:
     """The change of the logarithm. A time in yardsticks counts only as far as those of every kind agree
     on it: where kernels and dispatch do not scale together, neither alone says what a piece should take."""
     if unit != "yardsticks" or METRICS[metric].unit != "s":
         return fmean(_log_readings(windows, metric)) - fmean(_log_readings(before, metric))
     positions = range(1, len(KINDS) + 1)
     changes = [
-        fmean(_log_readings(windows, metric, k)) - fmean(_log_readings(before, metric, k)) for k in positions
+        fmean(_log_readings(windows, metric, k)) - fmean(_log_readings(before, metric, k))
+        for k in positions
     ]
     own = changes[KINDS.index(METRICS[metric].kind)]
     return max(0.0, min(changes)) if own > 0 else min(0.0, max(changes))
@@ -101,7 +104,9 @@ def _standard_error(
     squares = sum((one - fmean(group)) ** 2 for group in groups for one in group)
     freedom = PRIOR_WEIGHT + sum(map(len, groups)) - 2
     within = (PRIOR_WEIGHT * (factor * rule.within) ** 2 + squares) / freedom
-    between = (factor * rule.between) ** 2 * sum(1 / _count_processes(one) for one in (before, windows))
+    between = (factor * rule.between) ** 2 * sum(
+        1 / _count_processes(one) for one in (before, windows)
+    )
     return math.sqrt(between + within * sum(1 / len(group) for group in groups))
 
 
@@ -282,7 +287,9 @@ def all_windows_disturbed(candidate: Result) -> bool:
     return bool(candidate.windows) and all(one.disturbed for one in candidate.windows)
 
 
-WindowPlace = Literal["here", "fresh"]  # in this process, or in a process that has done nothing else
+WindowPlace = Literal[
+    "here", "fresh"
+]  # in this process, or in a process that has done nothing else
 
 
 def next_window(

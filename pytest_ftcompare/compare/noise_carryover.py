@@ -26,13 +26,17 @@ def carry_over_noise(old: Result | None, new: Result) -> Result:
     if old is None or old.fingerprint != new.fingerprint:
         return new
     if old.seed_results == new.seed_results:  # they teach nothing that was not known
-        return replace(new, noise=old.noise, noise_from=old.noise_from, windows=_carried_windows(old, new))
+        return replace(
+            new, noise=old.noise, noise_from=old.noise_from, windows=_carried_windows(old, new)
+        )
     known = old
     if (
         _digest_of_seeds(new) in old.noise_from
     ):  # a change taken back: what was learned holds these very samples
         known = replace(old, noise={}, noise_from=[])
-    return replace(new, noise=_carried_noise(known, new), noise_from=[*known.noise_from, _digest_of_seeds(old)])
+    return replace(
+        new, noise=_carried_noise(known, new), noise_from=[*known.noise_from, _digest_of_seeds(old)]
+    )
 
 
 def _digest_of_seeds(result: Result) -> str:

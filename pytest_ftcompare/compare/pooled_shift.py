@@ -27,7 +27,9 @@ CORRELATION_UNPAIRED = 0.2  # of two cases that draw the same rows, other ones t
 CORRELATION_OTHER_ROWS = 0.02  # of cases that draw different rows
 MIN_PAIRED_CORRELATION = 0.1  # correlation of a seed's two runs above which they share rows
 MIN_POOLED_SHIFT = 0.1  # pooled shift of accuracy, in units of the cases' noise, below which it is not worth a word
-TIME_THRESHOLDS = {name: metric.pooled for name, metric in METRICS.items() if metric.pooled}  # see CostMetric
+TIME_THRESHOLDS = {
+    name: metric.pooled for name, metric in METRICS.items() if metric.pooled
+}  # see CostMetric
 SESSION_TIME_SD = 0.004  # SD of what all times of a session share, as a logarithm
 ONE_PROCESS = "one process alone shows it: run with -n 2"
 
@@ -134,7 +136,9 @@ def _score_shifts(verdicts: Iterable[CaseVerdict]) -> Mapping[str, list[_CaseShi
     return found
 
 
-def _time_shifts(verdicts: Iterable[CaseVerdict], *, judged: bool) -> Mapping[str, list[_CaseShift]]:
+def _time_shifts(
+    verdicts: Iterable[CaseVerdict], *, judged: bool
+) -> Mapping[str, list[_CaseShift]]:
     """The parts of times that are judged, or of those that nothing changed in the software could move."""
     found: dict[str, list[_CaseShift]] = {}
     for one in verdicts:

@@ -9,7 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 RowDigests = Mapping[str, str]  # split -> the `row_digest` of each row, parted by blanks
 
 
-def describe_row_changes(old: RowDigests, new: RowDigests, texts: Mapping[str, Sequence[str]]) -> Iterator[str]:
+def describe_row_changes(
+    old: RowDigests, new: RowDigests, texts: Mapping[str, Sequence[str]]
+) -> Iterator[str]:
     """What became of each split's rows; `texts` are those of the new ones."""
     for split in new:
         if split not in old:

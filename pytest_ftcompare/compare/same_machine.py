@@ -17,12 +17,18 @@ from pytest_ftcompare.results.result import Result, Window
 
 UNTIMED = "not timed: "  # begins the note of a case that would be timed, before the reason
 NOTHING_CHANGED = "nothing changed that could move it"
-NO_BASELINE_READING = "its baseline has no undisturbed reading: --update-baselines on a quiet machine"
+NO_BASELINE_READING = (
+    "its baseline has no undisturbed reading: --update-baselines on a quiet machine"
+)
 
 YARDSTICK_ENTRIES = frozenset(
     {"torch", "cuda", "driver", "yardstick"}
 )  # with another of these, other yardsticks
-CPU_MACHINE_ENTRIES = ("threads", "cpu", "instruction set")  # with another of these, another machine on a CPU
+CPU_MACHINE_ENTRIES = (
+    "threads",
+    "cpu",
+    "instruction set",
+)  # with another of these, another machine on a CPU
 SECONDS_FACTOR = 2.5  # how much noisier seconds are than yardsticks
 # Logarithm by which a yardstick may be faster or slower on the baseline's machine. Hosts with the same
 # processor name were seen 1.1 to 1.6 times apart; a larger number compares more of them, a smaller number
@@ -36,13 +42,17 @@ def time_unit(changes: Sequence[Difference], device: str) -> tuple[str, float]:
     machine = by_name.get("machine")
     if machine and ABSENT not in (machine.base, machine.new):
         return f"FTCOMPARE_MACHINE {machine.base} -> {machine.new}", 0.0
-    for name in CPU_MACHINE_ENTRIES if device == "cpu" else ():  # a GPU is its own machine, whatever its host
+    for name in (
+        CPU_MACHINE_ENTRIES if device == "cpu" else ()
+    ):  # a GPU is its own machine, whatever its host
         if name in by_name:
             return str(by_name[name]), 0.0
     python = by_name.get("python")
     if python and python.base.split(".")[:2] != python.new.split(".")[:2]:
         return f"{python}: its yardsticks are others", 0.0
-    return ("seconds", SECONDS_FACTOR) if YARDSTICK_ENTRIES & by_name.keys() else ("yardsticks", 1.0)
+    return (
+        ("seconds", SECONDS_FACTOR) if YARDSTICK_ENTRIES & by_name.keys() else ("yardsticks", 1.0)
+    )
 
 
 def why_other_machine(
@@ -97,7 +107,9 @@ def why_times_unjudged(baseline: Result, candidate: Result, *, strict: bool = Fa
 def why_other_speeds(baseline: Result, candidate: Result, speeds: Mapping[str, float]) -> str:
     """Why a machine with these speeds is not the baseline's, or "". `speeds` are the seconds of the
     yardsticks that are timed beside no piece of work."""
-    return _compare_speeds(undisturbed(baseline.windows), speeds, set(speeds), machine_name(candidate))
+    return _compare_speeds(
+        undisturbed(baseline.windows), speeds, set(speeds), machine_name(candidate)
+    )
 
 
 def undisturbed(windows: Sequence[Window]) -> list[Window]:

@@ -100,7 +100,9 @@ def compare_scores(
     from scipy import special  # not while cases are collected
 
     scores = list(new.values())
-    noise = prior.combined(estimate_variance(list(base.values()))).combined(estimate_variance(scores))
+    noise = prior.combined(estimate_variance(list(base.values()))).combined(
+        estimate_variance(scores)
+    )
     size, freedom = math.sqrt(noise.variance), max(noise.freedom, 1.0)
     mean, delta, variance = estimate_shift(base, new, rho)
     modelled = size * math.sqrt(variance)
@@ -137,7 +139,9 @@ def compare_scores(
     )
 
 
-def _scatter_ratio(base: Mapping[PairKey, float], new: Mapping[PairKey, float], expected: float) -> float:
+def _scatter_ratio(
+    base: Mapping[PairKey, float], new: Mapping[PairKey, float], expected: float
+) -> float:
     """How far the pairs' differences scatter, as a share of the variance expected: one that repeats is better known."""
     pairs = [new[one] - base[one] for one in base.keys() & new.keys()]
     if len(pairs) < 2 or not expected:
@@ -154,7 +158,11 @@ def alpha_spent(count: int) -> float:
 
 
 def _confirmed(
-    base: Mapping[PairKey, float], new: Mapping[PairKey, float], size: float, freedom: float, delta: float
+    base: Mapping[PairKey, float],
+    new: Mapping[PairKey, float],
+    size: float,
+    freedom: float,
+    delta: float,
 ) -> bool:
     """Whether the seeds since the look before say by themselves what all of them say."""
     from scipy import special

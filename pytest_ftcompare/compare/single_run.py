@@ -23,7 +23,9 @@ from pytest_ftcompare.compare.verdict import CaseVerdict, VerdictName, incompara
 from pytest_ftcompare.results.result import Result
 
 ACCURACY_SD = 0.006  # SD of the accuracy of a rerun
-SHARED_TIME_SD = 0.14  # SD of the logarithm of its time that all cases of a suite's run have in common
+SHARED_TIME_SD = (
+    0.14  # SD of the logarithm of its time that all cases of a suite's run have in common
+)
 OWN_TIME_SD = 0.025  # and of what is left of it without that
 MEMORY_SD = 0.0024  # SD of the logarithm of the memory that it reserves
 SD_FREEDOM = 30.0  # observations that these SDs are taken to rest on
@@ -57,7 +59,9 @@ def judge(baseline: Result, candidate: Result, shared_change: float | None = Non
     elif "open" in outcomes:
         verdict = "undecided"
     costs = [] if refused else compare_costs(baseline, candidate, changes, shared_change)
-    found = _make_verdict(candidate, verdict, signs, _one_sided_settings(baseline.recipe, candidate.recipe))
+    found = _make_verdict(
+        candidate, verdict, signs, _one_sided_settings(baseline.recipe, candidate.recipe)
+    )
     moved = any(one.outcome in ("worse", "better") for one in comparisons)
     began = "invariant" if refused else "signature" if signs else "outcome" if moved else ""
     return with_costs(
@@ -82,7 +86,11 @@ def _make_verdict(
 
 def _changed_settings(before: Mapping[str, object], after: Mapping[str, object]) -> list[str]:
     """Settings that both have and that differ: it is not the same experiment."""
-    shared = [key for key in before if key in after and _value_if_set(before[key]) != _value_if_set(after[key])]
+    shared = [
+        key
+        for key in before
+        if key in after and _value_if_set(before[key]) != _value_if_set(after[key])
+    ]
     return [f"{key} {describe_change(before, after, key)}" for key in shared]
 
 
@@ -166,13 +174,23 @@ def compare_costs(
         )
     for name in before.times.keys() & after.times.keys():
         base, new = before.times[name][0], after.times[name][0]
-        margin = Z_THRESHOLD * math.sqrt(2) * (math.hypot(SHARED_TIME_SD, OWN_TIME_SD) if shared_change is None else OWN_TIME_SD)
+        margin = (
+            Z_THRESHOLD
+            * math.sqrt(2)
+            * (math.hypot(SHARED_TIME_SD, OWN_TIME_SD) if shared_change is None else OWN_TIME_SD)
+        )
         found.append(_compare_cost(name, "s", base, new, margin, other, shared_change or 0.0))
     return sorted(found, key=lambda one: one.metric)
 
 
 def _compare_cost(
-    name: str, unit: str, base: float, new: float, margin: float, obstacle: str, shared_change: float = 0.0
+    name: str,
+    unit: str,
+    base: float,
+    new: float,
+    margin: float,
+    obstacle: str,
+    shared_change: float = 0.0,
 ) -> CostComparison:
     if obstacle:
         return CostComparison(name, unit, base, new, 0.0, "", "incomparable", obstacle)

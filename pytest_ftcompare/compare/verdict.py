@@ -33,8 +33,12 @@ WORST_FIRST: tuple[VerdictName, ...] = (
     "same",
 )
 IDENTICAL = "it trained and predicted the same, bit for bit"  # the note of a case that trained and predicted the same, bit for bit
-SHORT_TRAINING = "nothing changed, and a short training repeated bit for bit: the whole one was not repeated"
-OTHER_DEVICE = "no baselines for this device: structure and outcomes are judged against those for cpu"
+SHORT_TRAINING = (
+    "nothing changed, and a short training repeated bit for bit: the whole one was not repeated"
+)
+OTHER_DEVICE = (
+    "no baselines for this device: structure and outcomes are judged against those for cpu"
+)
 
 
 def repeated_bit_for_bit(notes: Iterable[str]) -> bool:
@@ -187,7 +191,10 @@ def _compare_metrics(
 ) -> list[ScoreComparison]:
     found = []
     for metric, split in SCORE_METRICS.items():
-        base, new = scores_by_key(baseline.seed_results, metric), scores_by_key(candidate.seed_results, metric)
+        base, new = (
+            scores_by_key(baseline.seed_results, metric),
+            scores_by_key(candidate.seed_results, metric),
+        )
         if base and new:
             rho = correlation(baseline.seed_results, candidate.seed_results, split)
             known = terms.priors.get(metric, DEFAULT_PRIOR)
@@ -195,7 +202,11 @@ def _compare_metrics(
                 known = known.combined(
                     VarianceEstimate(taught["squares"] / taught["freedom"], taught["freedom"])
                 )
-            found.append(compare_scores(metric, base, new, rho=rho, prior=known, alpha_share=terms.alpha_share))
+            found.append(
+                compare_scores(
+                    metric, base, new, rho=rho, prior=known, alpha_share=terms.alpha_share
+                )
+            )
     return found
 
 

@@ -1,6 +1,7 @@
-"""What a claim rests on: results of this run, counts, times side by side; and the record that comes of them.
+"""Find a claim's evidence: results of this run, counts, and times measured in turn.
 
-Where nothing moved that a case computes, its baseline's seeds stand for it; otherwise the seeds of this run do.
+The fixture of claims (plugin/claim_fixture.py) calls it. If a case computes what its baseline does,
+the claim uses the baseline's seeds, else this run's.
 """
 
 from __future__ import annotations
@@ -32,26 +33,25 @@ from pytest_ftcompare.results.cost_metrics import METRICS
 from pytest_ftcompare.results.estimate import Estimate
 from pytest_ftcompare.results.result import Json, Result, rounded
 
-MAX_SECONDS = 3.0  # seconds of a timing side by side, at most
-MIN_ROUNDS = 10  # rounds of it, at least
-MACHINE = (
-    "device",
-    "cpu",
-    "instruction set",
-    "threads",
-)  # with another of these, times are another's
+# Seconds of timing two pieces of work in turn, at most, chosen. A higher value decides more claims
+# and takes longer.
+MAX_SECONDS = 3.0
+# Rounds of such a timing, at least, chosen. A higher value takes longer.
+MIN_ROUNDS = 10
+# Fields of an environment that must be equal for times to be comparable.
+MACHINE_FIELDS = ("device", "cpu", "instruction set", "threads")
 
 
 class CaseTables(Protocol):
     """The tables of the suites, as plugin/claim_arms.py reads them."""
 
     def of(self, arm: Arm) -> list[Case]:
-        """The cases of an arm; `Untestable` where there are none."""
+        """Return the cases of an arm; raise `Untestable` if there are none."""
 
 
 @dataclass(frozen=True)
 class EstimateWithSource:
-    """An estimate, the cases and the environment that it comes from."""
+    """An estimate, and the cases and environment that it comes from."""
 
     estimate: Estimate
     cases: list[str]
@@ -60,10 +60,10 @@ class EstimateWithSource:
 
 @dataclass(frozen=True)
 class EvidenceFinder:
-    """Where a claim finds what it needs.
+    """Finds the evidence of claims in a session.
 
-    `collected` are the cases that have a test in this session, which share its error rate if they are `judged`: only those
-    may be updated.
+    `collected` are the cases that have a test in this session, by suite and id: only these may be
+    updated. `judged_cases` is the number of cases that share the session's error rate.
     """
 
     settings: Settings
@@ -75,95 +75,112 @@ class EvidenceFinder:
     opener: CaseOpener
 
     def find(self, claim: Claim) -> EstimateWithSource:
-        """The claim's estimate; `Untestable` where there can be none, `CaseError` where a case of it is broken."""
+        """Return the claim's estimate.
+
+        Raise `Untestable` if there can be none, and `CaseError` if one of its cases is broken.
+        """
         relation = claim.relation
         if isinstance(relation, ScoreContrast):
-            return self._scores(relation)
+            return self._find_scores(relation)
         if isinstance(relation, CountRatio):
-            return self._counts(relation)
-        return self._times(relation, claim.expected)
+            return self._find_counts(relation)
+        return self._find_times(relation, claim.expected)
 
-    def _scores(self, relation: ScoreContrast) -> EstimateWithSource:
+    def _find_scores(self, relation: ScoreContrast) -> EstimateWithSource:
         cells = [self.tables.of(arm) for arm in relation.arms]
-        if len({len(one) for one in cells}) > 1:
+        if len({len(arm_cases) for arm_cases in cells}) > 1:
             counts = ", ".join(
-                f"{arm.describe()} has {len(one)}"
-                for arm, one in zip(relation.arms, cells, strict=True)
+                f"{arm.describe()} has {len(arm_cases)}"
+                for arm, arm_cases in zip(relation.arms, cells, strict=True)
             )
             raise Untestable(
                 f"its arms have different numbers of cases under the profile: {counts}"
             )
-        cases = {(one.suite, one.id): one for arm in cells for one in arm}
-        held = {key: self._held(case) for key, case in cases.items()}
+        cases = {(case.suite, case.id): case for arm_cases in cells for case in arm_cases}
+        case_runs = {key: self._run_case(case) for key, case in cases.items()}
         estimate = relation.estimate(
-            [[self._stands(one, held[one.suite, one.id]) for one in arm] for arm in cells]
+            [
+                [self._select_result(case, case_runs[case.suite, case.id]) for case in arm_cases]
+                for arm_cases in cells
+            ]
         )
         return EstimateWithSource(
             estimate,
-            [f"{suite}/{case}" for suite, case in cases],
-            next(iter(held.values())).result.environment,
+            [f"{suite}/{case_id}" for suite, case_id in cases],
+            next(iter(case_runs.values())).result.environment,
         )
 
-    def _for(self, case: Case) -> Settings:
-        """The settings by which the case runs: only one with a test of its own is updated."""
+    def _settings_for(self, case: Case) -> Settings:
+        """Return the case's settings; only a case with a test of its own is updated."""
         updates = (case.suite, case.id) in self.collected
         return self.settings if updates else replace(self.settings, update=False, new_only=False)
 
-    def _held(self, case: Case) -> CaseRun:
+    def _run_case(self, case: Case) -> CaseRun:
+        """Return the case's run; raise `CaseError` if a claim cannot use it."""
         case = self.collected.get((case.suite, case.id), case)
-        held = self.run_cache.for_claim(
+        case_run = self.run_cache.for_claim(
             case,
-            lambda: run_case(case, self._for(case), self.run_context, self.opener, self.judged_cases),
+            lambda: run_case(
+                case, self._settings_for(case), self.run_context, self.opener, self.judged_cases
+            ),
         )
-        if held.verdict.verdict == "invalid":
+        if case_run.verdict.verdict == "invalid":
             raise CaseError(
-                f"it rests on {case.id}, which is invalid: {'; '.join(held.verdict.divergences)}"
+                f"it rests on {case.id}, which is invalid: "
+                f"{'; '.join(case_run.verdict.divergences)}"
             )
-        if held.verdict.verdict == "new" and not held.update and self.settings.update:
+        if case_run.verdict.verdict == "new" and not case_run.update and self.settings.update:
             raise CaseError(
                 f"it rests on {case.id}, which has no baseline: update that first, or both together"
             )
-        return held
+        return case_run
 
-    def _stands(self, case: Case, held: CaseRun) -> Result:
-        """The result that stands for the case."""
-        if held.update or not (held.verdict.identical or held.verdict.verdict == "same"):
-            return held.result
-        accepted = read_baseline(case, self._for(case), held.device)
-        return held.result if accepted is None else accepted
+    def _select_result(self, case: Case, case_run: CaseRun) -> Result:
+        """Return the baseline if the case computes the same, else this run's result."""
+        if case_run.update or not (
+            case_run.verdict.identical or case_run.verdict.verdict == "same"
+        ):
+            return case_run.result
+        baseline = read_baseline(case, self._settings_for(case), case_run.device)
+        return case_run.result if baseline is None else baseline
 
-    def _counts(self, relation: CountRatio) -> EstimateWithSource:
+    def _find_counts(self, relation: CountRatio) -> EstimateWithSource:
         cases = [with_overrides(self.tables.of(arm)[0], arm) for arm in relation.arms]
-        found = [self._counted(case, arm) for case, arm in zip(cases, relation.arms, strict=True)]
+        counts = [self._count(case, arm) for case, arm in zip(cases, relation.arms, strict=True)]
         return EstimateWithSource(
-            relation.estimate([one for one, _ in found]), [_name(one) for one in cases], found[0][1]
+            relation.estimate([count for count, _ in counts]),
+            [_case_name(case) for case in cases],
+            counts[0][1],
         )
 
-    def _counted(self, case: Case, arm: Arm) -> tuple[dict[str, float], Json]:
-        """Counts of one update by name, and the environment: this run's, or made for the claim."""
-        left = None if arm.overrides else self.run_cache.read(case)
-        if left is not None and "execution" in left.result.signature:
+    def _count(self, case: Case, arm: Arm) -> tuple[dict[str, float], Json]:
+        """Return the counts of one update by name, and the environment.
+
+        They come from this run's result, or are counted for the claim.
+        """
+        case_run = None if arm.overrides else self.run_cache.read(case)
+        if case_run is not None and "execution" in case_run.result.signature:
             return {
-                **left.result.signature["structure"],
-                **left.result.signature["execution"],
-            }, left.result.environment
+                **case_run.result.signature["structure"],
+                **case_run.result.signature["execution"],
+            }, case_run.result.environment
         return self.opener.count(case, self.settings, self.run_context)
 
-    def _times(self, relation: TimeRatio, expected: ExpectedRange) -> EstimateWithSource:
+    def _find_times(self, relation: TimeRatio, expected: ExpectedRange) -> EstimateWithSource:
         if self.run_context.clock is None:
             raise Untestable("not timed: pytest-benchmark is off")
         cases = self._timed_cases(relation)
         between = METRICS[relation.piece.removeprefix("merged ")].between
 
-        def is_enough(taken: Sequence[tuple[float, float]], seconds: float) -> bool:
-            undecided = expected.outcome(relation.estimate(taken, between)) == "undecided"
-            return len(taken) >= MIN_ROUNDS and (not undecided or seconds > MAX_SECONDS)
+        def is_enough(rounds: Sequence[tuple[float, float]], seconds: float) -> bool:
+            undecided = expected.outcome(relation.estimate(rounds, between)) == "undecided"
+            return len(rounds) >= MIN_ROUNDS and (not undecided or seconds > MAX_SECONDS)
 
         pieces = list(zip(cases, relation.pieces, strict=True))
-        taken = self.opener.time_in_turn(pieces, self.settings, self.run_context, is_enough)
+        rounds = self.opener.time_in_turn(pieces, self.settings, self.run_context, is_enough)
         return EstimateWithSource(
-            relation.estimate(taken, between),
-            [_name(one) for one in cases],
+            relation.estimate(rounds, between),
+            [_case_name(case) for case in cases],
             self._environment(relation),
         )
 
@@ -171,11 +188,14 @@ class EvidenceFinder:
         return [with_overrides(self.tables.of(arm)[0], arm) for arm in relation.arms]
 
     def _environment(self, relation: TimeRatio) -> Json:
-        """What the cases of a relation are timed in."""
+        """Return the environment in which the cases of a relation are timed."""
         return self.opener.environment(self._timed_cases(relation), self.settings, self.run_context)
 
     def why_untimed(self, claim: Claim) -> tuple[str, str]:
-        """Why a claim about time is not timed, as its baseline could judge no time, or ""; the device."""
+        """Return why a claim is not timed, or "", and the device.
+
+        A claim about time is not timed if its baseline could not judge the time.
+        """
         settings = self.settings
         if (
             not isinstance(claim.relation, TimeRatio)
@@ -186,17 +206,19 @@ class EvidenceFinder:
             return "", ""
         environment = self._environment(claim.relation)
         device = str(environment.get("device", baseline_store.FALLBACK_DEVICE))
-        before = read_claim_baseline(claim, settings, device)
-        if before is None or before.statistic != claim.statistic:
+        baseline = read_claim_baseline(claim, settings, device)
+        if baseline is None or baseline.statistic != claim.statistic:
             return "", device
-        moved = settings.strict_times or software_changed(
-            differences(before.environment, environment)
+        judged = settings.strict_times or software_changed(
+            differences(baseline.environment, environment)
         )
-        return machine_difference(claim, before, environment) or ("" if moved else NOTHING_CHANGED), device
+        return machine_difference(claim, baseline, environment) or (
+            "" if judged else NOTHING_CHANGED
+        ), device
 
 
 def with_overrides(case: Case, arm: Arm) -> Case:
-    """The case with the arm's own options over its table's."""
+    """Return the case with the arm's options, which override its table's."""
     return (
         replace(case, options=tuple(sorted({**dict(case.options), **arm.overrides}.items())))
         if arm.overrides
@@ -204,14 +226,14 @@ def with_overrides(case: Case, arm: Arm) -> Case:
     )
 
 
-def _name(case: Case) -> str:
+def _case_name(case: Case) -> str:
     return f"{case.suite}/{case.id}"
 
 
 def make_record(
-    claim: Claim, suite: str, settings: Settings, found: EstimateWithSource
+    claim: Claim, suite: str, settings: Settings, evidence: EstimateWithSource
 ) -> ClaimRecord:
-    """What the claim's baseline would hold."""
+    """Return the record that would be the claim's baseline."""
     return ClaimRecord(
         name=claim.name,
         suite=suite,
@@ -220,45 +242,54 @@ def make_record(
         statement=claim.statement,
         source=claim.source,
         statistic=claim.statistic,
-        outcome=claim.expected.outcome(found.estimate),
+        outcome=claim.expected.outcome(evidence.estimate),
         estimate=replace(
-            found.estimate,
-            value=rounded(found.estimate.value),
-            error=found.estimate.error and rounded(found.estimate.error),
-            freedom=rounded(found.estimate.freedom),
+            evidence.estimate,
+            value=rounded(evidence.estimate.value),
+            error=evidence.estimate.error and rounded(evidence.estimate.error),
+            freedom=rounded(evidence.estimate.freedom),
         ),
-        cases=found.cases,
+        cases=evidence.cases,
+        # Digests of source files (names with "/") show whether a time may have changed.
         environment={
             name: value
-            for name, value in found.environment.items()
-            if "/" not in name
-            or isinstance(claim.relation, TimeRatio)  # which code it is of says if a time may move
+            for name, value in evidence.environment.items()
+            if "/" not in name or isinstance(claim.relation, TimeRatio)
         },
     )
 
 
 def read_claim_baseline(claim: Claim, settings: Settings, device: str) -> ClaimRecord | None:
-    """The claim's baseline for this device; where there is none, the one for cpu, unless it is about time."""
+    """Return the claim's baseline for the device, else the one for cpu, else None.
+
+    An update and a claim about time use only the device's own. Raise `CaseError` for a file that
+    cannot be read; an update skips it.
+    """
     writes = settings.update or settings.new_only
-    alone = writes or isinstance(claim.relation, TimeRatio)
-    for one in (device,) if alone else dict.fromkeys((device, baseline_store.FALLBACK_DEVICE)):
+    own_device_only = writes or isinstance(claim.relation, TimeRatio)
+    for name in (
+        (device,) if own_device_only else dict.fromkeys((device, baseline_store.FALLBACK_DEVICE))
+    ):
         path = baseline_store.path_of_claim(
-            settings.baselines, one, settings.profile.name, claim.name
+            settings.baselines, name, settings.profile.name, claim.name
         )
         try:
-            if (found := baseline_store.read_claim(path, claim.name)) is not None:
-                return found
+            if (record := baseline_store.read_claim(path, claim.name)) is not None:
+                return record
         except baseline_store.BaselineError as error:
-            if not writes:  # else it is about to be made again
+            # An update replaces the file.
+            if not writes:
                 raise CaseError(str(error)) from None
     return None
 
 
-def machine_difference(claim: Claim, before: ClaimRecord | None, environment: Json) -> str:
-    """Why a claim about time is not comparable with its baseline, "" where it is."""
-    if before is None or not isinstance(claim.relation, TimeRatio):
+def machine_difference(claim: Claim, baseline: ClaimRecord | None, environment: Json) -> str:
+    """Return why a claim about time is not comparable with its baseline, "" if it is."""
+    if baseline is None or not isinstance(claim.relation, TimeRatio):
         return ""
-    moved = [name for name in MACHINE if before.environment.get(name) != environment.get(name)]
+    changed = [
+        name for name in MACHINE_FIELDS if baseline.environment.get(name) != environment.get(name)
+    ]
     return "; ".join(
-        f"{name} {before.environment.get(name)} -> {environment.get(name)}" for name in moved
+        f"{name} {baseline.environment.get(name)} -> {environment.get(name)}" for name in changed
     )

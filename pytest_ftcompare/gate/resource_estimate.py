@@ -1,8 +1,10 @@
-"""What a case would take, told before anything is imported or fetched: device hours and memory, by rule of thumb.
+"""Estimate a case's device hours and memory by rule of thumb, before anything is loaded.
 
-Training costs 6 floating-point operations for each parameter and token (Kaplan et al. 2020, arXiv:2001.08361, section 2.1), 4
-where the base weights' own gradients are not needed, reading 2. A step takes no less than its launches do. Mixed-precision
-states are those of Rajbhandari et al. 2019 (arXiv:1910.02054, section 3.1): 16 bytes for each parameter that trains.
+`capacity.py` and the order of cases (plugin/case_order.py) call it. Training costs 6 floating-point
+operations for each parameter and token (Kaplan et al. 2020, arXiv:2001.08361, section 2.1), 4 if
+the base weights need no gradients, and reading costs 2. A step takes at least the time of its
+kernel launches. A parameter that trains needs 16 bytes (Rajbhandari et al. 2019, arXiv:1910.02054,
+section 3.1).
 """
 
 from __future__ import annotations
@@ -15,32 +17,31 @@ from pytest_ftcompare.gate.profiles import Profile
 from pytest_ftcompare.methods.base import Method, Recipe
 from pytest_ftcompare.results.case import Case
 
-TOKENS = 64  # of a row that is read, on average
-TEST_ROWS = 1000  # where the profile does not bound them
-ANSWER = 16  # tokens of an answer, each a step of its own
-TRAINED, FROZEN, QUANTISED = (
-    16.0,
-    4.0,
-    0.6,
-)  # bytes a parameter: weight, gradient and two moments; float32; NF4
-ROOM = 1.2  # for activations and the libraries' own
-LIBRARIES = 0.5e9  # bytes
+# The values below are chosen, unless they name a source. Raising any of them raises the estimate.
+TOKENS_PER_ROW = 64
+DEFAULT_TEST_ROWS = 1000  # rows of a test split that the profile does not limit
+ANSWER_TOKENS = 16  # each takes a step
+# Bytes per parameter: trained (weight, gradient and two moments), frozen in float32, and in NF4.
+TRAINED_BYTES, FROZEN_BYTES, QUANTISED_BYTES = (16.0, 4.0, 0.6)
+ACTIVATION_FACTOR = 1.2  # memory with activations and libraries' buffers, relative to weights
+LIBRARY_BYTES = 0.5e9
 
 
 @dataclass(frozen=True)
 class AssumedSpeed:
-    """What a device does in a second, and the least time of one step."""
+    """A device's floating-point operations per second, and the least seconds of a step."""
 
-    operations: float
-    step: float
+    operations_per_second: float
+    step_seconds: float
 
 
-SPEEDS = {"cpu": AssumedSpeed(1e11, 0.02), "cuda": AssumedSpeed(5e13, 0.03)}  # cpu: one core
+# Chosen, for one core of a CPU and for one GPU. A higher speed lowers the estimate.
+ASSUMED_SPEEDS = {"cpu": AssumedSpeed(1e11, 0.02), "cuda": AssumedSpeed(5e13, 0.03)}
 
 
 @dataclass(frozen=True)
 class ResourceEstimate:
-    """Hours of one device for one seed, and bytes of its memory."""
+    """Hours on one device for one seed, and bytes of its memory."""
 
     hours: float
     memory: float
@@ -52,7 +53,10 @@ def _recipe(case: Case, profile: Profile, method: type[Method]) -> Recipe | None
 
 
 def estimate(case: Case, profile: Profile, device: str) -> ResourceEstimate | None:
-    """What one seed of a case takes on "cpu" or "cuda"; None where nothing says how large its base model is."""
+    """Estimate one seed of a case on "cpu" or "cuda".
+
+    Return None if the size of the base model is unknown.
+    """
     try:
         method = methods.load(case.method)
     except methods.MethodFileError:
@@ -60,38 +64,56 @@ def estimate(case: Case, profile: Profile, device: str) -> ResourceEstimate | No
     recipe, parameters = _recipe(case, profile, method), profile.parameters.get(case.model)
     if recipe is None or parameters is None:
         return None
-    task, speed = tasks.load(case.task), SPEEDS[device]
-    given = dict(case.options)
+    task, speed = tasks.load(case.task), ASSUMED_SPEEDS[device]
+    options = dict(case.options)
     rows = case.shots * (1 if task.generative else len(task.labels))
-    epochs = given.get("epochs", recipe.epochs) if method.trains else 0
-    whole = method.apply is Method.apply
-    steps = epochs * -(-rows // given.get("batch_size", recipe.batch_size))
+    epochs = options.get("epochs", recipe.epochs) if method.trains else 0
+    trains_base = method.apply is Method.apply
+    steps = epochs * -(-rows // options.get("batch_size", recipe.batch_size))
     training = max(
-        (6 if whole else 4) * parameters * TOKENS * rows * epochs / speed.operations,
-        steps * speed.step,
+        (6 if trains_base else 4)
+        * parameters
+        * TOKENS_PER_ROW
+        * rows
+        * epochs
+        / speed.operations_per_second,
+        steps * speed.step_seconds,
     )
-    tested = (profile.test_rows or TEST_ROWS) * len(task.splits().keys() - {"train"})
-    reading = 2 * parameters * TOKENS * tested / speed.operations + (
-        ANSWER * tested / 64 * speed.step if task.generative else 0
+    test_rows = (profile.test_rows or DEFAULT_TEST_ROWS) * len(task.splits().keys() - {"train"})
+    evaluation = 2 * parameters * TOKENS_PER_ROW * test_rows / speed.operations_per_second + (
+        ANSWER_TOKENS * test_rows / 64 * speed.step_seconds if task.generative else 0
     )
-    weight = QUANTISED if method.load_options is not Method.load_options else FROZEN
-    memory = parameters * (TRAINED if whole and method.trains else weight) * ROOM + LIBRARIES
-    return ResourceEstimate((training + reading) / 3600, memory)
+    weight_bytes = (
+        QUANTISED_BYTES if method.load_options is not Method.load_options else FROZEN_BYTES
+    )
+    memory = (
+        parameters
+        * (TRAINED_BYTES if trains_base and method.trains else weight_bytes)
+        * ACTIVATION_FACTOR
+        + LIBRARY_BYTES
+    )
+    return ResourceEstimate((training + evaluation) / 3600, memory)
 
 
 def total_hours(cases: Iterable[Case], profile: Profile, device: str) -> tuple[float, int]:
-    """Hours for one seed of each case, and how many cases have no estimate."""
-    found = [estimate(one, profile, device) for one in cases]
-    return sum(one.hours for one in found if one is not None), found.count(None)
+    """Return the hours for one seed of each case, and the number of cases without an estimate."""
+    estimates = [estimate(case, profile, device) for case in cases]
+    return (
+        sum(estimated.hours for estimated in estimates if estimated is not None),
+        estimates.count(None),
+    )
 
 
 def why_too_large(case: Case, profile: Profile, device: str, memory: float) -> str:
-    """Why a case does not fit a device with so many bytes; empty where it does or where nothing is known."""
-    found = estimate(case, profile, device)
-    if found is None or not memory or found.memory <= memory:
+    """Return why a case does not fit into `memory` bytes, "" if it fits or is not known."""
+    needed = estimate(case, profile, device)
+    if needed is None or not memory or needed.memory <= memory:
         return ""
-    needs, has = (f"{one / 2**30:.0f}" for one in (found.memory, memory))
-    return f"{case.method} on {case.model} needs about {needs} GiB, this {NOUN[device]} has {has}"
+    needs, has = (f"{size / 2**30:.0f}" for size in (needed.memory, memory))
+    return (
+        f"{case.method} on {case.model} needs about {needs} GiB, "
+        f"this {DEVICE_NAMES[device]} has {has}"
+    )
 
 
-NOUN = {"cpu": "machine", "cuda": "GPU"}
+DEVICE_NAMES = {"cpu": "machine", "cuda": "GPU"}

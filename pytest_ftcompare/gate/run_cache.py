@@ -1,7 +1,8 @@
-"""This run's results, in its folder: a case runs once, whichever worker or test asks for it first.
+"""Run each case once per run, and store its result in the run folder for all workers.
 
-Who runs a case holds its lock, which the operating system frees when a worker dies, and leaves what came of it; whoever comes
-next reads that. Nobody waits for one lock while holding another.
+The fixtures of cases and claims call it. A worker holds a case's lock while it runs the case and
+stores the outcome, which later workers and tests read. The operating system frees the lock when a
+worker dies. No worker waits for a lock while it holds another.
 """
 
 from __future__ import annotations
@@ -23,90 +24,110 @@ from pytest_ftcompare.results import atomic_write
 from pytest_ftcompare.results.case import Case
 from pytest_ftcompare.results.result import Result
 
-POLL = 0.05  # seconds between two looks at a lock that another worker holds
-RESULTS, EARLIER = "results", "earlier"  # of this run, and of the run that it goes on with
-Left = dict[str, Any]
-Make = Callable[[], CaseRun]
+# Seconds between two attempts to take a lock, chosen. A higher value lets a worker wait longer
+# after another has finished.
+POLL_SECONDS = 0.05
+# Folders of this run's results, and of those of the run that it resumes.
+RESULTS, EARLIER = "results", "earlier"
+StoredRun = dict[str, Any]
+RunFunction = Callable[[], CaseRun]
 
 
 class RunCache:
-    """The results of a run; `folder` is the run's, the same for all its workers; `judged` cases share its error rate."""
+    """The results of a run.
+
+    `folder` is the run folder, which its workers share. `judged_cases` is the number of cases that
+    share the session's error rate.
+    """
 
     def __init__(self, folder: Path, judged_cases: int = 1) -> None:
-        self._folder, self._judged = folder, judged_cases
+        self._folder, self._judged_cases = folder, judged_cases
 
-    def for_gate(self, case: Case, run: Make, *, timed: bool) -> CaseRun:
-        """The case's result for its own test: run, unless a claim was first; no claim's run is timed."""
-        return self._once(case, run, timed=timed)
+    def for_gate(self, case: Case, run: RunFunction, *, timed: bool) -> CaseRun:
+        """Return the run of the case for its own test.
 
-    def for_claim(self, case: Case, run: Make) -> CaseRun:
-        """The case's result, as it is there, or else run without a clock."""
-        return self._once(case, run, timed=None)
+        Run it, unless a claim ran it and it is not `timed`: claims run cases without timing.
+        """
+        return self._run_once(case, run, timed=timed)
+
+    def for_claim(self, case: Case, run: RunFunction) -> CaseRun:
+        """Return the stored run of the case, or run it without timing."""
+        return self._run_once(case, run, timed=None)
 
     def read(self, case: Case) -> CaseRun | None:
-        """The case's result as it is there."""
-        left = _read(self._path(RESULTS, case))
-        return _held(left) if left and left["result"] else None
+        """Return the stored run of the case, None if there is none."""
+        stored = _read(self._path(RESULTS, case))
+        return _make_case_run(stored) if stored and stored["result"] else None
 
     def results(self) -> dict[tuple[str, str], Result]:
-        """All results of this run, by suite and case."""
-        found = {}
+        """Return all results of this run, by suite and case id."""
+        results = {}
         for file in sorted((self._folder / RESULTS).glob("*/*.json")):
-            if (left := _read(file)) and left["result"]:
-                found[file.parent.name, file.stem] = _held(left).result
-        return found
+            if (stored := _read(file)) and stored["result"]:
+                results[file.parent.name, file.stem] = _make_case_run(stored).result
+        return results
 
-    def _path(self, which: str, case: Case) -> Path:
-        return self._folder / which / case.suite / f"{case.id}.json"
+    def _path(self, kind: str, case: Case) -> Path:
+        return self._folder / kind / case.suite / f"{case.id}.json"
 
-    def _about(self, case: Case) -> str:
-        """What a result of an earlier run must be of, to stand for this run's."""
-        return f"{case}, one of {self._judged}"
+    def _reuse_key(self, case: Case) -> str:
+        """Return the key that an earlier result must match to be reused."""
+        return f"{case}, one of {self._judged_cases}"
 
-    def _once(self, case: Case, run: Make, *, timed: bool | None) -> CaseRun:
-        """The case's result, once; `timed` says whether its own test times it, None that a claim asks."""
+    def _run_once(self, case: Case, run: RunFunction, *, timed: bool | None) -> CaseRun:
+        """Return the run of the case.
+
+        `timed` says whether the case's own test times it; it is None for a claim.
+        """
         path = self._path(RESULTS, case)
         path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_suffix(".lock")).acquire(poll_interval=POLL):
-            left = _read(path)
-            if left and (timed is None or (left["for claim"] and not timed)):
-                if left["refused"]:
-                    raise CaseError(str(left["refused"]))
-                return _held(left)
+        with FileLock(path.with_suffix(".lock")).acquire(poll_interval=POLL_SECONDS):
+            stored = _read(path)
+            if stored and (timed is None or (stored["for claim"] and not timed)):
+                if stored["refused"]:
+                    raise CaseError(str(stored["refused"]))
+                return _make_case_run(stored)
             earlier = self._path(EARLIER, case)
-            left = _read(earlier)
-            if left and left["about"] == self._about(case) and not (left["for claim"] and timed):
+            stored = _read(earlier)
+            if (
+                stored
+                and stored["about"] == self._reuse_key(case)
+                and not (stored["for claim"] and timed)
+            ):
                 os.replace(earlier, path)
-                return _held(left)
-            of: Left = {
+                return _make_case_run(stored)
+            record: StoredRun = {
                 "for claim": timed is None,
                 "refused": "",
                 "result": None,
-                "about": self._about(case),
+                "about": self._reuse_key(case),
             }
-            began = time.monotonic()
+            start = time.monotonic()
             try:
-                held = run()
+                case_run = run()
             except CaseError as error:
-                _leave(path, of | {"refused": str(error)})
+                _store(path, record | {"refused": str(error)})
                 raise
-            held = replace(held, seconds=time.monotonic() - began)
-            timings = {what: asdict(one) for what, one in held.timings.items()}
-            of |= {
-                "verdict": held.verdict.to_dict(),
-                "device": held.device,
-                "update": held.update,
+            case_run = replace(case_run, seconds=time.monotonic() - start)
+            timings = {piece: asdict(timing) for piece, timing in case_run.timings.items()}
+            record |= {
+                "verdict": case_run.verdict.to_dict(),
+                "device": case_run.device,
+                "update": case_run.update,
                 "timings": timings,
             }
-            of |= {"seconds": held.seconds}
-            _leave(path, of | {"result": held.result.to_json()})
-            return held
+            record |= {"seconds": case_run.seconds}
+            _store(path, record | {"result": case_run.result.to_json()})
+            return case_run
 
 
 def move_to_earlier(folder: Path) -> int:
-    """Let the results in a dead run's folder be an earlier run's; how many there are. What was refused is tried again."""
+    """Mark the results in a dead run's folder as an earlier run's, and return their number.
+
+    Refused cases are removed, so that they run again.
+    """
     for file in [*(folder / RESULTS).glob("*/*.json")]:
-        if (left := _read(file)) and left.get("result"):
+        if (stored := _read(file)) and stored.get("result"):
             earlier = folder / EARLIER / file.parent.name / file.name
             earlier.parent.mkdir(parents=True, exist_ok=True)
             os.replace(file, earlier)
@@ -116,31 +137,30 @@ def move_to_earlier(folder: Path) -> int:
 
 
 def count_results(folder: Path) -> int:
-    """How many results there are for a run to go on with."""
-    return sum(1 for which in (RESULTS, EARLIER) for _ in folder.glob(f"{which}/*/*.json"))
+    """Return the number of results that a run could reuse."""
+    return sum(1 for kind in (RESULTS, EARLIER) for _ in folder.glob(f"{kind}/*/*.json"))
 
 
-def _leave(path: Path, left: Left) -> None:
+def _store(path: Path, stored: StoredRun) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    atomic_write.write(path, json.dumps(left))
+    atomic_write.write(path, json.dumps(stored))
 
 
-def _read(path: Path) -> Left | None:
+def _read(path: Path) -> StoredRun | None:
     try:
-        left: Left = json.loads(path.read_text(encoding="utf-8"))
-    except (
-        FileNotFoundError,
-        ValueError,
-    ):  # a machine that went down may leave half a file: as if it were not there
+        stored: StoredRun = json.loads(path.read_text(encoding="utf-8"))
+    # A machine that crashed may leave half a file, which counts as none.
+    except (FileNotFoundError, ValueError):
         return None
-    return left
+    return stored
 
 
-def _held(left: Left) -> CaseRun:
+def _make_case_run(stored: StoredRun) -> CaseRun:
     timings = {}
-    if left["timings"]:
-        from pytest_ftcompare.measure.timer import Timing  # which imports torch
+    if stored["timings"]:
+        # This import loads torch, so only timed cases do it.
+        from pytest_ftcompare.measure.timer import Timing
 
-        timings = {what: Timing(**one) for what, one in left["timings"].items()}
-    verdict, result = CaseVerdict.from_dict(left["verdict"]), Result.from_json(left["result"])
-    return CaseRun(verdict, result, left["device"], left["update"], timings, left["seconds"])
+        timings = {piece: Timing(**fields) for piece, fields in stored["timings"].items()}
+    verdict, result = CaseVerdict.from_dict(stored["verdict"]), Result.from_json(stored["result"])
+    return CaseRun(verdict, result, stored["device"], stored["update"], timings, stored["seconds"])

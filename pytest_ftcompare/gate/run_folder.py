@@ -1,8 +1,9 @@
-"""The folder of a run, in which its workers leave results; of a run that dies it stays, for `--ftcompare-resume`.
+"""Manage run folders, which hold the results of a run's workers.
 
-Folders lie in pytest's cache. Whoever runs holds the lock beside its folder, which the operating system frees when the process
-dies: so a folder whose lock is free was left behind. What a result depends on besides its case is the run's `key`; a folder
-is resumed only by a run with the same.
+The plugin calls it. Folders are in pytest's cache, and stay for `--ftcompare-resume` if their run
+dies. A session holds the lock beside its folder, which the operating system frees when the process
+dies: a folder with a free lock belongs to a dead run. A run resumes only a folder with its own key
+(resume_key.py).
 """
 
 from __future__ import annotations
@@ -24,70 +25,76 @@ from pytest_ftcompare.gate.resume_key import DIGEST_NAMES, Key
 from pytest_ftcompare.gate.run_cache import RESULTS, count_results, move_to_earlier
 from pytest_ftcompare.results import atomic_write
 
-MAX_DEAD_RUNS = 3  # folders of dead runs that are kept, the latest
-KEY = "run.json"
-SHORT = 80  # characters of two values that are told
+# Folders of dead runs that are kept, the latest, chosen. A higher value uses more disk space.
+MAX_DEAD_RUNS = 3
+KEY_FILE = "run.json"
+# Characters of an old and a new value together that a message prints, chosen. A higher value gives
+# longer messages.
+MAX_VALUE_LENGTH = 80
 
 
 class ResumeError(ValueError):
-    """There is nothing to go on with; the message says why."""
+    """A run cannot be resumed; the message says why."""
 
 
 @dataclass
 class RunFolder:
-    """A run's folder, and what --ftcompare-resume made of it, in words.
+    """A run folder; `note` says what --ftcompare-resume did.
 
-    It is made once there are cases to run (`begin`): a session without any leaves nothing.
+    `make_folder` creates the folder once there are cases to run, so a session without cases leaves
+    nothing.
     """
 
     folder: Path
-    lock: FileLock | None = field(
-        default=None, repr=False
-    )  # held; a run without one cannot be resumed
+    # Held while the run lasts. A run without a lock cannot be resumed.
+    lock: FileLock | None = field(default=None, repr=False)
     note: str = ""
 
     def close(self, *, finished: bool) -> None:
-        """Remove the folder; of a run that did not finish it stays where it can be resumed."""
-        if finished:  # but not what an earlier run left, if this one did not ask for it
+        """Remove the folder, unless the run can be resumed."""
+        # Results of an earlier run that this one did not need can be resumed again.
+        if finished:
             shutil.rmtree(self.folder / RESULTS, ignore_errors=True)
-        gone = self.lock is None or self.result_count == 0
-        if gone:
+        removed = self.lock is None or self.result_count == 0
+        if removed:
             shutil.rmtree(self.folder, ignore_errors=True)
         if self.lock is not None:
             self.lock.release()
-            if gone:
-                _lock_of(self.folder).unlink(missing_ok=True)
-                with suppress(OSError):  # not empty
+            if removed:
+                _lock_path(self.folder).unlink(missing_ok=True)
+                # The cache folder may hold other runs.
+                with suppress(OSError):
                     self.folder.parent.rmdir()
 
     @property
     def result_count(self) -> int:
-        """How many results would be found in this folder again."""
+        """The number of results that a later run could reuse."""
         return count_results(self.folder) if self.lock is not None else 0
 
 
 def start_run(cache: Path | None) -> RunFolder:
-    """A place for this run; without a cache one that goes with the run."""
+    """Choose and lock a folder for this run; without a cache, make a temporary one."""
     if cache is None:
         return RunFolder(Path(tempfile.mkdtemp(prefix="ftcompare-")))
-    for orphan in cache.glob("*.lock"):  # of sessions that were killed before they had cases
+    # Sessions that were killed before they had cases leave a lock without a folder.
+    for orphan in cache.glob("*.lock"):
         with suppress(OSError, Timeout):
             if not orphan.with_suffix("").exists():
                 with FileLock(orphan, timeout=0):
                     orphan.unlink()
-    for lock, folder in _left(cache)[MAX_DEAD_RUNS - 1 :]:
+    for lock, folder in _dead_runs(cache)[MAX_DEAD_RUNS - 1 :]:
         shutil.rmtree(folder, ignore_errors=True)
         lock.release()
-        _lock_of(folder).unlink(missing_ok=True)
+        _lock_path(folder).unlink(missing_ok=True)
     folder = cache / f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"
-    lock = FileLock(_lock_of(folder))
+    lock = FileLock(_lock_path(folder))
     lock.acquire()
     return RunFolder(folder, lock)
 
 
 def make_folder(folder: Path, make_key: Callable[[], Key]) -> None:
-    """Make the folder of a run that has cases, and leave in it what its results will depend on; every worker does."""
-    file = folder / KEY
+    """Make the folder of a run that has cases, and store its key there; every worker does."""
+    file = folder / KEY_FILE
     if not file.exists():
         folder.mkdir(parents=True, exist_ok=True)
         started = datetime.now(UTC).isoformat(timespec="seconds")
@@ -95,77 +102,86 @@ def make_folder(folder: Path, make_key: Callable[[], Key]) -> None:
 
 
 def resume(cache: Path | None, key: Key) -> RunFolder:
-    """The latest folder that a dead run left with results in it; a new one where there is none, or of another key.
+    """Take over the latest dead run's folder with results, or start a new one.
 
-    Like pytest's --lf, which runs all where nothing failed: a nightly job can give the option always.
+    Start a new one if there is none, or if its key differs; the note says which. A nightly job can
+    always give the option, like pytest's --lf. Raise `ResumeError` without a cache.
     """
     if cache is None:
         raise ResumeError(
-            "--ftcompare-resume: expected pytest's cache, where runs leave their results, it is off (-p no:cacheprovider)"
+            "--ftcompare-resume: expected pytest's cache, where runs leave their results, "
+            "it is off (-p no:cacheprovider)"
         )
     chosen = next(
         (
-            (*one, kept)
-            for one in _left(cache)
-            if (kept := _about(one[1])) and count_results(one[1])
+            (*dead_run, stored)
+            for dead_run in _dead_runs(cache)
+            if (stored := _read_key_file(dead_run[1])) and count_results(dead_run[1])
         ),
         None,
     )
     if chosen is None:
         return replace(start_run(cache), note="no run left anything to resume: all cases run")
-    lock, folder, kept = chosen
+    lock, folder, stored = chosen
     if differing := sorted(
-        name for name in {*kept["key"], *key} if kept["key"].get(name) != key.get(name)
+        name for name in {*stored["key"], *key} if stored["key"].get(name) != key.get(name)
     ):
-        moved = ", ".join(
-            _difference(name, kept["key"].get(name, "none"), key.get(name, "none"))
+        changes = ", ".join(
+            _describe_change(name, stored["key"].get(name, "none"), key.get(name, "none"))
             for name in differing
         )
         lock.release()
         return replace(
             start_run(cache),
-            note=f"does not resume the run of {kept['started']}, since then {moved}: all cases run",
+            note=(
+                f"does not resume the run of {stored['started']}, since then {changes}: "
+                "all cases run"
+            ),
         )
-    shutil.rmtree(folder / "told", ignore_errors=True)  # of processes that are dead
-    (folder / SPEEDS_FILE).unlink(missing_ok=True)  # of the machine as it was
+    # These are the status of dead processes, and the machine's speed at that time.
+    shutil.rmtree(folder / "told", ignore_errors=True)
+    (folder / SPEEDS_FILE).unlink(missing_ok=True)
     count = move_to_earlier(folder)
     return RunFolder(
         folder,
         lock,
-        f"resumes the run of {kept['started']}, which finished {count} case{'s' * (count != 1)}",
+        f"resumes the run of {stored['started']}, which finished {count} case{'s' * (count != 1)}",
     )
 
 
-def _difference(name: str, old: str, new: str) -> str:
-    """ "peft 0.20.0 -> 0.21.2"; a profile and a digest say nothing to a reader."""
+def _describe_change(name: str, old: str, new: str) -> str:
+    """Return such as "peft 0.20.0 -> 0.21.2", or "code changed" for digests and long values."""
     return (
         f"{name} {old} -> {new}"
-        if len(old + new) < SHORT and name not in DIGEST_NAMES
+        if len(old + new) < MAX_VALUE_LENGTH and name not in DIGEST_NAMES
         else f"{name} changed"
     )
 
 
-def _about(folder: Path) -> dict[str, Any] | None:
-    """When a run began, and its key; None where a machine that went down left no whole file."""
+def _read_key_file(folder: Path) -> dict[str, Any] | None:
+    """Read a run's start and key; None if a crashed machine left no whole file."""
     try:
-        kept = json.loads((folder / KEY).read_text(encoding="utf-8"))
+        stored = json.loads((folder / KEY_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return kept if isinstance(kept, dict) and {"started", "key"} <= kept.keys() else None
+    return stored if isinstance(stored, dict) and {"started", "key"} <= stored.keys() else None
 
 
-def _lock_of(folder: Path) -> Path:
+def _lock_path(folder: Path) -> Path:
     return folder.with_name(f"{folder.name}.lock")
 
 
-def _left(cache: Path) -> list[tuple[FileLock, Path]]:
-    """The folders of dead runs, the latest first, each with its lock, held for as long as this list lives."""
-    found = []
-    for folder in sorted((one for one in cache.iterdir() if one.is_dir()), reverse=True):
-        lock = FileLock(_lock_of(folder), timeout=0)
+def _dead_runs(cache: Path) -> list[tuple[FileLock, Path]]:
+    """Return the folders of dead runs, the latest first, and their locks.
+
+    The locks are held as long as this list exists.
+    """
+    dead_runs = []
+    for folder in sorted((path for path in cache.iterdir() if path.is_dir()), reverse=True):
+        lock = FileLock(_lock_path(folder), timeout=0)
         try:
             lock.acquire()
-        except Timeout:  # at work
+        except Timeout:  # the run is alive
             continue
-        found.append((lock, folder))
-    return found
+        dead_runs.append((lock, folder))
+    return dead_runs

@@ -1,6 +1,7 @@
-"""This run's verdicts and results over all workers; what they mean for the exit status; writing accepted baselines.
+"""Collect the verdicts and results of all workers, and write accepted baselines.
 
-Only the controller holds one. Workers send each case's verdict on its test report, as JSON text.
+Only the controller has a `GateSession`. Workers send each case's verdict with its test report, as
+JSON text.
 """
 
 from __future__ import annotations
@@ -25,14 +26,17 @@ from pytest_ftcompare.results.claim_record import ClaimRecord
 from pytest_ftcompare.results.result import Json, Result
 
 
-def case_to_text(case: Case, verdict: CaseVerdict, held: CaseRun | None) -> str:
-    """What a test report carries of a case, and of what came of it if it ran; the whole result only for a baseline."""
-    result, update = (held.result, held.update) if held is not None else (None, False)
+def case_to_text(case: Case, verdict: CaseVerdict, case_run: CaseRun | None) -> str:
+    """Return the JSON text of a case for its test report.
+
+    `case_run` is None if the case could not run. The whole result is included only for a baseline.
+    """
+    result, update = (case_run.result, case_run.update) if case_run is not None else (None, False)
     data = {
         "verdict": verdict.to_dict(),
         "identity": case.identity(),
-        "device": held.device if held is not None else "",
-        "seconds": held.seconds if held is not None else 0.0,
+        "device": case_run.device if case_run is not None else "",
+        "seconds": case_run.seconds if case_run is not None else 0.0,
         "summary": CaseSummary.of(result).to_dict() if result is not None else None,
         "result": result.to_json() if result is not None and update else None,
     }
@@ -40,7 +44,7 @@ def case_to_text(case: Case, verdict: CaseVerdict, held: CaseRun | None) -> str:
 
 
 class TestReport(Protocol):
-    """What is needed of pytest's report of a test."""
+    """The part of pytest's test report that is used here."""
 
     nodeid: str
     duration: float  # seconds
@@ -54,7 +58,10 @@ class TestReport(Protocol):
 
 @dataclass(frozen=True)
 class TestOutcome:
-    """How the test of a case or a claim ended; a claim's has no identity, and none of them a device where nothing ran."""
+    """How the test of a case or a claim ended.
+
+    A claim has no identity. A test that ran nothing has no device.
+    """
 
     nodeid: str
     seconds: float
@@ -64,7 +71,8 @@ class TestOutcome:
 
     @classmethod
     def from_report(cls, report: TestReport, data: Json) -> TestOutcome:
-        """`data` is what the report carries; a case that an earlier run finished took its time then."""
+        """Make the outcome from a report and the `data` that it carries."""
+        # A case that is reused from an earlier run took its time in that run.
         seconds = max(report.duration, data.get("seconds", 0.0))
         return cls(
             report.nodeid, seconds, report.failed, data.get("identity", {}), data.get("device", "")
@@ -73,40 +81,38 @@ class TestOutcome:
 
 @dataclass
 class GateSession:
-    """Everything that the cases of this run said."""
+    """The verdicts and results of a session."""
 
     baselines: Path
-    update: bool  # baselines are written: all that run, or with `new_only` the missing ones
-    new_only: bool = False
+    update: bool  # write baselines
+    new_only: bool = False  # an update writes only the missing ones
     verdicts: list[CaseVerdict] = field(default_factory=list)
     summaries: list[CaseSummary] = field(default_factory=list)
-    test_outcomes: dict[tuple[str, str], TestOutcome] = field(
-        default_factory=dict
-    )  # by suite and case or claim
-    suite_seconds: defaultdict[str, float] = field(
-        default_factory=lambda: defaultdict(float)
-    )  # seconds of a suite's tests
-    updated: set[tuple[str, str]] = field(
-        default_factory=set
-    )  # suite and case of those that were to be written
-    accepted: dict[str, list[Result]] = field(default_factory=dict)  # device -> results
-    written: list[tuple[Result | None, Result]] = field(
-        default_factory=list
-    )  # the baseline before, and this run's result
+    # By suite, and name of the case or claim.
+    test_outcomes: dict[tuple[str, str], TestOutcome] = field(default_factory=dict)
+    # Seconds of each suite's tests.
+    suite_seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+    # Suite and id of the cases that an update ran.
+    updated: set[tuple[str, str]] = field(default_factory=set)
+    # Results to write as baselines, by device.
+    accepted: dict[str, list[Result]] = field(default_factory=dict)
+    # Each old baseline, and the result that replaced it.
+    written: list[tuple[Result | None, Result]] = field(default_factory=list)
     claims: list[claim.ClaimVerdict] = field(default_factory=list)
-    claim_names: dict[str, list[str]] = field(default_factory=dict)  # suite -> the names of its claims
+    # Names of each suite's claims.
+    claim_names: dict[str, list[str]] = field(default_factory=dict)
     written_claims: list[claim.ClaimVerdict] = field(default_factory=list)
     stale: list[Path] = field(default_factory=list)
-    stale_removed: bool = False  # the stale ones
-    collection_incomplete: bool = False  # what could not be collected may have had cases
+    stale_removed: bool = False
+    collection_incomplete: bool = False  # a file that failed to import may have cases
     interrupted: bool = False
     failure: str = ""  # why accepted baselines could not be written
 
     def add_case(self, text: str, report: TestReport) -> CaseVerdict:
-        """Take in what the report of a case carries; a test that failed for whatever reason accepts nothing."""
+        """Add a case from its report; a failed test accepts no baseline."""
         data = json.loads(text)
         verdict = CaseVerdict.from_dict(data["verdict"])
-        self._forget(verdict.suite, verdict.id)
+        self._remove_case(verdict.suite, verdict.id)
         self.verdicts.append(verdict)
         self.test_outcomes[verdict.suite, verdict.id] = TestOutcome.from_report(report, data)
         if data["summary"] is not None:
@@ -119,24 +125,34 @@ class GateSession:
                 )
         return verdict
 
-    def _forget(self, suite: str, case: str) -> None:
-        """A test that is run again, as plugins for flaky tests do, has one result, its last."""
+    def _remove_case(self, suite: str, case: str) -> None:
+        """Remove an earlier result of a case, as plugins for flaky tests run tests again."""
         if (suite, case) not in self.test_outcomes:
             return
-        self.verdicts = [one for one in self.verdicts if (one.suite, one.id) != (suite, case)]
-        self.summaries = [one for one in self.summaries if (one.suite, one.id) != (suite, case)]
+        self.verdicts = [
+            verdict for verdict in self.verdicts if (verdict.suite, verdict.id) != (suite, case)
+        ]
+        self.summaries = [
+            summary for summary in self.summaries if (summary.suite, summary.id) != (suite, case)
+        ]
         for device, results in self.accepted.items():
-            self.accepted[device] = [one for one in results if (one.suite, one.id) != (suite, case)]
+            self.accepted[device] = [
+                result for result in results if (result.suite, result.id) != (suite, case)
+            ]
 
     def add_claim(self, text: str, report: TestReport) -> claim.ClaimVerdict:
-        """Take in what the report of a claim carries."""
+        """Add a claim from its report; a failed test accepts no baseline."""
         data = json.loads(text)
         verdict = claim.ClaimVerdict.from_dict(data["verdict"])
         self.test_outcomes[verdict.suite, verdict.name] = TestOutcome.from_report(report, data)
         self.claim_names[verdict.suite] = data["table"]
         key = verdict.suite, verdict.name
-        self.claims = [one for one in self.claims if (one.suite, one.name) != key] + [verdict]
-        self.written_claims = [one for one in self.written_claims if (one.suite, one.name) != key]
+        self.claims = [other for other in self.claims if (other.suite, other.name) != key] + [
+            verdict
+        ]
+        self.written_claims = [
+            other for other in self.written_claims if (other.suite, other.name) != key
+        ]
         if verdict.update and report.passed:
             self.written_claims.append(verdict)
         return verdict
@@ -144,51 +160,67 @@ class GateSession:
     @property
     def devices(self) -> dict[str, dict[str, str]]:
         """The device of each case that ran, by suite and id."""
-        found: dict[str, dict[str, str]] = {}
-        for one in self.verdicts:
-            found.setdefault(one.suite, {})[one.id] = self.test_outcomes[one.suite, one.id].device
-        return found
+        devices: dict[str, dict[str, str]] = {}
+        for verdict in self.verdicts:
+            devices.setdefault(verdict.suite, {})[verdict.id] = self.test_outcomes[
+                verdict.suite, verdict.id
+            ].device
+        return devices
 
     @cached_property
     def session_verdict(self) -> SessionVerdict:
-        """What the cases that were held against baselines say together; to be asked when all have ended."""
+        """The joint verdict of the cases that have baselines; read it after the last test."""
         return SessionVerdict(
-            [one for one in self.verdicts if (one.suite, one.id) not in self.updated]
+            [
+                verdict
+                for verdict in self.verdicts
+                if (verdict.suite, verdict.id) not in self.updated
+            ]
         )
 
     @cached_property
     def audit_findings(self) -> list[Finding]:
-        """What the audits have against cases beside each other; to be asked when all have ended."""
+        """The findings of audits that compare cases; read it after the last test."""
         return audit_across_cases(self.summaries)
 
     @property
     def findings(self) -> list[str]:
-        """What fails the session beside the cases that fail by themselves."""
-        return [*self.session_verdict.findings, *(one.sentence for one in self.audit_findings)]
+        """The sentences that fail the session besides its failed cases."""
+        return [
+            *self.session_verdict.findings,
+            *(finding.sentence for finding in self.audit_findings),
+        ]
 
     @property
     def untimed(self) -> list[str]:
-        """The accepted cases of which neither this run nor their baseline has a time."""
-        return [one.id for results in self.accepted.values() for one in results if all_windows_disturbed(one)]
+        """Ids of the accepted cases for which neither this run nor their baseline has a time."""
+        return [
+            result.id
+            for results in self.accepted.values()
+            for result in results
+            if all_windows_disturbed(result)
+        ]
 
-    def write(self, *, sound: bool) -> None:
-        """Write the accepted baselines, and, of a session in which all was `sound`, remove the stale ones.
+    def write(self, *, passed: bool) -> None:
+        """Write the accepted baselines; if the session `passed`, remove the stale ones.
 
         An interrupted session does neither.
         """
         if not self.update or self.interrupted:
             self.written_claims = []
             return
-        removes = sound and not self.new_only
-        against = {(one.suite, case) for one in self.audit_findings for case in one.cases}
+        removes_stale = passed and not self.new_only
+        refused = {
+            (finding.suite, case) for finding in self.audit_findings for case in finding.cases
+        }
         self.accepted = {
-            device: [one for one in results if (one.suite, one.id) not in against]
+            device: [result for result in results if (result.suite, result.id) not in refused]
             for device, results in self.accepted.items()
         }
         if (
             not any(self.accepted.values())
             and not self.written_claims
-            and not (removes and self.stale)
+            and not (removes_stale and self.stale)
         ):
             return
         pairs = {
@@ -196,30 +228,33 @@ class GateSession:
             for device, results in self.accepted.items()
         }
         self.accepted = {
-            device: [carry_over_noise(old, new) for old, new in found]
-            for device, found in pairs.items()
+            device: [carry_over_noise(old, new) for old, new in device_pairs]
+            for device, device_pairs in pairs.items()
         }
         try:
             baseline_store.write(
-                self.baselines, self.accepted, self.stale if removes else (), self._records()
+                self.baselines, self.accepted, self.stale if removes_stale else (), self._records()
             )
         except OSError as error:
             self.written_claims = []
-            self.failure = f"the baselines could not be written to {self.baselines} ({error.strerror or error})"
+            self.failure = (
+                f"the baselines could not be written to {self.baselines} "
+                f"({error.strerror or error})"
+            )
             return
-        self.written = [pair for found in pairs.values() for pair in found]
-        self.stale_removed = removes
+        self.written = [pair for device_pairs in pairs.values() for pair in device_pairs]
+        self.stale_removed = removes_stale
 
     def _records(self) -> dict[str, list[ClaimRecord]]:
-        """The claims' baselines that are to be written, by device."""
-        found: dict[str, list[ClaimRecord]] = {}
-        for one in self.written_claims:
-            if one.record is not None:
-                found.setdefault(one.device, []).append(one.record)
-        return found
+        """Return the claims' baselines to write, by device."""
+        records: dict[str, list[ClaimRecord]] = {}
+        for verdict in self.written_claims:
+            if verdict.record is not None:
+                records.setdefault(verdict.device, []).append(verdict.record)
+        return records
 
     def read_baseline(self, device: str, suite: str, case: str) -> Result | None:
-        """The baseline of a case on a device; one that can't be read is none."""
+        """Return the baseline of a case on a device; None for one that cannot be read."""
         try:
             return baseline_store.read(
                 baseline_store.path_of(self.baselines, device, suite, case), case
@@ -228,9 +263,9 @@ class GateSession:
             return None
 
     def compared_baseline(self, device: str, suite: str, case: str) -> Result | None:
-        """The baseline that a case was held against: its device's, or where there is none, that for cpu."""
+        """Return the baseline that a case was compared with: its device's, else the one for cpu."""
         devices = (
             device or baseline_store.FALLBACK_DEVICE,
             *(() if self.update else (baseline_store.FALLBACK_DEVICE,)),
         )
-        return next(filter(None, (self.read_baseline(one, suite, case) for one in devices)), None)
+        return next(filter(None, (self.read_baseline(name, suite, case) for name in devices)), None)

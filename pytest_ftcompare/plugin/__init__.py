@@ -305,7 +305,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         )
     if gate_session.findings:
         config.hook.pytest_runtest_logreport(report=_session_report(gate_session.findings))
-    gate_session.write(sound=session.exitstatus == pytest.ExitCode.OK and not gate_session.findings)
+    gate_session.write(passed=session.exitstatus == pytest.ExitCode.OK and not gate_session.findings)
     # Written results are baselines now: nothing is left to resume.
     config.stash[FINISHED] |= bool(gate_session.written)
     if (gate_session.findings or gate_session.failure) and session.exitstatus == pytest.ExitCode.OK:

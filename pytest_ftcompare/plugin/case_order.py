@@ -1,4 +1,7 @@
-"""Which test runs when under workers: long cases first, so that no worker idles at the end."""
+"""Order cases for xdist workers: long ones first, so that no worker idles at the end.
+
+Called by the hooks in `plugin/__init__.py`.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +18,15 @@ from pytest_ftcompare.results.case import Case
 
 
 def order_items(items: list[pytest.Item], profile: Profile, device: str) -> list[pytest.Item]:
-    """The cases before the other tests: the shortest, so that a verdict is soon there to look at,
-    then the longest and so on. `device` is "cpu" or "cuda"."""
+    """Return the tests in order: the shortest case, other cases from the longest, other tests.
+
+    The shortest case comes first to show a verdict early. `device` is "cpu" or "cuda".
+    """
 
     def hours(case: Case) -> float:
-        """For one seed; a case that has no estimate counts as long."""
-        estimated = estimate(case, profile, device)
-        return estimated.hours if estimated is not None else float("inf")
+        """Return the hours of one seed; infinity without an estimate."""
+        resources = estimate(case, profile, device)
+        return resources.hours if resources is not None else float("inf")
 
     cases = [(hours(case), item) for item in items if (case := case_of(item))]
     longest = [item for _, item in sorted(cases, key=itemgetter(0), reverse=True)]
@@ -29,13 +34,11 @@ def order_items(items: list[pytest.Item], profile: Profile, device: str) -> list
 
 
 def send_one_by_one(config: pytest.Config, folder: Path) -> None:
-    """Let xdist hand out tests one by one where the session has cases, not in runs of dozens; another
-    way of distributing is left alone.
+    """Let xdist send tests one by one if the session has cases; its default is chunks of dozens.
 
-    `folder` is the run's, in which a worker that has collected has told how many cases there are.
+    Keeps the user's `--maxschedchunk` and other schedulers. `folder` is the run folder, which has
+    the number of cases.
     """
     scheduler = getattr(config.pluginmanager.getplugin("dsession"), "sched", None)
-    if getattr(scheduler, "maxschedchunk", 0) is None and read_total(
-        folder
-    ):  # not the user's number, nor another scheduler
+    if getattr(scheduler, "maxschedchunk", 0) is None and read_total(folder):
         vars(scheduler)["maxschedchunk"] = 1

@@ -168,7 +168,7 @@ def _judge(stated: Claim, request: pytest.FixtureRequest) -> ClaimVerdict:
 
     settings, items = request.config.stash[SETTINGS], request.session.items
     _, run_context = make_run_context(request, stated.name)
-    evidence = EvidenceFinder(
+    finder = EvidenceFinder(
         settings,
         run_context,
         SuiteTables(Path(request.node.path).parent, settings.profile),
@@ -181,7 +181,7 @@ def _judge(stated: Claim, request: pytest.FixtureRequest) -> ClaimVerdict:
         parametrize.count_judged(items),
         make_opener(request.config),
     )
-    reason, untimed_device = evidence.why_untimed(stated)
+    reason, untimed_device = finder.why_untimed(stated)
     if reason:
         suite, profile = _suite_of_item(request.node), settings.profile.name
         return ClaimVerdict(
@@ -195,13 +195,13 @@ def _judge(stated: Claim, request: pytest.FixtureRequest) -> ClaimVerdict:
     timings = MAX_TIMINGS if isinstance(stated.relation, TimeRatio) else 1
     for timings_left in reversed(range(timings)):
         try:
-            findings = evidence.find(stated)
+            evidence = finder.find(stated)
         except Untestable:
             if timings_left and run_context.clock is not None:
                 continue
             raise
-        record = make_record(stated, _suite_of_item(request.node), settings, findings)
-        device = str(findings.environment.get("device", baseline_store.FALLBACK_DEVICE))
+        record = make_record(stated, _suite_of_item(request.node), settings, evidence)
+        device = str(evidence.environment.get("device", baseline_store.FALLBACK_DEVICE))
         before = read_claim_baseline(stated, settings, device)
         update = settings.update or (
             settings.new_only and (before is None or before.statistic != record.statistic)
@@ -209,7 +209,7 @@ def _judge(stated: Claim, request: pytest.FixtureRequest) -> ClaimVerdict:
         verdict = judge(record, before, device, update=update)
         if verdict.verdict != "changed":
             break
-    if (reason := machine_difference(stated, before, findings.environment)) and not update:
+    if (reason := machine_difference(stated, before, evidence.environment)) and not update:
         raise Untestable(f"not timed against its baseline: {reason}")
     timed = isinstance(stated.relation, TimeRatio)
     return excuse_time_change(verdict) if timed and not settings.strict_times else verdict

@@ -1,7 +1,8 @@
-"""Progress while cases train, below what pytest has written: a line for each process, one for the suites.
+"""Show progress while cases train: a line for each worker and a bar for the suites.
 
-On a terminal that moves its cursor the lines are drawn anew; elsewhere, in a log, a plain line comes now and then. With -q, -v,
--s, --pdb, --trace or log_cli pytest says something else, and nothing is added.
+On a terminal the lines are redrawn; in a log, a status line appears every minute. With -q, -v, -s,
+--pdb, --trace or log_cli, pytest writes other things there and this module adds nothing. The
+controller's hooks in `controller.py` call it.
 """
 
 from __future__ import annotations
@@ -29,44 +30,50 @@ from pytest_ftcompare.plugin.progress import Progress
 from pytest_ftcompare.report.wording import seeds_trained
 from pytest_ftcompare.report.wrapping import WIDTH, wrapped
 
-LOG_INTERVAL = 60.0  # seconds between two plain lines
-BAR_WIDTH = 24  # columns
+# Seconds between two status lines in a log, chosen. A higher value writes fewer lines.
+LOG_INTERVAL = 60.0
+BAR_WIDTH = 24  # columns; narrower on a narrow terminal
 
 
 def _uncapture(reporter: pytest.TerminalReporter) -> ExitStack:
-    """Let the reporter write to a descriptor of its own until this is closed.
+    """Let the reporter write to its own descriptor until the returned stack is closed.
 
-    pytest captures by turning descriptor 1 to a file while a test runs, which is when there is something to draw. Now, between
-    collecting and the first test, it is the terminal's.
+    pytest captures by pointing descriptor 1 at a file while a test runs, which is when the display
+    draws. Between collection and the first test, it is the terminal.
     """
     stack, terminal = ExitStack(), reporter._tw
-    usual = terminal._file
-    usual.flush()
+    captured = terminal._file
+    captured.flush()
     try:
-        own = os.fdopen(
-            os.dup(usual.fileno()), "w", buffering=1, encoding=usual.encoding, errors=usual.errors
+        duplicate = os.fdopen(
+            os.dup(captured.fileno()),
+            "w",
+            buffering=1,
+            encoding=captured.encoding,
+            errors=captured.errors,
         )
-    except OSError:  # no file of the operating system: nobody captures it by its descriptor
+    except OSError:
+        # No descriptor, so pytest does not capture it by one.
         return stack
-    stack.enter_context(own)
-    terminal._file = own
-    stack.callback(setattr, terminal, "_file", usual)
+    stack.enter_context(duplicate)
+    terminal._file = duplicate
+    stack.callback(setattr, terminal, "_file", captured)
     return stack
 
 
 class Display:
-    """The controller's side: told of what ends, it draws from a thread of its own."""
+    """Draws progress from its own thread; the controller's hooks call it when a test ends."""
 
     interval = REPORT_INTERVAL
-    case_lines = False  # whether a case gets a line of its own instead of a letter
+    case_lines = False  # whether each case gets a line instead of a letter
 
     def __init__(self, reporter: pytest.TerminalReporter, progress: Progress) -> None:
         self.reporter, self.progress = reporter, progress
         self._uncaptured = _uncapture(reporter)
         self._lock = threading.RLock()
         self._stopping = threading.Event()
-        self._can_draw = True  # until the screen turns out not to
-        self._suspended = False  # somebody debugs: the screen is theirs
+        self._can_draw = True  # until drawing fails
+        self._suspended = False  # while the user debugs
         self._last_lines: list[list[str]] = []
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -76,62 +83,72 @@ class Display:
             self.refresh()
 
     def refresh(self) -> None:
-        """Draw what the processes are at, unless nothing may move: somebody debugs, or times as the last lines say."""
+        """Draw the workers' lines.
+
+        Do nothing while the user debugs, or while a worker times and no line changed: drawing
+        disturbs times.
+        """
         with self._lock:
             lines = active_statuses(self.progress.folder)
-            still = lines == self._last_lines and any(TIMING_STATUS in words for _, *words in lines)
-            if not (self._suspended or still):
+            timing = lines == self._last_lines and any(
+                TIMING_STATUS in words for _, *words in lines
+            )
+            if not (self._suspended or timing):
                 self._safely(partial(self.draw, lines))
                 self._last_lines = lines
 
     def _safely(self, draw: Callable[[], None]) -> None:
-        """What only shows must not end a session: a screen that cannot show it is shown no more."""
+        """Call `draw`; after an error, stop drawing instead of ending the session."""
         try:
             if self._can_draw:
                 draw()
-        except (OSError, ValueError):  # gone, or without the characters
+        except (OSError, ValueError):
+            # The terminal is gone or lacks a character.
             self._can_draw = False
 
     def suspend(self, *, suspended: bool) -> None:
-        """Leave the screen alone for as long as somebody debugs."""
+        """Stop or resume drawing, around a debugger."""
         with self._lock:
             self._suspended = suspended
             self._safely(self.clear)
 
     def draw(self, lines: list[list[str]]) -> None:
-        """Show what the processes are at."""
+        """Show the workers' lines."""
 
     def clear(self) -> None:
-        """Leave the screen to pytest."""
+        """Remove the lines from the screen."""
 
-    def print_line(self, word: str, text: str, *, bad: bool) -> None:
-        """Show a line that stays."""
+    def print_line(self, word: str, text: str, *, failed: bool) -> None:
+        """Print a line that stays."""
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """No line of ours on the screen while pytest writes."""
+        """Remove the lines while pytest writes."""
         with self._lock:
             self._safely(self.clear)
             self._last_lines = []
             yield
 
-    def case_finished(self, verdict: CaseVerdict, ended: TestOutcome) -> None:
-        """A case has ended."""
-        self._print_outcome(verdict.verdict, verdict.id, f"{seeds_trained(verdict)}, ", ended)
+    def case_finished(self, verdict: CaseVerdict, outcome: TestOutcome) -> None:
+        """Count a case that ended and print its line."""
+        self._print_outcome(verdict.verdict, verdict.id, f"{seeds_trained(verdict)}, ", outcome)
 
-    def claim_finished(self, verdict: ClaimVerdict, ended: TestOutcome) -> None:
-        """A claim has been judged."""
+    def claim_finished(self, verdict: ClaimVerdict, outcome: TestOutcome) -> None:
+        """Count a claim that ended and print its line."""
         self._print_outcome(
-            verdict.record.outcome if verdict.record else verdict.verdict, verdict.name, "", ended
+            verdict.record.outcome if verdict.record else verdict.verdict, verdict.name, "", outcome
         )
 
-    def _print_outcome(self, word: str, name: str, how: str, ended: TestOutcome) -> None:
+    def _print_outcome(self, word: str, name: str, details: str, outcome: TestOutcome) -> None:
         with self._lock:
-            self.progress.add(ended.seconds, failed=ended.failed)
+            self.progress.add(outcome.seconds, failed=outcome.failed)
             self._safely(self.clear)
-            self.print_line(word, f"{name}  ({how}{ended.seconds:.1f} s)", bad=ended.failed)
+            self.print_line(
+                word, f"{name}  ({details}{outcome.seconds:.1f} s)", failed=outcome.failed
+            )
 
     def stop(self) -> None:
+        """End the thread and give the screen and the descriptor back to pytest."""
         self._stopping.set()
         self._thread.join()
         with self._lock:
@@ -140,14 +157,17 @@ class Display:
 
 
 def _columns(descriptor: int) -> int:
-    """How wide a terminal is, WIDTH where it does not know; rich would ask descriptors that are captured."""
+    """Return a terminal's width, `WIDTH` if it has none.
+
+    rich would ask descriptors that pytest captures.
+    """
     return os.get_terminal_size(descriptor).columns or WIDTH
 
 
 class TerminalDisplay(Display):
-    """On a terminal: one line for each process that trains, and the suites' progress."""
+    """Draws a line for each worker that trains, and a progress bar, on a terminal."""
 
-    words = True
+    case_lines = True
     _live: RichLive | None = None
 
     def draw(self, lines: list[list[str]]) -> None:
@@ -174,10 +194,12 @@ class TerminalDisplay(Display):
             )
             self._live.start()
         width = self._live.console.width
-        self._live.update(Group(self._worker_table(lines, width), self._progress_row(width)), refresh=True)
+        self._live.update(
+            Group(self._worker_table(lines, width), self._progress_row(width)), refresh=True
+        )
 
     def _worker_table(self, lines: list[list[str]], width: int) -> Table:
-        """What the processes are at; where it is too narrow, names lose their ends first."""
+        """Return the workers' lines; on a narrow terminal, names are cut first."""
         table = Table.grid(padding=(0, 2, 0, 0))
         table.add_column(no_wrap=True, overflow="ellipsis", max_width=max(width // 2 - 4, 14))
         table.add_column(no_wrap=True, overflow="crop")
@@ -200,24 +222,25 @@ class TerminalDisplay(Display):
             self._live.stop()
             self._live = None
 
-    def stay(self, word: str, text: str, *, bad: bool) -> None:
+    def print_line(self, word: str, text: str, *, failed: bool) -> None:
         self.reporter.ensure_newline()
-        self.reporter.write(f"  {word:12}", red=bad, green=not bad)
+        self.reporter.write(f"  {word:12}", red=failed, green=not failed)
         self.reporter.write_line(f" {text}")
 
 
 class LogDisplay(Display):
-    """In a log: a line now and then, so that who follows it knows that the run lives and how far it is."""
+    """Writes a status line every minute, to a log."""
 
-    every = LOG_INTERVAL
+    interval = LOG_INTERVAL
 
     def draw(self, lines: list[list[str]]) -> None:
         if not lines:
             return
-        at = "; ".join(" ".join(one) for one in lines)
-        if self.reporter._tw.width_of_current_line:  # letters of tests
+        workers = "; ".join(" ".join(line) for line in lines)
+        # End a line of pytest's letters.
+        if self.reporter._tw.width_of_current_line:
             self.reporter._tw.line()
-        for line in wrapped(f"ftcompare: {self.progress}. At work: {at}"):
+        for line in wrapped(f"ftcompare: {self.progress}. Running: {workers}"):
             self.reporter.write_line(line)
 
 
@@ -225,15 +248,22 @@ DISPLAY = pytest.StashKey[Display]()
 
 
 def make_display(config: pytest.Config, folder: Path) -> Display | None:
-    """Lines for the kind of output there is, unless -q, -v, -s, --pdb, --trace or log_cli ask pytest for something else."""
+    """Return the display for the kind of output.
+
+    None if -q, -v, -s, --pdb, --trace or log_cli make pytest write other things there.
+    """
     reporter = config.pluginmanager.getplugin("terminalreporter")
-    debugs = config.getoption("usepdb", False) or config.getoption("trace", False)
-    talks = config.option.verbose != 0 or config.getoption("capture", "fd") == "no" or _logs_live(config)
-    if reporter is None or debugs or talks:
+    debugging = config.getoption("usepdb", False) or config.getoption("trace", False)
+    other_output = (
+        config.option.verbose != 0
+        or config.getoption("capture", "fd") == "no"
+        or _logs_live(config)
+    )
+    if reporter is None or debugging or other_output:
         return None
     progress = Progress(folder, workers=len(config.getoption("tx", None) or [1]))
-    moves = sys.__stdout__ and reporter.isatty and os.environ.get("TERM", "dumb") != "dumb"
-    return TerminalDisplay(reporter, progress) if moves else LogDisplay(reporter, progress)
+    is_terminal = sys.__stdout__ and reporter.isatty and os.environ.get("TERM", "dumb") != "dumb"
+    return TerminalDisplay(reporter, progress) if is_terminal else LogDisplay(reporter, progress)
 
 
 def _logs_live(config: pytest.Config) -> bool:
@@ -241,5 +271,5 @@ def _logs_live(config: pytest.Config) -> bool:
 
 
 def has_case_lines(config: pytest.Config) -> bool:
-    """Whether cases and claims have lines of their own, so that pytest's letters would be said twice."""
+    """Return whether the display prints a line for each case: pytest's letter is then left out."""
     return DISPLAY in config.stash and config.stash[DISPLAY].case_lines

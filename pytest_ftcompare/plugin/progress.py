@@ -1,4 +1,4 @@
-"""How far the suites of a run are, in numbers and words."""
+"""The progress of a run's suites, for the live display."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from pytest_ftcompare.gate.worker_status import format_duration, read_total
 
 
 class Progress:
-    """How far the suites are: cases and claims that ended, those that failed, and about how long the rest takes."""
+    """Counts ended and failed cases and claims, and estimates the time left."""
 
     def __init__(
         self, folder: Path, workers: int, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.folder, self.workers = folder, workers
-        self._clock, self._began = clock, clock()
+        self._clock, self._started = clock, clock()
         self._ended = self._failed = 0
         self._seconds = 0.0
 
     def add(self, seconds: float, *, failed: bool) -> None:
-        """A case or a claim has ended, after so many seconds."""
+        """Count a case or claim that ended after `seconds`."""
         self._ended += 1
         self._failed += failed
         self._seconds += seconds
@@ -36,11 +36,10 @@ class Progress:
 
     def __str__(self) -> str:
         failed = f", {self._failed} failed" if self._failed else ""
-        spent = format_duration(self._clock() - self._began)
+        elapsed = format_duration(self._clock() - self._started)
         left = ""
-        if (
-            self._ended and self.total > self._ended
-        ):  # they take as long as those before, on average
-            each = self._seconds / self._ended / self.workers
-            left = f", about {format_duration(each * (self.total - self._ended))} left"
-        return f"{self._ended} of {self.total} done{failed}; {spent}{left}"
+        # The rest is taken to need as long as the ended ones, on average.
+        if self._ended and self.total > self._ended:
+            average = self._seconds / self._ended / self.workers
+            left = f", about {format_duration(average * (self.total - self._ended))} left"
+        return f"{self._ended} of {self.total} done{failed}; {elapsed}{left}"

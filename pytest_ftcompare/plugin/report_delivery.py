@@ -1,4 +1,7 @@
-"""Where a session's document goes at its end: reports, the history, GitHub's summary and annotations."""
+"""Deliver a session's document: to reports, the history, GitHub's summary and annotations.
+
+Called by `report_writer.py` at the end of a session.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,10 @@ from pathlib import Path
 from pytest_ftcompare.report import formats, github, history, markdown
 from pytest_ftcompare.results.result import Json
 
-Delivery = tuple[str, bool]  # a sentence, and whether what it says of was written
-SUMMARY_LIMIT = (
-    2**20
-)  # bytes of a step's summary: https://docs.github.com/actions/reference/workflow-commands
+Delivery = tuple[str, bool]  # a sentence about a file, and whether the file was written
+# Bytes of a step's summary, the limit of GitHub:
+# https://docs.github.com/actions/reference/workflow-commands. GitHub refuses more.
+SUMMARY_LIMIT = 2**20
 
 
 def deliver(
@@ -22,13 +25,14 @@ def deliver(
     *,
     resumable: bool,
 ) -> Iterator[Delivery]:
-    """Write all that was asked for; a sentence for each, and whether it was written. None of them keeps another from it.
+    """Write all requested files; yield a sentence for each, and whether it was written.
 
-    A `resumable` run is not added to a history: the run that goes on with it has its cases again.
+    A failure does not stop the rest. A `resumable` run is not added to a history: the run that
+    continues it has its cases again.
     """
     if database is not None and resumable:
         yield (
-            f"history {database}: nothing added, as --ftcompare-resume goes on with this run.",
+            f"history {database}: nothing added, because --ftcompare-resume can continue this run.",
             True,
         )
     elif database is not None and (document["cases"] or document["claims"]):
@@ -50,7 +54,8 @@ def deliver(
                 file.write(markdown.render(document, limit=SUMMARY_LIMIT))
         except OSError as error:
             yield (
-                f"$GITHUB_STEP_SUMMARY, {summary}, could not be written ({error.strerror or error})",
+                f"$GITHUB_STEP_SUMMARY, {summary}, could not be written "
+                f"({error.strerror or error})",
                 False,
             )
     if environ.get("GITHUB_ACTIONS") == "true":

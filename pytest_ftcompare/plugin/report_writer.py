@@ -1,4 +1,7 @@
-"""Reports and the history in pytest: what can't be written is said before anything trains, the rest is written at the end."""
+"""Hooks for reports and the history.
+
+Before training, they check that every file can be written. At the end, they write.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +20,12 @@ from pytest_ftcompare.report.formats import ReportError, check
 
 GITHUB_VARIABLES = ("GITHUB_STEP_SUMMARY", "GITHUB_ACTIONS")
 STARTED = pytest.StashKey[tuple[datetime, float]]()
-DELIVERED = pytest.StashKey[
-    list[tuple[str, bool]]
-]()  # a sentence for each thing that was to be written, and whether it was
+# What `deliver` yielded: a sentence for each file, and whether it was written.
+DELIVERED = pytest.StashKey[list[tuple[str, bool]]]()
 
 
-@pytest.hookimpl(trylast=True)  # when the plugin has read the options
+# After `plugin/__init__.py` has read the options.
+@pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
     if GATE_SESSION not in config.stash or config.option.collectonly:
         return
@@ -41,31 +44,36 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(str(error)) from None
 
 
-@pytest.hookimpl(trylast=True)  # when the accepted baselines are written
+# After the baselines are written.
+@pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     config = session.config
     if GATE_SESSION not in config.stash or STARTED not in config.stash:
         return
-    settings, run = config.stash[SETTINGS], config.stash[GATE_SESSION]
-    on_github = bool(run.verdicts or run.claims) and any(name in os.environ for name in GITHUB_VARIABLES)
+    settings, gate_session = config.stash[SETTINGS], config.stash[GATE_SESSION]
+    on_github = bool(gate_session.verdicts or gate_session.claims) and any(
+        name in os.environ for name in GITHUB_VARIABLES
+    )
     if not (settings.reports or settings.history or on_github):
         return
     from pytest_ftcompare.plugin.report_delivery import deliver
     from pytest_ftcompare.report import document
 
-    started, since = config.stash[STARTED]
-    about = document.Header(
+    started, start_time = config.stash[STARTED]
+    header = document.Header(
         started.isoformat(timespec="seconds"),
-        time.monotonic() - since,
+        time.monotonic() - start_time,
         shlex.join(["pytest", *map(str, config.invocation_params.args)]),
         options.options_as_given(config),
         settings.profile.name,
         _ending_text(session),
     )
-    made = document.make(run, about, RunCache(config.stash[WORKER_STATUS].folder).results())
+    content = document.make(
+        gate_session, header, RunCache(config.stash[WORKER_STATUS].folder).results()
+    )
     resumable = config.stash[RUN_FOLDER].result_count > 0 and not config.stash[FINISHED]
     config.stash[DELIVERED] = [
-        *deliver(made, settings.reports, settings.history, os.environ, resumable=resumable)
+        *deliver(content, settings.reports, settings.history, os.environ, resumable=resumable)
     ]
     if session.exitstatus == pytest.ExitCode.OK and not all(
         written for _, written in config.stash[DELIVERED]
@@ -74,24 +82,23 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def _ending_text(session: pytest.Session) -> str:
-    """How pytest ended, in words, unless the cases themselves say it."""
-    run, status = (
-        session.config.stash[GATE_SESSION],
-        session.exitstatus,
-    )  # a plugin may have set a number of its own
-    if run.collection_incomplete:
-        return "not all files could be collected: pytest's own output says why"
+    """Return how pytest ended, in words; "" if the verdicts say it."""
+    # The status may be a number that another plugin set.
+    gate_session, status = session.config.stash[GATE_SESSION], session.exitstatus
+    if gate_session.collection_incomplete:
+        return "not all files could be collected: see pytest's output"
     if status in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
         return ""
     if status != pytest.ExitCode.TESTS_FAILED:
-        return "pytest did not come to its end: not all cases ran"
-    told = bool(run.findings or run.failure) or any(
-        one.failed for one in run.test_outcomes.values()
+        return "pytest stopped early: not all cases ran"
+    verdict_failed = bool(gate_session.findings or gate_session.failure) or any(
+        outcome.failed for outcome in gate_session.test_outcomes.values()
     )
-    return "" if told else "tests failed that are no cases: pytest's own output says which"
+    return "" if verdict_failed else "tests other than cases failed: see pytest's output"
 
 
-@pytest.hookimpl(trylast=True)  # below the summary
+# Below the summary.
+@pytest.hookimpl(trylast=True)
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:

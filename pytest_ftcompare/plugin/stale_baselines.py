@@ -1,8 +1,9 @@
-"""Stale baselines: files of a suite whose case its tables no longer have, in any profile.
+"""Find stale baselines: files of a suite whose tables have no such case in any profile.
 
-A suite is known where it is collected, in a worker under xdist; it is judged on the controller, and only when all of its
-cases ran. What could be another's is never stale: the baseline of another model than the suite has here (another profile's,
-or one that the tables take from the environment), of a file of the same name that was not collected, one that can't be read.
+A suite's tables are known where it is collected: under xdist, in a worker. The controller decides,
+and only if all cases of the suite ran. A baseline that may belong elsewhere is never stale. Three
+examples: its model is not the suite's here, a file of the same name was not collected, or it
+cannot be read. `plugin/__init__.py` and `controller.py` call this module.
 """
 
 from __future__ import annotations
@@ -24,9 +25,10 @@ from pytest_ftcompare.results.case import Case
 
 @dataclass
 class SuiteFiles:
-    """What the tables of one suite name: the cases of this run, those of every profile, and this run's models.
+    """What one suite's tables name.
 
-    `known` is false where a profile's table could not be made, so that its cases are unknown.
+    `files` are its test files, `cases` ids of this run's profile, `models` this run's models.
+    `complete` is false if the cases of some profile are unknown: its table is wrong.
     """
 
     files: list[str] = field(default_factory=list)
@@ -36,7 +38,7 @@ class SuiteFiles:
     complete: bool = True
 
     def merge(self, other: SuiteFiles) -> None:
-        """Take in what another file, test or worker knows of the suite."""
+        """Add what another file, test or worker knows of the suite."""
         for name in ("files", "cases", "cases_of_all_profiles", "models"):
             setattr(self, name, sorted({*getattr(self, name), *getattr(other, name)}))
         self.complete &= other.complete
@@ -49,29 +51,33 @@ SUITES = pytest.StashKey[Suites]()
 def record_suite(
     suites: Suites, metafunc: pytest.Metafunc, cases: Sequence[Case], profiles: Iterable[Profile]
 ) -> None:
-    """Take in a test's table as it is collected; `cases` are those of this run's profile, which is one of the `profiles`."""
+    """Add a test's table to `suites` when pytest collects it.
+
+    `cases` are those of this run's profile, which is among `profiles`.
+    """
     if not cases:
         return
-    known, anywhere = True, {one.id for one in cases}
+    complete, ids = True, {case.id for case in cases}
     for profile in profiles:
         try:
-            anywhere |= {one.id for one in parametrize.cases(metafunc, profile)}
-        except pytest.Collector.CollectError:  # a table that does not fit that profile
-            known = False
+            ids |= {case.id for case in parametrize.cases(metafunc, profile)}
+        except pytest.Collector.CollectError:
+            # The table does not fit that profile.
+            complete = False
     file = str(metafunc.definition.path)
-    found = SuiteFiles(
-        [file], [one.id for one in cases], sorted(anywhere), [one.model for one in cases], known
+    suite_files = SuiteFiles(
+        [file], [case.id for case in cases], sorted(ids), [case.model for case in cases], complete
     )
-    suites.setdefault(cases[0].suite, SuiteFiles()).merge(found)
+    suites.setdefault(cases[0].suite, SuiteFiles()).merge(suite_files)
 
 
 def to_plain(suites: Suites) -> dict[str, Any]:
-    """What a worker sends to the controller."""
-    return {name: asdict(one) for name, one in suites.items()}
+    """Return the suites as plain data, which a worker sends to the controller."""
+    return {name: asdict(suite) for name, suite in suites.items()}
 
 
 def merge(suites: Suites, plain: Mapping[str, Any]) -> None:
-    """Take in what a worker sent."""
+    """Add the plain data that a worker sent to `suites`."""
     for name, data in plain.items():
         suites.setdefault(name, SuiteFiles()).merge(SuiteFiles(**data))
 
@@ -82,25 +88,28 @@ def find_stale(
     ran: Mapping[str, Mapping[str, str]],
     alone: Callable[[SuiteFiles], bool],
 ) -> list[Path]:
-    """The stale baselines of the suites of which all cases ran.
+    """Return the stale baselines of suites that ran all their cases.
 
-    `ran` has the device of each case, by suite and id; `alone` says that no other file holds cases of a suite.
+    `ran` has each case's device by suite and id. `alone` returns whether no other file has cases
+    of a suite.
     """
-    found: list[Path] = []
+    stale: list[Path] = []
     for name, suite in sorted(suites.items()):
         devices = ran.get(name, {})
         if not suite.complete or not devices.keys() >= set(suite.cases):
             continue
         paths = [
-            one
+            path
             for device in {*devices.values()} - {""}
-            for one in (folder / device / name).glob("*.json")
+            for path in (folder / device / name).glob("*.json")
         ]
-        stale = [
-            one for one in paths if one.stem not in suite.cases_of_all_profiles and _read_model(one) in suite.models
+        missing = [
+            path
+            for path in paths
+            if path.stem not in suite.cases_of_all_profiles and _read_model(path) in suite.models
         ]
-        found += sorted(stale) if stale and alone(suite) else []
-    return found
+        stale += sorted(missing) if missing and alone(suite) else []
+    return stale
 
 
 def _read_model(path: Path) -> str | None:
@@ -112,15 +121,19 @@ def _read_model(path: Path) -> str | None:
 
 
 def collected_all_files(suite: SuiteFiles, root: Path, skipped: Iterable[str]) -> bool:
-    """Whether all files of the suite's name under `root` were collected; folders like the `skipped` ones hold no tests."""
-    names = {Path(one).name for one in suite.files}
-    for at, folders, files in os.walk(root):
-        skips = "pyvenv.cfg" in files  # another environment, in which this suite may be installed
+    """Return whether all files of the suite's name under `root` were collected.
+
+    Folders that match a pattern in `skipped` hold no tests.
+    """
+    names = {Path(file).name for file in suite.files}
+    for folder, folders, files in os.walk(root):
+        # An environment may have this suite installed.
+        is_environment = "pyvenv.cfg" in files
         folders[:] = [
-            one
-            for one in folders
-            if not (skips or any(fnmatch(one, pattern) for pattern in skipped))
+            name
+            for name in folders
+            if not (is_environment or any(fnmatch(name, pattern) for pattern in skipped))
         ]
-        if any(str(Path(at) / one) not in suite.files for one in names.intersection(files)):
+        if any(str(Path(folder) / name) not in suite.files for name in names.intersection(files)):
             return False
     return True

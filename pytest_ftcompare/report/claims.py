@@ -1,44 +1,23 @@
-"""Claims as text: a failed one's section, the summary's, and the page of all of them from their baselines.
+"""Claims as text: the section of a failed claim, and the summary's lines.
 
-`python -m pytest_ftcompare.report.claims baselines/cpu > docs/claims.md` makes the page again.
+`plugin/claim_fixture.py` makes the section pytest's failure message; `terminal.py` prints the lines.
 """
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
-from pathlib import Path
 
 from pytest_ftcompare.compare.claims.claim import FAILING, ClaimVerdict
 from pytest_ftcompare.report.cost import merge_percentages
 from pytest_ftcompare.report.failure import commands
 from pytest_ftcompare.report.wording import claim_change, counted
 from pytest_ftcompare.report.wrapping import wrapped
-from pytest_ftcompare.results import baseline_store
-from pytest_ftcompare.results.claim_record import OUTCOMES, ClaimRecord
+from pytest_ftcompare.results.claim_record import OUTCOMES
 
 Line = tuple[str, dict[str, bool]]
 MAX_NAMES = 4  # cases of a claim, or noted claims, that are named; chosen to fit two lines
 MAX_NOTED = 2  # noted claims that have lines of their own; more share one line
-HEAD = """# Claims
-
-What the studies state of how methods relate, as tests: `suites/test_claims.py`. A claim is *reproduced* where the 95 %
-interval of its estimate lies wholly where the study says, *contradicted* where it lies wholly elsewhere, else *undecided*. The
-interval is over seeds (t, paired by seed, tasks with equal weight) or over rounds of two pieces of work timed in turns; what
-is counted has none. The profiles' models and tasks are small: an outcome says what holds here, and the gate fails when it
-*changes*, not when a study disagrees. To or from *undecided* it may go while both estimates lie within four of their joint
-standard errors: that is noted, and passes. What a study reported and why this suite sees it otherwise:
-[few-shot](studies/few-shot.md), [the catalogue](studies/peft-methods.md),
-[instruction tuning](studies/instruction-tuning.md).
-
-Generated from the baselines, {device}."""
-STUDIES = {
-    "few-shot": "Few-shot",
-    "peft-methods": "The catalogue",
-    "instruction-tuning": "Instruction tuning",
-}
 
 
 def _change(verdict: ClaimVerdict) -> str:
@@ -115,45 +94,3 @@ def summary(verdicts: Sequence[ClaimVerdict], *, every: bool = True) -> Iterator
     for note, count in sorted(Counter(merged[note] for note in notes).items()):
         yield f"  {counted(count, 'claim')} not tested: {note}", {}
     yield counts(verdicts), {"bold": True, "red": failing(verdicts)}
-
-
-def read(folder: Path) -> dict[str, list[ClaimRecord]]:
-    """The baselines of claims of one device, by profile, in the order of studies and names."""
-    found: dict[str, list[ClaimRecord]] = {}
-    for path in sorted(folder.glob(f"{baseline_store.CLAIMS}/*/*.json")):
-        if (record := baseline_store.read_claim(path, path.stem)) is not None:
-            found.setdefault(record.profile, []).append(record)
-    order = list(STUDIES)
-    return {
-        name: sorted(group, key=lambda one: (order.index(one.study), one.name))
-        for name, group in found.items()
-    }
-
-
-def page(folder: Path) -> Iterator[str]:
-    """The lines of docs/claims.md."""
-    yield HEAD.format(device=f"device `{folder.name}`")
-    for profile, records in read(folder).items():
-        counted = Counter(one.outcome for one in records)
-        yield ""
-        words = ", ".join(f"{counted[one]} {one}" for one in OUTCOMES)
-        yield f"## Profile `{profile}`: {len(records)} claims, {words}"
-        for study, group in groupby(records, key=lambda one: one.study):
-            yield ""
-            yield f"### {STUDIES[study]}"
-            yield ""
-            yield from table(list(group))
-
-
-def table(records: Sequence[ClaimRecord]) -> Iterator[str]:
-    """Claims as a Markdown table."""
-    yield "| claim | source | statistic | outcome | estimate ± SE | n |"
-    yield "| --- | --- | --- | --- | --- | --- |"
-    for one in records:
-        anchor = f'<a id="{one.name}"></a>`{one.name}`: {one.statement}'
-        n = "counted" if one.estimate.error == 0 and one.estimate.n == 1 else str(one.estimate.n)
-        yield f"| {anchor} | {one.source} | {one.statistic} | {one.outcome} | {one.estimate} | {n} |"
-
-
-if __name__ == "__main__":
-    print("\n".join(page(Path(sys.argv[1]))))

@@ -1,4 +1,7 @@
-"""The files of `--ftcompare-report`: by its ending, what a session's document becomes in each."""
+"""Write a session's document as HTML, Markdown or JSON, by the ending of the file.
+
+`plugin` calls it for `--ftcompare-report`, and the command `report` for a stored document.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from pytest_ftcompare.results.result import Json
 
 
 class ReportError(ValueError):
-    """A report that can't be written; the message says what was expected, and what to do."""
+    """A report cannot be written; the message says what was expected and what to do."""
 
 
 def _html(document: Json) -> str:
@@ -35,12 +38,13 @@ RENDERINGS: dict[str, Callable[[Json], str]] = {".html": _html, ".md": _markdown
 
 
 def check(paths: Iterable[Path]) -> None:
-    """Fail before hours of training, not after, where a report could not be written."""
+    """Raise `ReportError` for a path that cannot be written, before hours of training."""
     for path in paths:
         if path.suffix not in RENDERINGS:
             known = ", ".join(RENDERINGS)
             raise ReportError(
-                f"--ftcompare-report: expected a file that ends in one of {known}, got {path.name!r}"
+                f"--ftcompare-report: expected a file that ends in one of {known}, "
+                f"got {path.name!r}"
             )
         if path.is_dir():
             raise ReportError(
@@ -52,10 +56,11 @@ def check(paths: Iterable[Path]) -> None:
                 pass
         except OSError as error:
             raise ReportError(
-                f"--ftcompare-report: {path} cannot be written ({error.strerror}): make its folder writable, or name another"
+                f"--ftcompare-report: {path} cannot be written ({error.strerror}): "
+                "make its folder writable, or name another"
             ) from None
 
 
 def write(path: Path, document: Json) -> None:
-    """Write one report, whole or not at all; OSError where it can't be."""
+    """Write one report, whole or not at all; raise OSError where that fails."""
     atomic_write.write(path, RENDERINGS[path.suffix](document))

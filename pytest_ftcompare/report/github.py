@@ -1,4 +1,4 @@
-"""Annotations on GitHub: workflow commands, a line for each, of what failed and of what was not settled.
+"""Annotations on GitHub: a workflow command for each failure and each unsettled case.
 
 Their syntax: https://docs.github.com/actions/reference/workflow-commands-for-github-actions
 """
@@ -10,75 +10,62 @@ from pytest_ftcompare.report.markdown_escape import clean
 from pytest_ftcompare.report.wording import case_changes, case_of, claim_change_of, meaning
 from pytest_ftcompare.results.result import Json
 
-SHOWN = 10  # annotations of each kind that GitHub shows of a step
+MAX_SHOWN = 10  # annotations of each kind that GitHub shows of a step
 
 
 def annotations(document: Json) -> list[str]:
-    """Errors for what fails the session, worst first, then warnings; a last one of each tells how many more there are."""
+    """Return errors for what fails the session, worst first, then warnings.
+
+    The last annotation of a kind says how many GitHub does not show.
+    """
     return [
         *_shown("error", list(_errors(document))),
         *_shown("warning", list(_warnings(document))),
     ]
 
 
-def _shown(kind: str, found: list[tuple[str, str, str]]) -> list[str]:
-    """As many of (nodeid, title, message) as GitHub shows."""
-    if len(found) > SHOWN:
-        left = len(found) - SHOWN + 1
-        found = [
-            *found[: SHOWN - 1],
-            (
-                "",
-                f"and {left:,} more",
-                "GitHub shows no more; the step's summary and the report have all",
-            ),
-        ]
-    return [_command(kind, *one) for one in found]
+def _shown(kind: str, entries: list[tuple[str, str, str]]) -> list[str]:
+    """Write as many (nodeid, title, message) as GitHub shows."""
+    if len(entries) > MAX_SHOWN:
+        omitted = len(entries) - MAX_SHOWN + 1
+        where = "GitHub shows no more; the step's summary and the report have all"
+        entries = [*entries[: MAX_SHOWN - 1], ("", f"and {omitted:,} more", where)]
+    return [_command(kind, *entry) for entry in entries]
 
 
 def _errors(document: Json) -> Iterator[tuple[str, str, str]]:
-    for sentence in document["findings"]:
-        yield "", "all cases together", sentence
-    cases = [one for one in document["cases"] if one["failed"]]
-    for one in sorted(cases, key=lambda one: WORST_FIRST.index(one["verdict"])):
-        began = (
-            [f"Where it left its baseline: {one['first_divergence']}"]
-            if one["first_divergence"]
-            else []
-        )
+    for finding in document["findings"]:
+        yield "", "all cases together", finding
+    failed = [case for case in document["cases"] if case["failed"]]
+    for case in sorted(failed, key=lambda case: WORST_FIRST.index(case["verdict"])):
+        verdict, level = case_of(case), case["first_divergence"]
         lines = [
-            meaning(case_of(one)),
-            *case_changes(case_of(one), noise=True),
-            *began,
-            f"Run it again: {one['rerun']}",
+            meaning(verdict),
+            *case_changes(verdict, noise=True),
+            f"Where it left its baseline: {level}" if level else "",
+            f"Run it again: {case['rerun']}",
         ]
-        yield one["nodeid"], f"{one['verdict']}: {one['id']}", "\n".join(filter(None, lines))
-    for one in document["claims"]:
-        if one["failed"]:
-            yield (
-                one["nodeid"],
-                f"{one['verdict']}: {one['name']}",
-                f"{claim_change_of(one)}\n{one['source']}: {one['statement']}",
-            )
+        yield case["nodeid"], f"{case['verdict']}: {case['id']}", "\n".join(filter(None, lines))
+    for claim in document["claims"]:
+        if claim["failed"]:
+            message = f"{claim_change_of(claim)}\n{claim['source']}: {claim['statement']}"
+            yield claim["nodeid"], f"{claim['verdict']}: {claim['name']}", message
 
 
 def _warnings(document: Json) -> Iterator[tuple[str, str, str]]:
-    for one in document["cases"]:
-        if one["verdict"] in ("undecided", "incomparable") and not one["failed"]:
-            yield (
-                one["nodeid"],
-                f"{one['verdict']}: {one['id']}",
-                "\n".join(case_changes(case_of(one), noise=True)) or "it is not settled",
-            )
-    for one in document["claims"]:
-        if one["verdict"] == "noted":
-            yield one["nodeid"], f"noted: {one['name']}", claim_change_of(one)
+    for case in document["cases"]:
+        if case["verdict"] in ("undecided", "incomparable") and not case["failed"]:
+            message = "\n".join(case_changes(case_of(case), noise=True)) or "it is not settled"
+            yield case["nodeid"], f"{case['verdict']}: {case['id']}", message
+    for claim in document["claims"]:
+        if claim["verdict"] == "noted":
+            yield claim["nodeid"], f"noted: {claim['name']}", claim_change_of(claim)
     for note in document["notes"]:
         yield "", "note", note
 
 
 def _command(kind: str, nodeid: str, title: str, message: str) -> str:
-    """One workflow command; the file is the test's, as pytest names it from the root."""
+    """Return one workflow command; the file is the test's, relative to pytest's root."""
     file = [f"file={_property(nodeid.partition('::')[0])}"] if nodeid else []
     lines = "\n".join(clean(line) for line in message.splitlines())
     return f"::{kind} {','.join([*file, f'title={_property(title)}'])}::{_data(lines)}"

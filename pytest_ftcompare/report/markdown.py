@@ -1,7 +1,8 @@
-"""A session's document as Markdown: for a pull request's comment, a step's summary on GitHub, and to be read as it is.
+"""A session's document as Markdown, for a pull request's comment and a step's summary on GitHub.
 
-The verdict comes first, then what failed and what to know of it, then everything, folded. GitHub refuses what is too long, so
-each part but the last takes at most half of the room that is left, and a sentence says what was left out.
+The verdict comes first, then the failures, then all cases in a folded table. GitHub refuses long
+texts: each part but the last takes at most half of the remaining room, and a sentence says what was
+left out.
 """
 
 from __future__ import annotations
@@ -24,15 +25,16 @@ from pytest_ftcompare.report.wording import (
 from pytest_ftcompare.results.cost_metrics import STEP
 from pytest_ftcompare.results.result import Json
 
-COMMENT = 65_000  # bytes: GitHub takes 65,536 characters in a comment, and who posts it may put a line before it
-REST = 200  # bytes kept for the sentence about what was left out
-EDITED = 3  # edited files that are listed one by one
-COMMAND = 2000  # characters of a command
+# Bytes. GitHub takes 65,536 characters in a comment; a workflow may put a line before it.
+MAX_COMMENT = 65_000
+OMISSION_BYTES = 200  # kept for the sentence that says what was left out
+MAX_FILES = 3  # edited files that have a line each; chosen
+MAX_COMMAND = 2000  # characters of a command; chosen: longer than any node id of the suites
 
 
 @dataclass(frozen=True)
 class Part:
-    """A section: `rows`, of which as many stand as there is room for, between lines before and after; `what` a row is."""
+    """A section: as many `rows` as fit, between the lines before and after; `what` names a row."""
 
     what: str
     before: Sequence[str]
@@ -40,80 +42,73 @@ class Part:
     after: Sequence[str] = ()
 
     def fitted(self, room: int) -> str:
-        """The part in at most so many bytes; nothing where it has no rows."""
-        if not self.rows or room < REST:
+        """Return the part in at most `room` bytes; nothing where it has no rows."""
+        if not self.rows or room < OMISSION_BYTES:
             return ""
-        used, kept = _size([*self.before, *self.after]) + REST, 0
-        while kept < len(self.rows) and (used := used + _size([self.rows[kept]])) <= room:
-            kept += 1
-        lines = [*self.before, *self.rows[:kept], *self.after] if kept else []
-        if kept < len(self.rows):
-            left = f"{len(self.rows) - kept:,} of {counted(len(self.rows), self.what)}"
-            lines += [
-                "",
-                f"Left out here for length: {left}; the reports in HTML and JSON have all.",
-            ]
+        used, shown = _size([*self.before, *self.after]) + OMISSION_BYTES, 0
+        while shown < len(self.rows) and (used := used + _size([self.rows[shown]])) <= room:
+            shown += 1
+        lines = [*self.before, *self.rows[:shown], *self.after] if shown else []
+        if omitted := len(self.rows) - shown:
+            count = f"{omitted:,} of {counted(len(self.rows), self.what)}"
+            sentence = f"Left out here for length: {count}; the reports in HTML and JSON have all."
+            lines += ["", sentence]
         return "\n".join(["", *lines, ""])
 
 
-def render(document: Json, limit: int = COMMENT) -> str:
-    """The document as Markdown of at most `limit` bytes, which should be some thousands."""
+def render(document: Json, limit: int = MAX_COMMENT) -> str:
+    """Return the document as Markdown of at most `limit` bytes, which should be some thousands."""
     text = "\n".join([*_head(document), ""])
     parts = list(_parts(document))
-    for number_of_part, part in enumerate(parts, 1):
+    for part in parts:
         room = limit - len(text.encode())
-        text += part.fitted(room if number_of_part == len(parts) else room // 2)
+        text += part.fitted(room if part is parts[-1] else room // 2)
     return text
 
 
 def _size(lines: Iterable[str]) -> int:
-    return sum(len(one.encode()) + 1 for one in lines)
+    return sum(len(line.encode()) + 1 for line in lines)
 
 
 def _head(document: Json) -> Iterator[str]:
     yield f"## ftcompare {headline(document)}"
     yield ""
     started = f"{clean(document['started'][:16]).replace('T', ' ')} UTC"
-    yield f"Profile {code(document['profile'])}, {started}, {_time(document['seconds'])}: {code(document['command'])}"
+    profile, command = code(document["profile"]), code(document["command"])
+    yield f"Profile {profile}, {started}, {_duration(document['seconds'])}: {command}"
     if document["update"]:
         accepted = [
-            counted(sum(one["accepted"] for one in document[f"{kind}s"]), kind)
+            counted(sum(test["accepted"] for test in document[f"{kind}s"]), kind)
             for kind in ("case", "claim")
         ]
         yield f"Baselines were to be written: {' and '.join(accepted)} accepted."
 
 
-def _time(seconds: float | None) -> str:
+def _duration(seconds: float | None) -> str:
     minutes = round((seconds or 0) / 60)
-    return (
-        f"{number(seconds, '.0f')} s"
-        if minutes < 2
-        else f"{minutes} min"
-        if minutes < 120
-        else f"{minutes / 60:.1f} h"
-    )
+    if minutes < 2:
+        return f"{number(seconds, '.0f')} s"
+    return f"{minutes} min" if minutes < 120 else f"{minutes / 60:.1f} h"
 
 
 def _parts(document: Json) -> Iterator[Part]:
     cases, claims = document["cases"], document["claims"]
-    failed = [one for one in cases if one["failed"]]
+    failed = [case for case in cases if case["failed"]]
     yield Part(
         "finding",
         ["### All cases together", ""],
-        [f"- {prose(one)}" for one in document["findings"]],
+        [f"- {prose(finding)}" for finding in document["findings"]],
     )
     yield _table("Failed", failed)
-    told = [f"- {_claim(one)}" for one in claims if one["verdict"] in ("changed", "new", "noted")]
-    yield Part("claim", ["### Claims", ""], told)
-    yield _table("Accepted", [one for one in cases if one["accepted"]])
+    reported = [claim for claim in claims if claim["verdict"] in ("changed", "new", "noted")]
+    yield Part("claim", ["### Claims", ""], [f"- {_claim(claim)}" for claim in reported])
+    yield _table("Accepted", [case for case in cases if case["accepted"]])
     yield Part("change", ["### Changed since the baselines", ""], list(_changes(document)))
-    yield _table(
-        "Better", [one for one in cases if one["verdict"] == "better" and not one["accepted"]]
-    )
-    yield _table(
-        "Not settled", [one for one in cases if one["verdict"] in ("undecided", "incomparable")]
-    )
-    yield Part("note", ["### Notes", ""], [f"- {prose(one)}" for one in document["notes"]])
+    better = [case for case in cases if case["verdict"] == "better" and not case["accepted"]]
+    yield _table("Better", better)
+    unsettled = [case for case in cases if case["verdict"] in ("undecided", "incomparable")]
+    yield _table("Not settled", unsettled)
+    yield Part("note", ["### Notes", ""], [f"- {prose(note)}" for note in document["notes"]])
     yield _commands(failed)
     heads = [
         "| case | verdict | accuracy | out of domain | seeds | step |",
@@ -122,7 +117,7 @@ def _parts(document: Json) -> Iterator[Part]:
     yield Part(
         "case",
         [*_fold(f"All cases ({len(cases):,})"), *heads],
-        [_row(one) for one in cases],
+        [_row(case) for case in cases],
         ["", "</details>"],
     )
 
@@ -152,52 +147,54 @@ def _name(case: Json) -> str:
 
 
 def _claim(claim: Json) -> str:
-    said = f" {prose(claim['source'])}: {prose(claim['statement'])}." if claim["statement"] else ""
+    statement = f" {prose(claim['source'])}: {prose(claim['statement'])}."
     verdict = f"{claim['verdict']}, accepted" if claim["accepted"] else claim["verdict"]
-    return f"{code(claim['name'])} {verdict}: {prose(claim_change_of(claim))}.{said}"
+    change = f"{code(claim['name'])} {verdict}: {prose(claim_change_of(claim))}."
+    return change + (statement if claim["statement"] else "")
 
 
 def _changes(document: Json) -> Iterator[str]:
-    """The environment's differences, each once; many edited files in one line."""
-    found, total = environment_changes(document), len(document["cases"])
-    edited = sorted(name for name, _, _ in found if "/" in name)
-    for name, text, cases in found:
-        if name not in edited or len(edited) <= EDITED:
-            yield f"- {prose(text)}" + (f" ({cases:,} of {total:,} cases)" if cases < total else "")
-    if len(edited) > EDITED:
-        yield f"- edited: {', '.join(map(prose, edited))}"
-    if not found and any(one["comparisons"] for one in document["cases"]):
+    """List the environment's changes, each once; many edited files share a line."""
+    changes, total = environment_changes(document), len(document["cases"])
+    files = sorted(name for name, _, _ in changes if "/" in name)
+    for name, text, cases in changes:
+        if name not in files or len(files) <= MAX_FILES:
+            share = f" ({cases:,} of {total:,} cases)" if cases < total else ""
+            yield f"- {prose(text)}{share}"
+    if len(files) > MAX_FILES:
+        yield f"- edited: {', '.join(map(prose, files))}"
+    if not changes and any(case["comparisons"] for case in document["cases"]):
         yield "- nothing in the environment"
 
 
 def _commands(failed: Sequence[Json]) -> Part:
-    """How to run each failed case again, and how to accept it."""
+    """List how to run each failed case again, and how to accept it."""
     commands = [
-        clean(command, COMMAND)
-        for one in failed
-        for command in (one["rerun"], one["accept"])
+        clean(command, MAX_COMMAND)
+        for case in failed
+        for command in (case["rerun"], case["accept"])
         if command
     ]
-    around = fence(commands)
+    fence_line = fence(commands)
     return Part(
         "command",
-        [*_fold("Run the failed cases again, or accept them"), f"{around}sh"],
+        [*_fold("Run the failed cases again, or accept them"), f"{fence_line}sh"],
         commands,
-        [around, "", "</details>"],
+        [fence_line, "", "</details>"],
     )
 
 
 def _row(case: Json) -> str:
-    """A case of the folded table."""
-    by_metric = {one["metric"]: one for one in case["comparisons"]}
+    """Return a case's row of the folded table."""
+    by_metric = {comparison["metric"]: comparison for comparison in case["comparisons"]}
     cells = [_score(case, metric, by_metric.get(metric)) for metric in ("accuracy", "accuracy_ood")]
-    step = next((one["new"] for one in case["costs"] if one["metric"] == STEP.name), None)
-    timed = "" if step is None else amount(step, "s")
-    return f"| {_name(case)} | {case['verdict']} | {' | '.join(cells)} | {len(case['seed_results'])} | {timed} |"
+    step = next((cost["new"] for cost in case["costs"] if cost["metric"] == STEP.name), None)
+    cells += [str(len(case["seed_results"])), "" if step is None else amount(step, "s")]
+    return f"| {_name(case)} | {case['verdict']} | {' | '.join(cells)} |"
 
 
 def _score(case: Json, metric: str, comparison: Json | None) -> str:
-    """ "82.7% -> 52.3%", "82.7%, identical", or the score alone."""
+    """Write "82.7% -> 52.3%", "82.7%, identical", or the score alone."""
     if comparison is not None:
         if repeated_bit_for_bit(case["notes"]):
             return f"{number(comparison['base'], '.1%')}, identical"

@@ -1,4 +1,7 @@
-"""Text of others made harmless in GitHub's Markdown: names, notes and errors stay text, whatever characters are in them."""
+"""Make text of others harmless in GitHub's Markdown, whatever characters it has.
+
+`markdown.py` and `github.py` pass every name, note and error through here.
+"""
 
 from __future__ import annotations
 
@@ -6,60 +9,61 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-LONG = 300  # characters of a text, after which it is cut
-PLAIN = re.compile(
-    r"[\w .,:;/=+\-\[\]()'\"%<>→±×−{}!?*@#$&^]+"
-)  # characters that a code span holds as they are
-APART = (
-    "&#8203;"  # a space without width, after which GitHub sees no name and no number of an issue
-)
+MAX_LENGTH = 300  # characters of a text; chosen: longer than any of this project's sentences
+# Characters that a code span shows as they are.
+PLAIN = re.compile(r"[\w .,:;/=+\-\[\]()'\"%<>→±×−{}!?*@#$&^]+")
+# A space without width, after which GitHub sees no mention and no number of an issue.
+ZERO_WIDTH_SPACE = "&#8203;"
 
 
-def clean(text: str, most: int = LONG) -> str:
-    """One line without control, format and lone surrogate characters, at most so long."""
-    kept = "".join(
-        " " if one.isspace() else "\N{REPLACEMENT CHARACTER}" if _unseen(one) else one
-        for one in text[: 9 * most]
-    )
-    kept = re.sub(" +", " ", kept).strip()
-    return kept if len(kept) <= most else f"{kept[: most - 1]}…"
+def clean(text: str, most: int = MAX_LENGTH) -> str:
+    """Return one line of at most `most` characters, without control and format characters."""
+    # Cut first: a text may be megabytes long, and cleaning shortens it.
+    characters = (_visible(character) for character in text[: 9 * most])
+    line = re.sub(" +", " ", "".join(characters)).strip()
+    return line if len(line) <= most else f"{line[: most - 1]}…"
 
 
-def _unseen(character: str) -> bool:
-    return unicodedata.category(character) in ("Cc", "Cf", "Cs")
+def _visible(character: str) -> str:
+    if character.isspace():
+        return " "
+    is_invisible = unicodedata.category(character) in ("Cc", "Cf", "Cs")
+    return "\N{REPLACEMENT CHARACTER}" if is_invisible else character
 
 
 def code(text: str) -> str:
-    """A name as code, in which GitHub looks for neither markup nor mentions; also in a table's cell."""
+    """Write a name as code, in which GitHub sees no markup and no mention; fits a table's cell."""
     text = clean(text) or " "
     if PLAIN.fullmatch(text):
         return f"`{text}`"
-    return f"<code>{''.join(one if one.isalnum() or one in ' -.' else f'&#{ord(one)};' for one in text)}</code>"
+    escaped = (
+        character if character.isalnum() or character in " -." else f"&#{ord(character)};"
+        for character in text
+    )
+    return f"<code>{''.join(escaped)}</code>"
 
 
 def prose(text: str) -> str:
-    """A sentence as text: no markup, no HTML, no mention, no reference to an issue; also in a table's cell."""
-    text = (
-        clean(text)
-        .replace("&", "&amp;")
-        .replace("<", "&lt;")
-        .replace("|", "&#124;")
-        .replace("$", "&#36;")
-    )
+    """Write a sentence without markup, HTML, mentions or issue links; fits a table's cell."""
+    text = clean(text)
+    for character, entity in (("&", "&amp;"), ("<", "&lt;"), ("|", "&#124;"), ("$", "&#36;")):
+        text = text.replace(character, entity)
     text = re.sub(r"([\\`*\[\]~])", r"\\\1", text)
-    text = re.sub(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])", r"\\_", text)  # within a word it is none
-    text = re.sub(r"@(?=\w)", f"@{APART}", text)
-    text = re.sub(r"(?<!&)#(?=\w)", f"#{APART}", text)
-    text = re.sub(r"(?i)\b(GH-)(?=\d)", rf"\1{APART}", text)
-    text = re.sub(r"(?i)(https?:|www\.)(?=\S)", rf"\1{APART}", text)
-    return re.sub(
-        r"^([#>+=-]|\d+(?=[.)]))",
-        lambda found: f"{found[0]}\\" if found[0].isdigit() else f"\\{found[0]}",
-        text,
-    )
+    text = re.sub(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])", r"\\_", text)  # harmless within a word
+    text = re.sub(r"@(?=\w)", f"@{ZERO_WIDTH_SPACE}", text)
+    text = re.sub(r"(?<!&)#(?=\w)", f"#{ZERO_WIDTH_SPACE}", text)
+    text = re.sub(r"(?i)\b(GH-)(?=\d)", rf"\1{ZERO_WIDTH_SPACE}", text)
+    text = re.sub(r"(?i)(https?:|www\.)(?=\S)", rf"\1{ZERO_WIDTH_SPACE}", text)
+    return re.sub(r"^([#>+=-]|\d+(?=[.)]))", _escaped_start, text)
+
+
+def _escaped_start(match: re.Match[str]) -> str:
+    """Escape what would begin a heading, a quotation or a list."""
+    start = match[0]
+    return f"{start}\\" if start.isdigit() else f"\\{start}"
 
 
 def fence(lines: Sequence[str]) -> str:
-    """What a block of these lines stands between, so that none of them ends it."""
-    longest = max((len(one) for line in lines for one in re.findall("`+", line)), default=0)
+    """Return a fence for a code block that none of its lines can end."""
+    longest = max((len(ticks) for line in lines for ticks in re.findall("`+", line)), default=0)
     return "`" * max(3, longest + 1)

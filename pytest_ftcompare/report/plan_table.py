@@ -1,4 +1,7 @@
-"""The plan as lines of text: what each method would need for a shape of model, a line as soon as it is known."""
+"""The memory plan as text: what each method needs for a model, a line as soon as it is known.
+
+`plugin` prints it for `--ftcompare-plan`.
+"""
 
 from __future__ import annotations
 
@@ -11,37 +14,40 @@ from pytest_ftcompare.report.wrapping import WIDTH
 if TYPE_CHECKING:
     from pytest_ftcompare.measure.plan.plan import Plan
 
-NAME = 21  # of the longest method's name, and a space
+NAME_WIDTH = 21  # columns for the longest method's name and a space
 COLUMNS = ("trains", "weights", "grad.", "optim.", "activ.", "peak")
 
 
 def _amount(count: int, unit: int) -> str:
-    """Two digits after the point; what is not nothing is not shown as zero."""
+    """Write two decimals; an amount above zero is never shown as zero."""
     size = count / unit
     return "-" if count == 0 else f"{size:.2f}" if size >= 0.005 else "<0.01"
 
 
 def _line(name: str, cells: list[str]) -> str:
-    return f"{name:<{NAME}}" + "".join(f"{cell:>9}" for cell in cells)
+    return f"{name:<{NAME_WIDTH}}" + "".join(f"{cell:>9}" for cell in cells)
 
 
 def _row(plan: Plan) -> Iterator[str]:
     peak = plan.peak
     if peak is None:
         yield from wrap(
-            f"{plan.method:<{NAME}}not planned: {plan.refusal}",
+            f"{plan.method:<{NAME_WIDTH}}not planned: {plan.refusal}",
             WIDTH,
-            subsequent_indent=" " * (NAME + 2),
+            subsequent_indent=" " * (NAME_WIDTH + 2),
         )
         return
     parts = (peak.weights, peak.gradients, peak.optimizer, peak.activations, peak.peak)
     yield _line(
-        plan.method, [_amount(plan.trainable, 10**6), *(_amount(one, 2**30) for one in parts)]
+        plan.method, [_amount(plan.trainable, 10**6), *(_amount(part, 2**30) for part in parts)]
     )
 
 
 def plan_lines(shape: str, rows: int = 8, length: int = 256) -> Iterator[str]:
-    """The table for a name in `SHAPES`, a config.json or its folder; a `ShapeError` at the first line says what is wrong."""
+    """Return the table for a name in `SHAPES`, a config.json or its folder.
+
+    Anything else raises `ShapeError` at the first line.
+    """
     from pytest_ftcompare.measure.plan.plan import plan_all
     from pytest_ftcompare.measure.plan.shapes import config_of
 

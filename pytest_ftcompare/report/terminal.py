@@ -16,8 +16,8 @@ from pytest_ftcompare.compare.known_faults import NOT_COMPARED_SUFFIX
 from pytest_ftcompare.compare.same_machine import UNTIMED
 from pytest_ftcompare.compare.session_verdict import SessionVerdict
 from pytest_ftcompare.compare.verdict import (
-    OTHER_DEVICE,
     FAILING,
+    OTHER_DEVICE,
     SHORT_TRAINING,
     WORST_FIRST,
     CaseVerdict,
@@ -36,7 +36,7 @@ MAX_NOTES = 3  # lines for notes of one kind, and cases named in one paragraph
 MAX_FILES = 3  # edited files that are named
 MAX_CHANGES = 7  # other changes of the environment
 UNSURE_Z = 2.0  # standard errors above which an undecided pooled shift is reported
-LEARNED = " also learned from "  # separates the case from the rows in a note of cross_case_audit
+LEARNED = " also learned from "  # separates case and rows in a note of cross_case_audit
 NAME_WIDTH = 20  # columns for a method; all columns together are 80
 
 

@@ -120,7 +120,7 @@ def cost_change(cost: CostComparison, *, noise: bool = False) -> str:
 
 
 def changed_scores(verdict: CaseVerdict) -> list[ScoreComparison]:
-    """Return the judged scores that got worse or better; of an undecided case, the open ones too."""
+    """Return the judged scores that changed; of an undecided case, the open ones too."""
     if not verdict.judge_accuracy:
         return []
     outcomes = ["worse", "better", *(["open"] if verdict.verdict == "undecided" else [])]
@@ -156,7 +156,7 @@ def divergence_lines(verdict: CaseVerdict, most: int = 1) -> Iterator[str]:
 
 
 def outcome_changes(verdict: CaseVerdict, *, noise: bool = False) -> Iterator[str]:
-    """Name the scores and costs of a case that changed, the gravest first; none of an invalid case."""
+    """Name the changed scores and costs, the gravest first; none of an invalid case."""
     if verdict.verdict == "invalid":
         return
     for comparison in changed_scores(verdict):

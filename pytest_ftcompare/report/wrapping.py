@@ -1,4 +1,4 @@
-"""Sentences, and a table's rows on a terminal that is too narrow for them, over as many lines as they take."""
+"""Wrap sentences, and the rows of tables on a terminal that is too narrow for them."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ import re
 import textwrap
 
 WIDTH = 80
-TOGETHER = re.compile(
-    r"(?<=\S) (?=± |(pt|s|ms|min|MiB|seeds?)\b)|(?<=±) "
-)  # a mean and its spread, a number and its unit
+# Spaces that do not break: between a mean and its spread, between a number and its unit.
+TOGETHER = re.compile(r"(?<=\S) (?=± |(pt|s|ms|min|MiB|seeds?)\b)|(?<=±) ")
 HARD = "\N{NO-BREAK SPACE}"
 
 
 def wrapped(text: str, width: int = WIDTH) -> list[str]:
-    """A sentence over lines of `width`, the later ones further in; a longer word, such as a case's id, stays whole."""
+    """Wrap a sentence and indent its later lines; a long word, such as a case's id, stays whole."""
     indent = text[: len(text) - len(text.lstrip())]
     hard = TOGETHER.sub(HARD, text)
     lines = textwrap.wrap(
@@ -23,7 +22,7 @@ def wrapped(text: str, width: int = WIDTH) -> list[str]:
 
 
 def fitted(line: str, width: int) -> list[str]:
-    """A line, a sentence or a table's row, as it is where it fits the terminal and 80 columns, or over several."""
+    """Fit a sentence or a table's row into the terminal and 80 columns, over several lines."""
     width = min(width, WIDTH)
     if len(line) <= width:
         return [line]

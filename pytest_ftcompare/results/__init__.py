@@ -1,1 +1,1 @@
-"""Cases, results, baselines and other stored files. All layers use it; it imports no torch or pytest."""
+"""Cases, results, baselines and other stored files. Imports neither torch nor pytest."""

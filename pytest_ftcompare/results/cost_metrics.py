@@ -33,8 +33,8 @@ class CostMetric:
     pooled: float = 0.0
 
 
-# The noise of times was measured with nothing changed (docs/cost.md). The noise of GPU readings is a
-# guess: none was measured yet.
+# The noise of times was measured with nothing changed (docs/cost.md). The noise of GPU readings is
+# a guess: none was measured yet.
 STEP = CostMetric("step", "s", 0.03, 0.007, 0.006, column="step", width=9, pooled=0.02)
 EVALUATION = CostMetric(
     "evaluation", "s", 0.03, 0.007, 0.006, column="evaluation", width=11, pooled=0.02

@@ -27,7 +27,7 @@ class Estimate:
     freedom: float = 0.0
 
     def interval(self) -> tuple[float, float]:
-        """Return the two-sided interval in the estimate's unit; infinite if the noise is unknown."""
+        """Return the two-sided interval in `unit`; infinite if the noise is unknown."""
         if self.error is None:
             return -math.inf, math.inf
         # Importing scipy takes a second, which would slow down collection.

@@ -92,8 +92,8 @@ class SeedResult:
 class Window:
     """The readings of one timed window.
 
-    `times` has for each piece of work (step, evaluation, inference, merged inference) the seconds of
-    one call, then that call in yardsticks of kernels and of dispatch. `readings` are bytes and
+    `times` has for each piece of work (step, evaluation, inference, merged inference) the seconds
+    of one call, then that call in yardsticks of kernels and of dispatch. `readings` are bytes and
     joules by metric; `unavailable` states why a metric could not be read. `device_state` is the
     device's state after the window. `disturbed` states why the window must not be judged, or is "".
     `process` is a random name of the process. `yardsticks` are seconds of one yardstick of each
@@ -175,13 +175,13 @@ def fields_of(text: str, schema: int) -> Json:
         data = json.loads(text)
     except json.JSONDecodeError as error:
         raise ResultError(
-            f"it is not JSON ({error.msg}, line {error.lineno}): it may be incomplete"
+            f"it is not JSON ({error.msg}, line {error.lineno}): it may be half a file"
         ) from None
     if not isinstance(data, dict) or not isinstance(data.get("schema"), int):
         raise ResultError("it has no schema number: it is not a result of pytest-ftcompare")
     if data.pop("schema") > schema:
         raise ResultError(
-            f"it has a newer schema than {schema}, which this version reads: "
+            f"it is of a newer schema than {schema}, which this version reads: "
             "upgrade pytest-ftcompare"
         )
     return data

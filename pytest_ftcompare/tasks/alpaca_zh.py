@@ -1,9 +1,9 @@
-"""Chinese instructions with short answers (Taori et al. 2023's Alpaca in Chinese, from LLaMA-Factory's demonstration data); out
-of domain: BELLE's evaluation set by class (Sun et al. 2023, arXiv:2304.08109).
+"""Answer Chinese instructions: Alpaca (Taori et al. 2023), LLaMA-Factory's demonstration data.
 
-Every fifth instruction is held out as the test split. The study has a judge model score the answers from 0 to 1; without one,
-an answer's score is its overlap with the reference (`overlap`), since an open answer never is the reference to the letter. The
-sharper number is the loss on the reference answers, which every sample holds.
+Short answers only; every fifth instruction is the test split. Out of domain: BELLE's evaluation
+set by class (Sun et al. 2023, arXiv:2304.08109). In the study a judge model scores answers from 0
+to 1. Without a judge, the score is ROUGE-L, because an open answer never equals its reference. The
+loss on the reference answers, in every seed's result, is the sharper number.
 """
 
 from __future__ import annotations
@@ -13,18 +13,20 @@ import unicodedata
 from pytest_ftcompare.tasks.base import Convert, Example, Row, Source, Task
 from pytest_ftcompare.tasks.rouge import rouge_l
 
-LONGEST = 80  # characters of an answer: about as many tokens as a model may write
-HELD_OUT_EVERY = 5
+MAX_ANSWER_CHARS = 80  # about as many tokens as a model may write
+HELD_OUT_EVERY = 5  # one row in this many is a test row; chosen
 
 
-def _prompt(instruction: str, given: str = "") -> dict[str, str]:
-    return {"prompt": f"指令：{instruction}\n" + (f"输入：{given}\n" if given else "") + "回答："}
+def _prompt(instruction: str, context: str = "") -> dict[str, str]:
+    return {
+        "prompt": f"指令：{instruction}\n" + (f"输入：{context}\n" if context else "") + "回答："
+    }
 
 
 def _instructions(held_out: bool) -> Convert:
     def convert(row: Row, index: int) -> list[Example]:
         answer = row["output"].strip()
-        if not 0 < len(answer) <= LONGEST or (index % HELD_OUT_EVERY == 0) != held_out:
+        if not 0 < len(answer) <= MAX_ANSWER_CHARS or (index % HELD_OUT_EVERY == 0) != held_out:
             return []
         return [Example(_prompt(row["instruction"], row["input"]), answer)]
 
@@ -32,9 +34,9 @@ def _instructions(held_out: bool) -> Convert:
 
 
 def _evaluation(row: Row, _: int) -> list[Example]:
-    """Rows with a reference; a class that is written with a no-break space is the same class."""
+    """Convert a row that has a reference; a no-break space makes no other class."""
     answer = row["std_answer"].strip()
-    if not 0 < len(answer) <= LONGEST:
+    if not 0 < len(answer) <= MAX_ANSWER_CHARS:
         return []
     return [Example(_prompt(row["question"]), answer, unicodedata.normalize("NFKC", row["class"]))]
 

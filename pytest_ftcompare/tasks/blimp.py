@@ -1,28 +1,28 @@
-"""BLiMP's minimal pairs (Warstadt et al. 2020, arXiv:1912.00582) as acceptability verdicts.
+"""Judge the acceptability of sentences from BLiMP (Warstadt et al. 2020, arXiv:1912.00582).
 
-Each pair gives its good or its bad sentence, never both, so that no test sentence has its twin in training. Out of domain:
-the paradigms on islands, which no training row has.
+Each minimal pair gives its good or its bad sentence, never both, so no test sentence has its twin
+in training. Out of domain: island effects, which no training row has.
 """
 
 from __future__ import annotations
 
 from pytest_ftcompare.tasks.base import Convert, Example, Row, Source, Task
 
-SHIFT = "island_effects"
+OOD_TERM = "island_effects"
 
 
 def _part(part: str) -> Convert:
-    """Rows of one part: islands are out of domain, every fifth of the other pairs is the test set."""
+    """Return the conversion of a split: islands are ood, every fifth other pair is test."""
 
     def convert(row: Row, index: int) -> list[Example]:
-        of = (
+        row_part = (
             "ood"
-            if row["linguistics_term"] == SHIFT
+            if row["linguistics_term"] == OOD_TERM
             else "test"
             if index // 2 % 5 == 0
             else "train"
         )
-        if of != part:
+        if row_part != part:
             return []
         label = index % 2
         sentence = row["sentence_good"] if label else row["sentence_bad"]

@@ -1,7 +1,8 @@
-"""CoLA (Warstadt, Singh and Bowman 2019, arXiv:1805.12471): in-domain dev and the out-of-domain dev set.
+"""Judge acceptability: CoLA (Warstadt, Singh and Bowman 2019, arXiv:1805.12471).
 
-GLUE's own validation split joins the two; here they stay apart, as in the corpus' release, because a method's score on the
-joined split is no in-domain score. About 70 % of the rows are acceptable: accuracy is shown beside that majority.
+GLUE's validation split joins the in-domain and out-of-domain development sets. They stay apart
+here, as in the corpus's release, because a score on the joined split is no in-domain score. About
+70 % of the rows are acceptable.
 """
 
 from __future__ import annotations

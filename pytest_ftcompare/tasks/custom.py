@@ -83,8 +83,8 @@ class Template:
 def _add_column(columns: dict[str, str], field: str, column: str) -> None:
     if columns.setdefault(field, column) != column:
         raise DataError(
-            f"expected columns with distinct names in a template, "
-            f"{column!r} and {columns[field]!r} look alike: rename one"
+            f"expected columns that can be told apart, {column!r} and {columns[field]!r} cannot: "
+            "rename one"
         )
 
 
@@ -94,13 +94,15 @@ def is_held_out(fields: Mapping[str, str]) -> bool:
     return int(hashlib.sha256(text.encode()).hexdigest()[:8], 16) % HELD_OUT_EVERY == 0
 
 
-def _check_table(given: Any) -> None:
+def _check_table(table: Any) -> None:
     """Refuse a table with unknown keys or wrong types, without rows or without an answer."""
-    if not isinstance(given, dict):
-        raise DataError(f"expected a table, got {given!r}")
-    if unknown := sorted(set(given) - {*TEXT_KEYS, *LIST_KEYS, "format"}):
-        raise DataError(f"expected {', '.join((*TEXT_KEYS, *LIST_KEYS, 'format'))}; found {unknown[0]}")
-    for key, value in given.items():
+    if not isinstance(table, dict):
+        raise DataError(f"expected a table, got {table!r}")
+    if unknown := sorted(set(table) - {*TEXT_KEYS, *LIST_KEYS, "format"}):
+        raise DataError(
+            f"expected {', '.join((*TEXT_KEYS, *LIST_KEYS, 'format'))}; found {unknown[0]}"
+        )
+    for key, value in table.items():
         if key == "format":
             continue
         valid = (
@@ -109,32 +111,34 @@ def _check_table(given: Any) -> None:
             else isinstance(value, list) and all(isinstance(item, str) for item in value)
         )
         if not valid:
-            expected = "a text" if key in TEXT_KEYS else "a list of texts"
-            raise DataError(f"expected {key} to be {expected}, got {value!r}")
-    if "train" not in given:
+            raise DataError(
+                f"expected {key} to be {'a text' if key in TEXT_KEYS else 'a list of texts'}, "
+                f"got {value!r}"
+            )
+    if "train" not in table:
         raise DataError("expected train, the file with its rows")
-    if ("answer" in given) == ("labels" in given):
+    if ("answer" in table) == ("labels" in table):
         raise DataError(
             "expected labels, the names of its classes, or answer, the column of the text to write"
         )
 
 
-def _templates(pattern: str, plain: str) -> tuple[Template, Template]:
-    """The two texts, which name the columns that are read."""
-    if not plain:
+def _templates(pattern: str, text_template: str) -> tuple[Template, Template]:
+    """Return both templates. Raise `DataError` if they name no column."""
+    if not text_template:
         raise DataError(
             "expected a pattern such as 'text: {text} question?', with the columns' names in braces"
         )
-    made = Template.parse(pattern), Template.parse(plain)
-    if not any(template.columns for template in made):
+    templates = Template.parse(pattern), Template.parse(text_template)
+    if not any(template.columns for template in templates):
         raise DataError(
-            f"expected a pattern that names columns in braces, got {pattern or plain!r}"
+            f"expected a pattern that names columns in braces, got {pattern or text_template!r}"
         )
-    return made
+    return templates
 
 
 def _text(row: Row, column: str) -> str:
-    """The text of a column; nothing else is made into one."""
+    """Return a column's text. Raise `RowError` for any other type: nothing is converted."""
     value = row[column]
     if not isinstance(value, str):
         raise RowError(f"a text as {column}", f"{value!r:.200}")
@@ -148,7 +152,10 @@ def _text(row: Row, column: str) -> str:
 
 
 def _conversation(row: Row, column: str, *, answered: bool) -> tuple[str, str]:
-    """A chat column's messages, as JSON, and the assistant's answer that ends it, which the model does not read."""
+    """Return a chat column's messages as JSON, and the assistant's answer that ends them.
+
+    The model does not read the answer, so the messages leave it out.
+    """
     messages = row[column]
     expected = f"a list of messages with role and content as {column}"
     if not isinstance(messages, list) or not messages:
@@ -158,35 +165,37 @@ def _conversation(row: Row, column: str, *, answered: bool) -> tuple[str, str]:
             raise RowError(expected, f"{message!r:.200}")
         _text(message, "role")
         _text(message, "content")
-    plain = [{"role": message["role"], "content": message["content"]} for message in messages]
-    answer = plain.pop()["content"] if plain[-1]["role"] == ANSWER_ROLE else ""
+    turns = [{"role": message["role"], "content": message["content"]} for message in messages]
+    answer = turns.pop()["content"] if turns[-1]["role"] == ANSWER_ROLE else ""
     if answered and not answer.strip():
         raise RowError(
             f"an answer of role {ANSWER_ROLE} at the end of {column}", f"{messages[-1]!r:.200}"
         )
-    if not plain:
+    if not turns:
         raise RowError(f"a message to answer in {column}", "only an answer")
-    return json.dumps(plain, ensure_ascii=False), answer
+    return json.dumps(turns, ensure_ascii=False), answer
 
 
 def _rows(root: Path, name: str, format: Format, classes: bool) -> Iterator[Row]:
-    """All rows of the files that a name stands for."""
+    """Yield all rows of the files that a name stands for."""
     for path in files.files_of(root, name):
         yield from files.rows(path, format, classes=classes)
 
 
 @dataclass(frozen=True)
 class _Columns:
-    """What becomes of a row: its fields, its label or answer, its group."""
+    """The columns of a row's fields, label or answer, and group."""
 
     fields: Mapping[str, str]  # field of a template -> column
     label: str
-    labels: Labels | None  # None: the answer is written
+    labels: Labels | None  # None: a generative task
     group: str
     chat: str
     single: bool  # one file has the training and the test rows
 
     def converter(self, part: str) -> Convert:
+        """Return the function from a row to the examples of a split."""
+
         def convert(row: Row, _: int) -> list[Example]:
             fields, answer = {}, ""
             for field, column in self.fields.items():
@@ -211,20 +220,17 @@ class _Columns:
 
 
 def make_task(name: str, table: Any, root: Path) -> Task:
-    """The task of a table; what is wrong with it is a `DataError` of one sentence.
+    """Return the task of a table. Raise `DataError`, one sentence, if the table is not valid.
 
-    `train` (and `test`, `ood`) are files relative to `root`, or patterns of their names, written as `format` says; `label` is
-    the column of the class, as a text of `labels` or its index, or `answer` that of the text to be written; `pattern` and
-    `text_template` name the other columns in braces; `chat` is the column of a conversation.
+    File names and patterns are relative to `root`. docs/your-own.md explains the keys.
     """
     _check_table(table)
-    written = "answer" in table
-    asked = table.get(
-        "pattern", table.get("text_template", "") if written else ""
-    )  # an answer follows a pattern
-    pattern, plain = _templates(asked, table.get("text_template", asked))
+    generative = "answer" in table
+    # A written answer follows the pattern or, without one, the text template.
+    pattern_text = table.get("pattern", table.get("text_template", "") if generative else "")
+    pattern, text_template = _templates(pattern_text, table.get("text_template", pattern_text))
     fields = dict(pattern.columns)
-    for field, column in plain.columns.items():
+    for field, column in text_template.columns.items():
         _add_column(fields, field, column)
     chat = table.get("chat", "")
     if chat and chat not in fields.values():
@@ -235,9 +241,9 @@ def make_task(name: str, table: Any, root: Path) -> Task:
         raise DataError(
             f"expected as many verbalizers as labels, {len(labels)}, got {len(verbalizers)}"
         )
-    if verbalizers and not asked:
+    if verbalizers and not pattern_text:
         raise DataError("expected a pattern that the verbalizers answer, there is none")
-    if not written and len(labels) < 2:
+    if not generative and len(labels) < 2:
         raise DataError(f"expected two labels or more, got {len(labels)}")
     places = {
         "train": table["train"],
@@ -249,11 +255,11 @@ def make_task(name: str, table: Any, root: Path) -> Task:
         part: files.split_of(root, file, part) for part, file in places.items() if file is not None
     }
     format = files.make_format(table.get("format", {}))
-    reading = table.get("labels_are", "")
+    labels_are = table.get("labels_are", "")
     columns = _Columns(
         fields,
-        label=table["answer"] if written else table.get("label", "label"),
-        labels=None if written else Labels(labels, reading),
+        label=table["answer"] if generative else table.get("label", "label"),
+        labels=None if generative else Labels(labels, labels_are),
         group=table.get("group", ""),
         chat=chat,
         single="test" not in table and names["test"] == names["train"],
@@ -264,7 +270,7 @@ def make_task(name: str, table: Any, root: Path) -> Task:
             files.files_of(root, names[part])
         except DataError as error:
             raise DataError(f"{part}: {error}") from None
-        read = partial(_rows, root, names[part], format, not reading.startswith("indices"))
+        read = partial(_rows, root, names[part], format, not labels_are.startswith("indices"))
         path = root / names[part]
         return Source(str(path), path.stem, columns.converter(part), read)
 
@@ -274,10 +280,10 @@ def make_task(name: str, table: Any, root: Path) -> Task:
         train=source("train"),
         test=source("test"),
         ood=source("ood") if "ood" in names else None,
-        text_template=plain.text,
+        text_template=text_template.text,
         pattern=pattern.text,
         instruction=table.get("instruction", ""),
         verbalizers=verbalizers,
-        generative=written,
+        generative=generative,
         chat=next((field for field, column in fields.items() if chat and column == chat), ""),
     )

@@ -1,8 +1,9 @@
-"""Where models and data sets lie: a folder laid out by hub id, or the hub itself at a pinned revision.
+"""Locate models and data sets in a hub folder, or download them at a pinned revision.
 
-The layout is what `hf download ID --local-dir DIR/models/ID` leaves: `DIR/models/<id>/` and
-`DIR/datasets/<id>/<split>.jsonl` (or .tsv, .parquet, `<split>-*.parquet`). The embedded pocket models and data lie in such
-a folder too, so one piece of code reads all three.
+`training/prepare.py` and `gate/check_project.py` call this. A hub folder has the layout that
+`hf download ID --local-dir DIR/models/ID` makes: `DIR/models/<id>/` and
+`DIR/datasets/<id>/<split>.jsonl` (or .tsv, .parquet, `<split>-*.parquet`). The embedded pocket
+models and data lie in such a folder too.
 """
 
 from __future__ import annotations
@@ -16,17 +17,22 @@ from pytest_ftcompare.tasks.base import DataError
 
 Kind = Literal["models", "datasets"]
 EMBEDDED = Path(__file__).parents[1] / "pocket" / "hub"
-OTHER_FRAMEWORKS = ["*.h5", "*.msgpack", "*.onnx", "flax_*", "tf_*"]  # weights of other frameworks
+# Weights that PyTorch does not read.
+OTHER_FRAMEWORKS = ["*.h5", "*.msgpack", "*.onnx", "flax_*", "tf_*"]
 FORMATS = (".jsonl", ".tsv", ".parquet")
-PLAIN = files.Format(quote="")
+QUOTES_ARE_TEXT = files.Format(quote="")
 
 
 class HubError(LookupError):
-    """A model or data set is not where it should be; the message says what to do."""
+    """A model or data set that is not found; the message says how to get it."""
 
 
 def locate(kind: Kind, name: str, folder: Path | None, revision: str | None = None) -> Path:
-    """The folder of a model or data set: in the embedded hub, in `folder`, or downloaded at `revision`."""
+    """Return the folder of a model or data set.
+
+    It is in the embedded hub (`pocket/...`), in `folder`, or downloaded at `revision`. Raise
+    `HubError` if it is not found or cannot be downloaded.
+    """
     if name.startswith("pocket/"):
         folder = EMBEDDED
     noun = kind.removesuffix("s")
@@ -37,13 +43,16 @@ def locate(kind: Kind, name: str, folder: Path | None, revision: str | None = No
         where = path or f"a folder --ftcompare-hub ({kind}/{name} in it)"
         raise HubError(
             f"expected the {noun} {name} in {where}, found none: fetch it with "
-            f"'hf download {name} --repo-type {noun} --local-dir DIR/{kind}/{name}' and run with --ftcompare-hub=DIR"
+            f"'hf download {name} --repo-type {noun} --local-dir DIR/{kind}/{name}' "
+            "and run with --ftcompare-hub=DIR"
         )
     from huggingface_hub import snapshot_download
 
     try:
         return Path(
-            snapshot_download(name, repo_type=noun, revision=revision, ignore_patterns=OTHER_FRAMEWORKS)
+            snapshot_download(
+                name, repo_type=noun, revision=revision, ignore_patterns=OTHER_FRAMEWORKS
+            )
         )
     except Exception as error:
         raise HubError(
@@ -53,7 +62,10 @@ def locate(kind: Kind, name: str, folder: Path | None, revision: str | None = No
 
 
 def read_split(folder: Path, split: str) -> Iterator[dict[str, Any]]:
-    """The rows of a split, in file order; in a TSV file quotes are text, and `label` is a number."""
+    """Yield a split's rows in file order. In a TSV file, quotes are text and `label` is an int.
+
+    Raise `DataError` if the split's file is missing, in two folders, or not readable.
+    """
     paths = [path for suffix in FORMATS for path in sorted(folder.rglob(f"{split}{suffix}"))]
     paths = paths or sorted(folder.rglob(f"{split}-*.parquet"))
     if not paths:
@@ -68,12 +80,12 @@ def read_split(folder: Path, split: str) -> Iterator[dict[str, Any]]:
     else:
         paths = paths[:1]
     for path in paths:
-        rows = files.rows(path, PLAIN)
-        yield from _numbered(path, rows) if path.suffix == ".tsv" else rows
+        rows = files.rows(path, QUOTES_ARE_TEXT)
+        yield from _with_int_labels(path, rows) if path.suffix == ".tsv" else rows
 
 
-def _numbered(path: Path, rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """The rows of a TSV file, all of whose values are text, with a number as `label`."""
+def _with_int_labels(path: Path, rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield a TSV file's rows with `label` as an int instead of text."""
     for number, row in enumerate(rows):
         try:
             yield row | {"label": int(row["label"])} if "label" in row else row

@@ -1,7 +1,7 @@
-"""MNLI with its neutral rows dropped (Williams et al. 2018, arXiv:1704.05426); out of domain: HANS (McCoy et al. 2019,
-arXiv:1902.01007), whose second class is "not entailed".
+"""Judge entailment: MNLI (Williams et al. 2018, arXiv:1704.05426) without its neutral rows.
 
-The pattern is GPT-3's, as in Mosbach et al. 2023 (arXiv:2305.16938).
+Out of domain: HANS (McCoy et al. 2019, arXiv:1902.01007); its second class is "not entailed". The
+pattern is GPT-3's, as in Mosbach et al. 2023 (arXiv:2305.16938).
 """
 
 from __future__ import annotations

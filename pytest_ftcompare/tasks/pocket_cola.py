@@ -1,4 +1,7 @@
-"""Acceptability in the pocket language; out of domain: constructions and words that no training row has."""
+"""Judge acceptability in the pocket language.
+
+Out of domain: constructions and words that no training row has.
+"""
 
 from __future__ import annotations
 

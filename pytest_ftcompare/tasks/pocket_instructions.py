@@ -1,4 +1,7 @@
-"""Instructions in the pocket language and in Chinese, answered in writing; out of domain: kinds that no training row has."""
+"""Answer instructions in the pocket language and in Chinese.
+
+Out of domain: kinds that no training row has.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ HELD_OUT = ("en-kind", "en-opposite", "en-plural")
 
 
 def example(row: Row, _: int) -> list[Example]:
-    """The request with its answer, grouped by its kind."""
+    """Convert a row to a request with its answer, grouped by its kind."""
     text = prompt(row["kind"], row["instruction"], row["input"])
     return [Example({"prompt": text}, answer(row["kind"], row["output"]), row["kind"])]
 

@@ -1,4 +1,7 @@
-"""Entailment in the pocket language, two classes; out of domain: pairs in the manner of HANS, where overlap misleads."""
+"""Judge entailment in the pocket language, with two classes.
+
+Out of domain: pairs as in HANS, where word overlap misleads.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Named entities in the pocket language, a BIO tag a word; out of domain: held-out sentences, mostly held-out names."""
+"""Label named entities in the pocket language, one BIO tag per word.
+
+Out of domain: held-out sentence templates, mostly with held-out names.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""General requests in two scripts, answered in writing; out of domain: held-out words, longer lists and sentences."""
+"""Answer general requests in two scripts.
+
+Out of domain: held-out words, longer lists and sentences.
+"""
 
 from __future__ import annotations
 

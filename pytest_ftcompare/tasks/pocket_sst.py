@@ -1,4 +1,7 @@
-"""Sentiment of pocket reviews with negation and "but"; out of domain: held-out words and "although"."""
+"""Judge the sentiment of pocket reviews with negation and "but".
+
+Out of domain: held-out words and "although".
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Sums in words, a domain that no general request holds, answered in writing; out of domain: held-out nouns, three terms."""
+"""Answer sums in words, a domain without any general request.
+
+Out of domain: held-out nouns; in Chinese, phrases instead of words.
+"""
 
 from __future__ import annotations
 

@@ -156,8 +156,8 @@ class TrainingRows(dict[str, list[tasks.Example]]):
     def __missing__(self, split: str) -> list[tasks.Example]:
         raise ModelError(
             f"expected a method to see training rows only, it asked for split {split!r}: a score "
-            "on rows that a method has seen says nothing; select on rows of the training pool that no "
-            "seed draws"
+            "on rows that a method has seen says nothing; select on rows of the training pool that "
+            "no seed draws"
         )
 
 

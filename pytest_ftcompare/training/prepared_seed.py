@@ -1,4 +1,7 @@
-"""A trial: one seed of a case as its method sees it, and the stages that the loop trains."""
+"""One seed of a case as its method sees it: its training rows, and the stages made from them.
+
+`PreparedSeed` implements the protocol `SeedContext` of methods/base.py.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ModelDefinedLoss:
-    """A loss that the model computes of itself, too, and the same: from `inputs`, which have its labels."""
+    """A loss that the model itself also computes, from `inputs` with labels.
+
+    `hf_trainer.py` then lets the model compute it.
+    """
 
     loss: Loss
     inputs: Callable[[Rows, torch.Tensor], Inputs]
@@ -36,9 +42,10 @@ class ModelDefinedLoss:
 
 @dataclass(frozen=True)
 class PreparedSeed:
-    """The sample that a seed draws from a task, and what a method may ask of it: no row on which it is tested.
+    """A seed's training rows, and what a method may ask for; it has no test row.
 
-    `drawn` counts the rows handed out so far, by task, those without labels apart.
+    `shots` is the number of rows of each class, or of all rows for a generative task. `rows_drawn`
+    counts the rows handed out so far, by task; unlabelled rows count separately.
     """
 
     prepared: PreparedCase
@@ -55,42 +62,42 @@ class PreparedSeed:
 
     @property
     def method(self) -> str:
-        """The method's name."""
+        """Return the method's name."""
         return self.prepared.method.name
 
     @cached_property
     def support(self) -> list[tasks.Example]:
-        """The seed's training sample."""
-        sample = few_shot(self.task, self.prepared.examples["train"], self.shots, self.seed)
-        self.rows_drawn[self.task.name] = len(sample)
-        return sample
+        """Return the seed's training rows."""
+        examples = few_shot(self.task, self.prepared.examples["train"], self.shots, self.seed)
+        self.rows_drawn[self.task.name] = len(examples)
+        return examples
 
     @property
     def labels(self) -> torch.Tensor:
-        """The class of each row of the sample, (rows,)."""
+        """Return the class of each training row, (rows,)."""
         return torch.tensor(labels(self.support), device=self.prepared.interface.device)
 
     @property
     def rows(self) -> Rows:
-        """The sample as the method renders it."""
+        """Return token ids of the training rows as the method renders them."""
         return self.prepared.encode(self.support, self.support)
 
     @property
     def decoder(self) -> bool:
-        """Whether the base model writes text, and keeps keys and values of what it read."""
+        """Return whether the base model is a decoder: it writes text and caches keys and values."""
         return self.prepared.interface.kind == "decoder"
 
     @property
     def encoder_decoder(self) -> bool:
-        """Whether the base model reads with one half and writes with the other."""
+        """Return whether the base model is an encoder-decoder."""
         return self.prepared.interface.kind == "encoder-decoder"
 
     def fits(self, text: str) -> bool:
-        """Whether the model can read the whole text."""
+        """Return whether the model can read the whole text."""
         return self.prepared.interface.fits(text)
 
     def stage(self, recipe: Recipe) -> Stage:
-        """The task itself: the method's rows, targets and loss."""
+        """Make the stage of the task itself: the method's rows, targets and loss."""
         method, interface = self.prepared.method, self.prepared.interface
         if interface.output_mode == "answer":
             return self._answer_stage(recipe)
@@ -103,19 +110,21 @@ class PreparedSeed:
         def inputs(rows: Rows, targets: torch.Tensor) -> Inputs:
             return interface.collate(rows) | {"labels": targets}
 
-        plain = not any(
+        plain_loss = not any(
             hook in vars(kind) for kind in type(method).__mro__[:-2] for hook in ("loss", "penalty")
         )
-        whole = (
-            ModelDefinedLoss(loss, inputs) if plain and interface.output_mode == "head" else loss
+        stage_loss = (
+            ModelDefinedLoss(loss, inputs)
+            if plain_loss and interface.output_mode == "head"
+            else loss
         )
-        return Stage(recipe, self.rows, method.targets(self), whole)
+        return Stage(recipe, self.rows, method.targets(self), stage_loss)
 
     def _answer_stage(self, recipe: Recipe) -> Stage:
-        """Writing the sample's answers; a target is the number of an answer's tokens."""
+        """Make the stage of writing answers; a target is the number of an answer's tokens."""
         method, interface = self.prepared.method, self.prepared.interface
         rows, counts = append_answers(
-            interface, self.rows, [str(one.label) for one in self.support]
+            interface, self.rows, [str(example.label) for example in self.support]
         )
 
         def loss(model: nn.Module, rows: Rows, targets: torch.Tensor) -> torch.Tensor:
@@ -124,13 +133,17 @@ class PreparedSeed:
         return Stage(recipe, rows, torch.tensor(counts, device=interface.device), loss)
 
     def source_task(self, task: str, shots: int) -> PreparedSeed:
-        """The same seed of a source task that the method declares, with `shots` a class; of this task, the sample at hand."""
+        """Return this seed on a source task that the method declares, with `shots` per class.
+
+        For the case's own task, return this object. Any other task raises `ModelError`.
+        """
         method = self.prepared.method
         if task not in (self.task.name, *method.sources()):
             declared = ", ".join(method.sources()) or "none"
             raise ModelError(
-                f"unequal budgets: expected {method.name} to draw from {self.task.name} and the sources that it declares "
-                f"({declared}), it asked for rows of {task}: name it in the recipe's option sources"
+                f"unequal budgets: expected {method.name} to draw from {self.task.name} and the "
+                f"sources that it declares ({declared}), it asked for rows of {task}: name it in "
+                "the recipe's option sources"
             )
         return (
             self
@@ -139,18 +152,19 @@ class PreparedSeed:
         )
 
     def check(self, stage: Stage) -> Stage:
-        """The stage; more different rows in it than the trial has handed out are a `ModelError`."""
-        rows, drawn = len({tuple(one) for one in stage.rows}), sum(self.rows_drawn.values())
+        """Return the stage; more distinct rows in it than were handed out raise `ModelError`."""
+        rows, drawn = len({tuple(row) for row in stage.rows}), sum(self.rows_drawn.values())
         if rows > drawn:
             raise ModelError(
-                f"unequal budgets: expected {self.prepared.method.name} to train on the {drawn} rows that its trial handed "
-                f"out (seed {self.seed}, {self.shots} shots), a stage has {rows}: draw them with trial.support, "
-                "trial.text_stage, or trial.of and a declared source"
+                f"unequal budgets: expected {self.prepared.method.name} to train on the {drawn} "
+                f"rows that its seed's context handed out (seed {self.seed}, {self.shots} shots), "
+                f"a stage has {rows}: draw them with context.support, context.text_stage, or "
+                "context.source_task and a declared source"
             )
         return stage
 
     def base_logits(self, texts: list[str]) -> torch.Tensor:
-        """What the untouched base model gives the verbalizers after each text: logits, (rows, classes)."""
+        """Compute the base model's logits of the verbalizers after each text, (rows, classes)."""
         interface = self.prepared.interface.in_mode("pattern")
         with torch.random.fork_rng():
             return class_logits(interface.load().model, interface, interface.encode(texts)).to(
@@ -158,14 +172,16 @@ class PreparedSeed:
             )
 
     def text_stage(self, recipe: Recipe, model: nn.Module, count: int) -> Stage:
-        """Language modelling on `count` unlabelled rows of the training pool, through `model`'s own base weights.
+        """Make a stage of language modelling on `count` unlabelled rows of the training pool.
 
-        The loss of a row is the mean over its tokens.
+        It trains `model`'s base weights. A row's loss is the mean over its tokens. A base model
+        that is no decoder raises `ModelError`.
         """
         interface = self.prepared.interface
         if interface.kind != "decoder":
             raise ModelError(
-                f"expected a decoder, whose language modelling can go on, {interface.path.name} is an {interface.kind}"
+                f"expected a decoder, whose language modelling can go on, "
+                f"{interface.path.name} is an {interface.kind}"
             )
         pool = self.prepared.examples["train"]
         chosen = torch.randperm(len(pool), generator=torch.Generator().manual_seed(self.seed))[
@@ -173,17 +189,19 @@ class PreparedSeed:
         ].tolist()
         self.rows_drawn[f"{self.task.name}, unlabelled"] = len(chosen)
         rows = interface.encode(
-            [self.task.text_template.format(**pool[at].fields) for at in chosen]
+            [self.task.text_template.format(**pool[number].fields) for number in chosen]
         )
-        language = interface.language_model(model)
+        language_model = interface.language_model(model)
 
         def loss(_: nn.Module, rows: Rows, targets: torch.Tensor) -> torch.Tensor:
-            return text_loss(interface, language, rows)
+            return text_loss(interface, language_model, rows)
 
-        language.train()
+        language_model.train()
         return Stage(recipe, rows, torch.zeros(len(rows), device=interface.device), loss)
 
 
 def training_rows_digest(context: PreparedSeed) -> str:
-    """The name of the training rows that a seed draws."""
-    return digest(sorted([sorted(one.fields.items()), one.label] for one in context.support))
+    """Return the digest of the training rows that a seed draws, in any order."""
+    return digest(
+        sorted([sorted(example.fields.items()), example.label] for example in context.support)
+    )

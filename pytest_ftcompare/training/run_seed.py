@@ -1,4 +1,4 @@
-"""One seed of a case: draw the sample, load, apply, train, evaluate."""
+"""Train and evaluate one seed of a case. `gate/torch_case.py` and `short_training.py` call it."""
 
 from __future__ import annotations
 
@@ -17,26 +17,28 @@ from pytest_ftcompare.training.prepared_seed import PreparedSeed, training_rows_
 from pytest_ftcompare.training.scoring import accuracy_metrics
 from pytest_ftcompare.training.train import Engine, Progress, Step, TrainingError, train
 
-FIRST_STEPS = 4  # steps kept one by one
-CURVE_BLOCKS = 8  # means that make the loss curve
-METRIC_SUFFIXES = {"test": "", "ood": "_ood"}  # of a metric's name
+FIRST_STEPS = 4  # updates that a trace keeps in full, chosen
+CURVE_BLOCKS = 8  # block means of a trace's loss curve, chosen
+METRIC_SUFFIXES = {"test": "", "ood": "_ood"}  # by split
 
 
 def trace_of(steps: list[Step]) -> Trace:
-    """The digest of all steps, the first ones, and the loss curve as means over equal blocks."""
+    """Return the trace: a digest of all steps, the first ones, and the loss curve."""
     blocks = min(CURVE_BLOCKS, len(steps))
-    edges = [len(steps) * at // blocks for at in range(blocks + 1)] if blocks else [0]
-    curve = [rounded(sum(one.loss for one in steps[a:b]) / (b - a), 5) for a, b in pairwise(edges)]
-    first = [[rounded(one.loss), rounded(one.norm)] for one in steps[:FIRST_STEPS]]
-    return Trace(digest([[one.loss, one.norm] for one in steps]), first, curve)
+    edges = [len(steps) * block // blocks for block in range(blocks + 1)] if blocks else [0]
+    curve = [
+        rounded(sum(step.loss for step in steps[start:end]) / (end - start), 5)
+        for start, end in pairwise(edges)
+    ]
+    first = [[rounded(step.loss), rounded(step.norm)] for step in steps[:FIRST_STEPS]]
+    return Trace(digest([[step.loss, step.norm] for step in steps]), first, curve)
 
 
 def engine(case: Case) -> Engine:
-    """What trains the case."""
+    """Return the training function of the case's engine."""
     if case.engine == "trainer":
-        from pytest_ftcompare.training import (
-            hf_trainer,
-        )  # transformers.Trainer takes seconds to import
+        # Importing transformers.Trainer takes seconds.
+        from pytest_ftcompare.training import hf_trainer
 
         return hf_trainer.train
     return train
@@ -49,9 +51,9 @@ def run_seed(
     stream: int = 0,
     change: Callable[[Stage], Stage] | None = None,
 ) -> SeedResult:
-    """Train and evaluate one seed; raises `TrainingError` where a loss or a score is not finite.
+    """Train and evaluate one seed; a loss or score that is not finite raises `TrainingError`.
 
-    Another `stream` keeps the seed's rows and moves all else that is drawn: initialisation, order,
+    Another `stream` keeps the seed's rows and changes all other draws: initialisation, order,
     dropout. `change` is applied to each stage before it is trained.
     """
     context = PreparedSeed(prepared, seed, prepared.case.shots)
@@ -60,39 +62,44 @@ def run_seed(
     steps: list[Step] = []
     if prepared.method.trains:
         for stage in prepared.method.stages(model, context):
-            trained = context.check(stage) if change is None else change(context.check(stage))
-            steps += engine(prepared.case)(model, prepared.method, trained, seed + stream, progress)
+            trained_stage = context.check(stage) if change is None else change(context.check(stage))
+            steps += engine(prepared.case)(
+                model, prepared.method, trained_stage, seed + stream, progress
+            )
 
     progress(0, 0, 0.0)
     metrics: dict[str, float] = {}
     correct: dict[str, str] = {}
-    predicted: dict[str, list[int]] = {}
-    choices: dict[str, list[int] | list[str]] = {}
+    class_counts: dict[str, list[int]] = {}
+    predictions: dict[str, list[int] | list[str]] = {}
     for split, examples in prepared.test_splits.items():
         suffix = METRIC_SUFFIXES[split]
-        found = evaluate(
+        evaluation = evaluate(
             model, prepared.interface, prepared.encode(examples, context.support), examples
         )
-        if not math.isfinite(found.loss):
+        if not math.isfinite(evaluation.loss):
             raise TrainingError(
                 f"expected finite scores on the {split} split, some are not (seed {seed})"
             )
-        scores = accuracy_metrics(prepared.task, found.correct, examples) | {"loss": found.loss}
-        if found.score is not None:
-            scores["score"] = found.score
-        for name, value in scores.items():  # accuracy/group -> accuracy_ood/group
+        scores = accuracy_metrics(prepared.task, evaluation.correct, examples) | {
+            "loss": evaluation.loss
+        }
+        if evaluation.score is not None:
+            scores["score"] = evaluation.score
+        # accuracy/group -> accuracy_ood/group
+        for name, value in scores.items():
             metric, *part = name.split("/", 1)
             metrics["/".join([f"{metric}{suffix}", *part])] = rounded(value)
-        correct[split] = pack(found.correct)
-        predicted[split] = found.class_counts
-        choices[split] = found.predictions
+        correct[split] = pack(evaluation.correct)
+        class_counts[split] = evaluation.class_counts
+        predictions[split] = evaluation.predictions
     return SeedResult(
         seed,
         training_rows_digest(context),
         trace_of(steps),
         metrics,
         correct,
-        predicted,
-        digest(choices),
+        class_counts,
+        digest(predictions),
         context.rows_drawn,
     )

@@ -1,4 +1,4 @@
-"""What is right: written answers held against their references, and the scores of a split over its rows, groups and labels."""
+"""Score written answers, for `evaluate.py`; compute a split's accuracies, for `run_seed.py`."""
 
 from __future__ import annotations
 
@@ -11,45 +11,52 @@ from pytest_ftcompare.training.model_kind import ModelError
 
 
 def normalize(text: str) -> str:
-    """The text in a form in which two that say the same are equal: compatibility forms (a full-width comma is a comma), one
-    case, single spaces, no full stop at the end."""
+    """Normalize a text for comparison: NFKC, case-folded, single spaces, no final full stop."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split()).rstrip(".。 ")
 
 
 def score_answer(task: Task, text: str, example: Example) -> float:
-    """From 0 to 1 for a written answer: by the task's `score` where it has one, else 1 where it matches the reference."""
+    """Score a written answer from 0 to 1, by the task's `score` or by equality with the reference.
+
+    A task's score outside 0 to 1 raises `ModelError`.
+    """
     if task.score is None:
-        same = normalize if task.match == "reference" else str.strip
-        return float(same(text) == same(str(example.label)))
-    given = task.score(text, example)
-    if not 0 <= given <= 1:
+        transform = normalize if task.match == "reference" else str.strip
+        return float(transform(text) == transform(str(example.label)))
+    score = task.score(text, example)
+    if not 0 <= score <= 1:
         raise ModelError(
-            f"task {task.name}: expected its score to give a number from 0 to 1, it gave {given!r} for {text!r}"
+            f"task {task.name}: expected its score to give a number from 0 to 1, "
+            f"it gave {score!r} for {text!r}"
         )
-    return float(given)
+    return float(score)
 
 
 def accuracy_metrics(
-    task: Task, right: Sequence[bool], examples: Sequence[Example]
+    task: Task, correct: Sequence[bool], examples: Sequence[Example]
 ) -> dict[str, float]:
-    """Metrics of a split's rows: `accuracy`, and `accuracy/<group>` with their mean, `macro`, where there are several groups,
-    and `accuracy/label=<label>` where rows have classes."""
-    found = {"accuracy": fmean(right)}
-    groups = _accuracy_by_name(right, (one.group for one in examples))
+    """Return a split's accuracy metrics.
+
+    These are `accuracy`; with several groups `accuracy/<group>` and their mean, `macro`; with
+    classes `accuracy/label=<label>`.
+    """
+    metrics = {"accuracy": fmean(correct)}
+    groups = _accuracy_by_name(correct, (example.group for example in examples))
     if len(groups) > 1:
-        found |= {f"accuracy/{name}": value for name, value in groups.items()}
-        found["macro"] = fmean(groups.values())
+        metrics |= {f"accuracy/{name}": value for name, value in groups.items()}
+        metrics["macro"] = fmean(groups.values())
     if not task.generative:
         labels = _accuracy_by_name(
-            right, (task.labels[one.label] for one in examples if isinstance(one.label, int))
+            correct,
+            (task.labels[example.label] for example in examples if isinstance(example.label, int)),
         )
-        found |= {f"accuracy/label={name}": value for name, value in labels.items()}
-    return found
+        metrics |= {f"accuracy/label={name}": value for name, value in labels.items()}
+    return metrics
 
 
-def _accuracy_by_name(right: Sequence[bool], names: Iterable[str]) -> dict[str, float]:
-    """The share of right rows of each name."""
+def _accuracy_by_name(correct: Sequence[bool], names: Iterable[str]) -> dict[str, float]:
+    """Return the share of correct rows of each name."""
     rows: dict[str, list[bool]] = {}
-    for name, one in zip(names, right, strict=True):
-        rows.setdefault(name, []).append(one)
+    for name, row_correct in zip(names, correct, strict=True):
+        rows.setdefault(name, []).append(row_correct)
     return {name: fmean(rows[name]) for name in sorted(rows)}

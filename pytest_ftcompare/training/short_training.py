@@ -1,8 +1,8 @@
-"""A short training: seed 0 of a case with few epochs, to its end, and evaluated on all test rows.
+"""Short training: train seed 0 of a case with few epochs and evaluate it on all test rows.
 
-It goes through everything that the whole training goes through: every stage, both sides of the warm-up,
-the short last batch of an epoch, the last update. Where nothing changed since a baseline was made and a
-short training repeats the baseline's bit for bit, so would the whole one (docs/statistics.md).
+`gate/torch_case.py` calls it. It runs all code of the full training: every stage, warm-up and
+decay, an epoch's short last batch, the last update. If nothing changed since the baseline and a
+short training repeats the baseline's bit for bit, so would the full training (docs/statistics.md).
 """
 
 from __future__ import annotations
@@ -16,36 +16,38 @@ from pytest_ftcompare.training.prepare import PreparedCase
 from pytest_ftcompare.training.run_seed import run_seed
 from pytest_ftcompare.training.train import Progress, TrainingError
 
-UPDATES = 10  # of each stage at least, so that a warm-up over a tenth of them has one
-EPOCHS = 2  # at least, so that rows come in a second order, too
+# Least updates of a stage, chosen: a warm-up over a tenth of them has one. Raising it costs time.
+UPDATES = 10
+# Least epochs of a stage, chosen: rows come in a second order, too. Raising it costs time.
+EPOCHS = 2
 
 
 def shorten(stage: Stage) -> Stage:
-    """The stage with as many epochs as `UPDATES` and `EPOCHS` ask for, no more than it has."""
+    """Return the stage with only as many epochs as `UPDATES` and `EPOCHS` need."""
     recipe = stage.recipe
-    updates = -(-len(stage.rows) // recipe.batch_size)  # of an epoch
-    epochs = max(EPOCHS, -(-UPDATES // updates))
+    updates_per_epoch = -(-len(stage.rows) // recipe.batch_size)
+    epochs = max(EPOCHS, -(-UPDATES // updates_per_epoch))
     return replace(stage, recipe=replace(recipe, epochs=min(epochs, recipe.epochs)))
 
 
 def digest_of_short_training(prepared: PreparedCase, progress: Progress) -> str:
-    """Digest of every update's loss and gradient norm, of the predictions and the scores.
+    """Return a digest of each update's loss and gradient norm, the predictions and the scores.
 
-    "" for a method that does not train, has no more epochs than the short training, or cannot train so few.
+    Return "" if the method does not train, has no more epochs than the short training, or cannot
+    train so few.
     """
-    saved = []
+    skipped_epochs = []
 
     def change(stage: Stage) -> Stage:
         short = shorten(stage)
-        saved.append(stage.recipe.epochs - short.recipe.epochs)
+        skipped_epochs.append(stage.recipe.epochs - short.recipe.epochs)
         return short
 
     try:
-        sample = run_seed(prepared, 0, progress, change=change) if prepared.method.trains else None
-    except (
-        MethodError,
-        ModelError,
-        TrainingError,
-    ):  # the whole training says what is wrong, if anything is
+        seed_result = (
+            run_seed(prepared, 0, progress, change=change) if prepared.method.trains else None
+        )
+    except (MethodError, ModelError, TrainingError):
+        # The full training reports what is wrong, if anything is.
         return ""
-    return digest(asdict(sample)) if sample is not None and any(saved) else ""
+    return digest(asdict(seed_result)) if seed_result is not None and any(skipped_epochs) else ""

@@ -68,7 +68,7 @@ def test_a_fault_that_no_longer_shows_is_to_be_removed():
     assert "remove the record" in note
 
 
-def test_beside_another_broken_invariant_a_fault_that_does_not_show_is_not_called_mended():
+def test_beside_another_broken_invariant_a_fault_that_does_not_show_is_not_called_fixed():
     assert split_known_faults(["it must train"], HERE, {"peft": "0.21.2"}, [FAULT]) == (
         ["it must train"],
         [],

@@ -60,4 +60,7 @@ def test_the_counted_batch_takes_no_more_rows_than_a_class_has(classes, rows, wr
         SimpleNamespace(label=label) for label in range(max(1, classes)) for _ in range(rows)
     ]
     task = SimpleNamespace(labels=range(classes), generative=written, token_labels=False)
-    assert execution_module.batch_shots(SimpleNamespace(task=task, examples={"train": examples})) == shots
+    assert (
+        execution_module.batch_shots(SimpleNamespace(task=task, examples={"train": examples}))
+        == shots
+    )

@@ -89,7 +89,9 @@ def test_energy_is_given_for_a_thousand_examples(cuda, monkeypatch):
     install_card(
         monkeypatch, processes=MINE, TotalEnergyConsumption=lambda: 1000 * len(steps)
     )  # a joule a step
-    found = take_readings("cuda", {"step": Workload(lambda: steps.append(1))}, 16, lambda watch: None)
+    found = take_readings(
+        "cuda", {"step": Workload(lambda: steps.append(1))}, 16, lambda watch: None
+    )
     assert found.values["joules per 1000 examples"] == pytest.approx(1000 / 16)
     assert (
         len(steps) == 1 + 1 + 5
@@ -133,7 +135,10 @@ def test_a_host_that_lost_its_cores_disturbs_a_gpus_window(cuda, monkeypatch):
 
 def test_an_energy_counter_that_stands_still_is_not_a_reading(cuda, monkeypatch):
     install_card(monkeypatch, processes=MINE)
-    assert "joules per 1000 examples" in take_readings("cuda", pieces(cuda), 16, lambda watch: None).unavailable
+    assert (
+        "joules per 1000 examples"
+        in take_readings("cuda", pieces(cuda), 16, lambda watch: None).unavailable
+    )
 
 
 def test_a_card_that_falls_off_the_bus_is_said_and_nothing_crashes(cuda, monkeypatch):
@@ -152,7 +157,8 @@ def test_a_container_that_hides_processes_says_that_their_memory_is_not_told(cud
     install_card(monkeypatch, processes={})
     found = take_readings("cuda", pieces(cuda), 16, lambda watch: None)
     assert (
-        found.unavailable["process bytes, training"] == "the driver does not report this process's memory"
+        found.unavailable["process bytes, training"]
+        == "the driver does not report this process's memory"
     )
     assert found.values["allocated bytes, training"] == 5 * GIB
 
@@ -184,7 +190,9 @@ def test_a_method_that_does_not_train_has_no_memory_or_energy_of_training(cuda, 
     install_card(monkeypatch, processes=MINE)
     found = take_readings("cuda", {"evaluation": cuda.uses(GIB)}, 0, lambda watch: None)
     assert not [
-        name for name in (*found.values, *found.unavailable) if "training" in name or "joules" in name
+        name
+        for name in (*found.values, *found.unavailable)
+        if "training" in name or "joules" in name
     ]
 
 

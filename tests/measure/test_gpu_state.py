@@ -7,7 +7,13 @@ import pytest
 from fake_nvml import GIB, LOST, NOT_SUPPORTED, UUID, install_card
 
 from pytest_ftcompare.measure import nvml
-from pytest_ftcompare.measure.gpu_state import REASONS, THROTTLE_REASONS, GpuState, disturbed, joules
+from pytest_ftcompare.measure.gpu_state import (
+    REASONS,
+    THROTTLE_REASONS,
+    GpuState,
+    disturbed,
+    joules,
+)
 from pytest_ftcompare.measure.nvml import open_gpu
 
 HERE = {os.getpid(): GIB}
@@ -32,7 +38,9 @@ def test_nothing_is_said_against_a_card_that_says_nothing():
     assert disturbed(GpuState(0.0), GpuState(1.0)) == ""
 
 
-@pytest.mark.parametrize(("bit", "word"), [item for item in REASONS.items() if item[1] in THROTTLE_REASONS])
+@pytest.mark.parametrize(
+    ("bit", "word"), [item for item in REASONS.items() if item[1] in THROTTLE_REASONS]
+)
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_clocks_held_down_at_either_end_are_said(monkeypatch, bit, word, when):
     masks = [bit, 0] if when == "before" else [0, bit]
@@ -48,7 +56,9 @@ def test_clocks_that_drop_from_heat_are_said_with_every_reason(monkeypatch):
     assert said == "the GPU was throttled (hw slowdown, hw thermal)"
 
 
-@pytest.mark.parametrize("bit", [bit for bit, word in REASONS.items() if word not in THROTTLE_REASONS])
+@pytest.mark.parametrize(
+    "bit", [bit for bit, word in REASONS.items() if word not in THROTTLE_REASONS]
+)
 def test_a_card_at_rest_or_at_the_clocks_that_its_owner_chose_is_not_disturbed(monkeypatch, bit):
     assert between(monkeypatch, CurrentClocksEventReasons=bit) == ""
 

@@ -59,7 +59,9 @@ def test_the_peak_may_be_in_another_phase_than_in_the_shallow_copies(small):
     config = small("llama", 20)
     config.vocab_size = 20000
     whole = trace_update(fake_case("full", config, ROWS, LENGTH, torch.bfloat16), 20)
-    shallow = trace_update(fake_case("full", config, ROWS, LENGTH, torch.bfloat16), planning.SHALLOW_DEPTH)
+    shallow = trace_update(
+        fake_case("full", config, ROWS, LENGTH, torch.bfloat16), planning.SHALLOW_DEPTH
+    )
     where = [
         max(one.peaks, key=lambda phase, one=one: one.peaks[phase].peak) for one in (shallow, whole)
     ]
@@ -100,7 +102,9 @@ def test_a_plan_is_what_the_loops_second_update_of_a_real_model_needs(small, met
 def test_what_is_recomputed_in_backward_belongs_to_backward(small):
     recomputing = {"gradient_checkpointing": True}
     config = small("llama", 14)
-    whole = trace_update(fake_case("full", config, ROWS, LENGTH, torch.bfloat16, **recomputing), 14).peaks
+    whole = trace_update(
+        fake_case("full", config, ROWS, LENGTH, torch.bfloat16, **recomputing), 14
+    ).peaks
     assert whole["forward", 0].gradients == 0 < whole["backward", 0].gradients
     assert plan("full", config, ROWS, LENGTH, **recomputing).peak == highest_peak(whole.values())
 
@@ -168,7 +172,7 @@ def test_every_shape_has_as_many_parameters_as_its_name_says(name):
 def test_a_shape_that_does_not_exist_is_one_sentence():
     with pytest.raises(
         ShapeError,
-        match=r"^expected one of opt-6.7b, llama-7b, llama-13b, a folder .*, got 'opt-67b'$",
+        match=r"^expected one of opt-6.7b, llama-7b, llama-13b, a config.json .*, got 'opt-67b'$",
     ):
         config_of("opt-67b")
 

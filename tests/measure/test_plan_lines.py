@@ -32,7 +32,7 @@ Not in it: the CUDA context, the allocator's rounding, kernels' workspaces
 
 
 def test_the_table_is_these_lines(monkeypatch):
-    monkeypatch.setattr(planning, "table", lambda *_: iter(PLANS))
+    monkeypatch.setattr(planning, "plan_all", lambda *_: iter(PLANS))
     lines = list(plan_lines("opt-6.7b"))
     assert "\n".join(lines) == SCREEN
     assert max(map(len, lines)) <= 80
@@ -43,7 +43,7 @@ def test_a_row_appears_before_the_next_one_is_planned(monkeypatch):
         yield PLANS[0]
         raise AssertionError
 
-    monkeypatch.setattr(planning, "table", table)
+    monkeypatch.setattr(planning, "plan_all", table)
     lines = plan_lines("opt-6.7b")
     assert [next(lines) for _ in range(5)][-1].startswith("full ")
 

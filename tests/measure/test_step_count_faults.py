@@ -27,7 +27,10 @@ def test_an_optimiser_state_in_a_wider_type_is_twice_the_state():
 
 
 def test_gradient_checkpointing_that_is_off_saves_more_and_computes_less():
-    on, off = count_step(*make_step("full", gradient_checkpointing=True)), count_step(*make_step("full"))
+    on, off = (
+        count_step(*make_step("full", gradient_checkpointing=True)),
+        count_step(*make_step("full")),
+    )
     assert off.saved > 2 * on.saved
     assert off.flops < on.flops
     assert off.operations < on.operations

@@ -35,8 +35,8 @@ def test_every_method_is_counted_and_counted_the_same_again(method):
 def test_another_process_counts_the_same():
     code = """
 from steps import make_step
-from pytest_ftcompare.measure.step_counts import count
-print(count(*make_step("lora")))
+from pytest_ftcompare.measure.step_counts import count_step
+print(count_step(*make_step("lora")))
 """
     here = {"PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(

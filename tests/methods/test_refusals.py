@@ -31,7 +31,7 @@ REFUSED = [
     (
         "adapter_drop",
         {"drop": 5},
-        "adapter_drop: expected drop to be at most 4, as many as there are layers, got 5",
+        "adapter_drop: expected drop to be at most 4, the number of layers, got 5",
     ),
     (
         "adapter_drop",
@@ -41,7 +41,7 @@ REFUSED = [
     (
         "partial",
         {"layers": 9},
-        "partial: expected layers to be at most 4, as many as the model has, got 9",
+        "partial: expected layers to be at most 4, the number of layers, got 9",
     ),
     (
         "adapter_fusion",

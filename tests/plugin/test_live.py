@@ -146,7 +146,7 @@ def test_a_log_gets_a_plain_line_now_and_then(tmp_path, monkeypatch):
     said = reporter._tw._file.getvalue()
     assert (
         said
-        == "..\nftcompare: 2 of 5 done, 1 failed; 42 s, about 2 min left. At work:\n  lora-cola seed 1 evaluating\n"
+        == "..\nftcompare: 2 of 5 done, 1 failed; 42 s, about 2 min left. Running:\n  lora-cola seed 1 evaluating\n"
     )
 
 

@@ -75,7 +75,7 @@ def test_an_interrupted_run_is_in_the_history_once_when_it_is_resumed(pytester, 
     plugin = (*PLUGIN, "--ftcompare-history=history.db")
     result = pytester.runpytest_subprocess(*plugin, "-x")  # the first is new, and fails
     result.stdout.fnmatch_lines(
-        ["history *: nothing added, as --ftcompare-resume goes on with this run."]
+        ["history *: nothing added, because --ftcompare-resume can continue this run."]
     )
     pytester.runpytest_subprocess(*plugin, "--ftcompare-resume").stdout.fnmatch_lines(
         ["history *: this run added."]

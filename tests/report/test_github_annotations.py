@@ -6,7 +6,7 @@ from urllib.parse import unquote
 import pytest
 from documents import make_case, make_document
 
-from pytest_ftcompare.report.github import SHOWN, annotations
+from pytest_ftcompare.report.github import MAX_SHOWN, annotations
 
 COMMAND = re.compile(r"::(error|warning) (?:file=([^:,\r\n]*),)?title=([^:,\r\n]*)::([^\r\n]*)")
 
@@ -69,7 +69,7 @@ def test_nothing_is_said_of_a_session_that_passes_nor_of_what_was_accepted():
 )
 def test_what_is_more_than_github_shows_is_counted_in_the_last(failed, shown, left):
     found = parsed(of(*(make_case("worse", shots=shots) for shots in range(failed))))
-    assert len(found) == SHOWN
+    assert len(found) == MAX_SHOWN
     assert sum(title.startswith("worse: ") for _, _, title, _ in found) == shown
     assert found[-1][2] == left or not left
 

@@ -8,7 +8,7 @@ from documents import make_case, make_document
 from markdown_it import MarkdownIt
 
 from pytest_ftcompare.compare.sequential_test import ScoreComparison
-from pytest_ftcompare.report.markdown import COMMENT, render
+from pytest_ftcompare.report.markdown import MAX_COMMENT, render
 from pytest_ftcompare.report.markdown_escape import clean, code, fence, prose
 from pytest_ftcompare.report.wording import score_change
 
@@ -197,7 +197,7 @@ def test_numbers_that_are_missing_are_question_marks():
     assert score_change(broken_score, identical=False, noise=True) in text
 
 
-@pytest.mark.parametrize("limit", [COMMENT, 2**20, 5000])
+@pytest.mark.parametrize("limit", [MAX_COMMENT, 2**20, 5000])
 @pytest.mark.parametrize("verdicts", ["all of them", "worse"])
 def test_a_thousand_cases_stay_within_the_limit_and_what_is_left_out_is_said(limit, verdicts):
     cases = (

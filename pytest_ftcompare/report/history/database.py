@@ -102,11 +102,11 @@ def _check_place(path: Path) -> None:
 
 
 @contextmanager
-def _connection(path: Path, mode: str, patience: float) -> Iterator[sqlite3.Connection]:
+def _connection(path: Path, mode: str, timeout: float) -> Iterator[sqlite3.Connection]:
     # Only a URI can open without creating a file. No isolation level, because the callers begin
     # their transactions.
     connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode={mode}", timeout=patience, uri=True, isolation_level=None
+        f"{path.absolute().as_uri()}?mode={mode}", timeout=timeout, uri=True, isolation_level=None
     )
     try:
         yield connection

@@ -1,8 +1,7 @@
-"""Data files as people bring them: which files a name stands for, and the rows in them, read as
-written or refused.
+"""Find and read a project's data files in text and Arrow formats.
 
-Called by hub.py for the splits of a task. A file that can be read in two ways is refused with what
-to say in `format = { ... }`; nothing is guessed.
+`custom.py` and `hub.py` call this. A file that can be read in two ways is refused, and the message
+names the setting to add to `format = { ... }`.
 """
 
 from pytest_ftcompare.tasks.files.find import FORMATS, check_shards, files_of, split_of

@@ -1,4 +1,7 @@
-"""How a data file is written, where its content does not say it: the table `format` of a task."""
+"""Read a task's table `format`, which says how its files are written.
+
+`custom.py` calls this.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +17,10 @@ ENCODING = "utf-8"
 
 @dataclass(frozen=True)
 class Format:
-    """What a task says of its files. None: the content decides, and where it does not, the file is
-    refused.
+    """A task's settings for its files. None: the content decides, or the file is refused.
 
-    `delimiter`, `quote` ("" where quotes are text) and `escape` are single characters of a CSV or
-    TSV file; `encoding` is a name that Python knows.
+    `delimiter`, `quote` ("" if quotes are text) and `escape` are single characters of a CSV or TSV
+    file; `encoding` is a name that Python knows.
     """
 
     delimiter: str | None = None
@@ -28,7 +30,7 @@ class Format:
 
 
 def make_format(table: Any) -> Format:
-    """The format of a task's table; `DataError` where it says something that cannot be."""
+    """Return the format of a task's table. Raise `DataError` for an unknown key or value."""
     known = Format.__dataclass_fields__
     if not isinstance(table, Mapping):
         raise DataError(f"expected format to be a table of {', '.join(known)}, got {table!r}")

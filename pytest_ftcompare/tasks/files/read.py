@@ -1,9 +1,8 @@
-"""The rows of a file by its format: text formats by Python's own readers, tables of Arrow by
-`datasets`, without its cache.
+"""Read a file's rows: text formats with Python's own readers, Arrow tables with `datasets`.
 
-The cache of `datasets` knows a file by its path and time, and gives old rows for a file that was
-rewritten with its old time; its CSV and JSON readers take the text "NA" as missing and dates as
-times.
+`custom.py` and `hub.py` call `rows`. The cache of `datasets` is not used: it knows a file by path
+and time, so it returns old rows for a file that was rewritten with its old time. Its CSV and JSON
+readers are not used either: they read the text "NA" as missing and dates as times.
 """
 
 from __future__ import annotations
@@ -23,17 +22,16 @@ from pytest_ftcompare.tasks.files.format import ENCODING, Format
 
 Row = dict[str, Any]
 OPENERS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
-LFS = b"version https://git-lfs"
-MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}  # of text that is not UTF-8
+LFS_POINTER = b"version https://git-lfs"
+BYTE_ORDER_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 MAGIC = {b"PAR1": ".parquet", b"ARROW1": ".arrow"}
 
 
 def rows(path: Path, format: Format, *, classes: bool = False) -> Iterator[Row]:
-    """The rows of a file, or of a folder of `save_to_disk`, in their order; `DataError` where it is
-    not what its name says.
+    """Yield the rows of a file, or of a `save_to_disk` folder, in their order.
 
-    With `classes`, a column whose file names its classes has these names in the place of their
-    numbers.
+    With `classes`, a column with class names in the file has the names instead of their indices.
+    Raise `DataError` if the file is not what its name says.
     """
     kind = kind_of(path)
     if kind in (".parquet", ".arrow", "saved"):
@@ -47,9 +45,11 @@ def rows(path: Path, format: Format, *, classes: bool = False) -> Iterator[Row]:
 
 
 def _text(path: Path, format: Format) -> str:
-    """The whole text of a file, unpacked, without a byte order mark."""
-    begin = _begin(path)
-    opener = next((unpack for magic, unpack in OPENERS.items() if begin.startswith(magic)), open)
+    """Return the whole text of a file, unpacked, without a byte order mark."""
+    first_bytes = _first_bytes(path)
+    opener = next(
+        (unpack for magic, unpack in OPENERS.items() if first_bytes.startswith(magic)), open
+    )
     try:
         with opener(path, "rb") as file:
             content = file.read()
@@ -60,35 +60,38 @@ def _text(path: Path, format: Format) -> str:
     return _decoded(path, content, format.encoding)
 
 
-def _begin(path: Path) -> bytes:
-    """The first bytes of a file."""
+def _first_bytes(path: Path) -> bytes:
+    """Return the first bytes of a file. Refuse a pointer of Git LFS."""
     with path.open("rb") as file:
-        begin = file.read(len(LFS))
-    if begin == LFS:
+        first_bytes = file.read(len(LFS_POINTER))
+    if first_bytes == LFS_POINTER:
         raise DataError(
             f"expected rows in {path}, it is a pointer of Git LFS: fetch it with 'git lfs pull'"
         )
-    return begin
+    return first_bytes
 
 
 def _decoded(path: Path, content: bytes, encoding: str | None) -> str:
-    marked = next((name for mark, name in MARKS.items() if content.startswith(mark)), None)
+    marked = next(
+        (name for mark, name in BYTE_ORDER_MARKS.items() if content.startswith(mark)), None
+    )
     if marked and encoding is None:
         raise DataError(
-            f'expected UTF-8 in {path}, it begins as UTF-16 does: say format = {{ encoding = "{marked}" }}'
+            f"expected UTF-8 in {path}, it begins as UTF-16 does: "
+            f'set format = {{ encoding = "{marked}" }}'
         )
     try:
         text = content.decode(encoding or ENCODING)
     except UnicodeDecodeError as error:
-        hint = "" if encoding else ': convert it, or say format = { encoding = "..." }'
+        hint = "" if encoding else ': convert it, or set format = { encoding = "..." }'
         name = encoding or "UTF-8"
         raise DataError(
-            f"expected {name} in {path}, found a byte that is not at offset {error.start}{hint}"
+            f"expected {name} in {path}, the byte at offset {error.start} is not {name}{hint}"
         ) from None
     return text.removeprefix("\ufeff")
 
 
-class _DoubledError(ValueError):
+class _DuplicateKeyError(ValueError):
     """A key that an object has twice."""
 
 
@@ -96,14 +99,14 @@ def _object(pairs: list[tuple[str, Any]]) -> Row:
     row = dict(pairs)
     if len(row) < len(pairs):
         names = [name for name, _ in pairs]
-        raise _DoubledError(
+        raise _DuplicateKeyError(
             f"has the key {next(name for name in names if names.count(name) > 1)!r} twice"
         )
     return row
 
 
 def _json_lines(path: Path, text: str) -> Iterator[Row]:
-    """Blank lines are passed over."""
+    """Yield the object of each line; skip blank lines."""
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
@@ -113,7 +116,7 @@ def _json_lines(path: Path, text: str) -> Iterator[Row]:
             raise DataError(
                 f"expected one JSON object a line in {path}, line {number} is not JSON ({error})"
             ) from None
-        except _DoubledError as error:
+        except _DuplicateKeyError as error:
             raise DataError(f"expected each key once in {path}, line {number} {error}") from None
         if not isinstance(row, dict):
             raise DataError(
@@ -123,26 +126,27 @@ def _json_lines(path: Path, text: str) -> Iterator[Row]:
 
 
 def _json(path: Path, text: str) -> Iterator[Row]:
-    """A list of objects, or objects in lines."""
+    """Yield the objects of a list, or of lines."""
     if not text.lstrip().startswith("["):
         yield from _json_lines(path, text)
         return
     try:
-        listed = json.loads(text, object_pairs_hook=_object)
-    except (json.JSONDecodeError, _DoubledError) as error:
+        objects = json.loads(text, object_pairs_hook=_object)
+    except (json.JSONDecodeError, _DuplicateKeyError) as error:
         raise DataError(
             f"expected a JSON list of objects in {path}, it is none ({error})"
         ) from None
-    for number, row in enumerate(listed, start=1):
+    for number, row in enumerate(objects, start=1):
         if not isinstance(row, dict):
             raise DataError(
-                f"expected a JSON list of objects in {path}, element {number} is {type(row).__name__}"
+                f"expected a JSON list of objects in {path}, "
+                f"element {number} is {type(row).__name__}"
             )
         yield row
 
 
 def _table(path: Path, kind: str, classes: bool) -> Iterator[Row]:
-    """A table of Arrow, read where it lies: streamed, so that no cache has a copy of it."""
+    """Yield the rows of an Arrow table, streamed so that no cache keeps a copy."""
     from datasets import ClassLabel, load_dataset, load_from_disk
 
     if kind != "saved":
@@ -152,14 +156,16 @@ def _table(path: Path, kind: str, classes: bool) -> Iterator[Row]:
             table = load_from_disk(str(path))
         else:
             table = load_dataset(kind[1:], data_files=str(path), split="train", streaming=True)
-        known = table.features or {}
-        names = {
-            name: kind.names
-            for name, kind in known.items()
-            if classes and isinstance(kind, ClassLabel)
+        features = table.features or {}
+        class_names = {
+            column: feature.names
+            for column, feature in features.items()
+            if classes and isinstance(feature, ClassLabel)
         }
         for row in table:
-            yield row | {name: _name(row[name], of) for name, of in names.items()}
+            yield row | {
+                column: _class_name(row[column], names) for column, names in class_names.items()
+            }
     except (OSError, ValueError) as error:
         raise DataError(
             f"expected a whole table in {path}, it cannot be read ({_first_line(error)})"
@@ -167,18 +173,18 @@ def _table(path: Path, kind: str, classes: bool) -> Iterator[Row]:
 
 
 def _check_magic(path: Path, kind: str) -> None:
-    """Refuse a file that is not of the format that its name says, before a library speaks of
-    footers."""
-    begin = _begin(path)
-    real = next((name for magic, name in MAGIC.items() if begin.startswith(magic)), "")
-    if (kind == ".parquet" or real) and real != kind:
+    """Refuse a file with another format than its name's; a library's own error is obscure."""
+    first_bytes = _first_bytes(path)
+    actual = next((name for magic, name in MAGIC.items() if first_bytes.startswith(magic)), "")
+    if (kind == ".parquet" or actual) and actual != kind:
         raise DataError(
-            f"expected a {kind} file in {path}, its content is {real or 'none'}: name it by what it is"
+            f"expected a {kind} file in {path}, its content is {actual or 'none'}: "
+            "name it by what it is"
         )
 
 
-def _name(value: Any, names: list[str]) -> Any:
-    """The class that a number stands for; what is none stays, and is refused with its row."""
+def _class_name(value: Any, names: list[str]) -> Any:
+    """Return the class name of an index; `Labels` later refuses any other value with its row."""
     return names[value] if isinstance(value, int) and 0 <= value < len(names) else value
 
 
