@@ -1,4 +1,4 @@
-"""The root of the clone: the plugin is on without being installed."""
+"""Load the plugin in a clone, where it is not installed."""
 
 import sys
 

@@ -1,4 +1,7 @@
-"""Commands that need no pytest: `python -m pytest_ftcompare init`, `check`, `compare`, `history` and `report`."""
+"""The commands of `python -m pytest_ftcompare`: init, check, compare, history and report.
+
+They need no pytest. Each command imports only what it needs.
+"""
 
 from __future__ import annotations
 
@@ -10,105 +13,109 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-OK, WORSE, USAGE = (
-    0,
-    1,
-    2,
-)  # exit statuses, as pytest's mean: passed, failed; a usage error is argparse's 2
+# Exit statuses: 0 and 1 as pytest's passed and failed, 2 as argparse's usage error.
+OK, WORSE, USAGE = 0, 1, 2
 
-DEFAULT_MODEL = "pocket/opt-1.4m"  # embedded, so that a first gate needs no download
+DEFAULT_MODEL = "pocket/opt-1.4m"  # embedded: a first gate downloads nothing
 EPILOG = """\
-The gate itself is a pytest plugin:
-  pytest suites/                     hold what is here against its baselines
-  pytest suites/ --update-baselines  accept what is here as the baselines
-  pytest --help                      the plugin's options are under "ftcompare"
+The gate is a pytest plugin:
+  pytest suites/                     train and compare with the baselines
+  pytest suites/ --update-baselines  store the results as baselines
+  pytest --help                      list the options of the gate
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; its exit status."""
+    """Run the command in `arguments`, by default the command line; return the exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m pytest_ftcompare",
-        description="A regression gate for fine-tuning stacks; what can be done without pytest.",
+        description="A regression gate for fine-tuning stacks: the commands without pytest.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     command = commands.add_parser(
         "init",
-        help="begin a gate on a data file of your own",
-        description="Write a task's table, a suite, a workflow and .gitignore here; what is not said is asked for. "
-        "Exit status: 0 written, 2 a usage error, and nothing is written.",
+        help="write a suite for your data file",
+        description="Write a task's table, a suite, a workflow and .gitignore in this folder. "
+        "Ask for each value that no option gives. Exit status: 0 files written; 2 usage error, "
+        "nothing written.",
     )
     command.add_argument(
-        "--data", metavar="FILE", help="the file of rows: CSV, TSV, JSON, Parquet, Arrow"
+        "--data", metavar="FILE", help="data file: CSV, TSV, JSON, Parquet or Arrow"
     )
-    command.add_argument("--text", metavar="COLUMN", help="the column that the model reads")
-    command.add_argument("--label", metavar="COLUMN", help="the column of the class")
+    command.add_argument("--text", metavar="COLUMN", help="column that the model reads")
+    command.add_argument("--label", metavar="COLUMN", help="column of the class")
     command.add_argument(
-        "--model", metavar="ID", help=f"the base model's hub id (default: {DEFAULT_MODEL})"
+        "--model", metavar="ID", help=f"hub id of the base model (default: {DEFAULT_MODEL})"
     )
     command.add_argument(
-        "--task", metavar="NAME", help="the task's name (default: from the file's)"
+        "--task", metavar="NAME", help="name of the task (default: from the file's name)"
     )
     command.set_defaults(do=init)
     command = commands.add_parser(
         "check",
-        help="read a project's tasks as the gate does, without training",
-        description="Show the rows, classes and lengths of the tasks in pyproject.toml, and what the models will read. "
-        "Exit status: 0 nothing refused, 1 something refused, 2 a usage error.",
+        help="show what the models will read of your tasks, without training",
+        description="Show rows, classes and lengths of the tasks in pyproject.toml, and what the "
+        "models will read. Exit status: 0 every task accepted; 1 a task refused; 2 usage error.",
     )
     command.add_argument(
-        "--profile", metavar="NAME", help="the profile whose models read (default: the project's)"
+        "--profile", metavar="NAME", help="profile with the models (default: the project's)"
     )
     command.add_argument(
-        "--hub", type=Path, metavar="DIR", help="local folder with models, as --ftcompare-hub"
+        "--hub",
+        type=Path,
+        metavar="DIR",
+        help="folder with models and data sets, as --ftcompare-hub",
     )
-    command.set_defaults(do=lambda given: check(given.profile, given.hub))
+    command.set_defaults(do=lambda args: check(args.profile, args.hub))
     command = commands.add_parser(
         "compare",
-        help="compare two folders of results: baselines of this project, or files of PEFT's method_comparison",
-        description="Compare the cases that two folders of results have in common. Exit status: 0 nothing worse, "
-        "1 something worse, changed, invalid or too much unseen, 2 a usage error.",
+        help="compare two folders of results: baselines, or PEFT's method_comparison files",
+        description="Compare the cases that two folders of results share. Exit status: 0 no "
+        "failing verdict; 1 a case is worse, changed or invalid, or too few cases could be "
+        "compared; 2 usage error.",
     )
-    command.add_argument(
-        "old", type=Path, metavar="OLD", help="folder with the results to compare with"
-    )
+    command.add_argument("old", type=Path, metavar="OLD", help="folder with the earlier results")
     command.add_argument("new", type=Path, metavar="NEW", help="folder with the results to judge")
     command.add_argument(
         "--json", type=Path, metavar="FILE", help="also write all verdicts to FILE"
     )
-    command.set_defaults(do=lambda given: compare(given.old, given.new, given.json))
+    command.set_defaults(do=lambda args: compare(args.old, args.new, args.json))
     command = commands.add_parser(
         "report",
-        help="render what --ftcompare-report=RUN.json wrote, as HTML or Markdown",
-        description="Render a session's report again. Exit status: 0 written, 2 a usage error.",
+        help="render a stored JSON report as HTML or Markdown",
+        description="Render a stored JSON report as HTML or Markdown. "
+        "Exit status: 0 file written; 2 usage error.",
     )
     command.add_argument(
-        "run", type=Path, metavar="RUN.json", help="what --ftcompare-report=RUN.json wrote"
+        "run", type=Path, metavar="RUN.json", help="report that --ftcompare-report=RUN.json wrote"
     )
     command.add_argument(
         "out",
         type=Path,
         metavar="OUT",
-        help="the file to write; its ending, .html or .md, says what",
+        help="file to write; its ending, .html or .md, chooses the format",
     )
-    command.set_defaults(do=lambda given: report(given.run, given.out))
+    command.set_defaults(do=lambda args: report(args.run, args.out))
     commands.add_parser(
-        "history", help="show a metric over the runs of a history, or import results into one"
+        "history", help="show a metric over the runs of a history, or import results"
     )
-    words = sys.argv[1:] if arguments is None else list(arguments)
-    if words[:1] == ["history"]:
+    command_line = sys.argv[1:] if arguments is None else list(arguments)
+    if command_line[:1] == ["history"]:
         from pytest_ftcompare.report.history import cli as history
 
-        return history.main(words[1:])
-    options = parser.parse_args(words)
+        return history.main(command_line[1:])
+    options = parser.parse_args(command_line)
     status: int = options.do(options)
     return status
 
 
 def compare(old: Path, new: Path, file: Path | None) -> int:
-    """Print the comparison of two folders, and write it to `file`; what cannot be compared is a usage error of one sentence."""
+    """Print the comparison of two folders, write it to `file` as JSON, return the exit status.
+
+    A folder that cannot be compared is a usage error: one sentence on stderr.
+    """
     from pytest_ftcompare.compare import compare_results
     from pytest_ftcompare.report.compare_command import lines
     from pytest_ftcompare.report.wrapping import WIDTH, fitted
@@ -119,16 +126,16 @@ def compare(old: Path, new: Path, file: Path | None) -> int:
     except result_folders.FolderError as error:
         print(f"ERROR: {error}", file=sys.stderr)
         return USAGE
-    overall = compare_results.compare_pairs(pairs.both)
+    session_verdict = compare_results.compare_pairs(pairs.both)
     columns = shutil.get_terminal_size((WIDTH, 0)).columns
-    for line in lines(overall, pairs):
+    for line in lines(session_verdict, pairs):
         print("\n".join(fitted(line, columns)))
     if file is not None:
         data = {
-            "failed": overall.failed,
-            "findings": overall.findings,
-            "shifts": [asdict(one) for one in overall.shifts],
-            "verdicts": [one.to_dict() for one in overall.verdicts],
+            "failed": session_verdict.failed,
+            "findings": session_verdict.findings,
+            "shifts": [asdict(shift) for shift in session_verdict.shifts],
+            "verdicts": [verdict.to_dict() for verdict in session_verdict.verdicts],
             "only_old": pairs.only_old,
             "only_new": pairs.only_new,
         }
@@ -140,45 +147,51 @@ def compare(old: Path, new: Path, file: Path | None) -> int:
                 file=sys.stderr,
             )
             return USAGE
-    return WORSE if overall.failed else OK
+    return WORSE if session_verdict.failed else OK
 
 
-def init(given: argparse.Namespace) -> int:
-    """Begin a project in the working folder; what cannot be is a usage error of one sentence."""
+def init(args: argparse.Namespace) -> int:
+    """Write a suite for a data file to the working folder; return the exit status.
+
+    Ask for values that the options do not give. A wrong value is a usage error: one sentence on
+    stderr.
+    """
     from pytest_ftcompare.gate.start_project import (
         NEXT_STEPS,
         Answers,
         InitError,
-        write_project,
-        read_columns,
         default_task_name,
+        read_columns,
+        write_project,
     )
     from pytest_ftcompare.tasks import DataError
 
-    def ask(what: str, value: str | None, default: str = "") -> str:
+    def ask(question: str, value: str | None, default: str = "") -> str:
         if value:
             return value
-        shown = f" [{default}]" if default else ""
+        suffix = f" [{default}]" if default else ""
         try:
-            said = input(f"{what}{shown}: ").strip()
+            answer = input(f"{question}{suffix}: ").strip()
         except EOFError:
-            said = ""
-        if not (said or default):
+            answer = ""
+        if not (answer or default):
             raise InitError(
-                f"expected {what.partition(' (')[0].lower()}, got none: answer, or give it as an option"
+                f"expected {question.partition(' (')[0].lower()}, got none: "
+                "answer the question, or give it as an option"
             )
-        return said or default
+        return answer or default
 
     root = Path.cwd()
     try:
-        file = ask("Data file", given.data)
+        file = ask("Data file", args.data)
         columns = ", ".join(read_columns(root, file))
         answers = Answers(
             data=file,
-            text=ask(f"Column that the model reads (of {columns})", given.text),
-            label=ask(f"Column of the class (of {columns})", given.label),
-            model=given.model or (ask("Base model", None, DEFAULT_MODEL) if sys.stdin.isatty() else DEFAULT_MODEL),
-            task=given.task or default_task_name(file),
+            text=ask(f"Column that the model reads (of {columns})", args.text),
+            label=ask(f"Column of the class (of {columns})", args.label),
+            model=args.model
+            or (ask("Base model", None, DEFAULT_MODEL) if sys.stdin.isatty() else DEFAULT_MODEL),
+            task=args.task or default_task_name(file),
         )
         written = write_project(root, answers)
     except (InitError, DataError) as error:
@@ -191,7 +204,7 @@ def init(given: argparse.Namespace) -> int:
 
 
 def check(profile: str | None, hub: Path | None) -> int:
-    """Print how the gate reads the project's tasks; whether something is refused."""
+    """Print how the gate reads the project's tasks; return 1 if it refuses one."""
     from pytest_ftcompare.gate.check_project import CheckError
     from pytest_ftcompare.gate.check_project import check as lines
     from pytest_ftcompare.gate.project_config import ProjectConfigError
@@ -200,9 +213,9 @@ def check(profile: str | None, hub: Path | None) -> int:
     columns = shutil.get_terminal_size((WIDTH, 0)).columns
     status = OK
     try:
-        for line, wrong in lines(Path.cwd(), profile, hub):
+        for line, refused in lines(Path.cwd(), profile, hub):
             print("\n".join(fitted(line, columns)), flush=True)
-            status = WORSE if wrong else status
+            status = WORSE if refused else status
     except (CheckError, ProjectConfigError) as error:
         print(f"ERROR: {error}", file=sys.stderr)
         return USAGE
@@ -210,24 +223,28 @@ def check(profile: str | None, hub: Path | None) -> int:
 
 
 def report(run: Path, out: Path) -> int:
-    """Render the report in `run` as what the ending of `out` says; what cannot be is a usage error of one sentence."""
+    """Render the JSON report `run` to `out`, in the format of its ending; return the exit status.
+
+    A file that cannot be read or written is a usage error: one sentence on stderr.
+    """
     from pytest_ftcompare.report import formats
     from pytest_ftcompare.report.document_reader import DocumentError, read
 
-    refused = ""
+    problem = ""
     if out.suffix not in formats.RENDERINGS:
-        refused = (
-            f"{out}: expected a file to write that ends in one of {', '.join(formats.RENDERINGS)}"
-        )
+        problem = f"{out}: expected a file name that ends in one of {', '.join(formats.RENDERINGS)}"
     else:
         try:
             formats.write(out, read(run.read_text(encoding="utf-8")))
         except (DocumentError, UnicodeDecodeError) as error:
-            refused = f"{run} cannot be read: {error}"
+            problem = f"{run} cannot be read: {error}"
         except OSError as error:
-            refused = f"{error.filename or out}: {error.strerror or error}: name a report that is there, and a file to write"
-    if refused:
-        print(f"ERROR: {refused}", file=sys.stderr)
+            problem = (
+                f"{error.filename or out}: {error.strerror or error}: "
+                "name an existing report and a file that can be written"
+            )
+    if problem:
+        print(f"ERROR: {problem}", file=sys.stderr)
         return USAGE
     return OK
 

@@ -1,9 +1,9 @@
 """Record more seeds of every case than a baseline has, for `scripts/replay.py`.
 
-`python -m scripts.bank FOLDER [--seeds=A-B] [--stream=N] [pytest's arguments]` trains seeds of every
-case and writes FOLDER/<suite>/<case>.json, a result like a baseline. Another stream keeps a seed's
-rows and draws initialisation, order and dropout anew, like a library that draws its random numbers
-differently. Existing files are kept, so an interrupted run continues where it stopped.
+`python -m scripts.bank FOLDER [--seeds=A-B] [--stream=N] [pytest's arguments]` trains seeds of
+every case and writes FOLDER/<suite>/<case>.json, a result like a baseline. Another stream keeps a
+seed's rows and draws initialisation, order and dropout anew, like a library that draws its random
+numbers differently. Existing files are kept, so an interrupted run continues where it stopped.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def main() -> int:
         "--stream",
         type=int,
         default=0,
-        help="random numbers for everything but the rows; default: %(default)s",
+        help="random stream of everything but the rows; default: %(default)s",
     )
     options, pytest_arguments = parser.parse_known_args()
     folder = str(options.folder.resolve())

@@ -14,12 +14,13 @@ from pytest_ftcompare.results.result import Result
 from scripts.mean_and_sd import mean_and_sd
 
 POINTS = 100 * MIN_ABOVE_MAJORITY
+MOST = f"{CEILING:.0%}"
 HEAD = f"""# Headroom
 
 A case at chance or at the ceiling cannot show a loss and guards nothing. A judged case's mean
 accuracy in domain must be at least {POINTS:.0f} points above its majority share, and
-at most {CEILING:.0%}. `--update-baselines` refuses other cases. The table shows each baseline's
-mean and SD over seeds:
+at most {MOST}. `--update-baselines` refuses other cases. The table shows mean and SD over the
+seeds of each baseline:
 
 | suite | case | seeds | majority share | in domain | out of domain | audit |
 | --- | --- | --- | --- | --- | --- | --- |"""

@@ -156,12 +156,14 @@ def search_page(record: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
         top = max(trials, key=lambda trial: trial["mean"])
         setting = ", ".join(f"{option} {value}" for option, value in top["setting"].items())
         values = {
-            option: dict.fromkeys(str(trial["setting"][option]) for trial in trials)
+            option: dict.fromkeys(trial["setting"][option] for trial in trials)
             for option in top["setting"]
         }
-        tried = "; ".join(f"{option} {', '.join(texts)}" for option, texts in values.items())
+        grid = "; ".join(
+            f"{option} {', '.join(map(str, tried))}" for option, tried in values.items()
+        )
         accuracy = " | ".join(mean_and_sd(scores) for scores in top["accuracy"].values())
-        yield f"| [`{name}`](methods/{name}.md) | {tried} | {setting} | {accuracy} |"
+        yield f"| [`{name}`](methods/{name}.md) | {grid} | {setting} | {accuracy} |"
 
 
 def fill(page: str, lines: list[str]) -> str:

@@ -1,8 +1,8 @@
-"""The loop's step, and the step while live lines tell of it, against a bare torch loop and against transformers' Trainer: same
-model, same batch, side by side in one run.
+"""Compare the project's training loop with a bare torch loop and transformers' Trainer.
 
-`python -m scripts.overhead docs/overhead.json` on a quiet machine. They take turns for a few updates; a round
-compares them, so that the machine's speed of the minute cancels; the median over rounds is recorded.
+Run `python -m scripts.overhead docs/overhead.json` on a quiet machine. It also times the loop with
+the live display. All loops train the same model on the same batch. They take turns for a few
+updates, so that the machine's present speed cancels. The record has the median over rounds.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ TASK, SHOTS = "pocket_mnli", 8
 SETTING = TrainingConfig("pocket", max_length=192)
 MODELS = ("pocket/opt-0.4m", "pocket/opt-1.4m")
 ROUNDS, STEPS = 25, 8
-Steps = Callable[[int], float]  # seconds of one of so many updates
+# Number of updates -> seconds of one update.
+Steps = Callable[[int], float]
 
 
 def _seconds(update: Callable[[], object], count: int) -> float:
@@ -57,7 +58,7 @@ def _fresh(prepared: PreparedCase) -> tuple[nn.Module, PreparedSeed]:
 
 
 def project_loop(prepared: PreparedCase) -> Steps:
-    """The project's own loop."""
+    """Return the steps of the project's own loop."""
     model, context = _fresh(prepared)
     stage = context.stage(prepared.method.recipe)
     training = Training(model, prepared.method, stage, ROUNDS * STEPS * 2, 0)
@@ -67,44 +68,45 @@ def project_loop(prepared: PreparedCase) -> Steps:
 
 @contextmanager
 def on_a_terminal(folder: Path) -> Iterator[TerminalDisplay]:
-    """Live lines, drawn in this process on a terminal that nobody looks at, as without xdist."""
-    ours, theirs = pty.openpty()
+    """Draw the live display in this process on a pseudo-terminal, as without xdist."""
+    reading_end, writing_end = pty.openpty()
     with ExitStack() as stack:
-        screen = stack.enter_context(os.fdopen(theirs, "w", buffering=1))
-        reader = threading.Thread(target=_drain, args=(ours,), daemon=True)
+        screen = stack.enter_context(os.fdopen(writing_end, "w", buffering=1))
+        reader = threading.Thread(target=_drain, args=(reading_end,), daemon=True)
         reader.start()
         reporter: Any = SimpleNamespace(
             _tw=SimpleNamespace(_file=screen, width_of_current_line=0, hasmarkup=True)
         )
-        live = TerminalDisplay(reporter, Progress(folder, workers=1))
-        yield live
-        live.stop()
+        display = TerminalDisplay(reporter, Progress(folder, workers=1))
+        yield display
+        display.stop()
 
 
 def _drain(descriptor: int) -> None:
-    with suppress(OSError):  # its other end is closed
+    # Reading raises when the other end is closed.
+    with suppress(OSError):
         while os.read(descriptor, 65536):
             pass
 
 
 def reporting_loop(prepared: PreparedCase, folder: Path) -> Steps:
-    """The project's own loop, telling after each update how far it is."""
+    """Return the steps of the project's loop with a status report after each update."""
     model, context = _fresh(prepared)
     stage = context.stage(prepared.method.recipe)
     training = Training(model, prepared.method, stage, ROUNDS * STEPS * 2, 0)
     rows = list(range(len(stage.rows)))
-    say = WorkerStatus(folder, "main").reporter(prepared.case.id)
-    tell = RunContext(folder, None, 0.0, say).progress("seed 0")
+    status = WorkerStatus(folder, "main").reporter(prepared.case.id)
+    report = RunContext(folder, None, 0.0, status).progress("seed 0")
 
     def update() -> None:
         training.update(rows)
-        tell(training.number, ROUNDS * STEPS * 2, 0.5)
+        report(training.number, ROUNDS * STEPS * 2, 0.5)
 
     return lambda count: _seconds(update, count)
 
 
 def bare_loop(prepared: PreparedCase) -> Steps:
-    """What one would write by hand: forward, loss, backward, clip, step, and the loss read."""
+    """Return the steps of a minimal loop: forward, loss, backward, clip, step, read the loss."""
     model, context = _fresh(prepared)
     recipe = prepared.method.recipe
     batch: Any = prepared.interface.collate(context.rows)
@@ -125,7 +127,7 @@ def bare_loop(prepared: PreparedCase) -> Steps:
 
 
 def trainer_loop(prepared: PreparedCase) -> Steps:
-    """transformers' Trainer on the same rows in batches of all of them; its setting up is not timed."""
+    """Return the steps of transformers' Trainer with all rows as one batch, without its set-up."""
     from transformers import Trainer, TrainerCallback, TrainingArguments
 
     model, context = _fresh(prepared)
@@ -134,15 +136,15 @@ def trainer_loop(prepared: PreparedCase) -> Steps:
         {"row": row, "label": label}
         for row, label in zip(context.rows, context.labels.tolist(), strict=True)
     ]
-    ends: list[float] = []
+    starts: list[float] = []
 
     class Clock(TrainerCallback):
         def on_step_begin(self, *_: Any, **__: Any) -> None:
-            ends.append(time.perf_counter())
+            starts.append(time.perf_counter())
 
     def collate(chosen: list[dict[str, Any]]) -> dict[str, Any]:
-        return interface.collate([one["row"] for one in chosen]) | {
-            "labels": torch.tensor([one["label"] for one in chosen])
+        return interface.collate([item["row"] for item in chosen]) | {
+            "labels": torch.tensor([item["label"] for item in chosen])
         }
 
     def steps(count: int) -> float:
@@ -161,7 +163,7 @@ def trainer_loop(prepared: PreparedCase) -> Steps:
                 remove_unused_columns=False,
                 dataloader_pin_memory=False,
             )
-            ends.clear()
+            starts.clear()
             Trainer(
                 model=model,
                 args=arguments,
@@ -169,41 +171,44 @@ def trainer_loop(prepared: PreparedCase) -> Steps:
                 data_collator=collate,
                 callbacks=[Clock()],
             ).train()
-        return (ends[-1] - ends[0]) / count
+        return (starts[-1] - starts[0]) / count
 
     return steps
 
 
 def measure(model: str) -> dict[str, float]:
-    """Step time in those of the bare loop, of the told loop in those of the loop, and the bare loop's in milliseconds."""
-    case = Case("overhead", "full", TASK, model, SHOTS, (("accumulate", 1),))
+    """Return step times over the bare loop's, and the bare loop's in ms.
+
+    The reporting loop's step time is over that of the project's loop.
+    """
+    case = Case("overhead", "full", TASK, model, SHOTS, (("micro_batches", 1),))
     kinds: dict[str, Steps] = {
         "ours": project_loop(prepare(case, SETTING)),
         "bare": bare_loop(prepare(case, SETTING)),
     }
     kinds["Trainer"] = trainer_loop(prepare(case, SETTING))
-    found: dict[str, list[float]] = {name: [] for name in (*kinds, "told")}
+    seconds_of: dict[str, list[float]] = {name: [] for name in (*kinds, "told")}
     with tempfile.TemporaryDirectory() as name:
         kinds["told"] = reporting_loop(prepare(case, SETTING), Path(name))
         for number in range(ROUNDS + 1):
             for kind, steps in kinds.items():
                 with on_a_terminal(Path(name)) if kind == "told" else nullcontext():
                     seconds = steps(STEPS)
-                if number:  # the first round warms up
-                    found[kind].append(seconds)
+                # The first round warms up.
+                if number:
+                    seconds_of[kind].append(seconds)
             print(f"{model}: round {number} of {ROUNDS}", file=sys.stderr, flush=True)
 
     def ratio(kind: str, to: str = "bare") -> float:
-        return round(
-            median(one / base for one, base in zip(found[kind], found[to], strict=True)), 3
-        )
+        pairs = zip(seconds_of[kind], seconds_of[to], strict=True)
+        return round(median(seconds / base for seconds, base in pairs), 3)
 
     times = {
         "ours": ratio("ours"),
         "Trainer": ratio("Trainer"),
         "told to ours": ratio("told", "ours"),
     }
-    return times | {"bare, ms": round(1e3 * median(found["bare"]), 2)}
+    return times | {"bare, ms": round(1e3 * median(seconds_of["bare"]), 2)}
 
 
 def main(file: Path) -> None:
@@ -218,7 +223,7 @@ def main(file: Path) -> None:
     record = {
         "date": date.today().isoformat(),
         "machine": machine,
-        "step time": {one: measure(one) for one in MODELS},
+        "step time": {model: measure(model) for model in MODELS},
     }
     file.write_text(f"{json.dumps(record, indent=1)}\n", encoding="utf-8")
 

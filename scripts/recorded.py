@@ -1,7 +1,7 @@
-"""Sessions drawn from recorded samples: each case's baseline and candidate, as the gate would have trained them.
+"""Draw sessions from recorded seeds: each case's baseline and candidate, for `scripts/replay.py`.
 
-Cases of one seed share training rows and err together, so a session draws one order of seeds for all cases of a task and size.
-A loss is put in by turning right answers of the candidate wrong, row by row.
+Cases of one seed share training rows and errors, so a session draws one order of seeds for all
+cases of a task and number of shots. A loss turns right answers of the candidate wrong, row by row.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MAX_SEEDS = 16  # seeds that a case may train
 
 @dataclass(frozen=True)
 class RecordedCase:
-    """A case: its baseline, all its seeds, and some of them again from another stream."""
+    """A case: its baseline, all its seeds, and some of the seeds again with another stream."""
 
     baseline: Result
     seeds: list[SeedResult]
@@ -37,22 +37,22 @@ class RecordedCase:
 
     @property
     def group(self) -> str:
-        """What cases share that draw the same rows."""
+        """Return the case without its method: cases of a group draw the same rows."""
         return self.baseline.id.split("-", 1)[1]
 
 
 def read(baselines: Path, bank: Path) -> list[RecordedCase]:
-    """The cases that have a baseline and were run again from another stream."""
-    found = []
+    """Read the cases that have a baseline and seeds of another stream."""
+    cases = []
     for file in baseline_store.result_paths(baselines):
         more, stream = (bank / kind / file.relative_to(baselines) for kind in ("seeds", "stream"))
         base = _result(file)
         if base.judge_accuracy and stream.exists():
-            samples = [*base.seed_results, *(_result(more).seed_results if more.exists() else ())]
-            found.append(
-                RecordedCase(replace(base, windows=[]), samples, _result(stream).seed_results)
+            seeds = [*base.seed_results, *(_result(more).seed_results if more.exists() else ())]
+            cases.append(
+                RecordedCase(replace(base, windows=[]), seeds, _result(stream).seed_results)
             )
-    return found
+    return cases
 
 
 def _result(file: Path) -> Result:
@@ -60,126 +60,136 @@ def _result(file: Path) -> Result:
 
 
 @cache
-def _scatter(scores: tuple[float, ...]) -> float:
+def _sd(scores: tuple[float, ...]) -> float:
     return noise.sd(scores)
 
 
 def case_noise(case: RecordedCase, metric: str = "accuracy") -> float:
-    """SD between all seeds that were recorded of a case."""
-    return _scatter(tuple(one.metrics[metric] for one in case.seeds))
+    """Return the SD between all recorded seeds of a case."""
+    return _sd(tuple(seed_result.metrics[metric] for seed_result in case.seeds))
 
 
-def with_loss(sample: SeedResult, metric: str, drop: float, chance: random.Random) -> SeedResult:
-    """The sample with `drop`, a share of rows, of its right answers turned wrong; a gain where it is negative."""
-    bits = unpack(sample.correct[SCORE_METRICS[metric]])
-    places = [at for at, right in enumerate(bits) if right == (drop > 0)]
+def with_loss(seed_result: SeedResult, metric: str, drop: float, rng: random.Random) -> SeedResult:
+    """Turn right answers of a share `drop` of the rows wrong, or wrong ones right if negative."""
+    bits = unpack(seed_result.correct[SCORE_METRICS[metric]])
+    candidates = [index for index, right in enumerate(bits) if right == (drop > 0)]
     exact = abs(drop) * len(bits)
-    count = int(exact) + (chance.random() < exact % 1)  # on average exactly `drop`
-    for at in chance.sample(places, min(count, len(places))):
-        bits[at] = not bits[at]
+    # Rounded at random, so that the mean is exactly `drop`.
+    count = int(exact) + (rng.random() < exact % 1)
+    for index in rng.sample(candidates, min(count, len(candidates))):
+        bits[index] = not bits[index]
     split = SCORE_METRICS[metric]
-    metrics = sample.metrics | {metric: rounded(sum(bits) / len(bits))}
     return replace(
-        sample, metrics=metrics, correct=sample.correct | {split: pack(bits)}, predictions_digest=""
+        seed_result,
+        metrics=seed_result.metrics | {metric: rounded(sum(bits) / len(bits))},
+        correct=seed_result.correct | {split: pack(bits)},
+        predictions_digest="",
     )
 
 
 def judge_in_sequence(
-    base: Result, drawn: Sequence[SeedResult], terms: JudgingCriteria
+    base: Result, seed_results: Sequence[SeedResult], criteria: JudgingCriteria
 ) -> CaseVerdict:
-    """The gate's own loop, with recorded samples in place of training."""
+    """Judge like the gate, with recorded seeds in place of training."""
+    # Another version of torch, so that a different trace does not decide.
     candidate = replace(
-        base, environment=base.environment | {"torch": "another"}, seed_results=list(drawn[:1])
+        base,
+        environment=base.environment | {"torch": "another"},
+        seed_results=list(seed_results[:1]),
     )
-    while isinstance(step := judge(base, candidate, len(drawn), criteria=terms), NeedMoreSeeds):
-        candidate = replace(candidate, seed_results=list(drawn[: step.seeds]))
+    while isinstance(
+        step := judge(base, candidate, len(seed_results), criteria=criteria), NeedMoreSeeds
+    ):
+        candidate = replace(candidate, seed_results=list(seed_results[: step.seeds]))
     return step
 
 
 @dataclass(frozen=True)
 class ReplayedSession:
-    """A replayed session: each case, its baseline, and its samples in the order in which the gate would train them."""
+    """Cases with their baselines, and candidates' seeds in the order in which the gate trains."""
 
     cases: Sequence[RecordedCase]
     baselines: list[Result]
     candidates: list[list[SeedResult]]
-    chance: random.Random
+    rng: random.Random
 
     def judging_criteria(self) -> list[JudgingCriteria]:
-        """What each case is judged by: its suite's priors, its share of the session."""
-        suites = {one.suite for one in self.baselines}
-        learned = {
-            suite: noise.fit_priors([one for one in self.baselines if one.suite == suite])
+        """Return each case's criteria: its suite's priors and its share of the session's errors."""
+        suites = {base.suite for base in self.baselines}
+        priors = {
+            suite: noise.fit_priors([base for base in self.baselines if base.suite == suite])
             for suite in suites
         }
         share = error_share(len(self.baselines), SCORE_METRICS)
-        return [JudgingCriteria(learned[one.suite], share) for one in self.baselines]
+        return [JudgingCriteria(priors[base.suite], share) for base in self.baselines]
 
     def verdicts(self, size: float, factor: float = 1.0) -> list[CaseVerdict]:
-        """The verdicts of the session, each case having lost `size` of its noise; `factor` times its share of errors."""
-        found = []
-        for case, base, samples, terms in zip(
+        """Judge the session, after each case lost `size` of its noise.
+
+        `factor` multiplies each case's share of errors.
+        """
+        verdicts = []
+        for case, base, seed_results, criteria in zip(
             self.cases, self.baselines, self.candidates, self.judging_criteria(), strict=True
         ):
             lost = (
                 [
-                    with_loss(one, "accuracy", size * case_noise(case), self.chance)
-                    for one in samples
+                    with_loss(seed_result, "accuracy", size * case_noise(case), self.rng)
+                    for seed_result in seed_results
                 ]
                 if size
-                else samples
+                else seed_results
             )
-            found.append(
-                judge_in_sequence(
-                    base, lost, replace(terms, alpha_share=terms.alpha_share * factor)
-                )
-            )
-        return found
+            laxer = replace(criteria, alpha_share=criteria.alpha_share * factor)
+            verdicts.append(judge_in_sequence(base, lost, laxer))
+        return verdicts
 
 
 def other_seeds(cases: Sequence[RecordedCase], number: int) -> ReplayedSession:
-    """Session `number` of cases with as many seeds: other rows in the baselines than in what is held against them."""
-    chance = random.Random(number)
-    order = chance.sample(range(len(cases[0].seeds)), BASELINE_SEEDS + MAX_SEEDS)
+    """Draw session `number` with other seeds, and so other rows, in baselines and candidates.
+
+    All cases must have equally many seeds.
+    """
+    rng = random.Random(number)
+    order = rng.sample(range(len(cases[0].seeds)), BASELINE_SEEDS + MAX_SEEDS)
     baselines = [
-        replace(one.baseline, seed_results=[one.seeds[at] for at in order[:BASELINE_SEEDS]])
-        for one in cases
+        replace(case.baseline, seed_results=[case.seeds[index] for index in order[:BASELINE_SEEDS]])
+        for case in cases
     ]
-    return ReplayedSession(
-        cases,
-        baselines,
-        [[_apart(one.seeds[at]) for at in order[BASELINE_SEEDS:]] for one in cases],
-        chance,
-    )
+    candidates = [
+        [_unpaired(case.seeds[index]) for index in order[BASELINE_SEEDS:]] for case in cases
+    ]
+    return ReplayedSession(cases, baselines, candidates, rng)
 
 
 def other_stream(cases: Sequence[RecordedCase], number: int) -> ReplayedSession:
-    """A session in which each seed keeps its rows and all else is drawn anew; what has more seeds goes on with those.
+    """Draw session `number` with the same rows for each seed and other random numbers.
 
-    Which of a seed's two runs is the baseline's, and the order of seeds, are drawn for each group.
+    Each group draws which of a seed's two runs is the baseline's, and the order of seeds. Cases
+    with more seeds continue with the other seeds.
     """
-    chance = random.Random(number)
-    drawn = ReplayedSession(cases, [], [], chance)
-    shared = min(len(one.stream) for one in cases)
+    rng = random.Random(number)
+    session = ReplayedSession(cases, [], [], rng)
+    shared = min(len(case.stream) for case in cases)
     plans = {
         group: (
-            chance.random() < 0.5,
-            chance.sample(range(shared), shared),
-            chance.sample(range(BASELINE_SEEDS, 30), 30 - BASELINE_SEEDS),
+            rng.random() < 0.5,
+            rng.sample(range(shared), shared),
+            rng.sample(range(BASELINE_SEEDS, 30), 30 - BASELINE_SEEDS),
         )
-        for group in sorted({one.group for one in cases})
+        for group in sorted({case.group for case in cases})
     }
-    for one in cases:
-        swapped, order, others = plans[one.group]
-        before, after = one.seeds[:BASELINE_SEEDS], one.stream[:shared]
+    for case in cases:
+        swapped, order, others = plans[case.group]
+        before, after = case.seeds[:BASELINE_SEEDS], case.stream[:shared]
         if swapped:
             before, after = [*after, *before[shared:]], before[:shared]
-        more = [_apart(one.seeds[at]) for at in others if at < len(one.seeds)]
-        drawn.baselines.append(replace(one.baseline, seed_results=before))
-        drawn.candidates.append([*(after[at] for at in order), *more[: MAX_SEEDS - shared]])
-    return drawn
+        more = [_unpaired(case.seeds[index]) for index in others if index < len(case.seeds)]
+        session.baselines.append(replace(case.baseline, seed_results=before))
+        session.candidates.append([*(after[index] for index in order), *more[: MAX_SEEDS - shared]])
+    return session
 
 
-def _apart(sample: SeedResult) -> SeedResult:
-    """The sample as that of a seed that no baseline has."""
-    return replace(sample, seed=-1 - sample.seed)
+def _unpaired(seed_result: SeedResult) -> SeedResult:
+    """Give the result a seed that no baseline has."""
+    return replace(seed_result, seed=-1 - seed_result.seed)

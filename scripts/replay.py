@@ -1,10 +1,9 @@
-"""Error rates of the gate: sessions replayed from recorded samples through the code that decides.
+"""Measure the gate's error rates on sessions replayed from recorded seeds.
 
-`python -m scripts.replay baselines/cpu docs/bank docs/replay.json` draws sessions of the suites' cases from
-what was recorded: the baselines, more seeds of some cases (docs/bank/seeds), and for all of them the same seeds' rows with all
-else drawn anew (docs/bank/stream), as `scripts/bank.py` trains them. Cases of one seed share training rows and err together, so
-a session draws one order of seeds for all cases of a task and size. A loss is put in by turning right answers of the candidate
-wrong, row by row. The environment says that torch is another, so that no difference of a trace decides.
+`python -m scripts.replay baselines/cpu docs/bank docs/replay.json` draws sessions with
+scripts/recorded.py and judges them with the gate's code. The bank, made by scripts/bank.py, has
+more seeds of some cases (docs/bank/seeds), and for all cases the same seeds with another stream
+(docs/bank/stream).
 """
 
 from __future__ import annotations
@@ -37,67 +36,77 @@ from scripts.recorded import (
 )
 
 SESSIONS = 400
-DROPS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0)  # of one case, in units of its noise
-POOLED = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)  # of every case
-SHARES = (0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)  # times the error rate that a test may have
+DROPS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0)  # losses of one case, in units of its noise
+POOLED_DROPS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)  # losses of every case
+FACTORS = (0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)  # times a test's error rate
 
 
 @dataclass(frozen=True)
 class SessionOutcome:
-    """What a replayed session gave: case -> its verdict and seeds; metric -> pooled outcome, standard errors, points."""
+    """A replayed session's verdicts.
+
+    `cases` has case -> verdict and seeds; `shifts` has metric -> outcome, standard errors and mean
+    of the pooled shift.
+    """
 
     failed: bool
     cases: dict[str, tuple[str, int]]
     shifts: dict[str, tuple[str, float, float]]
 
 
-def _seen(verdicts: Sequence[CaseVerdict]) -> SessionOutcome:
-    whole = SessionVerdict(verdicts)
+def _outcome(verdicts: Sequence[CaseVerdict]) -> SessionOutcome:
+    session = SessionVerdict(verdicts)
     return SessionOutcome(
-        whole.failed,
-        {f"{one.suite}/{one.id}": (one.verdict, one.seeds) for one in verdicts},
-        {one.metric: (one.outcome, one.z, one.mean) for one in whole.shifts},
+        session.failed,
+        {f"{verdict.suite}/{verdict.id}": (verdict.verdict, verdict.seeds) for verdict in verdicts},
+        {shift.metric: (shift.outcome, shift.z, shift.mean) for shift in session.shifts},
     )
 
 
-CASES: list[RecordedCase] = []  # of a worker process
-WAYS = {"other stream": other_stream, "other seeds": other_seeds}
+# The cases that a worker process has read.
+CASES: list[RecordedCase] = []
+DRAWS = {"other stream": other_stream, "other seeds": other_seeds}
 
 
 def _begin(baselines: Path, bank: Path) -> None:
     CASES.extend(read(baselines, bank))
 
 
-def _of(way: str) -> list[RecordedCase]:
-    """The cases that can be replayed in a way."""
-    return [
-        one
-        for one in CASES
-        if way == "other stream" or len(one.seeds) >= BASELINE_SEEDS + MAX_SEEDS
-    ]
+def _has_all_seeds(case: RecordedCase) -> bool:
+    return len(case.seeds) >= BASELINE_SEEDS + MAX_SEEDS
+
+
+def _cases_for(draw: str) -> list[RecordedCase]:
+    return [case for case in CASES if draw == "other stream" or _has_all_seeds(case)]
 
 
 def _replay(work: tuple[str, int, float, float]) -> SessionOutcome:
-    way, number, size, factor = work
-    return _seen(WAYS[way](_of(way), number).verdicts(size, factor))
+    draw, number, size, factor = work
+    return _outcome(DRAWS[draw](_cases_for(draw), number).verdicts(size, factor))
 
 
 def _unchanged(number: int) -> SessionOutcome:
-    """The same samples again in the same environment: baselines of other seeds in each session."""
-    held = other_seeds(_of("other seeds"), number).baselines
-    held = [
+    """Judge the same seeds again in the same environment; each session draws other baselines."""
+    baselines = other_seeds(_cases_for("other seeds"), number).baselines
+    baselines = [
         replace(
-            one,
-            seed_results=[replace(sample, seed=at) for at, sample in enumerate(one.seed_results)],
+            base,
+            seed_results=[
+                replace(seed_result, seed=index)
+                for index, seed_result in enumerate(base.seed_results)
+            ],
         )
-        for one in held
+        for base in baselines
     ]
-    found = [judge(one, replace(one, seed_results=one.seed_results[:1]), MAX_SEEDS) for one in held]
-    return _seen([one for one in found if isinstance(one, CaseVerdict)])
+    verdicts = [
+        judge(base, replace(base, seed_results=base.seed_results[:1]), MAX_SEEDS)
+        for base in baselines
+    ]
+    return _outcome([verdict for verdict in verdicts if isinstance(verdict, CaseVerdict)])
 
 
 def rate(found: int, tried: int) -> dict[str, float | int]:
-    """A rate with its 95 % interval (Clopper and Pearson)."""
+    """Return a rate with its exact 95 % interval (Clopper and Pearson)."""
     from scipy import stats
 
     low, high = stats.binomtest(found, tried).proportion_ci(method="exact")
@@ -110,54 +119,62 @@ def rate(found: int, tried: int) -> dict[str, float | int]:
     }
 
 
-def summarize_sessions(seen: Sequence[SessionOutcome]) -> dict[str, Any]:
-    """Sessions that failed, by a case and by a pooled shift, verdicts, and the share of all seeds that was trained."""
-    every = [one for session in seen for one in session.cases.values()]
+def summarize_sessions(sessions: Sequence[SessionOutcome]) -> dict[str, Any]:
+    """Return the rates of failed sessions, the verdicts, and the seeds trained for each case."""
+    cases = [case for session in sessions for case in session.cases.values()]
+    worse = [
+        any(verdict == "worse" for verdict, _ in session.cases.values()) for session in sessions
+    ]
+    shifted = [
+        any(outcome == "worse" for outcome, *_ in session.shifts.values()) for session in sessions
+    ]
     return {
-        "failed": rate(sum(one.failed for one in seen), len(seen)),
-        "with a case worse": rate(
-            sum(any(word == "worse" for word, _ in one.cases.values()) for one in seen), len(seen)
-        ),
-        "with a pooled shift": rate(
-            sum(any(word == "worse" for word, *_ in one.shifts.values()) for one in seen), len(seen)
-        ),
-        "verdicts": dict(Counter(word for word, _ in every).most_common()),
-        "seeds of a case": round(fmean(seeds for _, seeds in every), 2),
-        "cases": len(seen[0].cases),
+        "failed": rate(sum(session.failed for session in sessions), len(sessions)),
+        "with a case worse": rate(sum(worse), len(sessions)),
+        "with a pooled shift": rate(sum(shifted), len(sessions)),
+        "verdicts": dict(Counter(verdict for verdict, _ in cases).most_common()),
+        "seeds of a case": round(fmean(seeds for _, seeds in cases), 2),
+        "cases": len(sessions[0].cases),
     }
 
 
-def summarize_cases(seen: Sequence[SessionOutcome], cases: Collection[str]) -> dict[str, Any]:
-    """Of these cases of the sessions, those called worse, each by itself, and the seeds that it took."""
-    every = [one for session in seen for name, one in session.cases.items() if name in cases]
-    return rate(sum(word == "worse" for word, _ in every), len(every)) | {
-        "seeds": round(fmean(seeds for _, seeds in every), 2)
+def summarize_cases(sessions: Sequence[SessionOutcome], names: Collection[str]) -> dict[str, Any]:
+    """Return the rate of `worse` among these cases, and the seeds trained for each."""
+    cases = [case for session in sessions for name, case in session.cases.items() if name in names]
+    return rate(sum(verdict == "worse" for verdict, _ in cases), len(cases)) | {
+        "seeds": round(fmean(seeds for _, seeds in cases), 2)
     }
 
 
-def summarize_pooled(seen: Sequence[SessionOutcome]) -> dict[str, Any]:
-    """Sessions whose accuracy was found lower over all cases, and by how many points and standard errors on average."""
-    shifts = [one.shifts["accuracy"] for one in seen if "accuracy" in one.shifts]
-    return rate(sum(word == "worse" for word, *_ in shifts), len(seen)) | {
+def summarize_pooled(sessions: Sequence[SessionOutcome]) -> dict[str, Any]:
+    """Return the rate of sessions with a pooled loss of accuracy, and the mean shift."""
+    shifts = [session.shifts["accuracy"] for session in sessions if "accuracy" in session.shifts]
+    return rate(sum(outcome == "worse" for outcome, *_ in shifts), len(sessions)) | {
         "standard errors": round(fmean(z for _, z, _ in shifts), 3),
         "points": round(100 * fmean(mean for *_, mean in shifts), 3),
-        "cases": len(seen[0].cases),
+        "cases": len(sessions[0].cases),
     }
 
 
 def summarize_pairing(cases: Sequence[RecordedCase], metric: str) -> dict[str, Any]:
-    """Means over the cases whose streams differ: rho by rows and of the scores, and the variance of a pair's difference as a
-    share of the one expected."""
+    """Return means over the cases whose streams differ.
+
+    "rho by rows" and "rho of scores" are a pair's correlations. "variance to expected" is the
+    variance of a pair's difference over the variance that rho by rows predicts.
+    """
     by_rows, by_scores, squares, expected = [], [], 0.0, 0.0
     for case in cases:
         before, after = case.seeds[: len(case.stream)], case.stream
-        first, second = ([one.metrics[metric] for one in samples] for samples in (before, after))
-        if first == second:  # a method that draws nothing but rows
+        first, second = (
+            [seed_result.metrics[metric] for seed_result in side] for side in (before, after)
+        )
+        # A method that draws nothing but rows gives equal scores.
+        if first == second:
             continue
         by_rows.append(correlation(case.seeds[:BASELINE_SEEDS], after, SCORE_METRICS[metric]))
         by_scores.append(scores_correlation(first, second))
         both = noise.estimate_variance(
-            [one.metrics[metric] for one in case.seeds[:BASELINE_SEEDS]]
+            [seed_result.metrics[metric] for seed_result in case.seeds[:BASELINE_SEEDS]]
         ).combined(noise.estimate_variance(second))
         squares += fmean((y - x) ** 2 for x, y in zip(first, second, strict=True)) / both.variance
         expected += 2 * (1 - by_rows[-1])
@@ -173,24 +190,21 @@ def main(baselines: Path, bank: Path, file: Path, sessions: int = SESSIONS) -> N
     """Replay every scenario, and write the record."""
     with ProcessPoolExecutor(initializer=_begin, initargs=(baselines, bank)) as pool:
 
-        def replay(way: str, size: float, count: int, factor: float = 1.0) -> list[SessionOutcome]:
-            found = list(
-                pool.map(
-                    _replay, [(way, number, size, factor) for number in range(count)], chunksize=4
-                )
-            )
+        def replay(draw: str, size: float, count: int, factor: float = 1.0) -> list[SessionOutcome]:
+            work = [(draw, number, size, factor) for number in range(count)]
+            outcomes = list(pool.map(_replay, work, chunksize=4))
             print(
-                f"{way}: {count} sessions, each case {size:g} of its noise lower",
+                f"{draw}: {count} sessions, each case {size:g} of its noise lower",
                 file=sys.stderr,
                 flush=True,
             )
-            return found
+            return outcomes
 
         cases = read(baselines, bank)
-        whole = {
-            one.name for one in cases if len(one.seeds) >= BASELINE_SEEDS + MAX_SEEDS
-        }  # the others' seeds end before their budget
-        few = max(8, sessions // 20)  # sessions of one loss in each case, judged case by case
+        # Other cases run out of seeds before the gate would stop.
+        complete = {case.name for case in cases if _has_all_seeds(case)}
+        # Sessions with a loss in every case, which are judged case by case.
+        few = max(8, sessions // 20)
         record: dict[str, Any] = {
             "date": date.today().isoformat(),
             "sessions": sessions,
@@ -199,34 +213,41 @@ def main(baselines: Path, bank: Path, file: Path, sessions: int = SESSIONS) -> N
         record["unchanged"] = summarize_sessions(
             list(pool.map(_unchanged, range(sessions), chunksize=4))
         )
-        for way in WAYS:
-            benign = replay(way, 0.0, sessions)
-            record[way] = {
+        for draw in DRAWS:
+            benign = replay(draw, 0.0, sessions)
+            record[draw] = {
                 "benign": summarize_sessions(benign),
                 "pooled z": {
-                    m: [round(one.shifts[m][1], 3) for one in benign if m in one.shifts]
-                    for m in SCORE_METRICS
+                    metric: [
+                        round(session.shifts[metric][1], 3)
+                        for session in benign
+                        if metric in session.shifts
+                    ]
+                    for metric in SCORE_METRICS
                 },
                 "one case": {
-                    str(size): summarize_cases(replay(way, size, few), whole) for size in DROPS
+                    str(size): summarize_cases(replay(draw, size, few), complete) for size in DROPS
                 },
                 "every case": {
-                    str(size): summarize_pooled(replay(way, size, sessions // 8)) for size in POOLED
+                    str(size): summarize_pooled(replay(draw, size, sessions // 8))
+                    for size in POOLED_DROPS
                 },
                 "error rate": {
                     str(factor): {
-                        "false": summarize_cases(replay(way, 0.0, few, factor), whole),
+                        "false": summarize_cases(replay(draw, 0.0, few, factor), complete),
                         "found": {
-                            str(size): summarize_cases(replay(way, size, few // 2, factor), whole)
+                            str(size): summarize_cases(
+                                replay(draw, size, few // 2, factor), complete
+                            )
                             for size in (1.5, 2.0, 3.0)
                         },
                     }
-                    for factor in SHARES
+                    for factor in FACTORS
                 },
             }
             file.write_text(f"{json.dumps(record, indent=1)}\n", encoding="utf-8")
         record["pairing"] = {metric: summarize_pairing(cases, metric) for metric in SCORE_METRICS}
-        noises = [100 * case_noise(one) for one in cases]
+        noises = [100 * case_noise(case) for case in cases]
         record["noise in points"] = {
             "mean": round(fmean(noises), 2),
             "least": round(min(noises), 2),
@@ -258,5 +279,5 @@ def _constants() -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    folder, recorded, record, *count = sys.argv[1:]
-    main(Path(folder), Path(recorded), Path(record), *map(int, count))
+    baselines, bank, record, *sessions = sys.argv[1:]
+    main(Path(baselines), Path(bank), Path(record), *map(int, sessions))

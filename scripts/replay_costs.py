@@ -1,9 +1,9 @@
-"""Error rates of what a case costs: counts of every baseline made larger, and windows drawn with the noise that was measured.
+"""Measure the error rates of cost verdicts, on larger counts and simulated windows.
 
-`python -m scripts.replay_costs baselines/cpu docs/replay_costs.json` goes through the code that decides.
-Windows are simulated: logarithms with the SD between processes and within one that compare/measured_cost.py has from real runs
-(docs/cost.md), and a drift that all methods of a session share. So these rates are those of the rules, if the noise is what
-it was. Other machines are simulated, too: each kind of yardstick gets a factor of its own, and a piece of work is a mix
+Run `python -m scripts.replay_costs baselines/cpu docs/replay_costs.json`. It judges with the gate's
+code. Windows are simulated with the noise that `results/cost_metrics.py` states (measured:
+docs/cost.md) and a drift that all methods of a session share. So the rates hold if the noise is as
+measured. On other machines each kind of yardstick gets its own factor, and a piece of work is a mix
 of kernels and dispatch that no yardstick knows.
 """
 
@@ -36,18 +36,17 @@ METHODS = 30  # timed cases of the pocket suites
 WORKERS = 4  # processes that they are spread over
 PIECES = ("step", "evaluation")
 LOSSES = (0.0, 0.02, 0.03, 0.04, 0.05, 0.075, 0.1)
-MACHINES = {
-    "0.6 to 1.8": (0.6, 1.8),
-    "0.9 to 1.1": (0.9, 1.1),
-}  # between which each factor is drawn
+# Range from which each kind's factor is drawn.
+MACHINES = {"0.6 to 1.8": (0.6, 1.8), "0.9 to 1.1": (0.9, 1.1)}
 KINDS = ("kernels", "dispatch", "memory", "interpreter")
-UPGRADE = {"peft": "another"}  # an upgrade that changes nothing: without it no time would be judged
+# An upgrade that changes nothing. Without an upgrade, times are not judged.
+UPGRADE = {"peft": "another"}
 Machine = dict[str, float]
 SAME_MACHINE: Machine = dict.fromkeys(KINDS, 1.0)
 
 
 def count_rates(baselines: Sequence[Result], growth: float) -> dict[str, Any]:
-    """How many of the counts, each made larger by itself, are found, with the same libraries."""
+    """Enlarge each count in turn, and return the share that is found with the same libraries."""
     found = tried = 0
     for base in baselines:
         for name, value in base.signature["execution"].items():
@@ -59,7 +58,8 @@ def count_rates(baselines: Sequence[Result], growth: float) -> dict[str, Any]:
             candidate = replace(base, signature=base.signature | {"execution": execution})
             readings = compare_counts(base, candidate, [])
             found += any(
-                one.metric == name and one.outcome in ("worse", "changed") for one in readings
+                reading.metric == name and reading.outcome in ("worse", "changed")
+                for reading in readings
             )
             tried += 1
     return rate(found, tried)
@@ -67,8 +67,11 @@ def count_rates(baselines: Sequence[Result], growth: float) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class WindowModel:
-    """What a case's windows are drawn with: the loss, the session's drift, the machine's factors, the share
-    of kernels, beside dispatch, in the case's pieces, and which worker takes them."""
+    """How a case's windows are drawn.
+
+    `loss` is a share of time, `drift` the session's shift of the logarithm, `machine` a factor for
+    each kind of work, `kernel_share` the share of kernels (the rest is dispatch).
+    """
 
     loss: float = 0.0
     drift: float = 0.0
@@ -76,18 +79,20 @@ class WindowModel:
     kernel_share: float = 0.5
     worker: int = 0
 
-    def process(self, chance: random.Random, name: str) -> Callable[[], Window]:
-        """A process, whose windows share what it does to their times."""
+    def process(self, rng: random.Random, name: str) -> Callable[[], Window]:
+        """Return a process that draws windows; its windows share one deviation."""
         rules = {piece: METRICS[piece] for piece in PIECES}
-        between = {piece: chance.gauss(0, rule.between) for piece, rule in rules.items()}
+        between = {piece: rng.gauss(0, rule.between) for piece, rule in rules.items()}
         kernels, dispatch = self.machine["kernels"], self.machine["dispatch"]
-        slower = kernels**self.kernel_share * dispatch ** (1 - self.kernel_share) * (1 + self.loss)
+        slowdown = (
+            kernels**self.kernel_share * dispatch ** (1 - self.kernel_share) * (1 + self.loss)
+        )
 
         def window() -> Window:
             times = {}
             for piece, rule in rules.items():
-                noise = self.drift + between[piece] + chance.gauss(0, rule.within)
-                seconds = slower * math.exp(noise)
+                noise = self.drift + between[piece] + rng.gauss(0, rule.within)
+                seconds = slowdown * math.exp(noise)
                 times[piece] = [seconds, seconds / kernels, seconds / dispatch]
             return Window(times, process=name, yardsticks=dict(self.machine))
 
@@ -95,48 +100,54 @@ class WindowModel:
 
 
 def judge_timed_case(
-    chance: random.Random, base: Result, processes: Sequence[int], site: WindowModel
+    rng: random.Random, base: Result, processes: Sequence[int], model: WindowModel
 ) -> CaseVerdict:
-    """A timed case in a session with an upgrade claimed: windows are taken while the gate asks for them."""
-    home = replace(site, loss=0.0, drift=0.0, machine=SAME_MACHINE)
-    kept = []
+    """Judge a timed case after an upgrade, with as many windows as the gate asks for.
+
+    `processes` has the number of windows of each process of the baseline.
+    """
+    unchanged = replace(model, loss=0.0, drift=0.0, machine=SAME_MACHINE)
+    windows = []
     for number, count in enumerate(processes):
-        process = home.process(chance, f"base {number}")
-        kept += [process() for _ in range(count)]
-    base = replace(base, windows=kept)
+        process = unchanged.process(rng, f"base {number}")
+        windows += [process() for _ in range(count)]
+    base = replace(base, windows=windows)
     candidate = replace(base, environment=base.environment | UPGRADE, windows=[])
-    take = {
-        "here": site.process(chance, f"worker {site.worker}"),
-        "fresh": site.process(chance, f"fresh {base.id}"),
+    take_window = {
+        "here": model.process(rng, f"worker {model.worker}"),
+        "fresh": model.process(rng, f"fresh {base.id}"),
     }
-    while where := measured_cost.next_window(base, candidate, update=False):
-        candidate = replace(candidate, windows=[*candidate.windows, take[where]()])
+    while place := measured_cost.next_window(base, candidate, update=False):
+        candidate = replace(candidate, windows=[*candidate.windows, take_window[place]()])
     changes = differences(base.environment, candidate.environment)
     same = CaseVerdict(f"{base.id}", base.suite, "same", 1)
     return with_costs(same, measured_cost.compare_times(base, candidate, changes))
 
 
 def on_other_machines(base: Result, low: float, high: float) -> dict[str, Any]:
-    """Sessions failed by time on machines whose factors are drawn, where nothing is slower; and how many cases were judged."""
-    chance, failed, judged = random.Random(1), 0, 0
+    """Return the rates of failed sessions and of judged cases on machines with drawn factors.
+
+    Nothing is slower, so each failed session is a false alarm.
+    """
+    rng, failed, judged = random.Random(1), 0, 0
     for _ in range(SESSIONS):
-        machine = {kind: math.exp(chance.uniform(math.log(low), math.log(high))) for kind in KINDS}
-        found = [
+        machine = {kind: math.exp(rng.uniform(math.log(low), math.log(high))) for kind in KINDS}
+        verdicts = [
             judge_timed_case(
-                chance,
+                rng,
                 replace(base, id=f"m{number}-t"),
                 [2, 1],
                 WindowModel(
-                    drift=chance.gauss(0, SESSION_TIME_SD),
+                    drift=rng.gauss(0, SESSION_TIME_SD),
                     machine=machine,
-                    kernel_share=chance.random(),
+                    kernel_share=rng.random(),
                     worker=number % WORKERS,
                 ),
             )
             for number in range(METHODS)
         ]
-        failed += SessionVerdict(found).failed
-        judged += sum(one.costs[0].outcome != "incomparable" for one in found)
+        failed += SessionVerdict(verdicts).failed
+        judged += sum(verdict.costs[0].outcome != "incomparable" for verdict in verdicts)
     return {
         "session failed": rate(failed, SESSIONS),
         "case judged": rate(judged, SESSIONS * METHODS),
@@ -146,13 +157,13 @@ def on_other_machines(base: Result, low: float, high: float) -> dict[str, Any]:
 def time_rates(
     base: Result, processes: Sequence[int], loss: float, *, all_methods: bool
 ) -> dict[str, Any]:
-    """Cases called worse, and sessions of `METHODS` methods failed by a case and by a pooled shift."""
-    chance, cases, failed, pooled = random.Random(0), Counter[str](), 0, 0
+    """Return the rates of worse cases, and of sessions with a worse case or a pooled shift."""
+    rng, cases, failed, pooled = random.Random(0), Counter[str](), 0, 0
     for _ in range(SESSIONS):
-        drift = chance.gauss(0, SESSION_TIME_SD)
-        found = [
+        drift = rng.gauss(0, SESSION_TIME_SD)
+        verdicts = [
             judge_timed_case(
-                chance,
+                rng,
                 replace(base, id=f"m{number}-t"),
                 processes,
                 WindowModel(
@@ -161,10 +172,10 @@ def time_rates(
             )
             for number in range(METHODS if all_methods else 1)
         ]
-        cases.update(one.verdict for one in found)
-        whole = SessionVerdict(found)
-        failed += bool(whole.failing)
-        pooled += any(one.outcome == "worse" for one in whole.shifts)
+        cases.update(verdict.verdict for verdict in verdicts)
+        session = SessionVerdict(verdicts)
+        failed += bool(session.failing)
+        pooled += any(shift.outcome == "worse" for shift in session.shifts)
     return {
         "case worse": rate(cases["worse"], cases.total()),
         "session with a case worse": rate(failed, SESSIONS),
@@ -174,27 +185,27 @@ def time_rates(
 
 def main(baselines: Path, file: Path) -> None:
     """Replay, and write the record."""
-    found = [
-        Result.from_json(one.read_text(encoding="utf-8"))
-        for one in baseline_store.result_paths(baselines)
+    results = [
+        Result.from_json(path.read_text(encoding="utf-8"))
+        for path in baseline_store.result_paths(baselines)
     ]
     record: dict[str, Any] = {
         "date": date.today().isoformat(),
         "sessions": SESSIONS,
         "methods": METHODS,
     }
-    record["one more"] = count_rates(found, 0.0)
-    record["1 % more"] = count_rates(found, 0.01)
+    record["one more"] = count_rates(results, 0.0)
+    record["1 % more"] = count_rates(results, 0.01)
     for name, processes in (
         ("baseline of two processes", [2, 1]),
         ("baseline of six processes", [2, 1, 2, 1, 2, 1]),
     ):
         record[name] = {
             str(loss): {
-                "one method": time_rates(found[0], processes, loss, all_methods=False)[
+                "one method": time_rates(results[0], processes, loss, all_methods=False)[
                     "case worse"
                 ],
-                "all methods": time_rates(found[0], processes, loss, all_methods=True)
+                "all methods": time_rates(results[0], processes, loss, all_methods=True)
                 if loss in (0.0, 0.03, 0.05)
                 else None,
             }
@@ -202,9 +213,9 @@ def main(baselines: Path, file: Path) -> None:
         }
         print(name, json.dumps(record[name]), file=sys.stderr, flush=True)
     for name, factors in MACHINES.items():
-        record[f"other machines, factors {name}"] = on_other_machines(found[0], *factors)
+        record[f"other machines, factors {name}"] = on_other_machines(results[0], *factors)
     file.write_text(f"{json.dumps(record, indent=1)}\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main(*(Path(one) for one in sys.argv[1:3]))
+    main(*(Path(argument) for argument in sys.argv[1:3]))

@@ -1,7 +1,7 @@
-"""How large the HTML report is and how long a browser takes to open it, with 200 and with 1,000 cases.
+"""Measure the HTML report's size and the time to open it, with 200 and with 1,000 cases.
 
-`python -m scripts.report_speed REPORT.json`, a report of a real session: its cases are repeated under other
-names until there are as many. Prints the table of docs/report.md. Needs `playwright` and a Chromium.
+`python -m scripts.report_speed REPORT.json` prints the table of docs/report.md. It repeats the
+cases of a real session's report under other names. Needs `playwright` and Chromium.
 """
 
 from __future__ import annotations
@@ -23,52 +23,52 @@ from pytest_ftcompare.report.page.render import render
 from pytest_ftcompare.results.result import Json
 
 SIZES = (200, 1000)  # cases
-OPENED = 5  # times each
-MARKS = ("table", "ready")  # of the page: sorted and filtered by its reader; everything drawn
+OPENINGS = 5  # of each page
+# The page's performance marks: the table is usable, everything is drawn.
+MARKS = ("table", "ready")
 
 
 def with_copies(document: Json, cases: int) -> Json:
-    """The document with so many cases, copies told apart by an option."""
+    """Return the document with this number of cases; an option distinguishes copies."""
 
     def copies() -> Iterator[Json]:
         for number in count():
-            for one in document["cases"]:
-                other = {
-                    "id": f"{one['id']}-copy={number}",
-                    "options": one["options"] | {"copy": number},
+            for case in document["cases"]:
+                changes = {
+                    "id": f"{case['id']}-copy={number}",
+                    "options": case["options"] | {"copy": number},
                 }
-                yield one | other if number else one
+                yield case | changes if number else case
 
     return document | {"cases": list(islice(copies(), cases))}
 
 
 def opening_times(page: str) -> dict[str, float]:
-    """Milliseconds from the start of opening a page to each of its marks, the median of several, each in a new browser."""
-    found: dict[str, list[float]] = {name: [] for name in MARKS}
+    """Return milliseconds from opening to each mark, the median over new browsers."""
+    times_of: dict[str, list[float]] = {name: [] for name in MARKS}
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         file = Path(folder) / "report.html"
         file.write_text(page, encoding="utf-8")
-        for _ in range(OPENED):
+        for _ in range(OPENINGS):
             browser = playwright.chromium.launch(
                 executable_path=shutil.which("chromium"), args=["--no-sandbox"]
             )
             tab = browser.new_page()
             tab.goto(file.as_uri())
             tab.wait_for_selector("html[data-ready]")
-            for name, times in found.items():
+            for name, times in times_of.items():
                 times.append(
                     tab.evaluate("name => performance.getEntriesByName(name)[0].startTime", name)
                 )
             browser.close()
-    return {name: median(times) for name, times in found.items()}
+    return {name: median(times) for name, times in times_of.items()}
 
 
 def main(report: Path) -> None:
     document = json.loads(report.read_text(encoding="utf-8"))
-    render(document)  # packs the plotting library, which is kept
-    print(
-        "| cases | size | as sent by a server with gzip | made in | table usable | everything drawn |"
-    )
+    # Packs the plotting library once, so that it is not timed.
+    render(document)
+    print("| cases | size | with gzip | rendered in | table usable | everything drawn |")
     print("| --- | --- | --- | --- | --- | --- |")
     for cases in SIZES:
         larger = with_copies(document, cases)
@@ -78,7 +78,8 @@ def main(report: Path) -> None:
         size, sent = len(page.encode()) / 1e6, len(gzip.compress(page.encode())) / 1e6
         table, drawn = opening_times(page).values()
         print(
-            f"| {cases:,} | {size:.1f} MB | {sent:.1f} MB | {seconds:.1f} s | {table / 1e3:.1f} s | {drawn / 1e3:.1f} s |"
+            f"| {cases:,} | {size:.1f} MB | {sent:.1f} MB | {seconds:.1f} s "
+            f"| {table / 1e3:.1f} s | {drawn / 1e3:.1f} s |"
         )
 
 

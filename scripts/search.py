@@ -1,8 +1,9 @@
 """Search each method's hyper-parameters on the pocket profile, and record every trial.
 
-`python -m scripts.search docs/search.json [METHOD ...]` scores every setting of a method's grid on rows of
-the training pool that no sample holds, with seeds that no baseline has: the test splits are never looked at. A file that is
-there already is added to. A recipe in `methods/` is the best setting found here, which a test holds.
+`python -m scripts.search docs/search.json [METHOD ...]` scores every setting of a method's grid on
+held-out rows of the training pool, with seeds that no baseline uses. It never reads a test split.
+An existing file keeps the other methods' trials. Recipes in `methods/` use the best settings;
+tests/methods/test_search.py checks that.
 """
 
 from __future__ import annotations
@@ -25,13 +26,11 @@ MODEL, TASKS, SHOTS, SEEDS = (
 )
 VALIDATION = 200  # rows held out of the training pool
 LEARNING_RATES = (3e-4, 1e-3, 3e-3, 1e-2)
-HIGH_RATES = (3e-3, 1e-2, 3e-2, 1e-1)  # for methods that train few numbers
+HIGH_RATES = (3e-3, 1e-2, 3e-2, 1e-1)  # for methods that train few parameters
 LORA_RATES = (1e-3, 3e-3, 5e-3, 1e-2, 2e-2)
-PROMPT_LENGTHS = (
-    5,
-    10,
-)  # with a rate of 0.0 beside them: what the text that they start at gives untrained
-# What is searched: option or recipe field -> values; other methods search LEARNING_RATES.
+# Their grids have the learning rate 0.0, which scores the initial text without training.
+PROMPT_LENGTHS = (5, 10)
+# Method -> option or recipe field -> values; other methods search LEARNING_RATES.
 GRIDS: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
     "full": {"lr": (1e-4, 3e-4, 5e-4, 1e-3)},
     "pbft": {"lr": (1e-4, 3e-4, 5e-4, 1e-3), "epochs": (10, 20)},
@@ -58,7 +57,7 @@ Setting = tuple[tuple[str, Any], ...]
 
 
 def settings(method: str) -> Iterator[Setting]:
-    """Every setting of a method's grid."""
+    """Yield every setting of a method's grid."""
     grid = GRIDS.get(method, {"lr": LEARNING_RATES})
     yield from (
         tuple(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())
@@ -66,9 +65,9 @@ def settings(method: str) -> Iterator[Setting]:
 
 
 def score(method: str, task: str, seed: int, setting: Setting) -> float:
-    """Accuracy on the held-out rows after training with one seed; 0 where training diverges."""
+    """Train with one seed and return the accuracy on held-out rows, 0 if training diverges."""
     from pytest_ftcompare.results.case import Case
-    from pytest_ftcompare.training.config import TrainingConfig as Where
+    from pytest_ftcompare.training.config import TrainingConfig
     from pytest_ftcompare.training.library_logging import quiet
     from pytest_ftcompare.training.prepare import prepare
     from pytest_ftcompare.training.run_seed import run_seed
@@ -76,7 +75,8 @@ def score(method: str, task: str, seed: int, setting: Setting) -> float:
 
     quiet()
     prepared = prepare(
-        Case("search", method, task, MODEL, SHOTS, setting), Where("pocket", max_length=192)
+        Case("search", method, task, MODEL, SHOTS, setting),
+        TrainingConfig("pocket", max_length=192),
     )
     pool = prepared.examples["train"]
     examples = {"train": pool[VALIDATION:], "test": pool[:VALIDATION], "ood": pool[:1]}
@@ -88,15 +88,15 @@ def score(method: str, task: str, seed: int, setting: Setting) -> float:
         return 0.0
 
 
-def best(contexts: list[dict[str, Any]]) -> dict[str, Any]:
-    """The setting with the highest mean accuracy over tasks and seeds; of equals the first."""
-    top = max(contexts, key=lambda one: one["mean"])
+def best(trials: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the setting with the highest mean accuracy, the first of ties."""
+    top = max(trials, key=lambda trial: trial["mean"])
     setting: dict[str, Any] = top["setting"]
     return setting
 
 
 def _text(record: dict[str, list[dict[str, Any]]]) -> str:
-    """JSON with one trial a line."""
+    """Return the record as JSON with one trial per line."""
     blocks = [
         f" {json.dumps(name)}: [\n  " + ",\n  ".join(map(json.dumps, record[name])) + "\n ]"
         for name in sorted(record)
@@ -105,7 +105,7 @@ def _text(record: dict[str, list[dict[str, Any]]]) -> str:
 
 
 def main(file: Path, names: list[str]) -> None:
-    """Search the methods named, in as many processes as there are processors, and write the record after each."""
+    """Search these methods, or all, in parallel. Write the record after each method."""
     from pytest_ftcompare import methods
 
     record: dict[str, list[dict[str, Any]]] = json.loads(file.read_text()) if file.exists() else {}
@@ -122,21 +122,21 @@ def main(file: Path, names: list[str]) -> None:
                 )
                 for setting in settings(name)
             ]
-            for name in names or [one for one in methods.NAMES if methods.load(one).trains]
+            for name in names or [method for method in methods.NAMES if methods.load(method).trains]
         }
-        for name, contexts in running.items():
+        for name, trials in running.items():
             record[name] = []
-            for setting, runs in contexts:
-                scores = {task: [one.result() for one in found] for task, found in runs.items()}
+            for setting, runs in trials:
+                scores = {
+                    task: [future.result() for future in futures] for task, futures in runs.items()
+                }
                 mean = sum(itertools.chain(*scores.values())) / (len(TASKS) * len(SEEDS))
                 record[name].append(
                     {"setting": dict(setting), "mean": round(mean, 4), "accuracy": scores}
                 )
             file.write_text(_text(record))
-            print(
-                f"{name:22} {max(one['mean'] for one in record[name]):.1%}  {best(record[name])}",
-                flush=True,
-            )
+            top = max(trial["mean"] for trial in record[name])
+            print(f"{name:22} {top:.1%}  {best(record[name])}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""Real sessions with nothing changed: every one that fails is a false alarm.
+"""Run sessions in which nothing changed, so that every failure is a false alarm.
 
-`python -m scripts.sessions docs/sessions.json [COUNT] [pytest's arguments]` makes baselines in a folder of its
-own and runs the cases COUNT times (20) against them, each in processes of its own. Recorded are verdicts, the seeds that they
-took, and each session that failed. Without arguments the cases are those of the few-shot suite at 16 shots, without timing.
+`python -m scripts.sessions docs/sessions.json [COUNT] [pytest's arguments]` makes baselines in a
+temporary folder and runs COUNT sessions (20) against them, each in its own processes. It records
+verdicts, the number of seeds, and failed sessions. By default it runs the few-shot suite at 16
+shots without timing.
 """
 
 from __future__ import annotations
@@ -21,25 +22,26 @@ CASES = ("suites/test_few_shot.py", "-k", "n16", "-n", "2", "--benchmark-disable
 
 
 class Verdicts:
-    """A plugin that writes what every case was judged."""
+    """A pytest plugin that writes every case's verdict to a file."""
 
     def __init__(self, file: Path) -> None:
-        self.file, self.found = file, list[dict[str, Any]]()
+        self.file, self.verdicts = file, list[dict[str, Any]]()
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         if (text := getattr(report, "ftcompare", None)) is not None:
-            self.found.append(json.loads(text)["verdict"])
+            self.verdicts.append(json.loads(text)["verdict"])
 
     def pytest_sessionfinish(self) -> None:
-        self.file.write_text(json.dumps(self.found), encoding="utf-8")
+        self.file.write_text(json.dumps(self.verdicts), encoding="utf-8")
 
 
 def run(folder: Path, arguments: Sequence[str]) -> tuple[int, list[dict[str, Any]]]:
-    """The exit status and the verdicts of one session, in processes of its own."""
+    """Run one session in its own processes. Return its exit status and verdicts."""
     command = [sys.executable, "-m", "scripts.sessions", "--run", str(folder), *arguments]
     status = subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode
-    found: list[dict[str, Any]] = json.loads((folder / "verdicts.json").read_text(encoding="utf-8"))
-    return status, found
+    text = (folder / "verdicts.json").read_text(encoding="utf-8")
+    verdicts: list[dict[str, Any]] = json.loads(text)
+    return status, verdicts
 
 
 def _run_here(folder: str, *arguments: str) -> int:
@@ -50,27 +52,26 @@ def _run_here(folder: str, *arguments: str) -> int:
 
 
 def main(file: Path, count: int, arguments: Sequence[str]) -> None:
-    """Make the baselines, run the sessions, and write the record after each."""
+    """Make the baselines, run the sessions, and write the record after each session."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        making = [one for one in arguments if one != "--benchmark-disable"]
-        run(folder, [*making, "--update-baselines", "--ftcompare-window=0"])
+        for_baselines = [argument for argument in arguments if argument != "--benchmark-disable"]
+        run(folder, [*for_baselines, "--update-baselines", "--ftcompare-window=0"])
         verdicts: Counter[str] = Counter()
         seeds: Counter[int] = Counter()
         failed: list[Any] = []
         for number in range(1, count + 1):
-            status, found = run(folder, arguments)
-            verdicts.update(one["verdict"] for one in found)
-            seeds.update(one["seeds"] for one in found)
+            status, session = run(folder, arguments)
+            verdicts.update(case["verdict"] for case in session)
+            seeds.update(case["seeds"] for case in session)
             if status:
-                failed.append(
-                    [one for one in found if one["verdict"] != "same"] or f"exit status {status}"
-                )
+                differing = [case for case in session if case["verdict"] != "same"]
+                failed.append(differing or f"exit status {status}")
             record = {
                 "date": date.today().isoformat(),
                 "arguments": list(arguments),
                 "sessions": number,
-                "cases": len(found),
+                "cases": len(session),
                 "failed": failed,
                 "verdicts": dict(verdicts),
                 "seeds": dict(seeds),

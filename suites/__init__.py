@@ -1,1 +1,4 @@
-"""WHAT is compared: tables of cases and of claims, one file a suite; a package so that `--pyargs` finds it installed."""
+"""Tables of cases and of claims, one file per suite.
+
+This is a package so that `--pyargs` finds it when installed.
+"""

@@ -1,4 +1,4 @@
-"""What the suites without baselines share: random tiny models, methods made ready on them, known upstream faults explained."""
+"""Fixtures of the suites without baselines: random tiny models, and known upstream faults."""
 
 from importlib.metadata import version
 
@@ -11,48 +11,55 @@ from pytest_ftcompare.results.case import Case
 
 @pytest.fixture(scope="session")
 def hub(tmp_path_factory):
-    """The folder of the tiny models, each made when it is first needed; libraries are quiet and write no model cards."""
+    """Return the folder of the tiny models; each is made at its first use.
+
+    Libraries are quiet and write no model cards.
+    """
     from peft import PeftModel
 
     from pytest_ftcompare.training.library_logging import quiet
 
     quiet()
-    with (
-        pytest.MonkeyPatch.context() as patch
-    ):  # their template, compiled anew for each, takes as long as all else
+    # Compiling the model cards' template each time would double the time.
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(PeftModel, "create_or_update_model_card", lambda *_: None)
         yield tmp_path_factory.mktemp("hub")
 
 
 @pytest.fixture
 def prepared(hub):
-    """Makes a method ready on a family's tiny model, with the options of a case."""
+    """Return a function that prepares a method on a family's tiny model, with case options."""
     from pytest_ftcompare.checks.tiny_models import save
     from pytest_ftcompare.training.config import TrainingConfig
     from pytest_ftcompare.training.prepare import prepare
 
     def make(method, family, output_mode, shots=4, **options):
-        chosen = tuple(sorted({"output_mode": output_mode, **options}.items()))
-        case = Case("tiny", method, TASKS[output_mode], save(family, hub), shots, chosen)
+        case_options = tuple(sorted({"output_mode": output_mode, **options}.items()))
+        case = Case("tiny", method, TASKS[output_mode], save(family, hub), shots, case_options)
         return prepare(case, TrainingConfig("pocket", max_length=128, hub=hub))
 
     return make
 
 
 @pytest.fixture
-def hold():
-    """Fails with what is broken in a case; what a record of a known upstream fault explains is an expected failure."""
+def fail_if_broken():
+    """Return a function that fails with a case's broken invariants.
 
-    def held(case, broken, faults):
+    A break that a known upstream fault explains is an expected failure.
+    """
+
+    def fail(case, broken, faults):
         facts = known_faults.CaseFacts(
             case.method.name, case.method.output_mode, case.interface.config.model_type
         )
         installed = {name: version(name) for name in ("torch", "transformers", "peft")}
         unexplained, notes = known_faults.split_known_faults(broken, facts, installed, faults)
-        wrong = unexplained + [one for one in notes if one.startswith(known_faults.FIXED_PREFIX)]
-        if wrong:
-            pytest.fail("\n".join(wrong), pytrace=False)
+        failures = unexplained + [
+            note for note in notes if note.startswith(known_faults.FIXED_PREFIX)
+        ]
+        if failures:
+            pytest.fail("\n".join(failures), pytrace=False)
         if notes:
             pytest.xfail("\n".join(notes))
 
-    return held
+    return fail

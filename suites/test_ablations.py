@@ -1,6 +1,7 @@
-"""Cases that only claims need: a method with one option moved away from its recipe (`full`'s and `lora`'s rates are exchanged).
+"""Cases that only claims need: a method with one option changed from its recipe.
 
-Their accuracy is shown, never judged: some are there because they fail. The rates are those of the pocket recipes.
+`full` runs at LoRA's learning rate, and `lora` at rates of full fine-tuning. The gate shows the
+accuracies and does not judge them, because some cases fail by design.
 """
 
 import pytest

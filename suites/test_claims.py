@@ -1,7 +1,8 @@
-"""The claims of the three studies on how methods relate, each a named test (docs/claims.md has their outcomes).
+"""Claims of the three studies on how methods relate; docs/claims.md has their outcomes.
 
-A claim rests on results that this session has; what it asks for beyond them is counted or timed. Where a study gives no number,
-"better" is more than 0 points; "as well as", within `MARGIN` points, or at most so far below where more is welcome.
+A claim uses results of this session; other numbers that it needs are counted or timed. If a study
+gives no number, "better" means more than 0 points. "As accurate as" means within `MARGIN` points,
+or, if more is welcome, at most `MARGIN` points below.
 """
 
 import pytest
@@ -11,15 +12,15 @@ from pytest_ftcompare.compare.claims.relations import (
     Arm,
     CountRatio,
     TimeRatio,
-    difference,
-    gap_change,
     arm_score,
+    difference,
     difference_from_mean,
+    gap_change,
     trend,
 )
 
-MARGIN = 3.0
-OOD, CLASS, GAP = "accuracy_ood", "accuracy_ood of class 1", "domain gap"
+MARGIN = 3.0  # points of accuracy; chosen. A higher margin calls larger differences equal.
+OOD, NOT_ENTAILED, DOMAIN_GAP = "accuracy_ood", "accuracy_ood of class 1", "domain gap"
 
 STUDY_1 = "Srinivasan et al. 2024 (arXiv:2405.13181), results"
 MOSBACH = "Mosbach et al. 2023 (arXiv:2305.16938)"
@@ -31,7 +32,7 @@ FUSION = "Pfeiffer et al. 2020 (arXiv:2005.00247), abstract"
 DROP = "Rücklé et al. 2020 (arXiv:2010.11918), abstract and results"
 PREFIX = "Li and Liang 2021 (arXiv:2101.00190), abstract"
 PROMPT = "Lester et al. 2021 (arXiv:2104.08691), abstract"
-V2 = "Liu et al. 2021 (arXiv:2110.07602), abstract"
+P_TUNING_V2 = "Liu et al. 2021 (arXiv:2110.07602), abstract"
 BITFIT = "Ben Zaken et al. 2021 (arXiv:2106.10199), abstract and results"
 ADALORA = "Zhang et al. 2023 (arXiv:2303.10512), abstract"
 QLORA = "Dettmers et al. 2023 (arXiv:2305.14314)"
@@ -40,180 +41,211 @@ UNIPELT = "Mao et al. 2021 (arXiv:2110.07577), abstract"
 BELLE = "Sun et al. 2023 (arXiv:2304.08109), results"
 
 
-def few(method, shots="few", tasks=(), **options):
+def few_shot(method, shots="few", tasks=(), **options):
+    """Return an arm of the few-shot study."""
     return Arm("few_shot", method, shots, tasks, options=options)
 
 
-def peft(method, **but):
-    return Arm("peft_methods", method, overrides=but)
+def catalogue(method, **overrides):
+    """Return an arm of the catalogue of parameter-efficient methods."""
+    return Arm("peft_methods", method, overrides=overrides)
 
 
-def moved(method, **options):
-    """With one option away from the recipe."""
+def ablated(method, **options):
+    """Return an arm with one option changed from the recipe."""
     return Arm("ablations", method, 32, options=options)
 
 
-def recipe(method):
-    """As the recipe has it, with as many examples as `moved`."""
+def unablated(method):
+    """Return an arm with the unchanged recipe, on as many examples as `ablated`."""
     return Arm("peft_methods", method, 32)
 
 
-def instructed(method, model, shots="rows", **but):
-    return Arm("instruction_tuning", method, shots, ("instructions",), (model,), overrides=but)
+def instruction_tuned(method, model, shots="rows", **overrides):
+    """Return an arm of the instruction-tuning study on the instructions."""
+    return Arm(
+        "instruction_tuning", method, shots, ("instructions",), (model,), overrides=overrides
+    )
 
 
-def sums(method, model):
+def tuned_on_sums(method, model):
+    """Return an arm of the instruction-tuning study on its new domain, sums."""
     return Arm("instruction_tuning", method, "", ("sums",), (model,))
 
 
-PLAIN_LORA = {
-    "targets": "all-linear",
-    "micro_batches": 1,
-}  # LoRA as QLoRA has it, over weights of 32 bits
-RANKS = [few("lora", "ranks", **rank) for rank in ({"r": 1}, {"r": 2}, {"r": 4}, {}, {"r": 64})]
+# QLoRA's LoRA, on base weights of 32 bits.
+PLAIN_LORA = {"targets": "all-linear", "micro_batches": 1}
+RANKS = [
+    few_shot("lora", "ranks", **rank) for rank in ({"r": 1}, {"r": 2}, {"r": 4}, {}, {"r": 64})
+]
 
 FEW_SHOT = [
     (
         "pbft-under-vanilla-out-of-domain",
-        "pattern-based fine-tuning generalises out of domain less well than vanilla fine-tuning",
+        "pattern-based fine-tuning generalises less well out of domain than vanilla fine-tuning",
         STUDY_1,
-        difference(few("pbft"), few("full"), OOD),
+        difference(few_shot("pbft"), few_shot("full"), OOD),
         at_most(0),
     ),
     (
         "pbft-under-vanilla-where-overlap-misleads",
-        "on rows that are not entailed although their words overlap, pattern-based fine-tuning is below vanilla fine-tuning",
+        (
+            "on non-entailed rows with word overlap, pattern-based fine-tuning is less "
+            "accurate than vanilla fine-tuning"
+        ),
         STUDY_1,
-        difference(few("pbft", tasks=("mnli",)), few("full", tasks=("mnli",)), CLASS),
+        difference(
+            few_shot("pbft", tasks=("mnli",)), few_shot("full", tasks=("mnli",)), NOT_ENTAILED
+        ),
         at_most(0),
     ),
     (
         "overlap-misleads-vanilla",
-        "vanilla fine-tuning is right on less than half of the rows that are not entailed although their words overlap",
+        "vanilla fine-tuning is right on less than half of the non-entailed rows with word overlap",
         "McCoy et al. 2019 (arXiv:1902.01007), abstract",
-        arm_score(few("full", tasks=("mnli",)), CLASS),
+        arm_score(few_shot("full", tasks=("mnli",)), NOT_ENTAILED),
         at_most(50),
     ),
     (
         "lora-as-vanilla-out-of-domain",
-        "LoRA generalises out of domain as well as vanilla fine-tuning or slightly worse",
+        "LoRA generalises out of domain as well as vanilla fine-tuning, or slightly worse",
         STUDY_1,
-        difference(few("lora"), few("full"), OOD),
+        difference(few_shot("lora"), few_shot("full"), OOD),
         within(MARGIN),
     ),
     (
         "adaptive-as-vanilla-out-of-domain",
-        "training the last layers alone, which the study calls adaptive, is out of domain equal to vanilla or slightly worse",
+        (
+            "training only the last layers generalises out of domain as well as vanilla "
+            "fine-tuning, or slightly worse (the study calls it adaptive)"
+        ),
         STUDY_1,
-        difference(few("partial"), few("full"), OOD),
+        difference(few_shot("partial"), few_shot("full"), OOD),
         within(MARGIN),
     ),
     (
         "pretraining-on-the-task-helps",
-        "going on with language modelling on the task's own text, before the task, makes it better",
+        "continued language modelling on the task's own text, before the task, improves accuracy",
         GURURANGAN,
-        difference(few("adaptive"), few("full")),
+        difference(few_shot("adaptive"), few_shot("full")),
         at_least(0),
     ),
     (
         "distillation-above-vanilla",
-        "context distillation is above vanilla fine-tuning; here both learn from as many rows",
+        (
+            "context distillation is more accurate than vanilla fine-tuning; here both "
+            "learn from equally many rows"
+        ),
         STUDY_1,
-        difference(few("context_distillation"), few("full")),
+        difference(few_shot("context_distillation"), few_shot("full")),
         at_least(0),
     ),
     (
         "distillation-above-vanilla-out-of-domain",
-        "context distillation is above vanilla fine-tuning out of domain, too; here both learn from as many rows",
+        (
+            "context distillation is also more accurate out of domain than vanilla "
+            "fine-tuning; here both learn from equally many rows"
+        ),
         STUDY_1,
-        difference(few("context_distillation"), few("full"), OOD),
+        difference(few_shot("context_distillation"), few_shot("full"), OOD),
         at_least(0),
     ),
     (
         "distillation-keeps-its-context",
-        "a model distilled from its own answers with a context does without it as well as prompting does with it",
+        (
+            "a model distilled from its own answers with a context is as accurate "
+            "without it as prompting is with it"
+        ),
         SNELL,
-        difference(few("context_distillation"), few("icl")),
+        difference(few_shot("context_distillation"), few_shot("icl")),
         at_least(-MARGIN),
     ),
     (
         "demonstrations-teach-more-than-an-instruction",
-        "a teacher that reads solved examples teaches more than one that is told the task alone",
+        "a teacher with solved examples teaches more than a teacher with only an instruction",
         SNELL,
         difference(
-            few("context_distillation", "ranks"),
-            few("context_distillation", "ranks", demonstrations=0),
+            few_shot("context_distillation", "ranks"),
+            few_shot("context_distillation", "ranks", demonstrations=0),
         ),
         at_least(0),
     ),
     (
         "fine-tuning-generalises-as-prompting",
-        "at the same size, few-shot fine-tuning generalises out of domain as well as in-context learning, or better",
+        (
+            "at the same size, few-shot fine-tuning generalises out of domain as well "
+            "as in-context learning, or better"
+        ),
         f"{MOSBACH}, abstract",
-        difference(few("pbft"), few("icl"), OOD),
+        difference(few_shot("pbft"), few_shot("icl"), OOD),
         at_least(-MARGIN),
     ),
     (
         "more-examples-help-in-domain",
-        "vanilla fine-tuning gets better with the number of examples, in domain",
+        "more examples improve vanilla fine-tuning in domain",
         f"{MOSBACH}, results",
-        difference(few("full", "most"), few("full", "least")),
+        difference(few_shot("full", "most"), few_shot("full", "least")),
         at_least(0),
     ),
     (
         "more-examples-help-out-of-domain",
-        "vanilla fine-tuning gets better with the number of examples, out of domain",
+        "more examples improve vanilla fine-tuning out of domain",
         f"{MOSBACH}, results",
-        difference(few("full", "most"), few("full", "least"), OOD),
+        difference(few_shot("full", "most"), few_shot("full", "least"), OOD),
         at_least(0),
     ),
     (
         "fine-tuning-gains-more-from-examples-than-prompting",
-        "with more examples fine-tuning gains more than in-context learning",
+        "fine-tuning gains more from additional examples than in-context learning",
         f"{MOSBACH}, results",
-        gap_change((few("full", 64), few("full", 16)), (few("icl", 64), few("icl", 16))),
+        gap_change(
+            (few_shot("full", 64), few_shot("full", 16)), (few_shot("icl", 64), few_shot("icl", 16))
+        ),
         at_least(0),
     ),
     (
         "vanilla-loses-out-of-domain",
         "vanilla fine-tuning is worse out of domain than in domain",
         f"{MOSBACH}, results",
-        arm_score(few("full"), GAP),
+        arm_score(few_shot("full"), DOMAIN_GAP),
         at_least(0),
     ),
     (
         "lora-loses-no-more-out-of-domain",
-        "from in domain to out of domain LoRA loses as much as vanilla fine-tuning",
+        "LoRA loses as much accuracy out of domain as vanilla fine-tuning",
         STUDY_1,
-        difference(few("lora"), few("full"), GAP),
+        difference(few_shot("lora"), few_shot("full"), DOMAIN_GAP),
         within(MARGIN),
     ),
     (
         "lora-as-vanilla-at-any-scale",
-        "with the number of examples the distance from vanilla fine-tuning to LoRA stays what it is",
+        "the gap between vanilla fine-tuning and LoRA does not depend on the number of examples",
         STUDY_1,
-        gap_change((few("full", "most"), few("lora", "most")), (few("full", 16), few("lora", 16))),
+        gap_change(
+            (few_shot("full", "most"), few_shot("lora", "most")),
+            (few_shot("full", 16), few_shot("lora", 16)),
+        ),
         within(MARGIN),
     ),
     (
         "rank-does-not-matter",
-        "from rank 1 to 64, LoRA's accuracy hardly moves",
+        "LoRA's accuracy hardly changes from rank 1 to 64",
         f"{HU}, section 7.2",
         trend(RANKS),
         within(MARGIN),
     ),
     (
         "rank-one-suffices",
-        "LoRA of rank 1 does as well as of rank 8",
+        "LoRA at rank 1 is as accurate as at rank 8",
         f"{HU}, section 7.2",
         difference(RANKS[0], RANKS[3]),
         at_least(-MARGIN),
     ),
     (
         "lora-stands-still-at-full-fine-tunings-rate",
-        "LoRA at learning rate 1e-5, as in the study's published runs, stays at the majority class",
+        "LoRA at learning rate 1e-5, as in the study's published runs, stays at the majority share",
         "Srinivasan et al. 2024 (arXiv:2405.13181), published result files",
-        arm_score(moved("lora", lr=1e-5), "above majority"),
+        arm_score(ablated("lora", lr=1e-5), "above majority"),
         within(MARGIN),
     ),
 ]
@@ -221,147 +253,156 @@ FEW_SHOT = [
 CATALOGUE = [
     (
         "lora-wants-a-higher-rate-than-full",
-        "LoRA's learning rate is about ten times full fine-tuning's, at which it learns less",
+        (
+            "LoRA's learning rate is about ten times full fine-tuning's; at full "
+            "fine-tuning's rate it learns less"
+        ),
         f"{HU}, hyper-parameters",
-        difference(recipe("lora"), moved("lora", lr=5e-4)),
+        difference(unablated("lora"), ablated("lora", lr=5e-4)),
         at_least(0),
     ),
     (
         "full-wants-a-lower-rate-than-lora",
         "full fine-tuning at LoRA's learning rate learns less than at its own",
         f"{HU}, hyper-parameters",
-        difference(recipe("full"), moved("full", lr=5e-3)),
+        difference(unablated("full"), ablated("full", lr=5e-3)),
         at_least(0),
     ),
     (
         "lora-as-full",
-        "LoRA does as well as full fine-tuning, or better",
+        "LoRA is as accurate as full fine-tuning, or better",
         f"{HU}, abstract",
-        difference(peft("lora"), peft("full")),
+        difference(catalogue("lora"), catalogue("full")),
         at_least(-MARGIN),
     ),
     (
         "lora-merged-costs-no-time",
-        "merged into its base model, LoRA adds no latency",
+        "merged LoRA adds no latency",
         f"{HU}, section 4.1",
-        TimeRatio("merged evaluation", peft("lora"), peft("full"), "evaluation"),
+        TimeRatio("merged evaluation", catalogue("lora"), catalogue("full"), "evaluation"),
         within(0.05, 1.0),
     ),
     (
         "adapters-slow-inference",
-        "adapters add latency where few rows are answered at a time",
+        "adapters add latency to inference on small batches",
         f"{HU}, table 1",
-        TimeRatio("inference", peft("adapter"), peft("full")),
+        TimeRatio("inference", catalogue("adapter"), catalogue("full")),
         at_least(1.0),
     ),
     (
         "lora-unmerged-slows-inference",
-        "kept beside its base model, LoRA's matrices cost time",
+        "unmerged LoRA adds latency",
         f"{HU}, section 4.1",
-        TimeRatio("inference", peft("lora"), peft("full")),
+        TimeRatio("inference", catalogue("lora"), catalogue("full")),
         at_least(1.0),
     ),
     (
         "lora-steps-are-faster",
-        "an update of LoRA takes less time than one of full fine-tuning (25 % faster on GPT-3)",
+        "a LoRA update is faster than one of full fine-tuning (25 % on GPT-3)",
         f"{HU}, section 4.2",
-        TimeRatio("step", peft("lora", micro_batches=1), peft("full")),
+        TimeRatio("step", catalogue("lora", micro_batches=1), catalogue("full")),
         at_most(1.0),
     ),
     (
         "lora-needs-a-third-of-the-memory",
-        "training by LoRA needs a third of full fine-tuning's memory (GPT-3)",
+        "LoRA trains with a third of full fine-tuning's memory (GPT-3)",
         f"{HU}, abstract",
-        CountRatio("peak bytes", peft("lora", micro_batches=1), peft("full")),
+        CountRatio("peak bytes", catalogue("lora", micro_batches=1), catalogue("full")),
         at_most(1 / 3),
     ),
     (
         "lora-checkpoints-are-small",
-        "what LoRA saves is under a hundredth of the model (a ten-thousandth on GPT-3)",
+        "a LoRA checkpoint is under a hundredth of the model's size (a ten-thousandth on GPT-3)",
         f"{HU}, section 4.2",
-        CountRatio("checkpoint bytes", peft("lora"), peft("full")),
+        CountRatio("checkpoint bytes", catalogue("lora"), catalogue("full")),
         at_most(0.01),
     ),
     (
         "adapters-as-full",
-        "adapters come close to full fine-tuning",
+        "adapters are nearly as accurate as full fine-tuning",
         HOULSBY,
-        difference(peft("adapter"), peft("full")),
+        difference(catalogue("adapter"), catalogue("full")),
         at_least(-MARGIN),
     ),
     (
         "adapters-train-few-parameters",
         "adapters add 3.6 % of parameters",
         HOULSBY,
-        CountRatio("trainable", peft("adapter")),
+        CountRatio("trainable", catalogue("adapter")),
         at_most(0.036),
     ),
     (
         "adapter-steps-are-faster",
-        "an update of adapters takes less time than one of full fine-tuning",
+        "an adapter update is faster than one of full fine-tuning",
         DROP,
-        TimeRatio("step", peft("adapter", placement="pfeiffer"), peft("full")),
+        TimeRatio("step", catalogue("adapter", placement="pfeiffer"), catalogue("full")),
         at_most(1.0),
     ),
     *(
         (
             f"adapter-drop-{k}-speeds-up-training",
-            f"without adapters in the lowest {k} of the layers, updates are faster than with all adapters",
+            f"dropping the adapters of the lowest {k} of the layers speeds up updates",
             DROP,
-            TimeRatio("step", peft("adapter_drop", drop=k), peft("adapter_drop", drop=0)),
+            TimeRatio("step", catalogue("adapter_drop", drop=k), catalogue("adapter_drop", drop=0)),
             at_most(1.0),
         )
         for k in (1, 2, 3)
     ),
     (
         "adapter-drop-speeds-up-inference",
-        "without adapters in all but the highest layer, inference is faster than with all adapters",
+        "inference is faster with an adapter in the highest layer only than with all adapters",
         DROP,
-        TimeRatio("evaluation", peft("adapter_drop", drop=3), peft("adapter_drop", drop=0)),
+        TimeRatio(
+            "evaluation", catalogue("adapter_drop", drop=3), catalogue("adapter_drop", drop=0)
+        ),
         at_most(1.0),
     ),
     (
         "adapter-drop-costs-little",
-        "leaving out the adapters of up to half of the layers costs little accuracy",
+        "dropping the adapters of up to half of the layers costs little accuracy",
         DROP,
         trend(
-            [moved("adapter_drop", drop=0), recipe("adapter_drop"), moved("adapter_drop", drop=2)]
+            [
+                ablated("adapter_drop", drop=0),
+                unablated("adapter_drop"),
+                ablated("adapter_drop", drop=2),
+            ]
         ),
         at_least(-MARGIN),
     ),
     (
         "fusion-above-an-adapter",
-        "adapters of several tasks, fused, do better than one of the task alone",
+        "fused adapters of several tasks are more accurate than one adapter of the task",
         FUSION,
-        difference(peft("adapter_fusion"), peft("adapter")),
+        difference(catalogue("adapter_fusion"), catalogue("adapter")),
         at_least(0),
     ),
     (
         "bitfit-trains-a-thousandth",
         "BitFit trains about a thousandth of the parameters",
         BITFIT,
-        CountRatio("trainable", peft("bitfit")),
+        CountRatio("trainable", catalogue("bitfit")),
         at_most(0.0015),
     ),
     (
         "bitfit-as-full",
-        "with little data, training the biases alone does as well as training everything",
+        "with little data, training only the biases is as accurate as training all weights",
         BITFIT,
-        difference(peft("bitfit"), peft("full")),
+        difference(catalogue("bitfit"), catalogue("full")),
         at_least(-MARGIN),
     ),
     (
         "bitfit-under-lora",
-        "LoRA does better than BitFit",
+        "LoRA is more accurate than BitFit",
         f"{HU}, table 2",
-        difference(peft("bitfit"), peft("lora")),
+        difference(catalogue("bitfit"), catalogue("lora")),
         at_most(0),
     ),
     (
         "prefix-above-full-with-little-data",
-        "with little data, prefix tuning does better than full fine-tuning",
+        "with little data, prefix tuning is more accurate than full fine-tuning",
         PREFIX,
-        difference(peft("prefix_tuning"), peft("full")),
+        difference(catalogue("prefix_tuning"), catalogue("full")),
         at_least(0),
     ),
     (
@@ -369,7 +410,9 @@ CATALOGUE = [
         "a prefix of 20 positions saves more bytes for the backward pass than one of 5",
         PREFIX,
         CountRatio(
-            "saved bytes", peft("prefix_tuning", length=20), peft("prefix_tuning", length=5)
+            "saved bytes",
+            catalogue("prefix_tuning", length=20),
+            catalogue("prefix_tuning", length=5),
         ),
         at_least(1.0),
     ),
@@ -377,98 +420,114 @@ CATALOGUE = [
         "prompt-length-costs-computation",
         "a prompt of 20 trained tokens costs more operations than one of 5",
         PROMPT,
-        CountRatio("flops", peft("prompt_tuning", length=20), peft("prompt_tuning", length=5)),
+        CountRatio(
+            "flops", catalogue("prompt_tuning", length=20), catalogue("prompt_tuning", length=5)
+        ),
         at_least(1.0),
     ),
     (
         "prompt-length-costs-time",
         "a prompt of 20 trained tokens makes inference slower than full fine-tuning's",
         PROMPT,
-        TimeRatio("evaluation", peft("prompt_tuning", length=20), peft("full")),
+        TimeRatio("evaluation", catalogue("prompt_tuning", length=20), catalogue("full")),
         at_least(1.0),
     ),
     (
         "prompt-under-full-on-small-models",
         "on small models prompt tuning is well below full fine-tuning",
         PROMPT,
-        difference(peft("prompt_tuning"), peft("full")),
+        difference(catalogue("prompt_tuning"), catalogue("full")),
         at_most(0),
     ),
     (
         "prefix-above-prompt-on-small-models",
-        "on small models trained keys and values in every layer do better than trained tokens at the input",
-        V2,
-        difference(peft("prefix_tuning"), peft("prompt_tuning")),
+        (
+            "on small models, trained keys and values in every layer are more accurate "
+            "than trained input tokens"
+        ),
+        P_TUNING_V2,
+        difference(catalogue("prefix_tuning"), catalogue("prompt_tuning")),
         at_least(0),
     ),
     (
         "p-tuning-v2-mends-prompt-tuning",
-        "on small models P-Tuning v2 does better than prompt tuning",
-        V2,
-        difference(peft("p_tuning_v2"), peft("prompt_tuning")),
+        "on small models, P-Tuning v2 is more accurate than prompt tuning",
+        P_TUNING_V2,
+        difference(catalogue("p_tuning_v2"), catalogue("prompt_tuning")),
         at_least(0),
     ),
     (
         "p-tuning-v2-as-full",
-        "P-Tuning v2 does as well as full fine-tuning at every size",
-        V2,
-        difference(peft("p_tuning_v2"), peft("full")),
+        "P-Tuning v2 is as accurate as full fine-tuning at every size",
+        P_TUNING_V2,
+        difference(catalogue("p_tuning_v2"), catalogue("full")),
         at_least(-MARGIN),
     ),
     (
         "adalora-above-lora",
-        "LoRA with a rank budget spread by importance does better than with equal ranks",
+        "LoRA with ranks allocated by importance is more accurate than with equal ranks",
         ADALORA,
-        difference(peft("adalora"), peft("lora")),
+        difference(catalogue("adalora"), catalogue("lora")),
         at_least(0),
     ),
     (
         "qlora-saves-memory",
-        "with its base in four bits, the same LoRA holds fewer bytes of weights",
+        "a 4-bit base model has fewer bytes of weights, with the same LoRA",
         f"{QLORA}, abstract",
-        CountRatio("weights bytes", peft("qlora"), peft("lora", **PLAIN_LORA)),
+        CountRatio("weights bytes", catalogue("qlora"), catalogue("lora", **PLAIN_LORA)),
         at_most(1.0),
     ),
     (
         "qlora-lowers-the-peak",
-        "with its base in four bits, the same LoRA needs less memory at the peak of an update",
+        "a 4-bit base model lowers the peak memory of an update, with the same LoRA",
         f"{QLORA}, abstract",
-        CountRatio("peak bytes", peft("qlora"), peft("lora", **PLAIN_LORA)),
+        CountRatio("peak bytes", catalogue("qlora"), catalogue("lora", **PLAIN_LORA)),
         at_most(1.0),
     ),
     (
         "qlora-costs-speed",
-        "weights that are unpacked at each use make updates slower",
+        "dequantising weights at each use slows down updates",
         f"{QLORA}, section 3",
-        TimeRatio("step", peft("qlora"), peft("lora", **PLAIN_LORA)),
+        TimeRatio("step", catalogue("qlora"), catalogue("lora", **PLAIN_LORA)),
         at_least(1.0),
     ),
     (
         "qlora-as-full",
-        "LoRA over a base in four bits does as well as full fine-tuning",
+        "LoRA on a 4-bit base model is as accurate as full fine-tuning",
         f"{QLORA}, abstract",
-        difference(peft("qlora"), peft("full")),
+        difference(catalogue("qlora"), catalogue("full")),
         at_least(-MARGIN),
     ),
     (
         "mam-above-its-parts",
-        "prefix and parallel adapter together do better than they do alone; here against the mean of prefix and adapter",
+        (
+            "prefix and parallel adapter together are more accurate than alone; here "
+            "compared with the mean of prefix and adapter"
+        ),
         MAM,
-        difference_from_mean(peft("mam"), peft("prefix_tuning"), peft("adapter")),
+        difference_from_mean(catalogue("mam"), catalogue("prefix_tuning"), catalogue("adapter")),
         at_least(0),
     ),
     (
         "unipelt-above-its-parts",
-        "LoRA, prefix and adapter behind gates do better than the best of them; here against their mean, which is less to ask",
+        (
+            "gated LoRA, prefix and adapter are more accurate than the best of them; "
+            "here compared with their mean, a weaker test"
+        ),
         UNIPELT,
-        difference_from_mean(peft("unipelt"), peft("lora"), peft("prefix_tuning"), peft("adapter")),
+        difference_from_mean(
+            catalogue("unipelt"),
+            catalogue("lora"),
+            catalogue("prefix_tuning"),
+            catalogue("adapter"),
+        ),
         at_least(0),
     ),
     (
         "unipelt-slows-inference",
-        "with three methods in it, UniPELT answers more slowly than LoRA",
+        "UniPELT, which contains three methods, is slower at inference than LoRA",
         UNIPELT,
-        TimeRatio("inference", peft("unipelt"), peft("lora")),
+        TimeRatio("inference", catalogue("unipelt"), catalogue("lora")),
         at_least(1.0),
     ),
 ]
@@ -476,74 +535,97 @@ CATALOGUE = [
 INSTRUCTIONS = [
     (
         "a-larger-base-helps-lora",
-        "by LoRA the larger base does better (13B .648, 7B .609 on 2M instructions)",
+        "a larger base model improves LoRA (13B .648, 7B .609 on 2M instructions)",
         BELLE,
-        difference(instructed("lora", "large"), instructed("lora", "small")),
+        difference(instruction_tuned("lora", "large"), instruction_tuned("lora", "small")),
         at_least(0),
     ),
     (
         "more-instructions-help-lora",
-        "by LoRA more instructions do better (.589, .609, .624 on 0.6M, 2M, 4M)",
+        "more instructions improve LoRA (.589, .609, .624 on 0.6M, 2M, 4M)",
         BELLE,
-        difference(instructed("lora", "large", "most"), instructed("lora", "large", "least")),
+        difference(
+            instruction_tuned("lora", "large", "most"), instruction_tuned("lora", "large", "least")
+        ),
         at_least(0),
     ),
     (
         "more-instructions-help-full",
-        "in full more instructions do better (.686, .710 on 0.6M, 2M)",
+        "more instructions improve full fine-tuning (.686, .710 on 0.6M, 2M)",
         BELLE,
-        difference(instructed("full", "large", "most"), instructed("full", "large", "least")),
+        difference(
+            instruction_tuned("full", "large", "most"), instruction_tuned("full", "large", "least")
+        ),
         at_least(0),
     ),
     (
         "full-above-lora-at-equal-data",
-        "full fine-tuning does better than LoRA on the same instructions (.710, .609 on 2M)",
+        "full fine-tuning scores higher than LoRA on the same instructions (.710, .609 on 2M)",
         BELLE,
-        difference(instructed("full", "large"), instructed("lora", "large")),
+        difference(instruction_tuned("full", "large"), instruction_tuned("lora", "large")),
         at_least(0),
     ),
     (
         "data-leaves-the-gap-to-full",
-        "with more instructions the gap from LoRA to full fine-tuning stays (.097, .101 on 0.6M, 2M)",
+        (
+            "the gap between LoRA and full fine-tuning does not depend on the number of "
+            "instructions (.097, .101 on 0.6M, 2M)"
+        ),
         BELLE,
         gap_change(
-            (instructed("full", "large", "most"), instructed("lora", "large", "most")),
-            (instructed("full", "large", "least"), instructed("lora", "large", "least")),
+            (
+                instruction_tuned("full", "large", "most"),
+                instruction_tuned("lora", "large", "most"),
+            ),
+            (
+                instruction_tuned("full", "large", "least"),
+                instruction_tuned("lora", "large", "least"),
+            ),
         ),
         within(MARGIN),
     ),
     (
         "a-tuned-base-closes-the-gap",
-        "on a base that is instruction-tuned, LoRA nearly closes the gap to full fine-tuning (.101, then .009)",
+        (
+            "on an instruction-tuned base model, LoRA nearly closes the gap to full "
+            "fine-tuning (.101 to .009)"
+        ),
         BELLE,
         gap_change(
-            (sums("full", "tuned"), sums("lora", "tuned")),
-            (sums("full", "large"), sums("lora", "large")),
+            (tuned_on_sums("full", "tuned"), tuned_on_sums("lora", "tuned")),
+            (tuned_on_sums("full", "large"), tuned_on_sums("lora", "large")),
         ),
         at_most(0),
     ),
     (
         "lora-as-full-on-a-tuned-base",
-        "on an instruction-tuned base LoRA does as well as full fine-tuning (.729, .738)",
+        "on an instruction-tuned base model, LoRA scores as high as full fine-tuning (.729, .738)",
         BELLE,
-        difference(sums("lora", "tuned"), sums("full", "tuned")),
+        difference(tuned_on_sums("lora", "tuned"), tuned_on_sums("full", "tuned")),
         at_least(-MARGIN),
     ),
     (
         "full-costs-two-to-four-times-an-epoch",
-        "an epoch in full takes two to four times as long as by LoRA (31 h and 7 h, 17 h and 5 h, 4 h and 2 h)",
+        (
+            "an epoch of full fine-tuning takes two to four times as long as one of "
+            "LoRA (31 h and 7 h, 17 h and 5 h, 4 h and 2 h)"
+        ),
         BELLE,
         TimeRatio(
-            "step", instructed("full", "large"), instructed("lora", "large", micro_batches=1)
+            "step",
+            instruction_tuned("full", "large"),
+            instruction_tuned("lora", "large", micro_batches=1),
         ),
         within(1.0, 3.0),
     ),
     (
         "full-costs-more-an-epoch",
-        "an epoch in full takes longer than by LoRA",
+        "an epoch of full fine-tuning takes longer than one of LoRA",
         BELLE,
         TimeRatio(
-            "step", instructed("full", "large"), instructed("lora", "large", micro_batches=1)
+            "step",
+            instruction_tuned("full", "large"),
+            instruction_tuned("lora", "large", micro_batches=1),
         ),
         at_least(1.0),
     ),

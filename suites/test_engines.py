@@ -1,7 +1,7 @@
-"""The loop and transformers.Trainer held to each other, update by update, and the Trainer to the definition of its losses.
+"""Compare the loop with transformers.Trainer, and the Trainer with the definition of its losses.
 
-No baseline, random tiny models, nothing to download. What was found, and which engine is right where they differ:
-docs/engines.md.
+The suite has no baseline and downloads nothing; its models are tiny and random. docs/engines.md has
+the findings, and which engine is right if they differ.
 """
 
 from itertools import chain, islice
@@ -16,7 +16,7 @@ FAMILIES = {
     "llama": ("head", "pattern", "answer"),
     "roberta": ("head",),
 }
-# Of two ends: whose loss the model has itself, whose loss, hook or stages are their own.
+# Methods with the model's own loss, and methods with their own loss, hook or stages.
 METHODS = {
     "full": ("head", "pattern", "answer"),
     "lora": ("head", "pattern", "answer"),
@@ -27,12 +27,10 @@ METHODS = {
     "adapter_fusion": ("head",),
 }
 MICRO_BATCHES = (1, 8)
-SIZE = {
-    "batch_size": 24,
-    "epochs": 3,
-}  # 28 rows: an update of 24 and one of 4; of 8 micro-batches, one of 3 rows and one of 1
-FEW = {"source_epochs": 1, "source_shots": 4}
-ROWS = {"head": 14, "pattern": 14, "answer": 28}  # a class, or in all
+# 28 rows make an update of 24 and one of 4 rows; their 8 micro-batches have 3 rows and 1 row.
+SIZE = {"batch_size": 24, "epochs": 3}
+SMALL_SOURCES = {"source_epochs": 1, "source_shots": 4}
+ROWS = {"head": 14, "pattern": 14, "answer": 28}  # rows per class; for `answer`, in all
 CASES = [
     (method, family, output_mode)
     for family, output_modes in FAMILIES.items()
@@ -40,16 +38,20 @@ CASES = [
     for output_mode in output_modes
     if output_mode in wanted and (method, family) != ("bitfit", "llama")  # no biases
 ]
-# Every other method that trains, in the first of its ways; `adaptive` trains its second stage on rows of its own drawing.
+# All other methods that train, in their default output mode, except `adaptive`: one of its stages
+# trains on rows that it draws itself.
 OTHERS = sorted(set(NAMES) - METHODS.keys() - {"icl", "adaptive"})
 
 
 @pytest.fixture(scope="module", autouse=True)
 def frozen(hub):
-    """The Trainer collects garbage before it trains: with all that the libraries hold, that takes as long as the training."""
+    """Freeze the libraries' objects, so that the Trainer's garbage collection skips them.
+
+    It collects before each training, which would take as long as the training.
+    """
     import gc
 
-    from pytest_ftcompare.checks import trainer_loss  # noqa: F401  imports what there is
+    from pytest_ftcompare.checks import trainer_loss  # noqa: F401  imports the libraries
 
     gc.collect()
     gc.freeze()
@@ -58,7 +60,7 @@ def frozen(hub):
 
 
 def options(method):
-    return SIZE | (FEW if method == "adapter_fusion" else {})
+    return SIZE | (SMALL_SOURCES if method == "adapter_fusion" else {})
 
 
 @pytest.mark.parametrize("micro_batches", MICRO_BATCHES)
@@ -74,8 +76,8 @@ def test_both_engines_compute_the_same(prepared, method, family, output_mode, mi
         micro_batches=micro_batches,
         **options(method),
     )
-    if wrong := list(islice(differences(case), 5)):
-        pytest.fail("\n".join(wrong), pytrace=False)
+    if problems := list(islice(differences(case), 5)):
+        pytest.fail("\n".join(problems), pytrace=False)
 
 
 @pytest.mark.parametrize("method", OTHERS)
@@ -83,20 +85,19 @@ def test_every_other_method_trains_alike_on_both(prepared, method):
     from pytest_ftcompare.checks.engine_parity import differences
 
     output_mode = load(method).output_modes[0]
-    if wrong := list(
+    if problems := list(
         islice(differences(prepared(method, "opt_post", output_mode, ROWS[output_mode], **SIZE)), 5)
     ):
-        pytest.fail("\n".join(wrong), pytrace=False)
+        pytest.fail("\n".join(problems), pytrace=False)
 
 
 @pytest.mark.parametrize("family", ["opt_post", "llama"])
 def test_both_engines_draw_the_same_dropout(prepared, family):
     from pytest_ftcompare.checks.engine_parity import differences
 
-    equal = prepared(
-        "lora", family, "head", 8, batch_size=8, micro_batches=2, epochs=3
-    )  # every micro-batch has four rows
-    assert list(differences(equal, dropout=True)) == []
+    # Every micro-batch has four rows.
+    case = prepared("lora", family, "head", 8, batch_size=8, micro_batches=2, epochs=3)
+    assert list(differences(case, dropout=True)) == []
 
 
 def test_the_trainer_leaves_biases_and_norms_out_of_weight_decay(prepared):
@@ -113,14 +114,14 @@ def test_the_trainer_leaves_biases_and_norms_out_of_weight_decay(prepared):
     (loop,), (trainer,) = (
         engine_parity.record_trainings(case, one) for one in (train.train, hf_trainer.train)
     )
-    after, other = loop.updates[0].parameters, trainer.updates[0].parameters
+    by_loop, by_trainer = loop.updates[0].parameters, trainer.updates[0].parameters
     spared = {name for name in before if name.endswith("bias") or "layer_norm" in name}
-    decayed = {name: case.method.recipe.lr * 0.1 * one.detach() for name, one in before.items()}
+    decayed = {name: case.method.recipe.lr * 0.1 * p.detach() for name, p in before.items()}
     assert 0 < len(spared) < len(before)
     for name in before:
-        expected = after[name] + decayed[name] if name in spared else after[name]
+        expected = by_loop[name] + decayed[name] if name in spared else by_loop[name]
         torch.testing.assert_close(
-            other[name], expected, rtol=1e-6, atol=1e-3 * case.method.recipe.lr
+            by_trainer[name], expected, rtol=1e-6, atol=1e-3 * case.method.recipe.lr
         )
 
 
@@ -129,21 +130,25 @@ def test_the_trainer_leaves_biases_and_norms_out_of_weight_decay(prepared):
 @pytest.mark.parametrize(
     ("family", "output_mode"),
     [
-        (one, output_mode)
-        for one, output_modes in FAMILIES.items()
+        (family, output_mode)
+        for family, output_modes in FAMILIES.items()
         for output_mode in output_modes
         if output_mode != "pattern"
     ],
 )
 def test_the_trainers_own_loss_is_as_defined(
-    prepared, hold, family, output_mode, method, micro_batches
+    prepared, fail_if_broken, family, output_mode, method, micro_batches
 ):
     from pytest_ftcompare.checks.trainer_loss import check_trainer_loss
 
     case = prepared(
         method, family, output_mode, ROWS[output_mode], micro_batches=micro_batches, lr=0.0, **SIZE
     )
-    hold(case, check_trainer_loss(case), known_faults.ACCUMULATION_FAULTS if micro_batches > 1 else ())
+    fail_if_broken(
+        case,
+        check_trainer_loss(case),
+        known_faults.ACCUMULATION_FAULTS if micro_batches > 1 else (),
+    )
 
 
 def test_the_trainers_own_sampler_gives_each_row_once_an_epoch_and_repeats_by_its_seed(prepared):
@@ -161,6 +166,6 @@ def test_the_trainers_own_sampler_gives_each_row_once_an_epoch_and_repeats_by_it
     assert [sorted(epoch) for epoch in epochs] == [list(range(28))] * 3
     assert len({tuple(epoch) for epoch in epochs}) == 3
     assert (again.epochs, again.steps) == (first.epochs, first.steps)
-    ends = zip(first.model.parameters(), again.model.parameters(), strict=True)
-    assert all(torch.equal(one, two) for one, two in ends)
+    pairs = zip(first.model.parameters(), again.model.parameters(), strict=True)
+    assert all(torch.equal(one, two) for one, two in pairs)
     assert other.epochs != first.epochs and other.steps != first.steps

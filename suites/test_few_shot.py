@@ -1,7 +1,8 @@
 """Study 1: few-shot fine-tuning methods, in and out of domain (arXiv:2405.13181, arXiv:2305.16938).
 
-With two examples per class most methods learn nothing: those cells are shown, never judged. The sweep of ranks has LoRA's
-own learning rate; at that of full fine-tuning, as in the study's published runs, no rank moves in so few steps.
+With two examples per class most methods learn nothing, so those cases are shown and not judged. The
+sweep of ranks uses LoRA's own learning rate. At full fine-tuning's, as in the study's published
+runs, no rank learns anything in so few steps.
 """
 
 import pytest
@@ -22,7 +23,8 @@ JUDGED_FROM = 16
     grid={"r": (1, 2, 4, 64)},
     judge_from_shots=JUDGED_FROM,
 )
-@pytest.mark.ftcompare(  # the teacher is told the instruction alone, which says nothing to the embedded models
+# The teacher reads only the instruction, which the embedded models cannot understand.
+@pytest.mark.ftcompare(
     methods=("context_distillation",),
     tasks=TASKS,
     shots="ranks",

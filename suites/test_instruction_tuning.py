@@ -1,10 +1,12 @@
-"""Study 3: instruction tuning in full and by LoRA (arXiv:2304.08109), two sizes of the base model by three scales of data.
+"""Study 3: instruction tuning with full fine-tuning and LoRA (arXiv:2304.08109).
 
-The third arm adapts a base that is already instruction-tuned to a new domain, with the plain base beside it: the gap between
-full fine-tuning and LoRA is compared on the same rows. Both methods train on the same rows for the same epochs, which the
-study's arms do not; what they cost is timed on each base. `shots` are rows. LoRA of the plain embedded base hardly learns the
-sums (their answers are digits, which it has never written), so that pair is shown, not judged; so
-are the scales that teach a base too little.
+Two sizes of the base model cross three scales of data. The third arm adapts an instruction-tuned
+base model to a new domain, sums, beside the plain base model, to compare the gap between full
+fine-tuning and LoRA on the same rows. Unlike the study's arms, both methods train on the same rows
+for the same epochs. Costs are timed on each base model. `shots` are rows.
+
+LoRA on the plain base model hardly learns the sums, because it has never written digits. This pair
+is shown and not judged, like the scales that teach a base model too little.
 """
 
 import pytest

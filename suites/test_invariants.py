@@ -1,9 +1,9 @@
-"""Ring 0: the invariants of every method on every model family, on random tiny models; no baseline, nothing to download.
+"""Ring 0: the invariants of every method on every model family, with random tiny models.
 
-What a library promises of its adapters, and what the loop does, does not hang on the family: three are examined for all of it
-(`checks/slow_invariants.py`), the others are checked for what every case is inspected for. What is refused is refused by
-design, and says so. A fault that is known upstream is an expected failure, as strict as its record in
-`compare/known_faults.py`.
+The suite has no baseline and downloads nothing. Three families also get the slow invariants
+(`checks/slow_invariants.py`): adapters and the loop do not depend on the family. The other families
+get the invariants of every case. Refused combinations must fail with the message in `REFUSED`. A
+known upstream fault is an expected failure, as strict as its record in `compare/known_faults.py`.
 """
 
 import pytest
@@ -12,13 +12,13 @@ from pytest_ftcompare.checks.tiny_models import DECODERS, ENCODERS, OTHER_FAMILI
 from pytest_ftcompare.compare import known_faults
 from pytest_ftcompare.methods import NAMES, load
 
-EXAMINED = ("opt_post", "llama", "roberta")
+SLOWLY_CHECKED = ("opt_post", "llama", "roberta")
 OUTPUT_MODES = {
     **dict.fromkeys((*DECODERS, "gpt2"), ("head", "pattern", "answer")),
     **dict.fromkeys(ENCODERS, ("head",)),
     "t5": ("pattern",),
 }
-PLACED = (
+NEED_LAYOUT = (
     "partial",
     "adapter",
     "adapter_fusion",
@@ -28,7 +28,7 @@ PLACED = (
     "ia3",
     "ln_tuning",
 )
-# methods, families, what is said
+# methods, families, start of the message
 REFUSED = (
     (
         ("bitfit",),
@@ -36,10 +36,14 @@ REFUSED = (
         "expected a base model with biases",
     ),
     (("mam", "unipelt"), ("gemma2",), "expected a model that attends through scaled_dot_product"),
-    (("context_distillation",), tuple(ENCODERS), "expected a model that supports output mode pattern"),
+    (
+        ("context_distillation",),
+        tuple(ENCODERS),
+        "expected a model that supports output mode pattern",
+    ),
     (("adaptive",), ("roberta",), "expected a decoder, whose language modelling can go on"),
     (("oft",), ("gpt2",), "oft: peft refuses its options for GPT2"),
-    (PLACED, tuple(OTHER_FAMILIES), "expected an architecture of opt, llama, mistral, "),
+    (NEED_LAYOUT, tuple(OTHER_FAMILIES), "expected an architecture of opt, llama, mistral, "),
 )
 CASES = [
     (method, family, output_mode)
@@ -50,11 +54,11 @@ CASES = [
 ]
 
 
-def refusal(method, family):
+def expected_refusal(method, family):
     return next(
         (
-            sentence
-            for methods, families, sentence in REFUSED
+            message
+            for methods, families, message in REFUSED
             if method in methods and family in families
         ),
         None,
@@ -62,33 +66,35 @@ def refusal(method, family):
 
 
 @pytest.mark.parametrize(("method", "family", "output_mode"), CASES)
-def test_invariants(prepared, hold, method, family, output_mode):
+def test_invariants(prepared, fail_if_broken, method, family, output_mode):
     from pytest_ftcompare.checks.invariants import check
     from pytest_ftcompare.checks.slow_invariants import check_all
     from pytest_ftcompare.methods.base import MethodError
     from pytest_ftcompare.training.model_kind import ModelError
 
-    if sentence := refusal(method, family):
-        with pytest.raises((MethodError, ModelError), match=sentence):
-            (check_all if family in EXAMINED else check)(prepared(method, family, output_mode))
+    if message := expected_refusal(method, family):
+        with pytest.raises((MethodError, ModelError), match=message):
+            (check_all if family in SLOWLY_CHECKED else check)(
+                prepared(method, family, output_mode)
+            )
         return
     case = prepared(method, family, output_mode)
-    if family in EXAMINED:
-        hold(case, check_all(case), known_faults.FAULTS + known_faults.SLOW_FAULTS)
+    if family in SLOWLY_CHECKED:
+        fail_if_broken(case, check_all(case), known_faults.FAULTS + known_faults.SLOW_FAULTS)
     else:
-        hold(case, check(case)[2], known_faults.FAULTS)
+        fail_if_broken(case, check(case)[2], known_faults.FAULTS)
 
 
 @pytest.mark.parametrize(
     ("family", "output_mode"),
     [
-        (one, output_mode)
-        for one, output_modes in OUTPUT_MODES.items()
+        (family, output_mode)
+        for family, output_modes in OUTPUT_MODES.items()
         for output_mode in TASKS
         if output_mode not in output_modes
     ],
 )
-def test_what_a_family_cannot_be_asked_is_refused(prepared, family, output_mode):
+def test_an_output_mode_that_a_family_lacks_is_refused(prepared, family, output_mode):
     from pytest_ftcompare.training.model_kind import ModelError
 
     with pytest.raises(

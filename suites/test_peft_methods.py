@@ -1,4 +1,4 @@
-"""Study 2: every method of the catalogue, with those of the few-shot study beside them, in and out of domain."""
+"""Study 2: every method of the catalogue and of the few-shot study, in and out of domain."""
 
 import pytest
 

@@ -1,8 +1,8 @@
 """Set up all tests.
 
-torch, numpy and others are imported here because pytester restores `sys.modules`: a C extension that
-is first imported inside a pytester run fails on its second import, and a method's file would be
-loaded twice.
+torch, numpy and others are imported here because pytester restores `sys.modules`: a C extension
+that is first imported inside a pytester run fails on its second import, and a method's file would
+be loaded twice.
 """
 
 import gc

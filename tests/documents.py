@@ -133,13 +133,16 @@ def make_case(
     seeds = 8 if trained and verdict != "same" else 1
     level = METHODS[method] * (1 - exp(-shots / 32)) * (0.4 if task == "pocket_cola" else 0.3)
     base = [
-        make_sample(number, level, trained=trained, draws=draws)
+        make_seed_result(number, level, trained=trained, draws=draws)
         for number in range(8 if trained else 1)
     ]
     new = deepcopy(base[:seeds])
     if verdict != "same":
-        moved = level + SHIFTS.get(verdict, 0.0)
-        new = [make_sample(number, moved, trained=trained, draws=draws) for number in range(seeds)]
+        shifted = level + SHIFTS.get(verdict, 0.0)
+        new = [
+            make_seed_result(number, shifted, trained=trained, draws=draws)
+            for number in range(seeds)
+        ]
     if verdict == "invalid":
         new = []
     accepted = update and verdict in FAILING - {"invalid"}
@@ -192,7 +195,7 @@ def make_case(
     return case | changes
 
 
-def make_sample(seed: int, level: float, *, trained: bool, draws: Random) -> Json:
+def make_seed_result(seed: int, level: float, *, trained: bool, draws: Random) -> Json:
     """Make a seed's result: accuracy `level` above chance, and half as much out of domain."""
     accuracy = 0.5 + level + draws.gauss(0, 0.015)
     metrics = {"accuracy": accuracy, "accuracy_ood": 0.5 + level / 2 + draws.gauss(0, 0.02)}

@@ -9,9 +9,10 @@ from typing import Any
 from pytest_ftcompare.results.result import Result, SeedResult, Trace, pack
 
 
-def make_sample(
+def make_seed_result(
     seed: int, accuracy: float, ood: float = 0.6, trace: str = "trace", rows: int = 200
 ) -> SeedResult:
+    """Make a seed's result with this accuracy in domain and `ood` out of domain."""
     right = [index < round(accuracy * rows) for index in range(rows)]
     # Each seed errs on different rows.
     bits = pack(right[-seed:] + right[:-seed])
@@ -49,6 +50,6 @@ def make_result(scores: Sequence[float], **changes: Any) -> Result:
             "tensors": {"layers.0.weight": [1.0, 0.1], "layers.1.weight": [1.7, 0.1]},
         },
         majority_share={"test": 0.5, "ood": 0.5},
-        seed_results=[make_sample(seed, score) for seed, score in enumerate(scores)],
+        seed_results=[make_seed_result(seed, score) for seed, score in enumerate(scores)],
     )
     return replace(result, **changes)

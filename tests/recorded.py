@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from make_results import make_result, make_sample
+from make_results import make_result, make_seed_result
 
 from pytest_ftcompare.compare.known_faults import CaseFacts
 from pytest_ftcompare.gate.case_work import CaseError, Progress
@@ -44,7 +44,7 @@ class RecordedCase:
         self.case, self.run_context, self._folder = case, run_context, folder
         self.facts = CaseFacts(case.method, "head", "opt")
 
-    def _said(self, name: str, default: Any) -> Any:
+    def _recorded(self, name: str, default: Any) -> Any:
         return (
             json.loads((self._folder / FILE).read_text())
             .get(self.case.method, {})
@@ -60,7 +60,7 @@ class RecordedCase:
             identity=case.identity(),
             judge_accuracy=case.judge_accuracy,
         )
-        return replace(result, fingerprint=self._said("fingerprint", "f"))
+        return replace(result, fingerprint=self._recorded("fingerprint", "f"))
 
     def run_audits(self) -> list[str]:
         return []
@@ -70,24 +70,26 @@ class RecordedCase:
 
     def inspect(self) -> tuple[Json, Json, list[str]]:
         result = make_result([])
-        return dict(result.signature), result.probe, self._said("broken", [])
+        return dict(result.signature), result.probe, self._recorded("broken", [])
 
     def count(self) -> Json:
-        return {"peak bytes": self._said("peak", 2**20)}
+        return {"peak bytes": self._recorded("peak", 2**20)}
 
     def row_digests(self, seeds: int) -> dict[str, str]:
-        return {str(seed): make_sample(seed, 0.5).training_rows for seed in range(seeds)}
+        return {str(seed): make_seed_result(seed, 0.5).training_rows for seed in range(seeds)}
 
     def run_seed(self, seed: int, progress: Progress) -> SeedResult:
-        if sentence := self._said("raises", ""):
+        if sentence := self._recorded("raises", ""):
             raise CaseError(sentence)
-        scores = self._said("scores", SCORES)
+        scores = self._recorded("scores", SCORES)
         score = scores[seed % len(scores)]
         name = f"{self.case.method}-{score}"  # no two methods train or predict the same
-        return replace(make_sample(seed, score, trace=name), predictions_digest=f"{name}-{seed}")
+        return replace(
+            make_seed_result(seed, score, trace=name), predictions_digest=f"{name}-{seed}"
+        )
 
     def short_training(self, progress: Progress) -> str:
-        return self._said("short training", "")
+        return self._recorded("short training", "")
 
     def why_untimed(self, baseline: Result | None, candidate: Result, *, update: bool) -> str:
         return ""
@@ -95,9 +97,9 @@ class RecordedCase:
     def take_windows(
         self, baseline: Result | None, candidate: Result, *, update: bool
     ) -> dict[str, Any]:
-        step = self._said("step", 2.5)
+        step = self._recorded("step", 2.5)
         candidate.windows.extend(
-            [Window({"step": [step / 100, step]}, process=self._said("process", "p"))] * 3
+            [Window({"step": [step / 100, step]}, process=self._recorded("process", "p"))] * 3
         )
         return {}
 
@@ -119,15 +121,15 @@ class RecordedCases:
 
 
 class RecordedSuite:
-    """A folder with a suite of recorded cases; `says` sets each method's numbers."""
+    """A folder with a suite of recorded cases; `record` sets each method's numbers."""
 
     def __init__(self, pytester: pytest.Pytester) -> None:
         self.pytester, self.baselines = pytester, pytester.path / "baselines"
         pytester.makeconftest(CONFTEST.format(tests=str(Path(__file__).parent)))
-        self.says()
+        self.record()
         self.suite()
 
-    def says(self, **methods: dict[str, Any]) -> None:
+    def record(self, **methods: dict[str, Any]) -> None:
         (self.pytester.path / FILE).write_text(json.dumps(methods))
 
     def suite(
@@ -137,7 +139,8 @@ class RecordedSuite:
         values = ", ".join(f"{key}={value!r}" for key, value in table.items() if value is not None)
         self.pytester.makepyfile(
             **{
-                name: f"import pytest\n\n@pytest.mark.ftcompare(methods={tuple(methods)}, {values})\n"
+                name: "import pytest\n\n"
+                f"@pytest.mark.ftcompare(methods={tuple(methods)}, {values})\n"
                 f"def test_quick(gate):\n    gate()\n\n{more}"
             }
         )

@@ -1,4 +1,4 @@
-"""The layers of the package, read from its imports: what may import what, and what is loaded with it."""
+"""Check the layers of the package: what may import what, and what an import loads."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "pytest_ftcompare"
-# The rooms from the ground up: a file imports from its own room and from those before it, also inside
+# The layers from the bottom up. A file imports from its own layer and earlier ones, also inside
 # functions and for type checkers.
 LAYERS = (
     *("results", "compare", "pocket", "tasks", "methods", "training", "checks", "measure"),
@@ -20,7 +20,7 @@ LAYERS = (
 )
 TORCH = {"torch", "transformers", "peft", "datasets", "bitsandbytes", "safetensors"}
 PYTEST = {"pytest", "_pytest"}
-# What importing a room or a file must not load, however far down the chain.
+# Packages that importing a layer or a file must not load, also indirectly.
 UNLOADED = {
     "results": TORCH | PYTEST,
     "compare": TORCH | PYTEST,
@@ -43,7 +43,7 @@ MAKES_MODELS = {"pocket.pretrain", "pocket.tokenizer"}  # run by scripts/make_po
 
 class Import(NamedTuple):
     name: str  # of a module
-    loads: bool  # when the importing module is loaded: not inside a function, not for type checkers alone
+    loads: bool  # on import of the module: not inside a function or for type checkers alone
 
 
 def _name(file: Path) -> str:
@@ -62,7 +62,7 @@ FILES = {
 
 
 def read_imports(name: str, file: Path) -> Iterator[Import]:
-    """The imports of a file, relative ones resolved."""
+    """Yield the imports of a file, with relative ones resolved."""
     tree = ast.parse(file.read_text(encoding="utf-8"))
     typing = {
         id(node) for test in ast.walk(tree) if _is_for_typing(test) for node in ast.walk(test)
@@ -98,24 +98,24 @@ def imports(name: str) -> frozenset[Import]:
     return frozenset(read_imports(name, FILES[name]))
 
 
-def room(name: str) -> str:
+def layer_of(name: str) -> str:
     parts = name.split(".")
     return parts[1] if len(parts) > 1 else ""
 
 
 def loaded_with(name: str) -> set[str]:
-    """What importing a module loads: itself, its packages, and all that these import at their top."""
-    found: set[str] = set()
+    """Return what importing a module loads: itself, its packages, and their top-level imports."""
+    loaded: set[str] = set()
     waiting = [name]
     while waiting:
         module = waiting.pop()
-        if module in found:
+        if module in loaded:
             continue
-        found.add(module)
+        loaded.add(module)
         if module in FILES:
             waiting += [package for package in _packages(module) if package in FILES]
-            waiting += [one.name for one in imports(module) if one.loads]
-    return found
+            waiting += [entry.name for entry in imports(module) if entry.loads]
+    return loaded
 
 
 def _packages(module: str) -> Iterator[str]:
@@ -124,41 +124,41 @@ def _packages(module: str) -> Iterator[str]:
 
 
 def upward(name: str) -> list[str]:
-    """The modules of later rooms that a file imports."""
-    if room(name) not in LAYERS:
+    """Return the modules of later layers that a file imports."""
+    if layer_of(name) not in LAYERS:
         return []
-    height = LAYERS.index(room(name))
-    others = {one.name for one in imports(name) if one.name in FILES} - {PACKAGE}
-    return sorted(other for other in others if room(other) not in LAYERS[: height + 1])
+    height = LAYERS.index(layer_of(name))
+    others = {entry.name for entry in imports(name) if entry.name in FILES} - {PACKAGE}
+    return sorted(other for other in others if layer_of(other) not in LAYERS[: height + 1])
 
 
-def test_every_file_is_in_a_room_of_the_list():
-    outside = {room(name) for name in FILES} - set(LAYERS)
+def test_every_file_is_in_a_layer_of_the_list():
+    outside = {layer_of(name) for name in FILES} - set(LAYERS)
     assert outside == {"", "__main__"}
 
 
-def test_no_file_imports_from_a_later_room():
+def test_no_file_imports_from_a_later_layer():
     assert not {(name, other) for name in FILES for other in upward(name)}
 
 
 def test_no_files_import_each_other_in_a_circle():
-    """Counting imports inside functions and for type checkers, too: neither may hide a circle."""
+    """Imports inside functions and for type checkers count too: they could hide a circle."""
     assert not [name for name in FILES if name in _reached_from(name)]
 
 
 def _reached_from(name: str) -> set[str]:
-    found: set[str] = set()
-    waiting = [one.name for one in imports(name) if one.name in FILES and one.name != name]
+    reached: set[str] = set()
+    waiting = [entry.name for entry in imports(name) if entry.name in FILES and entry.name != name]
     while waiting:
         module = waiting.pop()
-        if module not in found:
-            found.add(module)
-            waiting += [one.name for one in imports(module) if one.name in FILES]
-    return found
+        if module not in reached:
+            reached.add(module)
+            waiting += [entry.name for entry in imports(module) if entry.name in FILES]
+    return reached
 
 
 @pytest.mark.parametrize("place", UNLOADED)
-def test_importing_a_room_loads_nothing_that_it_must_not_know(place):
+def test_importing_a_layer_loads_no_forbidden_package(place):
     for name in FILES:
         if (
             f"{name}.".startswith(f"{PACKAGE}.{place}.")
@@ -169,14 +169,14 @@ def test_importing_a_room_loads_nothing_that_it_must_not_know(place):
 
 
 def test_methods_have_one_name():
-    """They lie in methods/, and are part of the package by a link there: no second name, no second class."""
+    """A link puts methods/ into the package: a second name would make a second class."""
     assert (ROOT / PACKAGE / "methods").resolve() == ROOT / "methods"
     assert not [
-        name for name in FILES for one in imports(name) if one.name.split(".")[0] == "methods"
+        name for name in FILES for entry in imports(name) if entry.name.split(".")[0] == "methods"
     ]
 
 
-def test_every_module_says_what_it_is_for_and_is_called_for_it():
+def test_every_module_has_a_docstring_and_a_name_that_says_its_purpose():
     everywhere = [
         *FILES.values(),
         *(ROOT / "suites").glob("*.py"),
@@ -190,21 +190,22 @@ def test_every_module_says_what_it_is_for_and_is_called_for_it():
     assert not [file for file in everywhere if file.stem in {"utils", "helpers", "common", "misc"}]
 
 
-def test_the_top_of_the_package_is_its_rooms_and_two_files():
+def test_the_top_of_the_package_has_its_layers_and_two_files():
     entries = {path.name for path in (ROOT / PACKAGE).iterdir() if path.name != "__pycache__"}
     assert entries == {"__init__.py", "__main__.py", *LAYERS}
 
 
 def test_no_two_files_of_tests_have_one_name():
-    """pytest imports them by their names alone, and refuses the second."""
+    """pytest imports test files by name alone and refuses a second one."""
     names = [file.name for file in (ROOT / "tests").rglob("test_*.py")]
     assert len(names) == len(set(names))
 
 
-def test_a_rule_that_is_broken_is_seen(tmp_path):
+def test_a_broken_rule_is_found(tmp_path):
     file = tmp_path / "bad.py"
     file.write_text(
-        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import peft\ndef f():\n    from torch import nn\n"
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import peft\n"
+        "def f():\n    from torch import nn\n"
     )
     assert set(read_imports(f"{PACKAGE}.compare.bad", file)) == {
         Import("typing", True),
@@ -228,5 +229,5 @@ def test_every_method_file_is_named_and_every_name_has_a_file():
     "file", sorted((ROOT / "methods").glob("*.py")), ids=lambda file: file.stem
 )
 def test_a_methods_file_is_read_without_torch(file):
-    """Collecting reads it."""
+    """Collection reads it."""
     assert not {module.partition(".")[0] for module in loaded_with(_name(file))} & TORCH

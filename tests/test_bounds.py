@@ -1,4 +1,4 @@
-"""The lower bounds that pyproject.toml declares are the versions of constraints-oldest.txt, which were tried."""
+"""Check that pyproject.toml's lower bounds are the tested versions of constraints-oldest.txt."""
 
 import tomllib
 from pathlib import Path
@@ -9,7 +9,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 ROOT = Path(__file__).parents[1]
-# Tools of developers: their oldest versions are those of constraints.txt.
+# Developers' tools, with their lower bounds in constraints.txt.
 TOOLS = {"mypy", "playwright", "ruff"}
 
 

@@ -1,4 +1,4 @@
-"""What the docs say of the code is held to the code."""
+"""Check the docs against the code."""
 
 import importlib.util
 import json
@@ -40,7 +40,7 @@ def read(name):
 
 
 def suite_of_claims():
-    """The suite's module, whose name a test here must not have."""
+    """Import the suite's module under a name that no test file has."""
     spec = importlib.util.spec_from_file_location(
         "suite_of_claims", ROOT / "suites" / "test_claims.py"
     )
@@ -65,11 +65,11 @@ def test_the_page_of_claims_and_the_studies_pages_are_generated_from_the_baselin
 CLAIMS = {one.name: one for one in suite_of_claims().CLAIMS}
 
 
-def test_there_are_claims_of_every_study_and_none_is_told_twice():
+def test_there_are_claims_of_every_study_and_no_duplicates():
     assert len(CLAIMS) >= 36
     assert {one.study for one in CLAIMS.values()} == set(studies_report.SUITES)
     assert (
-        len({one.says for one in CLAIMS.values()})
+        len({one.statement for one in CLAIMS.values()})
         == len({(one.source, one.statistic) for one in CLAIMS.values()})
         == len(CLAIMS)
     )
@@ -80,11 +80,11 @@ def test_there_are_claims_of_every_study_and_none_is_told_twice():
     sorted((ROOT / "baselines" / "cpu" / "claims" / "pocket").glob("*.json")),
     ids=lambda one: one.stem,
 )
-def test_a_claims_baseline_says_what_the_suite_says(file):
+def test_a_claims_baseline_matches_the_suite(file):
     record, stated = baseline_store.read_claim(file, file.stem), CLAIMS[file.stem]
     assert (record.study, record.statement, record.source) == (
         stated.study,
-        stated.says,
+        stated.statement,
         stated.source,
     )
     assert record.statistic == stated.statistic
@@ -211,7 +211,7 @@ def test_the_map_of_docs_has_every_page():
     assert "(docs/README.md)" in read("README.md")
 
 
-def test_the_architecture_page_has_the_rooms_in_their_order_and_files_that_are_there():
+def test_the_architecture_page_has_the_layers_in_order_and_existing_files():
     page = read("docs/architecture.md")
     assert tuple(re.findall(r"^\| `(\w+)/` \|", page, re.MULTILINE)) == LAYERS
     named = re.findall(r"`([\w/]+\.py)`", page)

@@ -1,4 +1,4 @@
-"""`python -m pytest_ftcompare`: what it prints, its exit status, and that it needs neither pytest nor torch."""
+"""`python -m pytest_ftcompare`: its output and exit status; it needs neither pytest nor torch."""
 
 import json
 import re
@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from make_results import make_result, make_sample
+from make_results import make_result, make_seed_result
 from method_comparison import training, write
 
 from pytest_ftcompare.__main__ import main
@@ -20,13 +20,16 @@ SCORES = [0.80, 0.82, 0.78, 0.81, 0.79, 0.80, 0.83, 0.77]
 RESULT = make_result(SCORES)
 WORSE = make_result(
     SCORES,
-    seed_results=[make_sample(seed, score - 0.15, trace="o") for seed, score in enumerate(SCORES)],
+    seed_results=[
+        make_seed_result(seed, score - 0.15, trace="o") for seed, score in enumerate(SCORES)
+    ],
 )
 BLOCKED = """\
 import sys
 class Blocked:
     def find_spec(name, path=None, target=None):
-        if name.partition(".")[0] in ("pytest", "_pytest", "torch", "transformers", "peft", "datasets"):
+        packages = ("pytest", "_pytest", "torch", "transformers", "peft", "datasets")
+        if name.partition(".")[0] in packages:
             raise ModuleNotFoundError(name)
 sys.meta_path.insert(0, Blocked)
 from pytest_ftcompare.__main__ import main
@@ -35,10 +38,10 @@ sys.exit(main(sys.argv[1:]))
 
 
 def ours(folder, *results):
-    for one in results:
-        path = baseline_store.path_of(folder, "cpu", one.suite, one.id)
+    for result in results:
+        path = baseline_store.path_of(folder, "cpu", result.suite, result.id)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(one.to_json())
+        path.write_text(result.to_json())
     return str(folder)
 
 
@@ -65,7 +68,7 @@ def test_it_needs_neither_pytest_nor_torch(tmp_path):
     assert run.stdout.endswith("1 case: 1 worse.\n")
 
 
-def test_pefts_files_are_compared_and_their_one_run_is_said(tmp_path, capsys):
+def test_pefts_files_are_compared_and_their_single_run_is_noted(tmp_path, capsys):
     names = [f"prefixtuning/llama-3.2-3B-tokens{index}-init_prefix-lr_0.005" for index in range(6)]
     old = write(tmp_path / "old", *(training(name) for name in names))
     new = write(

@@ -1,6 +1,6 @@
-"""Faults of today's libraries, each as a test of what would be right: one that is mended fails here and says so.
+"""Faults of today's libraries, each as a strict xfail: once a library fixes one, its test fails.
 
-docs/upstream.md has each at length. Nothing here uses this project's code.
+docs/upstream.md describes each. Nothing here uses this project's code.
 """
 
 import pytest

@@ -19,7 +19,7 @@ def test_given(benchmark):
     assert host.total_memory() == host.available_memory() == weather.MEMORY
     account = cpu_contention.cpu_accounting()
     assert (account.waited, account.stolen) == (0.0, 0.0)
-    if benchmark_bridge.active(benchmark):
+    if benchmark_bridge.is_active(benchmark):
         now = benchmark_bridge.timer(benchmark)
         assert -now() + now() == weather.TICK
 """
@@ -60,13 +60,13 @@ MAY = {
     "faults/cost.py": "a fault that sleeps, for faults/timed.py",
     "faults/run.py": "a script, run by hand: dates its record",
     "faults/timed.py": "a benchmark script, run by hand on an idle machine: dates its record",
-    "measure/test_lease.py": "its workers sleep so that they may overlap; it asserts the order only",
+    "measure/test_lease.py": "its workers sleep so that they overlap; it asserts the order only",
     "measure/test_cpu_contention.py": "reads the accounting from files that the test wrote",
 }
 
 
 def readings(text):
-    """Return what a file's code and strings read of the real machine, and timeouts that are too short."""
+    """Return what a file's code and strings read of the real machine, and short timeouts."""
     tree = ast.parse(text)
     strings = [
         node.value

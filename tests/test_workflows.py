@@ -1,4 +1,4 @@
-"""The workflows of GitHub Actions: options that exist, permissions that are few, and their scripts run with stand-ins."""
+"""Check GitHub Actions workflows: options, permissions, and scripts with fake programs."""
 
 import os
 import re
@@ -18,7 +18,8 @@ STEPS = {
     for step in content["jobs"]["gate"]["steps"]
 }
 SCRIPTS = {name: step["run"] for name, step in STEPS.items() if "run" in step}
-OTHERS = {  # options of other programs in the scripts and on the page
+# Options of other programs in the scripts and on the page.
+OTHERS = {
     *(
         "--query-gpu",
         "--format",
@@ -47,7 +48,7 @@ OTHERS = {  # options of other programs in the scripts and on the page
 
 @pytest.fixture(scope="module")
 def known():
-    """The options that `pytest --help` lists."""
+    """Return the options that `pytest --help` lists."""
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "--help", "suites"],
         cwd=ROOT,
@@ -116,7 +117,7 @@ def test_permissions_are_few_and_actions_are_githubs_own(workflow):
 
 @pytest.fixture
 def machine(tmp_path):
-    """A folder whose stand-ins for programs note how they were called; what one does is a line of shell."""
+    """A folder with fake programs, each a line of shell, that record their calls."""
 
     class Machine:
         folder = tmp_path
@@ -200,8 +201,8 @@ def test_the_versions_are_those_of_the_devices_baselines(machine, device):
     )
     assert done.returncode == 0
     assert (
-        machine.called()[-1]
-        == f"make setup VENV=/state/venv CONSTRAINTS=baselines/{device}/constraints.txt PYTHON=python3"
+        machine.called()[-1] == "make setup VENV=/state/venv "
+        f"CONSTRAINTS=baselines/{device}/constraints.txt PYTHON=python3"
     )
 
 
@@ -232,7 +233,7 @@ def test_a_failure_is_one_issue_until_a_night_passes(machine, outcome, numbers, 
         ).read_text() == "## ftcompare failed\n\nReports and log: https://run\n"
 
 
-def test_a_run_without_a_report_says_that(machine):
+def test_a_run_without_a_report_is_reported(machine):
     issue(machine, "failure", "")
     assert (
         (machine.folder / "report.md")

@@ -1,7 +1,8 @@
-"""Invariants: what must hold of a method whatever its scores, checked on the probe without any baseline.
+"""Check invariants: properties of every method, checked on the probe without a baseline or noise.
 
-Each broken one is a sentence. They need no noise model: a merge that changes outputs or a frozen tensor that moves is wrong
-on the first batch. These are cheap enough for every case; checks/slow_invariants.py has those that only tiny models can afford.
+`gate/shared_inspection.py` calls `inspect_any_shots`, suites/test_invariants.py calls `check`. A
+broken invariant is one sentence. These checks are cheap enough for every case; `slow_invariants.py`
+has those for tiny models only.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from torch import nn
 from pytest_ftcompare.checks.adamw_reference import check_adamw
 from pytest_ftcompare.checks.probe import (
     ProbedModel,
-    build_probe,
     all_rows,
+    build_probe,
     probe_update,
     without_dropout,
 )
@@ -32,15 +33,22 @@ from pytest_ftcompare.training.evaluate import class_logits
 from pytest_ftcompare.training.prepare import PreparedCase
 from pytest_ftcompare.training.train import backward, trainable
 
-ROUNDING = 1e-6  # of logits that only another order of a sum may part
-HEAD_NAMES = frozenset({"score", "classifier"})  # what transformers calls a classification head
-TOLERANCE = 1e-4  # of logits and gradients in float32, relative to their size
-MIN_ELEMENTS = 8  # numbers of a gradient that may all fit by chance
+# Tolerances are relative to the larger of 1 and the size of logits or gradients, and chosen.
+# Raising them hides small errors.
+ROUNDING = 1e-6  # where only the order of a sum may differ
+TOLERANCE = 1e-4  # where float32 computes the same in another way
+HEAD_NAMES = frozenset({"score", "classifier"})  # transformers' names of a classification head
+# Elements of a gradient that may all fit bfloat16 by chance; chosen. Raising it checks fewer
+# tensors.
+MIN_ELEMENTS = 8
 State = dict[str, torch.Tensor]
 
 
 def relative_difference(first: torch.Tensor, second: torch.Tensor) -> float:
-    """Largest difference, relative to the larger of 1 and the values' own size; infinite where only one is not a number."""
+    """Return the largest difference, relative to the larger of 1 and the first tensor's size.
+
+    It is infinite if shapes differ, or if only one tensor has NaN at a place.
+    """
     if first.shape != second.shape or not torch.equal(first.isnan(), second.isnan()):
         return float("inf")
     return (
@@ -49,21 +57,21 @@ def relative_difference(first: torch.Tensor, second: torch.Tensor) -> float:
 
 
 def copy_state(model: nn.Module) -> State:
-    """Copies of all parameters and buffers, by name."""
+    """Copy all parameters and buffers, by name."""
     return {
-        name: one.detach().clone()
-        for name, one in (*model.named_parameters(), *model.named_buffers())
+        name: tensor.detach().clone()
+        for name, tensor in (*model.named_parameters(), *model.named_buffers())
     }
 
 
 def first_changed(model: nn.Module, before: State) -> str | None:
-    """The first parameter or buffer of `before` that is not what it was, to the last bit."""
+    """Return the first parameter or buffer of `before` that changed, compared bit for bit."""
     now = dict((*model.named_parameters(), *model.named_buffers()))
     return next(
         (
             name
-            for name, one in before.items()
-            if name not in now or not torch.equal(now[name], one)
+            for name, tensor in before.items()
+            if name not in now or not torch.equal(now[name], tensor)
         ),
         None,
     )
@@ -78,32 +86,35 @@ def _check_start(prepared: PreparedCase, probed: ProbedModel) -> Iterator[str]:
 
 
 def _check_evaluation(prepared: PreparedCase, probed: ProbedModel, before: State) -> Iterator[str]:
-    """Evaluation repeats, leaves the model as it was, and gives a row what it would get without the others."""
+    """Check that evaluation repeats, changes no tensor, and treats each row by itself."""
     again = class_logits(probed.model, prepared.interface, probed.rows)
     if (off := relative_difference(probed.outputs, again)) > ROUNDING:
         yield f"evaluated twice, the outputs must be the same, they differ by {off:.2g}"
-    shortest = min(range(len(probed.rows)), key=lambda at: len(probed.rows[at]))
+    shortest = min(range(len(probed.rows)), key=lambda number: len(probed.rows[number]))
     alone = class_logits(probed.model, prepared.interface, [probed.rows[shortest]])
     if (off := relative_difference(probed.outputs[[shortest]], alone)) > TOLERANCE:
-        yield f"alone, a row must get what it gets beside longer ones, its outputs differ by {off:.2g}"
+        yield (
+            "alone, a row must get what it gets beside longer ones, "
+            f"its outputs differ by {off:.2g}"
+        )
     if name := first_changed(probed.model, before):
         yield f"evaluation must leave the model as it was, {name} moved"
 
 
 def _loss_reaches_trainable(model: nn.Module, stage: Stage) -> bool:
-    """Whether any tensor that trains has a part in the loss."""
+    """Return whether the loss depends on any tensor that trains."""
     return stage.loss(model, stage.rows[:1], stage.targets[:1]).requires_grad
 
 
 def _check_head(prepared: PreparedCase, probed: ProbedModel) -> Iterator[str]:
-    """A classification head is drawn at random when a base model is loaded, and answers at random until it trains."""
+    """Check that a new classification head trains: until then it answers at random."""
     names = {part for name in trainable(probed.model) for part in name.split(".")}
     if prepared.interface.output_mode == "head" and names.isdisjoint(HEAD_NAMES):
         yield "a new classification head must train, no tensor of it requires a gradient"
 
 
 def _check_gradients(prepared: PreparedCase, probed: ProbedModel, stage: Stage) -> Iterator[str]:
-    """What trains gets a gradient, what is frozen none, and it does not depend on how the batch is cut."""
+    """Check that trained tensors alone get a gradient, and that micro-batches do not matter."""
     method = prepared.method
     without_dropout(probed.model)
     (loss,) = backward(probed.model, stage, all_rows(stage), 1)
@@ -112,28 +123,40 @@ def _check_gradients(prepared: PreparedCase, probed: ProbedModel, stage: Stage) 
             outputs = probed.outputs.to(loss.device)
             expected = method.loss(outputs, stage.targets) + method.penalty(probed.model)
         if (off := relative_difference(loss, expected.float())) > TOLERANCE:
-            yield f"without dropout, training must compute the loss that evaluation's outputs give, it differs by {off:.2g}"
+            yield (
+                "without dropout, training must compute the loss that evaluation's outputs give, "
+                f"it differs by {off:.2g}"
+            )
     whole = {
         name: p.grad.clone() for name, p in trainable(probed.model).items() if p.grad is not None
     }
     probed.model.zero_grad()
     backward(probed.model, stage, all_rows(stage), 3)
-    norm = sum(one.norm().item() ** 2 for one in whole.values()) ** 0.5
+    norm = sum(gradient.norm().item() ** 2 for gradient in whole.values()) ** 0.5
     for name, parameter in trainable(probed.model).items():
         if name not in whole or parameter.grad is None:
             if method.may_skip_gradient(name):
                 continue
             yield f"{name} is declared to train, it received no gradient"
         elif (parameter.grad - whole[name]).norm().item() > TOLERANCE * norm:
-            yield f"three accumulated micro-batches must give the gradient of one batch, {name} differs"
+            yield (
+                "three accumulated micro-batches must give the gradient of one batch, "
+                f"{name} differs"
+            )
             break
+    # A small gradient may be what rounding left.
     large = {
-        name: one for name, one in whole.items() if one.norm().item() > TOLERANCE * norm
-    }  # not what rounding left
+        name: gradient
+        for name, gradient in whole.items()
+        if gradient.norm().item() > TOLERANCE * norm
+    }
     if prepared.config.precision == "float32" and (
-        coarse := [name for name, one in large.items() if _fits_bfloat16(one)]
+        coarse := [name for name, gradient in large.items() if _fits_bfloat16(gradient)]
     ):
-        yield f"the gradient of {coarse[0]} must be of full precision, each number of it fits bfloat16"
+        yield (
+            f"the gradient of {coarse[0]} must be of full precision, "
+            "each number of it fits bfloat16"
+        )
     stray = [
         name
         for name, p in probed.model.named_parameters()
@@ -145,7 +168,7 @@ def _check_gradients(prepared: PreparedCase, probed: ProbedModel, stage: Stage) 
 
 
 def _fits_bfloat16(gradient: torch.Tensor) -> bool:
-    """Whether each number fits bfloat16, as one in 65,536 does by chance."""
+    """Return whether each element fits bfloat16, as one in 65,536 does by chance."""
     numbers = gradient[gradient != 0]
     return (
         gradient.dtype == torch.float32
@@ -155,45 +178,49 @@ def _fits_bfloat16(gradient: torch.Tensor) -> bool:
 
 
 def _check_update(prepared: PreparedCase, probed: ProbedModel, before: State) -> Iterator[str]:
-    """What the first update moves is what trains, and the outputs show it."""
+    """Check that the first update moves exactly what trains, and that the outputs show it."""
     frozen = {
         name: before[name] for name, p in probed.model.named_parameters() if not p.requires_grad
     }
     if name := first_changed(probed.model, frozen):
         yield f"{name} is frozen, the first update moved it"
-    for name, (gradient, by) in probed.record["tensors"].items():
-        if gradient > TOLERANCE * probed.record["norm"] and by == 0:
+    for name, (gradient, change) in probed.record["tensors"].items():
+        if gradient > TOLERANCE * probed.record["norm"] and change == 0:
             yield f"{name} has a gradient, the first update left it as it was"
             break
     probed.outputs = class_logits(probed.model, prepared.interface, probed.rows)
     if relative_difference(probed.outputs, probed.base) <= ROUNDING:
-        yield "after an update the outputs must not be the base model's, they are: nothing that trains acts"
+        yield (
+            "after an update the outputs must not be the base model's, they are: "
+            "nothing that trains acts"
+        )
 
 
 def _base_tensor_in(prepared: PreparedCase, model: nn.Module, folder: Path) -> str | None:
-    """A saved tensor that is one of the base model's, which stays as it is: a checkpoint need not hold it."""
+    """Return the name of a saved tensor that is a frozen one of the base model."""
     from safetensors.torch import load_file
 
-    kept = prepared.method.checkpoint_parameters(model)
-    base = {name: p.detach().cpu() for name, p in model.named_parameters() if name not in kept}
+    expected = prepared.method.checkpoint_parameters(model)
+    base = {name: p.detach().cpu() for name, p in model.named_parameters() if name not in expected}
     if not base:
         return None
     for file in sorted(folder.rglob("*.safetensors")):
         for name, saved in load_file(str(file)).items():
-            if saved.min() == saved.max():  # zeros and ones are the same everywhere
+            # Constant tensors, such as zeros, may be equal by chance.
+            if saved.min() == saved.max():
                 continue
             alike = (
-                one
-                for one in base.values()
-                if one.shape == saved.shape and one.dtype == saved.dtype
+                tensor
+                for tensor in base.values()
+                if tensor.shape == saved.shape and tensor.dtype == saved.dtype
             )
-            if any(torch.equal(one, saved) for one in alike):
+            if any(torch.equal(tensor, saved) for tensor in alike):
                 return name
     return None
 
 
 def _check_checkpoint(prepared: PreparedCase, probed: ProbedModel) -> Iterator[str]:
-    """What `save` wrote, read into another model made from the same base with another fresh head."""
+    """Check that a checkpoint restores the outputs in another model with another new head."""
     with tempfile.TemporaryDirectory() as folder:
         prepared.method.save(probed.model, Path(folder))
         if name := _base_tensor_in(prepared, probed.model, Path(folder)):
@@ -225,14 +252,14 @@ def _check_merge(prepared: PreparedCase, probed: ProbedModel) -> Iterator[str]:
 
 
 def check(prepared: PreparedCase) -> tuple[ProbedModel, torch.optim.Optimizer | None, list[str]]:
-    """The probe after its update, its optimiser, and the invariants that are broken."""
+    """Return the probe after its update, its optimiser, and the broken invariants."""
     return _run_checks(prepared, build_probe(prepared))
 
 
 def _run_checks(
     prepared: PreparedCase, probed: ProbedModel
 ) -> tuple[ProbedModel, torch.optim.Optimizer | None, list[str]]:
-    """`check`, of a probe before its update."""
+    """Do `check` on a probe before its update."""
     method = prepared.method
     before = copy_state(probed.model)
     broken = [*_check_start(prepared, probed), *_check_evaluation(prepared, probed, before)]
@@ -259,21 +286,19 @@ def _run_checks(
 
 
 def inspect(prepared: PreparedCase) -> tuple[Json, Json, list[str]]:
-    """Signature, probe, and the invariants that are broken."""
+    """Return the signature, the probe's record and the broken invariants."""
     signature, record, broken = inspect_any_shots(prepared)
     return signature, record, [*broken, *(check_labels(prepared) if prepared.method.trains else ())]
 
 
 def inspect_any_shots(prepared: PreparedCase) -> tuple[Json, Json, list[str]]:
-    """`inspect`, but for what depends on the case's number of examples."""
+    """Do `inspect` without the checks that depend on the case's shots: cases can share it."""
     probed = build_probe(prepared)
     if probed.stage is not None:
-        probed.record["dropout"] = measure_dropout(
-            probed.model, probed.stage
-        )  # for a baseline: no invariant needs it
-        probed.outputs = class_logits(
-            probed.model, prepared.interface, probed.rows
-        )  # training mode may have moved buffers
+        # For comparison with a baseline; no invariant needs it.
+        probed.record["dropout"] = measure_dropout(probed.model, probed.stage)
+        # Training mode may have changed buffers.
+        probed.outputs = class_logits(probed.model, prepared.interface, probed.rows)
     probed, optimizer, broken = _run_checks(prepared, probed)
     signature = {"structure": structure(prepared.method, probed.model, optimizer)}
     broken += check_truncation(prepared)

@@ -1,9 +1,13 @@
-"""The probe: one update without any randomness, so that any machine and any version that computes the same agrees.
+"""The probe: one update without randomness, compared without noise. `invariants.py` calls it.
 
-Base weights come from their files, every other trainable tensor is filled from a generator seeded by its *name* (a
-library's initialisation may draw in another order after an upgrade), dropout is off, the batch is fixed. Recorded are the
-logits, the loss, each tensor's gradient norm and the norm of its first update; beside them the size of what initialisation
-drew before the fill, and how far dropout moves the loss, which another draw measures alike.
+Any machine and version that computes the same gives the same record. Base weights come from their
+files. Every other trainable tensor is filled from a generator seeded by its name, because a library
+may draw its initialisation in another order after an upgrade. Dropout is off and the batch is
+fixed.
+
+The record has logits, loss, each tensor's gradient norm and the norm of its first update. It also
+has the size of the initial draw before the fill, and the effect of dropout on the loss
+(random_draws.py).
 """
 
 from __future__ import annotations
@@ -22,12 +26,12 @@ from pytest_ftcompare.training.prepare import PreparedCase
 from pytest_ftcompare.training.prepared_seed import PreparedSeed
 from pytest_ftcompare.training.train import backward, make_optimizer, trainable
 
-ROWS_PER_CLASS = 4
-FILL_RANGE = 0.05  # of the uniform fill; large enough that each new tensor moves the loss
-DIGITS = 6
-RECORDED_LOGITS = (
-    16  # logits recorded of each row; more than there are classes, fewer than a vocabulary
-)
+ROWS_PER_CLASS = 4  # of the probe's batch, chosen
+# Largest value of the uniform fill; chosen so that each new tensor moves the loss.
+FILL_RANGE = 0.05
+DIGITS = 6  # significant digits of a recorded number, chosen
+# Logits recorded per row, chosen: more than classes, fewer than a vocabulary.
+RECORDED_LOGITS = 16
 
 
 def _tensor_digest(tensor: torch.Tensor) -> bytes:
@@ -42,29 +46,29 @@ def _generator(name: str) -> torch.Generator:
 
 @torch.no_grad()
 def fill(model: nn.Module, new: set[str]) -> None:
-    """Overwrite each trainable tensor that is not one of the base model's with numbers that its name decides."""
+    """Fill each trainable tensor in `new` with numbers that depend on its name only."""
     for name, parameter in trainable(model).items():
         if name in new:
-            # Uniform from raw bits: the same to the last bit under every instruction set, which a normal draw is not.
+            # Uniform numbers are the same bits under every instruction set, normal ones are not.
             drawn = torch.rand(parameter.shape, generator=_generator(name), dtype=torch.float64)
             parameter.copy_((2 * drawn - 1) * FILL_RANGE)
 
 
 @dataclass
 class ProbedModel:
-    """A model with the method applied, filled, before its update; and what the invariants need to know of its start."""
+    """A model with the method applied and filled, before its update, and its earlier outputs."""
 
     model: nn.Module
-    stage: Stage | None  # of the probe's batch; None where nothing trains
+    stage: Stage | None  # the probe's batch; None if nothing trains
     rows: Rows
-    base: torch.Tensor  # logits of the base model with the same fresh head
+    base: torch.Tensor  # logits of the base model with the same new head
     start: torch.Tensor  # logits after the method was applied, before the fill
     outputs: torch.Tensor  # logits after the fill
     record: Json = field(default_factory=dict)
 
 
 def build_probe(prepared: PreparedCase) -> ProbedModel:
-    """Load the base model, apply the method, fill what is new."""
+    """Load the base model, apply the method, fill new tensors."""
     context = PreparedSeed(prepared, 0, ROWS_PER_CLASS)
     torch.manual_seed(0)
     loaded = prepared.loaded()
@@ -96,22 +100,23 @@ def build_probe(prepared: PreparedCase) -> ProbedModel:
 
 
 def without_dropout(model: nn.Module) -> None:
-    """Evaluation mode with gradients; recurrent layers, which have no dropout here, stay in training mode, as cuDNN wants."""
+    """Turn dropout off, for gradients without randomness."""
     model.eval()
+    # cuDNN needs training mode for gradients of recurrent layers; they have no dropout here.
     for module in model.modules():
         if isinstance(module, nn.RNNBase):
             module.train()
 
 
 def all_rows(stage: Stage) -> list[int]:
-    """The numbers of all rows of a stage."""
+    """Return the numbers of all rows of a stage."""
     return list(range(len(stage.rows)))
 
 
 def probe_update(prepared: PreparedCase, probed: ProbedModel) -> torch.optim.Optimizer | None:
-    """Fill `probed.record`, doing one update of its model; the optimiser, None where nothing trains."""
+    """Do one update, fill `probed.record`, and return the optimiser; None if nothing trains."""
     probed.record["outputs"] = [
-        [rounded(one, DIGITS) for one in row]
+        [rounded(logit, DIGITS) for logit in row]
         for row in probed.outputs[:, :RECORDED_LOGITS].tolist()
     ]
     stage = probed.stage
@@ -127,7 +132,7 @@ def probe_update(prepared: PreparedCase, probed: ProbedModel) -> torch.optim.Opt
     }
     optimizer.step()
     probed.record["loss"] = rounded(loss.item(), DIGITS)
-    probed.record["norm"] = rounded(sum(one * one for one in norms.values()) ** 0.5, DIGITS)
+    probed.record["norm"] = rounded(sum(norm * norm for norm in norms.values()) ** 0.5, DIGITS)
     # Each tensor's gradient norm, and the norm of its first update.
     probed.record["tensors"] = {
         name: [

@@ -1,6 +1,7 @@
-"""What a run draws at random, measured so that a library which draws other numbers of the same kind measures the same.
+"""Measure a run's random draws: the size of initial tensors, dropout's effect, the seeds' rows.
 
-For the probe's record: the size of what initialisation drew, how far dropout moves the loss, and the rows of the seeds.
+`probe.py`, `invariants.py` and `gate/torch_case.py` call it. A library that draws other numbers
+from the same distribution gives the same measurements within their noise.
 """
 
 from __future__ import annotations
@@ -14,22 +15,25 @@ from pytest_ftcompare.training.prepare import PreparedCase
 from pytest_ftcompare.training.prepared_seed import PreparedSeed, training_rows_digest
 from pytest_ftcompare.training.train import trainable
 
-DIGITS = 6
+DIGITS = 6  # significant digits of a recorded number, chosen
 
 
 def initial_sizes(model: nn.Module, new: set[str]) -> Json:
-    """For each trainable tensor that the method or the head made: root mean square as drawn, and number of elements."""
-    found = {}
+    """Return the root mean square and the number of elements of each new trainable tensor."""
+    sizes = {}
     for name, parameter in trainable(model).items():
         if name in new:
             square = parameter.detach().double().square().mean().item()
-            found[name] = [rounded(square**0.5, DIGITS), parameter.numel()]
-    return found
+            sizes[name] = [rounded(square**0.5, DIGITS), parameter.numel()]
+    return sizes
 
 
 def _seed_device(number: int, device: torch.device) -> None:
-    """torch.manual_seed, but without the copy of the stack that it keeps for each kind of GPU that is
-    not there: on a CPU that takes milliseconds."""
+    """Seed as `torch.manual_seed` does.
+
+    On a CPU, skip the stack trace that torch keeps for each absent kind of GPU: it takes
+    milliseconds.
+    """
     if device.type == "cpu":
         torch.default_generator.manual_seed(number)
     else:
@@ -38,19 +42,22 @@ def _seed_device(number: int, device: torch.device) -> None:
 
 @torch.no_grad()
 def measure_dropout(model: nn.Module, stage: Stage) -> list[float]:
-    """Mean and SD of the stage's loss over `DRAWS` draws of dropout; leaves the model in training mode."""
+    """Return mean and SD of the stage's loss over `DROPOUT_DRAWS` draws of dropout.
+
+    The model stays in training mode.
+    """
     model.train()
     losses = []
     with torch.random.fork_rng():
         for seed in range(DROPOUT_DRAWS):
             _seed_device(seed, stage.targets.device)
             losses.append(stage.loss(model, stage.rows, stage.targets).double())
-    together = torch.stack(losses)
-    return [rounded(together.mean().item(), DIGITS), rounded(together.std().item(), DIGITS)]
+    stacked = torch.stack(losses)
+    return [rounded(stacked.mean().item(), DIGITS), rounded(stacked.std().item(), DIGITS)]
 
 
 def training_rows_by_seed(prepared: PreparedCase, seeds: int) -> dict[str, str]:
-    """Seed -> the name of its training rows."""
+    """Return the digest of each seed's training rows, by seed."""
     return {
         str(seed): training_rows_digest(PreparedSeed(prepared, seed, prepared.case.shots))
         for seed in range(seeds)

@@ -1,4 +1,4 @@
-"""Rows on their way to the model: what must hold of their text and of their label, without a baseline and without a model."""
+"""Check the text and the label of rows, without a baseline or a model. `invariants.py` calls it."""
 
 from __future__ import annotations
 
@@ -10,37 +10,48 @@ from pytest_ftcompare.training.prepared_seed import PreparedSeed
 
 
 def check_truncation(prepared: PreparedCase) -> Iterator[str]:
-    """A text that is too long is cut to what the model reads, and keeps the side that the model is asked at."""
+    """Check that a long text is cut to the model's length and keeps the side that is read."""
     interface, rows, text = prepared.interface, prepared.examples["train"], ""
-    for power in range(
-        interface.max_length.bit_length() + 1
-    ):  # as many rows as tokens are too long, unless they are blank
+    # 2**power rows of at least a token each are too long in the end, unless all are blank.
+    for power in range(interface.max_length.bit_length() + 1):
         text = " ".join(
-            str(field) for one in islice(cycle(rows), 2**power) for field in one.fields.values()
+            str(value) for row in islice(cycle(rows), 2**power) for value in row.fields.values()
         )
         if not interface.fits(text):
             break
     else:
         return
-    whole, read = interface.tokenizer(text, verbose=False)["input_ids"], interface.encode([text])[0]
-    half = interface.max_length // 2  # a tokenizer may put tokens of its own at either end
+    whole, encoded = (
+        interface.tokenizer(text, verbose=False)["input_ids"],
+        interface.encode([text])[0],
+    )
+    # Only half is compared: a tokenizer may add tokens at either end.
+    half = interface.max_length // 2
     kept = (
-        read[:half] == whole[:half]
+        encoded[:half] == whole[:half]
         if interface.output_mode == "head"
-        else read[-half:] == whole[-half:]
+        else encoded[-half:] == whole[-half:]
     )
     if half and not kept:
-        yield f"a text that is too long must keep its {'begin' if interface.output_mode == 'head' else 'end'}, it does not"
-    if len(read) > interface.max_length:
-        yield f"a text must be cut to the {interface.max_length} tokens that the model reads, it has {len(read)}"
+        yield (
+            "a text that is too long must keep its "
+            f"{'begin' if interface.output_mode == 'head' else 'end'}, it does not"
+        )
+    if len(encoded) > interface.max_length:
+        yield (
+            f"a text must be cut to the {interface.max_length} tokens that the model reads, "
+            f"it has {len(encoded)}"
+        )
 
 
 def check_labels(prepared: PreparedCase) -> Iterator[str]:
-    """Each training row is learned with its own label."""
+    """Check that each training row is learned with its own label."""
     context = PreparedSeed(prepared, 0, prepared.case.shots)
-    own = [one.label for one in context.support]
-    if prepared.interface.output_mode == "answer" or not all(isinstance(one, int) for one in own):
+    labels = [example.label for example in context.support]
+    if prepared.interface.output_mode == "answer" or not all(
+        isinstance(label, int) for label in labels
+    ):
         return
     learned = context.labels.tolist()
-    if others := sum(one != other for one, other in zip(learned, own, strict=True)):
-        yield f"each training row must have its own label, {others} of {len(own)} have another"
+    if others := sum(target != label for target, label in zip(learned, labels, strict=True)):
+        yield f"each training row must have its own label, {others} of {len(labels)} have another"

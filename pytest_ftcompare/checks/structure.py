@@ -1,4 +1,7 @@
-"""The structural signature: what trains, in which types, by which optimiser, and what is saved. Exact on every machine."""
+"""Describe a model's structure: what trains, types, optimiser, checkpoint size.
+
+`invariants.py` and `gate/torch_case.py` call `structure`. It is exact on every machine.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ OPTIMIZER_SETTINGS = ("lr", "betas", "eps", "weight_decay", "amsgrad", "maximize
 
 
 def _layer_pattern(name: str) -> str:
-    """A tensor's name with its layer numbers starred, so that layers count instead of repeating."""
+    """Replace layer numbers in a tensor's name by `*`, so that equal layers are counted."""
     return re.sub(r"\.\d+\.", ".*.", name)
 
 
@@ -30,14 +33,14 @@ def _as_json(value: Any) -> Any:
 
 
 def checkpoint_bytes(method: Method, model: nn.Module) -> int:
-    """Bytes of the tensors that `save` writes, file headers included."""
+    """Return the bytes of the tensor files that `save` writes, with their headers."""
     with tempfile.TemporaryDirectory() as folder:
         method.save(model, Path(folder))
         return sum(file.stat().st_size for file in Path(folder).rglob("*.safetensors"))
 
 
 def structure(method: Method, model: nn.Module, optimizer: torch.optim.Optimizer | None) -> Json:
-    """The signature of a model after its first update."""
+    """Return the structure of a model after its first update."""
     trained = trainable(model)
     dtypes: Counter[str] = Counter()
     for parameter in model.parameters():
@@ -46,11 +49,11 @@ def structure(method: Method, model: nn.Module, optimizer: torch.optim.Optimizer
         f"{_layer_pattern(name)} {list(parameter.shape)}" for name, parameter in trained.items()
     )
     dropout = Counter(
-        f"{_layer_pattern(name)} {one.p:g}"
-        for name, one in model.named_modules()
-        if isinstance(one, nn.Dropout)
+        f"{_layer_pattern(name)} {module.p:g}"
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Dropout)
     )
-    found: Json = {
+    signature: Json = {
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "trainable": sum(parameter.numel() for parameter in trained.values()),
         "dtypes": dict(sorted(dtypes.items())),
@@ -66,12 +69,12 @@ def structure(method: Method, model: nn.Module, optimizer: torch.optim.Optimizer
         ]
         state = [
             value
-            for one in optimizer.state.values()
-            for value in one.values()
+            for parameter_state in optimizer.state.values()
+            for value in parameter_state.values()
             if isinstance(value, torch.Tensor)
         ]
-        found["optimizer"] = {"type": type(optimizer).__name__, "groups": groups}
-        found["optimizer state bytes"] = sum(
+        signature["optimizer"] = {"type": type(optimizer).__name__, "groups": groups}
+        signature["optimizer state bytes"] = sum(
             value.numel() * value.element_size() for value in state
         )
-    return found
+    return signature

@@ -1,8 +1,9 @@
-"""A random tiny model of every family that the project supports, made on the fly: what it computes must be right, not good.
+"""Make a random tiny model of every supported family, for exact checks, not for accuracy.
 
-Weights are drawn wide enough that what is wrong shows in the outputs: with the usual 0.02 a tiny model's logits lie within 0.1
-of each other, and a fault in a thousandth of that. Nothing is imported until a model is made: a suite reads the names when its
-tests are collected.
+suites/test_invariants.py and suites/test_engines.py use them. Weights are drawn wide, so that
+errors show in the outputs: with the usual 0.02, a tiny model's logits lie within 0.1 of each other,
+and an error within a thousandth of that. torch and transformers are imported only when a model is
+made, because suites read the families' names at collection.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 Config = dict[str, Any]
-MakeModel = Callable[[Any], Any]  # from the module transformers to a model
+MakeModel = Callable[[Any], Any]  # takes the module transformers, returns a model
 TOKENIZER = EMBEDDED / "models" / "pocket" / "opt-0.4m"
 TOKEN_IDS: Config = {"pad_token_id": 1, "bos_token_id": 2, "eos_token_id": 2}
 SHAPE: Config = {
@@ -56,7 +57,7 @@ GPT2: Config = TOKEN_IDS | {
 
 DECODERS: Mapping[str, MakeModel] = {
     "opt": lambda t: t.OPTForCausalLM(t.OPTConfig(**OPT, word_embed_proj_dim=32)),
-    # 350m's shape: normalisation after the sub-layers, embeddings narrower than the layers
+    # The shape of OPT-350m: normalisation after the sub-layers, embeddings narrower than the layers
     "opt_post": lambda t: t.OPTForCausalLM(
         t.OPTConfig(**OPT, word_embed_proj_dim=16, do_layer_norm_before=False)
     ),
@@ -74,7 +75,7 @@ ENCODERS: Mapping[str, MakeModel] = {
     "xlm_roberta": lambda t: t.XLMRobertaForMaskedLM(t.XLMRobertaConfig(**ENCODER)),
     "electra": lambda t: t.ElectraModel(t.ElectraConfig(**ENCODER, embedding_size=16)),
 }
-# What only goes through peft or needs nothing of the architecture works on more.
+# Families for methods that use PEFT only, or need nothing of the architecture.
 OTHER_FAMILIES: Mapping[str, MakeModel] = {
     "gpt2": lambda t: t.GPT2LMHeadModel(t.GPT2Config(**GPT2)),
     "t5": lambda t: t.T5ForConditionalGeneration(t.T5Config(**T5)),
@@ -84,11 +85,11 @@ TASKS: Mapping[str, str] = {
     "head": "pocket_sst",
     "pattern": "pocket_sst",
     "answer": "pocket_instructions",
-}  # by ask
+}  # by output mode
 
 
 def perturb_vectors(model: nn.Module) -> None:
-    """Move what initialisation leaves at zero or one, as biases and gains: a trained model has none such."""
+    """Change biases and gains, which initialisation leaves at zero or one, unlike training."""
     import torch
 
     with torch.no_grad():
@@ -98,7 +99,7 @@ def perturb_vectors(model: nn.Module) -> None:
 
 
 def save(name: str, hub: Path) -> str:
-    """The id of a family's tiny model in a hub folder, which gets it unless it has it."""
+    """Return the id of a family's tiny model in a hub folder; make it if it is not there."""
     import torch
     import transformers
 

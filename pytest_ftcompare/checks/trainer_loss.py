@@ -1,7 +1,9 @@
-"""transformers.Trainer as its users run it: its own sampler, and the loss that the model computes from labels.
+"""Check the loss of transformers.Trainer, as its users run it, against the definition.
 
-Held to the definition, in double precision: the mean over all labelled tokens of an update's rows, or over the rows of a head.
-However an update is cut into micro-batches, that is what it minimises (docs/engines.md).
+suites/test_engines.py calls `check_trainer_loss` and `run_trainer`. The Trainer uses its own
+sampler and the loss that the model computes from labels. By definition, an update minimises the
+mean over all labelled tokens of its rows, or over its rows for a head, however it is cut into
+micro-batches (docs/engines.md). The definition is computed in double precision.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 
 
 def labelled_batch(interface: ModelInterface, stage: Stage, chosen: list[int]) -> Inputs:
-    """Some rows as the model takes them, with labels: the class, (rows,), or the answer's tokens, (rows, length)."""
+    """Collate rows with labels: the class, (rows,), or the answer's tokens, (rows, length)."""
     inputs, targets = (
         interface.collate([stage.rows[number] for number in chosen]),
         stage.targets[chosen],
@@ -45,13 +47,13 @@ def labelled_batch(interface: ModelInterface, stage: Stage, chosen: list[int]) -
 
 
 def reference_step(model: nn.Module, inputs: Inputs) -> Step:
-    """The loss of rows in one batch by its definition, and the norm of its gradient, in double precision."""
+    """Compute loss and gradient norm of one batch by definition, in double precision."""
     exact: Any = copy.deepcopy(model).double()
-    labels, given = (
+    labels, arguments = (
         inputs["labels"],
-        {name: one for name, one in inputs.items() if name != "labels"},
+        {name: tensor for name, tensor in inputs.items() if name != "labels"},
     )
-    logits = exact(**given).logits
+    logits = exact(**arguments).logits
     if labels.dim() == 2:
         logits, labels = logits[:, :-1].transpose(1, 2), labels[:, 1:]
     loss = (
@@ -59,13 +61,15 @@ def reference_step(model: nn.Module, inputs: Inputs) -> Step:
         / (labels != IGNORED_LABEL).sum()
     )
     loss.backward()
-    gradients = [one.grad for one in trainable(exact).values() if one.grad is not None]
+    gradients = [
+        parameter.grad for parameter in trainable(exact).values() if parameter.grad is not None
+    ]
     return Step(loss.item(), nn.utils.get_total_norm(gradients).item())
 
 
 @dataclass(frozen=True)
 class TrainerRun:
-    """What the Trainer did: the rows of each update, epoch by epoch, what it logged of each, and where the model ended."""
+    """Rows of each update, by epoch, the logged steps, and the trained model."""
 
     epochs: list[list[list[int]]]
     steps: list[Step]
@@ -73,7 +77,7 @@ class TrainerRun:
 
 
 def run_trainer(prepared: PreparedCase, model: nn.Module, seed: int = 0) -> TrainerRun:
-    """Train the model on the case's sample by the Trainer alone."""
+    """Train the model on seed 0's rows by the Trainer alone."""
     interface, recipe = prepared.interface, prepared.method.recipe
     stage = PreparedSeed(prepared, 0, prepared.case.shots).stage(recipe)
     seen: list[list[int]] = []
@@ -101,39 +105,45 @@ def run_trainer(prepared: PreparedCase, model: nn.Module, seed: int = 0) -> Trai
         trainer.remove_callback(PrinterCallback)
         trainer.train()
     logs = [
-        Step(one["loss"], one["grad_norm"])
-        for one in trainer.state.log_history
-        if "grad_norm" in one
+        Step(entry["loss"], entry["grad_norm"])
+        for entry in trainer.state.log_history
+        if "grad_norm" in entry
     ]
     return TrainerRun(_epochs(seen, len(seen) // recipe.epochs, recipe.micro_batches), logs, model)
 
 
 def _epochs(seen: list[list[int]], count: int, micro_batches: int) -> list[list[list[int]]]:
-    """Micro-batches joined to updates; an epoch has `count`, and its last update may have fewer than `accumulate`."""
-    epochs = [seen[at : at + count] for at in range(0, len(seen), count)]
+    """Join micro-batches to updates; an epoch has `count`, and its last update may have fewer."""
+    epochs = [seen[start : start + count] for start in range(0, len(seen), count)]
     return [
-        [list(chain(*epoch[at : at + micro_batches])) for at in range(0, count, micro_batches)]
+        [
+            list(chain(*epoch[start : start + micro_batches]))
+            for start in range(0, count, micro_batches)
+        ]
         for epoch in epochs
     ]
 
 
 def check_trainer_loss(prepared: PreparedCase) -> Iterator[str]:
-    """The first update whose loss is not the definition's, dropout off; the case's learning rate is zero."""
+    """Yield sentences for the first update with another loss or norm than the definition.
+
+    Dropout is off. The case must have a learning rate of zero.
+    """
     torch.manual_seed(0)
     model: Any = prepared.adapted()
     without_dropout(model)
     model.train = lambda mode=True: model
     stage = PreparedSeed(prepared, 0, prepared.case.shots).stage(prepared.method.recipe)
-    found = run_trainer(prepared, model)
-    updates = [update for epoch in found.epochs for update in epoch]
-    for number, (chosen, step) in enumerate(zip(updates, found.steps, strict=True)):
-        right = reference_step(model, labelled_batch(prepared.interface, stage, chosen))
-        pairs = (("loss", step.loss, right.loss), ("gradient norm", step.norm, right.norm))
-        wrong = [one for one in pairs if abs(one[1] - one[2]) > ROUNDING * one[2]]
-        for what, logged, exact in wrong:
+    result = run_trainer(prepared, model)
+    updates = [update for epoch in result.epochs for update in epoch]
+    for number, (chosen, step) in enumerate(zip(updates, result.steps, strict=True)):
+        expected = reference_step(model, labelled_batch(prepared.interface, stage, chosen))
+        pairs = (("loss", step.loss, expected.loss), ("gradient norm", step.norm, expected.norm))
+        wrong = [pair for pair in pairs if abs(pair[1] - pair[2]) > ROUNDING * pair[2]]
+        for quantity, logged, exact in wrong:
             yield (
-                f"the Trainer's {what} must be that of the update's {len(chosen)} rows in one batch, {exact:.6g}, it is "
-                f"{logged:.6g} in update {number + 1} of {len(updates)}"
+                f"the Trainer's {quantity} must be that of the update's {len(chosen)} rows in one "
+                f"batch, {exact:.6g}, it is {logged:.6g} in update {number + 1} of {len(updates)}"
             )
         if wrong:
             return

@@ -1,9 +1,9 @@
-"""Timed windows against those of the baseline: time, memory and energy, each with a noise of its own.
+"""Compare timed windows with the baseline's: time, memory and energy, each with its own noise.
 
-A metric is compared by the logarithm of its windows' readings; more windows are asked for until the
-question is settled. A stored time is judged only where the machine, as its yardsticks measure it, is
-the baseline's, and where something changed that could move it. `side_by_side` judges times that a
-reference environment gave in the same window.
+A metric is compared by the logarithm of its windows' readings. More windows are taken until the
+question is settled (docs/cost.md). A stored time is judged only on the baseline's machine, as its
+yardsticks measure it, and only if something changed that could move it. `side_by_side` compares
+times that a reference environment gave in the same window. The gate calls this module.
 """
 
 from __future__ import annotations
@@ -17,23 +17,29 @@ from typing import Literal
 from pytest_ftcompare.compare.environment_diff import Difference, differences, software_changed
 from pytest_ftcompare.compare.same_machine import (
     NO_BASELINE_READING,
-    why_other_machine,
     machine_name,
-    undisturbed,
     time_unit,
+    undisturbed,
+    why_other_machine,
 )
 from pytest_ftcompare.results.cost_metrics import KINDS, METRICS, CostMetric
 from pytest_ftcompare.results.result import Result, Window
 
-MAX_WINDOWS = 4  # most windows of a case in one run
-BASELINE_WINDOWS = 3  # windows of a baseline
-Z_THRESHOLD = 4.5  # standard errors that a difference must be away from none, beside its margin
-MIN_CONFIRMING_WINDOWS = (
-    2  # windows, and processes that took them, without which no time is called worse or better
-)
-PRIOR_WEIGHT = 4.0  # windows that the prior noise of a metric counts as
+# Windows of a case in one run, at most. Chosen. Raising it settles more cases and takes more time.
+MAX_WINDOWS = 4
+# Windows of a baseline. Chosen. Raising it makes the baseline's times better known.
+BASELINE_WINDOWS = 3
+# Standard errors of a real change. From simulated sessions (docs/statistics.md): with 4 instead of
+# 4.5, 4 of 300 sessions without a loss called a case worse. Raising it finds fewer slowdowns.
+Z_THRESHOLD = 4.5
+# Windows that must show a change of memory or energy, and processes that must show a change of
+# time. Chosen. Raising it needs more windows.
+MIN_CONFIRMING_WINDOWS = 2
+# Windows that the prior noise of a metric counts as. Chosen. Raising it trusts the prior more.
+PRIOR_WEIGHT = 4.0
 
-NO_TIME = "every window was disturbed: its baseline holds no time"  # the note of such an update
+# Note of an updated baseline without times.
+NO_TIME = "every window was disturbed: its baseline holds no time"
 
 CostOutcome = Literal[
     "equivalent", "worse", "better", "open", "changed", "incomparable", "new", "noted"
@@ -42,47 +48,55 @@ CostOutcome = Literal[
 
 @dataclass(frozen=True)
 class CostComparison:
-    """One metric of a case against its baseline, `new` and `base` in `unit`; `how` says what was compared and how."""
+    """One metric of a case against its baseline: `base` and `new` are in `unit`.
+
+    `how` says what was compared, such as yardsticks or seconds.
+    """
 
     metric: str
     unit: str
     base: float
     new: float
-    change: float  # relative, in what was compared
+    change: float  # relative, of the quantity that `how` names
     how: str
     outcome: CostOutcome
     note: str = ""
-    error: float = 0.0  # standard error of the change's logarithm, of what windows read
-    judged: bool = True  # False: nothing changed that could move it, so it fails nothing
-    process: str = ""  # which process read it last, by a random name
+    error: float = 0.0  # standard error of the logarithm of the change; 0 if not measured
+    judged: bool = True  # False if nothing changed that could move it: it fails nothing
+    process: str = ""  # random name of the process that read it last
 
 
 def _log_readings(windows: Sequence[Window], metric: str, position: int = 0) -> list[float]:
-    """The logarithms of what the windows read, those that read it; of a time in seconds or, by its
-    position, in yardsticks of a kind."""
+    """Return the logarithms of a metric's readings, of the windows that have them.
+
+    A time is in seconds (position 0) or in yardsticks of a kind (position 1 and up).
+    """
     if METRICS[metric].unit == "s":
-        values = [one.times[metric][position] for one in windows if metric in one.times]
+        values = [window.times[metric][position] for window in windows if metric in window.times]
     else:
-        values = [one.readings[metric] for one in windows if metric in one.readings]
-    return [math.log(one) for one in values if one > 0]
+        values = [window.readings[metric] for window in windows if metric in window.readings]
+    return [math.log(value) for value in values if value > 0]
 
 
 def _by_process(windows: Sequence[Window]) -> list[list[Window]]:
-    """The windows of each process."""
+    """Group the windows by process."""
     names = dict.fromkeys(window.process for window in windows)
     return [[window for window in windows if window.process == name] for name in names]
 
 
 def _count_processes(windows: Sequence[Window]) -> int:
-    """How many processes took the windows; those that do not say were one."""
-    return len({one.process for one in windows})
+    """Count the processes that took the windows; windows without a name count as one process."""
+    return len({window.process for window in windows})
 
 
 def _log_change(
     before: Sequence[Window], windows: Sequence[Window], metric: str, unit: str
 ) -> float:
-    """The change of the logarithm. A time in yardsticks counts only as far as those of every kind agree
-    on it: where kernels and dispatch do not scale together, neither alone says what a piece should take."""
+    """Return the change of the mean logarithm.
+
+    A time in yardsticks changes only as far as all kinds of yardsticks agree. Kernels and dispatch
+    may scale differently, so one kind alone does not predict a piece of work.
+    """
     if unit != "yardsticks" or METRICS[metric].unit != "s":
         return fmean(_log_readings(windows, metric)) - fmean(_log_readings(before, metric))
     positions = range(1, len(KINDS) + 1)
@@ -90,58 +104,66 @@ def _log_change(
         fmean(_log_readings(windows, metric, k)) - fmean(_log_readings(before, metric, k))
         for k in positions
     ]
-    own = changes[KINDS.index(METRICS[metric].kind)]
-    return max(0.0, min(changes)) if own > 0 else min(0.0, max(changes))
+    main_change = changes[KINDS.index(METRICS[metric].kind)]
+    return max(0.0, min(changes)) if main_change > 0 else min(0.0, max(changes))
 
 
 def _standard_error(
     before: Sequence[Window], windows: Sequence[Window], metric: str, unit: str, factor: float
 ) -> float:
-    """Standard error of the change, with a noise that few windows borrow from the prior."""
+    """Return the standard error of the change (formula: docs/cost.md, "The test").
+
+    `factor` widens the metric's prior noise.
+    """
     rule = METRICS[metric]
     position = 1 + KINDS.index(rule.kind) if unit == "yardsticks" and rule.unit == "s" else 0
-    groups = [_log_readings(one, metric, position) for one in (before, windows)]
-    squares = sum((one - fmean(group)) ** 2 for group in groups for one in group)
+    groups = [_log_readings(side, metric, position) for side in (before, windows)]
+    squares = sum((value - fmean(group)) ** 2 for group in groups for value in group)
     freedom = PRIOR_WEIGHT + sum(map(len, groups)) - 2
     within = (PRIOR_WEIGHT * (factor * rule.within) ** 2 + squares) / freedom
     between = (factor * rule.between) ** 2 * sum(
-        1 / _count_processes(one) for one in (before, windows)
+        1 / _count_processes(side) for side in (before, windows)
     )
     return math.sqrt(between + within * sum(1 / len(group) for group in groups))
 
 
-def _processes_confirm(apart: Sequence[float], change: float, margin: float) -> bool:
-    """Whether each of several processes, by itself, shows at least half of a margin of the change."""
-    return len(apart) >= MIN_CONFIRMING_WINDOWS and all(
-        math.copysign(1, change) * one > margin / 2 for one in apart
+def _processes_confirm(changes: Sequence[float], change: float, margin: float) -> bool:
+    """Check that there are several processes and each shows half a margin of the change."""
+    return len(changes) >= MIN_CONFIRMING_WINDOWS and all(
+        math.copysign(1, change) * process_change > margin / 2 for process_change in changes
     )
 
 
 def _decide(change: float, error: float, margin: float, *, confirmed: bool) -> CostOutcome:
-    """Significance and a margin; a suspicion that is not `confirmed` stays open."""
+    """Decide by margin and standard error; a change that is not `confirmed` stays open."""
     if abs(change) > max(margin, Z_THRESHOLD * error):
         return "open" if not confirmed else "worse" if change > 0 else "better"
     return "equivalent" if change + error < margin else "open"
 
 
 def _why_incomparable(rule: CostMetric, base: Window, new: Window, unit: str, factor: float) -> str:
-    """Why two windows cannot be compared in a metric, "" where they can."""
+    """Return why two windows cannot be compared in a metric, or "" if they can."""
     if new.disturbed:
         return new.disturbed
     if rule.unit == "s" and not factor:
         return unit
-    was, now = base.device_state.get("power_limit"), new.device_state.get("power_limit")
-    if (
-        rule.unit != "B" and None not in (was, now) and was != now
-    ):  # it makes another card, as time and energy go
-        return f"power limit {was} W -> {now} W"
+    limit, new_limit = (
+        base.device_state.get("power_limit"),
+        new.device_state.get("power_limit"),
+    )
+    # Time and energy depend on the power limit; memory does not.
+    if rule.unit != "B" and None not in (limit, new_limit) and limit != new_limit:
+        return f"power limit {limit} W -> {new_limit} W"
     return ""
 
 
 @dataclass(frozen=True)
 class _WindowComparison:
-    """What is compared: the baseline's windows, this run's, and those of this run for whose times the
-    machine was the baseline's, or why there are none (`elsewhere`)."""
+    """The windows to compare: `before` of the baseline and `windows` of this run.
+
+    `same_machine` has this run's windows on the baseline's machine, for times. If it is empty,
+    `other_machine` is the reason.
+    """
 
     before: Sequence[Window]
     windows: Sequence[Window]
@@ -152,7 +174,7 @@ class _WindowComparison:
     judged: bool
 
     def compare(self, metric: str) -> CostComparison | None:
-        """The metric against its baseline; None where the last window did not read it."""
+        """Compare a metric; return None if the last window did not read it."""
         rule, last = METRICS[metric], self.windows[-1]
         if metric not in last.times and metric not in last.readings:
             return None
@@ -161,26 +183,25 @@ class _WindowComparison:
         value = _mean_reading(taken or self.windows, metric)
         if obstacle := self._why_incomparable(metric, taken):
             return CostComparison(metric, rule.unit, 0.0, value, 0.0, "", "incomparable", obstacle)
-        counts = (
-            self.judged or rule.unit == "B"
-        )  # a machine's speed moves time and energy, not bytes
-        width = self.factor if is_time else 1.0
+        # A machine's speed moves time and energy, but not bytes.
+        judged = self.judged or rule.unit == "B"
+        factor = self.factor if is_time else 1.0
         change = _log_change(self.before, taken, metric, self.unit)
-        error = _standard_error(self.before, taken, metric, self.unit, width)
-        margin = width * rule.margin
-        confirmed = not counts or self._confirmed(metric, taken, change, margin)
+        error = _standard_error(self.before, taken, metric, self.unit, factor)
+        margin = factor * rule.margin
+        confirmed = not judged or self._confirmed(metric, taken, change, margin)
         outcome = _decide(change, error, margin, confirmed=confirmed)
-        if not counts:
+        if not judged:
             outcome = "noted" if outcome in ("worse", "better") else "equivalent"
         values = (_mean_reading(self.before, metric), value, math.expm1(change))
         how = self.unit if is_time else "readings"
         process = taken[-1].process
         return CostComparison(
-            metric, rule.unit, *values, how, outcome, error=error, judged=counts, process=process
+            metric, rule.unit, *values, how, outcome, error=error, judged=judged, process=process
         )
 
     def _why_incomparable(self, metric: str, taken: Sequence[Window]) -> str:
-        """Why the metric cannot be compared, "" where it can."""
+        """Return why the metric cannot be compared, or "" if it can."""
         rule = METRICS[metric]
         if not _log_readings(self.before, metric):
             return NO_BASELINE_READING
@@ -194,60 +215,76 @@ class _WindowComparison:
     def _confirmed(
         self, metric: str, taken: Sequence[Window], change: float, margin: float
     ) -> bool:
-        """Whether windows, and for a time processes, agree that it changed."""
+        """Check that several windows, or for a time several processes, show the change."""
         if METRICS[metric].unit != "s":
             return len(_log_readings(taken, metric)) >= MIN_CONFIRMING_WINDOWS
-        apart = [_log_change(self.before, one, metric, self.unit) for one in _by_process(taken)]
-        return _processes_confirm(apart, change, margin)
+        changes = [
+            _log_change(self.before, windows, metric, self.unit) for windows in _by_process(taken)
+        ]
+        return _processes_confirm(changes, change, margin)
 
 
 def compare_times(
     baseline: Result, candidate: Result, changes: Sequence[Difference], *, strict: bool = False
 ) -> list[CostComparison]:
-    """What the candidate's windows read against the baseline's; `open` asks for another window.
+    """Compare the candidate's windows with the baseline's. `open` asks for another window.
 
-    Where nothing of the software changed, another time is the machine's: `noted`, unless `strict`.
+    If no software changed, a different time is the machine's: `noted`, unless `strict`.
     """
     windows = undisturbed(candidate.windows) or candidate.windows
     before = undisturbed(baseline.windows)
     device = str(candidate.environment.get("device", "cpu"))
     unit, factor = time_unit(changes, device)
-    here, elsewhere = list(windows), ""
+    same_machine, other_machine = list(windows), ""
     if before and factor:
         reasons = [
-            why_other_machine(before, one, unit, device, machine_name(candidate)) for one in windows
+            why_other_machine(before, window, unit, device, machine_name(candidate))
+            for window in windows
         ]
-        here = [one for one, reason in zip(windows, reasons, strict=True) if not reason]
-        elsewhere = "" if here else reasons[-1]
+        same_machine = [
+            window for window, reason in zip(windows, reasons, strict=True) if not reason
+        ]
+        other_machine = "" if same_machine else reasons[-1]
     judged = strict or software_changed(changes)
-    compared = _WindowComparison(before, windows, here, elsewhere, unit, factor, judged)
-    unread = windows[-1].unavailable
-    found = [
-        CostComparison(name, METRICS[name].unit, 0.0, 0.0, 0.0, "", "incomparable", unread[name])
+    comparison = _WindowComparison(
+        before, windows, same_machine, other_machine, unit, factor, judged
+    )
+    unavailable = windows[-1].unavailable
+    comparisons = [
+        CostComparison(
+            name, METRICS[name].unit, 0.0, 0.0, 0.0, "", "incomparable", unavailable[name]
+        )
         for name in METRICS
-        if name in unread
+        if name in unavailable
     ]
-    return [*found, *filter(None, map(compared.compare, METRICS))]
+    return [*comparisons, *filter(None, map(comparison.compare, METRICS))]
 
 
 def side_by_side(
     pairs: Mapping[str, Sequence[Sequence[tuple[float, float]]]], process: str = ""
 ) -> list[CostComparison]:
-    """Times beside a reference's, by metric: for each pair of processes the seconds (reference, here)
-    of its rounds. Both ran in one window, so seconds are compared, on any machine. `process` is the last
-    one that took rounds here."""
-    found = []
+    """Compare times with a reference's, by metric.
+
+    `pairs` has, for each pair of processes, the seconds (reference, here) of its rounds. Both ran
+    in one window, so seconds compare on any machine. `process` is the last process of this side.
+    """
+    comparisons = []
     for metric, processes in pairs.items():
         rule = METRICS[metric]
         logs = [[math.log(here / reference) for reference, here in rounds] for rounds in processes]
-        change = fmean(median(one) for one in logs)
-        # A median of n normal values has a variance of pi / 2 n times theirs.
-        within = sum(math.pi / 2 * variance(one) / len(one) for one in logs) / len(logs) ** 2
+        change = fmean(median(ratios) for ratios in logs)
+        # The median of n normal values has pi / (2 n) times their variance.
+        within = (
+            sum(math.pi / 2 * variance(ratios) / len(ratios) for ratios in logs) / len(logs) ** 2
+        )
         error = math.sqrt(2 * rule.between**2 / len(logs) + within)
-        confirmed = _processes_confirm([median(one) for one in logs], change, rule.margin)
+        confirmed = _processes_confirm([median(ratios) for ratios in logs], change, rule.margin)
         outcome = _decide(change, error, rule.margin, confirmed=confirmed)
-        base, new = (fmean(median(r[k] for r in rounds) for rounds in processes) for k in (0, 1))
-        found.append(
+        base, new = (
+            fmean(median(seconds[side] for seconds in rounds) for rounds in processes)
+            for side in (0, 1)
+        )
+        comparisons.append(
             CostComparison(
                 *(
                     metric,
@@ -262,73 +299,76 @@ def side_by_side(
                 process=process,
             )
         )
-    return found
+    return comparisons
 
 
 def costs_without_baseline(candidate: Result) -> list[CostComparison]:
-    """What the candidate costs where there is nothing to compare it with."""
-    counts = {
+    """Return the costs of a candidate without a baseline."""
+    values = {
         name: float(value) for name, value in candidate.signature.get("execution", {}).items()
     }
-    units = {name: "B" if name.endswith("bytes") else "" for name in counts}
+    units = {name: "B" if name.endswith("bytes") else "" for name in values}
     for name, metric in METRICS.items():
         if candidate.windows and (
             name in candidate.windows[-1].times or name in candidate.windows[-1].readings
         ):
-            counts[name], units[name] = _mean_reading(candidate.windows, name), metric.unit
+            values[name], units[name] = _mean_reading(candidate.windows, name), metric.unit
     return [
         CostComparison(name, units[name], 0.0, value, 0.0, "", "new")
-        for name, value in counts.items()
+        for name, value in values.items()
     ]
 
 
 def all_windows_disturbed(candidate: Result) -> bool:
-    """Whether windows were taken and none may be judged."""
-    return bool(candidate.windows) and all(one.disturbed for one in candidate.windows)
+    """Check whether windows were taken and each was disturbed."""
+    return bool(candidate.windows) and all(window.disturbed for window in candidate.windows)
 
 
-WindowPlace = Literal[
-    "here", "fresh"
-]  # in this process, or in a process that has done nothing else
+# In this process, or in a fresh process that has done nothing else.
+WindowPlace = Literal["here", "fresh"]
 
 
 def next_window(
     baseline: Result | None, candidate: Result, *, update: bool, strict: bool = False
 ) -> WindowPlace | None:
-    """Where to take another window, None if none is needed.
+    """Return where to take another window, or None if none is needed.
 
-    A baseline keeps `KEPT`, the last of them from a fresh process. A comparison takes windows until it
-    is settled, the second and third in a fresh process; where times are not judged, one is shown.
+    A baseline keeps `BASELINE_WINDOWS`, the last from a fresh process. A comparison takes windows
+    until it is settled, the second and third in a fresh process. If no time is judged, one window
+    is taken to show its times.
     """
     count = len(candidate.windows)
     if update:
-        sound = undisturbed(candidate.windows)
-        if len(sound) >= BASELINE_WINDOWS or count >= 2 * BASELINE_WINDOWS:
+        usable = undisturbed(candidate.windows)
+        if len(usable) >= BASELINE_WINDOWS or count >= 2 * BASELINE_WINDOWS:
             return None
-        return "fresh" if len(sound) == BASELINE_WINDOWS - 1 else "here"
+        return "fresh" if len(usable) == BASELINE_WINDOWS - 1 else "here"
     if baseline is None or not count:
         return None if count else "here"
     changes = differences(baseline.environment, candidate.environment)
-    readings = compare_times(baseline, candidate, changes, strict=strict)
-    if count >= MAX_WINDOWS or not (_any_open(readings) or _should_retake(readings, candidate)):
+    comparisons = compare_times(baseline, candidate, changes, strict=strict)
+    if count >= MAX_WINDOWS or not (
+        _any_open(comparisons) or _should_retake(comparisons, candidate)
+    ):
         return None
     return "fresh" if count in (1, 2) and undisturbed(candidate.windows) else "here"
 
 
-def _any_open(readings: Sequence[CostComparison]) -> bool:
-    return any(reading.outcome == "open" for reading in readings)
+def _any_open(comparisons: Sequence[CostComparison]) -> bool:
+    return any(comparison.outcome == "open" for comparison in comparisons)
 
 
-def _should_retake(readings: Sequence[CostComparison], candidate: Result) -> bool:
-    """Whether every window was disturbed, where an undisturbed one could be judged."""
+def _should_retake(comparisons: Sequence[CostComparison], candidate: Result) -> bool:
+    """Check whether every window was disturbed and an undisturbed one could be judged."""
     return all_windows_disturbed(candidate) and any(
-        reading.note == candidate.windows[-1].disturbed for reading in readings
+        comparison.note == candidate.windows[-1].disturbed for comparison in comparisons
     )
 
 
 def _mean_reading(windows: Sequence[Window], metric: str) -> float:
-    """Mean over the windows that read it: seconds, bytes or joules."""
+    """Return the mean over the windows that read a metric: seconds, bytes or joules."""
     values = [
-        one.times[metric][0] if metric in one.times else one.readings.get(metric) for one in windows
+        window.times[metric][0] if metric in window.times else window.readings.get(metric)
+        for window in windows
     ]
-    return fmean(one for one in values if one is not None)
+    return fmean(value for value in values if value is not None)

@@ -1,7 +1,8 @@
-"""What an update keeps of the baseline whose place it takes: the noise that its samples taught, and windows of the same work.
+"""Carry over from a replaced baseline the noise of its scores and windows of the same work.
 
-A new mean is accepted by looking at it; the spread around it is a property of the case, and grows better known with every
-accepted result. Windows of the same code on the same machine differ by their process alone, which only several can show.
+An update accepts a new mean. The scatter around it belongs to the case and becomes better known
+with each accepted result. Windows of the same code on the same machine differ by their process,
+and only several processes show by how much. The gate's session calls this module.
 """
 
 from __future__ import annotations
@@ -14,25 +15,34 @@ from statistics import correlation, variance
 from pytest_ftcompare.compare.environment_diff import differences
 from pytest_ftcompare.results.result import Result, Window, digest, rounded
 
-MAX_CARRIED_FREEDOM = 32  # degrees of freedom that earlier samples count as at most, so that old noise gives way to new
-VARIANCE_CHANGE_ALPHA = 0.01  # two-sided p of the F test below which a spread is another one
-MAX_BASELINE_WINDOWS = 9  # of a baseline, the newest
+# Degrees of freedom that earlier scores count as, at most. Chosen. Raising it lets old noise give
+# way to new more slowly.
+MAX_CARRIED_FREEDOM = 32
+# Two-sided p of the F test below which a variance is a different one. Chosen. Raising it forgets
+# old noise more often.
+VARIANCE_CHANGE_ALPHA = 0.01
+# Windows that a baseline keeps, the newest. Chosen. Raising it makes times better known.
+MAX_BASELINE_WINDOWS = 9
 
-Scores = Mapping[int, float]  # seed -> score
+# seed -> score
+Scores = Mapping[int, float]
 
 
 def carry_over_noise(old: Result | None, new: Result) -> Result:
-    """`new` with what `old`, the baseline that it replaces, had learned; as it is where they are different experiments."""
+    """Return `new` with the noise and windows of `old`, the baseline that it replaces.
+
+    Return `new` unchanged if `old` is of another experiment.
+    """
     if old is None or old.fingerprint != new.fingerprint:
         return new
-    if old.seed_results == new.seed_results:  # they teach nothing that was not known
+    # Equal results add nothing to the noise.
+    if old.seed_results == new.seed_results:
         return replace(
             new, noise=old.noise, noise_from=old.noise_from, windows=_carried_windows(old, new)
         )
     known = old
-    if (
-        _digest_of_seeds(new) in old.noise_from
-    ):  # a change taken back: what was learned holds these very samples
+    # If a change was taken back, the noise of `old` already contains the scores of `new`.
+    if _digest_of_seeds(new) in old.noise_from:
         known = replace(old, noise={}, noise_from=[])
     return replace(
         new, noise=_carried_noise(known, new), noise_from=[*known.noise_from, _digest_of_seeds(old)]
@@ -41,80 +51,103 @@ def carry_over_noise(old: Result | None, new: Result) -> Result:
 
 def _digest_of_seeds(result: Result) -> str:
     return digest(
-        [[one.seed, one.trace.digest, one.predictions_digest] for one in result.seed_results]
+        [
+            [seed_result.seed, seed_result.trace.digest, seed_result.predictions_digest]
+            for seed_result in result.seed_results
+        ]
     )
 
 
 def _scores(result: Result, metric: str) -> Scores:
-    return {one.seed: one.metrics[metric] for one in result.seed_results if metric in one.metrics}
+    return {
+        seed_result.seed: seed_result.metrics[metric]
+        for seed_result in result.seed_results
+        if metric in seed_result.metrics
+    }
 
 
 def _carried_noise(old: Result, new: Result) -> dict[str, dict[str, float]]:
-    """For each metric whose spread is what it was, the sum of squares and the degrees of freedom of samples before `new`."""
-    found = {}
+    """Return, by metric, the sum of squares and degrees of freedom of scores before `new`.
+
+    Leave out a metric with a variance that changed.
+    """
+    noise = {}
+    # Scores of groups ("accuracy/group") are not judged, so they need no noise.
     for metric in sorted(
-        {name for one in old.seed_results for name in one.metrics if "/" not in name}
-    ):  # not of groups
-        its, mine = _scores(old, metric), _scores(new, metric)
+        {
+            name
+            for seed_result in old.seed_results
+            for name in seed_result.metrics
+            if "/" not in name
+        }
+    ):
+        old_scores, new_scores = _scores(old, metric), _scores(new, metric)
         before = old.noise.get(metric, {"squares": 0.0, "freedom": 0})
-        own = variance(its.values()) if len(its) > 1 else 0.0
+        old_variance = variance(old_scores.values()) if len(old_scores) > 1 else 0.0
         squares, freedom = (
-            before["squares"] + own * (len(its) - 1),
-            before["freedom"] + len(its) - 1,
+            before["squares"] + old_variance * (len(old_scores) - 1),
+            before["freedom"] + len(old_scores) - 1,
         )
-        if not _same_variance(squares, freedom, mine):
+        if not _same_variance(squares, freedom, new_scores):
             continue
-        taught = math.floor(_new_information(its, mine) * (len(its) - 1))
-        squares, freedom = before["squares"] + own * taught, before["freedom"] + taught
+        added = math.floor(_new_information(old_scores, new_scores) * (len(old_scores) - 1))
+        squares, freedom = before["squares"] + old_variance * added, before["freedom"] + added
         if freedom:
-            found[metric] = {
+            noise[metric] = {
                 "squares": rounded(squares * min(1, MAX_CARRIED_FREEDOM / freedom)),
                 "freedom": min(MAX_CARRIED_FREEDOM, freedom),
             }
-    return found
+    return noise
 
 
 def _same_variance(squares: float, freedom: float, new: Scores) -> bool:
-    """F test of the known variance against that of new scores; where one of them is not to be had, nothing speaks against."""
+    """Compare the known variance with that of new scores by an F test.
+
+    Return true if either is unknown.
+    """
     if not freedom or len(new) < 2:
         return True
-    mine = variance(new.values())
-    if not squares or not mine:
-        return not squares and not mine
-    from scipy import stats  # a second to import: not while cases are collected
+    new_variance = variance(new.values())
+    if not squares or not new_variance:
+        return not squares and not new_variance
+    # Imported here, because it takes a second that collecting cases should not.
+    from scipy import stats
 
-    ratio = mine / (squares / freedom)
+    ratio = new_variance / (squares / freedom)
     tails = stats.f.sf(ratio, len(new) - 1, freedom), stats.f.cdf(ratio, len(new) - 1, freedom)
     return bool(2 * min(tails) >= VARIANCE_CHANGE_ALPHA)
 
 
 def _new_information(old: Scores, new: Scores) -> float:
-    """The share of the old scores' freedom that the new ones, pooled with them, do not hold already.
+    """Return the share of the old scores' freedom that the new scores do not contain already.
 
-    Scores of one seed share rows, order and dropout. With a correlation of r, two sample variances of a bivariate normal have
-    one of r^2, so their pool rests on 2 / (1 + r^2) times the freedom of one of them, and the old adds (1 - r^2) / (1 + r^2).
-    Where r cannot be had, shared seeds add nothing.
+    The scores of a seed share rows, order and dropout. If they correlate by r, two sample variances
+    of a bivariate normal correlate by r^2. Their pool has 2 / (1 + r^2) times the freedom of one of
+    them, so the old scores add (1 - r^2) / (1 + r^2). If r is unknown, shared seeds add nothing.
     """
     shared = sorted(old.keys() & new.keys())
-    its, mine = [old[seed] for seed in shared], [new[seed] for seed in shared]
-    adds = 0.0
-    if len(shared) > 2 and len({*its}) > 1 and len({*mine}) > 1:
-        square = correlation(its, mine) ** 2
-        adds = max(0.0, (1 - square) / (1 + square))
-    return 1 - (1 - adds) * len(shared) / len(old)
+    old_scores, new_scores = [old[seed] for seed in shared], [new[seed] for seed in shared]
+    added = 0.0
+    if len(shared) > 2 and len({*old_scores}) > 1 and len({*new_scores}) > 1:
+        square = correlation(old_scores, new_scores) ** 2
+        added = max(0.0, (1 - square) / (1 + square))
+    return 1 - (1 - added) * len(shared) / len(old)
 
 
 def _carried_windows(old: Result, new: Result) -> list[Window]:
-    """The new windows, after those of other processes that timed the same code on the same machine."""
-    changed = [one for one in differences(old.environment, new.environment) if one.name != "commit"]
-    if changed or old.signature != new.signature or not new.windows:
-        return new.windows
-    limit = new.windows[-1].device_state.get(
-        "power_limit"
-    )  # with another it is another card, as time and energy go
-    kept = [
-        one
-        for one in old.windows
-        if not one.disturbed and one.device_state.get("power_limit") == limit
+    """Return the new windows after the old ones of the same code on the same machine."""
+    changes = [
+        change
+        for change in differences(old.environment, new.environment)
+        if change.name != "commit"
     ]
-    return [*kept, *new.windows][-MAX_BASELINE_WINDOWS:]
+    if changes or old.signature != new.signature or not new.windows:
+        return new.windows
+    # Time and energy depend on the power limit.
+    limit = new.windows[-1].device_state.get("power_limit")
+    carried = [
+        window
+        for window in old.windows
+        if not window.disturbed and window.device_state.get("power_limit") == limit
+    ]
+    return [*carried, *new.windows][-MAX_BASELINE_WINDOWS:]

@@ -1,9 +1,9 @@
-"""Shifts of a whole session: one sign over many cases, each too small to be seen alone.
+"""Pool the shifts of a session: find a small change that many cases share.
 
-The shift of each case, in units of its own noise, is averaged with weights of their precision. Cases that draw the same
-training rows err together: within such a group errors correlate by `TOGETHER`, or by `UNPAIRED` where the baseline's seeds drew
-other rows; between groups by `APART`: measured on the bank (docs/statistics.md). Cases that scatter more than their errors say
-widen the interval (Birge's ratio).
+The shift of each case, in units of its own noise, is averaged with the weight of its precision.
+Errors of two cases correlate, more if both draw the same training rows. The interval is wider if
+cases scatter more than their errors (Birge's ratio). `session_verdict.py` calls it;
+docs/statistics.md has the measured error rates.
 """
 
 from __future__ import annotations
@@ -16,21 +16,37 @@ from itertools import groupby
 from statistics import fmean
 from typing import Literal
 
-from pytest_ftcompare.compare.measured_cost import MIN_CONFIRMING_WINDOWS
 from pytest_ftcompare.compare.verdict import CaseVerdict
 from pytest_ftcompare.results.cost_metrics import METRICS
 
-MIN_CASES = 4  # cases below which nothing is pooled
-Z_THRESHOLD = 3.5  # standard errors that a pooled shift must be away from none
-CORRELATION_SAME_ROWS = 0.1  # correlation of the errors of two cases that draw the same training rows, paired by them with their baselines
-CORRELATION_UNPAIRED = 0.2  # of two cases that draw the same rows, other ones than their baselines
-CORRELATION_OTHER_ROWS = 0.02  # of cases that draw different rows
-MIN_PAIRED_CORRELATION = 0.1  # correlation of a seed's two runs above which they share rows
-MIN_POOLED_SHIFT = 0.1  # pooled shift of accuracy, in units of the cases' noise, below which it is not worth a word
-TIME_THRESHOLDS = {
-    name: metric.pooled for name, metric in METRICS.items() if metric.pooled
-}  # see CostMetric
-SESSION_TIME_SD = 0.004  # SD of what all times of a session share, as a logarithm
+# Cases below which nothing is pooled. Chosen. Raising it finds nothing in small sessions.
+MIN_CASES = 4
+# Standard errors of a real shift. Chosen; docs/statistics.md has the measured error rates. Raising
+# it finds fewer losses.
+Z_THRESHOLD = 3.5
+# Correlation of the errors of two cases, measured on the bank of trainings in docs/bank. Raising
+# one widens the interval. First, two cases with the same training rows, paired with their
+# baselines.
+CORRELATION_SAME_ROWS = 0.1
+# Two cases with the same training rows, which are not their baselines'.
+CORRELATION_UNPAIRED = 0.2
+# Two cases with different training rows.
+CORRELATION_OTHER_ROWS = 0.02
+# Correlation of a seed's two runs above which they share rows. Chosen. Raising it treats more cases
+# as unpaired.
+MIN_PAIRED_CORRELATION = 0.1
+# Pooled shift of accuracy that matters, in units of the cases' noise. Chosen. Raising it ignores
+# larger shifts.
+MIN_POOLED_SHIFT = 0.1
+# metric -> pooled relative change of time that matters (`CostMetric.pooled`)
+TIME_THRESHOLDS = {name: metric.pooled for name, metric in METRICS.items() if metric.pooled}
+# SD of the logarithm of what all times of a session share. Chosen. Raising it finds fewer
+# slowdowns.
+SESSION_TIME_SD = 0.004
+# Cases timed by other processes that must confirm a shift of times. Chosen. Raising it confirms
+# fewer shifts.
+MIN_CONFIRMING_CASES = 2
+# Note of a shift that no other process confirmed.
 ONE_PROCESS = "one process alone shows it: run with -n 2"
 
 ShiftOutcome = Literal["worse", "better", "none", "noted"]
@@ -38,9 +54,11 @@ ShiftOutcome = Literal["worse", "better", "none", "noted"]
 
 @dataclass(frozen=True)
 class PooledShift:
-    """The pooled shift of one metric over `cases` cases: `mean` with `low` and `high`, its interval of `Z_THRESHOLD` errors.
+    """The pooled shift of one metric over `cases` cases.
 
-    Accuracies are shares; times are relative changes. `size` is the mean in units of the cases' noise (accuracies only).
+    `mean`, `low` and `high` are shares for accuracies and logarithms of ratios for times. The
+    interval is `Z_THRESHOLD` standard errors wide on each side. `size` is the mean in units of the
+    cases' noise for accuracies, and `mean` for times.
     """
 
     metric: str
@@ -52,26 +70,30 @@ class PooledShift:
     size: float
     z: float
     outcome: ShiftOutcome
-    note: str = ""  # why it is only noted, where something changed that could have moved it
+    note: str = ""  # why it is only noted, although something changed that could move it
 
     @property
     def sentence(self) -> str:
-        """ "accuracy is 1.7 points lower on average over 36 cases (35 of them lower; 8.1 standard errors)"."""
+        """The shift in words.
+
+        For example "accuracy is 1.7 points lower on average over 36 cases (35 of them lower; 8.1
+        standard errors)".
+        """
         points = self.metric.startswith("accuracy")
         scale, unit = (100.0, "points" if points else "%")
         up, down = ("higher", "lower") if points else ("slower", "faster")
-        word = up if self.mean > 0 else down
+        direction = up if self.mean > 0 else down
         agree = self.lower if self.mean < 0 else self.cases - self.lower
         name = self.metric.replace("_ood", " out of domain")
         return (
-            f"{name} is {scale * abs(self.mean):.1f} {unit} {word} on average over {self.cases} cases "
-            f"({agree} of them {word}; {abs(self.z):.1f} standard errors)"
+            f"{name} is {scale * abs(self.mean):.1f} {unit} {direction} on average over "
+            f"{self.cases} cases ({agree} of them {direction}; {abs(self.z):.1f} standard errors)"
         )
 
 
 @dataclass(frozen=True)
 class _CaseShift:
-    """A case's part in a pooled shift: its size and variance in the unit that is pooled, its shift in the metric's own."""
+    """A case's shift: `size` and `variance` in the pooled unit, `shift` in the metric's unit."""
 
     group: str
     size: float
@@ -81,102 +103,151 @@ class _CaseShift:
     process: str = ""
 
 
-def _weighted_average(parts: Sequence[_CaseShift], together: float) -> tuple[float, float, float]:
-    """Weighted mean size, its variance, and mean shift, of parts whose errors correlate by `together`."""
-    weights = [1 / one.variance for one in parts]
+def _weighted_average(
+    case_shifts: Sequence[_CaseShift], correlation: float
+) -> tuple[float, float, float]:
+    """Return the weighted mean size, its variance and the mean shift.
+
+    The errors of any two cases correlate by `correlation`.
+    """
+    weights = [1 / case.variance for case in case_shifts]
     total = sum(weights)
-    own = sum(w * w * one.variance for w, one in zip(weights, parts, strict=True))
-    cross = (
-        sum(w * math.sqrt(one.variance) for w, one in zip(weights, parts, strict=True)) ** 2 - own
+    independent = sum(
+        weight * weight * case.variance for weight, case in zip(weights, case_shifts, strict=True)
     )
-    mean = sum(w * one.size for w, one in zip(weights, parts, strict=True)) / total
-    shift = sum(w * one.shift for w, one in zip(weights, parts, strict=True)) / total
-    return mean, (own + together * cross) / total**2, shift
+    cross = (
+        sum(
+            weight * math.sqrt(case.variance)
+            for weight, case in zip(weights, case_shifts, strict=True)
+        )
+        ** 2
+        - independent
+    )
+    mean = (
+        sum(weight * case.size for weight, case in zip(weights, case_shifts, strict=True)) / total
+    )
+    shift = (
+        sum(weight * case.shift for weight, case in zip(weights, case_shifts, strict=True)) / total
+    )
+    return mean, (independent + correlation * cross) / total**2, shift
 
 
 def _pool_metric(
-    metric: str, parts: Sequence[_CaseShift], worst: int, least: float, drift: float = 0.0
+    metric: str,
+    case_shifts: Sequence[_CaseShift],
+    bad_sign: int,
+    threshold: float,
+    session_sd: float = 0.0,
 ) -> PooledShift:
-    """Average within groups, then over groups; `worst` is the sign of what is bad."""
-    ordered = sorted(parts, key=lambda one: one.group)
+    """Average within groups, then over groups.
+
+    `bad_sign` is the sign of a loss: -1 for accuracies, 1 for times.
+    """
+    ordered = sorted(case_shifts, key=lambda case: case.group)
     groups = []
-    for _, group in groupby(ordered, key=lambda one: one.group):
+    for _, group in groupby(ordered, key=lambda case: case.group):
         cases = list(group)
-        groups.append(_weighted_average(cases, max(one.correlation for one in cases)))
+        groups.append(_weighted_average(cases, max(case.correlation for case in cases)))
     mean, variance, shift = _weighted_average(
-        [_CaseShift("", size, v, moved) for size, v, moved in groups], CORRELATION_OTHER_ROWS
+        [
+            _CaseShift("", size, group_variance, group_shift)
+            for size, group_variance, group_shift in groups
+        ],
+        CORRELATION_OTHER_ROWS,
     )
-    spread = sum((one.size - mean) ** 2 / one.variance for one in parts) / (len(parts) - 1)
-    error = math.sqrt(variance * max(1.0, spread) + drift**2)
+    spread = sum((case.size - mean) ** 2 / case.variance for case in case_shifts) / (
+        len(case_shifts) - 1
+    )
+    error = math.sqrt(variance * max(1.0, spread) + session_sd**2)
     z = mean / error
-    moved = abs(z) > Z_THRESHOLD and abs(mean) > least
-    outcome: ShiftOutcome = "none" if not moved else "worse" if z * worst > 0 else "better"
-    half = abs(shift / mean) * error * Z_THRESHOLD if mean else 0.0
-    lower = sum(one.shift < 0 for one in parts)
+    significant = abs(z) > Z_THRESHOLD and abs(mean) > threshold
+    outcome: ShiftOutcome = "none" if not significant else "worse" if z * bad_sign > 0 else "better"
+    half_width = abs(shift / mean) * error * Z_THRESHOLD if mean else 0.0
+    lower = sum(case.shift < 0 for case in case_shifts)
     return PooledShift(
-        metric, len(parts), lower, shift, shift - half, shift + half, mean, z, outcome
+        metric,
+        len(case_shifts),
+        lower,
+        shift,
+        shift - half_width,
+        shift + half_width,
+        mean,
+        z,
+        outcome,
     )
 
 
 def _score_shifts(verdicts: Iterable[CaseVerdict]) -> Mapping[str, list[_CaseShift]]:
-    found: dict[str, list[_CaseShift]] = {}
-    for one in verdicts:
-        if not one.judge_accuracy or one.identical:
+    """Return the shifts of judged accuracies by metric, without identical cases."""
+    shifts: dict[str, list[_CaseShift]] = {}
+    for verdict in verdicts:
+        if not verdict.judge_accuracy or verdict.identical:
             continue
-        for each in one.comparisons:
-            if each.error:
-                size, variance = each.delta / each.noise, (each.error / each.noise) ** 2
-                together = (
+        for comparison in verdict.comparisons:
+            if comparison.error:
+                size, variance = (
+                    comparison.delta / comparison.noise,
+                    (comparison.error / comparison.noise) ** 2,
+                )
+                correlation = (
                     CORRELATION_SAME_ROWS
-                    if each.rho > MIN_PAIRED_CORRELATION
+                    if comparison.rho > MIN_PAIRED_CORRELATION
                     else CORRELATION_UNPAIRED
                 )
-                part = _CaseShift(one.id.split("-", 1)[-1], size, variance, each.delta, together)
-                found.setdefault(each.metric, []).append(part)
-    return found
+                # Cases draw the same rows if their ids differ only in the method.
+                case_shift = _CaseShift(
+                    verdict.id.split("-", 1)[-1], size, variance, comparison.delta, correlation
+                )
+                shifts.setdefault(comparison.metric, []).append(case_shift)
+    return shifts
 
 
 def _time_shifts(
     verdicts: Iterable[CaseVerdict], *, judged: bool
 ) -> Mapping[str, list[_CaseShift]]:
-    """The parts of times that are judged, or of those that nothing changed in the software could move."""
-    found: dict[str, list[_CaseShift]] = {}
-    for one in verdicts:
-        for each in one.costs:
-            if each.metric in TIME_THRESHOLDS and each.error and each.judged == judged:
-                change = math.log1p(each.change)
-                found.setdefault(each.metric, []).append(
-                    _CaseShift(one.id, change, each.error**2, change, process=each.process)
+    """Return the shifts of times by metric: of those that are judged, or of the others."""
+    shifts: dict[str, list[_CaseShift]] = {}
+    for verdict in verdicts:
+        for cost in verdict.costs:
+            if cost.metric in TIME_THRESHOLDS and cost.error and cost.judged == judged:
+                change = math.log1p(cost.change)
+                shifts.setdefault(cost.metric, []).append(
+                    _CaseShift(verdict.id, change, cost.error**2, change, process=cost.process)
                 )
-    return found
+    return shifts
 
 
-def _confirmed(shift: PooledShift, parts: Sequence[_CaseShift], least: float) -> bool:
-    """Whether the cases of other processes than the one that timed most show half of what counts, too.
+def _confirmed(shift: PooledShift, case_shifts: Sequence[_CaseShift], threshold: float) -> bool:
+    """Check that cases timed by other processes show half of the threshold on average.
 
-    A process may be slow by itself, and with it all cases that it timed.
+    The process that timed most cases may be slow by itself, so its own cases do not count.
     """
-    most, _ = Counter(part.process for part in parts).most_common(1)[0]
-    others = [part.shift for part in parts if part.process != most]
+    largest, _ = Counter(case.process for case in case_shifts).most_common(1)[0]
+    others = [case.shift for case in case_shifts if case.process != largest]
     return (
-        len(others) >= MIN_CONFIRMING_WINDOWS
-        and math.copysign(1, shift.mean) * fmean(others) > least / 2
+        len(others) >= MIN_CONFIRMING_CASES
+        and math.copysign(1, shift.mean) * fmean(others) > threshold / 2
     )
 
 
 def pool_shifts(verdicts: Sequence[CaseVerdict]) -> list[PooledShift]:
-    """The pooled shifts of a session, of metrics that moved in at least `LEAST` cases; identical cases are not among them."""
+    """Return the pooled shifts of the metrics that at least `MIN_CASES` cases have.
+
+    An identical case has no shift of accuracy.
+    """
     shifts = [
-        _pool_metric(metric, parts, -1, MIN_POOLED_SHIFT)
-        for metric, parts in _score_shifts(verdicts).items()
-        if len(parts) >= MIN_CASES
+        _pool_metric(metric, case_shifts, -1, MIN_POOLED_SHIFT)
+        for metric, case_shifts in _score_shifts(verdicts).items()
+        if len(case_shifts) >= MIN_CASES
     ]
     for judged in (True, False):
-        for metric, parts in _time_shifts(verdicts, judged=judged).items():
-            if len(parts) >= MIN_CASES:
-                shift = _pool_metric(metric, parts, 1, TIME_THRESHOLDS[metric], SESSION_TIME_SD)
+        for metric, case_shifts in _time_shifts(verdicts, judged=judged).items():
+            if len(case_shifts) >= MIN_CASES:
+                shift = _pool_metric(
+                    metric, case_shifts, 1, TIME_THRESHOLDS[metric], SESSION_TIME_SD
+                )
                 if shift.outcome != "none" and not (
-                    judged and _confirmed(shift, parts, TIME_THRESHOLDS[metric])
+                    judged and _confirmed(shift, case_shifts, TIME_THRESHOLDS[metric])
                 ):
                     shift = replace(shift, outcome="noted", note=ONE_PROCESS if judged else "")
                 shifts.append(shift)

@@ -1,4 +1,7 @@
-"""What the verdicts of a session say together: what fails it, beside the cases that fail by themselves."""
+"""Judge a session: what fails it besides the cases that fail by themselves.
+
+The gate and `compare_results.py` call it.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,14 @@ from pytest_ftcompare.compare.pooled_shift import PooledShift, pool_shifts
 from pytest_ftcompare.compare.verdict import FAILING, CaseVerdict, VerdictName
 
 UNJUDGED_VERDICTS: frozenset[VerdictName] = frozenset({"undecided", "incomparable"})
-MAX_UNJUDGED_SHARE = (
-    0.10  # share of judged cases that may go unseen: a gate that can't see is not green
-)
+# Share of judged cases that may stay undecided or incomparable. Chosen. Raising it passes a session
+# that compares less.
+MAX_UNJUDGED_SHARE = 0.10
 
 
 @dataclass(frozen=True)
 class SessionVerdict:
-    """All verdicts of a session, and their pooled shifts."""
+    """The verdicts of a session's cases, with their pooled shifts."""
 
     verdicts: Sequence[CaseVerdict]
 
@@ -28,24 +31,25 @@ class SessionVerdict:
     @property
     def failing(self) -> list[CaseVerdict]:
         """The cases that fail by themselves."""
-        return [one for one in self.verdicts if one.verdict in FAILING]
+        return [verdict for verdict in self.verdicts if verdict.verdict in FAILING]
 
     @property
     def excess_unjudged(self) -> list[CaseVerdict]:
-        """The cases whose outcome counts but was not seen, where they are too many; else none."""
-        judged = [one for one in self.verdicts if one.judge_accuracy]
-        found = [one for one in judged if one.verdict in UNJUDGED_VERDICTS]
-        return found if len(found) > MAX_UNJUDGED_SHARE * len(judged) else []
+        """The judged cases without an answer if they are too many, else none."""
+        judged = [verdict for verdict in self.verdicts if verdict.judge_accuracy]
+        unjudged = [verdict for verdict in judged if verdict.verdict in UNJUDGED_VERDICTS]
+        return unjudged if len(unjudged) > MAX_UNJUDGED_SHARE * len(judged) else []
 
     @property
     def findings(self) -> list[str]:
-        """What fails the session as a whole, each a sentence."""
-        found = [one.sentence for one in self.shifts if one.outcome == "worse"]
+        """Sentences about what fails the session as a whole."""
+        sentences = [shift.sentence for shift in self.shifts if shift.outcome == "worse"]
         if self.excess_unjudged:
-            found.append(
-                f"{len(self.excess_unjudged)} of {len(self.verdicts)} cases could not be compared: a gate that can't see is not green"
+            sentences.append(
+                f"{len(self.excess_unjudged)} of {len(self.verdicts)} cases could not be compared: "
+                "too many to pass"
             )
-        return found
+        return sentences
 
     @property
     def failed(self) -> bool:

@@ -1,4 +1,7 @@
-"""From a baseline and a candidate to a verdict, or to the number of seeds that the question still needs."""
+"""Judge a candidate against its baseline: a verdict, or the number of seeds that it still needs.
+
+The gate calls `judge` after each look, and `with_costs` once costs are known.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from pytest_ftcompare.compare.divergence import Divergence
 from pytest_ftcompare.compare.environment_diff import Difference, differences, has_library_change
 from pytest_ftcompare.compare.known_faults import why_kernels_differ
 from pytest_ftcompare.compare.measured_cost import CostComparison
-from pytest_ftcompare.compare.noise import SCORE_METRICS, DEFAULT_PRIOR, VarianceEstimate
+from pytest_ftcompare.compare.noise import DEFAULT_PRIOR, SCORE_METRICS, VarianceEstimate
 from pytest_ftcompare.compare.pairing import correlation, scores_by_key
 from pytest_ftcompare.compare.sequential_test import ScoreComparison, compare_scores, next_look
 from pytest_ftcompare.results.result import Result
@@ -20,7 +23,8 @@ VerdictName = Literal[
     "same", "better", "worse", "changed", "undecided", "new", "incomparable", "invalid"
 ]
 
-# What fails a case's test; what fails a session besides is in `session_verdict.py`. docs/statistics.md has the whole table.
+# Verdicts that fail a case's test. `session_verdict.py` adds what fails a session;
+# docs/statistics.md has the table.
 FAILING: frozenset[VerdictName] = frozenset({"worse", "changed", "invalid", "new"})
 WORST_FIRST: tuple[VerdictName, ...] = (
     "invalid",
@@ -32,7 +36,8 @@ WORST_FIRST: tuple[VerdictName, ...] = (
     "better",
     "same",
 )
-IDENTICAL = "it trained and predicted the same, bit for bit"  # the note of a case that trained and predicted the same, bit for bit
+# Notes that are stored and compared by equality.
+IDENTICAL = "it trained and predicted the same, bit for bit"
 SHORT_TRAINING = (
     "nothing changed, and a short training repeated bit for bit: the whole one was not repeated"
 )
@@ -42,16 +47,16 @@ OTHER_DEVICE = (
 
 
 def repeated_bit_for_bit(notes: Iterable[str]) -> bool:
-    """Whether the notes of a case, of a verdict or a document, say that it repeated bit for bit."""
+    """Check whether the notes of a verdict or of a document's case state a bit for bit repeat."""
     return any(note in (IDENTICAL, SHORT_TRAINING) for note in notes)
 
 
 @dataclass(frozen=True)
 class CaseVerdict:
-    """The verdict on a case and everything that a reader needs to believe it.
+    """The verdict on a case and its evidence.
 
-    `began` is the first level at which the run left its baseline, "" where it did not; `signs` are the differences that
-    count, the earliest level first.
+    `divergences` are the differences that count, the earliest level first. `first_divergence` is
+    the level at which the run first differs from its baseline, or "".
     """
 
     id: str
@@ -63,15 +68,14 @@ class CaseVerdict:
     notes: list[str] = field(default_factory=list)
     changes: list[Difference] = field(default_factory=list)  # of the environment
     judge_accuracy: bool = True
-    scores: dict[str, float] = field(
-        default_factory=dict
-    )  # means of the candidate, for cases without comparison
+    # The candidate's mean scores, for cases without comparison.
+    scores: dict[str, float] = field(default_factory=dict)
     costs: list[CostComparison] = field(default_factory=list)
     first_divergence: str = ""
 
     @property
     def identical(self) -> bool:
-        """Whether nothing that was computed moved."""
+        """Whether the run repeated its baseline bit for bit."""
         return repeated_bit_for_bit(self.notes)
 
     def to_dict(self) -> dict[str, Any]:
@@ -79,23 +83,26 @@ class CaseVerdict:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> CaseVerdict:
-        comparisons = [ScoreComparison(**one) for one in data["comparisons"]]
-        changes = [Difference(**one) for one in data["changes"]]
-        costs = [CostComparison(**one) for one in data["costs"]]
+        comparisons = [ScoreComparison(**entry) for entry in data["comparisons"]]
+        changes = [Difference(**entry) for entry in data["changes"]]
+        costs = [CostComparison(**entry) for entry in data["costs"]]
         return cls(**{**data, "comparisons": comparisons, "changes": changes, "costs": costs})
 
 
 @dataclass(frozen=True)
 class NeedMoreSeeds:
-    """The question is open: ask again when the candidate has this many seeds."""
+    """The question is open: judge again when the candidate has this many seeds."""
 
     seeds: int
 
 
 @dataclass(frozen=True)
 class JudgingCriteria:
-    """What a case is judged by besides its samples: what its suite taught of each metric's noise, the part of the session's
-    error rate that each of its tests may use, and whether a note about its trace fails it."""
+    """Settings of the judge: priors of the noise by metric, the error rate, strictness.
+
+    `alpha_share` is each test's share of the session's error rate. With `strict`, a changed trace
+    fails a case even after an upgrade.
+    """
 
     priors: Mapping[str, VarianceEstimate] = field(default_factory=dict)
     alpha_share: float = 1.0
@@ -105,13 +112,14 @@ class JudgingCriteria:
 def _means(result: Result) -> dict[str, float]:
     names = result.seed_results[0].metrics if result.seed_results else {}
     return {
-        name: sum(one.metrics[name] for one in result.seed_results) / len(result.seed_results)
+        name: sum(seed_result.metrics[name] for seed_result in result.seed_results)
+        / len(result.seed_results)
         for name in names
     }
 
 
 def without_baseline(candidate: Result) -> CaseVerdict:
-    """`new`, or `invalid` where the result is not sound."""
+    """Return `new`, or `invalid` if an audit refuses the result."""
     refused = list(audit.audit_validity(candidate))
     return CaseVerdict(
         candidate.id,
@@ -126,7 +134,7 @@ def without_baseline(candidate: Result) -> CaseVerdict:
 
 
 def incomparable(candidate: Result, reason: str) -> CaseVerdict:
-    """The baseline belongs to another experiment."""
+    """Return `incomparable`: the baseline belongs to another experiment, for this reason."""
     return CaseVerdict(
         candidate.id,
         candidate.suite,
@@ -139,10 +147,10 @@ def incomparable(candidate: Result, reason: str) -> CaseVerdict:
 
 @dataclass(frozen=True)
 class _Evidence:
-    """What a candidate computes beside its baseline, before its outcome counts."""
+    """How a candidate's computation differs from its baseline's, without its scores."""
 
-    unexplained: list[Divergence]  # differences that nothing excuses
-    explained: list[Divergence]  # differences that the environment may explain
+    unexplained: list[Divergence]
+    explained: list[Divergence]  # by a change of a library or the device
     notes: list[str]
     identical: bool  # seed 0 trained and predicted the same, bit for bit
 
@@ -150,46 +158,51 @@ class _Evidence:
 def _evidence(
     baseline: Result, candidate: Result, changes: list[Difference], same_device: bool
 ) -> _Evidence:
-    found = [
+    unexplained = [
         *divergence.compare_recipes(baseline, candidate),
         *divergence.compare_structures(baseline, candidate),
     ]
     before, after = baseline.seed_result(0), candidate.seed_result(0)
     if not same_device:
-        return _Evidence(found, [], [OTHER_DEVICE], identical=False)
+        return _Evidence(unexplained, [], [OTHER_DEVICE], identical=False)
     method = str(candidate.identity.get("method"))
-    if why := why_kernels_differ(method, baseline.environment, candidate.environment):
-        return _Evidence(found, [], [why], identical=False)
-    found += [
+    if reason := why_kernels_differ(method, baseline.environment, candidate.environment):
+        return _Evidence(unexplained, [], [reason], identical=False)
+    unexplained += [
         *divergence.compare_probes(baseline, candidate),
         *divergence.compare_random_draws(baseline, candidate),
     ]
     if before is None or after is None:
-        return _Evidence(found, [], ["the baseline has no seed 0"], identical=False)
+        return _Evidence(unexplained, [], ["the baseline has no seed 0"], identical=False)
     relation = divergence.compare_traces(before.trace, after.trace)
-    chosen = before.predictions_digest == after.predictions_digest
-    found += divergence.compare_scored_rows(before, after)
-    sign = None
+    same_predictions = before.predictions_digest == after.predictions_digest
+    unexplained += divergence.compare_scored_rows(before, after)
+    difference = None
     if relation == "changed":
-        sign = divergence.first_divergence(before.trace, after.trace)
-    elif relation == "identical" and not chosen:
-        sign = divergence.compare_predictions(before, after)
+        difference = divergence.first_divergence(before.trace, after.trace)
+    elif relation == "identical" and not same_predictions:
+        difference = divergence.compare_predictions(before, after)
     elif (
         relation == "equivalent"
-        and all(one.name == "commit" for one in changes)
+        and all(change.name == "commit" for change in changes)
         and baseline.environment.get("device") == "cpu"
     ):
-        sign = divergence.compare_last_digits(before.trace, after.trace)
-    noted: list[Divergence] = []
-    if sign is not None:
-        (noted if has_library_change(changes) else found).append(sign)
-    return _Evidence(found, noted, [], identical=relation == "identical" and chosen and not found)
+        difference = divergence.compare_last_digits(before.trace, after.trace)
+    explained: list[Divergence] = []
+    if difference is not None:
+        (explained if has_library_change(changes) else unexplained).append(difference)
+    return _Evidence(
+        unexplained,
+        explained,
+        [],
+        identical=relation == "identical" and same_predictions and not unexplained,
+    )
 
 
 def _compare_metrics(
-    baseline: Result, candidate: Result, terms: JudgingCriteria
+    baseline: Result, candidate: Result, criteria: JudgingCriteria
 ) -> list[ScoreComparison]:
-    found = []
+    comparisons = []
     for metric, split in SCORE_METRICS.items():
         base, new = (
             scores_by_key(baseline.seed_results, metric),
@@ -197,17 +210,18 @@ def _compare_metrics(
         )
         if base and new:
             rho = correlation(baseline.seed_results, candidate.seed_results, split)
-            known = terms.priors.get(metric, DEFAULT_PRIOR)
-            if taught := baseline.noise.get(metric):  # by samples that the baseline holds no more
-                known = known.combined(
-                    VarianceEstimate(taught["squares"] / taught["freedom"], taught["freedom"])
+            prior = criteria.priors.get(metric, DEFAULT_PRIOR)
+            # Noise carried over from scores that the baseline no longer has.
+            if carried := baseline.noise.get(metric):
+                prior = prior.combined(
+                    VarianceEstimate(carried["squares"] / carried["freedom"], carried["freedom"])
                 )
-            found.append(
+            comparisons.append(
                 compare_scores(
-                    metric, base, new, rho=rho, prior=known, alpha_share=terms.alpha_share
+                    metric, base, new, rho=rho, prior=prior, alpha_share=criteria.alpha_share
                 )
             )
-    return found
+    return comparisons
 
 
 def judge(
@@ -218,53 +232,62 @@ def judge(
     same_device: bool = True,
     criteria: JudgingCriteria | None = None,
 ) -> CaseVerdict | NeedMoreSeeds:
-    """The verdict on `candidate`, whose samples are those of seeds 0, 1, ...; or how many seeds it takes to know.
+    """Return the verdict on `candidate`, which has seeds 0, 1, ..., or the seeds it needs.
 
-    On a device without baselines of its own, only structure and outcomes are compared with the ones at hand.
+    `budget` is the largest number of seeds. Without `same_device`, the baseline is of another
+    device, so only structure and scores are compared.
     """
     criteria = JudgingCriteria() if criteria is None else criteria
-    refused = [Divergence("invariant", one) for one in audit.audit_validity(candidate)]
+    refused = [Divergence("invariant", text) for text in audit.audit_validity(candidate)]
     changes = differences(baseline.environment, candidate.environment)
     evidence = _evidence(baseline, candidate, changes, same_device)
-    found = [*evidence.unexplained, *(evidence.explained if criteria.strict else ())]
+    failing = [*evidence.unexplained, *(evidence.explained if criteria.strict else ())]
     comparisons = _compare_metrics(baseline, candidate, criteria)
-    outcomes = {one.outcome for one in comparisons} if candidate.judge_accuracy else {"equivalent"}
+    outcomes = (
+        {comparison.outcome for comparison in comparisons}
+        if candidate.judge_accuracy
+        else {"equivalent"}
+    )
 
     def conclude(verdict: VerdictName, notes: Iterable[str] = ()) -> CaseVerdict:
         moved = [
-            Divergence("outcome", one.metric)
-            for one in comparisons
-            if candidate.judge_accuracy and one.outcome in ("worse", "better")
+            Divergence("outcome", comparison.metric)
+            for comparison in comparisons
+            if candidate.judge_accuracy and comparison.outcome in ("worse", "better")
         ]
-        levels = [*refused, *found, *evidence.explained, *moved]
+        all_divergences = [*refused, *failing, *evidence.explained, *moved]
         return CaseVerdict(
             candidate.id,
             candidate.suite,
             verdict,
             len(candidate.seed_results),
             comparisons,
-            [one.text for one in [*refused, *found]],
+            [difference.text for difference in [*refused, *failing]],
             [
                 *notes,
                 *evidence.notes,
-                *(one.text for one in evidence.explained if one not in found),
+                *(
+                    difference.text
+                    for difference in evidence.explained
+                    if difference not in failing
+                ),
             ],
             changes,
             candidate.judge_accuracy,
             _means(candidate),
-            first_divergence=levels[0].level if levels else "",
+            first_divergence=all_divergences[0].level if all_divergences else "",
         )
 
     if refused:
         return conclude("invalid")
     if evidence.identical:
         return conclude("same", [IDENTICAL])
-    following_look = next_look(len(candidate.seed_results), budget)
-    if "open" in outcomes and "worse" not in outcomes and following_look is not None:
-        return NeedMoreSeeds(following_look)
+    more_seeds = next_look(len(candidate.seed_results), budget)
+    if "open" in outcomes and "worse" not in outcomes and more_seeds is not None:
+        return NeedMoreSeeds(more_seeds)
     if "worse" in outcomes:
         return conclude("worse")
-    if found:
+    if failing:
         return conclude("changed")
     if "open" in outcomes:
         return conclude("undecided")
@@ -272,8 +295,8 @@ def judge(
 
 
 def with_costs(case_verdict: CaseVerdict, costs: list[CostComparison]) -> CaseVerdict:
-    """The verdict with what the case costs: a cost that got worse is worse, a count that moved is a change."""
-    outcomes = {one.outcome for one in costs}
+    """Return the verdict with costs: a worse cost is `worse`, a different count `changed`."""
+    outcomes = {cost.outcome for cost in costs}
     verdict = case_verdict.verdict
     if "worse" in outcomes and verdict != "invalid":
         verdict = "worse"
@@ -281,7 +304,7 @@ def with_costs(case_verdict: CaseVerdict, costs: list[CostComparison]) -> CaseVe
         verdict = "changed"
     elif "better" in outcomes and verdict == "same":
         verdict = "better"
-    began = case_verdict.first_divergence or (
+    level = case_verdict.first_divergence or (
         "cost" if outcomes & {"worse", "changed", "better"} else ""
     )
-    return replace(case_verdict, verdict=verdict, costs=costs, first_divergence=began)
+    return replace(case_verdict, verdict=verdict, costs=costs, first_divergence=level)

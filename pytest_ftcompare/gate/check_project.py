@@ -1,8 +1,8 @@
-"""`python -m pytest_ftcompare check`: a project's tasks read as the gate reads them, without
-training.
+"""Read a project's tasks as the gate reads them, without training.
 
-Prints for each task its rows and classes, and for each base model the lengths and the first texts
-exactly as the model reads them. What the gate would refuse fails the check, in the gate's words.
+`python -m pytest_ftcompare check` calls it. It reports the rows and classes of each task, and for
+each base model the token lengths and the first texts as the model reads them. The check fails if
+the gate would refuse a task.
 """
 
 from __future__ import annotations
@@ -24,111 +24,121 @@ if TYPE_CHECKING:
     from pytest_ftcompare.training.config import TrainingConfig
     from pytest_ftcompare.training.model_io import ModelInterface
 
-EXAMPLES = 3  # that are shown as the model reads them
-LONGEST = 400  # characters of an example that are shown
-CLASSES = 8  # of a task that are counted by name
+# These limits are chosen. Higher values print more.
+SHOWN_EXAMPLES = 3  # texts of a task that are shown as the model reads them
+MAX_SHOWN_LENGTH = 400  # characters of a shown text
+MAX_NAMED_CLASSES = 8  # classes that are listed by name
 Splits = dict[str, list[Example]]
 
 
 class CheckError(ValueError):
-    """A check that cannot begin; the message says why and what to do."""
+    """The check cannot start; the message says why and what to do."""
 
 
-def select_profile(root: Path, name: str | None, profiles: project_config.ProjectConfig) -> Profile:
-    """The profile of that name, else the one that the project's pyproject.toml names, else
-    pocket."""
+def select_profile(root: Path, name: str | None, project: project_config.ProjectConfig) -> Profile:
+    """Return the profile `name`, else the one of the project's pyproject.toml, else pocket.
+
+    Raise `CheckError` if there is no such profile.
+    """
     file = root / "pyproject.toml"
     table = tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     ini = table.get("tool", {}).get("pytest", {}).get("ini_options", {})
     chosen = name or ini.get("ftcompare_profile", "pocket")
-    if chosen not in profiles.profiles:
-        raise CheckError(f"expected a profile of {', '.join(profiles.profiles)}, got {chosen!r}")
-    return profiles.profiles[chosen]
+    if chosen not in project.profiles:
+        raise CheckError(f"expected a profile of {', '.join(project.profiles)}, got {chosen!r}")
+    return project.profiles[chosen]
 
 
 def check(
     root: Path, profile: str | None = None, hub: Path | None = None
 ) -> Iterator[tuple[str, bool]]:
-    """A line of the report, and whether it fails the check, one after the other."""
-    mine = project_config.read(root)
-    if not mine.tasks:
+    """Yield each line of the report, and whether it fails the check.
+
+    Raise `CheckError` if the check cannot start.
+    """
+    project = project_config.read(root)
+    if not project.tasks:
         raise CheckError(
-            f"expected tasks in [tool.ftcompare.tasks] of {root / 'pyproject.toml'}, there are none: "
-            "begin with 'python -m pytest_ftcompare init'"
+            f"expected tasks in [tool.ftcompare.tasks] of {root / 'pyproject.toml'}, "
+            "there are none: begin with 'python -m pytest_ftcompare init'"
         )
-    chosen = select_profile(root, profile, mine)
+    selected = select_profile(root, profile, project)
     from pytest_ftcompare.training.library_logging import quiet
 
     quiet()
     from pytest_ftcompare.training.config import TrainingConfig
 
     config = TrainingConfig(
-        chosen.scale, "cpu", 1, chosen.max_length, chosen.test_rows, hub, chosen.revisions
+        selected.scale, "cpu", 1, selected.max_length, selected.test_rows, hub, selected.revisions
     )
-    failed = 0
-    for task in mine.tasks.values():
-        for line, wrong in _task(task, chosen.models, config):
-            failed += wrong
-            yield line, wrong
+    refused = 0
+    for task in project.tasks.values():
+        for line, fails in _check_task(task, selected.models, config):
+            refused += fails
+            yield line, fails
         yield "", False
-    count = f"{len(mine.tasks)} task{'s' * (len(mine.tasks) != 1)}"
-    yield f"{count} read, {f'{failed} refused' if failed else 'none refused'}.", False
+    count = f"{len(project.tasks)} task{'s' * (len(project.tasks) != 1)}"
+    yield f"{count} read, {f'{refused} refused' if refused else 'none refused'}.", False
 
 
-def _task(task: Task, models: Sequence[str], config: TrainingConfig) -> Iterator[tuple[str, bool]]:
+def _check_task(
+    task: Task, models: Sequence[str], config: TrainingConfig
+) -> Iterator[tuple[str, bool]]:
     from pytest_ftcompare.training.model_kind import ModelError
     from pytest_ftcompare.training.prepare import read_task
 
     yield task.name, False
-    shown: set[str] = set()  # what is the same for every model is shown once
+    # Lines that are equal for all models are shown once.
+    shown: set[str] = set()
     for model in models:
         try:
             path = locate("models", model, config.hub, config.revisions.get(model))
-            splits, refused, doubts = read_task(task, config, path)
-            lines = [(line, False) for line in _rows(task, splits)]
-            lines += [(f"  refused: {sentence}", True) for sentence in refused]
-            lines += [(f"  doubt: {sentence}", False) for sentence in doubts]
+            splits, refusals, remarks = read_task(task, config, path)
+            lines = [(line, False) for line in _describe_rows(task, splits)]
+            lines += [(f"  refused: {sentence}", True) for sentence in refusals]
+            lines += [(f"  remark: {sentence}", False) for sentence in remarks]
             yield from (pair for pair in lines if pair[0] not in shown)
             shown.update(line for line, _ in lines)
             yield f"  {model}", False
-            yield from ((line, False) for line in _as_read(task, splits, path, config))
+            yield from ((line, False) for line in _describe_inputs(task, splits, path, config))
         except (DataError, HubError, ModelError) as error:
             yield f"  refused: {error}", True
 
 
-def _rows(task: Task, splits: Splits) -> Iterator[str]:
+def _describe_rows(task: Task, splits: Splits) -> Iterator[str]:
     for name, source in task.splits().items():
-        part = {"train": ", four fifths", "test": ", a fifth"}.get(name, "")
-        shared = task.train.dataset == task.test.dataset
+        share = {"train": ", four fifths", "test": ", a fifth"}.get(name, "")
+        one_file = task.train.dataset == task.test.dataset
         path = Path(source.dataset)
-        shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-        yield f"  {name:6}{len(splits[name]):>9,} rows  {shown}{part if shared else ''}"
+        shown_path = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+        yield f"  {name:6}{len(splits[name]):>9,} rows  {shown_path}{share if one_file else ''}"
         if not task.generative:
-            yield f"  {'':6}{_classes(task, splits[name])}"
+            yield f"  {'':6}{_describe_classes(task, splits[name])}"
 
 
-def _classes(task: Task, examples: Sequence[Example]) -> str:
-    """ "calm 75, urgent 74; the commonest is 50.3 %"."""
+def _describe_classes(task: Task, examples: Sequence[Example]) -> str:
+    """Return such as "calm 75, urgent 74; majority share 50.3%"."""
     counts = Counter(task.labels[row.label] for row in examples if isinstance(row.label, int))
-    named = [f"{name} {counts[name]:,}" for name in task.labels]
+    parts = [f"{name} {counts[name]:,}" for name in task.labels]
     fewest, most = min(counts[name] for name in task.labels), max(counts.values())
-    shown = ", ".join(named[:CLASSES])
-    if len(named) > CLASSES:
-        shown = f"{len(named)} classes of {fewest:,} to {most:,} rows: {shown}, ..."
-    return f"{shown}; the commonest is {most / counts.total():.1%}"
+    shown = ", ".join(parts[:MAX_NAMED_CLASSES])
+    if len(parts) > MAX_NAMED_CLASSES:
+        shown = f"{len(parts)} classes of {fewest:,} to {most:,} rows: {shown}, ..."
+    return f"{shown}; majority share {most / counts.total():.1%}"
 
 
-def _as_read(task: Task, splits: Splits, path: Path, config: TrainingConfig) -> Iterator[str]:
-    """For each way of asking that the task has, what the model reads, or why it cannot be asked
-    so."""
+def _describe_inputs(
+    task: Task, splits: Splits, path: Path, config: TrainingConfig
+) -> Iterator[str]:
+    """Yield, for each output mode of the task, what the model reads, or why it cannot."""
     import torch
 
     from pytest_ftcompare.training.model_io import ModelInterface
     from pytest_ftcompare.training.model_kind import ModelError
 
     refusals: list[str] = []
-    ways = list(_asks(task))
-    for mode, template in ways:
+    output_modes = list(_output_modes(task))
+    for mode, template in output_modes:
         try:
             interface = ModelInterface(path, mode, task, config.max_length, torch.device("cpu"))
             lines = list(_lengths_and_texts(interface, template, splits))
@@ -137,29 +147,29 @@ def _as_read(task: Task, splits: Splits, path: Path, config: TrainingConfig) -> 
         else:
             yield from lines
     yield from refusals
-    if len(refusals) == len(ways):
-        raise ModelError(f"task {task.name}: {path.name} can be asked in no way that the task has")
+    if len(refusals) == len(output_modes):
+        raise ModelError(f"task {task.name}: {path.name} supports none of the task's output modes")
 
 
 def _lengths_and_texts(interface: ModelInterface, template: str, splits: Splits) -> Iterator[str]:
-    """How long all texts are, and the first ones as the model reads them."""
+    """Yield the token lengths of all texts, and the first texts as the model reads them."""
     texts = [template.format(**row.fields) for examples in splits.values() for row in examples]
     lengths = [len(ids) for ids in interface.tokenizer(texts, verbose=False)["input_ids"]]
     cut = sum(length > interface.max_length for length in lengths)
     yield (
-        f"    {interface.output_mode}: {min(lengths):,} to {max(lengths):,} tokens, median {median(lengths):g}; "
+        f"    {interface.output_mode}: {min(lengths):,} to {max(lengths):,} tokens, "
+        f"median {median(lengths):g}; "
         f"the model reads {interface.max_length:,}, {cut:,} of {len(lengths):,} texts are cut"
     )
-    first = splits["train"][:EXAMPLES]
+    first = splits["train"][:SHOWN_EXAMPLES]
     encoded = interface.encode([template.format(**row.fields) for row in first])
     for number, (row, ids) in enumerate(zip(first, encoded, strict=True), start=1):
         text = interface.tokenizer.decode(ids)
-        yield f"      {number}  {_shown(text)} -> {_answer(interface, row)}"
+        yield f"      {number}  {_shorten(text)} -> {_expected_answer(interface, row)}"
 
 
-def _asks(task: Task) -> Iterator[tuple[OutputMode, str]]:
-    """The ways of asking that the task has, and the template that `Method.render` takes for
-    each."""
+def _output_modes(task: Task) -> Iterator[tuple[OutputMode, str]]:
+    """Yield the task's output modes, and the template that `Method.render` takes for each."""
     if task.generative:
         yield "answer", task.pattern
         return
@@ -168,16 +178,18 @@ def _asks(task: Task) -> Iterator[tuple[OutputMode, str]]:
         yield "pattern", task.pattern
 
 
-def _answer(interface: ModelInterface, row: Example) -> str:
-    """What the model is to say: the answer, the class, or the token that stands for the class."""
+def _expected_answer(interface: ModelInterface, row: Example) -> str:
+    """Return the expected output: the answer, the class, or the class's verbalizer."""
     if not isinstance(row.label, int):
-        return _shown(str(row.label))
+        return _shorten(str(row.label))
     if interface.output_mode == "pattern":
         return repr(interface.tokenizer.decode([interface.verbalizers[row.label]]))
     return interface.task.labels[row.label]
 
 
-def _shown(text: str) -> str:
+def _shorten(text: str) -> str:
     return repr(
-        text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"
+        text
+        if len(text) <= MAX_SHOWN_LENGTH
+        else f"{text[: MAX_SHOWN_LENGTH // 2]} ... {text[-MAX_SHOWN_LENGTH // 2 :]}"
     )

@@ -1,6 +1,6 @@
-"""Profiles: base models, data, examples, seeds, budget and precision by name, in one table.
+"""The shipped profiles, by name.
 
-A project's pyproject.toml overrides and adds to it (`project_config.py`).
+A project's pyproject.toml overrides and adds profiles (`project_config.py`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 Precision = Literal["float32", "bfloat16"]
 
-# Base models of the hub: the revision that is fetched, and the parameters, from which time and memory are estimated.
+# Revisions of the hub's base models that may be fetched.
 REVISIONS = {
     "facebook/opt-125m": "27dcfa74d334bc871f3234de431e71c6eeba5dd6",
     "facebook/opt-350m": "08ab08cc4b72ff5593870b5d527cf4230323703c",
@@ -21,6 +21,7 @@ REVISIONS = {
     "huggyllama/llama-7b": "4782ad278652c7c71b72204d462d6d01eaaf7549",
     "huggyllama/llama-13b": "bf57045473f207bb1de1ed035ace226f4d9f9bba",
 }
+# Parameters of base models, from which time and memory are estimated.
 PARAMETERS = {
     "pocket/opt-0.4m": 0.4e6,
     "pocket/opt-1.4m": 1.4e6,
@@ -40,16 +41,20 @@ PARAMETERS = {
 
 @dataclass(frozen=True)
 class Profile:
-    """A named choice of what a suite's names stand for, and of what a case may use.
+    """The models, data and sizes that a suite's names stand for, and the resources of a case.
 
-    `tasks` maps the names that suites use to the tasks of this profile, `bases` those for base models, `shots` those for
-    numbers of examples; `models` are the base models of the tables that name none. `scale` picks each method's recipe, of
-    which `recipe` overrides fields (`micro_batches`, `gradient_checkpointing`); `precision` is that of the computation, the weights are
-    float32. `seeds` is what a baseline holds; `threads` is torch's count in each worker, 0 for the worker's share of the
-    machine; `max_length` tokens are read; `test_rows` bounds each test split by a fixed draw, 0 for all rows. `memory` and
-    `gpu_memory` are GiB that a worker needs at most, from which `-n auto` suggests a number of workers; `window` is the
-    seconds of a timed window. `revisions` pin what
-    may be fetched from the hub; where there are none, nothing is. `parameters` are the base models' sizes.
+    - `tasks`, `bases` and `shots` map the names that suites use to tasks, base models and numbers
+      of examples. `models` are the base models of tables that name none.
+    - `scale` chooses each method's recipe, and `recipe` overrides its fields (`micro_batches`,
+      `gradient_checkpointing`). `precision` is the computation's; the weights are float32.
+    - `seeds` is the number of a baseline's seeds.
+    - `threads` is torch's number in each worker, 0 for the worker's share of the machine.
+    - The model reads `max_length` tokens. `test_rows` limits each test split by a fixed draw, 0 for
+      all rows.
+    - A worker needs at most `memory` and `gpu_memory` GiB, from which `-n auto` chooses the number
+      of workers. `window` is the length of a timed window in seconds.
+    - `revisions` may be fetched from the hub; without any, nothing is fetched. `parameters` are the
+      sizes of base models.
     """
 
     name: str
@@ -73,8 +78,8 @@ class Profile:
     parameters: Mapping[str, float] = field(default_factory=lambda: PARAMETERS)
 
 
-REAL = {"cola": "cola", "mnli": "mnli", "instructions": "alpaca_zh", "sums": "alpaca_en"}
-SWEEP = (2, 16, 32, 64, 128)  # examples per class of the few-shot study
+REAL_TASKS = {"cola": "cola", "mnli": "mnli", "instructions": "alpaca_zh", "sums": "alpaca_en"}
+FEW_SHOT_SWEEP = (2, 16, 32, 64, 128)  # examples per class in the few-shot study
 
 POCKET = Profile(
     name="pocket",
@@ -92,7 +97,7 @@ POCKET = Profile(
         "tuned": "pocket/opt-1.4m-instruct",
     },
     shots={
-        **{"few": (16, 64), "sweep": SWEEP, "ranks": (64,), "catalogue": (32,)},
+        **{"few": (16, 64), "sweep": FEW_SHOT_SWEEP, "ranks": (64,), "catalogue": (32,)},
         **{
             "rows": (60, 200, 400),
             "enough": (200,),
@@ -109,10 +114,10 @@ POCKET = Profile(
     window=1.5,
 )
 
-# Of the hub's data: its instructions are small sets.
-FROM_FOLDER: Mapping[str, tuple[int, ...]] = {
+# Numbers of examples for data of a hub folder, which has few instructions.
+HUB_SHOTS: Mapping[str, tuple[int, ...]] = {
     "few": (16, 64),
-    "sweep": SWEEP,
+    "sweep": FEW_SHOT_SWEEP,
     "ranks": (64,),
     "catalogue": (32,),
     "rows": (36, 120, 240),
@@ -122,26 +127,31 @@ FROM_FOLDER: Mapping[str, tuple[int, ...]] = {
 }
 
 PROFILES = {
-    one.name: one
-    for one in (
+    profile.name: profile
+    for profile in (
         POCKET,
         replace(
             POCKET,
             name="pocket-full",
             summary="the same with the whole grid of the few-shot study and ten seeds; hours",
-            shots={**POCKET.shots, "few": SWEEP, "ranks": SWEEP, "catalogue": (32, 128)},
+            shots={
+                **POCKET.shots,
+                "few": FEW_SHOT_SWEEP,
+                "ranks": FEW_SHOT_SWEEP,
+                "catalogue": (32, 128),
+            },
             seeds=10,
         ),
         Profile(
             name="local",
             summary="real models and data from the folder --ftcompare-hub",
-            tasks={**REAL, "blimp": "blimp"},
+            tasks={**REAL_TASKS, "blimp": "blimp"},
             models=("HuggingFaceTB/SmolLM2-135M-Instruct",),
             bases={
                 **dict.fromkeys(("small", "large"), "HuggingFaceTB/SmolLM2-135M"),
                 "tuned": "HuggingFaceTB/SmolLM2-135M-Instruct",
             },
-            shots={**FROM_FOLDER, "sweep": (16, 64)},
+            shots={**HUB_SHOTS, "sweep": (16, 64)},
             scale="paper",
             seeds=5,
             threads=0,
@@ -154,15 +164,18 @@ PROFILES = {
         ),
         Profile(
             name="nightly",
-            summary="OPT-125m and 350m, Qwen2.5-0.5B and 1.5B from the hub at pinned revisions; one GPU, some hours",
-            tasks=REAL,
+            summary=(
+                "OPT-125m and 350m, Qwen2.5-0.5B and 1.5B from the hub at pinned revisions; "
+                "one GPU, some hours"
+            ),
+            tasks=REAL_TASKS,
             models=("facebook/opt-125m", "facebook/opt-350m"),
             bases={
                 "small": "Qwen/Qwen2.5-0.5B",
                 "large": "Qwen/Qwen2.5-1.5B",
                 "tuned": "Qwen/Qwen2.5-0.5B-Instruct",
             },
-            shots=FROM_FOLDER,
+            shots=HUB_SHOTS,
             scale="paper",
             seeds=8,
             threads=0,
@@ -171,13 +184,17 @@ PROFILES = {
             gpu_memory=32,
             window=10,
             needs_hub=True,
-            # The data sets come from --ftcompare-hub: the hub joins CoLA's two development sets and holds HANS as a script.
+            # The data sets come from --ftcompare-hub: the hub joins CoLA's two development sets and
+            # has HANS only as a script.
             revisions=REVISIONS,
         ),
         Profile(
             name="paper",
-            summary="the studies' own sizes: OPT-125m and 350m, LLaMA-7B and 13B, ten seeds; days of a large GPU",
-            tasks=REAL,
+            summary=(
+                "the studies' own sizes: OPT-125m and 350m, LLaMA-7B and 13B, ten seeds; "
+                "days of a large GPU"
+            ),
+            tasks=REAL_TASKS,
             models=("facebook/opt-125m", "facebook/opt-350m"),
             bases={
                 "small": "huggyllama/llama-7b",
@@ -185,9 +202,9 @@ PROFILES = {
                 "tuned": "local/llama-7b-tuned",
             },
             shots={
-                "few": SWEEP,
-                "sweep": SWEEP,
-                "ranks": SWEEP,
+                "few": FEW_SHOT_SWEEP,
+                "sweep": FEW_SHOT_SWEEP,
+                "ranks": FEW_SHOT_SWEEP,
                 "catalogue": (32, 128),
                 "rows": (600_000, 2_000_000, 4_000_000),
                 "enough": (600_000,),

@@ -207,7 +207,7 @@ class RemoteProcess:
     def _describe_end(self, command: str, line: str) -> str:
         """Describe why the process gave no answer; `line` is what it printed instead."""
         if line:
-            return f"expected JSON from {self.python}, it said {line.strip()[:80]!r}"
+            return f"expected JSON from {self.python}, got {line.strip()[:80]!r}"
         self._process.communicate()
         self._errors.seek(0)
         last_line = self._errors.read().decode(errors="replace").strip().rpartition("\n")[2]

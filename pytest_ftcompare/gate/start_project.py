@@ -1,8 +1,7 @@
-"""`python -m pytest_ftcompare init`: a gate on a project's own data file, from questions or from
-options.
+"""Set up a gate on a project's own data file.
 
-Writes the table of the task in pyproject.toml, a suite, a workflow and lines of .gitignore. Nothing
-that exists is overwritten: all is checked before the first file is written.
+`python -m pytest_ftcompare init` calls it. It writes the task's tables in pyproject.toml, a suite,
+a workflow and lines of .gitignore. It overwrites nothing, and checks all before it writes a file.
 """
 
 from __future__ import annotations
@@ -21,12 +20,16 @@ from pytest_ftcompare.tasks import DataError
 from pytest_ftcompare.tasks import files as data
 from pytest_ftcompare.tasks.custom import make_task
 
-SUITE = "suites/test_{task}.py"
+SUITE_PATH = "suites/test_{task}.py"
 WORKFLOW_PATH = ".github/workflows/ftcompare.yml"
-IGNORED = (".pytest_cache/", ".benchmarks/", "__pycache__/", ".venv/")
-SHOTS = 32  # examples of a class that a case trains on, where there are as many
-MOST_CLASSES = 50  # of a label column; with more it is taken for another kind of column
-TASK = Template("""\
+GITIGNORE_LINES = (".pytest_cache/", ".benchmarks/", "__pycache__/", ".venv/")
+# Examples per class of the written suite, or fewer if the data has fewer; chosen. A higher value
+# trains longer.
+MAX_SHOTS = 32
+# Classes of a label column, chosen. A column with more values is refused as no label column; a
+# higher value accepts more columns.
+MAX_CLASSES = 50
+TASK_TEMPLATE = Template("""\
 [tool.ftcompare.profiles.$task]
 base = "pocket"
 models = [$model]
@@ -40,13 +43,13 @@ labels = [$labels]
 labels_are = "names"
 text_template = $text_template
 """)
-INI = Template("""\
+INI_TEMPLATE = Template("""\
 [tool.pytest.ini_options]
 ftcompare_profile = "$task"
 
 """)
-SUITE_TEXT = Template('''\
-"""Fine-tuning on $task: what the gate holds."""
+SUITE_TEMPLATE = Template('''\
+"""Fine-tuning on $task, as the gate checks it."""
 
 import pytest
 
@@ -77,19 +80,17 @@ jobs:
 NEXT_STEPS = """\
 Next, from {folder}:
   python -m pytest_ftcompare check         # what the model will read, without training
-  pytest suites/ -n 2 --update-baselines   # train, and accept what comes as the baselines
-  pytest suites/ -n 2                      # the gate; commit what lies in baselines/"""
+  pytest suites/ -n 2 --update-baselines   # train, and accept the results as baselines
+  pytest suites/ -n 2                      # the gate; commit baselines/"""
 
 
 class InitError(ValueError):
-    """A project that cannot be begun; the message says what was expected, what came, and what to
-    do."""
+    """A project cannot be set up; the message says what was expected, what came and what to do."""
 
 
 @dataclass(frozen=True)
 class Answers:
-    """What init needs to know: a data file, its columns, a base model by hub id, and a name for the
-    task."""
+    """A data file, its text and label columns, a base model's hub id and a task's name."""
 
     data: str
     text: str
@@ -99,7 +100,7 @@ class Answers:
 
 
 def read_columns(root: Path, name: str) -> list[str]:
-    """The columns of a data file's first row."""
+    """Return the columns of a data file's first row."""
     return list(next(_rows(root, name), {}))
 
 
@@ -109,23 +110,27 @@ def _rows(root: Path, name: str) -> Iterator[Mapping[str, Any]]:
 
 
 def default_task_name(file: str) -> str:
-    """A task's name from that of its file."""
+    """Make a task's name from its file's."""
     name = re.sub(r"\W+", "_", Path(file).name.partition(".")[0], flags=re.ASCII).strip("_").lower()
     return name if name and not name[0].isdigit() else f"task_{name}"
 
 
 def write_project(root: Path, answers: Answers) -> list[Path]:
-    """Write the project's files; those that were written or added to. `InitError` or `DataError`,
-    and nothing is written."""
+    """Write or extend the project's files, and return their paths.
+
+    Raise `InitError` or `DataError` before anything is written.
+    """
     if not re.fullmatch(r"[A-Za-z_]\w*", answers.task, re.ASCII):
         raise InitError(
-            f"expected a task's name of ASCII letters, digits and _, got {answers.task!r}: say --task"
+            f"expected a task's name of ASCII letters, digits and _, got {answers.task!r}: "
+            "give another with --task"
         )
     if answers.task in (*tasks.NAMES, *PROFILES):
         raise InitError(
-            f"expected another name than {answers.task}, which a shipped task or profile has: say --task"
+            f"expected another name than {answers.task}, which a shipped task or profile has: "
+            "give another with --task"
         )
-    labels = _labels(root, answers)
+    labels = _read_labels(root, answers)
     table = {
         "train": answers.data,
         "label": answers.label,
@@ -140,27 +145,28 @@ def write_project(root: Path, answers: Answers) -> list[Path]:
         counts[example.label] += 1
     if not min(counts):
         raise InitError(
-            f"expected training rows of each class, {labels[counts.index(0)]!r} has none: give more rows"
+            f"expected training rows of each class, {labels[counts.index(0)]!r} has none: add rows"
         )
     values = {
         "task": answers.task,
-        "model": _toml(answers.model),
-        "shots": min(SHOTS, *counts),
-        "data": _toml(answers.data),
-        "label": _toml(answers.label),
-        "labels": ", ".join(map(_toml, labels)),
-        "text_template": _toml(f"{{{answers.text}}}"),
+        "model": _toml_string(answers.model),
+        "shots": min(MAX_SHOTS, *counts),
+        "data": _toml_string(answers.data),
+        "label": _toml_string(answers.label),
+        "labels": ", ".join(map(_toml_string, labels)),
+        "text_template": _toml_string(f"{{{answers.text}}}"),
     }
     files = {
-        root / "pyproject.toml": _pyproject(root / "pyproject.toml", answers.task, values),
-        root / SUITE.format(task=answers.task): SUITE_TEXT.substitute(values),
+        root / "pyproject.toml": _pyproject_text(root / "pyproject.toml", answers.task, values),
+        root / SUITE_PATH.format(task=answers.task): SUITE_TEMPLATE.substitute(values),
         root / WORKFLOW_PATH: WORKFLOW_TEXT,
-        root / ".gitignore": _ignore(root / ".gitignore"),
+        root / ".gitignore": _gitignore_text(root / ".gitignore"),
     }
     for path in files:
         if path.exists() and path.name not in ("pyproject.toml", ".gitignore"):
             raise InitError(
-                f"expected no {path.relative_to(root)}, it is there, and nothing is overwritten: move it away"
+                f"expected no {path.relative_to(root)}, it exists, and init overwrites nothing: "
+                "move it away"
             )
     written = []
     for path, text in files.items():
@@ -171,36 +177,40 @@ def write_project(root: Path, answers: Answers) -> list[Path]:
     return written
 
 
-def _labels(root: Path, answers: Answers) -> list[str]:
-    """The classes of the label column: its values as texts, in their order."""
+def _read_labels(root: Path, answers: Answers) -> list[str]:
+    """Return the classes: the sorted values of the label column, as texts."""
     classes: dict[str, Any] = {}
     for number, row in enumerate(_rows(root, answers.data)):
         for name in (answers.text, answers.label):
             if name not in row:
                 raise InitError(
-                    f"expected a column of {', '.join(map(repr, row))} in {answers.data}, got {name!r}"
+                    f"expected a column of {', '.join(map(repr, row))} in {answers.data}, "
+                    f"got {name!r}"
                 )
         value = row[answers.label]
         if not isinstance(value, str | int):
             raise DataError(
-                f"expected a text or a whole number as {answers.label} in {answers.data}, row {number} has {value!r}"
+                f"expected a text or a whole number as {answers.label} in {answers.data}, "
+                f"row {number} has {value!r}"
             )
         classes.setdefault(str(value), value)
-        if len(classes) > MOST_CLASSES:
+        if len(classes) > MAX_CLASSES:
             raise InitError(
-                f"expected a column of at most {MOST_CLASSES} classes, {answers.label} of {answers.data} has more: "
+                f"expected a column of at most {MAX_CLASSES} classes, "
+                f"{answers.label} of {answers.data} has more: "
                 "name another column, or write the table by hand (docs/your-own.md)"
             )
     if len(classes) < 2:
         raise InitError(
-            f"expected two classes or more as {answers.label} in {answers.data}, found {', '.join(classes) or 'no row'}"
+            f"expected two classes or more as {answers.label} in {answers.data}, "
+            f"found {', '.join(classes) or 'no row'}"
         )
     numbers = all(isinstance(value, int) for value in classes.values())
     return sorted(classes, key=int) if numbers else sorted(classes)
 
 
-def _toml(text: str) -> str:
-    """A TOML basic string."""
+def _toml_string(text: str) -> str:
+    """Write a text as a TOML basic string."""
     escaped = "".join(
         f"\\u{ord(letter):04x}" if ord(letter) < 32 or letter in '"\\\x7f' else letter
         for letter in text
@@ -208,21 +218,22 @@ def _toml(text: str) -> str:
     return f'"{escaped}"'
 
 
-def _pyproject(path: Path, task: str, values: Mapping[str, Any]) -> str:
-    """What pyproject.toml will hold: what it holds, and the task's tables after it."""
+def _pyproject_text(path: Path, task: str, values: Mapping[str, Any]) -> str:
+    """Return the text of pyproject.toml with the task's tables at its end."""
     old = path.read_text(encoding="utf-8") if path.exists() else ""
     try:
         tool = tomllib.loads(old).get("tool", {})
     except tomllib.TOMLDecodeError as error:
-        raise InitError(f"{path} is not TOML ({error}): mend it first") from None
-    mine = tool.get("ftcompare", {})
-    if any(task in mine.get(kind, {}) for kind in ("tasks", "profiles")):
+        raise InitError(f"{path} is not TOML ({error}): correct it first") from None
+    project = tool.get("ftcompare", {})
+    if any(task in project.get(kind, {}) for kind in ("tasks", "profiles")):
         raise InitError(
-            f"expected no task or profile {task} in {path}, there is one: choose another name with --task"
+            f"expected no task or profile {task} in {path}, there is one: "
+            "give another name with --task"
         )
     ini = tool.get("pytest", {}).get("ini_options")
     if ini is None:
-        begin = INI.substitute(values)
+        options = INI_TEMPLATE.substitute(values)
     elif "ftcompare_profile" in ini:
         raise InitError(
             f"expected no ftcompare_profile in {path}, it is {ini['ftcompare_profile']!r}: "
@@ -230,26 +241,28 @@ def _pyproject(path: Path, task: str, values: Mapping[str, Any]) -> str:
         )
     else:
         line = f'ftcompare_profile = "{task}"\n'
-        old, begin = (
+        old, options = (
             re.sub(
                 r"(?m)^\[tool\.pytest\.ini_options\][ \t]*(#.*)?\n",
-                lambda found: found[0] + line,
+                lambda header: header[0] + line,
                 old,
             ),
             "",
         )
-    between = "\n" if old and not old.endswith("\n\n") else ""
-    text = f"{old}{between}{begin}{TASK.substitute(values)}"
-    made = tomllib.loads(text)["tool"]  # TOML has several ways to write a table
-    if made.get("pytest", {}).get("ini_options", {}).get("ftcompare_profile") != task:
+    separator = "\n" if old and not old.endswith("\n\n") else ""
+    text = f"{old}{separator}{options}{TASK_TEMPLATE.substitute(values)}"
+    # TOML has several ways to write a table, and the line above fits only one.
+    written = tomllib.loads(text)["tool"]
+    if written.get("pytest", {}).get("ini_options", {}).get("ftcompare_profile") != task:
         raise InitError(
-            f'{path}: put ftcompare_profile = "{task}" into pytest\'s options by hand, then run init again'
+            f'{path}: put ftcompare_profile = "{task}" into pytest\'s options by hand, '
+            "then run init again"
         )
     return text
 
 
-def _ignore(path: Path) -> str:
+def _gitignore_text(path: Path) -> str:
     old = path.read_text(encoding="utf-8") if path.exists() else ""
-    missing = [line for line in IGNORED if line not in old.splitlines()]
-    between = "" if not old or old.endswith("\n") else "\n"
-    return old + between + "".join(f"{line}\n" for line in missing)
+    missing = [line for line in GITIGNORE_LINES if line not in old.splitlines()]
+    separator = "" if not old or old.endswith("\n") else "\n"
+    return old + separator + "".join(f"{line}\n" for line in missing)

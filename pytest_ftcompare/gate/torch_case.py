@@ -50,7 +50,7 @@ from pytest_ftcompare.training.run_seed import run_seed
 from pytest_ftcompare.training.short_training import digest_of_short_training
 from pytest_ftcompare.training.train import TrainingError
 
-# Errors whose message tells the user all that is needed to remove them.
+# Errors that the user can remove; each message says how.
 USER_ERRORS = (
     HubError,
     DataError,

@@ -87,8 +87,8 @@ def pytest_configure(config: pytest.Config) -> None:
                 raise pytest.UsageError(str(error)) from None
             if not benchmark_bridge.is_measuring(config):
                 raise pytest.UsageError(
-                    "--update-baselines also stores times: expected pytest-benchmark to be installed "
-                    "and enabled"
+                    "--update-baselines also stores times: expected pytest-benchmark to be "
+                    "installed and enabled"
                 )
         if settings.baselines.is_dir():
             baseline_store.recover(settings.baselines)
@@ -305,7 +305,9 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         )
     if gate_session.findings:
         config.hook.pytest_runtest_logreport(report=_session_report(gate_session.findings))
-    gate_session.write(passed=session.exitstatus == pytest.ExitCode.OK and not gate_session.findings)
+    gate_session.write(
+        passed=session.exitstatus == pytest.ExitCode.OK and not gate_session.findings
+    )
     # Written results are baselines now: nothing is left to resume.
     config.stash[FINISHED] |= bool(gate_session.written)
     if (gate_session.findings or gate_session.failure) and session.exitstatus == pytest.ExitCode.OK:

@@ -1,8 +1,9 @@
-"""pytest-benchmark under xdist: workers measure, the controller stores one merged result; and the gate's own entries in it.
+"""Connect the gate to pytest-benchmark, also under xdist: workers measure, the controller stores.
 
-pytest-benchmark turns itself off under xdist and has no hook that adds results. So it is told that benchmarks are disabled
-while it starts, and turned on again after; a worker's results travel on its test reports as JSON. Whatever it does not
-document is named in `PRIVATE`: where one of these is gone, pytest-benchmark is left to its own ways.
+pytest-benchmark disables itself under xdist and has no hook that adds results. So this module
+hides the user's options while pytest-benchmark starts, and restores them afterwards. A worker's
+results travel on its test reports as JSON. `PRIVATE_API` lists the undocumented names in use. If
+one is missing, pytest-benchmark stays as it is. `plugin/__init__.py` registers this module.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from pytest_ftcompare.results.case import Case
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
 
+# Undocumented attributes of pytest-benchmark, by module and class.
 PRIVATE_API: Mapping[str, Sequence[str]] = {
     "session.BenchmarkSession": ("benchmarks", "disabled", "only"),
     "fixture.BenchmarkFixture": (
@@ -52,14 +54,15 @@ PRIVATE_API: Mapping[str, Sequence[str]] = {
     ),
     "stats.Stats": ("data",),
 }
-# What a worker must not do: the controller writes and compares.
+# Options of a worker: only the controller writes and compares.
 WORKER_OPTIONS: Mapping[str, Any] = {
     "benchmark_save": None,
     "benchmark_autosave": None,
     "benchmark_json": None,
     "benchmark_compare": [],
 }
-# Whoever gives one of these asks for the table, which is wider than a screen and tells what the gate's report says.
+# Options that request pytest-benchmark's table. By default it leaves out the gate's entries: they
+# make it wider than a screen, and the gate's report has the same numbers.
 TABLE_OPTIONS = tuple(
     f"--benchmark-{name}"
     for name in ("columns", "compare", "group-by", "histogram", "sort", "verbose")
@@ -69,55 +72,62 @@ HIDDEN_OPTIONS = pytest.StashKey[dict[str, Any]]()
 
 
 def _attributes_of(owner: type) -> set[str]:
-    """What a class has, or gives its instances when it makes them."""
+    """Return the names of a class, and those that its `__init__` uses."""
     return {*dir(owner), *owner.__init__.__code__.co_names}  # type: ignore[misc]
 
 
 @functools.cache
 def missing_names() -> list[str]:
-    """Names of `PRIVATE` that the installed pytest-benchmark does not have, as `Class.name`."""
-    lost = []
+    """Return the names of `PRIVATE_API` that pytest-benchmark lacks, as `Class.name`."""
+    missing = []
     for place, names in PRIVATE_API.items():
-        module, _, name = place.partition(".")
+        module, _, class_name = place.partition(".")
         try:
-            has = _attributes_of(getattr(importlib.import_module(f"pytest_benchmark.{module}"), name))
+            attributes = _attributes_of(
+                getattr(importlib.import_module(f"pytest_benchmark.{module}"), class_name)
+            )
         except (ImportError, AttributeError):
-            lost.append(f"pytest_benchmark.{place}")
+            missing.append(f"pytest_benchmark.{place}")
         else:
-            lost += [f"{name}.{one}" for one in names if one not in has]
-    return lost
+            missing += [f"{class_name}.{name}" for name in names if name not in attributes]
+    return missing
 
 
 def is_active(benchmark: BenchmarkFixture) -> bool:
-    """Whether the fixture measures: false with --benchmark-disable, and where pytest-benchmark is not the one we know.
+    """Return whether the fixture measures.
 
-    Who asks uses the fixture: pytest-benchmark shall not warn that nobody did, when there is nothing to measure.
+    False with --benchmark-disable, or if pytest-benchmark lacks a name of `PRIVATE_API`. Marks the
+    fixture as used, so that pytest-benchmark does not warn.
     """
     benchmark._mode = benchmark._mode or "ftcompare"
     return not missing_names() and bool(benchmark.enabled)
 
 
 def is_measuring(config: pytest.Config) -> bool:
-    """Whether this session measures: pytest-benchmark is there, one that we know, and was not disabled or skipped."""
-    given = config.stash.get(HIDDEN_OPTIONS, None)  # under xdist, what was asked for before it was hidden
+    """Return whether this session measures: pytest-benchmark is usable, on and not skipped."""
+    # Under xdist, the user's options before they were hidden.
+    hidden = config.stash.get(HIDDEN_OPTIONS, None)
     options = {
         name: getattr(config.option, f"benchmark_{name}", name == "disable")
         for name in ("disable", "enable", "skip")
     }
-    asked = options if given is None else given
-    return not missing_names() and not asked["skip"] and (asked["enable"] or not asked["disable"])
+    chosen = options if hidden is None else hidden
+    return (
+        not missing_names() and not chosen["skip"] and (chosen["enable"] or not chosen["disable"])
+    )
 
 
 def table_requested(config: pytest.Config) -> bool:
-    """Whether an option was given that says how pytest-benchmark's table is to be."""
-    given = [*map(str, config.invocation_params.args), *config.getini("addopts")]
+    """Return whether the user gave an option about pytest-benchmark's table."""
+    arguments = [*map(str, config.invocation_params.args), *config.getini("addopts")]
     return any(
-        one.startswith(TABLE_OPTIONS) for one in [*given, *shlex.split(os.environ.get("PYTEST_ADDOPTS", ""))]
+        argument.startswith(TABLE_OPTIONS)
+        for argument in [*arguments, *shlex.split(os.environ.get("PYTEST_ADDOPTS", ""))]
     )
 
 
 def timer(benchmark: BenchmarkFixture) -> Callable[[], float]:
-    """The clock of --benchmark-timer, or of the test's own mark; seconds."""
+    """Return the clock of --benchmark-timer or of the test's mark; in seconds."""
     clock: Callable[[], float] = benchmark._timer
     return clock
 
@@ -129,36 +139,39 @@ def record(
     iterations: int,
     extra_info: Mapping[str, object],
 ) -> None:
-    """Add the entry `<test>:<what>` to the session's results, in the group `what`; nothing where benchmarks are disabled.
+    """Add the entry `<test>:<workload>` to the session's results, in the group `workload`.
 
-    seconds: what each round took; a round is `iterations` calls.
+    Does nothing if benchmarks are disabled.
+
+    seconds: of each round; a round is `iterations` calls.
     extra_info: goes into the entry; its `device` also into the result's machine_info.
     """
     if not is_active(benchmark):
         return
-    part: Any = copy.copy(benchmark)
-    part.name, part.fullname, part.group = (
+    clone: Any = copy.copy(benchmark)
+    clone.name, clone.fullname, clone.group = (
         f"{benchmark.name}:{workload}",
         f"{benchmark.fullname}:{workload}",
         workload,
     )
-    part.extra_info = dict(extra_info)
-    entry = part._make_stats(iterations)
+    clone.extra_info = dict(extra_info)
+    entry = clone._make_stats(iterations)
     for duration in seconds:
         entry.update(duration)
 
 
 def _is_ours(row: Mapping[str, Any]) -> bool:
+    """Return whether the gate added this entry."""
     return bool(row["group"]) and str(row["name"]).endswith(f":{row['group']}")
 
 
 def _plain(value: object) -> str:
-    """What JSON cannot hold: a case by its id, all else as pytest-benchmark writes it."""
+    """Return text for a value that JSON lacks: a case's id, else as pytest-benchmark writes it."""
     return value.id if isinstance(value, Case) else f"UNSERIALIZABLE[{value!r}]"
 
 
 def _to_plain(entry: Any) -> dict[str, Any]:
-    """A pytest-benchmark Metadata as what JSON holds; its statistics are computed again from the rounds."""
+    """Return a pytest-benchmark Metadata as plain data, with rounds instead of statistics."""
     profile = entry.cprofile_stats
     return {
         "fields": {
@@ -167,15 +180,16 @@ def _to_plain(entry: Any) -> dict[str, Any]:
                 for name, value in vars(entry).items()
                 if name not in ("fixture", "stats", "cprofile_stats")
             },
-            "options": entry.as_dict(stats=False)["options"],  # the timer by its name
+            "options": entry.as_dict(stats=False)["options"],  # has the timer's name
         },
         "has_error": entry.has_error,
         "data": entry.stats.data,
-        "profile": repr(profile.stats) if profile else None,  # its keys are tuples
+        "profile": repr(profile.stats) if profile else None,  # JSON has no tuples as keys
     }
 
 
 def _from_plain(plain: Mapping[str, Any]) -> Any:
+    """Return the Metadata that `_to_plain` made plain."""
     stats: Any = importlib.import_module("pytest_benchmark.stats")
     entry = stats.Metadata.__new__(stats.Metadata)
     vars(entry).update(
@@ -190,7 +204,7 @@ def _from_plain(plain: Mapping[str, Any]) -> Any:
 
 
 class Worker:
-    """Moves the results of a test from the worker's session to the test's report."""
+    """Hook that moves a test's results from the worker's session to the test's report."""
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -199,16 +213,19 @@ class Worker:
         report = yield
         entries = item.config._benchmarksession.benchmarks  # type: ignore[attr-defined]
         if entries:
-            at = item.session.items.index(item)
+            index = item.session.items.index(item)
             vars(report)[REPORT_ATTRIBUTE] = json.dumps(
-                [at, [_to_plain(one) for one in entries]], default=_plain
+                [index, [_to_plain(entry) for entry in entries]], default=_plain
             )
             entries.clear()
         return report
 
 
 class Controller:
-    """Where results end up, with workers or none: merges them in the order of the tests and names the devices."""
+    """Hooks that merge all results in the order of the tests and name their devices.
+
+    Also in use without workers.
+    """
 
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
@@ -221,30 +238,33 @@ class Controller:
 
     def _devices(self) -> list[Any]:
         devices: list[Any] = []
-        for one in self._entries():
-            device = one.extra_info.get("device")
+        for entry in self._entries():
+            device = entry.extra_info.get("device")
             if device is not None and device not in devices:
                 devices.append(device)
         return devices
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if (text := getattr(report, REPORT_ATTRIBUTE, None)) is not None:
-            at, entries = json.loads(text)
-            self.received += [(at, one) for one in entries]
+            index, entries = json.loads(text)
+            self.received += [(index, entry) for entry in entries]
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self) -> Generator[None]:
         entries = self._entries()
-        entries += [_from_plain(one) for _, one in sorted(self.received, key=itemgetter(0))]
-        for one in entries:
-            params = (one.params or {}).items()
-            one.params = {
+        entries += [_from_plain(plain) for _, plain in sorted(self.received, key=itemgetter(0))]
+        for entry in entries:
+            params = (entry.params or {}).items()
+            entry.params = {
                 name: value.id if isinstance(value, Case) else value for name, value in params
             } or None
         devices = self._devices()
         for other in self.compared_devices:
             if devices and other != devices:
-                sentence = f"benchmarks of this run, on {devices}, are compared with those of a run on {other}"
+                sentence = (
+                    f"benchmarks of this run, on {devices}, are compared with those of a run "
+                    f"on {other}"
+                )
                 self.config.issue_config_time_warning(pytest.PytestWarning(sentence), stacklevel=2)
         return (yield)
 
@@ -256,7 +276,7 @@ class Controller:
     def pytest_benchmark_compare_machine_info(
         self, machine_info: dict[str, Any], compared_benchmark: Mapping[str, Any]
     ) -> None:
-        # Called before any test, when this run's devices are not known yet: they are compared at its end.
+        # Before any test, this run's devices are unknown: pytest_sessionfinish compares them.
         machine_info.pop("ftcompare", None)
         if (other := compared_benchmark["machine_info"].get("ftcompare")) is not None:
             machine_info["ftcompare"] = other
@@ -264,23 +284,25 @@ class Controller:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_benchmark_group_stats(self, benchmarks: list[Any]) -> None:
-        """Take the gate's entries out of the table, unless it was asked for."""
+        """Remove the gate's entries from the table, unless an option requests the table."""
         if not table_requested(self.config):
-            benchmarks[:] = [one for one in benchmarks if not _is_ours(one)]
+            benchmarks[:] = [row for row in benchmarks if not _is_ours(row)]
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Before pytest-benchmark reads its options."""
+    """Hide options from pytest-benchmark under xdist, before it reads them."""
     option = config.option
     if not hasattr(option, "benchmark_disable"):
-        return  # -p no:benchmark
+        # With -p no:benchmark.
+        return
     is_worker = hasattr(config, "workerinput")
-    if lost := missing_names():
+    if missing := missing_names():
         if not is_worker:
             sentence = (
-                f"benchmark_bridge.py expected a pytest-benchmark that has {', '.join(lost)}, the one here has not: "
-                "it stays off under xdist and cases are not timed; install another release of pytest-benchmark"
+                f"benchmark_bridge.py expected a pytest-benchmark with {', '.join(missing)}, "
+                "the installed one lacks them: it stays off under xdist and cases are not timed; "
+                "install another release of pytest-benchmark"
             )
             config.issue_config_time_warning(pytest.PytestWarning(sentence), stacklevel=2)
         return
@@ -296,15 +318,14 @@ def pytest_configure(config: pytest.Config) -> None:
             name: getattr(option, f"benchmark_{name}") for name in names
         }
         option.benchmark_disable, option.benchmark_enable = True, False
-        option.benchmark_skip = (
-            hidden["skip"] and not hidden["only"]
-        )  # --benchmark-only overrides it
+        # --benchmark-only overrides --benchmark-skip.
+        option.benchmark_skip = hidden["skip"] and not hidden["only"]
         option.benchmark_only = False
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """After pytest-benchmark has read its options."""
+    """Restore the hidden options, after pytest-benchmark has read its own."""
     hidden = session.config.stash.get(HIDDEN_OPTIONS, None)
     if hidden is not None:
         benchmarks = session.config._benchmarksession  # type: ignore[attr-defined]

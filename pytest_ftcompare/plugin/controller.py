@@ -17,7 +17,7 @@ from pytest_ftcompare.plugin.worker import RUN_FOLDER
 
 
 class ControllerHooks:
-    """Collects verdicts from test reports and hides the live display while pytest writes."""
+    """Hooks that collect verdicts from test reports, and hide the display while pytest writes."""
 
     def __init__(self, config: pytest.Config, session: GateSession) -> None:
         self.config, self.session = config, session

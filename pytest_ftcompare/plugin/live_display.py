@@ -62,7 +62,10 @@ def _uncapture(reporter: pytest.TerminalReporter) -> ExitStack:
 
 
 class Display:
-    """Draws progress from its own thread; the controller's hooks call it when a test ends."""
+    """A display of progress, drawn by its own thread.
+
+    The controller's hooks call it when a case or claim ends.
+    """
 
     interval = REPORT_INTERVAL
     case_lines = False  # whether each case gets a line instead of a letter
@@ -165,7 +168,7 @@ def _columns(descriptor: int) -> int:
 
 
 class TerminalDisplay(Display):
-    """Draws a line for each worker that trains, and a progress bar, on a terminal."""
+    """A line for each worker and a progress bar, redrawn on a terminal."""
 
     case_lines = True
     _live: RichLive | None = None
@@ -229,7 +232,7 @@ class TerminalDisplay(Display):
 
 
 class LogDisplay(Display):
-    """Writes a status line every minute, to a log."""
+    """A status line every minute, for a log."""
 
     interval = LOG_INTERVAL
 

@@ -19,7 +19,7 @@ SETTINGS = pytest.StashKey[Settings]()
 
 def add_options(parser: pytest.Parser) -> None:
     """Add the plugin's options and ini keys to pytest's."""
-    group = parser.getgroup("ftcompare", "pytest-ftcompare: regression gate for fine-tuning")
+    group = parser.getgroup("ftcompare", "regression gate for fine-tuning (pytest-ftcompare)")
     group.addoption(
         "--update-baselines",
         action="store_true",

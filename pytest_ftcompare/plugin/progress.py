@@ -10,7 +10,7 @@ from pytest_ftcompare.gate.worker_status import format_duration, read_total
 
 
 class Progress:
-    """Counts ended and failed cases and claims, and estimates the time left."""
+    """Counts of ended and failed cases and claims, with an estimate of the time left."""
 
     def __init__(
         self, folder: Path, workers: int, clock: Callable[[], float] = time.monotonic

@@ -1,9 +1,10 @@
-"""Acceptability verdicts: minimal pairs of an acceptable and an unacceptable sentence, by construction.
+"""Generate minimal pairs: an acceptable sentence and an unacceptable twin of one construction.
 
-The constructions follow the fields of BLiMP (Warstadt et al. 2020, arXiv:1912.00582): agreement, determiners, argument
-structure, word order, auxiliaries, reflexives, polarity items, selection, islands. `LABELLED` constructions also occur in
-the labelled pre-training text; the other `IN_DOMAIN` ones are left for fine-tuning to learn; `OUT_OF_DOMAIN` ones are in
-no training split at all, and use held-out words.
+`corpus.py` and `data.py` call this. The constructions follow the fields of BLiMP (Warstadt et al.
+2020, arXiv:1912.00582): agreement, determiners, argument structure, word order, auxiliaries,
+reflexives, polarity items, selection, islands. `LABELLED` constructions also occur in the labelled
+pre-training text; fine-tuning has to learn the other `IN_DOMAIN` ones. No training split has an
+`OUT_OF_DOMAIN` one. A construction's function name is stored in the data sets.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ Construction = Callable[[Rng, Lexicon], Pair]
 
 
 def _verb_phrase(rng: Rng, lexicon: Lexicon, plural: bool) -> Pair:
-    """An agreeing present-tense verb phrase and the same with the other number."""
+    """Return a present-tense verb phrase that agrees, and one with the other number."""
     if rng.random() < 0.5:
         verb, rest = rng.choice(lexicon.intransitive), ""
     else:
@@ -87,17 +88,17 @@ def auxiliary_form(rng: Rng, lexicon: Lexicon) -> Pair:
 
 def determiner_number(rng: Rng, lexicon: Lexicon) -> Pair:
     head = noun(rng, lexicon.animate)
-    own = sorted(set(PLURAL_DETERMINERS if head.plural else SINGULAR_DETERMINERS) - {"the"})
+    agreeing = sorted(set(PLURAL_DETERMINERS if head.plural else SINGULAR_DETERMINERS) - {"the"})
     other = sorted(set(SINGULAR_DETERMINERS if head.plural else PLURAL_DETERMINERS) - {"the"})
     rest = predicate(rng, lexicon, head.plural)
-    return join(rng.choice(own), head.word, rest), join(rng.choice(other), head.word, rest)
+    return join(rng.choice(agreeing), head.word, rest), join(rng.choice(other), head.word, rest)
 
 
 def word_order(rng: Rng, lexicon: Lexicon) -> Pair:
-    """Two neighbouring words change places."""
+    """Swap two neighbouring words."""
     good = clause(rng, lexicon).split()
-    at = rng.randrange(min(4, len(good) - 1))
-    bad = [*good[:at], good[at + 1], good[at], *good[at + 2 :]]
+    index = rng.randrange(min(4, len(good) - 1))
+    bad = [*good[:index], good[index + 1], good[index], *good[index + 2 :]]
     return join(*good), join(*bad)
 
 

@@ -1,6 +1,7 @@
-"""A second script: short Chinese sentences with classifiers, each with its English translation and an unacceptable twin.
+"""Generate short Chinese sentences with classifiers, their English translations and wrong twins.
 
-A noun takes its own classifier (一只狗, 一本书, 一位医生): a wrong one makes the sentence unacceptable.
+`corpus.py`, `instructions.py`, `requests.py` and `sums.py` call this. A noun takes its own
+classifier (一只狗, 一本书, 一位医生); a wrong one makes the sentence unacceptable.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from dataclasses import dataclass
 
 from pytest_ftcompare.pocket.grammar import Rng
 
-NOUNS = {  # Chinese: (classifier, English singular, English plural, animate)
+# Chinese: (classifier, English singular, English plural, animate)
+NOUNS = {
     "狗": ("只", "dog", "dogs", True),
     "猫": ("只", "cat", "cats", True),
     "鸟": ("只", "bird", "birds", True),
@@ -30,7 +32,7 @@ ADJECTIVES = {"高": "tall", "矮": "short", "快": "fast", "慢": "slow", "老"
 
 @dataclass(frozen=True)
 class Sentence:
-    """One sentence, its translation, and the same sentence with a wrong classifier."""
+    """A sentence, its translation, and the same sentence with a wrong classifier."""
 
     text: str
     english: str
@@ -41,13 +43,13 @@ def noun_phrase(rng: Rng, animate: bool) -> Sentence:
     noun = rng.choice([name for name, entry in NOUNS.items() if entry[3] or not animate])
     classifier, singular, plural, _ = NOUNS[noun]
     number = rng.choice(tuple(NUMBERS))
-    other = rng.choice([one for one in CLASSIFIERS if one != classifier])
+    other = rng.choice([name for name in CLASSIFIERS if name != classifier])
     english = f"{NUMBERS[number]} {singular if number == '一' else plural}"
     return Sentence(f"{number}{classifier}{noun}", english, f"{number}{other}{noun}")
 
 
 def sentence(rng: Rng) -> Sentence:
-    """Subject and verb, perhaps an object, with a Chinese full stop."""
+    """Return subject, verb and perhaps an object, with a Chinese full stop."""
     subject = noun_phrase(rng, True)
     if rng.random() < 0.5:
         verb = rng.choice(tuple(INTRANSITIVE))

@@ -1,9 +1,10 @@
-"""Pre-training text: plain sentences, in-context episodes, instructions and Chinese, in stated shares.
+"""Generate pre-training text: sentences, in-context episodes, instructions and Chinese.
 
-An *episode* is a run of solved examples of one task in one format: what in-context learning reads at test time. One format
-has no words of its own, so that the verdict is there at a sentence's last token, where a classification head reads. Formats
-and label words vary between episodes (a fifth of them map letters to labels at random, so that only the examples tell which is
-which); only `LABELLED` constructions and seen words occur in them.
+`tokenizer.py` and `pretrain.py` read `documents`. An episode is a run of solved examples of one
+task in one format, as in-context learning reads them at test time. One format has no words of its
+own, so a sentence's last token carries the label, as a classification head needs. Formats and
+label words vary between episodes. A fifth of them map letters to labels at random, so only the
+examples show the mapping. Episodes use `LABELLED` constructions and seen words only.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ EPISODES = {
 
 
 def episode(rng: Rng, kind: str) -> Document:
-    """One to twelve solved examples, one a line."""
+    """Return one to twelve solved examples, one per line."""
     make, formats = EPISODES[kind]
     form = rng.choice(formats)
     right, wrong = rng.choice(LETTERS) if rng.random() < 0.2 else rng.choice(LABELS)
@@ -90,7 +91,7 @@ def episode(rng: Rng, kind: str) -> Document:
 
 
 def plain(rng: Rng) -> Document:
-    """One to four acceptable sentences of any construction, held-out words included."""
+    """Return one to four acceptable sentences of any construction, with held-out words too."""
     sentences = []
     for _ in range(rng.randint(1, 4)):
         if rng.random() < 0.5:
@@ -104,7 +105,7 @@ def plain(rng: Rng) -> Document:
 
 
 def document(rng: Rng) -> Document:
-    """One document, its kind drawn by `SHARES`."""
+    """Return a document of a kind drawn by `SHARES`."""
     kind = rng.choices(tuple(SHARES), tuple(SHARES.values()))[0]
     if kind == "plain":
         return plain(rng)
@@ -119,7 +120,7 @@ def document(rng: Rng) -> Document:
 
 
 def documents(seed: int) -> Iterator[Document]:
-    """Documents without end, the same for the same seed."""
+    """Yield documents without end, the same for the same seed."""
     rng = random.Random(seed)
     while True:
         yield document(rng)

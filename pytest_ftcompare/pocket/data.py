@@ -1,6 +1,7 @@
-"""The embedded data sets as jsonl: train pool, in-domain test and out-of-domain test of each task, and an instruction set.
+"""Write the embedded data sets as JSON lines: train pool, test and out-of-domain test of each task.
 
-Rows are balanced between labels, never repeated, and no row of one split occurs in another. The order is part of the data.
+`scripts/make_pocket.py` calls `make_data`. Labels are balanced, rows are distinct, and no two
+splits share a row. The order is part of the data.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pytest_ftcompare.pocket.sums import problem
 
 Row = dict[str, Any]
 SIZES = {"train": 1600, "test": 400, "ood": 400}
-SMALL = ("sst", "ner", "instructions")  # of half the size
+HALF_SIZE_TASKS = ("sst", "ner", "instructions")
 
 
 def _acceptability(
@@ -67,13 +68,13 @@ def _tagged(make: Callable[[Rng], entities.Tagged]) -> Callable[[Rng], Row]:
     return row
 
 
-def instruction_row(one: Instruction) -> Row:
-    """A request as a row of its data set."""
+def instruction_row(item: Instruction) -> Row:
+    """Return a request as a row of its data set."""
     return {
-        "kind": one.kind,
-        "instruction": one.instruction,
-        "input": one.input,
-        "output": one.output,
+        "kind": item.kind,
+        "instruction": item.instruction,
+        "input": item.input,
+        "output": item.output,
     }
 
 
@@ -113,7 +114,7 @@ MAKERS: dict[str, dict[str, Callable[[Rng], Row]]] = {
 
 
 def _distinct(make: Callable[[Rng], Row], rng: Rng, count: int, seen: set[str]) -> list[Row]:
-    """`count` new rows, half of each label where rows have one."""
+    """Return `count` new rows, balanced between labels if rows have one."""
     rows: list[Row] = []
     wanted = {0: count // 2, 1: count - count // 2}
     tries = 0
@@ -151,7 +152,7 @@ def make_data(target: Path, seed: int = 11) -> None:
     for task, splits in MAKERS.items():
         seen: set[str] = set()
         for split, make in splits.items():
-            # A finite world: the small tasks have fewer distinct sentences than the large ones.
-            size = SIZES[split] // 2 if task in SMALL else SIZES[split]
+            # These tasks have fewer distinct sentences.
+            size = SIZES[split] // 2 if task in HALF_SIZE_TASKS else SIZES[split]
             rng = random.Random(f"{seed} {task} {split}")
             write_jsonl(target / task / f"{split}.jsonl", _distinct(make, rng, size, seen))

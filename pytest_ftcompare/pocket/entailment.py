@@ -1,9 +1,11 @@
-"""Entailment in the pocket language: does the premise entail the hypothesis?
+"""Generate entailment pairs: does the premise entail the hypothesis?
 
-In domain, as in binarised MNLI (neutral pairs dropped), a hypothesis weakens the premise and keeps its polarity, or turns
-it: negated premises occur too, so that a negation in the hypothesis alone decides nothing. Out of domain, as in HANS
-(McCoy, Pavlick and Linzen 2019, arXiv:1902.01007), polarity is constant and every hypothesis is made of the premise's own
-words (lexical overlap, subsequence, constituent), half entailed and half not, so that what worked before fails.
+`corpus.py` and `data.py` call this. In domain, as in MNLI without neutral pairs, a hypothesis
+weakens the premise and keeps its polarity, or turns it. Premises are negated too, so a negation in
+the hypothesis alone decides nothing. Out of domain, as in HANS (McCoy, Pavlick and Linzen 2019,
+arXiv:1902.01007), every hypothesis consists of the premise's words (lexical overlap, subsequence,
+constituent). Polarity is constant and half of the pairs are entailed, so in-domain cues fail.
+An inference's function name is stored in the data sets.
 """
 
 from __future__ import annotations
@@ -22,19 +24,21 @@ from pytest_ftcompare.pocket.grammar import (
     present,
 )
 
-Judged = tuple[str, str, bool]
-Inference = Callable[[Rng, Lexicon], Judged]
+LabelledPair = tuple[str, str, bool]  # premise, hypothesis, entailed
+Inference = Callable[[Rng, Lexicon], LabelledPair]
 
-NEGATED_PREMISES = 0.35
+NEGATED_PREMISES = 0.35  # probability
 
 
-def _choose(rng: Rng, positive: tuple[str, str, str], negative: tuple[str, str, str]) -> Judged:
-    """From (premise, entailed, contradicted) of a positive and a negated premise, one judged pair."""
+def _choose(
+    rng: Rng, positive: tuple[str, str, str], negative: tuple[str, str, str]
+) -> LabelledPair:
+    """Draw a pair from (premise, entailed, contradicted) of a positive and a negated premise."""
     premise, entailed, contradicted = negative if rng.random() < NEGATED_PREMISES else positive
     return (premise, entailed, True) if rng.random() < 0.5 else (premise, contradicted, False)
 
 
-def quantifier(rng: Rng, lexicon: Lexicon) -> Judged:
+def quantifier(rng: Rng, lexicon: Lexicon) -> LabelledPair:
     head = noun(rng, lexicon.animate, plural=True).word
     verb = rng.choice(lexicon.intransitive).base
     strong, weak = rng.choice(
@@ -48,7 +52,7 @@ def quantifier(rng: Rng, lexicon: Lexicon) -> Judged:
     )
 
 
-def negation(rng: Rng, lexicon: Lexicon) -> Judged:
+def negation(rng: Rng, lexicon: Lexicon) -> LabelledPair:
     subject, plural = animate(rng, lexicon)
     first, second = rng.sample(lexicon.intransitive, 2)
     plain, negated = (
@@ -62,7 +66,7 @@ def negation(rng: Rng, lexicon: Lexicon) -> Judged:
     )
 
 
-def opposite(rng: Rng, lexicon: Lexicon) -> Judged:
+def opposite(rng: Rng, lexicon: Lexicon) -> LabelledPair:
     head = noun(rng, lexicon.animate)
     adjective = rng.choice(words.ADJECTIVES)
     start = join("the", head.word, "are" if head.plural else "is")
@@ -75,8 +79,8 @@ def opposite(rng: Rng, lexicon: Lexicon) -> Judged:
     )
 
 
-def hypernym(rng: Rng, lexicon: Lexicon) -> Judged:
-    """A dog is an animal: upwards in a positive sentence, downwards in a negated one."""
+def hypernym(rng: Rng, lexicon: Lexicon) -> LabelledPair:
+    """Generalise the noun in a positive sentence, specialise it in a negated one."""
     word = rng.choice(lexicon.animate)
     kind = words.KINDS[word]
     rest = join(rng.choice(lexicon.transitive).past, anything(rng, lexicon))
@@ -88,7 +92,7 @@ def hypernym(rng: Rng, lexicon: Lexicon) -> Judged:
     )
 
 
-def passive(rng: Rng, lexicon: Lexicon) -> Judged:
+def passive(rng: Rng, lexicon: Lexicon) -> LabelledPair:
     (actor, _), (patient, plural) = animate(rng, lexicon), animate(rng, lexicon)
     verb = rng.choice(lexicon.transitive)
     be = "were" if plural else "was"
@@ -101,20 +105,20 @@ def passive(rng: Rng, lexicon: Lexicon) -> Judged:
     )
 
 
-def conjunct(rng: Rng, lexicon: Lexicon) -> Judged:
+def conjunct(rng: Rng, lexicon: Lexicon) -> LabelledPair:
     (first, _), (second, _) = animate(rng, lexicon), animate(rng, lexicon)
     verb = rng.choice(lexicon.intransitive)
-    both, one = join(first, "and", second), rng.choice((first, second))
+    both, single = join(first, "and", second), rng.choice((first, second))
     did, not_ = verb.past, join("did not", verb.base)
     return _choose(
         rng,
-        (join(both, did), join(one, did), join(one, not_)),
-        (join(both, not_), join(one, not_), join(one, did)),
+        (join(both, did), join(single, did), join(single, not_)),
+        (join(both, not_), join(single, not_), join(single, did)),
     )
 
 
-def overlap(rng: Rng, lexicon: Lexicon) -> Judged:
-    """HANS, lexical overlap: the roles change places, or a conjunct is taken."""
+def overlap(rng: Rng, lexicon: Lexicon) -> LabelledPair:
+    """HANS, lexical overlap: swap the roles, or take one conjunct."""
     (first, _), (second, _) = animate(rng, lexicon), animate(rng, lexicon)
     verb = rng.choice(lexicon.transitive)
     if rng.random() < 0.5:
@@ -123,7 +127,7 @@ def overlap(rng: Rng, lexicon: Lexicon) -> Judged:
     return join(first, verb.past, second), join(second, verb.past, first), False
 
 
-def subsequence(rng: Rng, lexicon: Lexicon) -> Judged:
+def subsequence(rng: Rng, lexicon: Lexicon) -> LabelledPair:
     """HANS, subsequence: the noun next to the verb is not its subject."""
     (subject, _), (other, _) = animate(rng, lexicon), animate(rng, lexicon)
     verb = rng.choice(lexicon.intransitive)
@@ -132,8 +136,11 @@ def subsequence(rng: Rng, lexicon: Lexicon) -> Judged:
     return premise, join(subject if entailed else other, verb.past), entailed
 
 
-def constituent(rng: Rng, lexicon: Lexicon) -> Judged:
-    """HANS, constituent: a clause under "if" or a verb of saying need not hold; one under "because" does."""
+def constituent(rng: Rng, lexicon: Lexicon) -> LabelledPair:
+    """HANS, constituent: take a clause out of its sentence.
+
+    A clause under "because" or "after" holds; one under "if" or a verb of saying need not.
+    """
     inner, outer = clause(rng, lexicon, place=0), clause(rng, lexicon, place=0)
     if rng.random() < 0.5:
         return (

@@ -1,7 +1,7 @@
-"""Sequence labelling: persons, places and companies, where the same name can be each of them.
+"""Generate sequence labelling: persons, places and companies, where one name can be each of them.
 
-The name alone does not tell; the words to its left mostly do (the base models read left to right), and a name at the
-start of a sentence stays uncertain, as it would for a reader who has not read on. Tags are BIO, one a word.
+`corpus.py` and `data.py` call this. The words to the left mostly decide, because the base models
+read left to right; a name at the start of a sentence stays uncertain. Tags are BIO, one per word.
 """
 
 from __future__ import annotations
@@ -66,10 +66,10 @@ def _fill(rng: Rng, template: str, names: tuple[str, ...]) -> Tagged:
 
 
 def sentence(rng: Rng) -> Tagged:
-    """In domain: words and their tags."""
+    """Return an in-domain sentence: words and their tags."""
     return _fill(rng, rng.choice(TEMPLATES), NAMES)
 
 
 def shifted_sentence(rng: Rng) -> Tagged:
-    """Out of domain: held-out templates, mostly held-out names."""
+    """Return an out-of-domain sentence: held-out templates, mostly held-out names."""
     return _fill(rng, rng.choice(HELD_OUT_TEMPLATES), HELD_OUT_NAMES + NAMES[:2])

@@ -1,4 +1,7 @@
-"""Phrases of the pocket language: noun phrases, verb phrases and clauses with the number that agreement needs."""
+"""Generate noun phrases, verb phrases and clauses of the pocket language; they agree in number.
+
+The tasks' generators call this.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +61,7 @@ ALL = Lexicon(
 
 
 def join(*parts: str) -> str:
-    """The parts that are not empty, with single spaces."""
+    """Join the parts that are not empty with single spaces."""
     return " ".join(part for part in parts if part)
 
 
@@ -75,19 +78,19 @@ def determiner(rng: Rng, plural: bool) -> str:
 
 
 def phrase(rng: Rng, lexicon: Lexicon, head: Noun, adjective: float = 0.25) -> str:
-    """Determiner, perhaps an adjective, noun."""
+    """Return determiner, perhaps an adjective, and noun."""
     extra = rng.choice(lexicon.adjectives) if rng.random() < adjective else ""
     return join(determiner(rng, head.plural), extra, head.word)
 
 
 def animate(rng: Rng, lexicon: Lexicon, plural: bool | None = None) -> tuple[str, bool]:
-    """A noun phrase that can act, and whether it is plural."""
+    """Return a noun phrase that can act, and whether it is plural."""
     head = noun(rng, lexicon.animate, plural)
     return phrase(rng, lexicon, head), head.plural
 
 
 def anything(rng: Rng, lexicon: Lexicon) -> str:
-    """A noun phrase of any kind, for objects."""
+    """Return a noun phrase of any kind, for objects."""
     names = lexicon.animate if rng.random() < 0.6 else lexicon.things
     return phrase(rng, lexicon, noun(rng, names))
 
@@ -97,7 +100,7 @@ def present(verb: Verb, plural: bool) -> str:
 
 
 def finite(rng: Rng, verb: Verb, plural: bool) -> str:
-    """A finite verb group that agrees: present, past, progressive, perfect, modal or negated."""
+    """Return a verb that agrees: present, past, progressive, perfect, modal or negated."""
     shape = rng.randrange(8)
     if shape <= 2:
         return present(verb, plural)
@@ -113,7 +116,7 @@ def finite(rng: Rng, verb: Verb, plural: bool) -> str:
 
 
 def predicate(rng: Rng, lexicon: Lexicon, plural: bool) -> str:
-    """A verb phrase with its arguments, finite and agreeing."""
+    """Return a finite verb phrase that agrees, with its arguments."""
     draw = rng.random()
     if draw < 0.4:
         adverb = rng.choice(("", "", "quickly", "quietly"))
@@ -126,7 +129,7 @@ def predicate(rng: Rng, lexicon: Lexicon, plural: bool) -> str:
 
 
 def clause(rng: Rng, lexicon: Lexicon, place: float = 0.15) -> str:
-    """A declarative clause without its full stop."""
+    """Return a declarative clause without its full stop."""
     subject, plural = animate(rng, lexicon)
     where = join("in the", rng.choice(words.PLACES)) if rng.random() < place else ""
     return join(subject, predicate(rng, lexicon, plural), where)

@@ -1,4 +1,7 @@
-"""Instruction formats in both scripts, so that the base models have met them before any instruction tuning."""
+"""Generate instructions in both scripts, so that base models know the format before any tuning.
+
+`corpus.py` and `data.py` call this; `requests.py` and `sums.py` use the same format.
+"""
 
 from __future__ import annotations
 
@@ -8,21 +11,21 @@ from pytest_ftcompare.pocket import chinese, words
 from pytest_ftcompare.pocket.grammar import SEEN, Rng, clause, noun
 
 
-def prompt(kind: str, instruction: str, given: str) -> str:
-    """The request, up to where its answer begins."""
+def prompt(kind: str, instruction: str, context: str) -> str:
+    """Return the request up to the start of its answer."""
     if kind.startswith("zh"):
-        return f"指令：{instruction} 输入：{given} 回答："
-    return f"instruction: {instruction} input: {given} answer:"
+        return f"指令：{instruction} 输入：{context} 回答："
+    return f"instruction: {instruction} input: {context} answer:"
 
 
 def answer(kind: str, output: str) -> str:
-    """The answer as it follows its prompt."""
+    """Return the answer as it follows its prompt."""
     return output if kind.startswith("zh") else f" {output}"
 
 
 @dataclass(frozen=True)
 class Instruction:
-    """One request with its reference answer."""
+    """A request with its reference answer."""
 
     kind: str
     instruction: str
@@ -30,7 +33,7 @@ class Instruction:
     output: str
 
     def text(self) -> str:
-        """The prompt followed by its answer, as the base models read it."""
+        """Return the prompt and its answer, as the base models read them."""
         return f"{prompt(self.kind, self.instruction, self.input)}{answer(self.kind, self.output)}"
 
 
@@ -40,13 +43,15 @@ def _opposite(rng: Rng) -> Instruction:
 
 
 def _plural(rng: Rng) -> Instruction:
-    one = rng.choice((*words.PEOPLE, *words.ANIMALS, *words.THINGS))
-    return Instruction("en-plural", "give the plural .", one, words.PLURAL[one])
+    word = rng.choice((*words.PEOPLE, *words.ANIMALS, *words.THINGS))
+    return Instruction("en-plural", "give the plural .", word, words.PLURAL[word])
 
 
 def _kind(rng: Rng) -> Instruction:
-    one = noun(rng, (*words.PEOPLE, *words.ANIMALS, *words.THINGS), plural=False).word
-    return Instruction("en-kind", "is it a person , an animal or a thing ?", one, words.KINDS[one])
+    word = noun(rng, (*words.PEOPLE, *words.ANIMALS, *words.THINGS), plural=False).word
+    return Instruction(
+        "en-kind", "is it a person , an animal or a thing ?", word, words.KINDS[word]
+    )
 
 
 def _past(rng: Rng) -> Instruction:
@@ -60,37 +65,40 @@ def _last_word(rng: Rng) -> Instruction:
 
 
 def _to_chinese(rng: Rng) -> Instruction:
-    one = chinese.sentence(rng)
-    return Instruction("en-zh", "translate into chinese .", one.english, one.text)
+    sentence = chinese.sentence(rng)
+    return Instruction("en-zh", "translate into chinese .", sentence.english, sentence.text)
 
 
 def _to_english(rng: Rng) -> Instruction:
-    one = chinese.sentence(rng)
-    return Instruction("zh-en", "翻译成英文。", one.text, one.english)
+    sentence = chinese.sentence(rng)
+    return Instruction("zh-en", "翻译成英文。", sentence.text, sentence.english)
 
 
 def _judge(rng: Rng) -> Instruction:
-    one = chinese.sentence(rng)
+    sentence = chinese.sentence(rng)
     good = rng.random() < 0.5
     return Instruction(
-        "zh-judge", "这句话对吗？", one.text if good else one.wrong, "对" if good else "不对"
+        "zh-judge",
+        "这句话对吗？",
+        sentence.text if good else sentence.wrong,
+        "对" if good else "不对",
     )
 
 
 def _classifier(rng: Rng) -> Instruction:
-    noun_, entry = rng.choice(tuple(chinese.NOUNS.items()))
-    return Instruction("zh-classifier", "用哪个量词？", noun_, entry[0])
+    word, entry = rng.choice(tuple(chinese.NOUNS.items()))
+    return Instruction("zh-classifier", "用哪个量词？", word, entry[0])
 
 
 def _chinese_opposite(rng: Rng) -> Instruction:
     back = {english: character for character, english in chinese.ADJECTIVES.items()}
     pairs = [
-        (one, back[words.OPPOSITES[english]])
-        for one, english in chinese.ADJECTIVES.items()
+        (word, back[words.OPPOSITES[english]])
+        for word, english in chinese.ADJECTIVES.items()
         if words.OPPOSITES[english] in back
     ]
-    one, other = rng.choice(pairs)
-    return Instruction("zh-opposite", "给出反义词。", one, other)
+    word, opposite = rng.choice(pairs)
+    return Instruction("zh-opposite", "给出反义词。", word, opposite)
 
 
 MAKERS = (

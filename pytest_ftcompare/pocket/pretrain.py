@@ -1,7 +1,8 @@
-"""Pre-training of the two base models: OPT's architecture from scratch on `corpus`, packed, answers weighted.
+"""Pre-train the two base models: OPT's architecture from scratch on `corpus`, packed.
 
-An answer word is one token in fifteen of an episode; its loss counts `ANSWER_WEIGHT` times, which is what makes prompting
-appear within minutes of CPU time. One thread, bfloat16 autocast, weights saved as float32 safetensors.
+`scripts/make_pocket.py` calls `pretrain`. Only one token in fifteen of an episode is an answer, so
+its loss is weighted: prompting then works after minutes of CPU time. One thread, bfloat16
+autocast; weights are saved as float32 safetensors.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedTokenizerBase
 
-LENGTH = 192  # tokens of a packed row, and the models' maximum
-BATCH = 16
-ANSWER_WEIGHT = 4.0
-CHUNK = 2_000  # documents tokenised at a time
+ROW_LENGTH = 192  # tokens of a packed row, and the models' maximum
+BATCH_SIZE = 16  # packed rows
+ANSWER_WEIGHT = 4.0  # factor of an answer's loss; chosen
+CHUNK = 2_000  # documents per call of the tokenizer
 
 
 @dataclass(frozen=True)
@@ -44,32 +45,32 @@ SHAPES = {
 
 
 def rows(tokenizer: PreTrainedTokenizerBase, seed: int) -> Iterator[tuple[list[int], list[float]]]:
-    """Packed rows of LENGTH + 1 token ids with the loss weight of each, documents divided by `</s>`."""
+    """Yield packed rows of ROW_LENGTH + 1 token ids and loss weights; `</s>` begins a document."""
     stream = documents(seed)
     ids: list[int] = []
     weights: list[float] = []
     while True:
         chunk = list(islice(stream, CHUNK))
-        segments = [segment for one in chunk for segment in one]
+        segments = [segment for document in chunk for segment in document]
         encoded = iter(
             tokenizer([text for text, _ in segments], add_special_tokens=False)["input_ids"]
         )
-        for one in chunk:
+        for document in chunk:
             ids.append(tokenizer.eos_token_id)
             weights.append(1.0)
-            for _, answer in one:
-                piece = next(encoded)
-                ids += piece
-                weights += [ANSWER_WEIGHT if answer else 1.0] + [1.0] * (len(piece) - 1)
-        while len(ids) > LENGTH:
-            yield ids[: LENGTH + 1], weights[: LENGTH + 1]
-            del ids[:LENGTH], weights[:LENGTH]
+            for _, is_answer in document:
+                tokens = next(encoded)
+                ids += tokens
+                weights += [ANSWER_WEIGHT if is_answer else 1.0] + [1.0] * (len(tokens) - 1)
+        while len(ids) > ROW_LENGTH:
+            yield ids[: ROW_LENGTH + 1], weights[: ROW_LENGTH + 1]
+            del ids[:ROW_LENGTH], weights[:ROW_LENGTH]
 
 
 def _batch(source: Iterator[tuple[list[int], list[float]]]) -> tuple[torch.Tensor, torch.Tensor]:
     import torch
 
-    chosen = list(islice(source, BATCH))
+    chosen = list(islice(source, BATCH_SIZE))
     return torch.tensor([ids for ids, _ in chosen]), torch.tensor(
         [weights for _, weights in chosen]
     )
@@ -78,7 +79,7 @@ def _batch(source: Iterator[tuple[list[int], list[float]]]) -> tuple[torch.Tenso
 def pretrain(
     name: str, tokenizer_path: Path, target: Path, seed: int = 0, steps: int | None = None
 ) -> None:
-    """Train the model called `name` and save it with its tokenizer in HF format under `target`."""
+    """Train the model `name` of `SHAPES`; save it with its tokenizer in `target`, in HF format."""
     import torch
     from torch.nn.functional import cross_entropy
     from transformers import (
@@ -100,7 +101,7 @@ def pretrain(
         ffn_dim=4 * shape.width,
         num_hidden_layers=shape.layers,
         num_attention_heads=shape.heads,
-        max_position_embeddings=LENGTH,
+        max_position_embeddings=ROW_LENGTH,
         dropout=0.0,
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
@@ -134,7 +135,8 @@ def pretrain(
                 flush=True,
             )
         if step % 1000 == 0 or step == steps:
-            model.config.dropout = 0.1  # OPT's own, for fine-tuning
+            # Fine-tuning uses OPT's own dropout.
+            model.config.dropout = 0.1
             model.save_pretrained(target)
             save_tokenizer(tokenizer, target)
             model.config.dropout = 0.0

@@ -1,4 +1,7 @@
-"""Sentiment of short reviews: what was good, what was bad, negation and "but"."""
+"""Generate the sentiment of short reviews: what was good or bad, negation and "but".
+
+`corpus.py` and `data.py` call this.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,11 @@ HELD_OUT_SUBJECTS = ("concert", "garden", "picture", "tour")
 HELD_OUT_GOOD = ("delightful", "charming", "superb")
 HELD_OUT_BAD = ("dreadful", "dull", "horrible")
 
-Review = tuple[str, bool]
+Review = tuple[str, bool]  # text, and whether it is positive
 
 
 def _opinion(rng: Rng, good: bool, held_out: bool) -> str:
-    """ "the soup was (not | very) ..." with the stated polarity."""
+    """Return "the soup was (not | very) ..." with the stated polarity."""
     subject = rng.choice(HELD_OUT_SUBJECTS if held_out else SUBJECTS)
     negated = rng.random() < 0.35
     pool = (
@@ -28,7 +31,7 @@ def _opinion(rng: Rng, good: bool, held_out: bool) -> str:
 
 
 def review(rng: Rng) -> Review:
-    """In domain: one opinion, or two with "but", of which the second counts."""
+    """Return an in-domain review: one opinion, or two with "but"; the second counts."""
     good = rng.random() < 0.5
     last = _opinion(rng, good, False)
     if rng.random() < 0.4:
@@ -37,7 +40,7 @@ def review(rng: Rng) -> Review:
 
 
 def shifted_review(rng: Rng) -> Review:
-    """Out of domain: held-out words, and "although", after which the *first* opinion does not count."""
+    """Return an out-of-domain review: held-out words; an "although" opinion does not count."""
     good = rng.random() < 0.5
     last = _opinion(rng, good, True)
     draw = rng.random()

@@ -1,4 +1,7 @@
-"""The tokenizer of the pocket models: byte-level BPE as in GPT-2 and OPT, so that any text in any script can be read."""
+"""Train the pocket models' tokenizer: byte-level BPE as in GPT-2 and OPT, which reads any script.
+
+`scripts/make_pocket.py` calls `train_tokenizer`; `pretrain.py` calls `save_tokenizer`.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,10 @@ from pytest_ftcompare.pocket.corpus import documents
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-VOCABULARY = 1280
-SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")  # OPT's ids 0 to 3
-# transformers 5 adds these keys: they describe how it loaded the tokenizer, not the tokenizer.
-LOADING = {"backend", "is_local", "local_files_only"}
+VOCABULARY_SIZE = 1280
+SPECIAL_TOKENS = ("<s>", "<pad>", "</s>", "<unk>")  # OPT's ids 0 to 3
+# transformers 5 adds these keys. They describe how it loaded the tokenizer, not the tokenizer.
+LOADING_KEYS = {"backend", "is_local", "local_files_only"}
 
 
 def save_tokenizer(tokenizer: PreTrainedTokenizerBase, target: Path) -> None:
@@ -26,14 +29,17 @@ def save_tokenizer(tokenizer: PreTrainedTokenizerBase, target: Path) -> None:
     tokenizer.save_pretrained(target)
     file = target / "tokenizer_config.json"
     config = {
-        key: value for key, value in json.loads(file.read_text()).items() if key not in LOADING
+        key: value for key, value in json.loads(file.read_text()).items() if key not in LOADING_KEYS
     }
     config["tokenizer_class"] = "PreTrainedTokenizerFast"
     file.write_text(json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
 
 
 def train_tokenizer(target: Path, seed: int = 7, count: int = 60_000) -> None:
-    """Train on the first documents of the corpus and save in HF format; a text is framed by `</s>` at its start, as in OPT."""
+    """Train on the first `count` documents of the corpus and save in HF format.
+
+    As in OPT, a text begins with `</s>`.
+    """
     from tokenizers import (
         Regex,
         Tokenizer,
@@ -47,7 +53,8 @@ def train_tokenizer(target: Path, seed: int = 7, count: int = 60_000) -> None:
     from transformers import PreTrainedTokenizerFast
 
     tokenizer = Tokenizer(models.BPE())
-    # A word is the same token at the start of a text as within it; a Chinese character is a unit of its own.
+    # A word at the start of a text gets the same token as within it. Each Chinese character is
+    # split off.
     tokenizer.normalizer = normalizers.Sequence(
         [normalizers.Prepend(" "), normalizers.Replace(Regex("^ +"), " ")]
     )
@@ -59,15 +66,17 @@ def train_tokenizer(target: Path, seed: int = 7, count: int = 60_000) -> None:
     )
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY,
-        special_tokens=list(SPECIAL),
+        vocab_size=VOCABULARY_SIZE,
+        special_tokens=list(SPECIAL_TOKENS),
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    texts = ("".join(text for text, _ in one) for one in islice(documents(seed), count))
+    texts = ("".join(text for text, _ in document) for document in islice(documents(seed), count))
     tokenizer.train_from_iterator(texts, trainer)
     tokenizer.post_processor = processors.TemplateProcessing(
-        single="</s> $A", pair="</s> $A </s> $B", special_tokens=[("</s>", SPECIAL.index("</s>"))]
+        single="</s> $A",
+        pair="</s> $A </s> $B",
+        special_tokens=[("</s>", SPECIAL_TOKENS.index("</s>"))],
     )
     fast = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,

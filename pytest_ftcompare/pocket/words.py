@@ -1,7 +1,8 @@
-"""The lexicon of the pocket language: a slice of English small enough to learn in minutes.
+"""Define the lexicon of the pocket language: a slice of English that a model learns in minutes.
 
-Words marked *held out* never occur in the labelled text that the base models were pre-trained on, nor in any
-training split: they occur in plain pre-training text and in the out-of-domain test sets, where they are the shift.
+`grammar.py` and the generators of the tasks use it. Held-out words never occur in labelled
+pre-training text or in a training split. They occur in unlabelled pre-training text and in the
+out-of-domain test sets.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ class Verb:
 
 
 def _regular(base: str) -> Verb:
-    """A regular verb; final e and y are handled, doubled consonants are spelled out where they occur."""
+    """Return a regular verb. Final e and y are handled; a doubled consonant needs a `Verb`."""
     stem = base[:-1] if base.endswith("e") else base
     if base.endswith("y") and base[-2] not in "aeiou":
         return Verb(base, f"{base[:-1]}ies", f"{base[:-1]}ied", f"{base[:-1]}ied", f"{base}ing")
@@ -34,7 +35,7 @@ def _verbs(names: str) -> tuple[Verb, ...]:
 
 
 def _nouns(names: str) -> dict[str, str]:
-    """Singular -> plural."""
+    """Return the plural of each singular."""
 
     def plural(noun: str) -> str:
         if noun.endswith(("x", "ch", "sh", "ss")):
@@ -74,7 +75,8 @@ DITRANSITIVE = (
     Verb("give", "gives", "gave", "given", "giving"),
     Verb("send", "sends", "sent", "sent", "sending"),
 )
-SAYING = (  # take "that", never "whether"
+# Take "that", never "whether".
+SAYING = (
     _regular("claim"),
     Verb("think", "thinks", "thought", "thought", "thinking"),
     Verb("say", "says", "said", "said", "saying"),

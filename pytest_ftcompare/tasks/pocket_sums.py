@@ -1,4 +1,4 @@
-"""Answer sums in words, a domain without any general request.
+"""Answer sums in words, a domain that no general request covers.
 
 Out of domain: held-out nouns; in Chinese, phrases instead of words.
 """

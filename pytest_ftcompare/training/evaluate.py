@@ -1,7 +1,7 @@
 """Evaluate a model on a split: class logits or written answers, compared with the examples.
 
-`run_seed.py` calls `evaluate`; the checks and the timed windows call `class_logits`. Batches hold
-rows of similar length; results are in the rows' own order.
+`run_seed.py` and the timed windows call `evaluate`, the checks `class_logits`. Batches hold rows of
+similar length; results are in the rows' own order.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The loop's updates are AdamW's; what an optimiser or a schedule forgets is said at the update where it shows."""
+"""The loop's updates are AdamW's; faults of optimiser and schedule are found at their update."""
 
 import math
 import re
@@ -7,7 +7,14 @@ import pytest
 import torch
 from transformers import optimization
 
-from pytest_ftcompare.checks.adamw_reference import WEIGHT_DECAY, MIN_SAMPLE, STEPS, WARMUP_STEPS, AdamWReference, _sample_elements
+from pytest_ftcompare.checks.adamw_reference import (
+    MIN_SAMPLE,
+    STEPS,
+    WARMUP_STEPS,
+    WEIGHT_DECAY,
+    AdamWReference,
+    _sample_elements,
+)
 from pytest_ftcompare.checks.invariants import inspect
 from pytest_ftcompare.results.case import Case
 from pytest_ftcompare.training import train
@@ -25,8 +32,8 @@ def broken():
 
 
 @pytest.fixture
-def first_wrong(broken):
-    """The number of the update that is not AdamW's."""
+def first_wrong_update(broken):
+    """Return the number of the first update that is not AdamW's."""
 
     def number():
         (sentence,) = broken()
@@ -70,7 +77,7 @@ def test_the_reference_is_torchs_adamw():
         (1, 10**6),
     ],
 )
-def test_of_a_large_tensor_numbers_of_every_column_are_looked_at(shape):
+def test_the_sample_of_a_large_tensor_has_elements_of_every_column(shape):
     count, columns = math.prod(shape), shape[-1] if shape else 1
     places = _sample_elements(
         torch.arange(count, dtype=torch.float64).reshape(shape)
@@ -80,7 +87,7 @@ def test_of_a_large_tensor_numbers_of_every_column_are_looked_at(shape):
     assert places[-1] > count - 1 - columns - count / len(places)  # to the end
 
 
-def test_a_state_that_is_lost(first_wrong, monkeypatch):
+def test_a_lost_state_is_found(first_wrong_update, monkeypatch):
     step = torch.optim.AdamW.step
 
     def forgetful(self, *arguments):
@@ -89,31 +96,31 @@ def test_a_state_that_is_lost(first_wrong, monkeypatch):
         return done
 
     monkeypatch.setattr(torch.optim.AdamW, "step", forgetful)
-    assert first_wrong() == 2
+    assert first_wrong_update() == 2
 
 
-def test_gradients_that_are_kept(first_wrong, monkeypatch):
+def test_gradients_that_are_not_cleared_are_found(first_wrong_update, monkeypatch):
     monkeypatch.setattr(torch.optim.Optimizer, "zero_grad", lambda *_, **__: None)
-    assert first_wrong() == 2
+    assert first_wrong_update() == 2
 
 
-def test_a_gradient_that_is_not_clipped(first_wrong, monkeypatch):
+def test_a_missing_clipping_is_found(first_wrong_update, monkeypatch):
     def norm_only(parameters, limit):
         return torch.nn.utils.get_total_norm(
             [one.grad for one in parameters if one.grad is not None]
         )
 
     monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", norm_only)
-    assert first_wrong() <= 3
+    assert first_wrong_update() <= 3
 
 
-def test_a_schedule_that_stands_still(first_wrong, monkeypatch):
+def test_a_constant_schedule_is_found(first_wrong_update, monkeypatch):
     monkeypatch.setattr(
         train,
         "get_linear_schedule_with_warmup",
         lambda *_: torch.optim.lr_scheduler.LRScheduler.__new__(Still),
     )
-    assert first_wrong() == 1
+    assert first_wrong_update() == 1
 
 
 class Still:
@@ -121,15 +128,15 @@ class Still:
         pass
 
 
-def test_a_schedule_stepped_twice(first_wrong, monkeypatch):
+def test_a_schedule_stepped_twice_is_found(first_wrong_update, monkeypatch):
     step = torch.optim.lr_scheduler.LambdaLR.step
     monkeypatch.setattr(
         torch.optim.lr_scheduler.LambdaLR, "step", lambda self: (step(self), step(self))
     )
-    assert first_wrong() <= 2
+    assert first_wrong_update() <= 2
 
 
-def test_a_decay_that_is_not_applied(first_wrong, monkeypatch):
+def test_a_missing_weight_decay_is_found(first_wrong_update, monkeypatch):
     made = train.make_optimizer
 
     def without_decay(*arguments):
@@ -139,10 +146,10 @@ def test_a_decay_that_is_not_applied(first_wrong, monkeypatch):
         return optimizer
 
     monkeypatch.setattr(train, "make_optimizer", without_decay)
-    assert first_wrong() <= 3
+    assert first_wrong_update() <= 3
 
 
-def test_the_second_moment_with_another_average(first_wrong, monkeypatch):
+def test_another_beta_of_the_second_moment_is_found(first_wrong_update, monkeypatch):
     made = train.make_optimizer
 
     def other(*arguments):
@@ -152,10 +159,10 @@ def test_the_second_moment_with_another_average(first_wrong, monkeypatch):
         return optimizer
 
     monkeypatch.setattr(train, "make_optimizer", other)
-    assert first_wrong() <= 4
+    assert first_wrong_update() <= 4
 
 
-def test_an_update_that_is_not_a_number_is_no_update(broken, monkeypatch):
+def test_an_update_to_nan_stops_the_training(broken, monkeypatch):
     step = torch.optim.AdamW.step
 
     def spoilt(self, *arguments):

@@ -1,4 +1,4 @@
-"""Faults put into a running stack from outside: each is seen by the ring that should see it."""
+"""Faults put into a running stack from outside: each is found by the ring that should find it."""
 
 import pytest
 import torch

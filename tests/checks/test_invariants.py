@@ -1,4 +1,4 @@
-"""Each invariant is broken by a fault that is put into a running stack, and its sentence says so."""
+"""Each invariant is broken by a fault in a running stack, and reports its sentence."""
 
 import itertools
 
@@ -48,7 +48,7 @@ def prepared(hub):
     return make
 
 
-def says(broken, sentence):
+def expect_sentence(broken, sentence):
     assert any(one.startswith(sentence) for one in broken), broken
 
 
@@ -57,16 +57,16 @@ def test_without_a_fault_nothing_is_broken(prepared, output_mode):
     assert check_all(prepared("lora", output_mode)) == []
 
 
-def test_dropout_in_evaluation(prepared, monkeypatch):
+def test_dropout_in_evaluation_is_found(prepared, monkeypatch):
     real = torch.nn.functional.dropout
     monkeypatch.setattr(
         torch.nn.functional, "dropout", lambda x, p=0.5, training=True: real(x, p=p, training=True)
     )
-    says(inspect(prepared("full"))[2], "evaluated twice, the outputs must be the same")
+    expect_sentence(inspect(prepared("full"))[2], "evaluated twice, the outputs must be the same")
 
 
 @pytest.mark.parametrize("method", ["full", "lora"])
-def test_a_mask_that_is_ignored(prepared, monkeypatch, method):
+def test_an_ignored_mask_is_found(prepared, monkeypatch, method):
     real = OPTDecoder.forward
 
     def blind(self, *arguments, attention_mask=None, **named):
@@ -74,14 +74,16 @@ def test_a_mask_that_is_ignored(prepared, monkeypatch, method):
         return real(self, *arguments, attention_mask=mask, **named)
 
     monkeypatch.setattr(OPTDecoder, "forward", blind)
-    says(inspect(prepared(method))[2], "alone, a row must get what it gets beside longer ones")
-    says(
+    expect_sentence(
+        inspect(prepared(method))[2], "alone, a row must get what it gets beside longer ones"
+    )
+    expect_sentence(
         check_all(prepared(method, "answer")),
         "beside a longer row it must write what it writes alone",
     )
 
 
-def test_evaluation_that_moves_a_tensor(prepared, monkeypatch):
+def test_evaluation_that_moves_a_tensor_is_found(prepared, monkeypatch):
     real = Full.apply
 
     def drifting(self, model):
@@ -93,13 +95,13 @@ def test_evaluation_that_moves_a_tensor(prepared, monkeypatch):
         return real(self, model)
 
     monkeypatch.setattr(Full, "apply", drifting)
-    says(
+    expect_sentence(
         inspect(prepared("full"))[2],
         "evaluation must leave the model as it was, model.decoder.embed_tokens.weight moved",
     )
 
 
-def test_training_that_computes_something_else_than_evaluation(prepared, monkeypatch):
+def test_training_that_computes_something_else_than_evaluation_is_found(prepared, monkeypatch):
     real = OPTDecoder.forward
 
     def louder(self, *arguments, **named):
@@ -109,13 +111,13 @@ def test_training_that_computes_something_else_than_evaluation(prepared, monkeyp
         return output
 
     monkeypatch.setattr(OPTDecoder, "forward", louder)
-    says(
+    expect_sentence(
         inspect(prepared("full"))[2],
         "without dropout, training must compute the loss that evaluation's outputs give",
     )
 
 
-def test_an_adapter_without_effect(prepared, monkeypatch):
+def test_an_adapter_without_effect_is_found(prepared, monkeypatch):
     real = LoraLayer.update_layer
 
     def silent(self, adapter_name, *arguments, **named):
@@ -123,14 +125,14 @@ def test_an_adapter_without_effect(prepared, monkeypatch):
         self.scaling[adapter_name] = 0.0
 
     monkeypatch.setattr(LoraLayer, "update_layer", silent)
-    says(
+    expect_sentence(
         inspect(prepared("lora", "pattern"))[2],
         "after an update the outputs must not be the base model's",
     )
 
 
 @pytest.mark.parametrize("method", ["full", "lora"])
-def test_gradients_that_are_rounded_on_their_way(prepared, monkeypatch, method):
+def test_rounded_gradients_are_found(prepared, monkeypatch, method):
     def rounded(model, *arguments):
         losses = real(model, *arguments)
         for one in model.parameters():
@@ -144,15 +146,15 @@ def test_gradients_that_are_rounded_on_their_way(prepared, monkeypatch, method):
     assert said.endswith(" must be of full precision, each number of it fits bfloat16")
 
 
-def test_an_adapter_that_is_never_called(prepared, monkeypatch):
+def test_an_adapter_that_is_never_called_is_found(prepared, monkeypatch):
     monkeypatch.setattr(Linear, "forward", lambda self, x, *arguments, **named: self.base_layer(x))
-    says(
+    expect_sentence(
         inspect(prepared("lora", "pattern"))[2],
         "something must train, the loss does not depend on what is declared to",
     )
 
 
-def test_a_checkpoint_with_a_tensor_of_the_base(prepared, monkeypatch):
+def test_a_checkpoint_with_a_tensor_of_the_base_model_is_found(prepared, monkeypatch):
     real = Lora.write
 
     def generous(self, model, folder):
@@ -164,13 +166,13 @@ def test_a_checkpoint_with_a_tensor_of_the_base(prepared, monkeypatch):
         )
 
     monkeypatch.setattr(Lora, "write", generous)
-    says(
+    expect_sentence(
         inspect(prepared("lora"))[2],
         "only what trains must be saved, base_model.model.model.decoder.embed_tokens.weight",
     )
 
 
-def test_a_loss_over_all_tokens_of_a_batch(prepared, monkeypatch):
+def test_a_loss_over_all_tokens_of_a_batch_is_found(prepared, monkeypatch):
     def pooled(interface, model, rows, counts):
         parts = [
             real(interface, model, [row], counts[[at]]) * counts[at] for at, row in enumerate(rows)
@@ -179,49 +181,49 @@ def test_a_loss_over_all_tokens_of_a_batch(prepared, monkeypatch):
 
     real = prepared_seed.answer_loss
     monkeypatch.setattr(prepared_seed, "answer_loss", pooled)
-    says(
+    expect_sentence(
         check_all(prepared("full", "answer")),
         "the loss of a batch must be the mean of its rows' own, whatever the padding",
     )
 
 
-def test_updates_that_do_not_repeat(prepared, monkeypatch):
+def test_updates_that_do_not_repeat_are_found(prepared, monkeypatch):
     numbers = itertools.count()
 
     def restless(self, model, step, steps):
         model.score.weight.data.add_(1e-6 * next(numbers))
 
     monkeypatch.setattr(Full, "after_step", restless)
-    says(
+    expect_sentence(
         check_all(prepared("full")), "from the same state and seed the same updates must follow"
     )
 
 
-def test_training_that_moves_what_is_frozen(prepared, monkeypatch):
+def test_training_that_moves_a_frozen_tensor_is_found(prepared, monkeypatch):
     def greedy(self, model, step, steps):
         next(p for p in model.parameters() if not p.requires_grad).data.mul_(0.99)
 
     monkeypatch.setattr(Lora, "after_step", greedy)
-    says(
+    expect_sentence(
         check_all(prepared("lora")),
         "base_model.model.model.decoder.embed_tokens.weight is frozen, training moved it",
     )
 
 
-def test_a_head_that_reads_the_last_position(prepared, monkeypatch):
+def test_a_head_that_reads_the_last_position_is_found(prepared, monkeypatch):
     real = OPTForSequenceClassification.forward
 
     def last(self, input_ids, **named):
         return real(self, inputs_embeds=self.get_input_embeddings()(input_ids), **named)
 
     monkeypatch.setattr(OPTForSequenceClassification, "forward", last)
-    says(
+    expect_sentence(
         check_all(prepared("full")),
         "padded on the right, the outputs must be those of padding on the left",
     )
 
 
-def test_a_cache_that_forgets(prepared, monkeypatch):
+def test_a_cache_with_wrong_keys_is_found(prepared, monkeypatch):
     real = DynamicLayer.update
 
     def fading(self, key_states, *arguments, **named):
@@ -229,20 +231,22 @@ def test_a_cache_that_forgets(prepared, monkeypatch):
         return (keys, values) if keys.shape == key_states.shape else (keys * 0.5, values)
 
     monkeypatch.setattr(DynamicLayer, "update", fading)
-    says(
+    expect_sentence(
         check_all(prepared("full", "answer")),
         "with kept keys and values it must write what it writes without",
     )
 
 
-def test_scores_that_are_not_of_what_is_written(prepared, monkeypatch):
+def test_scores_of_other_tokens_than_the_written_ones_are_found(prepared, monkeypatch):
     real = ModelInterface.logits
     monkeypatch.setattr(
         ModelInterface,
         "logits",
         lambda self, model, inputs: real(self, model, inputs).roll(1, dims=1),
     )
-    says(check_all(prepared("full", "answer")), "it must write the token that its scores name")
+    expect_sentence(
+        check_all(prepared("full", "answer")), "it must write the token that its scores name"
+    )
 
 
 def same_again(self, *arguments, **named):
@@ -341,13 +345,13 @@ def set_once(self, name, real=PeftModel.set_adapter):
         ),
     ],
 )
-def test_a_fault_of_the_adapters(prepared, monkeypatch, owner, name, fault, sentence):
+def test_a_fault_of_an_adapter_is_found(prepared, monkeypatch, owner, name, fault, sentence):
     monkeypatch.setattr(owner, name, fault)
-    says(check_all(prepared("lora", "pattern")), sentence)
+    expect_sentence(check_all(prepared("lora", "pattern")), sentence)
 
 
-def test_a_second_adapter_that_changes_the_base(prepared):
-    says(
+def test_a_second_adapter_that_changes_the_base_model_is_found(prepared):
+    expect_sentence(
         check_all(prepared("pissa", "pattern")),
         "a second adapter that is not active must not change the outputs",
     )

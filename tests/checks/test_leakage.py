@@ -1,4 +1,4 @@
-"""What a method shows: a teacher that is told nothing and a row that tells its answer are refused before training."""
+"""A teacher without a context and a row that shows its answer are refused before training."""
 
 import pytest
 
@@ -39,7 +39,8 @@ def test_a_teacher_without_a_context_is_refused(output_mode):
         case("context_distillation", demonstrations=0, instruction=False, output_mode=output_mode)
     )
     assert found.startswith(
-        "untold teacher: expected the teacher of context_distillation to read more than its student, it"
+        "untold teacher: expected the teacher of context_distillation to read more than its "
+        "student, it"
     )
     assert "the same in 8 of 8 rows" in found
 
@@ -52,12 +53,12 @@ def test_a_teacher_with_either_context_passes(told):
     assert list(check_leakage(case("context_distillation", **told))) == []
 
 
-def test_a_context_that_the_models_length_does_not_hold_is_none():
+def test_a_context_beyond_the_models_length_does_not_count():
     (found,) = check_leakage(case("context_distillation", length=20, demonstrations=4))
     assert "give it an instruction or demonstrations that the model's length holds" in found
 
 
-def test_a_row_that_tells_its_answer_is_refused(monkeypatch):
+def test_a_row_that_shows_its_answer_is_refused(monkeypatch):
     def telling(self, task, example, support, fits):
         return f"{task.text_template.format(**example.fields)} {task.labels[example.label]}"
 
@@ -72,7 +73,7 @@ def test_a_row_that_tells_its_answer_is_refused(monkeypatch):
     )
 
 
-def test_a_written_answer_that_is_told_is_refused(monkeypatch):
+def test_a_row_that_shows_a_written_answer_is_refused(monkeypatch):
     assert list(check_leakage(case("full", task="pocket_instructions", output_mode="answer"))) == []
     monkeypatch.setattr(
         methods.load("full"),

@@ -1,4 +1,4 @@
-"""What is drawn at random is measured: its size, its strength, its order; another stream measures the same."""
+"""Random draws are measured: size, strength, order. Another stream measures the same."""
 
 import pytest
 import torch
@@ -39,15 +39,17 @@ def levels(base, new):
     }
 
 
-def test_another_stream_of_random_numbers_measures_alike(prepared, monkeypatch):
+def test_another_stream_of_random_numbers_gives_the_same_measurements(prepared, monkeypatch):
     base = result(prepared())
     seed, draw = torch.manual_seed, random_draws._seed_device
     monkeypatch.setattr(torch, "manual_seed", lambda number: seed(number + 7))
-    monkeypatch.setattr(random_draws, "_seed_device", lambda number, device: draw(number + 7, device))
+    monkeypatch.setattr(
+        random_draws, "_seed_device", lambda number, device: draw(number + 7, device)
+    )
     assert levels(base, result(prepared())) == set()
 
 
-def test_an_initialisation_ten_times_smaller(prepared, monkeypatch):
+def test_an_initialisation_ten_times_smaller_is_found(prepared, monkeypatch):
     base, reset = result(prepared()), LoraLayer.reset_lora_parameters
 
     def faint(self, name, *arguments):
@@ -59,7 +61,7 @@ def test_an_initialisation_ten_times_smaller(prepared, monkeypatch):
 
 
 @pytest.mark.parametrize("strength", [0, 5])
-def test_dropout_off_and_dropout_of_another_rate(prepared, monkeypatch, strength):
+def test_another_dropout_rate_is_found(prepared, monkeypatch, strength):
     base, real = result(prepared("full")), torch.nn.functional.dropout
 
     def other(input, p=0.5, training=True, inplace=False):
@@ -69,7 +71,7 @@ def test_dropout_off_and_dropout_of_another_rate(prepared, monkeypatch, strength
     assert levels(base, result(prepared("full"))) == {"dropout"}
 
 
-def test_an_adapter_without_its_dropout(prepared, monkeypatch):
+def test_an_adapter_without_its_dropout_is_found(prepared, monkeypatch):
     base, update = result(prepared()), LoraLayer.update_layer
 
     def plain(self, name, *arguments, **named):
@@ -80,7 +82,7 @@ def test_an_adapter_without_its_dropout(prepared, monkeypatch):
     assert "signature" in levels(base, result(prepared()))
 
 
-def test_seeds_draw_rows_of_their_own(prepared):
+def test_each_seed_draws_its_own_rows(prepared):
     found = training_rows_by_seed(prepared(), 6)
     assert len(set(found.values())) == 6
     assert found == training_rows_by_seed(prepared("full"), 6)
@@ -92,7 +94,8 @@ ORDERS = train.batch_orders
 def in_order(count, recipe, seed):
     for _ in range(recipe.epochs):
         yield from (
-            list(range(at, min(at + recipe.batch_size, count))) for at in range(0, count, recipe.batch_size)
+            list(range(at, min(at + recipe.batch_size, count)))
+            for at in range(0, count, recipe.batch_size)
         )
 
 
@@ -123,6 +126,6 @@ def unrepeatable(count, recipe, seed):
         (unrepeatable, "a seed's order of rows must repeat"),
     ],
 )
-def test_an_order_that_is_none(prepared, monkeypatch, orders, said):
+def test_a_wrong_order_of_rows_is_found(prepared, monkeypatch, orders, said):
     monkeypatch.setattr(train, "batch_orders", orders)
     assert any(one.startswith(said) for one in inspect(prepared())[2])

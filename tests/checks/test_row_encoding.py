@@ -1,4 +1,4 @@
-"""Rows that are cut or labelled otherwise than they should be are found without a baseline."""
+"""Rows that are cut or labelled wrongly are found without a baseline."""
 
 from dataclasses import replace
 
@@ -45,9 +45,7 @@ def test_without_a_fault_nothing_is_broken(prepared, output_mode, family):
     ("output_mode", "side", "kept"),
     [("head", "left", "begin"), ("pattern", "right", "end"), ("answer", "right", "end")],
 )
-def test_a_text_that_is_cut_on_the_side_where_the_model_is_asked(
-    prepared, monkeypatch, output_mode, side, kept
-):
+def test_a_text_cut_on_the_wrong_side_is_found(prepared, monkeypatch, output_mode, side, kept):
     case = prepared(output_mode)
     monkeypatch.setattr(case.interface.tokenizer, "truncation_side", side)
     assert list(check_truncation(case)) == [
@@ -55,7 +53,7 @@ def test_a_text_that_is_cut_on_the_side_where_the_model_is_asked(
     ]
 
 
-def test_a_text_that_is_not_cut(prepared, monkeypatch):
+def test_a_text_that_is_not_cut_is_found(prepared, monkeypatch):
     case = prepared("pattern")
     monkeypatch.setattr(
         ModelInterface,
@@ -66,13 +64,13 @@ def test_a_text_that_is_not_cut(prepared, monkeypatch):
     assert said.startswith("a text must be cut to the 64 tokens that the model reads, it has ")
 
 
-def test_rows_that_are_blank_are_never_too_long(prepared):
+def test_blank_rows_are_never_too_long(prepared):
     case = prepared("head")
     blank = [replace(one, fields=dict.fromkeys(one.fields, "")) for one in case.examples["train"]]
     assert list(check_truncation(replace(case, examples=case.examples | {"train": blank}))) == []
 
 
-def test_labels_of_other_rows(prepared, monkeypatch):
+def test_labels_of_other_rows_are_found(prepared, monkeypatch):
     real = prepared_seed.labels
     monkeypatch.setattr(
         prepared_seed, "labels", lambda examples: [1 - real(examples)[0], *real(examples)[1:]]

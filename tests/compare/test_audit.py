@@ -1,10 +1,10 @@
-"""Audits: each trap of the published study is refused, a sound result is not."""
+"""Audits refuse each trap of the published study and pass a valid result."""
 
 import math
 from dataclasses import replace
 
 import pytest
-from make_results import make_result, make_sample
+from make_results import make_result, make_seed_result
 
 from pytest_ftcompare.compare import audit
 from pytest_ftcompare.results.result import Trace
@@ -12,29 +12,29 @@ from pytest_ftcompare.results.result import Trace
 GOOD = make_result([0.80, 0.82, 0.78])
 
 
-def test_a_sound_result_passes():
+def test_a_valid_result_passes():
     assert list(audit.audit_validity(GOOD)) == []
     assert list(audit.audit_headroom(GOOD)) == []
 
 
 def test_seeds_that_drew_the_same_rows_are_refused():
-    twice = [make_sample(0, 0.8), replace(make_sample(1, 0.8), training_rows="subset-0")]
+    twice = [make_seed_result(0, 0.8), replace(make_seed_result(1, 0.8), training_rows="subset-0")]
     assert next(audit.audit_validity(make_result([], seed_results=twice))).startswith(
         "repeated samples: seeds 0 and 1"
     )
 
 
 def test_seeds_that_drew_other_rows_and_trained_on_the_same_are_refused():
-    one, other = make_sample(0, 0.8), make_sample(1, 0.8)
+    one, other = make_seed_result(0, 0.8), make_seed_result(1, 0.8)
     samples = [one, replace(other, trace=one.trace)]
     assert "seeds 0 and 1 drew other rows and trained alike" in next(
         audit.audit_validity(make_result([], seed_results=samples))
     )
 
 
-def test_seeds_of_a_method_that_does_not_train_have_no_traces_to_be_told_apart_by():
+def test_seeds_of_an_untrained_method_are_not_compared_by_trace():
     empty = Trace("of no steps", [], [])
-    samples = [replace(make_sample(seed, 0.8), trace=empty) for seed in range(3)]
+    samples = [replace(make_seed_result(seed, 0.8), trace=empty) for seed in range(3)]
     assert list(audit.audit_validity(make_result([], seed_results=samples))) == []
 
 
@@ -42,9 +42,11 @@ def test_seeds_of_a_method_that_does_not_train_have_no_traces_to_be_told_apart_b
     "trace",
     [Trace("d", [[0.7, 1.0], [math.nan, 1.0]], [0.7]), Trace("d", [[0.7, 1.0]], [0.7, math.inf])],
 )
-def test_a_loss_that_is_not_finite_is_refused_wherever_in_training(trace):
+def test_a_loss_that_is_not_finite_is_refused_at_any_step(trace):
     refused = next(
-        audit.audit_validity(make_result([], seed_results=[replace(make_sample(3, 0.8), trace=trace)]))
+        audit.audit_validity(
+            make_result([], seed_results=[replace(make_seed_result(3, 0.8), trace=trace)])
+        )
     )
     assert refused.startswith(
         (
@@ -56,14 +58,15 @@ def test_a_loss_that_is_not_finite_is_refused_wherever_in_training(trace):
 
 def test_a_metric_that_is_not_finite_is_refused():
     bad = replace(
-        make_sample(0, 0.8), metrics={"accuracy": 0.8, "accuracy_ood": 0.6, "loss": float("nan")}
+        make_seed_result(0, 0.8),
+        metrics={"accuracy": 0.8, "accuracy_ood": 0.6, "loss": float("nan")},
     )
     assert next(audit.audit_validity(make_result([], seed_results=[bad]))).startswith(
         "not finite: loss of seed 0"
     )
 
 
-def test_what_should_train_and_does_not_is_refused():
+def test_a_broken_invariant_is_refused():
     assert list(
         audit.audit_validity(
             replace(
@@ -75,8 +78,8 @@ def test_what_should_train_and_does_not_is_refused():
 
 
 def test_a_constant_predictor_is_refused():
-    bad = replace(make_sample(0, 0.8), class_counts={"test": [200, 0], "ood": [100, 100]})
-    samples = [bad, make_sample(1, 0.79), make_sample(2, 0.81)]
+    bad = replace(make_seed_result(0, 0.8), class_counts={"test": [200, 0], "ood": [100, 100]})
+    samples = [bad, make_seed_result(1, 0.79), make_seed_result(2, 0.81)]
     assert next(audit.audit_headroom(make_result([], seed_results=samples))).startswith(
         "constant predictor: seed 0"
     )
@@ -84,23 +87,27 @@ def test_a_constant_predictor_is_refused():
 
 def test_seeds_right_on_exactly_the_same_rows_are_refused():
     same = [
-        replace(make_sample(seed, 0.8), correct=make_sample(0, 0.8).correct) for seed in range(3)
+        replace(make_seed_result(seed, 0.8), correct=make_seed_result(0, 0.8).correct)
+        for seed in range(3)
     ]
     assert next(audit.audit_headroom(make_result([], seed_results=same))).startswith(
         "repeated outcomes: all 3 seeds"
     )
 
 
-def test_nine_of_ten_seeds_that_are_one_experiment_are_refused():
-    first, last = make_sample(0, 0.8), make_sample(9, 0.8)
-    runs = [*(replace(make_sample(seed, 0.8), correct=first.correct) for seed in range(9)), last]
+def test_nine_equal_seeds_of_ten_are_refused():
+    first, last = make_seed_result(0, 0.8), make_seed_result(9, 0.8)
+    runs = [
+        *(replace(make_seed_result(seed, 0.8), correct=first.correct) for seed in range(9)),
+        last,
+    ]
     assert next(audit.audit_headroom(make_result([], seed_results=runs))).startswith(
         "repeated outcomes: 10 seeds have only 2 different outcomes"
     )
 
 
 def test_two_seeds_of_eight_may_be_right_on_the_same_rows():
-    seeds = [make_sample(seed, 0.8) for seed in range(8)]
+    seeds = [make_seed_result(seed, 0.8) for seed in range(8)]
     seeds[5] = replace(seeds[5], correct=seeds[0].correct)
     assert list(audit.audit_headroom(make_result([], seed_results=seeds))) == []
 
@@ -125,22 +132,28 @@ def test_a_baseline_of_two_seeds_is_refused():
     )
 
 
-def test_a_case_whose_outcome_is_not_judged_needs_no_headroom_and_may_be_constant():
+def test_a_case_without_judged_accuracy_needs_no_headroom_and_may_be_constant():
     assert list(audit.audit_headroom(make_result([0.5, 0.5], judge_accuracy=False))) == []
     constant = [
-        replace(make_sample(seed, 0.5), class_counts={"test": [200, 0], "ood": [200, 0]})
+        replace(make_seed_result(seed, 0.5), class_counts={"test": [200, 0], "ood": [200, 0]})
         for seed in range(3)
     ]
-    assert list(audit.audit_headroom(make_result([], seed_results=constant, judge_accuracy=False))) == []
-    assert list(audit.audit_remarks(make_result([], seed_results=constant, judge_accuracy=False))) == []
+    assert (
+        list(audit.audit_headroom(make_result([], seed_results=constant, judge_accuracy=False)))
+        == []
+    )
+    assert (
+        list(audit.audit_remarks(make_result([], seed_results=constant, judge_accuracy=False)))
+        == []
+    )
 
 
-def test_a_case_whose_outcome_is_not_judged_must_be_sound_all_the_same():
-    twice = [make_sample(0, 0.5), replace(make_sample(1, 0.5), training_rows="subset-0")]
+def test_a_case_without_judged_accuracy_must_be_valid():
+    twice = [make_seed_result(0, 0.5), replace(make_seed_result(1, 0.5), training_rows="subset-0")]
     assert list(audit.audit_validity(make_result([], seed_results=twice, judge_accuracy=False)))
 
 
-def test_headroom_that_a_case_gained_is_a_notice():
+def test_gained_headroom_is_a_remark():
     assert next(audit.audit_remarks(replace(GOOD, judge_accuracy=False))).startswith(
         "gained headroom: it is declared judge_accuracy=False"
     )

@@ -1,4 +1,4 @@
-"""Which rows changed: the kind of change, how many, the first one."""
+"""Changed rows: the kind of change, the number of rows and the first row."""
 
 import pytest
 
@@ -12,8 +12,10 @@ def digests(rows):
     return {"train": " ".join(row_digest({"text": text}, label) for text, label in rows)}
 
 
-def said(new, old=OLD):
-    return list(describe_row_changes(digests(old), digests(new), {"train": [text for text, _ in new]}))
+def sentences(new, old=OLD):
+    return list(
+        describe_row_changes(digests(old), digests(new), {"train": [text for text, _ in new]})
+    )
 
 
 @pytest.mark.parametrize(
@@ -38,10 +40,14 @@ def said(new, old=OLD):
     ],
 )
 def test_a_change_of_rows_is_named(new, sentence):
-    assert said(new) == ([f"split train: {sentence}"] if sentence else [])
+    assert sentences(new) == ([f"split train: {sentence}"] if sentence else [])
 
 
-def test_a_split_that_came_or_went_is_named():
-    one = digests(OLD)
-    assert list(describe_row_changes(one, one | {"ood": ""}, {"train": [], "ood": []})) == ["split ood is new"]
-    assert list(describe_row_changes(one | {"ood": ""}, one, {"train": []})) == ["split ood is gone"]
+def test_a_new_or_missing_split_is_named():
+    old = digests(OLD)
+    assert list(describe_row_changes(old, old | {"ood": ""}, {"train": [], "ood": []})) == [
+        "split ood is new"
+    ]
+    assert list(describe_row_changes(old | {"ood": ""}, old, {"train": []})) == [
+        "split ood is gone"
+    ]

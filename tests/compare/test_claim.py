@@ -1,4 +1,4 @@
-"""Claims by made-up results: what intervals cover, what is decided at the margin, what a changed outcome is."""
+"""Claims with made-up results: coverage of intervals, outcomes at the margin, changed outcomes."""
 
 import json
 import math
@@ -6,7 +6,7 @@ import random
 from dataclasses import replace
 
 import pytest
-from make_results import make_result, make_sample
+from make_results import make_result, make_seed_result
 
 from pytest_ftcompare.compare.claims.claim import (
     Claim,
@@ -22,10 +22,10 @@ from pytest_ftcompare.compare.claims.relations import (
     CountRatio,
     TimeRatio,
     Untestable,
-    difference,
-    gap_change,
     arm_score,
+    difference,
     difference_from_mean,
+    gap_change,
     trend,
 )
 from pytest_ftcompare.results import baseline_store, claim_record
@@ -76,12 +76,12 @@ def test_an_outcome_needs_the_whole_interval_on_one_side(value, expected, outcom
     assert expected.outcome(points(value)) == outcome
 
 
-def test_what_is_counted_is_decided_at_the_margin_itself():
+def test_a_count_is_decided_at_the_margin_itself():
     assert at_most(1.0).outcome(points(1.0, 0.0, unit="×")) == "reproduced"
     assert at_most(1.0).outcome(points(1.0 + 1e-9, 0.0, unit="×")) == "contradicted"
 
 
-def test_without_a_known_noise_nothing_is_decided_or_changed():
+def test_without_known_noise_no_outcome_is_decided_or_changed():
     alone = points(50.0, None, n=1)
     assert alone.interval() == (-math.inf, math.inf)
     assert at_least(0).outcome(alone) == "undecided"
@@ -94,7 +94,7 @@ def test_few_degrees_of_freedom_widen_the_interval():
 
 
 @pytest.mark.parametrize("seeds", [3, 8])
-def test_intervals_cover_the_truth_as_often_as_they_say(seeds):
+def test_intervals_cover_the_truth_as_often_as_stated(seeds):
     rng, truth, covered, contexts = random.Random(1), 5.0, 0, 2000
     for _ in range(contexts):
         arms = []
@@ -108,7 +108,7 @@ def test_intervals_cover_the_truth_as_often_as_they_say(seeds):
     assert covered / contexts == pytest.approx(CONFIDENCE, abs=4 * noise + 0.01)
 
 
-def test_seeds_are_paired_so_what_they_share_does_not_count_as_noise():
+def test_seeds_are_paired_so_shared_noise_does_not_count():
     shared = [0.5, 0.7, 0.6, 0.8]
     better = make_result([one + 0.02 + 0.001 * (at % 2) for at, one in enumerate(shared)])
     found = difference(A, B).estimate([[better], [make_result(shared)]])
@@ -122,10 +122,10 @@ def test_only_seeds_that_both_have_count():
     found = difference(A, B).estimate([[few], [make_result([0.6, 0.6, 0.1, 0.1])]])
     assert (found.value, found.n) == (pytest.approx(15.0), 2)
     with pytest.raises(Untestable, match="no seed in common"):
-        difference(A, B).estimate([[few], [replace(few, seed_results=[make_sample(7, 0.5)])]])
+        difference(A, B).estimate([[few], [replace(few, seed_results=[make_seed_result(7, 0.5)])]])
 
 
-def test_one_seed_says_nothing_of_the_noise():
+def test_one_seed_gives_no_noise():
     found = difference(A, B).estimate([[make_result([0.7])], [make_result([0.6])]])
     assert (found.error, found.n) == (None, 1)
 
@@ -143,7 +143,9 @@ def test_gaps_trends_and_parts():
     assert gap_change((A, B), (C, B)).estimate(scores(0.9, 0.6, 0.8, 0.7)).value == pytest.approx(
         20.0
     )
-    assert difference_from_mean(A, B, C).estimate(scores(0.9, 0.6, 0.8)).value == pytest.approx(20.0)
+    assert difference_from_mean(A, B, C).estimate(scores(0.9, 0.6, 0.8)).value == pytest.approx(
+        20.0
+    )
     assert trend([A, B, C]).estimate(scores(0.6, 0.7, 0.8)).value == pytest.approx(20.0)
     assert trend([A, B, C]).estimate(scores(0.6, 0.9, 0.6)).value == pytest.approx(0.0)
     assert arm_score(A, "domain gap").estimate(scores(0.9)).value == pytest.approx(
@@ -152,9 +154,10 @@ def test_gaps_trends_and_parts():
     assert arm_score(A, "above majority").estimate(scores(0.9)).value == pytest.approx(40.0)
 
 
-def test_the_second_classs_accuracy_comes_from_what_was_predicted():
-    # 200 rows, 100 of either class: 90 + 30 right; of the second 30 right and 10 wrong were predicted
-    sample = replace(make_sample(0, 0.5, ood=0.6), class_counts={"ood": [160, 40]})
+def test_the_second_classs_accuracy_comes_from_the_class_counts():
+    # 200 rows, 100 of each class. 90 + 30 are right. The second class was predicted 40 times: 30
+    # right and 10 wrong.
+    sample = replace(make_seed_result(0, 0.5, ood=0.6), class_counts={"ood": [160, 40]})
     found = arm_score(A, "accuracy_ood of class 1").estimate(
         [[make_result([], seed_results=[sample, replace(sample, seed=1)])]]
     )
@@ -164,7 +167,7 @@ def test_the_second_classs_accuracy_comes_from_what_was_predicted():
         arm_score(A, "accuracy_ood of class 1").estimate([[uneven]])
 
 
-def test_a_metric_that_is_not_there_is_told():
+def test_a_missing_metric_is_named():
     with pytest.raises(Untestable, match="has no score"):
         arm_score(A, "score").estimate([[make_result([0.5, 0.6])]])
 
@@ -213,7 +216,7 @@ def test_a_verdict_and_a_record_read_back():
     assert claim_record.from_json(claim_record.to_json(record())) == record()
 
 
-def test_the_statistic_says_what_is_compared_and_where_the_study_puts_it():
+def test_the_statistic_names_the_arms_and_the_expected_range():
     lora = Arm("few_shot", "lora", 64, options={"r": 4})
     stated = Claim(
         "a", "few-shot", "says", "source", difference(lora, A, "accuracy_ood"), ExpectedRange(-3, 3)
@@ -245,6 +248,8 @@ def test_claims_are_written_with_the_results_and_are_not_taken_for_results(tmp_p
     baseline_store.write(tmp_path, {"cpu": [make_result([0.5, 0.6])]}, claims={"cpu": [record()]})
     path = baseline_store.path_of_claim(tmp_path, "cpu", "pocket", "a")
     assert baseline_store.read_claim(path, "a") == record()
-    assert [one.name for one in baseline_store.result_paths(tmp_path)] == ["full-task-model-n16.json"]
+    assert [one.name for one in baseline_store.result_paths(tmp_path)] == [
+        "full-task-model-n16.json"
+    ]
     baseline_store.write(tmp_path, {}, [path])
     assert baseline_store.read_claim(path, "a") is None

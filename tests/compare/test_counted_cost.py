@@ -1,4 +1,4 @@
-"""Counts of one update against a baseline's: exact where the libraries are the same, a margin and a notice where not."""
+"""Counts of one update: exact with the same libraries, within a margin with others."""
 
 import pytest
 from make_results import make_result
@@ -16,7 +16,7 @@ def outcomes(changed, *changes):
     return {one.metric: one.outcome for one in compare_counts(baseline, candidate, list(changes))}
 
 
-def test_equal_counts_are_held():
+def test_equal_counts_are_equivalent():
     assert set(outcomes({}).values()) == {"equivalent"}
     assert set(outcomes({"peak bytes": 0}).values()) == {"equivalent", "changed"}
 
@@ -37,18 +37,18 @@ def test_other_libraries_have_a_margin(factor, expected):
     assert outcomes({"peak bytes": COUNTS["peak bytes"] * factor}, PEFT)["peak bytes"] == expected
 
 
-def test_more_operations_of_another_version_are_told_not_judged():
+def test_more_operations_of_another_version_are_shown_not_judged():
     assert outcomes({"operations": 1000}, PEFT)["operations"] == "open"
 
 
-def test_an_edit_of_ones_own_code_excuses_nothing():
+def test_an_edit_of_the_projects_code_excuses_nothing():
     assert (
         outcomes({"peak bytes": 1_000_001}, Difference("methods/lora.py", "a", "b"))["peak bytes"]
         == "changed"
     )
 
 
-def test_what_was_nothing_and_is_something_is_found():
+def test_a_count_that_was_zero_and_grew_is_worse():
     baseline = make_result([0.8], signature={"structure": {}, "execution": {"state bytes": 0}})
     candidate = make_result([0.8], signature={"structure": {}, "execution": {"state bytes": 8}})
     assert [one.outcome for one in compare_counts(baseline, candidate, [])] == ["worse"]
@@ -67,7 +67,7 @@ def test_a_part_of_the_peak_explains_it_and_is_not_judged_by_itself():
     assert (outcome(), outcome(PEFT)) == ("changed", "equivalent")
 
 
-def test_nothing_and_nothing_is_held():
+def test_two_zero_counts_are_equivalent():
     result = make_result([0.8], signature={"structure": {}, "execution": {"stray bytes": 0}})
     (found,) = compare_counts(result, result, [])
     assert (found.outcome, found.change) == ("equivalent", 0.0)

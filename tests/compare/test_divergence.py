@@ -1,10 +1,10 @@
-"""Differences of structure, probe and trace: each fault gives its sentence, rounding gives none."""
+"""Divergences of structure, probe and trace: each fault has its sentence, rounding has none."""
 
 import copy
 from dataclasses import replace
 
 import pytest
-from make_results import make_result, make_sample
+from make_results import make_result, make_seed_result
 
 from pytest_ftcompare.compare import divergence
 from pytest_ftcompare.compare.brief import shorten
@@ -17,7 +17,7 @@ def with_probe(**changes):
     return replace(BASE, probe={**copy.deepcopy(BASE.probe), **changes})
 
 
-def test_equal_results_have_no_signs():
+def test_equal_results_have_no_divergence():
     assert divergence.compare_structures(BASE, BASE) == []
     assert divergence.compare_probes(BASE, BASE) == []
 
@@ -30,7 +30,7 @@ def test_a_learning_rate_is_named_with_both_values():
     ]
 
 
-def test_a_tensor_that_trains_no_more_is_named_with_counts():
+def test_a_tensor_that_no_longer_trains_is_named_with_counts():
     other = copy.deepcopy(BASE.signature)
     other["structure"]["trains"] = {"layers.*.weight [2, 2]": 1}
     assert divergence.compare_structures(BASE, replace(BASE, signature=other)) == [
@@ -66,7 +66,7 @@ def test_each_part_of_the_probe_gives_its_own_sentence(changes, level, expected)
     assert found.text.startswith(expected)
 
 
-def test_rounding_of_another_machine_gives_no_sign():
+def test_rounding_of_another_machine_is_no_divergence():
     moved = with_probe(
         outputs=[[0.100001, 0.2], [0.3, -0.400002]],
         loss=0.7000002,
@@ -82,7 +82,7 @@ def test_the_update_of_a_tensor_without_gradient_is_not_compared():
     assert divergence.compare_probes(quiet, other) == []
 
 
-def test_a_loss_that_is_not_a_number_is_a_sign():
+def test_a_loss_of_nan_is_a_divergence():
     assert divergence.compare_probes(BASE, with_probe(loss=float("nan")))
 
 
@@ -95,7 +95,7 @@ def test_a_trace_is_identical_equivalent_or_changed(digest, loss, expected):
     assert divergence.compare_traces(base, Trace(digest, [[loss, 1.0]], [0.7])) == expected
 
 
-def test_the_first_step_that_parts_is_named():
+def test_the_first_step_that_differs_is_named():
     base = Trace("a", [[0.7, 1.0], [0.6, 1.0]], [])
     assert divergence.first_divergence(base, Trace("b", [[0.7, 1.0], [0.6, 2.0]], [])) == (
         "loss curve",
@@ -108,14 +108,14 @@ def drawn(**changes):
     return replace(BASE, probe=BASE.probe | probe)
 
 
-def test_other_draws_of_the_same_kind_are_no_sign():
+def test_other_draws_of_the_same_kind_are_no_divergence():
     other = drawn(start={"lora_A": [0.104, 800], "head": [0.018, 64]}, dropout=[0.705, 0.014])
     assert divergence.compare_random_draws(drawn(), other) == []
-    assert divergence.compare_random_draws(BASE, other) == []  # a baseline that has none of it
+    assert divergence.compare_random_draws(BASE, other) == []  # a baseline without these entries
 
 
 @pytest.mark.parametrize(
-    ("changes", "level", "said"),
+    ("changes", "level", "expected"),
     [
         (
             {"start": {"lora_A": [0.01, 800], "head": [0.02, 64]}},
@@ -133,11 +133,11 @@ def test_other_draws_of_the_same_kind_are_no_sign():
         ),
     ],
 )
-def test_draws_of_another_kind_are(changes, level, said):
+def test_draws_of_another_kind_are_divergences(changes, level, expected):
     base = replace(drawn(), seed_results=make_result([0.8, 0.8]).seed_results)
     (found,) = divergence.compare_random_draws(base, drawn(**changes))
     assert found.level == level
-    assert found.text.startswith(said)
+    assert found.text.startswith(expected)
 
 
 def test_a_tensor_that_starts_at_zero_may_stay_there():
@@ -149,24 +149,24 @@ def test_a_tensor_that_starts_at_zero_may_stay_there():
     )
 
 
-def test_outputs_that_differ_say_by_how_much_of_how_much():
+def test_outputs_that_differ_state_their_largest_difference():
     (found,) = divergence.compare_probes(BASE, with_probe(outputs=[[0.1, 0.2], [0.303, -0.4]]))
     assert found.text == "outputs of the probe differ by 0.003 of 0.4 before any update"
 
 
-def test_outputs_of_another_number_say_how_many():
+def test_another_number_of_outputs_is_stated():
     (found,) = divergence.compare_probes(BASE, with_probe(outputs=[[0.1, 0.2]]))
     assert found.text == "outputs of the probe 4 -> 2 numbers"
 
 
-def test_an_output_that_is_not_a_number_differs_by_more_than_any():
+def test_an_output_of_nan_differs_by_infinity():
     (found,) = divergence.compare_probes(
         BASE, with_probe(outputs=[[float("nan"), 0.2], [0.3, -0.39]])
     )
     assert found.text.startswith("outputs of the probe differ by inf of 0.4")
 
 
-def test_losses_that_differ_in_their_last_digits_say_by_how_much():
+def test_losses_that_differ_in_their_last_digits_state_by_how_much():
     base, new = Trace("a", [[0.7, 1.0]], [0.7, 0.5]), Trace("b", [[0.7, 1.0]], [0.7, 0.500001])
     assert (
         "differ by up to 2e-06 of their size, and nothing"
@@ -179,25 +179,27 @@ def test_losses_that_differ_in_their_last_digits_say_by_how_much():
     )
 
 
-def test_other_predictions_say_how_many_rows_turned():
-    before, after = make_sample(0, 0.8), make_sample(0, 0.79)
-    said = "predictions of seed 0 differ after identical training: 4 of 400 test rows turned right or wrong"
-    assert divergence.compare_predictions(before, after).text == said
+def test_other_predictions_state_how_many_rows_turned():
+    before, after = make_seed_result(0, 0.8), make_seed_result(0, 0.79)
+    assert divergence.compare_predictions(before, after).text == (
+        "predictions of seed 0 differ after identical training: "
+        "4 of 400 test rows turned right or wrong"
+    )
 
 
-def test_a_long_structure_is_cut_and_told_apart_by_its_digest():
+def test_a_long_structure_is_cut_and_identified_by_its_digest():
     ranks = {f"model.layers.{number}.self_attn.q_proj": 6 for number in range(40)}
     other = ranks | {"model.layers.39.self_attn.q_proj": 5}
-    (sign,) = divergence.compare_recipes(
+    (found,) = divergence.compare_recipes(
         replace(BASE, recipe={"ranks": [*ranks.items()]}),
         replace(BASE, recipe={"ranks": [*other.items()]}),
     )
-    before, after = sign.text.split(" -> ")
-    assert len(sign.text) < 300
+    before, after = found.text.split(" -> ")
+    assert len(found.text) < 300
     assert before.startswith("recipe ranks [('model.layers.0.self_attn.q_proj', 6)")
     assert "whole in its JSON file" in before
     assert before.rpartition("digest ")[2] != after.rpartition("digest ")[2]
 
 
-def test_a_value_of_a_line_is_whole():
+def test_a_short_value_is_not_cut():
     assert shorten(["q_proj", "v_proj"]) == "['q_proj', 'v_proj']"

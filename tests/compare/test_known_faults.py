@@ -1,4 +1,4 @@
-"""A broken invariant that is recorded as a library's fault is a note; the record is strict on both sides."""
+"""A recorded upstream fault makes a broken invariant a note; a record is strict both ways."""
 
 import re
 from pathlib import Path
@@ -7,12 +7,12 @@ import pytest
 from packaging.specifiers import SpecifierSet
 
 from pytest_ftcompare.compare.known_faults import (
-    SLOW_FAULTS,
     FAULTS,
+    FIXED_PREFIX,
     KERNEL_FAULTS,
     KNOWN_PREFIX,
-    FIXED_PREFIX,
     NOT_COMPARED_SUFFIX,
+    SLOW_FAULTS,
     CaseFacts,
     KnownFault,
     split_known_faults,
@@ -44,7 +44,7 @@ def test_outside_its_versions_the_fault_is_a_broken_invariant(version):
     assert split_known_faults([BROKEN], HERE, {"peft": version}, [FAULT]) == ([BROKEN], [])
 
 
-def test_where_the_package_is_not_recorded_nothing_is_explained():
+def test_without_the_packages_version_no_fault_is_explained():
     assert split_known_faults([BROKEN], HERE, {}, [FAULT]) == ([BROKEN], [])
 
 
@@ -56,15 +56,17 @@ def test_where_the_package_is_not_recorded_nothing_is_explained():
         CaseFacts("vera", "head", "opt"),
     ],
 )
-def test_of_another_case_it_explains_nothing_and_is_not_missed(other):
+def test_a_record_does_not_apply_to_another_case(other):
     assert split_known_faults([BROKEN], other, {"peft": "0.21.2"}, [FAULT]) == ([BROKEN], [])
     assert split_known_faults([], other, {"peft": "0.21.2"}, [FAULT]) == ([], [])
 
 
-def test_a_fault_that_no_longer_shows_is_to_be_removed():
+def test_a_note_asks_to_remove_a_fault_that_no_longer_shows():
     unexplained, (note,) = split_known_faults([], HERE, {"peft": "0.21.2"}, [FAULT])
     assert unexplained == []
-    assert note.startswith(f"{FIXED_PREFIX}: peft 0.21.2 does not show the fault recorded for <=0.21.2")
+    assert note.startswith(
+        f"{FIXED_PREFIX}: peft 0.21.2 does not show the fault recorded for <=0.21.2"
+    )
     assert "remove the record" in note
 
 
@@ -76,7 +78,7 @@ def test_beside_another_broken_invariant_a_fault_that_does_not_show_is_not_calle
 
 
 @pytest.mark.parametrize(
-    ("then", "now", "parts"),
+    ("before", "after", "differs"),
     [
         ("AVX512", "AVX2", True),
         ("DEFAULT", "AVX512", True),
@@ -84,14 +86,14 @@ def test_beside_another_broken_invariant_a_fault_that_does_not_show_is_not_calle
         ("AVX2", "DEFAULT", False),
     ],
 )
-def test_a_fault_of_a_kernel_parts_cpus_with_it_from_those_without(then, now, parts):
+def test_a_kernel_fault_separates_cpus_with_it_from_others(before, after, differs):
     (fault,) = KERNEL_FAULTS
-    before, after = ({"bitsandbytes": "0.50.2", "instruction set": one} for one in (then, now))
-    why = why_kernels_differ("qlora", before, after)
-    assert bool(why) == parts
-    assert why_kernels_differ("lora", before, after) == ""
-    assert why_kernels_differ("qlora", before, after | {"bitsandbytes": "0.51.0"}) == ""
-    assert not parts or (fault.link in why and why.endswith(NOT_COMPARED_SUFFIX))
+    old, new = ({"bitsandbytes": "0.50.2", "instruction set": name} for name in (before, after))
+    why = why_kernels_differ("qlora", old, new)
+    assert bool(why) == differs
+    assert why_kernels_differ("lora", old, new) == ""
+    assert why_kernels_differ("qlora", old, new | {"bitsandbytes": "0.51.0"}) == ""
+    assert not differs or (fault.link in why and why.endswith(NOT_COMPARED_SUFFIX))
 
 
 @pytest.mark.parametrize(
@@ -99,7 +101,7 @@ def test_a_fault_of_a_kernel_parts_cpus_with_it_from_those_without(then, now, pa
     FAULTS + SLOW_FAULTS + KERNEL_FAULTS,
     ids=lambda one: f"{one.link.partition('#')[2]}: {one.sentence[:30]}",
 )
-def test_a_record_can_be_read_and_its_section_is_there(fault):
+def test_a_record_is_valid_and_links_to_a_section(fault):
     SpecifierSet(fault.versions)
     document, _, anchor = fault.link.partition("#")
     titles = re.findall(r"^## (.+)$", (ROOT / document).read_text(encoding="utf-8"), re.MULTILINE)
@@ -107,7 +109,7 @@ def test_a_record_can_be_read_and_its_section_is_there(fault):
 
 
 @pytest.mark.parametrize("fault", FAULTS + SLOW_FAULTS, ids=lambda one: one.sentence[:40])
-def test_a_record_is_of_a_sentence_that_an_invariant_says(fault):
+def test_a_record_begins_like_an_invariants_message(fault):
     sources = "".join(
         (ROOT / "pytest_ftcompare" / "checks" / f"{name}.py").read_text(encoding="utf-8")
         for name in ("invariants", "slow_invariants", "peft_adapters")

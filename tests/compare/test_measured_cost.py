@@ -1,4 +1,4 @@
-"""Timed windows against a baseline's: what is called worse, what is not compared and why, when another window is taken."""
+"""Timed windows: what is worse, what is not compared and why, and when a window is taken."""
 
 import random
 from math import exp
@@ -10,12 +10,17 @@ from pytest_ftcompare.compare.environment_diff import Difference
 from pytest_ftcompare.compare.measured_cost import (
     BASELINE_WINDOWS,
     MAX_WINDOWS,
-    costs_without_baseline,
     compare_times,
+    costs_without_baseline,
     next_window,
     side_by_side,
 )
-from pytest_ftcompare.compare.same_machine import NOTHING_CHANGED, NO_BASELINE_READING, why_other_speeds, why_times_unjudged
+from pytest_ftcompare.compare.same_machine import (
+    NO_BASELINE_READING,
+    NOTHING_CHANGED,
+    why_other_speeds,
+    why_times_unjudged,
+)
 from pytest_ftcompare.results.cost_metrics import METRICS
 from pytest_ftcompare.results.result import Window
 
@@ -27,8 +32,10 @@ EDITED = Difference("peft", "0.20.0", "0.21.2")  # something changed, so times a
 
 
 def window(step=1.0, kernels=1.0, dispatch=None, process="", machine=None, **changes):
-    """A window whose step took so many times its usual seconds, on a machine whose yardsticks took so
-    many times their own; `machine` slows yardsticks of other kinds."""
+    """A window with a step that took `step` times its usual seconds.
+
+    Yardsticks took `kernels` and `dispatch` times theirs; `machine` slows the other kinds.
+    """
     dispatch = kernels if dispatch is None else dispatch
     slower = {"kernels": kernels, "dispatch": dispatch, **(machine or {})}
     speeds = {kind: seconds * slower.get(kind, 1.0) for kind, seconds in SPEEDS.items()}
@@ -41,7 +48,7 @@ def windows(*steps):
     return [window(step, process=str(number % 2)) for number, step in enumerate(steps)]
 
 
-def held(base, new, *changes, strict=False):
+def compared(base, new, *changes, strict=False):
     changes = [EDITED, *changes]
     found = compare_times(
         make_result([0.8], windows=base), make_result([0.8], windows=new), changes, strict=strict
@@ -50,7 +57,7 @@ def held(base, new, *changes, strict=False):
 
 
 def outcome(base, new, *changes):
-    return held(base, new, *changes)["step"].outcome
+    return compared(base, new, *changes)["step"].outcome
 
 
 STILL = windows(1.004, 0.997, 1.0)
@@ -63,13 +70,13 @@ def results(base, new, changed=True):
     return baseline, make_result([0.8], windows=new, environment=now)
 
 
-def test_the_same_times_are_held_after_one_window():
+def test_equal_times_are_equivalent_after_one_window():
     assert outcome(STILL, [window(1.003)]) == "equivalent"
 
 
 @pytest.mark.parametrize(("step", "expected"), [(1.06, "worse"), (0.94, "better")])
 def test_more_or_less_time_is_found_when_the_windows_agree(step, expected):
-    reading = held(STILL, windows(step, step * 1.003, step * 0.998, step))["step"]
+    reading = compared(STILL, windows(step, step * 1.003, step * 0.998, step))["step"]
     assert reading.outcome == expected
     assert reading.change == pytest.approx(step - 1, abs=0.003)
     assert (reading.unit, reading.how) == ("s", "yardsticks")
@@ -92,8 +99,8 @@ def test_a_busier_machine_cancels_in_yardsticks():
 
 @pytest.mark.parametrize("kind", SPEEDS)
 @pytest.mark.parametrize("times", [0.6, 1.8])
-def test_a_machine_whose_yardsticks_are_others_is_another_machine(kind, times):
-    reading = held(STILL, [window(1.5, machine={kind: times})])["step"]
+def test_a_machine_with_other_yardsticks_is_another_machine(kind, times):
+    reading = compared(STILL, [window(1.5, machine={kind: times})])["step"]
     assert reading.outcome == "incomparable"
     assert reading.note == f"another machine: the yardstick {kind} takes {times:.2f} times as long"
 
@@ -103,36 +110,36 @@ def test_on_another_machine_no_more_windows_are_taken():
 
 
 def test_a_window_on_another_machine_does_not_count_beside_those_that_were_not():
-    reading = held(STILL, [window(1.0), window(2.0, kernels=1.8, process="1")])["step"]
+    reading = compared(STILL, [window(1.0), window(2.0, kernels=1.8, process="1")])["step"]
     assert (reading.outcome, reading.new) == ("equivalent", STEP)
 
 
 def test_a_baseline_that_does_not_know_its_machine_is_not_compared():
     (old,) = [Window(times=STILL[0].times)]
-    assert held([old], [window()])["step"].note == (
+    assert compared([old], [window()])["step"].note == (
         "its baseline does not say how fast its machine was: --update-baselines"
     )
 
 
 def test_a_piece_is_slower_only_in_yardsticks_of_every_kind():
-    """Kernels as fast as ever, dispatch 10 % slower: who knows what the piece should have taken?"""
-    mixed = [window(1.08, kernels=1.0, dispatch=1.1, process=str(one)) for one in range(4)]
+    """With equal kernels and 10 % slower dispatch, the expected time is unknown."""
+    mixed = [window(1.08, kernels=1.0, dispatch=1.1, process=str(number)) for number in range(4)]
     assert outcome(STILL, mixed) == "equivalent"
-    slower = [window(1.2, kernels=1.0, dispatch=1.1, process=str(one)) for one in range(4)]
-    reading = held(STILL, slower)["step"]
+    slower = [window(1.2, kernels=1.0, dispatch=1.1, process=str(number)) for number in range(4)]
+    reading = compared(STILL, slower)["step"]
     assert reading.outcome == "worse"
     assert reading.change == pytest.approx(1.2 / 1.1 - 1, abs=0.003)
 
 
 @pytest.mark.parametrize("step", [1.5, 0.5])
-def test_where_nothing_changed_another_time_is_noted_and_not_judged(step):
+def test_if_nothing_changed_another_time_is_noted_and_not_judged(step):
     base, new = results(STILL, [window(step)], changed=False)
     (reading,) = compare_times(base, new, [Difference("commit", "a", "b")])
     assert (reading.outcome, reading.judged) == ("noted", False)
     assert next_window(base, new, update=False) is None
 
 
-def test_strict_times_judge_where_nothing_changed():
+def test_strict_times_are_judged_if_nothing_changed():
     base, new = results(STILL, windows(1.5, 1.5, 1.5), changed=False)
     (reading,) = compare_times(base, new, [], strict=True)
     assert (reading.outcome, reading.judged) == ("worse", True)
@@ -146,7 +153,8 @@ def test_a_time_that_could_not_be_judged_is_known_before_a_window_is_taken():
     assert why_times_unjudged(*results(STILL, [], changed=False)) == NOTHING_CHANGED
     assert why_times_unjudged(*results(STILL, [], changed=False), strict=True) == ""
     assert why_times_unjudged(*results(STILL, [])) == ""
-    assert why_times_unjudged(*results([], [])) == why_times_unjudged(*results([window(disturbed="x")], [])) == NO_BASELINE_READING
+    for base in ([], [window(disturbed="x")]):
+        assert why_times_unjudged(*results(base, [])) == NO_BASELINE_READING
 
 
 @pytest.mark.parametrize(
@@ -155,49 +163,51 @@ def test_a_time_that_could_not_be_judged_is_known_before_a_window_is_taken():
 def test_on_another_machine_no_time_could_be_judged_not_even_strictly(name, value):
     base, new = results(STILL, [])
     base.environment[name], new.environment[name] = "one", value
-    assert why_times_unjudged(base, new) == why_times_unjudged(base, new, strict=True) == f"{name} one -> {value}"
+    for strict in (False, True):
+        assert why_times_unjudged(base, new, strict=strict) == f"{name} one -> {value}"
 
 
 @pytest.mark.parametrize("kind", ["memory", "interpreter"])
 @pytest.mark.parametrize(("times", "other"), [(1.1, False), (1.3, True), (0.7, True)])
-def test_the_yardsticks_beside_no_work_tell_another_machine_without_a_window(kind, times, other):
+def test_yardsticks_alone_identify_another_machine_without_a_window(kind, times, other):
     speeds = {
         one: SPEEDS[one] * (times if one == kind else 1.0) for one in ("memory", "interpreter")
     }
-    said = why_other_speeds(
+    reason = why_other_speeds(
         *results([*STILL, window(1.0, machine={kind: 9.0}, disturbed="x")], []), speeds
     )
-    assert said == (
+    assert reason == (
         f"another machine: the yardstick {kind} takes {times:.2f} times as long" if other else ""
     )
 
 
-def test_memory_is_judged_where_nothing_changed():
+def test_memory_is_judged_if_nothing_changed():
     name = "allocated bytes, training"
     base, new = ([window(readings={name: size})] * 3 for size in (1e9, 2e9))
     found = compare_times(make_result([0.8], windows=base), make_result([0.8], windows=new), [])
     assert {one.metric: one.outcome for one in found}[name] == "worse"
 
 
-def test_with_another_torch_the_yardsticks_are_others_and_seconds_are_compared_with_a_wider_margin():
+def test_with_another_torch_seconds_are_compared_with_a_wider_margin():
     torch = Difference("torch", "2.12.0", "2.13.0")
-    slow = [window(1.3, kernels=1.3, process=str(one)) for one in range(4)]
-    reading = held(STILL, slow, torch)["step"]
+    slow = [window(1.3, kernels=1.3, process=str(number)) for number in range(4)]
+    reading = compared(STILL, slow, torch)["step"]
     assert (reading.outcome, reading.how) == ("worse", "seconds")
     assert outcome(STILL, windows(1.05, 1.05, 1.05, 1.05), torch) != "worse"
 
 
-def test_with_another_torch_the_machine_is_told_by_memory_and_the_interpreter():
+def test_with_another_torch_memory_and_interpreter_identify_the_machine():
     torch = Difference("torch", "2.12.0", "2.13.0")
-    reading = held(STILL, [window(1.3, machine={"memory": 1.3})], torch)["step"]
+    reading = compared(STILL, [window(1.3, machine={"memory": 1.3})], torch)["step"]
     assert reading.note == "another machine: the yardstick memory takes 1.30 times as long"
 
 
-def test_a_name_given_to_two_machines_that_differ_is_said():
+def test_a_name_of_two_different_machines_is_reported():
     base = make_result([0.8], windows=STILL, environment={"machine": "fleet"})
     new = make_result([0.8], windows=[window(1.0, kernels=1.5)], environment={"machine": "fleet"})
     assert compare_times(base, new, [EDITED])[0].note == (
-        "FTCOMPARE_MACHINE=fleet names two machines that differ: the yardstick kernels takes 1.50 times as long"
+        "FTCOMPARE_MACHINE=fleet names two machines that differ: "
+        "the yardstick kernels takes 1.50 times as long"
     )
 
 
@@ -210,18 +220,18 @@ def test_a_name_given_to_two_machines_that_differ_is_said():
         ([Difference("machine", "mine", "theirs")], "FTCOMPARE_MACHINE mine -> theirs"),
         (
             [Difference("python", "3.11.7", "3.12.1")],
-            "python 3.11.7 -> 3.12.1: its yardsticks are others",
+            "python 3.11.7 -> 3.12.1: its yardsticks are different",
         ),
     ],
 )
-def test_what_cannot_be_compared_says_why(changes, note):
-    reading = held(STILL, [window(2.0)], *changes)["step"]
+def test_a_time_that_cannot_be_compared_has_a_reason(changes, note):
+    reading = compared(STILL, [window(2.0)], *changes)["step"]
     assert (reading.outcome, reading.note) == ("incomparable", note)
     assert reading.new == pytest.approx(2 * STEP)
 
 
-def test_a_disturbed_window_is_not_judged_and_its_reason_is_told():
-    reading = held(STILL, [window(3.0, disturbed="the GPU was throttled (hw thermal)")])["step"]
+def test_a_disturbed_window_is_not_judged_and_its_reason_is_reported():
+    reading = compared(STILL, [window(3.0, disturbed="the GPU was throttled (hw thermal)")])["step"]
     assert (reading.outcome, reading.note) == ("incomparable", "the GPU was throttled (hw thermal)")
 
 
@@ -240,7 +250,7 @@ def test_a_disturbed_window_of_the_baseline_does_not_count():
     assert outcome([*STILL, window(2.0, disturbed="throttled")], [window()]) == "equivalent"
 
 
-def test_a_baseline_takes_its_windows_disturbed_ones_apart():
+def test_a_baseline_counts_no_disturbed_window():
     base = make_result([0.8])
     assert next_window(None, base, update=True) == "here"
     assert next_window(None, replaced(base, STILL[: BASELINE_WINDOWS - 1]), update=True) == "fresh"
@@ -266,32 +276,37 @@ def test_without_a_baseline_one_window_is_taken_to_be_shown():
     assert next_window(None, make_result([0.8], windows=[window()]), update=False) is None
 
 
-def test_a_baseline_without_windows_is_said_to_have_none():
+def test_a_baseline_without_windows_is_reported():
     assert (
-        held([], [window()])["step"].note
+        compared([], [window()])["step"].note
         == "its baseline has no undisturbed reading: --update-baselines on a quiet machine"
     )
 
 
-def test_what_could_not_be_read_says_why():
-    unread = {"joules per 1000 examples": "no NVIDIA driver"}
-    reading = held(STILL, [window(unavailable=unread)])["joules per 1000 examples"]
+def test_an_unavailable_metric_has_a_reason():
+    unavailable = {"joules per 1000 examples": "no NVIDIA driver"}
+    reading = compared(STILL, [window(unavailable=unavailable)])["joules per 1000 examples"]
     assert (reading.outcome, reading.note) == ("incomparable", "no NVIDIA driver")
 
 
 @pytest.mark.parametrize("name", [name for name, metric in METRICS.items() if metric.unit != "s"])
-def test_memory_and_energy_are_held_within_their_margin_and_found_beyond_it(name):
+def test_memory_and_energy_are_equivalent_within_their_margin_and_found_beyond(name):
     margin = METRICS[name].margin
     base = [window(readings={name: 1e9})] * BASELINE_WINDOWS
     assert (
-        held(base, [window(readings={name: 1e9 * (1 + margin / 5)})])[name].outcome == "equivalent"
+        compared(base, [window(readings={name: 1e9 * (1 + margin / 5)})])[name].outcome
+        == "equivalent"
     )
     assert (
-        held(base, [window(readings={name: 1e9 * (1 + 2 * margin)})] * MAX_WINDOWS)[name].outcome
+        compared(base, [window(readings={name: 1e9 * (1 + 2 * margin)})] * MAX_WINDOWS)[
+            name
+        ].outcome
         == "worse"
     )
     assert (
-        held(base, [window(readings={name: 1e9 * (1 - 2 * margin)})] * MAX_WINDOWS)[name].outcome
+        compared(base, [window(readings={name: 1e9 * (1 - 2 * margin)})] * MAX_WINDOWS)[
+            name
+        ].outcome
         == "better"
     )
 
@@ -299,7 +314,7 @@ def test_memory_and_energy_are_held_within_their_margin_and_found_beyond_it(name
 def test_another_power_limit_makes_time_and_energy_incomparable_but_not_memory():
     readings = {"joules per 1000 examples": 5.0, "allocated bytes, training": 1e9}
     base = [window(readings=readings, device_state={"power_limit": 700.0})] * BASELINE_WINDOWS
-    found = held(base, [window(readings=readings, device_state={"power_limit": 500.0})])
+    found = compared(base, [window(readings=readings, device_state={"power_limit": 500.0})])
     assert (
         found["step"].note
         == found["joules per 1000 examples"].note
@@ -308,10 +323,10 @@ def test_another_power_limit_makes_time_and_energy_incomparable_but_not_memory()
     assert found["allocated bytes, training"].outcome == "equivalent"
 
 
-def test_windows_that_read_different_things_are_compared_by_what_both_read():
+def test_windows_are_compared_by_the_metrics_that_both_have():
     name = "process bytes, training"
     base = [window(readings={name: 1e9}), window(unavailable={name: "the driver does not answer"})]
-    found = held(base, [window(unavailable={name: "x"}), window(readings={name: 1e9})])
+    found = compared(base, [window(unavailable={name: "x"}), window(readings={name: 1e9})])
     assert found[name].outcome == "equivalent"
     assert found[name].base == 1e9
 
@@ -319,7 +334,7 @@ def test_windows_that_read_different_things_are_compared_by_what_both_read():
 def test_a_reading_of_nothing_is_not_compared():
     name = "joules per 1000 examples"
     assert (
-        held([window(readings={name: 5.0})], [window(readings={name: 0.0})])[name].note
+        compared([window(readings={name: 5.0})], [window(readings={name: 0.0})])[name].note
         == "it read nothing"
     )
 
@@ -332,7 +347,7 @@ def test_a_gpus_times_are_compared_whatever_its_host():
     assert reading.outcome == "worse"
 
 
-def test_what_a_case_costs_alone_is_what_it_read():
+def test_a_case_without_a_baseline_shows_its_readings():
     found = {
         one.metric: one
         for one in costs_without_baseline(
@@ -343,7 +358,7 @@ def test_what_a_case_costs_alone_is_what_it_read():
 
 
 def test_noise_alone_is_never_called_worse_and_a_loss_is_found_by_its_size():
-    """The rule on made-up runs with the noise that it assumes, all windows of a process sharing its own."""
+    """Simulated runs have the noise that the rule assumes; windows of a process share a part."""
     rng, noise = random.Random(0), METRICS["step"]
 
     def process(name, loss=1.0):
@@ -368,7 +383,7 @@ def turns(change, count=12, between=0.0, rng=None):
     return [(STEP, STEP * change * exp(between + rng.gauss(0, 0.004))) for _ in range(count)]
 
 
-def test_side_by_side_the_same_times_are_held_and_a_slower_step_is_confirmed_by_a_second_pair():
+def test_side_by_side_equal_times_are_equivalent_and_a_second_pair_confirms_a_slower_step():
     assert side_by_side({"step": [turns(1.0)]})[0].outcome == "equivalent"
     assert side_by_side({"step": [turns(1.08)]})[0].outcome == "open"
     (reading,) = side_by_side({"step": [turns(1.08), turns(1.08)]})

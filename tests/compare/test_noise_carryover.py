@@ -1,19 +1,23 @@
-"""What an update keeps: noise that earlier samples taught, never twice, and windows of the same work."""
+"""An update keeps the noise of earlier scores, never twice, and windows of the same work."""
 
 import random
 from dataclasses import replace
 
 import pytest
-from make_results import make_result, make_sample
+from make_results import make_result, make_seed_result
 
-from pytest_ftcompare.compare.noise_carryover import MAX_CARRIED_FREEDOM, MAX_BASELINE_WINDOWS, carry_over_noise
+from pytest_ftcompare.compare.noise_carryover import (
+    MAX_BASELINE_WINDOWS,
+    MAX_CARRIED_FREEDOM,
+    carry_over_noise,
+)
 from pytest_ftcompare.results.result import Result, Window
 
 
 def result(scores, seeds=None, **changes):
-    """A result whose samples' traces tell its scores apart."""
+    """A result with a trace of its own for each score."""
     numbered = zip(seeds or range(len(scores)), scores, strict=True)
-    samples = [make_sample(seed, score, trace=f"trace-{score}") for seed, score in numbered]
+    samples = [make_seed_result(seed, score, trace=f"trace-{score}") for seed, score in numbered]
     return make_result([], seed_results=samples, **changes)
 
 
@@ -26,70 +30,70 @@ def windows(process, count=3, **changes):
     return [Window({"step": [0.01, 2.5]}, process=process, **changes) for _ in range(count)]
 
 
-def learned(found):
+def carried(found):
     return found.noise.get("accuracy", {"squares": 0.0, "freedom": 0})
 
 
 FIRST, SECOND = result(drawn(1)), result(drawn(2))
 
 
-def test_the_first_baseline_has_learned_nothing():
+def test_the_first_baseline_carries_over_nothing():
     assert carry_over_noise(None, FIRST) == FIRST
 
 
-def test_samples_that_are_replaced_by_independent_ones_are_all_kept():
+def test_the_noise_of_independent_seeds_is_kept_in_full():
     second = result(drawn(2), seeds=range(10, 18))  # of other seeds
     squares = sum((one - sum(drawn(1)) / 8) ** 2 for one in drawn(1))
-    found = learned(carry_over_noise(FIRST, second))
+    found = carried(carry_over_noise(FIRST, second))
     assert found["freedom"] == 7
     assert found["squares"] == pytest.approx(squares, rel=1e-5)
 
 
 def test_a_mean_that_moves_keeps_the_noise():
     moved = result([one - 0.3 for one in drawn(2)])
-    assert learned(carry_over_noise(FIRST, moved)) == pytest.approx(
-        learned(carry_over_noise(FIRST, SECOND)), rel=1e-5
+    assert carried(carry_over_noise(FIRST, moved)) == pytest.approx(
+        carried(carry_over_noise(FIRST, SECOND)), rel=1e-5
     )
-    assert learned(carry_over_noise(FIRST, moved))["freedom"] > 0
+    assert carried(carry_over_noise(FIRST, moved))["freedom"] > 0
 
 
-def test_bit_identical_samples_teach_nothing_and_lose_nothing():
+def test_identical_results_add_and_lose_no_noise():
     second = carry_over_noise(FIRST, SECOND)
     assert carry_over_noise(FIRST, FIRST).noise == {}
     assert carry_over_noise(second, SECOND).noise == second.noise
 
 
 @pytest.mark.parametrize("count", [3, 5])
-def test_more_seeds_of_the_same_training_teach_nothing(count):
+def test_more_seeds_of_the_same_training_add_no_noise(count):
     fewer = result(drawn(1)[:count])
     assert carry_over_noise(fewer, FIRST).noise == {}
 
 
-def test_fewer_seeds_of_the_same_training_keep_what_the_others_taught():
-    found = learned(carry_over_noise(FIRST, result(drawn(1)[:3])))
+def test_fewer_seeds_of_the_same_training_keep_the_noise_of_the_others():
+    found = carried(carry_over_noise(FIRST, result(drawn(1)[:3])))
     assert 0 < found["freedom"] <= 4
 
 
-def test_scores_that_follow_the_old_ones_seed_by_seed_teach_little():
+def test_scores_that_follow_the_old_ones_seed_by_seed_add_little():
     nearly = result([one + (-1) ** number * 0.0005 for number, one in enumerate(drawn(1))])
-    assert learned(carry_over_noise(FIRST, nearly))["freedom"] == 0
+    assert carried(carry_over_noise(FIRST, nearly))["freedom"] == 0
     shuffled = result([drawn(1)[number] for number in (3, 0, 6, 1, 7, 2, 5, 4)])
-    assert learned(carry_over_noise(FIRST, shuffled))["freedom"] > 0
+    assert carried(carry_over_noise(FIRST, shuffled))["freedom"] > 0
 
 
-def test_a_change_that_is_taken_back_counts_no_sample_twice():
+def test_a_change_that_is_taken_back_counts_no_seed_twice():
     second = carry_over_noise(FIRST, SECOND)
     back = carry_over_noise(second, FIRST)
-    assert learned(back)["freedom"] <= 7
+    assert carried(back)["freedom"] <= 7
     assert back.noise == carry_over_noise(SECOND, FIRST).noise
 
 
-def test_a_spread_that_changed_is_learned_anew():
+def test_a_changed_variance_is_not_carried_over():
     assert "accuracy" not in carry_over_noise(FIRST, result(drawn(3, sd=0.1))).noise
     assert "accuracy" not in carry_over_noise(FIRST, result([0.8] * 8)).noise
 
 
-def test_spreads_of_the_same_noise_are_seldom_called_changed():
+def test_equal_noise_is_seldom_called_changed():
     dropped = sum(
         "accuracy"
         not in carry_over_noise(result(drawn(n)), result(drawn(n + 500), range(10, 18))).noise
@@ -98,23 +102,23 @@ def test_spreads_of_the_same_noise_are_seldom_called_changed():
     assert dropped <= 15  # 1 % of 500, and three standard errors
 
 
-def test_another_experiment_begins_with_nothing():
+def test_another_experiment_carries_over_nothing():
     second = carry_over_noise(FIRST, SECOND)
     assert carry_over_noise(second, result(drawn(3), fingerprint="another")).noise == {}
 
 
-def test_old_samples_give_way_to_new_ones():
+def test_old_noise_gives_way_to_new():
     found = FIRST
     for number in range(2, 12):
         found = carry_over_noise(
             found, result(drawn(number), seeds=range(10 * number, 10 * number + 8))
         )
-        assert learned(found)["freedom"] <= MAX_CARRIED_FREEDOM
-    assert learned(found)["freedom"] == MAX_CARRIED_FREEDOM
-    assert learned(found)["squares"] / MAX_CARRIED_FREEDOM == pytest.approx(0.02**2, rel=0.6)
+        assert carried(found)["freedom"] <= MAX_CARRIED_FREEDOM
+    assert carried(found)["freedom"] == MAX_CARRIED_FREEDOM
+    assert carried(found)["squares"] / MAX_CARRIED_FREEDOM == pytest.approx(0.02**2, rel=0.6)
 
 
-def test_what_was_learned_reads_back_equal_and_older_files_have_none():
+def test_noise_reads_back_equal_and_older_files_have_none():
     found = carry_over_noise(FIRST, SECOND)
     assert found.noise
     assert Result.from_json(found.to_json()) == found
@@ -165,5 +169,5 @@ def test_disturbed_windows_and_those_at_another_power_limit_are_not_kept():
     assert [one.process for one in found.windows] == ["c", "d"]
 
 
-def test_a_case_that_is_timed_no_more_keeps_no_windows():
+def test_a_case_that_is_no_longer_timed_keeps_no_windows():
     assert carry_over_noise(replace(FIRST, windows=windows("a")), FIRST).windows == []

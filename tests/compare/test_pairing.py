@@ -1,10 +1,10 @@
-"""The correlation of a seed's two runs, from the rows that both got right."""
+"""The correlation of a seed's two runs, from the rows that each got right."""
 
 import random
 from dataclasses import replace
 
 import pytest
-from make_results import make_sample
+from make_results import make_seed_result
 
 from pytest_ftcompare.compare.pairing import correlation, scores_by_key
 from pytest_ftcompare.results.result import pack
@@ -12,11 +12,11 @@ from pytest_ftcompare.results.result import pack
 ROWS = 400
 
 
-def sample(seed, right, subset=None):
-    base = make_sample(seed, sum(right) / len(right))
+def sample(seed, right, training_rows=None):
+    base = make_seed_result(seed, sum(right) / len(right))
     return replace(
         base,
-        training_rows=subset or f"subset-{seed}",
+        training_rows=training_rows or f"subset-{seed}",
         correct={"test": pack(right), "ood": pack(right)},
     )
 
@@ -67,7 +67,7 @@ def test_a_seed_that_drew_other_rows_is_no_pair():
 
 
 @pytest.mark.parametrize("seeds", [0, 1])
-def test_where_seeds_cannot_be_told_apart_nothing_is_paired(seeds):
+def test_with_fewer_than_two_seeds_nothing_is_paired(seeds):
     baseline = [sample(seed, right) for seed, right in enumerate(runs(seeds))]
     assert correlation(baseline, baseline, "test") == 0
 

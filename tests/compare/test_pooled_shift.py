@@ -1,4 +1,4 @@
-"""Pooled shifts: one sign over many cases is found where no case shows it; noise, shared or not, is not."""
+"""Pooled shifts: a small change that many cases share is found, noise is not."""
 
 import math
 import random
@@ -18,7 +18,7 @@ from pytest_ftcompare.compare.pooled_shift import (
 from pytest_ftcompare.compare.sequential_test import ScoreComparison
 from pytest_ftcompare.compare.session_verdict import SessionVerdict
 from pytest_ftcompare.compare.verdict import IDENTICAL, CaseVerdict
-from pytest_ftcompare.report.terminal import together
+from pytest_ftcompare.report.terminal import pooled_lines
 
 NOISE = 0.04
 BLANK = ScoreComparison(
@@ -64,7 +64,7 @@ def test_a_small_loss_of_every_case_is_one_finding():
     assert SessionVerdict(cases).failed and SessionVerdict(cases).findings == [shift.sentence]
 
 
-def test_a_gain_of_every_case_is_told_and_does_not_fail():
+def test_a_gain_of_every_case_is_reported_and_does_not_fail():
     (shift,) = pool_shifts([case(f"m{number}", 0.03) for number in range(40)])
     assert (shift.outcome, SessionVerdict([case("a", 0.03)] * 40).failed) == ("better", False)
     assert "higher" in shift.sentence
@@ -77,12 +77,11 @@ def test_the_error_is_that_of_cases_that_err_together(together, rho):
     generator = random.Random(1)
     shifts = [pool_shifts(drawn(generator, 26, together=together, rho=rho))[0] for _ in range(2000)]
     assert stdev(one.z for one in shifts) == pytest.approx(1, abs=0.15)
-    assert (
-        sum(one.outcome != "none" for one in shifts) <= 4
-    )  # 3.5 standard errors: one in two thousand on both sides
+    # Beyond 3.5 standard errors: one in two thousand, on both sides.
+    assert sum(one.outcome != "none" for one in shifts) <= 4
 
 
-def test_cases_that_scatter_more_than_they_say_weigh_less():
+def test_cases_that_scatter_more_than_their_errors_weigh_less():
     calm = [case(f"m{number}", -0.02) for number in range(20)]
     wild = [case(f"m{number}", -0.02 + (-1) ** number * 0.2) for number in range(20)]
     assert abs(pool_shifts(wild)[0].z) < abs(pool_shifts(calm)[0].z) / 3
@@ -96,7 +95,7 @@ def test_a_precise_case_counts_for_more_than_a_noisy_one():
     assert pool_shifts(cases)[0].mean > 0
 
 
-def test_what_is_not_judged_or_identical_or_too_little_is_not_pooled():
+def test_cases_not_judged_identical_or_too_few_are_not_pooled():
     shown = [case(f"m{number}", -0.1, judge_accuracy=False) for number in range(9)]
     same = [case(f"m{number}", -0.1, notes=[IDENTICAL]) for number in range(9)]
     few = [case(f"m{number}", -0.1) for number in range(MIN_CASES - 1)]
@@ -141,7 +140,7 @@ def test_a_slowdown_that_one_process_saw_may_be_its_own():
     (shift,) = pool_shifts(cases)
     assert (shift.outcome, shift.note) == ("noted", "one process alone shows it: run with -n 2")
     assert not SessionVerdict(cases).failed
-    assert list(together(SessionVerdict(cases))) == [
+    assert list(pooled_lines(SessionVerdict(cases))) == [
         f"All cases together, noted, not judged: {shift.sentence} ({shift.note})."
     ]
 
@@ -161,7 +160,7 @@ def test_a_machine_that_is_a_little_slower_today_is_not_a_slowdown():
     assert pool_shifts([timed(0.01, number) for number in range(26)])[0].outcome == "none"
 
 
-def test_a_session_that_could_not_see_fails():
+def test_a_session_with_too_many_unjudged_cases_fails():
     blind = [replace(case(f"m{number}", 0.0), verdict="undecided") for number in range(2)]
     seen = [case(f"s{number}", 0.0) for number in range(9)]
     assert "2 of 11 cases could not be compared" in SessionVerdict([*blind, *seen]).findings[0]
@@ -169,7 +168,7 @@ def test_a_session_that_could_not_see_fails():
     assert SessionVerdict([replace(seen[0], verdict="worse")]).failed
 
 
-def test_the_evidence_asked_for_is_what_decides():
+def test_the_z_threshold_decides():
     cases = [case(f"m{number}", -0.0072) for number in range(40)]
     below = pool_shifts(cases)[0]
     above = pool_shifts(

@@ -1,4 +1,4 @@
-"""The test of an outcome: its estimate is the best one, its errors are what it says, it asks while the question is open."""
+"""The sequential test: its estimate, its error rates and its looks."""
 
 import math
 import random
@@ -34,7 +34,12 @@ def sequential(base, new, rho=0.0, share=1.0):
     """Look after look until it is settled; the last comparison."""
     for count in LOOKS:
         found = compare_scores(
-            "accuracy", base, dict(list(new.items())[:count]), rho=rho, prior=KNOWN, alpha_share=share
+            "accuracy",
+            base,
+            dict(list(new.items())[:count]),
+            rho=rho,
+            prior=KNOWN,
+            alpha_share=share,
         )
         if found.outcome != "open":
             break
@@ -51,12 +56,9 @@ def test_with_all_paired_it_is_the_mean_difference_and_correlation_shrinks_its_v
     assert (delta, variance) == pytest.approx((4 / 3, 2 * (1 - 0.8) / 3))
 
 
-def test_the_estimate_is_that_of_generalised_least_squares_in_general():
-    base, new, rho = (
-        [1.0, 2.5, 3.0, 0.5],
-        [2.0, 2.0],
-        0.6,
-    )  # two pairs, two seeds of the baseline alone, then one new alone
+def test_the_estimate_is_that_of_generalised_least_squares():
+    # Two pairs, two seeds of the baseline alone, and one new seed alone.
+    base, new, rho = [1.0, 2.5, 3.0, 0.5], [2.0, 2.0], 0.6
     covariance = np.eye(7)
     for at in range(2):
         covariance[at, 4 + at] = covariance[4 + at, at] = rho
@@ -95,11 +97,15 @@ def test_seeds_since_the_look_before_must_confirm():
     base = keys(drawn(random.Random(0), 0.8, 8))
     suspected = [0.5, 0.5, 0.5]
     assert (
-        compare_scores("accuracy", base, keys([*suspected, 0.5, 0.5], 20), rho=0, prior=KNOWN).outcome
+        compare_scores(
+            "accuracy", base, keys([*suspected, 0.5, 0.5], 20), rho=0, prior=KNOWN
+        ).outcome
         == "worse"
     )
     assert (
-        compare_scores("accuracy", base, keys([*suspected, 0.8, 0.8], 20), rho=0, prior=KNOWN).outcome
+        compare_scores(
+            "accuracy", base, keys([*suspected, 0.8, 0.8], 20), rho=0, prior=KNOWN
+        ).outcome
         == "open"
     )
 
@@ -123,24 +129,28 @@ def test_a_shift_below_the_margin_is_never_worse():
         assert one.outcome == "equivalent" and one.p < 1e-3
 
 
-def test_equal_scores_without_any_noise_are_held():
+def test_equal_scores_without_any_noise_are_equivalent():
     found = compare_scores(
         "accuracy", keys([0.8] * 3), keys([0.8]), rho=0, prior=VarianceEstimate(0.0, 0.0)
     )
     assert (found.outcome, found.delta, found.p) == ("equivalent", 0.0, 0.5)
 
 
-def test_runs_that_agree_on_nearly_all_rows_settle_it_with_one_seed():
+def test_runs_that_agree_on_nearly_all_rows_are_settled_with_one_seed():
     values = drawn(random.Random(5), 0.8, 8)
-    found = compare_scores("accuracy", keys(values), keys([values[0] - 0.0025]), rho=0.98, prior=KNOWN)
+    found = compare_scores(
+        "accuracy", keys(values), keys([values[0] - 0.0025]), rho=0.98, prior=KNOWN
+    )
     assert (found.outcome, found.seeds) == ("equivalent", 1)
     assert (
-        compare_scores("accuracy", keys(values), keys([values[0] - 0.0025]), rho=0.0, prior=KNOWN).outcome
+        compare_scores(
+            "accuracy", keys(values), keys([values[0] - 0.0025]), rho=0.0, prior=KNOWN
+        ).outcome
         == "open"
     )
 
 
-def test_the_margin_is_the_drop_that_is_to_be_found():
+def test_the_margin_is_twice_the_noise_or_two_points():
     found = compare_scores(
         "accuracy", keys([0.8] * 8), keys([0.8]), rho=0, prior=VarianceEstimate(0.03**2, 1e6)
     )
@@ -156,7 +166,7 @@ def test_the_margin_is_the_drop_that_is_to_be_found():
 @pytest.mark.parametrize(
     ("share", "most"), [(1.0, 6), (0.01, 0)]
 )  # of 400, either way: twice ALPHA of them
-def test_noise_alone_is_rarely_called_worse_and_soon_held(share, most):
+def test_noise_alone_is_rarely_called_worse_and_soon_equivalent(share, most):
     generator, outcomes, seeds = random.Random(6), [], []
     for _ in range(400):
         found = sequential(

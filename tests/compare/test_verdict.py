@@ -1,9 +1,9 @@
-"""Verdicts: every word has a way to be reached, and seeds are asked for only while the question is open."""
+"""Verdicts: each can be reached, and seeds are asked for only while the question is open."""
 
 from dataclasses import replace
 
 import pytest
-from make_results import make_result, make_sample
+from make_results import make_result, make_seed_result
 
 from pytest_ftcompare.compare.verdict import (
     IDENTICAL,
@@ -23,7 +23,7 @@ ELSEWHERE = {**BASE.environment, "cpu": "another"}
 
 def other(scores, trace="other", first=0.7, **changes):
     """A candidate whose training was not bit-identical; `first` is its first loss."""
-    samples = [make_sample(seed, score, trace=trace) for seed, score in enumerate(scores)]
+    samples = [make_seed_result(seed, score, trace=trace) for seed, score in enumerate(scores)]
     samples = [
         replace(one, trace=replace(one.trace, first_steps=[[first, 1.0], [0.65, 1.1]]))
         for one in samples
@@ -50,7 +50,7 @@ def test_an_equivalent_trace_with_like_predictions_is_the_same_after_one_seed():
     assert (found.verdict, found.seeds, found.first_divergence) == ("same", 1, "")
 
 
-def test_an_equivalent_trace_where_nothing_changed_that_could_move_it_is_changed():
+def test_an_equivalent_trace_is_changed_if_nothing_could_round_differently():
     later = {**BASE.environment, "commit": "another"}
     found = settle(lambda n: other([one + 0.005 for one in SCORES[:n]], environment=later))
     assert (found.verdict, found.first_divergence) == ("changed", "loss curve")
@@ -59,7 +59,7 @@ def test_an_equivalent_trace_where_nothing_changed_that_could_move_it_is_changed
 
 def test_predictions_that_differ_more_cost_more_seeds():
     def elsewhere(count):
-        samples = [make_sample(8 - seed, SCORES[seed], trace="other") for seed in range(count)]
+        samples = [make_seed_result(8 - seed, SCORES[seed], trace="other") for seed in range(count)]
         samples = [
             replace(one, seed=seed, training_rows=f"subset-{seed}", predictions_digest="else")
             for seed, one in enumerate(samples)
@@ -117,14 +117,17 @@ def test_edited_code_does_not_excuse_a_changed_trace():
     assert "methods/full.py edited" in map(str, found.changes)
 
 
-def test_the_same_predictions_scored_otherwise_are_changed_whatever_else_changed():
-    sample = replace(make_sample(0, SCORES[0]), correct=make_sample(0, 0.1).correct)
+def test_equal_predictions_scored_differently_are_changed_after_any_upgrade():
+    sample = replace(make_seed_result(0, SCORES[0]), correct=make_seed_result(0, 0.1).correct)
     found = judge(BASE, make_result(SCORES[:1], seed_results=[sample], environment=UPGRADED), 1)
-    said = "the same predictions of seed 0 are scored otherwise: 280 of 400 test rows turned right or wrong"
-    assert (found.verdict, found.divergences) == ("changed", [said])
+    text = (
+        "the same predictions of seed 0 are scored otherwise: "
+        "280 of 400 test rows turned right or wrong"
+    )
+    assert (found.verdict, found.divergences) == ("changed", [text])
 
 
-def test_a_loss_between_none_and_the_one_to_be_found_is_undecided_when_the_budget_is_spent():
+def test_a_small_loss_is_undecided_when_the_budget_is_spent():
     found = settle(
         lambda n: other([one - 0.04 for one in SCORES[:n]], first=0.9, environment=UPGRADED),
         JudgingCriteria(alpha_share=0.001),
@@ -146,20 +149,25 @@ def test_a_broken_invariant_is_invalid_at_once():
 def test_predictions_that_flip_on_another_machine_are_a_note_and_cost_seeds():
     def flipped(count):
         samples = [
-            replace(make_sample(seed, SCORES[seed]), predictions_digest="else")
+            replace(make_seed_result(seed, SCORES[seed]), predictions_digest="else")
             for seed in range(count)
         ]
         return make_result(SCORES[:count], seed_results=samples, environment=UPGRADED)
 
     found = settle(flipped)
     assert (found.verdict, found.seeds, found.first_divergence) == ("same", 1, "predictions")
-    said = "predictions of seed 0 differ after identical training: 0 of 400 test rows turned right or wrong"
-    assert found.notes == [said]
+    assert found.notes == [
+        "predictions of seed 0 differ after identical training: "
+        "0 of 400 test rows turned right or wrong"
+    ]
 
 
-def test_a_note_about_the_trace_fails_where_strict():
+def test_a_changed_trace_fails_with_strict():
     found = judge(
-        BASE, other(SCORES, first=0.9, environment=UPGRADED), 8, criteria=JudgingCriteria(strict=True)
+        BASE,
+        other(SCORES, first=0.9, environment=UPGRADED),
+        8,
+        criteria=JudgingCriteria(strict=True),
     )
     assert (found.verdict, found.first_divergence) == ("changed", "loss curve")
     assert "loss at step 1" in found.divergences[0]
@@ -168,7 +176,7 @@ def test_a_note_about_the_trace_fails_where_strict():
 
 def test_a_seed_that_draws_other_rows_is_changed_and_its_scores_are_not_paired():
     samples = [
-        replace(make_sample(seed, SCORES[seed], trace="other"), training_rows=f"other-{seed}")
+        replace(make_seed_result(seed, SCORES[seed], trace="other"), training_rows=f"other-{seed}")
         for seed in range(8)
     ]
     found = judge(BASE, make_result(SCORES, seed_results=samples, environment=UPGRADED), 8)
@@ -177,13 +185,13 @@ def test_a_seed_that_draws_other_rows_is_changed_and_its_scores_are_not_paired()
     assert found.comparisons[0].rho == 0
 
 
-def test_an_edited_recipe_is_the_first_sign():
+def test_an_edited_recipe_is_the_first_divergence():
     found = settle(lambda n: other(SCORES[:n], recipe={"lr": 0.01}))
     assert (found.verdict, found.divergences[0]) == ("changed", "recipe lr 0.001 -> 0.01")
 
 
 def test_predictions_that_differ_after_identical_training_are_changed():
-    sample = replace(make_sample(0, SCORES[0]), predictions_digest="else")
+    sample = replace(make_seed_result(0, SCORES[0]), predictions_digest="else")
     found = judge(BASE, make_result(SCORES[:1], seed_results=[sample]), 1)
     assert found.verdict == "changed"
 
@@ -193,7 +201,7 @@ def test_an_outcome_that_is_not_judged_is_never_worse():
     assert (found.verdict, found.seeds) == ("same", 1)
 
 
-def test_on_another_device_structure_and_outcomes_are_judged_and_the_probe_is_not():
+def test_on_another_device_the_probe_is_not_compared():
     candidate = other(SCORES, first=0.9, probe={**BASE.probe, "loss": 9.0}, environment=UPGRADED)
     assert judge(BASE, candidate, 8, same_device=False).verdict == "same"
     signature = {"structure": {"trainable": 1}}
@@ -203,7 +211,7 @@ def test_on_another_device_structure_and_outcomes_are_judged_and_the_probe_is_no
     )
 
 
-def test_where_a_fault_of_a_kernel_parts_two_cpus_structure_and_outcomes_are_judged_and_the_probe_is_not():
+def test_with_a_kernel_fault_between_two_cpus_the_probe_is_not_compared():
     def on(instruction_set):
         return {**BASE.environment, "bitsandbytes": "0.50.2", "instruction set": instruction_set}
 

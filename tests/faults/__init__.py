@@ -1,8 +1,9 @@
-"""A catalogue of what can go wrong in a fine-tuning stack, each a small patch, to see what the gate finds and by what.
+"""A catalogue of faults of a fine-tuning stack, each a small patch, to test the gate.
 
-A file for an area; a function in it is a fault. Many re-create a bug of a library that was fixed, with its issue. `benign.py`
-has changes that must pass. `held_out.py` is for faults written by somebody who did not see how the gate judges: it is
-imported where it exists. `python -m tests.faults.run docs/fault_catalogue.json` runs them all.
+Each file covers an area, and each of its functions is a fault. Many repeat a fixed bug of a library
+and name its issue. `benign.py` has changes that must pass. `held_out.py`, if present, has faults by
+an author who did not know how the gate judges. `python -m tests.faults.run
+docs/fault_catalogue.json` runs them all.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""Faults of adapters: scaling, initialisation, merging, which one is active, where they are."""
+"""Faults of adapters: scaling, initialisation, merging, activity, ranks, places."""
 
 from __future__ import annotations
 
@@ -45,7 +45,8 @@ def b_not_zero() -> None:
 
 @fault("initialisation", LORA)
 def a_ten_times_smaller() -> None:
-    """A starts ten times smaller than it should: the start is the base model's, learning is slower."""
+    """A starts ten times smaller: training still starts at the base model and learns more
+    slowly."""
     from peft.tuners.lora import LoraLayer
 
     @patch(LoraLayer, "reset_lora_parameters")
@@ -56,7 +57,7 @@ def a_ten_times_smaller() -> None:
 
 @fault("initialisation", Case("pissa"))
 def pissa_residual_not_taken() -> None:
-    """The principal part stays in the base weights, beside A and B that start at it."""
+    """The principal part stays in the base weights, although A and B start at it."""
     from peft.tuners.lora import LoraLayer
 
     @patch(LoraLayer, "pissa_init")
@@ -78,7 +79,7 @@ def merged_without_scale() -> None:
 
 @fault("merging", LORA)
 def merged_in_bfloat16() -> None:
-    """What is merged is rounded to bfloat16."""
+    """The merged update is rounded to bfloat16."""
     from peft.tuners.lora.layer import Linear
 
     @patch(Linear, "get_delta_weight")
@@ -100,7 +101,7 @@ def bias_not_merged() -> None:
 
 @fault("activity", LORA, upstream="https://github.com/huggingface/peft/pull/1659")
 def another_adapter_active() -> None:
-    """In evaluation another adapter is active than the one that was trained."""
+    """Another adapter than the trained one is active in evaluation."""
     from peft.tuners.lora.layer import Linear
 
     @patch(Linear, "forward")
@@ -122,7 +123,7 @@ def ranks_never_fall() -> None:
 
 @fault("places", LORA)
 def only_queries_adapted() -> None:
-    """The library's choice of modules for this model loses the values' projections."""
+    """PEFT's default modules for this model omit the value projections."""
     from peft.tuners.lora import model
 
     mapping = {**model.LoraModel.target_module_mapping, "opt": ["q_proj"]}
@@ -136,7 +137,7 @@ def only_queries_adapted() -> None:
 
 @fault("magnitudes", Case("dora"))
 def magnitude_not_normalised() -> None:
-    """DoRA scales by its magnitudes without dividing by the norm of what they scale."""
+    """DoRA scales by its magnitudes without dividing by the norm of the weights."""
     import torch
     from peft.tuners.lora.dora import DoraLinearLayer
 

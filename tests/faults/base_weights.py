@@ -1,4 +1,4 @@
-"""Faults of the base model's weights: loaded otherwise, drawn anew, untied."""
+"""Faults of the base model's weights: loaded wrongly, initialised again, untied."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .change import Case, fault, patch
     upstream="https://github.com/huggingface/transformers/pull/45591",
 )
 def loaded_weights_drawn_anew() -> None:
-    """After loading, a layer is initialised a second time, over what was loaded."""
+    """After loading, a layer is initialised again, over its loaded weights."""
     import torch
 
     from pytest_ftcompare.training import base_model
@@ -67,7 +67,7 @@ def head_untied() -> None:
 
 @fault("loading", Case("lora", shots=16))
 def head_drawn_ten_times_larger() -> None:
-    """A new classification head is drawn with ten times the spread."""
+    """A new classification head is drawn with ten times the standard deviation."""
     from pytest_ftcompare.training import base_model
 
     @patch(base_model, "copied")

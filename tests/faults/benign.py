@@ -1,4 +1,4 @@
-"""Changes that must pass: nothing that a user would call worse."""
+"""Changes that must pass: no user would call them worse."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def two_threads() -> None:
 
 @benign(*CASES, upgrade=False, environ={"ATEN_CPU_CAPABILITY": "avx2"})
 def another_instruction_set() -> None:
-    """AVX2 where the baseline had what the processor can."""
+    """AVX2 instead of the processor's best instruction set."""
 
 
 @benign(*CASES)
@@ -39,7 +39,8 @@ def sums_in_another_order() -> None:
 
 @benign(*CASES)
 def another_random_stream() -> None:
-    """A number more is drawn after each seeding: initialisation and dropout draw others."""
+    """One more number is drawn after each seeding, so initialisation and dropout draw other
+    numbers."""
     import torch
 
     @patch(torch, "manual_seed")
@@ -76,7 +77,7 @@ def a_warning_and_a_log() -> None:
 
 @benign(CASES[0])
 def an_unused_argument() -> None:
-    """A configuration of LoRA has a field more, which nothing reads."""
+    """LoRA's configuration has one more field, which nothing reads."""
     from peft import LoraConfig
 
     @patch(LoraConfig, "__post_init__")

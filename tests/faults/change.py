@@ -1,7 +1,8 @@
-"""What a change of a stack is, here: a small patch put into a running suite from outside, and the cases that meet it.
+"""Changes of a stack: small patches of a running suite, and the cases that run with them.
 
-A `fault` makes results wrong or dearer, a `benign` change does not. Both are functions that patch libraries when they are
-called, in a process of their own; their docstring says in one sentence what is other, their name is the change's name.
+A `fault` makes results wrong or costs higher; a `benign` change does not. Both are functions that
+patch libraries when called, each in its own process. The function's name is the change's name, and
+its docstring describes the change in one sentence.
 """
 
 from __future__ import annotations
@@ -17,17 +18,17 @@ from types import ModuleType
 from typing import Any
 
 MODEL = "pocket/opt-1.4m"
-SUITES = {
-    16: "few_shot",
-    64: "few_shot",
-    32: "peft_methods",
-}  # of the shipped suites, by the shots of their tables
+# The shipped suites by the shots of their tables.
+SUITES = {16: "few_shot", 64: "few_shot", 32: "peft_methods"}
 TASKS = {"cola": "pocket_cola", "mnli": "pocket_mnli"}
 
 
 @dataclass(frozen=True)
 class Case:
-    """A case of a shipped suite; with options, or of a task that those lack, one of a suite that the runner writes."""
+    """A case of a shipped suite or of the runner's own suite.
+
+    The runner's suite has the cases with options, and tasks that the shipped suites lack.
+    """
 
     method: str
     task: str = "cola"
@@ -38,24 +39,26 @@ class Case:
     def id(self) -> str:
         """The case's id, as in its test and its baseline."""
         changed = "".join(f"-{name}={value}" for name, value in sorted(self.options))
-        return f"{self.method}-{TASKS.get(self.task, self.task)}-{MODEL.rsplit('/', 1)[-1]}-n{self.shots}{changed}"
+        task, model = TASKS.get(self.task, self.task), MODEL.rsplit("/", 1)[-1]
+        return f"{self.method}-{task}-{model}-n{self.shots}{changed}"
 
     @property
     def suite(self) -> str | None:
-        """The shipped suite that has it; None where the runner writes one."""
+        """The shipped suite that has the case; None means the runner's own suite."""
         return None if self.options or self.task not in TASKS else SUITES[self.shots]
 
 
 @dataclass(frozen=True)
 class Change:
-    """A patch and what is known of it.
+    """A patch and its description.
 
-    `area` is the part of a stack; `upstream` the issue or pull request of a bug that was fixed, or "". `upgrade` says that
-    the change comes with other versions of transformers, peft and torch. `environ` and `arguments` are for the run.
+    `area` is the part of a stack. `upstream` is the issue or pull request of a fixed bug, or "".
+    With `upgrade`, the run's environment claims other versions of transformers, peft and torch.
+    `environ` and `arguments` are the run's environment variables and pytest arguments.
     """
 
     name: str
-    says: str
+    description: str
     area: str
     cases: tuple[Case, ...]
     apply: Callable[[], None]
@@ -67,9 +70,9 @@ class Change:
 
 FAULTS: dict[str, Change] = {}
 BENIGN: dict[str, Change] = {}
-REACHED: set[str] = set()  # what was patched and then called in this process
-BROKEN: list[str] = []  # errors of the patches themselves, which find nothing
-UNDO: list[tuple[Any, str, Any]] = []  # owner, name and what was there before, of each patch
+REACHED: set[str] = set()  # patched functions that this process called
+PATCH_ERRORS: list[str] = []  # errors of the patches themselves
+UNDO: list[tuple[Any, str, Any]] = []  # owner, name and original of each patch
 
 
 def _add(
@@ -78,9 +81,7 @@ def _add(
     def decorate(apply: Callable[[], None]) -> Callable[[], None]:
         name = apply.__name__
         if name in FAULTS or name in BENIGN:
-            raise ValueError(
-                f"expected each change to have a name of its own, {name} is there twice"
-            )
+            raise ValueError(f"expected each change to have its own name, {name} is there twice")
         registry[name] = Change(
             name, " ".join((apply.__doc__ or "").split()), area, cases, apply, **options
         )
@@ -90,25 +91,26 @@ def _add(
 
 
 def fault(area: str, *cases: Case, **options: Any) -> Callable[..., Any]:
-    """Registers a function as a fault that the named cases meet."""
+    """Register a function as a fault of the given cases."""
     return _add(FAULTS, area, cases, options)
 
 
 def benign(*cases: Case, **options: Any) -> Callable[..., Any]:
-    """Registers a function as a change that must not fail a case."""
+    """Register a function as a change that must not fail a case."""
     return _add(BENIGN, "benign", cases, options)
 
 
-def _is_ours(error: Exception) -> bool:
-    """Whether an error comes from a patch itself, not from what the patched code calls."""
+def _is_patch_error(error: Exception) -> bool:
+    """Return whether an error comes from a patch itself, not from code that it calls."""
     frames = traceback.extract_tb(error.__traceback__)
     return Path(frames[-1].filename).parent == Path(__file__).parent
 
 
 def patch(owner: Any, name: str) -> Callable[[Callable[..., Any]], None]:
-    """Puts the decorated function in the place of `owner.name`, which it is given as its first argument.
+    """Replace `owner.name` by the decorated function, which gets the original as first argument.
 
-    A function of a module is replaced wherever it was imported by its name. What is not there is an `AttributeError`.
+    A module's function is also replaced in modules that imported it by name. A missing name raises
+    `AttributeError`.
     """
     before = inspect.getattr_static(owner, name)
     real: Any = before
@@ -119,38 +121,38 @@ def patch(owner: Any, name: str) -> Callable[[Callable[..., Any]], None]:
     elif isinstance(before, functools.cached_property):
         real = before.func
 
-    def decorate(other: Callable[..., Any]) -> None:
+    def decorate(replacement: Callable[..., Any]) -> None:
         @functools.wraps(real)
         def called(*arguments: Any, **named: Any) -> Any:
             REACHED.add(f"{getattr(owner, '__name__', owner)}.{name}")
             try:
-                return other(real, *arguments, **named)
+                return replacement(real, *arguments, **named)
             except Exception as error:
-                if _is_ours(error):
-                    BROKEN.append(f"{owner}.{name}: {type(error).__name__}: {error}")
+                if _is_patch_error(error):
+                    PATCH_ERRORS.append(f"{owner}.{name}: {type(error).__name__}: {error}")
                 raise
 
         kinds: tuple[type, ...] = (staticmethod, classmethod, property, functools.cached_property)
-        kind: Any = next((one for one in kinds if isinstance(before, one)), None)
+        kind: Any = next((option for option in kinds if isinstance(before, option)), None)
         after: Any = called if kind is None else kind(called)
         if isinstance(after, functools.cached_property):
             after.__set_name__(owner, name)
-        places = [owner]
+        owners = [owner]
         if isinstance(owner, ModuleType):
-            places += [
-                one
-                for one in [*sys.modules.values()]
-                if one is not owner and vars(one).get(name) is before
+            owners += [
+                module
+                for module in [*sys.modules.values()]
+                if module is not owner and vars(module).get(name) is before
             ]
-        for place in places:
-            UNDO.append((place, name, before))
-            setattr(place, name, after)
+        for patched in owners:
+            UNDO.append((patched, name, before))
+            setattr(patched, name, after)
 
     return decorate
 
 
 def undo() -> None:
-    """Takes all patches back, the last one first."""
+    """Take all patches back, the last one first."""
     while UNDO:
         setattr(*UNDO.pop())
     REACHED.clear()

@@ -1,4 +1,4 @@
-"""Faults of checkpoints: what is not saved, saved otherwise, or not loaded."""
+"""Faults of checkpoints: tensors that are not saved, saved wrongly, or not loaded."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def adapters_not_saved() -> None:
 
 @fault("checkpoints", LORA, upstream="https://github.com/huggingface/peft/pull/2118")
 def adapters_not_loaded() -> None:
-    """Names in the checkpoint are not those of the model, and what is missing is not told."""
+    """Names in the checkpoint differ from the model's, and missing tensors are not reported."""
     from peft import peft_model
 
     @patch(peft_model, "set_peft_model_state_dict")

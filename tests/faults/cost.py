@@ -1,4 +1,4 @@
-"""Faults of cost: more bytes, more work, and waiting, which only a clock sees (tests/faults/timed.py)."""
+"""Faults of cost: more bytes, more work, and waiting, which only timing sees (`timed.py`)."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from .change import Case, fault, patch
 
 LORA = Case("lora", shots=16)
 RECOMPUTED = Case("full", shots=16, options=(("gradient_checkpointing", True), ("epochs", 2)))
-LEFT: list[object] = []
+LEAKED_MODELS: list[object] = []
 
 
 @fault("speed", LORA)
 def more_work() -> None:
-    """A twentieth of the update's FLOPs again, in a matrix product."""
+    """A matrix product adds a twentieth of the update's FLOPs."""
     import torch
 
     from pytest_ftcompare.training.train import Training
@@ -26,8 +26,8 @@ def more_work() -> None:
     @patch(Training, "update")
     def costlier(real: Any, self: Any, chosen: list[int]) -> Any:
         if self not in sizes:
-            tokens = sum(len(self.stage.rows[one]) for one in chosen)
-            flops = 6 * tokens * sum(one.numel() for one in self.model.parameters())
+            tokens = sum(len(self.stage.rows[row]) for row in chosen)
+            flops = 6 * tokens * sum(p.numel() for p in self.model.parameters())
             sizes[self] = torch.ones(
                 round((0.05 * flops / 2) ** (1 / 3)), device=self.stage.targets.device
             ).diag()
@@ -36,7 +36,7 @@ def more_work() -> None:
 
 
 def waiting() -> None:
-    """A twentieth of the time of the fastest update so far, spent waiting."""
+    """Each update waits a twentieth of the time of the fastest update so far."""
     from pytest_ftcompare.training.train import Training
 
     fastest: WeakKeyDictionary[Training, float] = WeakKeyDictionary()
@@ -52,7 +52,7 @@ def waiting() -> None:
 
 @fault("memory", LORA)
 def wider_state() -> None:
-    """Between updates the optimiser keeps its moments in twice the width."""
+    """Between updates, the optimiser keeps its moments in float64."""
     import torch
 
     @patch(torch.optim.AdamW, "step")
@@ -73,7 +73,7 @@ def wider_state() -> None:
 
 @fault("memory", RECOMPUTED)
 def no_checkpointing() -> None:
-    """Gradient checkpointing is asked for and not done."""
+    """Gradient checkpointing is requested and not done."""
     from transformers import PreTrainedModel
 
     @patch(PreTrainedModel, "gradient_checkpointing_enable")
@@ -83,20 +83,21 @@ def no_checkpointing() -> None:
 
 @fault("memory", LORA)
 def second_copy() -> None:
-    """The weights as they were are kept alive by nobody's model."""
+    """A copy of the initial weights stays in memory."""
     from pytest_ftcompare import methods
 
     for name in ("full", "lora", "bitfit"):
 
         @patch(methods.load(name), "apply")
         def leaking(real: Any, self: Any, model: Any) -> Any:
-            LEFT.append(copy.deepcopy(model))
+            LEAKED_MODELS.append(copy.deepcopy(model))
             return real(self, model)
 
 
 @fault("memory", LORA)
 def activations_kept_twice() -> None:
-    """Each layer keeps more for the backward pass than it needs: the exponential of its input."""
+    """Each layer also keeps the exponential of its input for the backward pass, which needs
+    none."""
     from transformers.models.opt.modeling_opt import OPTDecoderLayer
 
     @patch(OPTDecoderLayer, "forward")

@@ -1,4 +1,4 @@
-"""Faults of data: order, repeats, leaks, labels."""
+"""Faults of data: order, repeats, leaks and labels."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ CASES = (Case("pbft", shots=16),)
 
 @fault("order", *CASES)
 def never_shuffled() -> None:
-    """Rows come in their own order in every epoch."""
+    """Rows are never shuffled."""
     from pytest_ftcompare.training import train
 
     @patch(train, "batch_orders")
@@ -25,7 +25,7 @@ def never_shuffled() -> None:
 
 @fault("order", *CASES)
 def every_epoch_in_one_order() -> None:
-    """Rows are shuffled once, and every epoch has the first one's order."""
+    """Rows are shuffled once, and every epoch uses the first epoch's order."""
     from pytest_ftcompare.training import train
 
     @patch(train, "batch_orders")
@@ -60,7 +60,8 @@ def drawn_with_repeats() -> None:
 
 @fault("rows", *CASES)
 def half_of_the_rows_lost() -> None:
-    """Half of the training rows are never seen, as by a sampler that shards them for a process that is not there."""
+    """Half of the training rows are never seen, as if a sampler sharded them for a missing
+    process."""
     from pytest_ftcompare.training import train
 
     @patch(train, "batch_orders")
@@ -71,7 +72,7 @@ def half_of_the_rows_lost() -> None:
 
 @fault("rows", *CASES)
 def test_rows_in_training() -> None:
-    """A seed's sample is drawn from the test rows."""
+    """A seed's training rows are drawn from the test rows."""
     from pytest_ftcompare.tasks import few_shot
     from pytest_ftcompare.training.prepared_seed import PreparedSeed
 
@@ -93,7 +94,7 @@ def every_seed_draws_one_sample() -> None:
 
 @fault("labels", *CASES, upstream="https://github.com/huggingface/transformers/pull/5141")
 def training_labels_flipped() -> None:
-    """The classes are the other way round in training."""
+    """The two classes are swapped in training."""
     from pytest_ftcompare.training import prepare
 
     @patch(prepare, "labels")
@@ -103,7 +104,7 @@ def training_labels_flipped() -> None:
 
 @fault("labels", Case("icl", shots=16), *CASES)
 def test_labels_flipped() -> None:
-    """The answers are scored with the classes the other way round."""
+    """Answers are scored with the two classes swapped."""
     from pytest_ftcompare.training import evaluate
 
     @patch(evaluate, "evaluate")
@@ -115,7 +116,8 @@ def test_labels_flipped() -> None:
 
 @fault("labels", *CASES)
 def a_tenth_of_labels_wrong() -> None:
-    """The label of every tenth training row is another one's, as by rows and labels that are filtered apart."""
+    """Every tenth training row has a wrong label, as when rows and labels are filtered
+    separately."""
     from pytest_ftcompare.training import prepare
 
     @patch(prepare, "labels")

@@ -1,4 +1,4 @@
-"""Faults of dropout: left on, left off, another rate, another place."""
+"""Faults of dropout: on in evaluation, off in training, another rate or place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Faults of what trains: too much, too little, something else."""
+"""Faults of freezing: too many, too few or other weights train."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def norms_train_too() -> None:
 
 @fault("freezing", LORA, upstream="https://github.com/huggingface/transformers/pull/25846")
 def gradient_stops_at_checkpoints() -> None:
-    """Below a recomputed layer no gradient arrives, as the frozen embeddings ask for none."""
+    """No gradient passes a recomputed layer, because the frozen embeddings require none."""
     from transformers.models.opt.modeling_opt import OPTDecoderLayer
 
     @patch(OPTDecoderLayer, "forward")

@@ -1,4 +1,4 @@
-"""Faults held out: written by somebody who had not seen how the gate judges, after its thresholds were frozen."""
+"""Held-out faults: their author did not know the gate's checks, and its thresholds were frozen."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ANSWER = Case("lora", "pocket_instructions", 32, (("output_mode", "answer"), ("e
 
 @fault("attention", PATTERN, upstream="https://github.com/huggingface/transformers/pull/38290")
 def queries_scaled_twice() -> None:
-    """Attention divides by the root of a head's width twice: in the queries, and by its own default."""
+    """Attention divides by the root of a head's width twice: in the queries and by its default."""
     from transformers.models.opt.modeling_opt import OPTAttention
 
     @patch(OPTAttention, "__init__")
@@ -30,7 +30,7 @@ def queries_scaled_twice() -> None:
     upstream="https://github.com/OpenRLHF/OpenRLHF/issues/393",
 )
 def begin_of_text_twice() -> None:
-    """The template writes the token that begins a text, and the tokenizer puts another before it."""
+    """The template writes the begin-of-text token, and the tokenizer adds another."""
     from pytest_ftcompare.training.model_io import ModelInterface
 
     @patch(ModelInterface, "encode")
@@ -50,7 +50,8 @@ def merged_with_the_untrained_head() -> None:
 
 @fault("recomputation", RECOMPUTED, upstream="https://github.com/allenai/OLMo-core/pull/828")
 def recomputed_with_other_dropout() -> None:
-    """Recomputed activations draw their dropout anew: the gradient is of another network than the loss."""
+    """Recomputed activations draw new dropout, so the gradient belongs to another network than
+    the loss."""
     from transformers import PreTrainedModel
 
     @patch(PreTrainedModel, "gradient_checkpointing_enable")
@@ -60,7 +61,7 @@ def recomputed_with_other_dropout() -> None:
 
 @fault("quantisation", Case("qlora"))
 def scales_shared_by_four_blocks() -> None:
-    """A scale is for 256 weights where one for 64 was asked for."""
+    """A quantisation scale covers 256 weights instead of the requested 64."""
     from bitsandbytes import functional
 
     @patch(functional, "quantize_4bit")
@@ -70,7 +71,7 @@ def scales_shared_by_four_blocks() -> None:
 
 @fault("magnitudes", Case("dora"))
 def bias_scaled_in_evaluation() -> None:
-    """Where the base layer's output is used again, which is in evaluation, its bias is scaled as if it were weights."""
+    """In evaluation, which reuses the base layer's output, DoRA scales the bias like weights."""
     from peft.tuners.lora.dora import DoraLinearLayer
 
     @patch(DoraLinearLayer, "forward")
@@ -86,7 +87,7 @@ def bias_scaled_in_evaluation() -> None:
 
 @fault("rotations", Case("oft"))
 def rotations_that_stretch() -> None:
-    """The series of a rotation ends after its linear term, so that what should be orthogonal makes vectors longer."""
+    """A rotation's series ends after its linear term, so the rotation makes vectors longer."""
     from peft.tuners.oft.layer import OFTRotationModule
 
     @patch(OFTRotationModule, "_cayley_batch")
@@ -96,7 +97,8 @@ def rotations_that_stretch() -> None:
 
 @fault("checkpoints", Case("p_tuning"))
 def prompts_saved_before_their_encoder() -> None:
-    """The checkpoint has what goes into the prompt encoder, of the same shape as what comes out and should be there."""
+    """The checkpoint has the prompt encoder's input instead of its output, which has the same
+    shape."""
     from peft import PeftModel
 
     @patch(PeftModel, "get_prompt_embedding_to_save")
@@ -106,7 +108,8 @@ def prompts_saved_before_their_encoder() -> None:
 
 @fault("padding", LORA)
 def padded_to_multiples_of_64() -> None:
-    """Batches are padded to the next multiple of 64 tokens: the same but for which values dropout takes, and dearer."""
+    """Batches are padded to a multiple of 64 tokens: only dropout differs, and the cost is
+    higher."""
     from transformers import PreTrainedTokenizerBase
 
     @patch(PreTrainedTokenizerBase, "pad")
@@ -116,7 +119,7 @@ def padded_to_multiples_of_64() -> None:
 
 @fault("writing", ANSWER)
 def repetition_punished_by_default() -> None:
-    """Written answers are steered away from tokens that were in the prompt, by a default that is not neutral."""
+    """A default that is not neutral steers written answers away from tokens of the prompt."""
     from transformers import GenerationMixin
 
     @patch(GenerationMixin, "generate")

@@ -1,4 +1,4 @@
-"""Faults of what a model reads: masks, positions, padding, truncation, tokens, the place of the answer, caches."""
+"""Faults of a model's inputs: masks, positions, padding, truncation, tokens, labels, caches."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def mask_dropped() -> None:
 
 @fault("masks", PATTERN)
 def future_visible() -> None:
-    """Attention is not causal: each token reads those behind it."""
+    """Attention is not causal: each token attends to later tokens."""
     import torch
 
     @patch(torch.nn.functional, "scaled_dot_product_attention")
@@ -43,7 +43,7 @@ def future_visible() -> None:
     upstream="https://github.com/TransformerLensOrg/TransformerLens/issues/1609",
 )
 def positions_count_padding() -> None:
-    """Positions count from the padding's begin, not from the text's."""
+    """Positions count from the start of the padding, not of the text."""
     import torch
     from transformers.models.opt.modeling_opt import OPTLearnedPositionalEmbedding
 
@@ -60,7 +60,7 @@ def positions_count_padding() -> None:
 
 @fault("positions", HEAD)
 def positions_off_by_one() -> None:
-    """The offset of the learned positions is one less than they were trained with."""
+    """The learned positions' offset is one less than in pre-training."""
     from transformers.models.opt.modeling_opt import OPTLearnedPositionalEmbedding
 
     @patch(OPTLearnedPositionalEmbedding, "__init__")
@@ -71,7 +71,8 @@ def positions_off_by_one() -> None:
 
 @fault("padding", HEAD, upstream="https://github.com/huggingface/transformers/pull/35911")
 def wrong_token_classified() -> None:
-    """The classification head reads the token at the number of real ones, which is the last only where padding is right."""
+    """The classification head reads the token at the count of real tokens, which is the last
+    only with right padding."""
     import torch
     from transformers.models.opt.modeling_opt import OPTForSequenceClassification
 
@@ -88,7 +89,7 @@ def wrong_token_classified() -> None:
 
 @fault("padding", PATTERN, upstream="https://github.com/huggingface/transformers/pull/25053")
 def padded_on_the_other_side() -> None:
-    """The side of padding that was asked for is ignored: decoders are padded on the right."""
+    """The requested padding side is ignored: decoders are padded on the right."""
     from transformers import PreTrainedTokenizerFast
 
     @patch(PreTrainedTokenizerFast, "_pad")
@@ -99,7 +100,7 @@ def padded_on_the_other_side() -> None:
 
 @fault("truncation", Case("icl", shots=16))
 def truncated_on_the_other_side() -> None:
-    """Long texts lose their end, where the answer is due, instead of their begin."""
+    """Long texts lose their end, where the answer is due, instead of their start."""
     from pytest_ftcompare.training.model_io import ModelInterface
 
     @patch(ModelInterface, "tokenizer")
@@ -111,7 +112,7 @@ def truncated_on_the_other_side() -> None:
 
 @fault("tokens", PATTERN)
 def no_begin_of_text() -> None:
-    """The token that begins a text is no longer put before it."""
+    """The begin-of-text token is missing."""
     from pytest_ftcompare.training.model_io import ModelInterface
 
     @patch(ModelInterface, "encode")
@@ -122,7 +123,7 @@ def no_begin_of_text() -> None:
 
 @fault("tokens", PATTERN)
 def last_token_cut() -> None:
-    """Each text loses its last token, as by a length that is counted with one special token too many."""
+    """Each text loses its last token, as if its length counted one special token too many."""
     from pytest_ftcompare.training.model_io import ModelInterface
 
     @patch(ModelInterface, "encode")
@@ -132,7 +133,7 @@ def last_token_cut() -> None:
 
 @fault("labels", PATTERN)
 def answer_read_one_early() -> None:
-    """Scores of the answer are read at the token before the last, as by labels that are shifted twice."""
+    """The answer's scores are read one token too early, as if labels were shifted twice."""
     from transformers.models.opt.modeling_opt import OPTForCausalLM
 
     @patch(OPTForCausalLM, "forward")
@@ -144,7 +145,7 @@ def answer_read_one_early() -> None:
 
 @fault("labels", Case("icl", shots=16), PATTERN)
 def verbalizers_swapped() -> None:
-    """The classes' verbalizers are in each other's place."""
+    """The classes' verbalizers are swapped."""
     from pytest_ftcompare.training.model_io import ModelInterface
 
     @patch(ModelInterface, "verbalizers")
@@ -154,7 +155,8 @@ def verbalizers_swapped() -> None:
 
 @fault("labels", PATTERN)
 def verbalizer_of_another_token() -> None:
-    """A verbalizer is looked up as another token, as by a tokenizer that treats the space before a word otherwise."""
+    """A verbalizer maps to another token, as if a tokenizer treated the space before a word
+    differently."""
     from pytest_ftcompare.training.model_io import ModelInterface
 
     @patch(ModelInterface, "verbalizers")
@@ -169,7 +171,7 @@ def verbalizer_of_another_token() -> None:
     upstream="https://github.com/huggingface/transformers/pull/41696",
 )
 def prefix_masked() -> None:
-    """The mask does not reach over the prefix: its keys and values are never read."""
+    """The attention mask hides the prefix: its keys and values are never read."""
     from transformers.models.opt.modeling_opt import OPTDecoder
 
     @patch(OPTDecoder, "forward")
@@ -184,7 +186,7 @@ def prefix_masked() -> None:
 
 @fault("caches", Case("prefix_tuning"))
 def prefix_cache_used_again() -> None:
-    """The cache that holds the prefix is kept from batch to batch, with the keys of the texts that came before."""
+    """The prefix's cache is reused between batches and keeps the keys of earlier texts."""
     from peft import PeftModel
 
     @patch(PeftModel, "get_prompt")

@@ -1,4 +1,4 @@
-"""Faults that show late: not in the first updates of a training, but at its end, or only in some of its updates."""
+"""Faults that show late: at the end of a training, or only in some of its updates."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ from typing import Any
 
 from .change import Case, fault, patch
 
-SHORT_BATCH = (
-    Case("pbft", shots=16, options=(("batch_size", 12),)),
-)  # 32 rows: two batches of 12, one of 8
+# 32 rows make two batches of 12 and one of 8.
+SHORT_BATCH = (Case("pbft", shots=16, options=(("batch_size", 12),)),)
 STAGES = (Case("adapter_fusion"),)
 PATTERN = (Case("pbft", shots=16),)
 
 
 @contextmanager
 def _without_effect(training: Any) -> Iterator[None]:
-    """An update that moves nothing, and costs what it ever costs."""
+    """Run the update at learning rate zero: it changes nothing and costs the same."""
     rates = [group["lr"] for group in training.optimizer.param_groups]
     for group in training.optimizer.param_groups:
         group["lr"] = 0.0
@@ -48,7 +47,7 @@ def _updates_without_effect(chosen_by: Callable[[Any, list[int]], bool]) -> None
 
 @fault("batches", *SHORT_BATCH)
 def short_batch_dropped() -> None:
-    """The last batch of an epoch, which is short, brings no update."""
+    """The last, short batch of an epoch brings no update."""
 
     def is_short(training: Any, chosen: list[int]) -> bool:
         return len(chosen) < training.stage.recipe.batch_size < len(training.stage.rows)
@@ -58,7 +57,8 @@ def short_batch_dropped() -> None:
 
 @fault("stages", *STAGES)
 def later_stages_not_clipped() -> None:
-    """From the second stage on, gradients are not clipped: the first stage's optimiser is looked up in vain."""
+    """Gradients are not clipped from the second stage on, as if only the first stage's
+    optimiser were known."""
     from torch import nn
 
     from pytest_ftcompare.training import train
@@ -77,7 +77,7 @@ def later_stages_not_clipped() -> None:
 
 @fault("schedule", *PATTERN)
 def decay_ends_too_high() -> None:
-    """The second half of the decay is left out: the learning rate stays at half its highest."""
+    """The second half of the decay is missing: the learning rate stays at half its peak."""
     from torch.optim.lr_scheduler import LambdaLR
 
     from pytest_ftcompare.training import train
@@ -103,7 +103,7 @@ def last_update_lost() -> None:
 
 @fault("evaluation", *PATTERN)
 def last_batch_of_evaluation_repeated() -> None:
-    """In evaluation, the rows of a short last batch are given the answers of the batch before."""
+    """In evaluation, the rows of a short last batch get the previous batch's answers."""
     from pytest_ftcompare.training import evaluate
     from pytest_ftcompare.training.model_io import ModelInterface
 

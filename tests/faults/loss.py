@@ -95,7 +95,8 @@ def never_clipped() -> None:
 
 @fault("clipping", Case("pbft", shots=16))
 def clipped_by_value() -> None:
-    """Each number of a gradient is bounded by a thousandth of the limit, instead of the norm by the limit."""
+    """Each gradient element is clipped at a thousandth of the limit, instead of the norm at the
+    limit."""
     import torch
 
     @patch(torch.nn.utils, "clip_grad_norm_")
@@ -108,7 +109,7 @@ def clipped_by_value() -> None:
 
 @fault("loss", LORA)
 def labels_smoothed() -> None:
-    """The loss smooths its labels by a tenth that nobody asked for."""
+    """The loss smooths its labels by 0.1, although no option requests it."""
     import torch
 
     @patch(torch.nn.functional, "cross_entropy")
@@ -141,7 +142,7 @@ ANSWER = Case("lora", "pocket_instructions", 32, (("output_mode", "answer"), ("e
 
 @fault("loss", ANSWER)
 def end_of_text_not_learned() -> None:
-    """The end of text is taken for padding, so that an answer is never taught to end."""
+    """The end-of-text token is treated as padding, so the model never learns to end an answer."""
     from pytest_ftcompare.training import language_modeling
 
     @patch(language_modeling, "_losses")
@@ -152,7 +153,7 @@ def end_of_text_not_learned() -> None:
 
 @fault("loss", ANSWER, upstream="https://github.com/huggingface/transformers/pull/47395")
 def labels_shifted_twice() -> None:
-    """Each token is taught to predict the one after the next."""
+    """Each token learns to predict the token after the next."""
     from torch.nn.functional import cross_entropy
 
     from pytest_ftcompare.training import language_modeling
@@ -165,6 +166,9 @@ def labels_shifted_twice() -> None:
             ~predicted[:, 2:], language_modeling.IGNORED_LABEL
         )
         losses = cross_entropy(
-            logits.transpose(1, 2), wanted, ignore_index=language_modeling.IGNORED_LABEL, reduction="none"
+            logits.transpose(1, 2),
+            wanted,
+            ignore_index=language_modeling.IGNORED_LABEL,
+            reduction="none",
         )
         return losses.sum(1) / predicted[:, 1:].sum(1)

@@ -25,7 +25,8 @@ def state_not_kept() -> None:
 
 @fault("optimiser", *CASES)
 def state_reset_now_and_then() -> None:
-    """The moments are forgotten at every tenth update, as by a checkpoint that is resumed without them."""
+    """The moments are forgotten at every tenth update, as if resumed from a checkpoint without
+    them."""
     import torch
 
     @patch(torch.optim.AdamW, "step")
@@ -58,23 +59,23 @@ def other_betas() -> None:
 
 @fault("optimiser", *CASES)
 def betas_swapped_inside() -> None:
-    """The update averages its moments with 0.9 and 0.9, whatever its groups say."""
+    """The update uses betas of 0.9 and 0.9, whatever its parameter groups have."""
     import torch
 
     @patch(torch.optim.AdamW, "step")
     def swapped(real: Any, self: Any, *arguments: Any) -> Any:
-        said = [group["betas"] for group in self.param_groups]
+        original = [group["betas"] for group in self.param_groups]
         for group in self.param_groups:
             group["betas"] = (0.9, 0.9)
         done = real(self, *arguments)
-        for group, betas in zip(self.param_groups, said, strict=True):
+        for group, betas in zip(self.param_groups, original, strict=True):
             group["betas"] = betas
         return done
 
 
 @fault("optimiser", *CASES)
 def moments_not_corrected() -> None:
-    """The moments are not corrected for starting at zero."""
+    """The moments are used without bias correction."""
     import torch
 
     @patch(torch.optim.AdamW, "_init_group")
@@ -88,7 +89,7 @@ def moments_not_corrected() -> None:
 
 @fault("optimiser", *CASES)
 def every_second_update_skipped() -> None:
-    """Every second update is left out, as by a loss scaler that sees overflow where there is none."""
+    """Every second update is skipped, as if a loss scaler saw an overflow."""
     import torch
 
     @patch(torch.optim.AdamW, "step")
@@ -99,7 +100,7 @@ def every_second_update_skipped() -> None:
 
 @fault("optimiser", Case("full", shots=16))
 def one_tensor_left_out() -> None:
-    """The multi-tensor path leaves the last tensor of its list out."""
+    """The multi-tensor update leaves out the last tensor of its list."""
     import torch
 
     @patch(torch.optim.AdamW, "step")
@@ -113,7 +114,7 @@ def one_tensor_left_out() -> None:
 
 @fault("weight decay", *CASES)
 def default_weight_decay() -> None:
-    """A weight decay of nought is taken for none given, and the default of 0.01 applies."""
+    """A weight decay of zero counts as not given, and the default of 0.01 applies."""
     import torch
 
     @patch(torch.optim.AdamW, "__init__")
@@ -123,18 +124,18 @@ def default_weight_decay() -> None:
 
 @contextmanager
 def _without_decay(optimizer: Any) -> Iterator[None]:
-    """An update that leaves weight decay out, whatever its groups name."""
-    said = [group["weight_decay"] for group in optimizer.param_groups]
+    """Run the update without weight decay, whatever its parameter groups have."""
+    original = [group["weight_decay"] for group in optimizer.param_groups]
     for group in optimizer.param_groups:
         group["weight_decay"] = 0.0
     yield
-    for group, decay in zip(optimizer.param_groups, said, strict=True):
+    for group, decay in zip(optimizer.param_groups, original, strict=True):
         group["weight_decay"] = decay
 
 
 @fault("weight decay", DECAYED)
 def decay_never_on_weights() -> None:
-    """The groups name a weight decay, the update leaves it out."""
+    """The parameter groups have a weight decay, and the update ignores it."""
     import torch
 
     @patch(torch.optim.AdamW, "step")
@@ -145,7 +146,7 @@ def decay_never_on_weights() -> None:
 
 @fault("weight decay", DECAYED)
 def decay_in_the_gradient() -> None:
-    """Weight decay is added to the gradient, as Adam has it, instead of taken from the weights."""
+    """Weight decay is added to the gradient, as in Adam, instead of subtracted from the weights."""
     import torch
 
     @patch(torch.optim.AdamW, "step")
@@ -160,7 +161,7 @@ def decay_in_the_gradient() -> None:
 
 @fault("weight decay", DECAYED)
 def decay_after_the_update() -> None:
-    """Weight decay takes its share of the weights after the update instead of before."""
+    """Weight decay shrinks the weights after the update instead of before."""
     import torch
 
     @patch(torch.optim.AdamW, "step")

@@ -1,4 +1,4 @@
-"""The page that a record of the catalogue makes: docs/faults.md."""
+"""Make docs/faults.md from the record of the catalogue."""
 
 from __future__ import annotations
 
@@ -28,16 +28,17 @@ Rings: 0 invariants and audits, 1 signature and counts, 2 probe and trace, 3 out
 `python -m tests.faults.run docs/fault_catalogue.json [--unchanged]` from the record, which has
 every divergence of every case."""
 
-TUNED = """\
+FAULTS_NOTE = """\
 When a fault was missed that a check without a baseline can see, the check was added. The last were
 checks of row labels, cut texts, AdaLoRA's budget and rounded gradients. Only the held-out faults
 show how the gate meets unknown faults."""
 
-WHY = {
-    "decay_after_the_update": "weights differ by a product of two learning rates, below any tolerance",
+MISSED_REASONS = {
+    "decay_after_the_update": "weights differ by a product of two learning rates, below any "
+    "tolerance",
     "merged_in_bfloat16": "the merged outputs differ by less than the 1e-4 that is allowed for "
-    "rounding on any device; here rounding takes less than 1e-6, but nobody has measured it on a GPU "
-    "or in deeper models",
+    "rounding on any device; here rounding takes less than 1e-6, but nobody has measured it on a "
+    "GPU or in deeper models",
     "ranks_saved_before_they_were_cut": "the invariant saves an adapter before any rank is cut",
     "later_stages_not_clipped": "the invariant of an update checks the first stage only, and the "
     "loss of accuracy is within noise",
@@ -47,36 +48,38 @@ WHY = {
     "with stored activations under dropout would catch it",
     "repetition_punished_by_default": "training is the same bit for bit and predictions differ, "
     "which is a note under another version of a library; `--ftcompare-strict` fails",
-    "eager_attention": "outcomes are equivalent, but one update of `pbft` keeps 3.2 % more bytes for "
-    "its backward pass, a cost that the gate is there to find",
+    "eager_attention": "outcomes are equivalent, but one update of `pbft` keeps 3.2 % more bytes "
+    "for its backward pass, a cost that the gate is there to find",
 }
 
 
-def _caught(one: Mapping[str, Any]) -> str:
-    return "**missed**" if one["caught"] is None else str(one["caught"])
+def _caught(change: Mapping[str, Any]) -> str:
+    return "**missed**" if change["caught"] is None else str(change["caught"])
 
 
-def _row(name: str, one: Mapping[str, Any]) -> str:
-    link = f"[{one['upstream'].split('/', 4)[4]}]({one['upstream']})" if one["upstream"] else ""
-    caught = _caught(one)
-    again = _caught(one["unchanged"]) if "unchanged" in one else ""
+def _row(name: str, fault: Mapping[str, Any]) -> str:
+    url = fault["upstream"]
+    link = f"[{url.split('/', 4)[4]}]({url})" if url else ""
+    caught = _caught(fault)
+    again = _caught(fault["unchanged"]) if "unchanged" in fault else ""
     cases = [
-        f"{case.split('-', 1)[0]} {verdict['verdict']}" for case, verdict in one["cases"].items()
+        f"{case.split('-', 1)[0]} {verdict['verdict']}" for case, verdict in fault["cases"].items()
     ]
-    return f"| `{name}` | {one['area']} | {one['says']} | {link} | {caught} | {again} | {', '.join(cases)} |"
+    cells = (f"`{name}`", fault["area"], fault["says"], link, caught, again, ", ".join(cases))
+    return f"| {' | '.join(cells)} |"
 
 
-def _counted(faults: Mapping[str, Any]) -> Iterator[str]:
-    """How many were found, with an upgrade and with nothing else changed, and by which ring first."""
-    caught = Counter(str(one["caught"]) for one in faults.values())
+def _count_table(faults: Mapping[str, Any]) -> Iterator[str]:
+    """Yield how many faults were caught, with and without an upgrade, and by which ring first."""
+    caught = Counter(str(fault["caught"]) for fault in faults.values())
     again = Counter(
-        str(one["unchanged"]["caught"]) for one in faults.values() if "unchanged" in one
+        str(fault["unchanged"]["caught"]) for fault in faults.values() if "unchanged" in fault
     )
-    upstream = sum(bool(one["upstream"]) for one in faults.values())
-    found, repeated = (
-        counted.total() - counted["None"] - counted["open"] for counted in (caught, again)
+    upstream = sum(bool(fault["upstream"]) for fault in faults.values())
+    with_upgrade, repeated = (
+        rings.total() - rings["None"] - rings["open"] for rings in (caught, again)
     )
-    yield f"The gate caught {found} of {caught.total()} with an upgrade"
+    yield f"The gate caught {with_upgrade} of {caught.total()} with an upgrade"
     yield f"and {repeated} of {again.total()} with nothing else changed."
     yield f"{upstream} are bugs that a library fixed."
     yield from (
@@ -90,43 +93,49 @@ def _counted(faults: Mapping[str, Any]) -> Iterator[str]:
     for key, name in rows.items():
         if caught[key] or again[key]:
             yield f"| {name} | {caught[key]} | {again[key]} |"
-    yield f"| none: not settled (`undecided`, `incomparable`) | {caught['open']} | {again['open']} |"
+    name = "none: not settled (`undecided`, `incomparable`)"
+    yield f"| {name} | {caught['open']} | {again['open']} |"
     yield f"| none: missed | {caught['None']} | {again['None']} |"
 
 
-def _listed(faults: Mapping[str, Any]) -> Iterator[str]:
+def _fault_table(faults: Mapping[str, Any]) -> Iterator[str]:
     yield from (
         "",
         "| fault | area | what goes wrong | upstream | caught by | unchanged | verdicts |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     )
-    yield from (_row(name, one) for name, one in faults.items())
+    yield from (_row(name, fault) for name, fault in faults.items())
 
 
 def lines(record: Mapping[str, Any]) -> Iterator[str]:
-    """The page, line by line."""
+    """Yield the lines of the page."""
     faults, benign = record["faults"], record["benign"]
-    own = {name: one for name, one in faults.items() if not one["held out"]}
-    held_out = {name: one for name, one in faults.items() if one["held out"]}
+    tuned = {name: fault for name, fault in faults.items() if not fault["held out"]}
+    held_out = {name: fault for name, fault in faults.items() if fault["held out"]}
     yield from HEAD.splitlines()
-    of = record["catalogue"]
+    total = record["catalogue"]
     yield ""
-    yield f"On record: {len(faults)} of {of['faults']} faults, {len(benign)} of {of['benign']} benign changes."
-    yield from ("", "## Faults", "", TUNED, "")
-    yield from (*_counted(own), *_listed(own))
+    yield (
+        f"On record: {len(faults)} of {total['faults']} faults, "
+        f"{len(benign)} of {total['benign']} benign changes."
+    )
+    yield from ("", "## Faults", "", FAULTS_NOTE, "")
+    yield from (*_count_table(tuned), *_fault_table(tuned))
     yield from ("", "## Held out", "")
     yield "Written after the thresholds were frozen, by somebody who had not seen the checks."
     yield "Nothing was tuned to these faults."
     yield ""
-    yield from (*_counted(held_out), *_listed(held_out))
+    yield from (*_count_table(held_out), *_fault_table(held_out))
     if missed := [
         name
-        for name, one in faults.items()
-        if None in (one["caught"], one.get("unchanged", {}).get("caught", ""))
+        for name, fault in faults.items()
+        if None in (fault["caught"], fault.get("unchanged", {}).get("caught", ""))
     ]:
         yield from ("", "## Why the gate missed some", "")
-        yield from (f"- `{name}`: {WHY.get(name, 'not explained yet')}." for name in missed)
-    passed = sum(one["caught"] is None for one in benign.values())
+        yield from (
+            f"- `{name}`: {MISSED_REASONS.get(name, 'not explained yet')}." for name in missed
+        )
+    passed = sum(change["caught"] is None for change in benign.values())
     yield from (
         "",
         "## Benign changes, which must pass",
@@ -135,22 +144,22 @@ def lines(record: Mapping[str, Any]) -> Iterator[str]:
         "",
     )
     yield from ("| change | what differs | failed by | verdicts |", "| --- | --- | --- | --- |")
-    for name, one in benign.items():
-        failed = "" if one["caught"] is None else f"**{one['caught']}**"
+    for name, change in benign.items():
+        failed = "" if change["caught"] is None else f"**{change['caught']}**"
         verdicts = ", ".join(
             f"{case.split('-', 1)[0]} {verdict['verdict']}"
-            for case, verdict in one["cases"].items()
+            for case, verdict in change["cases"].items()
         )
-        yield f"| `{name}` | {one['says']} | {failed} | {verdicts} |"
+        yield f"| `{name}` | {change['says']} | {failed} | {verdicts} |"
     yield ""
     yield from (
-        f"`{name}`: {WHY.get(name, 'not explained yet')}."
-        for name, one in benign.items()
-        if one["caught"] is not None
+        f"`{name}`: {MISSED_REASONS.get(name, 'not explained yet')}."
+        for name, change in benign.items()
+        if change["caught"] is not None
     )
 
 
 def write(file: Path) -> None:
-    """The page of a record, beside it."""
+    """Write the page of a record, beside it."""
     record = json.loads(file.read_text(encoding="utf-8"))
     (file.parent / "faults.md").write_text("\n".join(lines(record)) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Faults of precision: weights, sums and gradients in fewer bits than were asked for."""
+"""Faults of precision: weights, sums and gradients in fewer bits than requested."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LORA = Case("lora", shots=16)
 
 @fault("precision", LORA)
 def loaded_in_bfloat16() -> None:
-    """The type that was asked for is ignored: the base model is loaded in bfloat16."""
+    """The requested type is ignored: the base model is loaded in bfloat16."""
     import torch
 
     from pytest_ftcompare.training import base_model
@@ -52,7 +52,7 @@ def adapters_in_float16() -> None:
 
 @fault("precision", LORA)
 def products_in_bfloat16() -> None:
-    """Linear layers multiply in bfloat16, as where a processor's fast path is on without being asked for."""
+    """Linear layers multiply in bfloat16, as if a processor's fast path were on by default."""
     import torch
 
     @patch(torch.nn.functional, "linear")

@@ -10,8 +10,8 @@ from .change import Case, fault, patch
 QLORA = Case("qlora")
 
 
-def _held_as(change: Callable[[Any], None]) -> None:
-    """Let `change` edit the scales of a quantised matrix, in 8 bits, and their mean, from which both passes read it."""
+def _change_scales(change: Callable[[Any], None]) -> None:
+    """Let `change` edit a quantised matrix's 8-bit scales and their mean, read by both passes."""
     from bitsandbytes import functional
 
     @patch(functional, "quantize_4bit")
@@ -27,12 +27,12 @@ def _held_as(change: Callable[[Any], None]) -> None:
     upstream="https://github.com/bitsandbytes-foundation/bitsandbytes/pull/1549",
 )
 def scales_not_dequantised() -> None:
-    """The scales, quantised once more, are used as they are stored."""
+    """The scales, which are quantised too, are used without being dequantised."""
 
     def raw(state: Any) -> None:
         state.absmax, state.nested = state.absmax.float() / 255, False
 
-    _held_as(raw)
+    _change_scales(raw)
 
 
 @fault(
@@ -41,7 +41,7 @@ def scales_not_dequantised() -> None:
     upstream="https://github.com/bitsandbytes-foundation/bitsandbytes/pull/1582",
 )
 def scales_rounded_down() -> None:
-    """Every second scale is quantised to the next smaller value, as by rounding down instead of to the nearest."""
+    """Every second scale is quantised to the next smaller value, as if rounded down."""
 
     def smaller(state: Any) -> None:
         odd = torch.arange(len(state.absmax), device=state.absmax.device) % 2
@@ -49,7 +49,7 @@ def scales_rounded_down() -> None:
 
     import torch
 
-    _held_as(smaller)
+    _change_scales(smaller)
 
 
 @fault(
@@ -58,27 +58,27 @@ def scales_rounded_down() -> None:
     upstream="https://github.com/bitsandbytes-foundation/bitsandbytes/pull/1884",
 )
 def last_block_spoilt() -> None:
-    """The last block's scale is computed from numbers that are not the matrix's."""
+    """The last block's scale is computed from numbers outside the matrix."""
 
     def spoilt(state: Any) -> None:
         state.absmax[-1] = 255  # the largest scale of the matrix's
 
-    _held_as(spoilt)
+    _change_scales(spoilt)
 
 
 @fault("quantisation", QLORA)
 def offset_of_scales_forgotten() -> None:
-    """The mean that was taken from the scales before they were quantised is not added again."""
+    """The mean, subtracted from the scales before quantisation, is not added back."""
 
     def without(state: Any) -> None:
         state.offset.zero_()
 
-    _held_as(without)
+    _change_scales(without)
 
 
 @fault("quantisation", QLORA)
 def float4_instead_of_normal_float4() -> None:
-    """The base weights are held in FP4 where NF4 was asked for."""
+    """The base weights are in FP4 instead of the requested NF4."""
     from transformers import BitsAndBytesConfig
 
     @patch(BitsAndBytesConfig, "__init__")
@@ -88,7 +88,7 @@ def float4_instead_of_normal_float4() -> None:
 
 @fault("quantisation", QLORA)
 def not_quantised_twice() -> None:
-    """The scales are not quantised once more, though it was asked for."""
+    """The requested double quantisation of the scales is not done."""
     from transformers import BitsAndBytesConfig
 
     @patch(BitsAndBytesConfig, "__init__")
@@ -98,7 +98,7 @@ def not_quantised_twice() -> None:
 
 @fault("quantisation", QLORA)
 def not_quantised() -> None:
-    """The base weights are loaded as they are, without being quantised."""
+    """The base weights are not quantised."""
     from pytest_ftcompare import methods
 
     @patch(methods.load("qlora"), "load_options")

@@ -1,4 +1,7 @@
-"""By what a verdict saw a change: the rings of docs/statistics.md, read off its signs, counts and comparisons."""
+"""Find which rings of docs/statistics.md saw a change, from a verdict.
+
+A verdict shows it in its divergences, counts and comparisons.
+"""
 
 from __future__ import annotations
 
@@ -13,34 +16,33 @@ RINGS = {
     4: "cost",
 }
 FAILING = ("worse", "changed", "invalid", "new")
-UNSEEN = (
-    "undecided",
-    "incomparable",
-)  # no failure, and no pass: more than one in ten such cases fail a session
-PROBE = (
+# Neither failure nor pass; a session fails if more than one in ten of its cases are like this.
+UNSETTLED = ("undecided", "incomparable")
+PROBE_PREFIXES = (
     *("outputs of the probe", "loss at step", "gradient", "first update of"),
     *("predictions of seed 0", "the loss curve", "seed 0's losses"),
 )
-DRAWN = (
-    "starts with a root mean square",
-    "loss under dropout",
-    "other training rows",
-)  # the probe's, too
+# Texts inside other divergences of the probe.
+PROBE_PARTS = ("starts with a root mean square", "loss under dropout", "other training rows")
 
 
-def seen(verdict: Mapping[str, Any]) -> list[int]:
-    """The rings that saw something in a case, the earliest first; none where its verdict does not fail."""
+def rings_of(verdict: Mapping[str, Any]) -> list[int]:
+    """Return the rings that saw a change in a case, the earliest first; none if it passes."""
     if verdict["verdict"] not in FAILING:
         return []
     if verdict["verdict"] == "invalid":
         return [0]
-    found = set()
-    for sign in verdict["divergences"]:
-        if not sign.endswith("more tensors alike"):
-            found.add(2 if sign.startswith(PROBE) or any(one in sign for one in DRAWN) else 1)
+    rings = set()
+    for text in verdict["divergences"]:
+        if not text.endswith("more tensors alike"):
+            rings.add(
+                2
+                if text.startswith(PROBE_PREFIXES) or any(part in text for part in PROBE_PARTS)
+                else 1
+            )
     for cost in verdict["costs"]:
         if cost["outcome"] in ("worse", "changed"):
-            found.add(1 if cost["how"] in ("exact", "across versions") else 4)
-    if any(one["outcome"] == "worse" for one in verdict["comparisons"]):
-        found.add(3)
-    return sorted(found)
+            rings.add(1 if cost["how"] in ("exact", "across versions") else 4)
+    if any(comparison["outcome"] == "worse" for comparison in verdict["comparisons"]):
+        rings.add(3)
+    return sorted(rings)

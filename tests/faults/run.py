@@ -1,13 +1,15 @@
-"""Runs the catalogue: what the gate finds of each change, and by what.
+"""Run the catalogue and record which changes the gate catches, and by which ring.
 
-`python -m tests.faults.run docs/fault_catalogue.json [CHANGE ...] [--folder DIR] [--unchanged]` makes baselines
-of the cases that it needs, in a folder (kept and used again where it is named), runs each change in a process
-of its own, first with one seed, then, if no exact ring saw it, with as many as it takes, and writes the record,
-and the page beside it, after each. Without names it runs those that are not on record yet.
+`python -m tests.faults.run docs/fault_catalogue.json [CHANGE ...] [--folder DIR] [--unchanged]`
+makes the baselines that it needs in a folder, which `--folder` keeps for the next run. Each change
+runs in its own process: first with one seed, then, if no exact ring saw it, with as many as needed.
+The record and its page are written after each change. Without names, it runs the changes that are
+not on record.
 
-A change that comes with an upgrade meets an environment that says so: then the gate excuses differences of the trace, and
-only invariants, structure, probe, counts and outcomes can tell. With `--unchanged` no change says so: then a case may be
-judged by a short training, and the record keeps its findings in `unchanged`, beside those with an upgrade.
+If a change comes with an upgrade, the environment claims other versions. The gate then excuses
+differences of the trace; only invariants, structure, probe, counts and outcomes can catch it. With
+`--unchanged` no change claims an upgrade, and a short training may judge a case. The record keeps
+these results in `unchanged`, beside those with an upgrade.
 """
 
 from __future__ import annotations
@@ -24,43 +26,46 @@ from pathlib import Path
 from typing import Any
 
 from . import BENIGN, FAULTS, page
-from .change import BROKEN, MODEL, REACHED, TASKS, Case, Change
-from .rings import UNSEEN, seen
+from .change import MODEL, PATCH_ERRORS, REACHED, TASKS, Case, Change
+from .rings import UNSETTLED, rings_of
 
 ROOT = Path(__file__).parents[2]
-UPGRADED = ("transformers", "peft", "torch")
-OPTIONS = "test_options"  # the suite of cases that the shipped ones lack
-HEAD = '"""Cases that the shipped suites lack."""\n\nimport pytest\n\n'
-TABLE = "@pytest.mark.ftcompare(methods=({method!r},), tasks=({task!r},), shots=({shots},), models=({model!r},), {rest})\n"
-Found = dict[str, Any]
-COLLECTED = ("verdict", "seeds", "divergences", "notes")
+UPGRADED_LIBRARIES = ("transformers", "peft", "torch")
+EXTRA_SUITE = "test_options"  # the suite of the cases that the shipped suites lack
+SUITE_HEAD = '"""Cases that the shipped suites lack."""\n\nimport pytest\n\n'
+CASE_TABLE = (
+    "@pytest.mark.ftcompare(methods=({method!r},), tasks=({task!r},), shots=({shots},), "
+    "models=({model!r},), {rest})\n"
+)
+RunOutput = dict[str, Any]
+VERDICT_FIELDS = ("verdict", "seeds", "divergences", "notes")
 
 
 def changes() -> dict[str, Change]:
-    """All faults, and the changes that must pass."""
+    """Return all faults and the changes that must pass."""
     return FAULTS | BENIGN
 
 
 def write_suite(folder: Path) -> None:
-    """The suite of all cases that the shipped ones lack."""
-    own = {
+    """Write the suite of all cases that the shipped suites lack."""
+    extra_cases = {
         case: None for change in changes().values() for case in change.cases if case.suite is None
     }
-    text = HEAD
-    for case in own:
+    text = SUITE_HEAD
+    for case in extra_cases:
         rest = f"options={dict(case.options)!r}" + (
             "" if case.task in TASKS else ", judge_accuracy=False"
         )
-        text += TABLE.format(
+        text += CASE_TABLE.format(
             method=case.method, task=case.task, shots=case.shots, model=MODEL, rest=rest
         )
-    (folder / f"{OPTIONS}.py").write_text(f"{text}def {OPTIONS}(gate):\n    gate()\n")
+    (folder / f"{EXTRA_SUITE}.py").write_text(f"{text}def {EXTRA_SUITE}(gate):\n    gate()\n")
 
 
 def node(case: Case, folder: Path) -> str:
-    """The test of a case."""
-    suite = OPTIONS if case.suite is None else f"test_{case.suite}"
-    file = folder / f"{OPTIONS}.py" if case.suite is None else ROOT / "suites" / f"{suite}.py"
+    """Return the test id of a case."""
+    suite = EXTRA_SUITE if case.suite is None else f"test_{case.suite}"
+    file = folder / f"{EXTRA_SUITE}.py" if case.suite is None else ROOT / "suites" / f"{suite}.py"
     return f"{file}::{suite}[{case.id}]"
 
 
@@ -69,7 +74,7 @@ def _baseline(case: Case, folder: Path) -> Path:
         folder
         / "baselines"
         / "cpu"
-        / (case.suite or OPTIONS.removeprefix("test_"))
+        / (case.suite or EXTRA_SUITE.removeprefix("test_"))
         / f"{case.id}.json"
     )
 
@@ -81,15 +86,16 @@ def run(
     *,
     seeds: int = 0,
     unchanged: bool = False,
-) -> Found:
-    """Run the cases in a process of its own with a change, or to make their baselines; what the process wrote.
+) -> RunOutput:
+    """Run the cases in a process with a change, and return the process's output.
 
-    `seeds` bounds what a case may train, 0 leaves it as ever; `unchanged` claims no upgrade.
+    Without a change, the process makes the cases' baselines. `seeds` limits a case's seeds; 0 sets
+    no limit. `unchanged` claims no upgrade.
     """
     file = folder / "verdicts.json"
     file.unlink(missing_ok=True)
     nodes = [node(case, folder) for case in cases]
-    bound = [f"--ftcompare-seeds={seeds}"] if seeds else []
+    limit = [f"--ftcompare-seeds={seeds}"] if seeds else []
     command = [
         sys.executable,
         "-m",
@@ -99,7 +105,7 @@ def run(
         str(int(unchanged)),
         str(folder),
     ]
-    command += [*bound, *nodes]
+    command += [*limit, *nodes]
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     environ = dict(os.environ) | {"PYTHONPATH": path} | dict(change.environ if change else {})
     with (folder / "log.txt").open("w") as log:
@@ -110,25 +116,25 @@ def run(
         raise RuntimeError(
             f"expected verdicts from {' '.join(command)}, it wrote none: see {folder / 'log.txt'}"
         )
-    found: Found = json.loads(file.read_text())
-    return found
+    output: RunOutput = json.loads(file.read_text())
+    return output
 
 
-def upgrade(names: Sequence[str] = UPGRADED) -> None:
-    """From here on, the environment that a run records has other versions of these libraries."""
+def claim_upgrade(names: Sequence[str] = UPGRADED_LIBRARIES) -> None:
+    """Make the environment of later results claim other versions of these libraries."""
     from pytest_ftcompare.measure import environment
 
     capture = environment.capture
 
     def upgraded(*arguments: Any) -> dict[str, str | int]:
-        found = capture(*arguments)
-        return found | {name: f"{found[name]}.post1" for name in names}
+        versions = capture(*arguments)
+        return versions | {name: f"{versions[name]}.post1" for name in names}
 
     environment.capture = upgraded  # type: ignore[assignment]
 
 
-class Put:
-    """A plugin that puts a change in before anything runs, and keeps the verdicts of the cases."""
+class ChangePlugin:
+    """A pytest plugin that applies a change at the start and collects the cases' verdicts."""
 
     def __init__(self, change: Change | None, *, unchanged: bool) -> None:
         self.change, self.unchanged = change, unchanged
@@ -139,7 +145,7 @@ class Put:
         if self.change is not None:
             self.change.apply()
             if self.change.upgrade and not self.unchanged:
-                upgrade()
+                claim_upgrade()
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         text = getattr(report, "ftcompare", None)
@@ -152,9 +158,9 @@ def _run_here(name: str, unchanged: bool, folder: Path, nodes: list[str]) -> Non
     import pytest
 
     change = changes()[name] if name else None
-    put = Put(change, unchanged=unchanged)
+    plugin = ChangePlugin(change, unchanged=unchanged)
     mode = ["--benchmark-disable"] if change else ["--update-baselines"]
-    places = [
+    configuration = [
         f"--rootdir={ROOT}",
         "-c",
         str(ROOT / "pyproject.toml"),
@@ -167,57 +173,57 @@ def _run_here(name: str, unchanged: bool, folder: Path, nodes: list[str]) -> Non
         "--tb=short",
         *(change.arguments if change else ()),
     ]
-    code = pytest.main([*places, *quick, *mode, *nodes], plugins=[put])
-    found = {
-        "verdicts": put.verdicts,
+    code = pytest.main([*configuration, *quick, *mode, *nodes], plugins=[plugin])
+    output = {
+        "verdicts": plugin.verdicts,
         "exit": int(code),
         "reached": sorted(REACHED),
-        "broken": BROKEN,
+        "broken": PATCH_ERRORS,
     }
-    (folder / "verdicts.json").write_text(json.dumps(found))
+    (folder / "verdicts.json").write_text(json.dumps(output))
 
 
-def told(change: Change, found: Found) -> dict[str, Any]:
-    """The record of a change: what each of its cases showed, and the ring that saw it first."""
+def make_record(change: Change, output: RunOutput) -> dict[str, Any]:
+    """Return the record of a change: its cases' results, and the ring that saw it first."""
     cases: dict[str, Any] = {}
     rings = []
     for case in change.cases:
-        verdict = found["verdicts"].get(case.id)
+        verdict = output["verdicts"].get(case.id)
         if verdict is None:
             raise RuntimeError(f"{change.name}: expected a verdict of {case.id}, the run gave none")
-        mine = seen(verdict)
-        rings += mine[:1]
-        one = {name: verdict[name] for name in COLLECTED} | {"rings": mine}
-        one["outcomes"] = {
+        case_rings = rings_of(verdict)
+        rings += case_rings[:1]
+        result = {name: verdict[name] for name in VERDICT_FIELDS} | {"rings": case_rings}
+        result["outcomes"] = {
             metric["metric"]: [round(metric[name], 4) for name in ("base", "delta", "p", "margin")]
             + [metric["outcome"]]
             for metric in verdict["comparisons"]
         }
-        one["costs"] = {
+        result["costs"] = {
             cost["metric"]: round(cost["change"], 4)
             for cost in verdict["costs"]
             if cost["outcome"] in ("worse", "changed")
         }
-        cases[case.id] = one
+        cases[case.id] = result
     caught: int | str | None = min(rings, default=None)
-    if caught is None and any(one["verdict"] in UNSEEN for one in cases.values()):
+    if caught is None and any(result["verdict"] in UNSETTLED for result in cases.values()):
         caught = "open"
-    elif caught is None and found["exit"] == 1:
-        caught = "session"  # no case failed, the session did
+    elif caught is None and output["exit"] == 1:
+        caught = "session"  # the session failed, but no case did
     return {
         "area": change.area,
-        "says": change.says,
+        "says": change.description,
         "upstream": change.upstream,
         "upgrade": change.upgrade,
         "held out": change.apply.__module__.endswith(".held_out"),
-        "reached": found["reached"],
+        "reached": output["reached"],
         "caught": caught,
         "cases": cases,
     }
 
 
 def main(file: Path, names: list[str], folder: Path, *, unchanged: bool = False) -> None:
-    """Run the named changes, or all that are not on record."""
+    """Run the named changes, or all changes that are not on record."""
     record: dict[str, Any] = (
         json.loads(file.read_text()) if file.exists() else {"faults": {}, "benign": {}}
     )
@@ -226,14 +232,17 @@ def main(file: Path, names: list[str], folder: Path, *, unchanged: bool = False)
             f"expected names of changes, {unknown[0]!r} is none: one of {', '.join(changes())}"
         )
     on_record = record["faults"] | record["benign"]
-    done = {name for name, one in on_record.items() if not unchanged or "unchanged" in one}
-    given = (
-        FAULTS if unchanged else changes()
-    )  # without an upgrade, nothing that moves a number is benign
-    chosen = [one for one in given.values() if one.name in (names or set(given) - done)]
-    if unchanged and (early := [one.name for one in chosen if one.name not in on_record]):
+    done = {name for name, entry in on_record.items() if not unchanged or "unchanged" in entry}
+    # Without an upgrade, a change that moves a number is not benign.
+    candidates = FAULTS if unchanged else changes()
+    chosen = [
+        change for change in candidates.values() if change.name in (names or set(candidates) - done)
+    ]
+    if unchanged and (
+        unrecorded := [change.name for change in chosen if change.name not in on_record]
+    ):
         raise SystemExit(
-            f"expected {early[0]} on record with an upgrade first: run it without --unchanged"
+            f"expected {unrecorded[0]} on record with an upgrade first: run it without --unchanged"
         )
     folder.mkdir(parents=True, exist_ok=True)
     write_suite(folder)
@@ -244,19 +253,19 @@ def main(file: Path, names: list[str], folder: Path, *, unchanged: bool = False)
                 raise SystemExit(
                     f"expected an update to make a baseline of {lost[0]}: see {folder / 'log.txt'}"
                 )
-        one = told(change, run(folder, change, change.cases, seeds=1, unchanged=unchanged))
-        if not isinstance(one["caught"], int):
-            one = told(change, run(folder, change, change.cases, unchanged=unchanged))
-        of = record["benign" if change.name in BENIGN else "faults"]
+        entry = make_record(change, run(folder, change, change.cases, seeds=1, unchanged=unchanged))
+        if not isinstance(entry["caught"], int):
+            entry = make_record(change, run(folder, change, change.cases, unchanged=unchanged))
+        entries = record["benign" if change.name in BENIGN else "faults"]
         if unchanged:
-            of[change.name]["unchanged"] = {
-                name: one[name] for name in ("reached", "caught", "cases")
+            entries[change.name]["unchanged"] = {
+                name: entry[name] for name in ("reached", "caught", "cases")
             }
         else:
-            of[change.name] = one | {
-                name: of[change.name][name]
+            entries[change.name] = entry | {
+                name: entries[change.name][name]
                 for name in ("unchanged",)
-                if name in of.get(change.name, {})
+                if name in entries.get(change.name, {})
             }
         record["date"] = date.today().isoformat()
         record["catalogue"] = {"faults": len(FAULTS), "benign": len(BENIGN)}
@@ -264,8 +273,8 @@ def main(file: Path, names: list[str], folder: Path, *, unchanged: bool = False)
         page.write(file)
         print(
             change.name,
-            one["caught"],
-            {name: case["verdict"] for name, case in one["cases"].items()},
+            entry["caught"],
+            {name: case["verdict"] for name, case in entry["cases"].items()},
             flush=True,
         )
 
@@ -277,11 +286,9 @@ if __name__ == "__main__":
         parser = argparse.ArgumentParser(description=__doc__)
         parser.add_argument("record", type=Path)
         parser.add_argument("changes", nargs="*")
+        parser.add_argument("--folder", type=Path, help="keep the baselines here for the next run")
         parser.add_argument(
-            "--folder", type=Path, help="keeps the baselines; another run uses them again"
-        )
-        parser.add_argument(
-            "--unchanged", action="store_true", help="claim no upgrade of any library"
+            "--unchanged", action="store_true", help="claim no upgrade of a library"
         )
         given = parser.parse_args()
         with tempfile.TemporaryDirectory() as temporary:

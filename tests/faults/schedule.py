@@ -11,7 +11,7 @@ CASES = (Case("pbft", shots=16),)
 
 @fault("schedule", *CASES, upstream="https://github.com/huggingface/transformers/pull/24088")
 def schedule_stepped_twice() -> None:
-    """The schedule goes two steps at each update, and is at zero half way."""
+    """The schedule takes two steps per update, and is at zero halfway."""
     from pytest_ftcompare.training import train
 
     @patch(train, "get_linear_schedule_with_warmup")
@@ -21,7 +21,7 @@ def schedule_stepped_twice() -> None:
 
 @fault("schedule", *CASES)
 def decay_never_applied() -> None:
-    """After its warm-up the learning rate stays where it is."""
+    """After the warm-up, the learning rate stays constant."""
     from transformers import get_constant_schedule_with_warmup
 
     from pytest_ftcompare.training import train
@@ -33,7 +33,7 @@ def decay_never_applied() -> None:
 
 @fault("schedule", *CASES)
 def no_warm_up() -> None:
-    """The learning rate starts at its highest."""
+    """The learning rate starts at its peak."""
     from pytest_ftcompare.training import train
 
     @patch(train, "get_linear_schedule_with_warmup")
@@ -43,7 +43,8 @@ def no_warm_up() -> None:
 
 @fault("schedule", *CASES, upstream="https://github.com/huggingface/accelerate/pull/999")
 def schedule_counts_micro_batches() -> None:
-    """Under accumulation the schedule is made for micro-batches and stepped at updates: it never comes to its end."""
+    """The schedule is made for micro-batches but stepped per update, so it never reaches its
+    end."""
     from pytest_ftcompare.training import train
 
     @patch(train, "get_linear_schedule_with_warmup")

@@ -1,4 +1,4 @@
-"""The catalogue is sound: every fault says what it is, names cases that exist, and patches what is there."""
+"""Test the catalogue: each fault has a description, existing cases, and a target that exists."""
 
 from __future__ import annotations
 
@@ -8,16 +8,13 @@ import re
 import pytest
 
 from . import BENIGN, FAULTS, page, run
-from .change import BROKEN, UNDO, Case, patch, undo
-from .rings import seen
+from .change import PATCH_ERRORS, UNDO, Case, patch, undo
+from .rings import rings_of
 
 ALL = FAULTS | BENIGN
 LINK = re.compile(r"https://github\.com/[\w.-]+/[\w.-]+/(issues|pull)/\d+")
-UNTOUCHED = {
-    "upgrade_without_a_fault",
-    "two_threads",
-    "another_instruction_set",
-}  # benign, and no patch of anything
+# Benign changes that patch nothing.
+UNPATCHED = {"upgrade_without_a_fault", "two_threads", "another_instruction_set"}
 
 
 @pytest.fixture(autouse=True)
@@ -27,22 +24,22 @@ def restored():
 
 
 @pytest.mark.parametrize("change", ALL.values(), ids=lambda one: one.name)
-def test_a_change_says_in_one_sentence_what_is_other(change):
-    assert change.says.endswith(".") and len(change.says) < 140
+def test_a_change_has_a_description_of_one_sentence(change):
+    assert change.description.endswith(".") and len(change.description) < 140
     assert change.area
     assert 1 <= len(change.cases) <= 3
     assert change.upstream == "" or LINK.fullmatch(change.upstream)
 
 
-def test_there_are_at_least_forty_faults_of_which_twenty_were_bugs_of_libraries():
+def test_there_are_at_least_forty_faults_and_twenty_of_them_were_bugs_of_libraries():
     assert len(FAULTS) >= 40
     assert len({one.upstream for one in FAULTS.values()} - {""}) >= 20
 
 
 @pytest.mark.parametrize(
-    "change", [one for one in ALL.values() if one.name not in UNTOUCHED], ids=lambda one: one.name
+    "change", [one for one in ALL.values() if one.name not in UNPATCHED], ids=lambda one: one.name
 )
-def test_what_a_change_patches_is_there_and_comes_back(change):
+def test_a_change_patches_something_that_exists_and_can_be_undone(change):
     change.apply()
     patched = list(UNDO)
     assert patched
@@ -66,7 +63,7 @@ def test_every_case_of_the_catalogue_is_collected(pytester, tmp_path):
     assert result.stdout.str().count("::test_") == len(nodes)
 
 
-def test_a_patch_of_what_is_not_there_is_an_error():
+def test_a_patch_of_a_missing_name_is_an_error():
     with pytest.raises(AttributeError):
         patch(Case, "no_such_name")
 
@@ -106,11 +103,11 @@ def verdict(**changes):
         (verdict(costs=[{"outcome": "worse", "how": "yardsticks"}]), [4]),
     ],
 )
-def test_a_ring_is_read_off_what_it_says(given, rings):
-    assert seen(given) == rings
+def test_rings_are_read_off_a_verdict(given, rings):
+    assert rings_of(given) == rings
 
 
-def test_the_page_is_made_of_the_record():
+def test_the_page_is_up_to_date_with_the_record():
     file = run.ROOT / "docs" / "fault_catalogue.json"
     record = json.loads(file.read_text(encoding="utf-8"))
     assert (file.parent / "faults.md").read_text(encoding="utf-8") == "\n".join(
@@ -119,7 +116,7 @@ def test_the_page_is_made_of_the_record():
     assert {*record["faults"], *record["benign"]} <= set(ALL)
 
 
-def test_an_error_of_a_patch_itself_is_told_from_one_of_what_it_calls():
+def test_an_error_of_a_patch_is_distinguished_from_an_error_of_the_patched_code():
     from pytest_ftcompare.training import train
 
     @patch(train, "check_finite")
@@ -128,8 +125,8 @@ def test_an_error_of_a_patch_itself_is_told_from_one_of_what_it_calls():
 
     with pytest.raises(TypeError):
         train.check_finite(1, 2)
-    assert len(BROKEN) == 1 and "finite: TypeError" in BROKEN[0]
-    BROKEN.clear()
+    assert len(PATCH_ERRORS) == 1 and "finite: TypeError" in PATCH_ERRORS[0]
+    PATCH_ERRORS.clear()
 
     @patch(train, "make_optimizer")
     def another(real, *arguments):
@@ -137,4 +134,4 @@ def test_an_error_of_a_patch_itself_is_told_from_one_of_what_it_calls():
 
     with pytest.raises(AttributeError):
         train.make_optimizer(None, None)
-    assert not BROKEN
+    assert not PATCH_ERRORS

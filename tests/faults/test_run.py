@@ -1,4 +1,4 @@
-"""The runner: faults really run and are found, the record is written after each, and a run goes on where another stopped."""
+"""Test the runner: it finds real faults, records each, and continues an interrupted run."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from . import FAULTS, run
 LORA = "cpu/few_shot/lora-pocket_cola-opt-1.4m-n16.json"
 
 
-def test_faults_of_the_loss_of_merging_and_of_saving_break_invariants(tmp_path):
+def test_faults_of_loss_merging_and_saving_break_invariants(tmp_path):
     folder = tmp_path / "folder"
-    kept = folder / "baselines" / LORA
-    kept.parent.mkdir(parents=True)
-    shutil.copy(run.ROOT / "baselines" / LORA, kept)
+    baseline = folder / "baselines" / LORA
+    baseline.parent.mkdir(parents=True)
+    shutil.copy(run.ROOT / "baselines" / LORA, baseline)
     names = ["micro_batches_weighted_alike", "merged_without_scale", "adapters_not_saved"]
     run.main(tmp_path / "record.json", names, folder)
     record = json.loads((tmp_path / "record.json").read_text())["faults"]
-    assert [one["caught"] for one in record.values()] == [0, 0, 0]
-    signs = [one["cases"][kept.stem]["divergences"][0] for one in record.values()]
+    assert [entry["caught"] for entry in record.values()] == [0, 0, 0]
+    divergences = [entry["cases"][baseline.stem]["divergences"][0] for entry in record.values()]
     for name, words in zip(
         names, ("accumulated micro-batches", "merged, the outputs", "saved"), strict=True
     ):
         assert record[name]["reached"]
-        assert any(words in sign for sign in signs), name
+        assert any(words in text for text in divergences), name
     assert "`adapters_not_saved`" in (tmp_path / "faults.md").read_text()
 
 
 @pytest.fixture
-def two(monkeypatch, tmp_path):
-    """A catalogue of two faults of one case, whose runs are made up; what was run, with how many seeds (None: all)."""
+def two_faults(monkeypatch, tmp_path):
+    """Replace the catalogue by two faults with made-up runs; return (fault, seeds) of each run."""
     chosen = {
         name: FAULTS[name] for name in ("micro_batches_weighted_alike", "merged_without_scale")
     }
@@ -65,11 +65,11 @@ def two(monkeypatch, tmp_path):
     return ran
 
 
-def test_a_run_goes_on_where_another_stopped(two, tmp_path):
+def test_a_run_continues_where_another_stopped(two_faults, tmp_path):
     file = tmp_path / "record.json"
     run.main(file, ["merged_without_scale"], tmp_path / "folder")
     run.main(file, [], tmp_path / "folder")
-    assert two == [
+    assert two_faults == [
         (name, seeds)
         for name in ("merged_without_scale", "micro_batches_weighted_alike")
         for seeds in (1, None)
@@ -77,7 +77,7 @@ def test_a_run_goes_on_where_another_stopped(two, tmp_path):
     assert len(json.loads(file.read_text())["faults"]) == 2
 
 
-def test_a_case_that_the_seeds_do_not_settle_is_no_find(two, tmp_path):
+def test_an_undecided_case_is_recorded_as_open(two_faults, tmp_path):
     run.main(tmp_path / "record.json", ["merged_without_scale"], tmp_path / "folder")
     assert (
         json.loads((tmp_path / "record.json").read_text())["faults"]["merged_without_scale"][
@@ -87,12 +87,12 @@ def test_a_case_that_the_seeds_do_not_settle_is_no_find(two, tmp_path):
     )
 
 
-def test_a_name_that_is_no_change_is_refused(two, tmp_path):
+def test_an_unknown_change_is_refused(two_faults, tmp_path):
     with pytest.raises(SystemExit, match="'merging' is none: one of micro_batches_weighted_alike"):
         run.main(tmp_path / "record.json", ["merging"], tmp_path / "folder")
 
 
-def test_a_run_without_an_upgrade_is_kept_beside_the_one_with(two, tmp_path):
+def test_a_run_without_an_upgrade_is_recorded_beside_the_run_with_one(two_faults, tmp_path):
     file, name = tmp_path / "record.json", "merged_without_scale"
     with pytest.raises(SystemExit, match=f"expected {name} on record with an upgrade first"):
         run.main(file, [name], tmp_path / "folder", unchanged=True)

@@ -1,9 +1,10 @@
-"""Faults of cost in cases that are timed: which of them the gate finds, and by what.
+"""Run the faults of cost in timed cases, and record which metrics show them.
 
-`python -m tests.faults.timed docs/faults.json [FAULT ...]` makes baselines of a few small cases in a folder of its own, and
-runs them with one fault after the other, some times each, on an otherwise idle machine; all faults, or those named, the others
-staying on record. The environment says that an upgrade came with each run, or times would not be judged; what moves is the
-fault's. `--reference` runs them beside an environment of the same versions, this one.
+`python -m tests.faults.timed docs/faults.json [FAULT ...] [--reference]` makes baselines of a few
+small cases in a temporary folder. It then runs each fault `RUNS` times, on an otherwise idle
+machine: all faults, or the named ones while the others stay on record. The environment claims an
+upgrade, because the gate does not judge times without one. `--reference` times each run beside this
+same environment.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from .cost import more_work, no_checkpointing, second_copy, waiting, wider_state
-from .run import upgrade
+from .run import claim_upgrade
 
 RUNS = 5
 SUITE = """
@@ -45,77 +46,76 @@ TIMED: dict[str, Callable[[], None]] = {
 }
 
 
-class Put:
-    """A plugin that puts one fault in before anything runs, and keeps the verdicts."""
+class FaultPlugin:
+    """A pytest plugin that applies a fault at the start and collects the verdicts."""
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.found: dict[str, Any] = {}
+        self.verdicts: dict[str, Any] = {}
 
     def pytest_sessionstart(self) -> None:
-        upgrade(["peft", "transformers"])  # with another torch, yardsticks would be others
+        claim_upgrade(["peft", "transformers"])  # another torch would have other yardsticks
         TIMED[self.name]()
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         if (text := getattr(report, "ftcompare", None)) is not None:
             verdict = json.loads(text)["verdict"]
-            self.found[verdict["id"]] = verdict
+            self.verdicts[verdict["id"]] = verdict
 
 
 def run(folder: Path, name: str, *arguments: str) -> dict[str, dict[str, Any]]:
-    """Case -> its verdict, of one run with a fault in a process of its own."""
+    """Run the cases with a fault in another process, and return verdicts by case."""
     (folder / "verdicts.json").unlink(missing_ok=True)
     command = [sys.executable, "-m", "tests.faults.timed", "--run", name, str(folder), *arguments]
     subprocess.run(command, cwd=Path(__file__).parents[2], stdout=subprocess.DEVNULL, check=False)
-    found: dict[str, dict[str, Any]] = json.loads((folder / "verdicts.json").read_text())
-    return found
+    verdicts: dict[str, dict[str, Any]] = json.loads((folder / "verdicts.json").read_text())
+    return verdicts
 
 
 def _run_here(name: str, folder: str, *arguments: str) -> None:
     import pytest
 
-    # The fault is this environment's: processes that it starts to time in have it, a reference's do not.
+    # The fault belongs to this environment: its timing processes have it, a reference's do not.
     (Path(folder) / "sitecustomize.py").write_text(
         f"from tests.faults.timed import TIMED\n\nTIMED[{name!r}]()\n"
     )
     sys.path.insert(0, folder)
-    put = Put(name)
-    places = [f"--rootdir={folder}", f"--ftcompare-baselines={folder}/baselines"]
+    plugin = FaultPlugin(name)
+    folders = [f"--rootdir={folder}", f"--ftcompare-baselines={folder}/baselines"]
     pytest.main(
-        [*places, "-p", "no:cacheprovider", "--ftcompare-seeds=3", *arguments, folder],
-        plugins=[put],
+        [*folders, "-p", "no:cacheprovider", "--ftcompare-seeds=3", *arguments, folder],
+        plugins=[plugin],
     )
-    (Path(folder) / "verdicts.json").write_text(json.dumps(put.found))
+    (Path(folder) / "verdicts.json").write_text(json.dumps(plugin.verdicts))
 
 
 def main(file: Path, names: Sequence[str]) -> None:
-    """Run the faults, and write the record."""
+    """Run the faults and write the record."""
     record: dict[str, Any] = json.loads(file.read_text())["faults"] if file.exists() else {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "test_faults.py").write_text(SUITE)
         run(folder, "nothing", "--update-baselines")
-        beside = [f"--ftcompare-reference={sys.executable}"] if "--reference" in names else []
-        for fault in [one for one in names if one != "--reference"] or TIMED:
-            runs = [run(folder, fault, *beside) for _ in range(RUNS)]
-            one = record[fault] = {}
+        reference = [f"--ftcompare-reference={sys.executable}"] if "--reference" in names else []
+        for fault in [option for option in names if option != "--reference"] or TIMED:
+            runs = [run(folder, fault, *reference) for _ in range(RUNS)]
+            entry = record[fault] = {}
             for case in runs[0]:
                 moved: Counter[str] = Counter()
-                for found in runs:
+                for verdicts_by_case in runs:
                     moved.update(
                         cost["metric"]
-                        for cost in found[case]["costs"]
+                        for cost in verdicts_by_case[case]["costs"]
                         if cost["outcome"] in ("worse", "changed")
                     )
-                verdicts = Counter(found[case]["verdict"] for found in runs)
-                one[case.split("-", 1)[0]] = {
+                verdicts = Counter(run_verdicts[case]["verdict"] for run_verdicts in runs)
+                entry[case.split("-", 1)[0]] = {
                     "verdicts": dict(verdicts),
                     "moved": dict(sorted(moved.items())),
                 }
-            print(fault, json.dumps(one), file=sys.stderr, flush=True)
-    file.write_text(
-        f"{json.dumps({'date': date.today().isoformat(), 'runs': RUNS, 'faults': record}, indent=1)}\n"
-    )
+            print(fault, json.dumps(entry), file=sys.stderr, flush=True)
+    content = {"date": date.today().isoformat(), "runs": RUNS, "faults": record}
+    file.write_text(f"{json.dumps(content, indent=1)}\n")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,4 @@
-"""`init` and `check`, as a reader of docs/your-own.md calls them in an empty folder with a data
-file."""
+"""`init` and `check`, called in a folder with a data file, as docs/your-own.md shows."""
 
 import json
 import re
@@ -14,7 +13,7 @@ WORDS = ("the server is down", "thank you for the manual", "lunch is at noon", "
 CSV = "text,kind\n" + "".join(
     f"{WORDS[k % 4]} {k},{('calm', 'urgent')[k % 2]}\n" for k in range(120)
 )
-GIVEN = ("init", "--data", "tickets.csv", "--text", "text", "--label", "kind")
+ARGUMENTS = ("init", "--data", "tickets.csv", "--text", "text", "--label", "kind")
 
 
 @pytest.fixture
@@ -34,7 +33,7 @@ def table(folder):
 
 
 def test_init_writes_a_project_that_check_reads(folder, capsys):
-    status, out, _ = call(capsys, *GIVEN)
+    status, out, _ = call(capsys, *ARGUMENTS)
     assert (status, out.splitlines()[:4]) == (
         0,
         [
@@ -45,13 +44,13 @@ def test_init_writes_a_project_that_check_reads(folder, capsys):
         ],
     )
     assert "pytest suites/ -n 2 --update-baselines" in out
-    mine = table(folder)
-    assert mine["pytest"]["ini_options"] == {"ftcompare_profile": "tickets"}
-    assert mine["ftcompare"]["tasks"]["tickets"]["labels"] == ["calm", "urgent"]
-    assert mine["ftcompare"]["profiles"]["tickets"]["shots"] == {"few": [32]}
+    tool = table(folder)
+    assert tool["pytest"]["ini_options"] == {"ftcompare_profile": "tickets"}
+    assert tool["ftcompare"]["tasks"]["tickets"]["labels"] == ["calm", "urgent"]
+    assert tool["ftcompare"]["profiles"]["tickets"]["shots"] == {"few": [32]}
     status, out, _ = call(capsys, "check")
     assert status == 0
-    assert "calm " in out and "the commonest is" in out
+    assert "calm " in out and "majority share" in out
     assert f"1  '</s> {WORDS[0]} 0' -> calm" in out
     assert out.endswith("1 task read, none refused.\n")
     assert all(len(line) <= 80 for line in out.splitlines())
@@ -59,26 +58,26 @@ def test_init_writes_a_project_that_check_reads(folder, capsys):
 
 def test_the_project_of_init_is_collected(pytester, capsys):
     (pytester.path / "tickets.csv").write_text(CSV)
-    call(capsys, *GIVEN)
-    found = pytester.runpytest_inprocess(
+    call(capsys, *ARGUMENTS)
+    result = pytester.runpytest_inprocess(
         "-p", "pytest_ftcompare.plugin", "--collect-only", "-q", "suites"
     )
-    found.stdout.fnmatch_lines(["*full-tickets-opt-1.4m-n32*", "*lora-tickets-opt-1.4m-n32*"])
+    result.stdout.fnmatch_lines(["*full-tickets-opt-1.4m-n32*", "*lora-tickets-opt-1.4m-n32*"])
 
 
-def test_init_asks_for_what_is_not_said(folder, capsys, monkeypatch):
+def test_init_asks_for_missing_arguments(folder, capsys, monkeypatch):
     answers = iter(["tickets.csv", "text", "kind"])
     monkeypatch.setattr("builtins.input", lambda question: next(answers))
     assert call(capsys, "init")[0] == 0
     assert table(folder)["ftcompare"]["tasks"]["tickets"]["text_template"] == "{text}"
 
 
-def test_init_adds_to_what_is_there(folder, capsys):
+def test_init_extends_existing_files(folder, capsys):
     (folder / "pyproject.toml").write_text(
         '[project]\nname = "x"\n\n[tool.pytest.ini_options]\nminversion = "8"'
     )
     (folder / ".gitignore").write_text("build/\n.venv/")
-    assert call(capsys, *GIVEN)[0] == 0
+    assert call(capsys, *ARGUMENTS)[0] == 0
     assert table(folder)["pytest"]["ini_options"] == {
         "minversion": "8",
         "ftcompare_profile": "tickets",
@@ -116,11 +115,11 @@ def test_init_adds_to_what_is_there(folder, capsys):
         ),
     ],
 )
-def test_what_init_cannot_do_is_said_and_nothing_written(folder, capsys, arguments, sentence):
+def test_init_explains_an_error_and_writes_nothing(folder, capsys, arguments, sentence):
     before = sorted(folder.rglob("*"))
-    status, _, said = call(capsys, *GIVEN, *arguments)
+    status, _, error = call(capsys, *ARGUMENTS, *arguments)
     assert status == 2
-    assert re.search(sentence, said), said
+    assert re.search(sentence, error), error
     assert sorted(folder.rglob("*")) == before
 
 
@@ -130,9 +129,9 @@ def test_what_init_cannot_do_is_said_and_nothing_written(folder, capsys, argumen
         (
             "suites/test_tickets.py",
             "",
-            "expected no suites/test_tickets.py, it is there, and nothing is overwritten",
+            "expected no suites/test_tickets.py, it exists, and init overwrites nothing",
         ),
-        (WORKFLOW_PATH, "", f"expected no {WORKFLOW_PATH}, it is there"),
+        (WORKFLOW_PATH, "", f"expected no {WORKFLOW_PATH}, it exists"),
         ("pyproject.toml", "[tool", "is not TOML"),
         (
             "pyproject.toml",
@@ -155,31 +154,31 @@ def test_init_overwrites_nothing(folder, capsys, name, text, sentence):
     (folder / name).parent.mkdir(parents=True, exist_ok=True)
     (folder / name).write_text(text)
     before = {path: path.read_text() for path in folder.rglob("*") if path.is_file()}
-    status, _, said = call(capsys, *GIVEN)
-    assert status == 2 and sentence in said
+    status, _, error = call(capsys, *ARGUMENTS)
+    assert status == 2 and sentence in error
     assert {path: path.read_text() for path in folder.rglob("*") if path.is_file()} == before
 
 
-def test_a_question_without_an_answer_says_how_to_give_it(folder, capsys, monkeypatch):
+def test_an_empty_answer_is_an_error_that_names_the_alternatives(folder, capsys, monkeypatch):
     monkeypatch.setattr("builtins.input", lambda question: "")
-    status, _, said = call(capsys, "init")
-    assert (status, said) == (
+    status, _, error = call(capsys, "init")
+    assert (status, error) == (
         2,
-        "ERROR: expected data file, got none: answer, or give it as an option\n",
+        "ERROR: expected data file, got none: answer the question, or give it as an option\n",
     )
 
 
-def test_what_is_given_is_written_as_it_is(folder, capsys):
+def test_special_characters_are_written_unchanged(folder, capsys):
     (folder / 'a"b.csv').write_text(CSV)
-    assert call(capsys, "init", "--data", 'a"b.csv', *GIVEN[3:], "--model", 'org/"x"\\')[0] == 0
-    mine = table(folder)["ftcompare"]
-    assert (mine["tasks"]["a_b"]["train"], mine["profiles"]["a_b"]["models"]) == (
+    assert call(capsys, "init", "--data", 'a"b.csv', *ARGUMENTS[3:], "--model", 'org/"x"\\')[0] == 0
+    tool = table(folder)["ftcompare"]
+    assert (tool["tasks"]["a_b"]["train"], tool["profiles"]["a_b"]["models"]) == (
         'a"b.csv',
         ['org/"x"\\'],
     )
 
 
-def test_labels_that_are_numbers_are_names(folder, capsys):
+def test_numeric_labels_become_class_names(folder, capsys):
     lines = "".join(
         f"{json.dumps({'text': f'{WORDS[k % 4]} {k}', 'stars': k % 5 + 1})}\n" for k in range(200)
     )
@@ -191,8 +190,8 @@ def test_labels_that_are_numbers_are_names(folder, capsys):
     assert call(capsys, "check")[0] == 0
 
 
-def test_check_fails_with_what_the_gate_would_refuse(folder, capsys):
-    call(capsys, *GIVEN)
+def test_check_fails_if_the_gate_would_refuse_the_task(folder, capsys):
+    call(capsys, *ARGUMENTS)
     (folder / "tickets.csv").write_text(
         CSV + "".join(f"{WORDS[1]} {k},calm\n" for k in range(1, 80, 4))
     )
@@ -202,12 +201,12 @@ def test_check_fails_with_what_the_gate_would_refuse(folder, capsys):
     (folder / "tickets.csv").write_text(CSV.replace("urgent", "Urgent"))
     status, out, _ = call(capsys, "check")
     assert status == 1
-    assert "which is not 'urgent' in case or white space" in " ".join(out.split())
+    assert "which differs from 'urgent' in case or white space" in " ".join(out.split())
     assert out.endswith("1 task read, 1 refused.\n")
 
 
-def test_check_shows_what_each_way_of_asking_reads_and_is_to_be_answered(folder, capsys):
-    call(capsys, *GIVEN)
+def test_check_shows_input_and_expected_answer_of_each_output_mode(folder, capsys):
+    call(capsys, *ARGUMENTS)
     file = folder / "pyproject.toml"
     table = file.read_text().replace(
         'text_template = "{text}"',
@@ -223,12 +222,12 @@ def test_check_shows_what_each_way_of_asking_reads_and_is_to_be_answered(folder,
     assert status == 0 and "pattern: task tickets: expected a verbalizer of one token" in out
 
 
-def test_check_without_tasks_says_how_to_begin(folder, capsys):
-    status, _, said = call(capsys, "check")
-    assert status == 2 and "begin with 'python -m pytest_ftcompare init'" in said
-    call(capsys, *GIVEN)
-    status, _, said = call(capsys, "check", "--profile", "none")
-    assert status == 2 and "expected a profile of pocket, " in said
+def test_check_without_tasks_names_the_command_to_start_with(folder, capsys):
+    status, _, error = call(capsys, "check")
+    assert status == 2 and "begin with 'python -m pytest_ftcompare init'" in error
+    call(capsys, *ARGUMENTS)
+    status, _, error = call(capsys, "check", "--profile", "none")
+    assert status == 2 and "expected a profile of pocket, " in error
 
 
 @pytest.mark.parametrize(
@@ -240,5 +239,5 @@ def test_check_without_tasks_says_how_to_begin(folder, capsys):
         ("x/train-*.parquet", "train"),
     ],
 )
-def test_a_task_is_named_by_its_file(file, name):
+def test_a_task_is_named_after_its_file(file, name):
     assert default_task_name(file) == name

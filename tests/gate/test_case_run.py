@@ -1,4 +1,4 @@
-"""What pytest-benchmark keeps beside rounds is of the window that had these rounds."""
+"""pytest-benchmark's extra_info describes the window that had the stored rounds."""
 
 from make_results import make_result
 
@@ -11,7 +11,7 @@ def window(process, yardsticks, disturbed=""):
     return Window({"step": [0.1, yardsticks]}, process=process, disturbed=disturbed)
 
 
-def test_it_is_the_last_window_of_the_process_that_took_the_first():
+def test_extra_info_is_of_the_last_window_of_the_first_process():
     windows = [
         window("here", 1.0),
         window("fresh", 2.0),

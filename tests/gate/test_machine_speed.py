@@ -1,4 +1,4 @@
-"""How fast the machine is in a run: measured when a case first asks, kept for all workers, again where it seems another."""
+"""The machine's speed: the first case measures it, workers share it, and a mismatch repeats it."""
 
 import json
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ MINUTE = REMEASURE_AFTER
 
 @pytest.fixture
 def measured(monkeypatch):
-    """The measurements that will be taken, in their order."""
+    """The next measurements, in order."""
     left = [{"memory": 1.0}, {"memory": 2.0}, {"memory": 3.0}, {"memory": 4.0}]
     monkeypatch.setattr(timed_window, "measure_machine", lambda *_: left.pop(0))
     return left
@@ -24,7 +24,7 @@ def measured(monkeypatch):
 
 @pytest.fixture
 def speeds(tmp_path, monkeypatch):
-    """Asks the case of a moment (seconds) whether the machine is another than one of these speeds."""
+    """Return why a machine with none of the `same` speeds differs, at a time in seconds."""
 
     @contextmanager
     def exclusive(_):
@@ -32,28 +32,28 @@ def speeds(tmp_path, monkeypatch):
 
     monkeypatch.setattr(RunContext, "exclusive", exclusive)
 
-    def ask(at, *same):
-        asked = MachineSpeed(RunContext(tmp_path, lambda: 0.0, 0.0, lambda _: None), lambda: at)
-        return asked.machine_difference(
-            lambda found: "" if found["memory"] in same else f"{found['memory']} is another"
+    def why_different(now, *same):
+        machine = MachineSpeed(RunContext(tmp_path, lambda: 0.0, 0.0, lambda _: None), lambda: now)
+        return machine.machine_difference(
+            lambda measurement: (
+                "" if measurement["memory"] in same else f"{measurement['memory']} is another"
+            )
         )
 
-    return ask
+    return why_different
 
 
-def test_one_measurement_that_agrees_is_enough_for_the_run(speeds, measured):
+def test_one_measurement_that_matches_is_enough_for_the_run(speeds, measured):
     assert [speeds(at, 1.0) for at in (0, 1, 9 * MINUTE)] == ["", "", ""]
     assert len(measured) == 3
 
 
-def test_a_machine_that_seems_another_is_measured_again_a_minute_later_and_not_before(
-    speeds, measured
-):
-    said = [speeds(at) for at in (0, 1, MINUTE - 1, MINUTE, MINUTE + 1, 2 * MINUTE)]
-    assert said == [*["1.0 is another"] * 3, *["2.0 is another"] * 2, "3.0 is another"]
+def test_a_mismatch_is_measured_again_a_minute_later_and_not_before(speeds, measured):
+    reasons = [speeds(at) for at in (0, 1, MINUTE - 1, MINUTE, MINUTE + 1, 2 * MINUTE)]
+    assert reasons == [*["1.0 is another"] * 3, *["2.0 is another"] * 2, "3.0 is another"]
 
 
-def test_a_machine_that_was_slow_for_a_minute_is_the_baselines_from_then_on(speeds, measured):
+def test_a_machine_that_was_slow_for_a_minute_matches_from_then_on(speeds, measured):
     assert [speeds(at, 2.0) for at in (0, MINUTE, MINUTE + 1, 9 * MINUTE)] == [
         "1.0 is another",
         "",
@@ -67,14 +67,12 @@ def test_a_clock_that_was_set_back_measures_again(speeds, measured):
     assert [speeds(at, 2.0) for at in (1000.0, 10.0)] == ["1.0 is another", ""]
 
 
-def test_cases_may_be_of_several_machines(speeds, measured):
+def test_cases_may_match_different_machines(speeds, measured):
     assert speeds(0, 1.0) == speeds(MINUTE, 2.0) == ""
     assert speeds(2 * MINUTE, 1.0) == speeds(2 * MINUTE, 2.0) == ""
 
 
-def test_a_measurement_that_was_disturbed_says_nothing_and_is_not_kept(
-    speeds, measured, monkeypatch, tmp_path
-):
+def test_a_disturbed_measurement_is_ignored_and_not_stored(speeds, measured, monkeypatch, tmp_path):
     monkeypatch.setattr(
         cpu_contention, "disturbed", lambda *_: "other processes had this worker's cores"
     )
@@ -82,7 +80,7 @@ def test_a_measurement_that_was_disturbed_says_nothing_and_is_not_kept(
     assert not (tmp_path / SPEEDS_FILE).exists()
 
 
-def test_what_another_worker_measured_meanwhile_is_taken(tmp_path, measured, monkeypatch):
+def test_another_workers_measurement_is_used(tmp_path, measured, monkeypatch):
     waiting = MachineSpeed(RunContext(tmp_path, lambda: 0.0, 0.0, lambda _: None), lambda: 100.0)
 
     @contextmanager
@@ -91,12 +89,15 @@ def test_what_another_worker_measured_meanwhile_is_taken(tmp_path, measured, mon
         yield
 
     monkeypatch.setattr(RunContext, "exclusive", exclusive)
-    assert waiting.machine_difference(lambda found: "" if found == {"memory": 7.0} else "another") == ""
+    assert (
+        waiting.machine_difference(lambda speeds: "" if speeds == {"memory": 7.0} else "another")
+        == ""
+    )
     assert len(measured) == 4
 
 
-def test_it_is_measured_in_the_units_of_a_window(monkeypatch):
-    """By a clock that moves with each call of a yardstick, as long as that takes."""
+def test_the_machine_is_measured_in_the_units_of_a_window(monkeypatch):
+    """The clock advances with each call of a yardstick by the yardstick's duration."""
     took = {"kernels": 0.016, "dispatch": 0.004, "memory": 0.032, "interpreter": 0.008}
     now = [0.0]
 

@@ -1,4 +1,4 @@
-"""Another process that times: what refuses it as a reference, and what is said when it fails."""
+"""Another process that times: when it is refused as a reference, and how failures are reported."""
 
 import json
 import sys
@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from pytest_ftcompare.gate import remote
-from pytest_ftcompare.gate.remote import PROTOCOL, RemoteProcess, RemoteError, check_reference
+from pytest_ftcompare.gate.remote import PROTOCOL, RemoteError, RemoteProcess, check_reference
 
 OURS = "{}.{}".format(*sys.version_info[:2])
 
 
 @pytest.fixture
 def interpreter(tmp_path):
-    """A function that makes a file which runs a program instead of what it is asked to run."""
+    """Return a function that makes an interpreter which always runs the given program."""
 
     def make(program):
         file = tmp_path / "python"
@@ -46,12 +46,12 @@ def test_this_interpreter_can_be_a_reference():
         ("raise SystemExit(3)", "is no Python 3.11 or newer that runs"),
     ],
 )
-def test_what_cannot_be_a_reference_is_refused_in_a_sentence(interpreter, program, sentence):
+def test_an_unsuitable_reference_is_refused_with_the_reason(interpreter, program, sentence):
     with pytest.raises(RemoteError, match=sentence):
         check_reference(interpreter(program))
 
 
-def test_a_reference_that_is_not_there_is_refused(tmp_path):
+def test_a_missing_reference_is_refused(tmp_path):
     with pytest.raises(RemoteError, match="there is none at"):
         check_reference(tmp_path / "none")
 
@@ -68,17 +68,17 @@ def test_a_process_of_another_protocol_is_refused_when_it_starts(interpreter):
             "import sys; sys.exit('CUDA error: lost')",
             r"ended with status 1 at 'round' \(CUDA error: lost\)",
         ),
-        ("print('Loading: 100 %', flush=True)", r"expected JSON from .*, it said 'Loading: 100 %'"),
+        ("print('Loading: 100 %', flush=True)", r"expected JSON from .*, got 'Loading: 100 %'"),
         (says(error="DataError: no rows"), "could not round: DataError: no rows"),
     ],
 )
-def test_what_is_no_answer_is_said_in_a_sentence(interpreter, answer, sentence):
+def test_a_missing_answer_is_reported_with_its_reason(interpreter, answer, sentence):
     program = f"{says(protocol=PROTOCOL)}\ninput()\n{answer}\ninput()"
     with RemoteProcess(interpreter(program)) as process, pytest.raises(RemoteError, match=sentence):
         process.round("step")
 
 
-def test_a_process_may_warn_as_much_as_it_likes(interpreter):
+def test_many_warnings_do_not_block_the_process(interpreter):
     warns = "import sys; sys.stderr.write('a warning\\n' * 50_000)"
     program = f"{says(protocol=PROTOCOL)}\ninput()\n{warns}\n{says(seconds=0.5)}\ninput()"
     with RemoteProcess(interpreter(program)) as process:
@@ -88,9 +88,8 @@ def test_a_process_may_warn_as_much_as_it_likes(interpreter):
 def test_a_reference_does_not_see_this_environments_libraries(interpreter, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", "/somewhere")
     program = "import json, os; print(json.dumps({'protocol': os.environ.get('PYTHONPATH')}))"
-    with pytest.raises(
-        RemoteError, match="can time"
-    ):  # it says None: nothing of the path came through
+    # The protocol is None, because PYTHONPATH was not passed on.
+    with pytest.raises(RemoteError, match="can time"):
         RemoteProcess(interpreter(program))
     assert remote.PROTOCOL
 
@@ -105,7 +104,7 @@ def test_a_wrong_reference_ends_the_session_before_anything_runs(pytester):
     )
 
 
-def test_a_process_that_hangs_is_ended(interpreter, monkeypatch):
+def test_a_process_that_hangs_is_killed(interpreter, monkeypatch):
     with RemoteProcess(interpreter(f"{says(protocol=PROTOCOL)}\ninput()\ninput()")) as process:
         monkeypatch.setattr(remote, "ANSWER_TIMEOUT", 0.1)
         with pytest.raises(

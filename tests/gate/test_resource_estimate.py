@@ -1,4 +1,4 @@
-"""Estimates: what is larger takes longer and needs more, and what cannot fit is left out with the reason."""
+"""Estimates grow with size, and cases that cannot fit are deselected with the reason."""
 
 import pytest
 
@@ -28,7 +28,7 @@ def test_more_examples_and_larger_models_take_longer():
     assert estimate(case(epochs=1), PAPER, "cuda").hours < estimate(case(), PAPER, "cuda").hours
 
 
-def test_what_trains_everything_needs_most_memory_and_a_quantised_base_least():
+def test_full_training_needs_most_memory_and_a_quantised_base_least():
     full, lora, qlora = (
         estimate(case(method), PAPER, "cuda").memory for method in ("full", "lora", "qlora")
     )
@@ -36,17 +36,15 @@ def test_what_trains_everything_needs_most_memory_and_a_quantised_base_least():
     assert full > 16 * 6.74e9
 
 
-def test_what_does_not_fit_says_what_it_needs():
+def test_a_case_that_does_not_fit_reports_its_memory():
     assert why_too_large(case(), PAPER, "cuda", 80 * 2**30) == (
         "full on huggyllama/llama-7b needs about 121 GiB, this GPU has 80"
     )
     assert not why_too_large(case("lora"), PAPER, "cuda", 80 * 2**30)
-    assert not why_too_large(case(), PAPER, "cpu", 0), (
-        "of a machine that does not tell, nothing is known"
-    )
+    assert not why_too_large(case(), PAPER, "cpu", 0), "a machine without a known memory fits all"
 
 
-def test_of_a_model_without_a_size_nothing_is_said():
+def test_a_model_without_a_size_has_no_estimate():
     assert estimate(case(model="ours/unknown"), PAPER, "cuda") is None
     assert not why_too_large(case(model="ours/unknown"), PAPER, "cuda", 1)
 
@@ -56,7 +54,7 @@ def test_every_profile_knows_the_sizes_of_its_models(profile):
     assert {*profile.models, *profile.bases.values()} <= set(profile.parameters)
 
 
-def test_a_case_that_no_machine_holds_is_deselected_with_its_reason(pytester):
+def test_a_case_that_fits_no_machine_is_deselected_with_the_reason(pytester):
     pytester.makepyprojecttoml(
         """
         [tool.ftcompare.profiles.huge]

@@ -1,4 +1,4 @@
-"""A case runs once in a session, whoever asks first; a claim's run serves the case's own test unless that is timed."""
+"""A case runs once per session. Its own test reuses a claim's run, unless the test is timed."""
 
 import subprocess
 import sys
@@ -23,12 +23,13 @@ def run():
     print("running", flush=True)
     sys.stdin.read()  # until it is killed
 
-RunCache(Path(sys.argv[1])).for_gate(Case("quick", "full", "pocket_sst", "pocket/opt-0.4m", 2), run, timed=False)
+case = Case("quick", "full", "pocket_sst", "pocket/opt-0.4m", 2)
+RunCache(Path(sys.argv[1])).for_gate(case, run, timed=False)
 """
 
 
 class Runner:
-    """Counts its runs, each with a score of its own."""
+    """Counts its runs; each has another score."""
 
     def __init__(self, refusal=""):
         self.count, self.refusal = 0, refusal
@@ -41,7 +42,7 @@ class Runner:
         return CaseRun(without_baseline(result), result, "cpu")
 
 
-def test_a_claim_reads_what_the_cases_own_test_left(tmp_path):
+def test_a_claim_reads_the_result_of_the_cases_own_test(tmp_path):
     run = Runner()
     first = RunCache(tmp_path).for_gate(CASE, run, timed=True)
     second = RunCache(tmp_path).for_claim(CASE, run)
@@ -55,14 +56,14 @@ def test_a_claim_reads_what_the_cases_own_test_left(tmp_path):
 
 
 @pytest.mark.parametrize(("timed", "runs"), [(False, 1), (True, 2)])
-def test_the_cases_own_test_takes_a_claims_run_over_unless_it_is_timed(tmp_path, timed, runs):
+def test_the_cases_own_test_reuses_a_claims_run_unless_it_is_timed(tmp_path, timed, runs):
     run = Runner()
     RunCache(tmp_path).for_claim(CASE, run)
     RunCache(tmp_path).for_gate(CASE, run, timed=timed)
     assert run.count == runs
 
 
-def test_a_test_that_is_run_again_runs_its_case_again(tmp_path):
+def test_a_repeated_test_runs_its_case_again(tmp_path):
     run = Runner()
     for _ in range(2):
         RunCache(tmp_path).for_gate(CASE, run, timed=False)
@@ -80,7 +81,7 @@ def test_other_options_are_another_case(tmp_path):
     )
 
 
-def test_what_cannot_run_is_not_tried_twice(tmp_path):
+def test_a_case_that_cannot_run_is_not_tried_twice(tmp_path):
     run = Runner("no such model")
     for ask in (
         RunCache(tmp_path).for_claim,

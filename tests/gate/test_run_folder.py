@@ -1,4 +1,4 @@
-"""A run's folder: gone with a run that ends, found again after one that does not, never one at work or of another key."""
+"""A run folder is removed when its run ends. A dead run's folder is resumed if the keys match."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -16,7 +16,7 @@ KEY = {"torch": "2.13.0", "code": "a" * 12}
 
 @pytest.fixture(autouse=True)
 def days(monkeypatch):
-    """Each run starts a day after the one before it: folders are found by the time in their names."""
+    """Start each run a day after the last: folders are found by the time in their names."""
 
     class Calendar:
         today = datetime(2030, 1, 1, tzinfo=UTC)
@@ -29,7 +29,7 @@ def days(monkeypatch):
 
 
 def die(run, *, results=("one",)):
-    """Leave the folder as a process does that is killed: with what it finished, its lock free."""
+    """Leave the folder as a killed process does: with its results, and its lock free."""
     for name in results:
         file = run.folder / "results" / "suite" / f"{name}.json"
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -53,7 +53,7 @@ def test_a_run_that_ends_leaves_nothing_even_with_results(tmp_path):
     assert not run.folder.exists()
 
 
-def test_an_interrupted_run_stays_if_it_finished_something(tmp_path):
+def test_an_interrupted_run_stays_if_it_has_results(tmp_path):
     cache = tmp_path / "ftcompare"
     cache.mkdir()
     empty = start_run(cache)
@@ -73,7 +73,7 @@ def test_an_interrupted_run_stays_if_it_finished_something(tmp_path):
     assert not (run.folder / SPEEDS_FILE).exists(), "how fast the machine was then"
 
 
-def test_the_latest_dead_run_is_resumed_and_what_was_refused_is_tried_again(tmp_path):
+def test_the_latest_dead_run_is_resumed_and_refused_cases_run_again(tmp_path):
     first = start_run(tmp_path)
     make_folder(first.folder, lambda: KEY)
     die(first)
@@ -95,7 +95,7 @@ def test_the_latest_dead_run_is_resumed_and_what_was_refused_is_tried_again(tmp_
     assert "which finished 3 cases" in resume(tmp_path, KEY).note
 
 
-def test_a_run_at_work_is_left_alone(tmp_path):
+def test_an_active_run_is_not_resumed(tmp_path):
     busy = start_run(tmp_path)
     make_folder(busy.folder, lambda: KEY)
     (busy.folder / "results" / "suite").mkdir(parents=True)
@@ -108,36 +108,37 @@ def test_a_run_at_work_is_left_alone(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("key", "told"),
+    ("key", "note"),
     [
         ({"torch": "2.14.0"}, "torch 2.13.0 -> 2.14.0: all cases run"),
         ({"code": "b" * 12}, "code changed"),
     ],
 )
-def test_a_run_of_other_libraries_or_code_is_not_resumed(tmp_path, key, told):
+def test_a_run_of_other_libraries_or_code_is_not_resumed(tmp_path, key, note):
     run = start_run(tmp_path)
     make_folder(run.folder, lambda: KEY)
     die(run)
     other = resume(tmp_path, KEY | key)
     assert other.folder != run.folder
-    assert told in other.note
+    assert note in other.note
 
 
-def test_what_a_run_did_not_ask_for_is_not_lost_with_it(tmp_path):
+def test_results_that_a_resumed_run_did_not_need_are_kept(tmp_path):
     run = start_run(tmp_path)
     make_folder(run.folder, lambda: KEY)
     die(run, results=("one", "two"))
     run = resume(tmp_path, KEY)
     (run.folder / "results" / "suite").mkdir(exist_ok=True)
+    # The resumed run uses this result only.
     (run.folder / "earlier" / "suite" / "one.json").rename(
         run.folder / "results" / "suite" / "one.json"
-    )  # it asked for this
+    )
     run.close(finished=True)
     assert "which finished 1 case" in resume(tmp_path, KEY).note
 
 
 @pytest.mark.parametrize("broken", ["run.json", "results/suite/one.json"])
-def test_half_a_file_of_a_machine_that_went_down_is_as_if_it_were_not_there(tmp_path, broken):
+def test_half_a_file_of_a_crashed_machine_counts_as_missing(tmp_path, broken):
     run = start_run(tmp_path)
     make_folder(run.folder, lambda: KEY)
     die(run)
@@ -145,10 +146,10 @@ def test_half_a_file_of_a_machine_that_went_down_is_as_if_it_were_not_there(tmp_
     resume(tmp_path, KEY).lock.release()
 
 
-def test_a_lock_without_a_folder_goes(tmp_path):
+def test_a_lock_without_a_folder_is_removed(tmp_path):
     (tmp_path / "20260101-000000-000000.lock").touch()
     run = start_run(tmp_path)
-    assert [one.name for one in tmp_path.glob("*.lock")] == [f"{run.folder.name}.lock"]
+    assert [lock.name for lock in tmp_path.glob("*.lock")] == [f"{run.folder.name}.lock"]
 
 
 def test_a_key_holds_what_results_depend_on(tmp_path, monkeypatch):
@@ -166,18 +167,18 @@ def test_a_key_holds_what_results_depend_on(tmp_path, monkeypatch):
     (tmp_path / "baselines").mkdir()
     (tmp_path / "hub").mkdir()
 
-    def moved(change):
+    def changed(change):
         before = resume_key.make_key(settings, tmp_path, benchmarks=True)
         change()
         after = resume_key.make_key(settings, tmp_path, benchmarks=True)
         return {name for name in before if before[name] != after[name]}
 
-    assert moved(lambda: None) == set()
-    assert moved(lambda: (tmp_path / "report.html").write_text("a report")) == set()
-    assert moved(lambda: (tmp_path / "conftest.py").write_text("x = 1")) == {"project"}
-    assert moved(lambda: (tmp_path / "rows.jsonl").write_text("{}")) == {"project"}
-    assert moved(lambda: (tmp_path / "hub" / "weights").write_bytes(b"0")) == {"hub's content"}
-    assert moved(lambda: (tmp_path / "baselines" / "one.json").write_text("{}")) == {
+    assert changed(lambda: None) == set()
+    assert changed(lambda: (tmp_path / "report.html").write_text("a report")) == set()
+    assert changed(lambda: (tmp_path / "conftest.py").write_text("x = 1")) == {"project"}
+    assert changed(lambda: (tmp_path / "rows.jsonl").write_text("{}")) == {"project"}
+    assert changed(lambda: (tmp_path / "hub" / "weights").write_bytes(b"0")) == {"hub's content"}
+    assert changed(lambda: (tmp_path / "baselines" / "one.json").write_text("{}")) == {
         "baselines' content"
     }
     checkout = tmp_path / ".checkout"
@@ -187,7 +188,7 @@ def test_a_key_holds_what_results_depend_on(tmp_path, monkeypatch):
         read_text=lambda _: json.dumps({"url": checkout.as_uri(), "dir_info": {"editable": True}}),
     )
     monkeypatch.setattr(library_versions, "distribution", lambda _: distribution)
-    assert "peft" in moved(lambda: (checkout / "peft.py").write_text("fixed = True"))
+    assert "peft" in changed(lambda: (checkout / "peft.py").write_text("fixed = True"))
 
 
 def test_only_the_latest_dead_runs_are_kept(tmp_path):
@@ -196,7 +197,11 @@ def test_only_the_latest_dead_runs_are_kept(tmp_path):
         dead.append(start_run(tmp_path))
         make_folder(dead[-1].folder, lambda: KEY)
         die(dead[-1])
-    assert [one.folder.exists() for one in dead] == [False, False, *[True] * run_folder.MAX_DEAD_RUNS]
+    assert [run.folder.exists() for run in dead] == [
+        False,
+        False,
+        *[True] * run_folder.MAX_DEAD_RUNS,
+    ]
 
 
 def test_without_a_cache_there_is_nothing_to_resume(tmp_path):

@@ -1,4 +1,4 @@
-"""The process at the other end: it makes a case's work and times it on request."""
+"""The process that prepares a case and times its work on request."""
 
 import io
 import json
@@ -22,19 +22,19 @@ def prepare(tmp_path):
 
 def answers(*requests):
     out = io.StringIO()
-    serve(io.StringIO("".join(json.dumps(one) + "\n" for one in requests)), out)
+    serve(io.StringIO("".join(json.dumps(request) + "\n" for request in requests)), out)
     return [json.loads(line) for line in out.getvalue().splitlines()]
 
 
 @pytest.fixture
 def no_pause(monkeypatch):
-    """What a server does to its own process is not for this one."""
+    """Keep garbage collection on, which a server turns off in its own process."""
     from pytest_ftcompare.gate import serve
 
     monkeypatch.setattr(serve.gc, "disable", lambda: None)
 
 
-def test_it_greets_with_its_protocol_and_answers_what_it_is_asked(tmp_path, no_pause):
+def test_it_greets_with_its_protocol_and_answers_requests(tmp_path, no_pause):
     greeting, made, round_, probed, window = answers(
         prepare(tmp_path),
         {"do": "round", "piece": "step"},
@@ -49,7 +49,7 @@ def test_it_greets_with_its_protocol_and_answers_what_it_is_asked(tmp_path, no_p
     assert set(window["window"]["yardsticks"]) == {"kernels", "dispatch", "memory", "interpreter"}
 
 
-def test_what_goes_wrong_is_an_answer_and_the_next_request_is_served(tmp_path, no_pause):
+def test_an_error_is_an_answer_and_the_next_request_is_served(tmp_path, no_pause):
     _, wrong, made = answers({"do": "round", "piece": "step"}, prepare(tmp_path))
     assert wrong["error"].startswith("AttributeError")
     assert made["pieces"]

@@ -1,4 +1,4 @@
-"""What is inspected and counted once a run, for all cases that differ in their number of examples alone."""
+"""Cases that differ only in their number of examples share inspection and counts in a run."""
 
 import pytest
 
@@ -14,7 +14,7 @@ from pytest_ftcompare.training.prepared_seed import PreparedSeed
 
 @pytest.fixture
 def made(monkeypatch):
-    """What is made, in order, in the place of an inspection."""
+    """Replace inspection, and list the inspected cases in order."""
     made = []
 
     def look(prepared):
@@ -30,11 +30,11 @@ def inspected(prepared, folder):
 
 
 def case(shots=4, method="lora", task="pocket_sst", **options):
-    found = Case("test", method, task, "pocket/opt-0.4m", shots, tuple(options.items()))
-    return prepare(found, TrainingConfig("pocket", max_length=192))
+    unprepared = Case("test", method, task, "pocket/opt-0.4m", shots, tuple(options.items()))
+    return prepare(unprepared, TrainingConfig("pocket", max_length=192))
 
 
-def test_a_case_with_another_number_of_examples_has_what_the_first_one_had(made, tmp_path):
+def test_a_case_with_another_number_of_examples_reuses_the_first_inspection(made, tmp_path):
     first = inspected(case(4), tmp_path)
     assert inspected(case(16), tmp_path) == first == ({"structure": 1}, {"loss": 1.5}, [])
     assert made == [("lora", "pocket_sst", 4)]
@@ -55,14 +55,14 @@ def test_another_run_inspects_again(made, tmp_path):
     assert len(made) == 2
 
 
-def test_what_is_kept_is_what_either_case_finds_by_itself(tmp_path):
+def test_the_shared_inspection_equals_each_cases_own(tmp_path):
     signature, probe, broken = inspected(case(4), tmp_path)
     assert (signature, probe, broken) == inspect(case(16))
     assert SharedInspection(case(4), tmp_path).count() == count_update(case(16))
     assert (tmp_path / "inspected").is_dir() and (tmp_path / "counted").is_dir()
 
 
-def test_a_broken_invariant_is_one_of_every_case(tmp_path, monkeypatch):
+def test_a_broken_invariant_is_reported_for_every_case(tmp_path, monkeypatch):
     monkeypatch.setattr(
         shared_inspection, "inspect_any_shots", lambda _: ({}, {}, ["something must train"])
     )
@@ -73,7 +73,7 @@ def test_a_broken_invariant_is_one_of_every_case(tmp_path, monkeypatch):
     )
 
 
-def test_labels_are_looked_at_in_every_case(made, tmp_path, monkeypatch):
+def test_labels_are_checked_in_every_case(made, tmp_path, monkeypatch):
     labels = PreparedSeed.labels.fget
     wrong = property(
         lambda context: labels(context).roll(1) if context.shots == 16 else labels(context)

@@ -1,6 +1,7 @@
-"""A fake of NVIDIA's C library under the real pynvml: it replays readings, and answers with NVML's own error codes.
+"""A fake of NVIDIA's C library for the real pynvml: it replays readings and NVML's error codes.
 
-A reading is a value, `Code(error)`, a function that gives one, or a list replayed in time, whose last one stays.
+A reading is a value, `Code(error)`, a function that returns one, or a list that is replayed and
+ends with its last value.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ NOT_SUPPORTED = Code(pynvml.NVML_ERROR_NOT_SUPPORTED)
 
 
 def h200(**changes):
-    """A healthy H200 at work: question without its "nvmlDeviceGet", and what it is asked for -> reading."""
+    """Return the readings of a healthy H200 at work, by query without "nvmlDeviceGet"."""
     return {
         "ClockInfo 1": 1980,
         "MaxClockInfo 1": 1980,
@@ -51,7 +52,10 @@ def h200(**changes):
 
 @dataclass
 class FakeNvml:
-    """Cards and slices by UUID, each a dict of readings; `lacks` names what this driver's library does not export."""
+    """Cards and slices by UUID, each a dict of readings.
+
+    `lacks` names the functions that this driver's library does not export.
+    """
 
     cards: dict[str, dict[str, Any]] = field(default_factory=lambda: {f"GPU-{UUID}": h200()})
     slice_of: dict[str, str] = field(default_factory=dict)  # UUID of a slice -> its card's
@@ -130,7 +134,7 @@ class FakeNvml:
         return code
 
     def _processes(self, handle, count, array):
-        """As the library does: without room, how many there are; a pid's bytes may be -1, not available."""
+        """Without an array, return how many there are; a pid's bytes may be -1: unavailable."""
         if array is None:
             code, self._running = self._reading(handle, "processes")
             count._obj.value = len(self._running or {})
@@ -163,7 +167,7 @@ class FakeNvml:
 
 
 def install(monkeypatch, fake):
-    """Put the fake where pynvml keeps the library that it loaded."""
+    """Replace the library that pynvml loaded by the fake."""
     monkeypatch.setattr(pynvml, "nvmlLib", fake)
     monkeypatch.setattr(pynvml, "_nvmlGetFunctionPointer_cache", {})
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
@@ -171,6 +175,6 @@ def install(monkeypatch, fake):
 
 
 def install_card(monkeypatch, **changes):
-    """One H200 that differs from a healthy one as told; its readings, which a test may change on the way."""
+    """Install a healthy H200 with changes; return its readings, which a test may change."""
     fake = install(monkeypatch, FakeNvml({f"GPU-{UUID}": h200(**changes)}))
     return fake.cards[f"GPU-{UUID}"]

@@ -1,4 +1,4 @@
-"""The counted update of a case: the same each time, and what a method leaves behind is seen."""
+"""The counted update of a case: equal each time, and it finds bytes that a method leaves behind."""
 
 import copy
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""Whether a worker had its core, from Linux's own account, replayed."""
+"""Whether a worker had its core, by Linux's accounting, replayed."""
 
 import pytest
 
@@ -10,12 +10,12 @@ def test_a_worker_that_had_its_core_is_not_disturbed():
     assert disturbed(CpuAccounting(0.0, 5.0, 1.0), CpuAccounting(10.0, 5.1, 1.1)) == ""
 
 
-def test_a_core_shared_with_other_processes_is_said_with_its_share():
+def test_a_core_shared_with_other_processes_is_reported_with_its_share():
     said = disturbed(CpuAccounting(0.0, 5.0, 1.0), CpuAccounting(10.0, 9.0, 1.0))
     assert said == "other processes had this worker's cores for 40% of the time"
 
 
-def test_cores_taken_by_other_virtual_machines_are_said():
+def test_cores_taken_by_other_virtual_machines_are_reported():
     said = disturbed(CpuAccounting(0.0, 5.0, 1.0), CpuAccounting(10.0, 5.0, 2.5))
     assert said == "other virtual machines had this one's cores for 15% of the time"
 
@@ -35,7 +35,7 @@ def test_the_systems_files_are_read_for_all_threads_and_as_a_share_of_all_cores(
 
 
 @pytest.mark.parametrize("text", ["", "111", "not a number at all"])
-def test_a_system_without_such_an_account_says_nothing(tmp_path, monkeypatch, text):
+def test_a_system_without_accounting_reports_nothing(tmp_path, monkeypatch, text):
     (tmp_path / "7").mkdir()
     (tmp_path / "7" / "schedstat").write_text(text)
     monkeypatch.setattr(cpu_contention, "THREAD_STATS", tmp_path)

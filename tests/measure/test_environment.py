@@ -1,6 +1,6 @@
-"""What the environment of a result has digests of: every file that computes a case."""
+"""The environment has digests of every file that computes a case."""
 
-from test_architecture import FILES, loaded_with, room
+from test_architecture import FILES, layer_of, loaded_with
 
 from pytest_ftcompare.measure import environment
 
@@ -16,7 +16,7 @@ def test_every_file_that_computes_a_case_is_in_a_digest(monkeypatch):
     environment.source_digests("lora", "pocket_cola")
     loaded = loaded_with("pytest_ftcompare.gate.torch_case")
     computing = {
-        str(FILES[name]) for name in loaded - ADDED if name in FILES and room(name) in COMPUTING
+        str(FILES[name]) for name in loaded - ADDED if name in FILES and layer_of(name) in COMPUTING
     }
     assert len(computing) > 50
     assert not computing - set(digested)

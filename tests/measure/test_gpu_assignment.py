@@ -1,4 +1,4 @@
-"""Which GPU a worker takes, inside what its caller allows, and how many workers are suggested."""
+"""Which of the caller's GPUs a worker takes, and how many workers are suggested."""
 
 import sys
 
@@ -18,7 +18,7 @@ NAME = "CUDA_VISIBLE_DEVICES"
 
 
 def machine(monkeypatch, count):
-    """A machine with so many GPUs."""
+    """Replace the number of GPUs."""
     return install(monkeypatch, FakeNvml({f"GPU-{number}": h200() for number in range(count)}))
 
 
@@ -28,7 +28,7 @@ def machine(monkeypatch, count):
         ("0,1,2,3", ["0", "1", "2", "3"]),
         ("2", ["2"]),
         ("3,1", ["3", "1"]),
-        (" 1 , +2x", ["1", "2"]),  # CUDA reads as far as it is a number
+        (" 1 , +2x", ["1", "2"]),  # CUDA reads the number at the start
         ("", []),
         ("-1", []),
         ("none", []),
@@ -73,14 +73,14 @@ def test_workers_take_turns_and_share_when_they_are_more_than_gpus():
     ]
 
 
-def test_a_worker_sees_its_own_one_of_the_callers_gpus_alone(monkeypatch):
+def test_a_worker_sees_only_its_own_of_the_callers_gpus(monkeypatch):
     machine(monkeypatch, 8)
     environ = {NAME: "6,2", "HOME": "/root"}
     assert bind_gpu(1, environ) == "2"
     assert environ == {NAME: "2", "HOME": "/root"}
 
 
-def test_a_worker_takes_its_own_one_of_all_gpus_where_the_caller_names_none(monkeypatch):
+def test_a_worker_takes_its_own_of_all_gpus_without_the_callers_choice(monkeypatch):
     machine(monkeypatch, 4)
     environ = {}
     assert bind_gpu(6, environ) == "2"
@@ -116,7 +116,7 @@ def test_without_nvml_the_device_files_are_counted(monkeypatch, tmp_path):
     assert count_gpus(tmp_path) == 3
 
 
-def test_free_memory_is_told_for_each_device_that_can_be_read_by_index_or_uuid(monkeypatch):
+def test_free_memory_is_read_by_index_or_uuid(monkeypatch):
     cards = {
         "GPU-a": h200(MemoryInfo=(10 * GIB, 80 * GIB)),
         "GPU-b": h200(MemoryInfo=NOT_SUPPORTED),
@@ -146,7 +146,7 @@ def test_free_memory_is_told_for_each_device_that_can_be_read_by_index_or_uuid(m
         ((0, 0, [], 4, 1), 1),
     ],
 )
-def test_as_many_workers_are_suggested_as_cores_and_memories_carry(given, workers):
+def test_as_many_workers_are_suggested_as_cores_and_memory_allow(given, workers):
     assert suggested_workers(*given) == workers
 
 

@@ -1,4 +1,4 @@
-"""Memory sampled by a thread: it ends when the work does, and when the GPU does."""
+"""The memory sampler's thread ends with the work, and when the GPU is lost."""
 
 import threading
 
@@ -16,7 +16,7 @@ GUARD = 300  # seconds after which a thread is taken to hang
 
 @pytest.fixture(autouse=True)
 def patient(monkeypatch):
-    """A thread that gets no core for a while is no driver that hangs."""
+    """Wait longer: on a busy machine, a thread may get no core for a while."""
     monkeypatch.setattr(module, "JOIN_TIMEOUT", GUARD)
 
 
@@ -82,7 +82,7 @@ def test_a_gpu_that_falls_off_ends_the_sampling_and_keeps_what_was_seen(monkeypa
     [NOT_SUPPORTED, {4242: GIB}, {PID: 2**64 - 1}],
     ids=["WSL", "container", "virtual machine"],
 )
-def test_memory_that_is_never_told_has_no_peak_and_a_reason(monkeypatch, reading):
+def test_memory_that_is_never_reported_has_no_peak_and_a_reason(monkeypatch, reading):
     install_card(monkeypatch, processes=reading)
     with GpuMemorySampler(open_gpu(UUID), PID, interval=0.001) as sampler:
         pass

@@ -1,4 +1,4 @@
-"""What is read beside a timed window: on a GPU that torch and NVML play, and on a CPU."""
+"""Readings of a timed window: on a GPU that fakes of torch and NVML play, and on a CPU."""
 
 import itertools
 import os
@@ -17,7 +17,7 @@ MINE = {os.getpid(): 3 * GIB}
 
 
 class Cuda:
-    """torch.cuda as far as it is read: the allocator's peaks since the last reset, by what ran since."""
+    """A fake of torch.cuda: the allocator's peaks since the last reset, by the calls since."""
 
     def __init__(self, monkeypatch):
         self.peak, self.uuid = 0, UUID
@@ -33,7 +33,7 @@ class Cuda:
         monkeypatch.setattr(
             gpu_readings, "time", SimpleNamespace(perf_counter=itertools.count().__next__)
         )
-        # Not this machine's cores, which other tests keep busy: time passes and nobody waits, unless a test says so.
+        # By default, time passes and no thread waits, however busy this machine is.
         clock = itertools.count()
         monkeypatch.setattr(
             gpu_readings, "cpu_accounting", lambda: CpuAccounting(float(next(clock)), 0.0, 0.0)
@@ -88,7 +88,7 @@ def test_energy_is_given_for_a_thousand_examples(cuda, monkeypatch):
     steps = []
     install_card(
         monkeypatch, processes=MINE, TotalEnergyConsumption=lambda: 1000 * len(steps)
-    )  # a joule a step
+    )  # one joule per step
     found = take_readings(
         "cuda", {"step": Workload(lambda: steps.append(1))}, 16, lambda watch: None
     )
@@ -98,7 +98,7 @@ def test_energy_is_given_for_a_thousand_examples(cuda, monkeypatch):
     )  # one makes ready for each reading of memory, one is read, five last a second each
 
 
-def test_the_state_that_is_kept_is_that_of_the_card_and_names_no_process(cuda, monkeypatch):
+def test_the_stored_state_is_the_cards_and_names_no_process(cuda, monkeypatch):
     install_card(monkeypatch, processes=MINE)
     found = take_readings("cuda", pieces(cuda), 16, lambda watch: None)
     assert found.device_state["power_limit"] == 700.0
@@ -141,7 +141,7 @@ def test_an_energy_counter_that_stands_still_is_not_a_reading(cuda, monkeypatch)
     )
 
 
-def test_a_card_that_falls_off_the_bus_is_said_and_nothing_crashes(cuda, monkeypatch):
+def test_a_card_that_falls_off_the_bus_is_reported_without_a_crash(cuda, monkeypatch):
     install_card(
         monkeypatch,
         processes=[MINE, LOST],
@@ -153,7 +153,7 @@ def test_a_card_that_falls_off_the_bus_is_said_and_nothing_crashes(cuda, monkeyp
     assert "joules per 1000 examples" in found.unavailable
 
 
-def test_a_container_that_hides_processes_says_that_their_memory_is_not_told(cuda, monkeypatch):
+def test_a_container_that_hides_processes_has_no_process_memory(cuda, monkeypatch):
     install_card(monkeypatch, processes={})
     found = take_readings("cuda", pieces(cuda), 16, lambda watch: None)
     assert (
@@ -163,7 +163,7 @@ def test_a_container_that_hides_processes_says_that_their_memory_is_not_told(cud
     assert found.values["allocated bytes, training"] == 5 * GIB
 
 
-def test_an_old_card_without_an_energy_counter_says_so(cuda, monkeypatch):
+def test_an_old_card_without_an_energy_counter_is_reported(cuda, monkeypatch):
     install_card(monkeypatch, processes=MINE, TotalEnergyConsumption=NOT_SUPPORTED)
     found = take_readings("cuda", pieces(cuda), 16, lambda watch: None)
     assert (

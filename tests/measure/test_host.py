@@ -1,4 +1,4 @@
-"""Memory and cores that a process may use, on machines and in containers laid out in a folder; and its fellow workers."""
+"""Memory, cores and sibling workers of a process, on machines and containers made of files."""
 
 import os
 
@@ -12,7 +12,7 @@ MEMORY = "sys/fs/cgroup/memory/box"  # version 1
 
 @pytest.fixture
 def machine(tmp_path, monkeypatch):
-    """A function that lays out files of a machine of 16 cores; the machine's root."""
+    """Return the root of a machine with 16 cores, and a function that writes its files."""
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(16)), raising=False)
 
     def lay_out(**files):
@@ -27,17 +27,18 @@ def machine(tmp_path, monkeypatch):
 
 def meminfo(gib):
     return {
-        "proc/meminfo": f"MemTotal: {64 * GIB // 1024} kB\nMemFree: 1 kB\nMemAvailable:   {gib * GIB // 1024} kB\n"
+        "proc/meminfo": f"MemTotal: {64 * GIB // 1024} kB\nMemFree: 1 kB\n"
+        f"MemAvailable:   {gib * GIB // 1024} kB\n"
     }
 
 
 def second(path, **files):
-    """A control group of version 2 at a path, its files with dots written as two underscores."""
+    """Return files of a version 2 control group; two underscores in a name stand for a dot."""
     named = {f"sys/fs/cgroup{path}/{name.replace('__', '.')}": text for name, text in files.items()}
     return {"proc/self/cgroup": f"0::{path or '/'}\n"} | named
 
 
-def test_without_a_container_the_memory_is_what_the_kernel_says_is_available(machine):
+def test_without_a_container_the_kernel_reports_the_available_memory(machine):
     assert available_memory(machine(**meminfo(48))) == 48 * GIB
 
 
@@ -91,14 +92,14 @@ def test_control_groups_of_the_first_version_are_read(machine):
     assert (available_memory(root), cpus(root)) == (6 * GIB, 3)
 
 
-def test_a_machine_without_proc_tells_all_its_memory(machine, monkeypatch):
+def test_a_machine_without_proc_reports_all_its_memory(machine, monkeypatch):
     monkeypatch.setattr(
         os, "sysconf", {"SC_PHYS_PAGES": 1000, "SC_PAGE_SIZE": 4096}.__getitem__, raising=False
     )
     assert available_memory(machine()) == 4_096_000
 
 
-def test_a_machine_that_tells_nothing_has_0_memory(machine, monkeypatch):
+def test_a_machine_that_reports_nothing_has_0_memory(machine, monkeypatch):
     monkeypatch.delattr(os, "sysconf", raising=False)
     assert available_memory(machine()) == 0
 
@@ -123,7 +124,7 @@ def test_a_machine_without_affinity_has_all_its_cores(machine, monkeypatch):
     assert cpus(machine()) == 1
 
 
-def test_fellow_workers_are_the_controllers_children(machine):
+def test_sibling_workers_are_the_controllers_children(machine):
     me = os.getppid()
     root = machine(
         **{

@@ -1,4 +1,4 @@
-"""Workers that share a device, as real processes: alone is alone, whoever dies frees it, nobody waits for ever."""
+"""Workers that share a device, as real processes: exclusive use, crashes, and no deadlocks."""
 
 import os
 import subprocess
@@ -18,7 +18,8 @@ from pytest_ftcompare.measure.lease import Lease
 
 folder, name, windows, end = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4]
 lease = Lease(folder, "cpu")
-log = open(folder / "log", "a", buffering=1)  # each line is appended at once: the file's order is that of the events
+# Each line is appended at once, so the file has the order of the events.
+log = open(folder / "log", "a", buffering=1)
 
 def say(what):
     log.write(f"{name} {what}\\n")
@@ -74,7 +75,7 @@ def overlaps(events):
     return found
 
 
-def test_nobody_works_while_one_is_alone_and_all_come_to_their_end(tmp_path):
+def test_nobody_works_while_a_worker_is_exclusive_and_all_finish(tmp_path):
     codes, events = run(tmp_path, [("a", 1, ""), ("b", 1, ""), ("c", 0, "")])
     assert codes == [0, 0, 0]
     assert sum(what == "alone begins" for _, what in events) == 8
@@ -82,14 +83,14 @@ def test_nobody_works_while_one_is_alone_and_all_come_to_their_end(tmp_path):
     assert overlaps(events) == 0
 
 
-def test_a_worker_that_dies_alone_frees_the_device(tmp_path):
+def test_a_worker_that_dies_in_exclusive_use_frees_the_device(tmp_path):
     codes, events = run(tmp_path, [("a", 1, "die"), ("b", 0, ""), ("c", 1, "")])
     assert codes == [7, 0, 0]
     assert sum(what == "step ends" for name, what in events if name != "a") == 80
     assert overlaps([one for one in events if one[0] != "a"]) == 0
 
 
-def test_work_goes_on_after_an_error_while_alone(tmp_path):
+def test_work_goes_on_after_an_error_in_exclusive_use(tmp_path):
     lease = Lease(tmp_path, "cpu")
     with lease.shared():
         with pytest.raises(ZeroDivisionError), lease.exclusive():

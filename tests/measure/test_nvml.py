@@ -1,4 +1,4 @@
-"""What is read of a GPU, and what is said where nothing can be: on each kind of machine that people have."""
+"""Readings of a GPU, and reasons for unavailable ones, on each kind of machine."""
 
 import os
 import sys
@@ -34,7 +34,7 @@ PLAIN = (
 ALL = (*PLAIN, "ecc_errors", "performance_state", "processes", "others")
 
 
-def test_a_healthy_card_says_all_that_is_asked(monkeypatch):
+def test_a_healthy_card_answers_every_query(monkeypatch):
     install_card(monkeypatch, processes={os.getpid(): 3 * GIB}, FieldValues={74: 12, 75: 7})
     state = open_gpu(UUID).state()
     assert [getattr(state, name) for name in ALL] == [
@@ -74,7 +74,7 @@ def test_a_gpu_is_opened_by_its_uuid_with_or_without_prefix_and_by_its_index(mon
 
 
 @pytest.mark.parametrize("name", ["7", "GPU-no-such", "no-such"])
-def test_a_gpu_that_the_driver_does_not_know_is_unread(monkeypatch, name):
+def test_a_gpu_that_the_driver_does_not_know_is_unavailable(monkeypatch, name):
     install(monkeypatch, FakeNvml())
     assert open_gpu(name) == Unavailable(f"the driver knows no GPU {name}")
 
@@ -110,7 +110,7 @@ def test_without_the_package_nothing_is_read(monkeypatch):
         (777, "NVML answers NVMLError (error 777)"),
     ],
 )
-def test_why_nothing_can_be_read_is_said(monkeypatch, code, reason):
+def test_an_unavailable_gpu_has_a_reason(monkeypatch, code, reason):
     install(monkeypatch, FakeNvml(init=code))
     assert open_gpu(UUID) == Unavailable(reason)
     install_card(monkeypatch, open=Code(code))
@@ -132,7 +132,7 @@ def test_why_nothing_can_be_read_is_said(monkeypatch, code, reason):
         ("processes", "processes"),
     ],
 )
-def test_what_a_card_cannot_say_is_none_and_the_rest_is_read(monkeypatch, question, name, error):
+def test_an_unavailable_reading_is_none_and_the_rest_is_read(monkeypatch, question, name, error):
     install_card(monkeypatch, **{"processes": {os.getpid(): GIB}, question: error})
     state = open_gpu(UUID).state()
     silent = {one for one in ALL if getattr(state, one) is None}
@@ -147,7 +147,7 @@ def test_a_card_that_counts_no_slowdowns_has_none(monkeypatch):
     assert open_gpu(UUID).state().throttled_ns == {}
 
 
-def test_a_driver_before_535_says_its_reasons_and_processes_under_their_old_names(monkeypatch):
+def test_a_driver_before_535_has_reasons_and_processes_under_old_names(monkeypatch):
     lacks = {"nvmlDeviceGetCurrentClocksEventReasons", "nvmlDeviceGetComputeRunningProcesses_v3"}
     card = h200(CurrentClocksThrottleReasons=0x40, processes={os.getpid(): GIB})
     install(monkeypatch, FakeNvml({f"GPU-{UUID}": card}, lacks=frozenset(lacks)))
@@ -156,7 +156,7 @@ def test_a_driver_before_535_says_its_reasons_and_processes_under_their_old_name
     assert gpu.used_by(os.getpid()) == GIB
 
 
-def test_a_library_that_exports_next_to_nothing_says_next_to_nothing(monkeypatch):
+def test_a_library_with_few_functions_gives_few_readings(monkeypatch):
     known = {"nvmlInitWithFlags", "nvmlDeviceGetHandleByUUID"}
     every = {name for name in dir(pynvml) if name.startswith("nvml")} | {
         f"nvmlDeviceGetComputeRunningProcesses_v{number}" for number in (2, 3)
@@ -173,7 +173,7 @@ def test_a_package_without_a_question_leaves_its_answer_out(monkeypatch):
     assert open_gpu(UUID).state().reasons == ("hw slowdown",)
 
 
-def test_a_gpu_that_falls_off_is_lost_and_says_nothing_more(monkeypatch):
+def test_a_gpu_that_falls_off_is_lost_and_reports_nothing_more(monkeypatch):
     card = install_card(monkeypatch)
     gpu = open_gpu(UUID)
     assert not gpu.state().lost
@@ -199,28 +199,28 @@ def test_energy_is_counted_in_millijoules_and_older_cards_have_no_counter(monkey
 
 
 @pytest.mark.parametrize("used", [0, 2**64 - 1], ids=["zero", "not available"])
-def test_a_process_whose_memory_is_not_told_uses_an_unknown_amount(monkeypatch, used):
+def test_a_process_without_reported_memory_uses_an_unknown_amount(monkeypatch, used):
     install_card(monkeypatch, processes={os.getpid(): used})  # a container, Windows' drivers, WSL
     gpu = open_gpu(UUID)
     assert gpu.used_by(os.getpid()) is None
     assert gpu.state().others == ()
 
 
-def test_another_process_is_seen_and_its_memory_is_not_ones_own(monkeypatch):
+def test_another_process_is_found_and_its_memory_is_not_counted(monkeypatch):
     install_card(monkeypatch, processes={4242: 9 * GIB, os.getpid(): 3 * GIB})
     gpu = open_gpu(UUID)
     assert gpu.used_by(os.getpid()) == 3 * GIB
     assert (gpu.state().processes, gpu.state().others) == (2, (4242,))
 
 
-def test_in_a_container_that_shows_the_hosts_process_ids_nobody_can_be_told_apart(monkeypatch):
+def test_a_container_with_the_hosts_process_ids_hides_other_processes(monkeypatch):
     install_card(monkeypatch, processes={2**21: 9 * GIB})
     gpu = open_gpu(UUID)
     assert gpu.used_by(os.getpid()) is None
     assert (gpu.state().processes, gpu.state().others) == (1, None)
 
 
-def test_fellow_workers_are_no_strangers(monkeypatch):
+def test_sibling_workers_are_not_other_processes(monkeypatch):
     install_card(monkeypatch, processes={4242: GIB, 4243: GIB, os.getpid(): GIB})
     monkeypatch.setattr(nvml, "sibling_pids", lambda environ: {4242})
     assert open_gpu(UUID).state().others == (4243,)
@@ -253,14 +253,14 @@ def test_a_slice_has_no_energy_for_its_cards_counter_adds_up_all_slices(monkeypa
     assert open_gpu(SLICE).energy_mj() is None
 
 
-def test_a_slice_whose_card_is_out_of_reach_still_tells_its_memory(monkeypatch):
+def test_a_slice_with_an_unreachable_card_still_reports_its_memory(monkeypatch):
     install(monkeypatch, FakeNvml(split()))
     gpu = open_gpu(SLICE)
     assert gpu.memory() == (1 * GIB, 18 * GIB)
     assert [getattr(gpu.state(), name) for name in PLAIN] == [None] * len(PLAIN)
 
 
-def test_a_split_card_without_its_slice_is_unread(monkeypatch):
+def test_a_split_card_without_its_slice_is_unavailable(monkeypatch):
     install(monkeypatch, FakeNvml(split()))
     opened = open_gpu(UUID)
     assert isinstance(opened, Unavailable)

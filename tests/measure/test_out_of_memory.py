@@ -1,4 +1,4 @@
-"""Running out of memory: one sentence, whatever ran out, and nothing held after it."""
+"""Out of memory is reported in one sentence, and the memory is freed."""
 
 import gc
 import weakref
@@ -6,12 +6,15 @@ import weakref
 import pytest
 import torch
 
-from pytest_ftcompare.measure.out_of_memory import OutOfMemory, free_memory, explain_out_of_memory
+from pytest_ftcompare.measure.out_of_memory import OutOfMemory, explain_out_of_memory, free_memory
 
-CUDA = "CUDA out of memory. Tried to allocate 2.50 GiB. GPU 0 has a total capacity of 79.11 GiB of which 1.2 GiB is free."
+CUDA = (
+    "CUDA out of memory. Tried to allocate 2.50 GiB. "
+    "GPU 0 has a total capacity of 79.11 GiB of which 1.2 GiB is free."
+)
 
 
-def test_the_cpus_allocator_is_told_with_what_was_needed_had_and_where():
+def test_a_cpu_error_states_the_need_the_free_memory_and_the_place():
     with pytest.raises(OutOfMemory) as caught, explain_out_of_memory("cpu", lambda _: None) as say:
         say("seed 2  step 17/40  loss 0.412")
         torch.empty(2**60, dtype=torch.uint8)
@@ -23,14 +26,14 @@ def test_the_cpus_allocator_is_told_with_what_was_needed_had_and_where():
     assert "use more micro_batches" in sentence
 
 
-def test_the_gpus_allocator_is_told_alike(monkeypatch):
+def test_a_gpu_error_states_the_same(monkeypatch):
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (1 * 2**30, 80 * 2**30))
     monkeypatch.setattr(torch.cuda, "memory_reserved", lambda: 70 * 2**30)
     with pytest.raises(OutOfMemory) as caught, explain_out_of_memory("cuda", lambda _: None):
         raise torch.OutOfMemoryError(CUDA)
     assert str(caught.value).startswith(
-        "out of memory after 'loading': it needed 2.50 GiB more, 1.00 GiB of the GPU's 80.00 GiB was free, and 70.00 GiB this "
-        "worker's"
+        "out of memory after 'loading': it needed 2.50 GiB more, "
+        "1.00 GiB of the GPU's 80.00 GiB was free, and 70.00 GiB this worker's"
     )
 
 
@@ -41,7 +44,7 @@ def test_the_gpus_allocator_is_told_alike(monkeypatch):
         RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
     ],
 )
-def test_errors_that_do_not_say_how_much_are_told_too(error):
+def test_errors_without_a_size_are_reported_too(error):
     with (
         pytest.raises(OutOfMemory, match="it needed memory that it did not get, "),
         explain_out_of_memory("cpu", lambda _: None),
@@ -57,14 +60,14 @@ def test_another_error_goes_through_as_it_is():
         raise RuntimeError("shapes differ")
 
 
-def test_what_is_said_is_passed_on():
+def test_messages_are_passed_on():
     said = []
     with explain_out_of_memory("cpu", said.append) as say:
         say("timing")
     assert said == ["timing"]
 
 
-def test_what_a_failed_case_held_is_freed():
+def test_a_failed_cases_memory_is_freed():
     class Tensors:
         pass
 

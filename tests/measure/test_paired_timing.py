@@ -24,7 +24,7 @@ class Machine:
         return Workload(work)
 
 
-def test_the_pieces_take_turns_and_each_call_is_what_is_told():
+def test_the_pieces_take_turns_and_a_time_is_that_of_one_call():
     machine = Machine()
     with closing(
         rounds(machine.piece("a", 0.02), machine.piece("b", 0.03), "cpu", lambda: machine.now)
@@ -66,7 +66,7 @@ def test_every_piece_of_a_case_can_be_called(lora, name):
     piece.call()
 
 
-def test_a_piece_that_a_case_has_not_is_told(lora):
+def test_a_missing_piece_of_work_is_reported(lora):
     with pytest.raises(
         NoWorkload, match="has no merged step to be timed: expected step, evaluation, inference"
     ):

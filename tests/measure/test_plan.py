@@ -1,4 +1,4 @@
-"""A plan from shallow copies without weights is what a whole model needs, to the byte."""
+"""A plan from shallow models without weights equals the whole model's need, to the byte."""
 
 import json
 
@@ -26,7 +26,7 @@ ROWS, LENGTH = 4, 40
 
 @pytest.fixture
 def small(tmp_path):
-    """A small configuration of some depth, as a user's file."""
+    """Return a function that makes a small configuration of a depth, as a user's file."""
 
     def configured(family, layers):
         config = AutoConfig.for_model(family, num_hidden_layers=layers, **SIZES, **FFN[family])
@@ -79,7 +79,8 @@ def test_a_plan_is_what_the_loops_second_update_of_a_real_model_needs(small, met
         for one in model.parameters():
             if one.is_floating_point():
                 one.normal_(std=0.02)
-            else:  # four bits of a weight that is nothing yet, not even finite: its scales are made zero
+            else:
+                # A 4-bit weight is not initialised and may not be finite: zero its scales.
                 one.quant_state.offset.zero_()
                 one.quant_state.state2.absmax.zero_()
     training = Training(
@@ -99,7 +100,7 @@ def test_a_plan_is_what_the_loops_second_update_of_a_real_model_needs(small, met
     assert planned.peak == real.peak
 
 
-def test_what_is_recomputed_in_backward_belongs_to_backward(small):
+def test_recomputed_activations_belong_to_backward(small):
     recomputing = {"gradient_checkpointing": True}
     config = small("llama", 14)
     whole = trace_update(
@@ -149,7 +150,7 @@ def test_a_four_bit_model_is_planned_without_leaving_fakes_in_bitsandbytes(small
     assert bnb.functional.dequantize_4bit(packed, state).mean().item() == pytest.approx(1, abs=0.1)
 
 
-def test_what_is_made_in_a_plan_leaves_the_default_type_as_it_was(small):
+def test_a_plan_leaves_the_default_type_unchanged(small):
     plan("adapter", small("opt", 2), ROWS, LENGTH)
     assert torch.get_default_dtype() is torch.float32
 

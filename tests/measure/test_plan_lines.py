@@ -1,4 +1,4 @@
-"""The plan's table: a line a method as soon as it is known, within 80 columns."""
+"""The plan's table: each method's line appears once it is planned, within 80 columns."""
 
 import pytest
 
@@ -14,7 +14,8 @@ PLANS = [
     Plan("context_distillation", 4, PeakMemory(12 * GIB + 4, 12 * GIB, 0, 0, 4)),
     Plan(
         "bitfit",
-        refusal="expected a base model with biases, LlamaForSequenceClassification has none: use lora",
+        refusal="expected a base model with biases, "
+        "LlamaForSequenceClassification has none: use lora",
     ),
 ]
 SCREEN = """\
@@ -48,6 +49,6 @@ def test_a_row_appears_before_the_next_one_is_planned(monkeypatch):
     assert [next(lines) for _ in range(5)][-1].startswith("full ")
 
 
-def test_a_wrong_shape_is_said_before_any_line():
+def test_a_wrong_shape_is_reported_before_any_line():
     with pytest.raises(ShapeError, match="got 'nothing'"):
         next(plan_lines("nothing"))

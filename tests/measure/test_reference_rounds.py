@@ -1,4 +1,4 @@
-"""Rounds of two processes in turn, on a clock that their work moves."""
+"""Rounds of two processes in turn, by a clock that only their work moves."""
 
 from pytest_ftcompare.measure.reference_rounds import MIN_ROUNDS, rounds
 
@@ -21,13 +21,13 @@ def take(seconds=0.0, **changes):
     return rounds(reference, here, seconds, lambda: clock[0], lambda: None), log
 
 
-def test_who_comes_first_changes_with_each_round():
+def test_the_first_side_changes_with_each_round():
     pairs, log = take()
     assert log[:4] == ["reference step", "here step", "here step", "reference step"]
     assert pairs["step"] == [(2.0, 1.0)] * MIN_ROUNDS
 
 
-def test_rounds_last_as_long_as_they_are_given():
+def test_rounds_last_for_the_given_seconds():
     assert len(take(seconds=300.0)[0]["step"]) == 100
 
 

@@ -1,4 +1,4 @@
-"""Digests of parsed source: what is an edit, and what is none."""
+"""Digests of parsed source: what counts as an edit."""
 
 import pytest
 
@@ -58,6 +58,6 @@ def test_names_count_and_their_order_does_not(tmp_path):
     assert digest(files[:1]) != digest(files[1:])
 
 
-def test_what_is_no_python_counts_by_its_bytes(tmp_path):
+def test_other_files_than_python_count_by_their_bytes(tmp_path):
     assert of(tmp_path, "x  # a", "rows.jsonl") != of(tmp_path, "x  # bb", "rows.jsonl")
     assert of(tmp_path, "def f(:") != of(tmp_path, "def g(:")

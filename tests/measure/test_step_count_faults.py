@@ -1,4 +1,4 @@
-"""Faults of a step's cost, put into it from outside: each moves the number that it should, and only numbers of its kind."""
+"""Injected faults of an update's cost: each changes its own count and only counts of its kind."""
 
 import copy
 

@@ -1,4 +1,4 @@
-"""A step is counted: each byte once and for what it is, and each fault of its cost moves a number."""
+"""Counts of an update: each byte counts once, under its use."""
 
 import os
 import subprocess
@@ -57,7 +57,7 @@ def test_each_byte_is_counted_for_what_it_is():
         optimizer.step()
 
     found = count_step(step, model, optimizer)
-    # The batch and the product; the gradient, which is made when the product is gone, makes no higher peak.
+    # The batch and the product. The gradient is made after the product is freed.
     assert found.weights == found.gradients == KIB
     assert found.optimizer == found.state == 0
     assert found.saved == KIB  # the batch: the weight is left out
@@ -104,7 +104,7 @@ def test_accumulated_gradients_are_gradients_and_not_activations():
     assert found.peak == (1 + 1 + 1 + 9) * KIB  # weights, gradients, the batch, its copies
 
 
-def test_what_goes_in_circles_counts_until_the_step_is_over():
+def test_reference_cycles_count_until_the_step_is_over():
     model, _, batch = square()
 
     def step():

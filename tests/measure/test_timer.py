@@ -1,4 +1,4 @@
-"""The meter, with a clock that the test moves: what is timed, in which order, in which unit."""
+"""The timer with a clock that the test moves: what is timed, in which order and unit."""
 
 import gc
 
@@ -11,15 +11,15 @@ from pytest_ftcompare.measure.timer import (
     ClockError,
     Timing,
     Workload,
+    time_calls,
     time_pieces,
     time_yardsticks,
-    time_calls,
 )
 from pytest_ftcompare.measure.yardstick import INTERLEAVED, KINDS, make_yardsticks
 
 
 class Machine:
-    """A clock that only work moves; `speed` is the seconds of a unit of work, which may change with each reading."""
+    """A clock that only work moves; `speeds` are the seconds of a unit of work, by reading."""
 
     def __init__(self, speeds=(1.0,)):
         self.now, self.done, self.speeds = 0.0, [], list(speeds)
@@ -87,7 +87,7 @@ def test_a_window_ends_with_its_budget_but_not_before_a_few_rounds():
     )
 
 
-def test_making_ready_is_not_timed():
+def test_preparing_is_not_timed():
     machine = Machine()
     slow = machine.work("ready", 100.0)
     found = run(machine, step=Workload(machine.work("step", 2.0).call, slow.call))

@@ -1,4 +1,4 @@
-"""Random tiny models of every family that the project supports, saved once as a hub folder."""
+"""Fixtures: random tiny models of every supported family, and methods prepared on them."""
 
 import pytest
 import torch
@@ -22,7 +22,7 @@ def hub(tmp_path_factory):
 
 @pytest.fixture
 def make(hub):
-    """Prepare a method on a model; a tiny one unless it is the embedded language's."""
+    """Return a function that prepares a method on a model, by default an embedded one."""
 
     def prepared(method, model="pocket/opt-0.4m", task="pocket_sst", shots=4, **options):
         case = Case("test", method, task, model, shots, tuple(sorted(options.items())))
@@ -32,8 +32,11 @@ def make(hub):
 
 
 @pytest.fixture
-def moved():
-    """A method's model with other than its starting weights, its trial, and the base model's logits with the same head."""
+def perturbed():
+    """Return a function that gives a method's model random weights.
+
+    It returns the model, the seed's context and the base model's logits with the same head.
+    """
 
     def build(prepared):
         context = PreparedSeed(prepared, 0, 4)
@@ -51,5 +54,5 @@ def moved():
 
 @pytest.fixture
 def modules():
-    """The modules of a kind inside a model, in its order."""
-    return lambda model, kind: [one for one in model.modules() if isinstance(one, kind)]
+    """Return a function that lists a model's modules of a class, in the model's order."""
+    return lambda model, kind: [part for part in model.modules() if isinstance(part, kind)]

@@ -1,4 +1,4 @@
-"""Bottleneck adapters are what their papers say: where they stand, what they add, which of them are dropped, their fusion."""
+"""Test bottleneck adapters against their papers: places, output, dropped layers and fusion."""
 
 import copy
 
@@ -22,7 +22,7 @@ def test_an_adapter_adds_to_its_modules_output():
     torch.testing.assert_close(adapter.after(torch.nn.Identity(), (x,), x), expected)
 
 
-def test_a_parallel_adapter_reads_what_goes_into_its_path():
+def test_a_parallel_adapter_reads_the_input_of_its_path():
     path = torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.ReLU(), torch.nn.Linear(6, 4))
     x = torch.randn(5, 4)
     alone = path(x)
@@ -32,12 +32,12 @@ def test_a_parallel_adapter_reads_what_goes_into_its_path():
     torch.testing.assert_close(path(x), alone + adapter(x))
 
 
-def test_mams_adapters_have_the_scale_of_its_option(make, modules):
+def test_mams_adapters_have_the_scale_of_the_option(make, modules):
     assert {one.scale for one in modules(make("mam", scale=2.5).adapted(), Bottleneck)} == {2.5}
 
 
 @pytest.mark.parametrize("placement", ["houlsby", "pfeiffer"])
-def test_an_adapter_stands_where_its_paper_puts_it(make, placement):
+def test_an_adapter_is_where_its_paper_puts_it(make, placement):
     model = make("adapter", placement=placement).adapted()
     adapters = [name for name, one in model.named_modules() if isinstance(one, Bottleneck)]
     places = {name.split(".layers.0.")[1] for name in adapters if ".layers.0." in name}
@@ -53,7 +53,7 @@ def test_an_adapter_stands_where_its_paper_puts_it(make, placement):
 
 def test_dropping_no_layer_is_the_adapter_and_dropping_all_is_the_base(make, modules):
     rows = PreparedSeed(make("adapter"), 0, 4).rows
-    found = {}
+    logits = {}
     for name, options in (
         ("adapter", {"placement": "pfeiffer"}),
         ("adapter_drop", {"drop": 0}),
@@ -69,21 +69,21 @@ def test_dropping_no_layer_is_the_adapter_and_dropping_all_is_the_base(make, mod
             one.down.weight.data.copy_(
                 torch.randn(one.down.weight.shape, generator=generator) * 0.1
             )
-        found[name, options.get("drop")] = class_logits(model, prepared.interface, rows)
+        logits[name, options.get("drop")] = class_logits(model, prepared.interface, rows)
     full = make("full")
     torch.manual_seed(0)
     base = class_logits(full.loaded().model, full.interface, rows)
-    full_of_them = make("adapter", placement="pfeiffer")
+    all_adapters = make("adapter", placement="pfeiffer")
     torch.manual_seed(0)
-    started = class_logits(full_of_them.adapted(), full_of_them.interface, rows)
+    started = class_logits(all_adapters.adapted(), all_adapters.interface, rows)
     assert torch.equal(started, base)
-    assert torch.equal(found["adapter", None], found["adapter_drop", 0])
-    assert torch.equal(found["adapter_drop", 4], base)
-    assert not torch.equal(found["adapter_drop", 1], found["adapter_drop", 0])
-    assert not torch.equal(found["adapter_drop", 1], base)
+    assert torch.equal(logits["adapter", None], logits["adapter_drop", 0])
+    assert torch.equal(logits["adapter_drop", 4], base)
+    assert not torch.equal(logits["adapter_drop", 1], logits["adapter_drop", 0])
+    assert not torch.equal(logits["adapter_drop", 1], base)
 
 
-def test_nothing_is_back_propagated_below_the_first_adapter_that_is_kept(make):
+def test_nothing_is_back_propagated_below_the_first_remaining_adapter(make):
     prepared = make("adapter_drop", drop=1)
     model = prepared.adapted()
     trained = {name.split(".layers.")[1][0] for name in trainable(model) if ".layers." in name}
@@ -126,10 +126,10 @@ def test_fusion_is_attention_of_the_layers_output_over_the_adapters():
     torch.testing.assert_close(fusion.after(torch.nn.Identity(), (h,), h), torch.stack(expected))
 
 
-def test_every_method_of_our_own_is_made_of_modules_that_can_be_copied(make, moved):
+def test_modules_of_this_projects_methods_can_be_copied(make, perturbed):
     for name in ("adapter", "adapter_fusion", "adapter_drop", "mam", "unipelt"):
         prepared = make(name)
-        model, context, _ = moved(prepared)
+        model, context, _ = perturbed(prepared)
         twin = copy.deepcopy(model)
         before = class_logits(model, prepared.interface, context.rows)
         for parameter in trainable(model).values():

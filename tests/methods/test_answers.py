@@ -1,4 +1,4 @@
-"""Instruction tuning: the loss is on the answer alone, answers are written and scored by exact match."""
+"""Test instruction tuning: the loss covers only the answer, and answers score by exact match."""
 
 import pytest
 import torch
@@ -45,7 +45,7 @@ def test_the_loss_is_the_mean_over_the_answers_tokens_alone(ready):
     torch.testing.assert_close(found, torch.stack(losses).mean(), atol=1e-5, rtol=1e-5)
 
 
-def test_what_is_learned_by_heart_is_written(ready):
+def test_the_model_writes_memorised_answers(ready):
     prepared, context, stage = ready
     model = prepared.adapted()
     torch.manual_seed(0)
@@ -63,20 +63,20 @@ def test_what_is_learned_by_heart_is_written(ready):
 
 
 @pytest.mark.parametrize("method", ["full", "lora"])
-def test_a_seed_of_instruction_tuning_is_a_sample_like_any_other(make, method):
+def test_a_seed_of_instruction_tuning_gives_a_result_like_any_other(make, method):
     prepared = make(method, task="pocket_instructions", output_mode="answer", epochs=1)
-    sample = run_seed(prepared, 0, silent)
+    result = run_seed(prepared, 0, silent)
     groups = {
         f"accuracy{suffix}/{one.group}"
         for split, suffix in (("test", ""), ("ood", "_ood"))
         for one in prepared.examples[split]
     }
     assert (
-        set(sample.metrics)
+        set(result.metrics)
         == {"accuracy", "accuracy_ood", "loss", "loss_ood", "macro", "macro_ood"} | groups
     )
-    assert sum(sample.class_counts["test"]) == len(prepared.examples["test"])
-    assert run_seed(prepared, 0, silent).predictions_digest == sample.predictions_digest
+    assert sum(result.class_counts["test"]) == len(prepared.examples["test"])
+    assert run_seed(prepared, 0, silent).predictions_digest == result.predictions_digest
 
 
 def test_the_out_of_domain_kinds_are_not_trained_on(make):
@@ -86,8 +86,8 @@ def test_the_out_of_domain_kinds_are_not_trained_on(make):
     assert kinds["test"] <= kinds["train"]
 
 
-def test_lora_goes_on_from_an_instruction_tuned_base(make, hub):
-    """The base is a model like any other: here one that full fine-tuning leaves behind."""
+def test_lora_adapts_an_instruction_tuned_base(make, hub):
+    """The base model here is the result of full fine-tuning."""
     base = make("full", task="pocket_instructions", output_mode="answer", epochs=6, lr=1e-3)
     model = base.adapted()
     torch.manual_seed(0)

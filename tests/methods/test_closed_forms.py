@@ -1,4 +1,4 @@
-"""Trainable parameters on OPT-125m, from its configuration without weights: the papers' closed forms, head apart."""
+"""Test trainable parameters on OPT-125m, without the head, against the papers' closed forms."""
 
 import pytest
 import torch
@@ -68,7 +68,7 @@ FORMS = [
 @pytest.mark.parametrize(
     ("name", "options", "expected"),
     FORMS,
-    ids=[f"{one[0]}-{number}" for number, one in enumerate(FORMS)],
+    ids=[f"{form[0]}-{number}" for number, form in enumerate(FORMS)],
 )
 def test_trainable_parameters_are_the_closed_form(name, options, expected):
     with torch.device("meta"):
@@ -80,7 +80,7 @@ def test_trainable_parameters_are_the_closed_form(name, options, expected):
             else Recipe(lr=0.0, epochs=1, options=options)
         )
         adapted = kind(recipe, "head").apply(model)
-    trained = {one: p.numel() for one, p in adapted.named_parameters() if p.requires_grad}
-    head = sum(count for one, count in trained.items() if "score" in one)
+    trained = {path: p.numel() for path, p in adapted.named_parameters() if p.requires_grad}
+    head = sum(count for path, count in trained.items() if "score" in path)
     assert head == 2 * WIDTH
     assert sum(trained.values()) - head == expected

@@ -1,4 +1,4 @@
-"""One contract test over all methods and both ways of asking: each keeps what every run promises of it."""
+"""Test the contract of every method, in each of its output modes."""
 
 import dataclasses
 import json
@@ -33,7 +33,7 @@ def quick(make, method, seed=0, **options):
 
 
 def trained(prepared):
-    """A model after the method's last stage of two epochs, and its trial."""
+    """Return a model after the method's last stage of two epochs, and the seed's context."""
     context = PreparedSeed(prepared, 0, 4)
     torch.manual_seed(0)
     model = prepared.adapted()
@@ -62,7 +62,7 @@ def test_a_seed_repeats_to_the_last_bit_and_another_differs(make, method):
 
 
 @pytest.mark.parametrize(("method", "output_mode"), TRAINED_PAIRS)
-def test_only_what_is_declared_to_train_changes_in_two_updates(make, method, output_mode):
+def test_only_trainable_tensors_change_in_two_updates(make, method, output_mode):
     prepared = make(
         method, output_mode=output_mode, task=TASKS[output_mode], epochs=2, batch_size=8
     )
@@ -76,7 +76,7 @@ def test_only_what_is_declared_to_train_changes_in_two_updates(make, method, out
     changed = {name for name in before if not torch.equal(now[name], before[name])}
     tied = {"lm_head.weight": "model.decoder.embed_tokens.weight"}
     assert {tied.get(name, name) for name in changed} <= declared
-    # A key's bias has no gradient (softmax does not see it), yet Adam moves it by rounding noise: both are right.
+    # A key's bias has no gradient (softmax does not see it), but Adam may move it by rounding noise.
     # AdaLoRA's allocator may set a matrix's singular values back to zero.
     assert {
         name for name in declared - changed if "k_proj.bias" not in name and "lora_E" not in name
@@ -110,7 +110,7 @@ def test_dropout_is_on_in_training_and_off_in_evaluation(make, method):
 
 
 @pytest.mark.parametrize(("method", "output_mode"), TRAINED_PAIRS)
-def test_what_is_saved_after_training_loads_to_the_last_bit(make, tmp_path, method, output_mode):
+def test_a_saved_checkpoint_loads_to_the_last_bit(make, tmp_path, method, output_mode):
     prepared = make(method, output_mode=output_mode, task=TASKS[output_mode], epochs=2)
     model, context = trained(prepared)
     prepared.method.save(model, tmp_path)
@@ -119,9 +119,8 @@ def test_what_is_saved_after_training_loads_to_the_last_bit(make, tmp_path, meth
     trained_logits, read_logits = (
         class_logits(one, prepared.interface, context.rows) for one in (model, again)
     )
-    if (
-        method == "adalora"
-    ):  # it saves no pruned ranks: a sum over fewer of them is added up in another order
+    # AdaLoRA saves no pruned ranks, and a sum over fewer ranks rounds differently.
+    if method == "adalora":
         torch.testing.assert_close(trained_logits, read_logits)
     else:
         assert torch.equal(trained_logits, read_logits)
@@ -130,7 +129,7 @@ def test_what_is_saved_after_training_loads_to_the_last_bit(make, tmp_path, meth
 
 
 def gradients_of(prepared):
-    """The gradients of one batch in training mode, from the same random state, and the model."""
+    """Return one batch's gradients in training mode, with a fixed random state, and the model."""
     stage = PreparedSeed(prepared, 0, 4).stage(prepared.method.recipe)
     torch.manual_seed(0)
     model = prepared.adapted()
@@ -185,14 +184,16 @@ def test_eight_micro_batches_of_different_lengths_give_the_gradient_of_one_batch
 @pytest.mark.parametrize(
     "method", [name for name in methods.NAMES if not methods.load(name).mergeable]
 )
-def test_what_cannot_be_merged_says_so(make, method):
+def test_a_method_that_cannot_merge_refuses(make, method):
     prepared = make(method)
     with pytest.raises(MethodError, match=f"{method} cannot be merged into its base model"):
         prepared.method.merge(prepared.adapted())
 
 
-UPSTREAM = {  # peft 0.21.2; docs/upstream.md says what it is and how to see it without this project
-    "ln_tuning": "LNTuningModel.merge_and_unload leaves the classification head in its ModulesToSaveWrapper",
+# PEFT 0.21.2; docs/upstream.md has the reproduction.
+UPSTREAM = {
+    "ln_tuning": "LNTuningModel.merge_and_unload leaves the classification head in its "
+    "ModulesToSaveWrapper",
 }
 MERGEABLE = [
     pytest.param(
@@ -205,7 +206,7 @@ MERGEABLE = [
 
 
 @pytest.mark.parametrize("method", MERGEABLE)
-def test_what_is_merged_is_a_plain_base_model(make, method):
+def test_a_merged_model_is_a_plain_base_model(make, method):
     prepared = make(method)
     merged = prepared.method.merge(prepared.adapted())
     assert set(dict(merged.named_parameters())) == set(
@@ -218,7 +219,7 @@ def test_an_unknown_method_lists_the_known_ones():
         methods.load("lorra")
 
 
-def test_a_method_file_that_raises_names_itself(monkeypatch):
+def test_the_error_of_a_method_file_names_the_file(monkeypatch):
     monkeypatch.setattr(methods, "NAMES", ("missing",))
     with pytest.raises(
         methods.MethodFileError,
@@ -227,14 +228,14 @@ def test_a_method_file_that_raises_names_itself(monkeypatch):
         methods.load("missing")
 
 
-def test_no_option_of_a_method_is_called_like_a_field_of_the_recipe():
+def test_no_option_of_a_method_has_the_name_of_a_recipe_field():
     fields = {one.name for one in dataclasses.fields(Recipe)} | {"output_mode"}
     for name in methods.NAMES:
         for recipe in methods.load(name).recipes.values():
             assert fields.isdisjoint(recipe.options), name
 
 
-def test_every_name_is_its_methods_own():
+def test_every_name_belongs_to_its_method():
     for name in methods.NAMES:
         assert methods.load(name).name == name
         assert set(methods.load(name).recipes) - {"pocket, answer", "paper, answer"} == {

@@ -1,4 +1,4 @@
-"""What is particular to some model families; that every method keeps its invariants on each is suites/test_invariants.py."""
+"""Test special cases of model families; suites/test_invariants.py tests every method on each."""
 
 import pytest
 
@@ -13,7 +13,7 @@ def test_every_architecture_of_the_table_has_a_tiny_model(make):
     def model_type(family):
         return make("full", model=f"tiny/{family}", output_mode="head").interface.config.model_type
 
-    assert {model_type(one) for one in (*tiny_models.DECODERS, *tiny_models.ENCODERS)} == set(
+    assert {model_type(family) for family in (*tiny_models.DECODERS, *tiny_models.ENCODERS)} == set(
         ARCHITECTURES
     )
 
@@ -34,8 +34,8 @@ def test_an_encoder_decoder_model_gets_a_prefix_in_its_encoder_and_its_decoder(m
 
 @pytest.mark.parametrize("method", ["prefix_tuning", "prompt_tuning", "p_tuning"])
 @pytest.mark.parametrize("family", ["t5", "llama", "opt_post", "gemma2"])
-def test_what_starts_at_text_trains_on_every_kind_of_model(make, family, method):
-    sample = run_seed(
+def test_methods_that_start_at_text_train_on_every_kind_of_model(make, family, method):
+    result = run_seed(
         make(method, model=f"tiny/{family}", output_mode="pattern", epochs=1), 0, lambda *_: None
     )
-    assert len(sample.trace.first_steps) == 1
+    assert len(result.trace.first_steps) == 1

@@ -1,4 +1,4 @@
-"""Methods that only choose which of the base model's own weights train."""
+"""Test methods that only choose which of the base model's weights train."""
 
 from pytest_ftcompare.training.train import trainable
 

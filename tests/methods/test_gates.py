@@ -1,4 +1,4 @@
-"""What MAM and UniPELT put together can be taken away again, and UniPELT's gates are what its paper says."""
+"""Test MAM and UniPELT: without their parts they are the base model; gates follow the paper."""
 
 import pytest
 import torch
@@ -23,10 +23,10 @@ CLOSE = {"atol": 2e-5, "rtol": 2e-5}
 )
 @pytest.mark.parametrize("method", ["mam", "unipelt"])
 def test_without_scale_or_gates_and_with_the_prefix_masked_it_is_the_base(
-    make, moved, modules, method, family, output_mode
+    make, perturbed, modules, method, family, output_mode
 ):
     prepared = make(method, model=f"tiny/{family}", output_mode=output_mode)
-    model, context, base = moved(prepared)
+    model, context, base = perturbed(prepared)
     assert (class_logits(model, prepared.interface, context.rows) - base).abs().max() > 1e-3
     for one in modules(model, Bottleneck):
         one.scale = 0.0 if method == "mam" else 1.0
@@ -40,9 +40,9 @@ def test_without_scale_or_gates_and_with_the_prefix_masked_it_is_the_base(
     assert (zeroed - base).abs().max() > 1e-4
 
 
-def test_a_gate_does_not_see_padding(make, moved):
+def test_a_gate_does_not_see_padding(make, perturbed):
     prepared = make("unipelt")
-    model, context, _ = moved(prepared)
+    model, context, _ = perturbed(prepared)
     rows = sorted(context.rows, key=len)
     together = class_logits(model, prepared.interface, [rows[0], rows[-1]])
     alone = class_logits(model, prepared.interface, [rows[0]])
@@ -50,9 +50,9 @@ def test_a_gate_does_not_see_padding(make, moved):
     torch.testing.assert_close(together[:1], alone, **CLOSE)
 
 
-def test_gates_start_half_open_and_leave_nothing_of_the_batch_behind(make, moved, modules):
+def test_gates_start_half_open_and_forget_the_batch(make, perturbed, modules):
     prepared = make("unipelt")
-    model, context, _ = moved(prepared)
+    model, context, _ = perturbed(prepared)
     fresh = prepared.adapted()
     seen = []
     for gate in modules(fresh, Gate):

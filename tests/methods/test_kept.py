@@ -1,4 +1,4 @@
-"""What a worker keeps for its other cases: base models and tokens. Each is what a fresh one would be, to the last bit."""
+"""Test a worker's caches of base models and tokens: equal to fresh ones, to the last bit."""
 
 import pytest
 import torch
@@ -6,8 +6,8 @@ import torch
 from pytest_ftcompare.training import base_model
 
 
-def what(interface):
-    """What a base model is read and kept by."""
+def cache_key(interface):
+    """Return the arguments by which a base model is read and cached."""
     return interface.path, interface.output_mode, interface.kind, len(interface.task.labels)
 
 
@@ -26,44 +26,42 @@ def equal(first, second):
     "model",
     ["pocket/opt-0.4m", "tiny/llama", "tiny/bert", "tiny/gemma2", "tiny/gpt2", "tiny/roberta"],
 )
-def test_a_copy_is_what_a_fresh_load_would_be_and_leaves_the_generator_where_that_would(
-    make, model, output_mode
-):
+def test_a_copy_equals_a_fresh_load_and_leaves_the_same_random_state(make, model, output_mode):
     if model in ("tiny/bert", "tiny/roberta") and output_mode == "pattern":
-        pytest.skip("an encoder is not asked by pattern")
+        pytest.skip("an encoder has no output mode pattern")
     interface = make("full", model=model, output_mode=output_mode).interface
     for seed in (0, 1):
         torch.manual_seed(seed)
-        fresh, after = state(base_model.read(*what(interface), {})), torch.rand(1)
+        fresh, after = state(base_model.read(*cache_key(interface), {})), torch.rand(1)
         torch.manual_seed(seed)
-        assert equal(state(base_model.copied(*what(interface))), fresh)
+        assert equal(state(base_model.copied(*cache_key(interface))), fresh)
         assert torch.equal(torch.rand(1), after)
 
 
-def test_what_is_done_to_a_copy_is_not_done_to_the_next(make):
+def test_a_change_of_a_copy_does_not_reach_the_next_copy(make):
     interface = make("full").interface
     torch.manual_seed(0)
-    first = base_model.copied(*what(interface))
+    first = base_model.copied(*cache_key(interface))
     before = state(first)
     with torch.no_grad():
-        for one in first.model.parameters():
-            one.add_(1.0)
+        for parameter in first.model.parameters():
+            parameter.add_(1.0)
     torch.manual_seed(0)
-    assert equal(state(base_model.copied(*what(interface))), before)
+    assert equal(state(base_model.copied(*cache_key(interface))), before)
 
 
-def test_a_model_is_read_once_and_few_are_kept(make, monkeypatch):
+def test_a_model_is_read_once_and_few_are_cached(make, monkeypatch):
     reads = []
     read = base_model.read
     monkeypatch.setattr(base_model, "_cache", type(base_model._cache)())
     monkeypatch.setattr(base_model, "read", lambda *how: reads.append(how[1]) or read(*how))
     for output_mode in ("head", "head", "pattern", "head", "answer", "head", "pattern"):
-        base_model.copied(*what(make("full", output_mode=output_mode).interface))
+        base_model.copied(*cache_key(make("full", output_mode=output_mode).interface))
     assert reads == ["head", "pattern", "answer", "pattern"]
     assert len(base_model._cache) == base_model.MAX_CACHED_MODELS
 
 
-def test_kept_tokens_are_those_of_the_text_and_nobody_can_spoil_them(make):
+def test_cached_tokens_are_the_texts_and_cannot_be_changed(make):
     interface, longer = make("full").interface, make("full", output_mode="pattern").interface
     texts = ["the dog sleeps", "a cat", "the dog sleeps"]
     first = interface.encode(texts)
@@ -83,11 +81,11 @@ def test_kept_tokens_are_those_of_the_text_and_nobody_can_spoil_them(make):
     )
 
 
-def test_tokens_are_kept_up_to_a_number_of_texts(make, monkeypatch):
-    from pytest_ftcompare.training import model_io as asking
+def test_tokens_are_cached_up_to_a_number_of_texts(make, monkeypatch):
+    from pytest_ftcompare.training import model_io
 
-    monkeypatch.setattr(asking, "KEPT", 3)
-    monkeypatch.setattr(asking, "_encoded", type(asking._encoded)(dict))
+    monkeypatch.setattr(model_io, "MAX_CACHED_TEXTS", 3)
+    monkeypatch.setattr(model_io, "_encoded", type(model_io._encoded)(dict))
     interface = make("full").interface
     for texts in (["a", "b"], ["c", "d"], ["a", "d", "e", "f"]):
         assert interface.encode(texts) == interface.tokenizer(texts)["input_ids"]

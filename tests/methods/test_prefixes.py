@@ -1,4 +1,4 @@
-"""Prefixes and prompts: where they stand, that a masked prefix is none, and that they start at text."""
+"""Test prefixes and prompts: positions, masked prefixes, and their start at text."""
 
 import pytest
 import torch
@@ -14,9 +14,9 @@ from pytest_ftcompare.training.train import trainable
 CLOSE = {"atol": 2e-5, "rtol": 2e-5}
 
 
-def test_a_prefix_of_zeros_takes_attention_and_a_masked_one_does_not(make, moved, modules):
+def test_a_prefix_of_zeros_takes_attention_and_a_masked_one_does_not(make, perturbed, modules):
     prepared = make("mam", output_mode="pattern")
-    model, context, base = moved(prepared)
+    model, context, base = perturbed(prepared)
     for one in modules(model, Bottleneck):
         one.dropped = True
     for one in modules(model, Prefix):
@@ -28,8 +28,8 @@ def test_a_prefix_of_zeros_takes_attention_and_a_masked_one_does_not(make, moved
     torch.testing.assert_close(class_logits(model, prepared.interface, context.rows), base, **CLOSE)
 
 
-def test_our_prefix_is_pefts_where_positions_are_counted_alike(make, modules):
-    """peft counts the prefix as positions before the text, ours does not: shifted by hand, both are the same function."""
+def test_our_prefix_equals_pefts_at_the_same_positions(make, modules):
+    """PEFT counts the prefix as positions before the text; ours does not, so the test shifts them."""
     theirs, ours = (
         make("p_tuning_v2", output_mode="pattern", length=5),
         make("mam", output_mode="pattern", length=5),
@@ -52,11 +52,10 @@ def test_our_prefix_is_pefts_where_positions_are_counted_alike(make, modules):
     )
 
 
-@pytest.mark.parametrize(
-    "model", ["pocket/opt-0.4m", "tiny/llama"]
-)  # learned positions, and rotations
+# Learned positions, and rotations.
+@pytest.mark.parametrize("model", ["pocket/opt-0.4m", "tiny/llama"])
 @pytest.mark.parametrize("method", ["prefix_tuning", "p_tuning_v2", "prompt_tuning", "p_tuning"])
-def test_what_starts_at_text_is_that_text_before_the_row(make, method, model):
+def test_a_start_at_text_equals_the_text_before_the_row(make, method, model):
     prepared = make(method, model=model, output_mode="pattern", length=5)
     context = PreparedSeed(prepared, 0, 4)
     adapted = prepared.adapted()

@@ -1,4 +1,4 @@
-"""What is asked: patterns, demonstrations, contexts and the teacher's targets."""
+"""Test what models read: patterns, demonstrations, contexts and the teacher's targets."""
 
 import pytest
 import torch
@@ -21,7 +21,7 @@ def test_pbft_reads_the_language_models_head_at_the_verbalizers(make):
             torch.testing.assert_close(scores, alone, atol=1e-4, rtol=1e-4)
 
 
-def test_icl_shows_balanced_solved_examples_of_the_seeds_own_sample_and_never_the_question(make):
+def test_icl_shows_balanced_training_examples_and_never_the_question_as_one(make):
     prepared = make("icl", shots=8)
     support = few_shot(prepared.task, prepared.examples["train"], 8, 0)
     example = prepared.examples["test"][0]
@@ -37,7 +37,7 @@ def test_icl_shows_balanced_solved_examples_of_the_seeds_own_sample_and_never_th
     assert set(shown) <= solved
 
 
-def test_icl_shows_fewer_examples_where_the_model_is_short(make):
+def test_icl_shows_fewer_examples_if_the_model_is_short(make):
     prepared = make("icl", task="pocket_mnli", shots=16, demonstrations=16)
     rows = prepared.encode(
         prepared.examples["test"][:20], few_shot(prepared.task, prepared.examples["train"], 16, 0)
@@ -48,30 +48,30 @@ def test_icl_shows_fewer_examples_where_the_model_is_short(make):
 @pytest.mark.parametrize(("demonstrations", "instruction"), [(2, False), (0, True), (2, True)])
 def test_the_teacher_sees_the_context_and_the_student_does_not(make, demonstrations, instruction):
     prepared = make("context_distillation", demonstrations=demonstrations, instruction=instruction)
-    trial = PreparedSeed(prepared, 0, 4)
-    for example, row in zip(trial.support, trial.rows, strict=True):
-        context = prepared.method.teacher_prompt(trial, example)
+    context = PreparedSeed(prepared, 0, 4)
+    for example, row in zip(context.support, context.rows, strict=True):
+        prompt = prepared.method.teacher_prompt(context, example)
         question = prepared.task.pattern.format(**example.fields)
-        assert context.endswith(question) and context != question
-        assert context.startswith(prepared.task.instruction) == instruction
-        assert context.count(prepared.task.pattern.split("}")[-1]) == 1 + 2 * demonstrations
-        # the row's own answer is shown to neither
-        assert f"{question}{prepared.task.verbalizers[example.label]}" not in context
+        assert prompt.endswith(question) and prompt != question
+        assert prompt.startswith(prepared.task.instruction) == instruction
+        assert prompt.count(prepared.task.pattern.split("}")[-1]) == 1 + 2 * demonstrations
+        # Neither prompt has the row's own answer.
+        assert f"{question}{prepared.task.verbalizers[example.label]}" not in prompt
         assert prepared.interface.encode([question])[0] == row
 
 
 def test_the_teachers_targets_sum_to_one_and_are_its_own_probabilities(make):
     prepared = make("context_distillation")
-    trial = PreparedSeed(prepared, 0, 4)
-    targets = prepared.method.targets(trial)
-    torch.testing.assert_close(targets.sum(1), torch.ones(len(trial.rows)))
-    interface, contexts = (
+    context = PreparedSeed(prepared, 0, 4)
+    targets = prepared.method.targets(context)
+    torch.testing.assert_close(targets.sum(1), torch.ones(len(context.rows)))
+    interface, prompts = (
         prepared.interface,
-        [prepared.method.teacher_prompt(trial, one) for one in trial.support],
+        [prepared.method.teacher_prompt(context, example) for example in context.support],
     )
-    scores = class_logits(interface.load().model, interface, interface.encode(contexts))
+    scores = class_logits(interface.load().model, interface, interface.encode(prompts))
     torch.testing.assert_close(targets, scores.softmax(1))
-    plain = class_logits(interface.load().model, interface, trial.rows).softmax(1)
+    plain = class_logits(interface.load().model, interface, context.rows).softmax(1)
     assert (targets - plain).abs().max() > 1e-4, "the context must tell the teacher something"
 
 
@@ -84,12 +84,12 @@ def test_distillation_is_the_divergence_from_the_teacher_to_the_student(make):
     assert method.loss(teacher.log(), teacher).abs() < 1e-7
 
 
-def test_the_language_model_reads_on_through_the_classifiers_own_weights(make):
+def test_the_language_model_trains_the_classifiers_base_weights(make):
     prepared = make("adaptive", texts=16, passes=2)
-    trial = PreparedSeed(prepared, 0, 4)
+    context = PreparedSeed(prepared, 0, 4)
     torch.manual_seed(0)
     model = prepared.adapted()
-    first, second = prepared.method.stages(model, trial)
+    first, second = prepared.method.stages(model, context)
     assert (len(first.rows), first.recipe.lr, first.recipe.epochs) == (
         16,
         prepared.method.option("text_lr"),

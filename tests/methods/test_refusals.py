@@ -1,4 +1,4 @@
-"""What cannot be is refused before training, in one sentence that says what was expected, what came and what to do."""
+"""Test refusals before training: one sentence with what was expected, what came, what to do."""
 
 import json
 import sys
@@ -18,7 +18,8 @@ REFUSED = [
     (
         "lora",
         {"targets": ("q_proj", "query")},
-        "lora: expected modules called 'query' in OPTForSequenceClassification, found none; it has ",
+        "lora: expected modules called 'query' in OPTForSequenceClassification, found none; "
+        "it has ",
     ),
     ("vera", {"targets": "nothing"}, "vera: expected modules called 'nothing' in"),
     ("adalora", {"target_r": 12}, "adalora: expected target_r under init_r = 12, got 12"),
@@ -69,20 +70,20 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("method", "options", "sentence"), REFUSED)
-def test_an_option_that_cannot_be_is_refused(make, method, options, sentence):
+def test_an_impossible_option_is_refused(make, method, options, sentence):
     with pytest.raises(MethodError) as found:
         make(method, **{"output_mode": "head"} | options).adapted()
     assert sentence in str(found.value)
 
 
-def test_targets_that_match_nothing_name_what_there_is(make):
+def test_targets_that_match_nothing_are_refused_with_the_modules_that_exist(make):
     with pytest.raises(
         MethodError, match="it has fc1, fc2, k_proj, out_proj, q_proj, score, v_proj"
     ):
         make("lora", targets=("attention",)).adapted()
 
 
-def test_more_tokens_of_a_method_than_the_model_reads_are_refused(make):
+def test_more_virtual_tokens_than_positions_are_refused(make):
     with pytest.raises(
         ModelError,
         match=r"expected room for text beside the method's 192 tokens, opt-0\.4m has none",
@@ -91,7 +92,7 @@ def test_more_tokens_of_a_method_than_the_model_reads_are_refused(make):
 
 
 @pytest.mark.parametrize("method", ["mam", "unipelt"])
-def test_a_prefix_longer_than_what_the_model_can_read_is_refused(make, method):
+def test_a_prefix_longer_than_the_models_length_is_refused(make, method):
     longest = make(method, length=192)
     next(longest.method.stages(longest.adapted(), PreparedSeed(longest, 0, 4)))
     longer = make(method, length=193)
@@ -114,7 +115,7 @@ def test_a_source_that_is_no_task_is_refused(make):
             make("adapter_fusion", sources=sources).fingerprint()
 
 
-def test_too_few_steps_for_adalora_are_refused_before_the_first(make):
+def test_too_few_steps_for_adalora_are_refused_before_training(make):
     prepared = make("adalora", epochs=1)
     context = PreparedSeed(prepared, 0, 4)
     with pytest.raises(
@@ -168,7 +169,7 @@ def test_a_checkpoint_of_another_base_model_is_refused(make, tmp_path, method):
         prepared.method.restore(prepared.loaded().model, tmp_path)
 
 
-def test_a_checkpoint_of_another_way_of_asking_is_refused(make, tmp_path):
+def test_a_checkpoint_of_another_output_mode_is_refused(make, tmp_path):
     saved(make, tmp_path, output_mode="pattern")
     prepared = make("lora")
     with pytest.raises(MethodError, match="expected a checkpoint with output_mode 'head' in"):
@@ -221,12 +222,13 @@ def test_a_checkpoint_with_other_options_is_refused(make, tmp_path, method, befo
     (name,) = now
     with pytest.raises(
         MethodError,
-        match=f"expected a checkpoint with option {name} {now[name]!r} in .*, it has {before[name]!r}",
+        match=f"expected a checkpoint with option {name} {now[name]!r} in .*, "
+        f"it has {before[name]!r}",
     ):
         prepared.method.restore(prepared.loaded().model, tmp_path)
 
 
-def test_nothing_that_trains_is_a_sentence(make):
+def test_a_model_without_trainable_tensors_breaks_an_invariant(make):
     from pytest_ftcompare.checks.invariants import inspect
 
     assert inspect(make("adapter_drop", drop=4, output_mode="pattern"))[2] == [
@@ -234,12 +236,12 @@ def test_nothing_that_trains_is_a_sentence(make):
     ]
 
 
-def test_options_that_peft_cannot_take_are_one_sentence(make):
+def test_options_that_peft_refuses_are_reported(make):
     with pytest.raises(MethodError, match="lora: peft refuses"):
         make("lora", alpha="16").adapted()
 
 
-def test_an_adapter_does_not_change_the_model_that_it_is_refused_for(make, tmp_path):
+def test_a_refused_checkpoint_does_not_change_the_model(make, tmp_path):
     saved(make, tmp_path, "dora")
     prepared = make("lora")
     torch.manual_seed(0)

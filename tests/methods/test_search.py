@@ -1,4 +1,4 @@
-"""The recorded search of hyper-parameters, and that the recipes are what it found."""
+"""Test the recorded search of hyper-parameters, and that recipes use its results."""
 
 import json
 from pathlib import Path
@@ -25,7 +25,7 @@ def test_a_pocket_recipe_is_the_best_setting_of_the_recorded_search(method):
 
 @pytest.mark.parametrize("method", TRAINED)
 def test_every_setting_of_the_grid_was_tried_on_both_tasks(method):
-    tried = [one["setting"] for one in RECORD[method]]
+    tried = [result["setting"] for result in RECORD[method]]
     assert all(dict(setting) in tried for setting in search.settings(method))
     for one in RECORD[method]:
         assert set(one["accuracy"]) == set(search.TASKS)
@@ -58,8 +58,6 @@ def test_the_search_never_looks_at_a_test_split_or_a_baselines_seed(monkeypatch)
         assert rows.isdisjoint({sentence for (sentence,) in held_out})
 
 
-def test_of_equal_settings_the_first_is_taken():
-    contexts = [
-        {"setting": {"lr": one}, "mean": mean} for one, mean in ((1, 0.5), (2, 0.7), (3, 0.7))
-    ]
-    assert search.best(contexts) == {"lr": 2}
+def test_the_first_of_equal_settings_is_chosen():
+    results = [{"setting": {"lr": lr}, "mean": mean} for lr, mean in ((1, 0.5), (2, 0.7), (3, 0.7))]
+    assert search.best(results) == {"lr": 2}

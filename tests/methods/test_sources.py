@@ -1,4 +1,4 @@
-"""Training on source tasks: one adapter a source before the fusion, one prefix for all of them, heads of their own."""
+"""Test training on source tasks: an adapter per source, one prefix for all, a head per source."""
 
 import torch
 
@@ -7,7 +7,7 @@ from pytest_ftcompare.training.prepared_seed import PreparedSeed
 from pytest_ftcompare.training.train import train, trainable
 
 
-def test_fusion_trains_one_adapter_a_source_and_then_only_the_fusion(make):
+def test_fusion_trains_one_adapter_per_source_and_then_only_the_fusion(make):
     prepared = make("adapter_fusion", task="pocket_cola", source_shots=4, source_epochs=1)
     context = PreparedSeed(prepared, 0, 4)
     model = prepared.adapted()
@@ -19,12 +19,12 @@ def test_fusion_trains_one_adapter_a_source_and_then_only_the_fusion(make):
             if ".adapter." in name
         ]
         names = {parts[1] if parts[0] == "sources" else parts[0] for parts in inside}
-        trained.append((names, len(stage.rows), len(stage.own)))
+        trained.append((names, len(stage.rows), len(stage.extra_parameters)))
         before = {name: p.detach().clone() for name, p in model.named_parameters()}
         train(model, prepared.method, stage, 0, lambda *_: None)
         moved = {name for name, p in model.named_parameters() if not torch.equal(p, before[name])}
         assert moved <= set(trainable(model))
-        if stage.own:
+        if stage.extra_parameters:
             assert "score.weight" not in moved, "a source has a head of its own"
     assert trained == [
         ({"pocket_cola"}, 8, 1),
@@ -34,7 +34,7 @@ def test_fusion_trains_one_adapter_a_source_and_then_only_the_fusion(make):
     ]
 
 
-def test_a_fusions_checkpoint_holds_the_adapters_of_the_stages_before(make, tmp_path):
+def test_a_fusions_checkpoint_has_the_adapters_of_earlier_stages(make, tmp_path):
     prepared = make("adapter_fusion", task="pocket_cola", source_shots=4, source_epochs=1, epochs=1)
     context = PreparedSeed(prepared, 0, 4)
     model = prepared.adapted()
@@ -58,14 +58,14 @@ def test_fusions_sources_train_with_a_rate_and_epochs_of_their_own(make):
     assert last == prepared.method.recipe
 
 
-def test_the_source_that_is_the_task_itself_sees_only_the_seeds_own_sample(make):
+def test_a_source_that_is_the_task_itself_has_only_the_seeds_training_rows(make):
     prepared = make("adapter_fusion", task="pocket_cola", source_shots=50)
     context = PreparedSeed(prepared, 0, 4)
     first, second, *_ = prepared.method.stages(prepared.adapted(), context)
     assert (first.rows, len(second.rows)) == (context.rows, 100)
 
 
-def test_multi_task_p_tuning_trains_one_prefix_on_all_sources_with_a_head_each(make):
+def test_multi_task_p_tuning_trains_one_prefix_on_all_sources_with_a_head_per_source(make):
     prepared = make(
         "p_tuning_v2",
         task="pocket_cola",
@@ -76,7 +76,12 @@ def test_multi_task_p_tuning_trains_one_prefix_on_all_sources_with_a_head_each(m
     context = PreparedSeed(prepared, 0, 4)
     model = prepared.adapted()
     together, alone = prepared.method.stages(model, context)
-    assert (len(together.rows), together.targets.shape, len(together.own), len(alone.own)) == (
+    assert (
+        len(together.rows),
+        together.targets.shape,
+        len(together.extra_parameters),
+        len(alone.extra_parameters),
+    ) == (
         16,
         (16, 2),
         2,

@@ -1,4 +1,4 @@
-"""What goes through peft is what its paper says: AdaLoRA's budget, kinds of LoRA, QLoRA's base, soft tokens and the rest."""
+"""Test PEFT's methods against their papers: AdaLoRA, kinds of LoRA, QLoRA, soft tokens and more."""
 
 import math
 
@@ -43,7 +43,7 @@ def lora_layers(model):
     ("method", "scale"),
     [("lora", 16 / 4), ("rslora", 16 / math.sqrt(4)), ("dora", 16 / 4), ("pissa", 16 / 4)],
 )
-def test_the_scale_is_alpha_over_r_and_for_rslora_over_its_root(make, method, scale):
+def test_the_scale_is_alpha_over_r_and_for_rslora_alpha_over_its_root(make, method, scale):
     model = make(method, r=4, alpha=16).adapted()
     assert {one.scaling["default"] for one in lora_layers(model)} == {scale}
 
@@ -111,7 +111,7 @@ def test_adalora_that_cuts_no_rank_is_refused(make, monkeypatch):
         adalora_run(make)
 
 
-def test_adaloras_penalty_is_the_one_that_peft_adds_to_the_models_own_loss(make):
+def test_adaloras_penalty_equals_pefts_addition_to_the_models_own_loss(make):
     prepared = make("adalora")
     model = prepared.adapted()
     model.eval()
@@ -125,7 +125,7 @@ def test_adaloras_penalty_is_the_one_that_peft_adds_to_the_models_own_loss(make)
         )
 
 
-def test_adalora_saves_no_pruned_ranks_and_loads_what_is_left(make, tmp_path):
+def test_adalora_saves_and_loads_only_the_remaining_ranks(make, tmp_path):
     from safetensors.torch import load_file
 
     prepared, model, _, _ = adalora_run(make)
@@ -138,7 +138,7 @@ def test_adalora_saves_no_pruned_ranks_and_loads_what_is_left(make, tmp_path):
     assert kept == 8 * len(lora_layers(model))
     again = prepared.method.restore(prepared.loaded().model, tmp_path)
     rows = PreparedSeed(prepared, 0, 4).rows
-    # To rounding only: a sum over fewer ranks is added up in another order.
+    # Equal up to rounding, because a sum over fewer ranks has another order.
     torch.testing.assert_close(
         class_logits(model, prepared.interface, rows), class_logits(again, prepared.interface, rows)
     )
@@ -187,7 +187,7 @@ def test_p_tunings_encoders_and_positions_keep_the_contract(make, encoder, posit
 
 
 @pytest.mark.parametrize("encoder", ["MLP", "LSTM"])
-def test_soft_tokens_start_at_the_embeddings_of_the_samples_first_tokens(make, encoder):
+def test_soft_tokens_start_at_the_embeddings_of_the_first_training_tokens(make, encoder):
     prepared = make("p_tuning", encoder=encoder, position="around", length=4, output_mode="pattern")
     context = PreparedSeed(prepared, 0, 4)
     model = prepared.adapted()
@@ -199,7 +199,7 @@ def test_soft_tokens_start_at_the_embeddings_of_the_samples_first_tokens(make, e
     )
 
 
-def test_soft_tokens_around_stand_half_before_and_half_behind_the_text(make):
+def test_soft_tokens_around_are_half_before_and_half_after_the_text(make):
     prepared = make("p_tuning", position="around", length=5, output_mode="pattern")
     context = PreparedSeed(prepared, 0, 4)
     model = prepared.adapted()
@@ -217,11 +217,11 @@ def test_soft_tokens_around_stand_half_before_and_half_behind_the_text(make):
     ("method", "room"),
     [("prompt_tuning", 182), ("p_tuning", 187), ("prefix_tuning", 182), ("lora", 192)],
 )
-def test_the_methods_own_tokens_are_taken_from_the_texts_room(make, method, room):
+def test_virtual_tokens_take_positions_from_the_text(make, method, room):
     assert make(method).interface.max_length == room
 
 
-def test_ia3_scales_three_activations_a_layer_of_an_encoder_too(make):
+def test_ia3_also_scales_three_activations_per_layer_of_an_encoder(make):
     model = make("ia3", model="tiny/bert").adapted()
     names = [name for name in trainable(model) if "ia3" in name]
     assert len(names) == 3 * 2 and not [name for name in names if "attention.output" in name]

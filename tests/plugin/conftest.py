@@ -1,4 +1,4 @@
-"""A folder with one small suite, and a runner that plays a stranger at a shell."""
+"""Fixture `shell`: a folder with one small suite, and a runner of pytest in it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from pytest_ftcompare.measure import timer
 QUICK = 'options={"epochs": 2}'
 FEW_ROWS = """
 [tool.ftcompare.profiles.pocket]
-test_rows = 40  # of each test split, of 200 or 400 rows: few tests of a session ask how well a model does
+test_rows = 40  # of the 200 or 400 of each test split: few session tests need accuracy
 """
 PLUGIN = ("-p", "pytest_ftcompare.plugin", "-p", "no:cacheprovider", "--ftcompare-window=0")
 
 
 class Shell:
-    """Writes suites and runs pytest in a folder of its own, in this process unless workers are asked for."""
+    """Writes suites and runs pytest in its own folder; in this process, unless workers run."""
 
     plugin = PLUGIN
 
@@ -30,7 +30,7 @@ class Shell:
         self.suite(methods=("full",))
 
     def every_row(self) -> None:
-        """Test on all rows of the embedded data, for a test of how well a model does."""
+        """Use all test rows of the embedded data, for a test of accuracy."""
         (self.pytester.path / "pyproject.toml").unlink()
 
     def suite(
@@ -45,7 +45,8 @@ class Shell:
             import pytest
 
             @pytest.mark.ftcompare(
-                methods={tuple(methods)}, tasks={tuple(tasks)}, shots={tuple(shots)}, models=("pocket/opt-0.4m",), {extra}
+                methods={tuple(methods)}, tasks={tuple(tasks)}, shots={tuple(shots)},
+                models=("pocket/opt-0.4m",), {extra}
             )
             def test_quick(gate):
                 gate()
@@ -53,12 +54,13 @@ class Shell:
         )
 
     def run(self, *arguments: str, timed: bool = False) -> pytest.RunResult:
-        """Run pytest; nothing is timed unless a test is about time, whose noise no other test should meet."""
-        if not timed and not any(one.startswith(("--update", "--benchmark")) for one in arguments):
+        """Run pytest, without timing unless `timed`: other tests should not meet its noise."""
+        if not timed and not any(
+            argument.startswith(("--update", "--benchmark")) for argument in arguments
+        ):
             arguments = ("--benchmark-disable", *arguments)
-        if any(
-            one.startswith("-n") and one != "-n0" for one in arguments
-        ):  # only workers need processes
+        # Only workers need a process.
+        if any(argument.startswith("-n") and argument != "-n0" for argument in arguments):
             return self.pytester.runpytest_subprocess(*PLUGIN, *arguments)
         return self.pytester.runpytest_inprocess(*PLUGIN, *arguments)
 
@@ -80,7 +82,7 @@ class Shell:
 
 @pytest.fixture(autouse=True)
 def one_window(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An update takes one window of each timed case, not three, and of a round: by the clock of tests they are alike."""
+    """Take one window of one round for each timed case: by the tests' clock all are alike."""
     monkeypatch.setattr(measured_cost, "BASELINE_WINDOWS", 1)
     monkeypatch.setattr(timer, "WARM_UP_CALLS", 1)
     monkeypatch.setattr(timer, "ROUNDS", 1)

@@ -1,4 +1,4 @@
-"""Audits as a user meets them: a case is refused with one sentence before it trains, and no baseline is written for it."""
+"""An audit refuses a case with one sentence before it trains, and no baseline is written."""
 
 import json
 
@@ -7,15 +7,15 @@ import pytest
 
 @pytest.fixture
 def joined(shell):
-    """A hub folder whose CoLA is GLUE's: the in-domain development set holds the out-of-domain rows, too."""
-    where = shell.pytester.path / "hub" / "datasets" / "nyu-mll" / "cola"
-    where.mkdir(parents=True)
+    """Options for a hub folder with GLUE's CoLA: its development set has the out-of-domain rows."""
+    folder = shell.pytester.path / "hub" / "datasets" / "nyu-mll" / "cola"
+    folder.mkdir(parents=True)
     for name, rows in {
         "train": range(400),
         "validation": range(400, 600),
         "ood": range(500, 600),
     }.items():
-        (where / f"{name}.jsonl").write_text(
+        (folder / f"{name}.jsonl").write_text(
             "\n".join(json.dumps({"sentence": f"row {n}", "label": n % 2}) for n in rows)
         )
     shell.suite(tasks=("cola",))
@@ -26,10 +26,11 @@ def test_a_test_set_with_the_out_of_domain_rows_in_it_is_refused_in_one_sentence
     result = shell.run(*joined)
     result.assert_outcomes(failed=1)
     text = " ".join(result.stdout.str().split())
-    assert (
-        "overlap: expected rows in split test of task cola that split ood does not have, 100 of 200 are in both"
-        in text
+    sentence = (
+        "overlap: expected rows in split test of task cola that split ood does not have, "
+        "100 of 200 are in both"
     )
+    assert sentence in text
     assert "Traceback" not in text
     result.stdout.fnmatch_lines(["1 case: 1 invalid."])
 

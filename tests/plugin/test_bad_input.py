@@ -16,12 +16,12 @@ def pytest_runtest_logstart(nodeid):
 
 
 def says(result, *patterns):
-    result.stdout.fnmatch_lines([f"*{one}*" for one in patterns])
+    result.stdout.fnmatch_lines([f"*{pattern}*" for pattern in patterns])
     result.stdout.no_fnmatch_line("*Traceback (most recent call last)*")
     result.stdout.no_fnmatch_line("*INTERNALERROR*")
 
 
-SPOILT = {
+BROKEN_FILES = {
     "half a file": (r"(?s)\A(.{300}).*", r"\1", "is not JSON*may be half a file*"),
     "merge conflict": (
         r"(?s)\A(.*)",
@@ -33,9 +33,9 @@ SPOILT = {
 }
 
 
-def test_a_spoilt_baseline_fails_its_case_and_is_mended_by_an_update(shell):
+def test_a_broken_baseline_fails_its_case_and_an_update_replaces_it(shell):
     shell.update(seeds=1)
-    for pattern, replacement, sentence in SPOILT.values():
+    for pattern, replacement, sentence in BROKEN_FILES.values():
         shell.edit(pattern, replacement)
         result = shell.run()
         assert result.ret == 1
@@ -46,23 +46,21 @@ def test_a_spoilt_baseline_fails_its_case_and_is_mended_by_an_update(shell):
 
 
 @pytest.mark.parametrize(("judge_accuracy", "status"), [(True, 1), (False, 0)])
-def test_a_baseline_of_another_experiment_is_incomparable_and_fails_a_session_that_sees_too_little(
-    shell, outcome, status
+def test_a_baseline_of_another_experiment_is_incomparable_and_fails_the_session(
+    shell, judge_accuracy, status
 ):
     shell.suite(shots=(16,), extra="judge_accuracy=False")
     shell.update()
-    shell.suite(shots=(16,), extra=f"judge_accuracy={outcome}")
+    shell.suite(shots=(16,), extra=f"judge_accuracy={judge_accuracy}")
     shell.edit(r'"fingerprint": "\w+"', '"fingerprint": "0"')
     result = shell.run()
     says(result, "*1 case: 1 incomparable.*")
     assert result.ret == status
     if status:
-        says(
-            result, "*1 of 1 cases could not be compared: a gate that can't see is*", "*not green.*"
-        )
+        says(result, "*1 of 1 cases could not be compared: too many to pass.*")
 
 
-def test_a_spoilt_baseline_leaves_the_other_cases_alone(shell):
+def test_a_broken_baseline_does_not_affect_other_cases(shell):
     shell.suite(methods=("full", "icl"))
     shell.update()
     shell.files()[0].write_text("{")
@@ -93,14 +91,14 @@ def test_a_table_with_a_wrong_name_is_an_error_at_collection(shell, change, sent
     says(result, sentence)
 
 
-def test_a_test_without_a_table_is_told_to_have_one(shell):
+def test_a_test_without_a_table_fails_with_the_marker_to_add(shell):
     shell.pytester.makepyfile(test_quick="def test_quick(gate): gate()")
     says(
         shell.run(), "*test_quick has no table: expected @pytest.mark.ftcompare(methods=..., ...)*"
     )
 
 
-def test_a_fixture_of_ones_own_that_is_called_gate_is_left_alone(shell):
+def test_a_projects_own_fixture_called_gate_is_left_alone(shell):
     shell.pytester.makepyfile(
         test_quick="""
         import pytest
@@ -203,11 +201,12 @@ def test_a_loss_that_is_not_finite_names_step_and_seed(shell):
     shell.suite(shots=(8,), extra="options={'lr': 1e30, 'max_grad_norm': 1e30}")
     says(
         shell.run(),
-        "*expected a finite loss and gradient norm, got * at step * (seed 0): lower the learning rate*",
+        "*expected a finite loss and gradient norm, got * at step * (seed 0): "
+        "lower the learning rate*",
     )
 
 
-def test_a_folder_that_cannot_be_written_is_said_before_training(shell):
+def test_a_read_only_baseline_folder_is_an_error_before_training(shell):
     shell.baselines.write_text("a file where the folder should be")
     result = shell.run("--update-baselines")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
@@ -216,9 +215,9 @@ def test_a_folder_that_cannot_be_written_is_said_before_training(shell):
 
 def test_an_update_that_is_interrupted_leaves_every_baseline_as_it_was(shell):
     shell.update(seeds=2)
-    before = {one.name: one.read_bytes() for one in shell.files()}
-    # Ctrl-C after the first case was accepted, at a line of its own: sent as a signal it could fall on an instruction
-    # without a line number, at which pytest on Python 3.11 fails to format it.
+    before = {file.name: file.read_bytes() for file in shell.files()}
+    # Ctrl-C after the first case was accepted. A signal could arrive at an instruction without a
+    # line number, which pytest on Python 3.11 fails to format.
     source = (shell.pytester.path / "test_quick.py").read_text()
     (shell.pytester.path / "test_quick.py").write_text(
         f"{source}\ndef test_then():\n    raise KeyboardInterrupt\n"
@@ -228,19 +227,19 @@ def test_an_update_that_is_interrupted_leaves_every_baseline_as_it_was(shell):
     )
     assert result.ret == pytest.ExitCode.INTERRUPTED
     result.stdout.fnmatch_lines(["*Interrupted: no baseline was written.*"])
-    assert {one.name: one.read_bytes() for one in shell.files()} == before
+    assert {file.name: file.read_bytes() for file in shell.files()} == before
 
 
 def test_an_update_that_is_killed_leaves_every_baseline_as_it_was(shell):
     shell.suite(methods=("full", "icl"))
     shell.update(seeds=2)
-    before = {one.name: one.read_bytes() for one in shell.files()}
+    before = {file.name: file.read_bytes() for file in shell.files()}
     shell.pytester.makeconftest(KILLED)
     assert (
         shell.pytester.runpytest_subprocess(*shell.plugin, "--update-baselines").ret
         == -signal.SIGKILL
     )
-    assert {one.name: one.read_bytes() for one in shell.files()} == before
+    assert {file.name: file.read_bytes() for file in shell.files()} == before
 
 
 def test_two_tests_that_would_share_a_baseline_are_refused(shell):
@@ -264,7 +263,7 @@ def test_a_test_that_fails_after_its_gate_accepts_nothing(shell):
     assert shell.files() == []
 
 
-def test_an_expected_failure_is_pytests_own(shell):
+def test_an_expected_failure_is_left_to_pytest(shell):
     source = (shell.pytester.path / "test_quick.py").read_text()
     (shell.pytester.path / "test_quick.py").write_text(
         source.replace("def test_quick", "@pytest.mark.xfail\ndef test_quick")
@@ -272,20 +271,20 @@ def test_an_expected_failure_is_pytests_own(shell):
     shell.run().assert_outcomes(xfailed=1)
 
 
-def test_the_remedy_repeats_the_runs_own_options(shell):
+def test_the_suggested_command_repeats_the_runs_options(shell):
     shell.run("--ftcompare-threads=2").stdout.fnmatch_lines(
         ["*pytest --ftcompare-threads=2 --ftcompare-window=0.0 --update-baselines 'test_quick.py*"]
     )
 
 
-def test_a_way_of_asking_that_a_method_lacks_is_refused_at_collection(shell):
+def test_an_output_mode_that_a_method_lacks_is_refused_at_collection(shell):
     shell.suite(methods=("pbft",), extra='options={"output_mode": "head"}')
     result = shell.run("--collect-only")
     assert result.ret == 2
     says(result, "*pbft has no output mode 'head': expected output_mode='pattern' in its options*")
 
 
-def test_a_task_that_a_way_of_asking_does_not_fit_is_refused_at_collection(shell):
+def test_a_task_that_does_not_fit_the_output_mode_is_refused_at_collection(shell):
     for method, task, extra, sentence in (
         (
             "icl",
@@ -313,7 +312,7 @@ def test_a_task_that_a_way_of_asking_does_not_fit_is_refused_at_collection(shell
         says(result, f"*{sentence}*")
 
 
-def test_a_method_asked_in_another_way_is_another_case(shell):
+def test_a_method_with_another_output_mode_is_another_case(shell):
     shell.suite(
         methods=("lora",),
         extra='options={"output_mode": "pattern", "epochs": 1}, judge_accuracy=False',

@@ -1,4 +1,4 @@
-"""pytest-benchmark with our entries in it: without xdist, with no workers and with two it gives the same, to the last digit."""
+"""pytest-benchmark with the gate's entries: the same without xdist, and with 0 or 2 workers."""
 
 import json
 from fnmatch import fnmatch
@@ -8,7 +8,7 @@ from plugin.conftest import PLUGIN
 
 from pytest_ftcompare.plugin import benchmark_bridge
 
-# Every reading of the clock is STEP after the last one, so that durations are known. What costs seconds is left out.
+# Each reading of the clock is STEP after the last one, so that durations are known.
 CLOCK = """
 import itertools, os
 
@@ -53,7 +53,7 @@ pytestmark = pytest.mark.benchmark(timer=clock)
 
 cases = [Case("s", method, "cola", "opt", 4) for method in ("lora", "full")]
 
-@pytest.mark.parametrize("case", cases, ids=lambda one: one.id)
+@pytest.mark.parametrize("case", cases, ids=lambda case: case.id)
 def test_later_in_the_alphabet(spend, case):
     spend()
 
@@ -79,7 +79,7 @@ WAYS = {"without xdist": ("-p", "no:xdist"), "n0": ("-n0",), "n2": ("-n2",)}
 
 
 class Bench:
-    """A folder with benchmarks; runs pytest there in one of the ways."""
+    """A folder with benchmarks, and a runner of pytest in one of `WAYS`."""
 
     def __init__(self, pytester, way=()):
         self.pytester, self.way, self.path = pytester, way, pytester.path
@@ -89,16 +89,15 @@ class Bench:
 
     def run(self, *arguments, way=None):
         way = self.way if way is None else way
-        apart = "-n2" in way or any(
-            "fail" in one for one in arguments
-        )  # a regression is an exception that ends the process
+        # A regression is an exception that ends the process.
+        apart = "-n2" in way or any("fail" in argument for argument in arguments)
         run = self.pytester.runpytest_subprocess if apart else self.pytester.runpytest_inprocess
         result = run(*PLUGIN, *way, *arguments)
         assert "automatically disabled" not in result.stdout.str() + result.stderr.str()
         return result
 
     def json(self, *arguments, way=None):
-        """The result of --benchmark-json."""
+        """Return the result of --benchmark-json."""
         self.run("--benchmark-json=out.json", *arguments, way=way)
         return json.loads((self.path / "out.json").read_text())
 
@@ -114,10 +113,10 @@ def each(pytester, request):
 
 
 def names(content):
-    return [one["fullname"] for one in content["benchmarks"]]
+    return [entry["fullname"] for entry in content["benchmarks"]]
 
 
-def test_the_json_says_what_was_measured_in_every_way(each):
+def test_the_json_has_all_measurements_in_every_way(each):
     content = each.json()
     assert names(content) == NAMES
     first, _, early, step, inference = content["benchmarks"]
@@ -145,9 +144,8 @@ def test_the_json_says_what_was_measured_in_every_way(each):
 def test_one_file_is_saved_in_the_storage(each, option):
     result = each.run(option, "--benchmark-storage=kept")
     assert result.ret == 0
-    assert (
-        "Not saving anything" not in result.stdout.str() + result.stderr.str()
-    )  # as a worker would say
+    # A worker would say so.
+    assert "Not saving anything" not in result.stdout.str() + result.stderr.str()
     (file,) = (each.path / "kept").rglob("*.json")
     assert file.name.startswith("0001_mine" if "mine" in option else "0001_")
     assert names(json.loads(file.read_text())) == NAMES
@@ -170,10 +168,11 @@ def test_a_comparison_shows_both_runs_and_fails_on_a_regression(each, monkeypatc
 
 
 @pytest.mark.parametrize("option", [(), ("--benchmark-disable",)], ids=["enabled", "disabled"])
-def test_who_asks_whether_it_measures_has_used_the_fixture(bench, option):
+def test_is_active_counts_as_using_the_fixture(bench, option):
     bench.pytester.makepyfile(
         test_some="from pytest_ftcompare.plugin import benchmark_bridge\n\n"
-        f"def test_asks(benchmark):\n    assert benchmark_bridge.active(benchmark) is {not option}\n"
+        "def test_asks(benchmark):\n"
+        f"    assert benchmark_bridge.is_active(benchmark) is {not option}\n"
     )
     result = bench.run(*option)
     result.assert_outcomes(passed=1)
@@ -190,14 +189,14 @@ def test_who_asks_whether_it_measures_has_used_the_fixture(bench, option):
         ("--benchmark-disable --benchmark-enable", 5, NAMES),
     ],
 )
-def test_what_runs_and_what_is_measured_is_as_the_options_say(each, options, passed, measured):
+def test_options_choose_the_tests_that_run_and_that_are_measured(each, options, passed, measured):
     result = each.run("--benchmark-json=out.json", *options.split())
     result.assert_outcomes(passed=passed, skipped=5 - passed)
     file = each.path / "out.json"
     assert (names(json.loads(file.read_text())) if file.exists() else []) == measured
 
 
-def test_only_and_disabled_at_once_is_refused(each):
+def test_benchmark_only_and_benchmark_disable_together_are_refused(each):
     result = each.run("--benchmark-only", "--benchmark-disable")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*Can't have both --benchmark-only and --benchmark-disable*"])
@@ -209,7 +208,9 @@ def test_a_histogram_has_every_entry(each):
         "def make_histogram(prefix, group, rows, unit, adjustment):\n"
         "    with open(prefix, 'a') as file:\n"
         "        file.writelines(one['fullname'] + chr(10) for one in rows)\n"
-        "sys.modules['pytest_benchmark.histogram'] = types.SimpleNamespace(make_histogram=make_histogram)\n"
+        "sys.modules['pytest_benchmark.histogram'] = types.SimpleNamespace(\n"
+        "    make_histogram=make_histogram\n"
+        ")\n"
     )
     each.run("-p", "drawing", "--benchmark-histogram=drawn")
     assert sorted((each.path / "drawn").read_text().split()) == sorted(NAMES)
@@ -222,7 +223,7 @@ def test_profiles_come_with_the_results(each):
     )
 
 
-def test_what_raised_while_it_was_measured_is_left_out(each):
+def test_a_benchmark_that_raised_is_left_out(each):
     each.pytester.makepyfile(
         test_bad="def test_bad(benchmark):\n    benchmark.pedantic(lambda: 1 / 0, rounds=2)\n"
     )
@@ -245,12 +246,12 @@ def test_the_table_shows_the_users_benchmarks_alone(each):
     result.stdout.no_fnmatch_line("test_gated:*")
 
 
-@pytest.mark.parametrize("ask", ["columns=min", "sort=min", "group-by=func", "verbose"])
-def test_the_table_shows_our_entries_to_whoever_asks(bench, ask):
-    bench.run(f"--benchmark-{ask}").stdout.fnmatch_lines(["test_gated:inference*"])
+@pytest.mark.parametrize("option", ["columns=min", "sort=min", "group-by=func", "verbose"])
+def test_the_table_shows_the_gates_entries_if_an_option_requests_it(bench, option):
+    bench.run(f"--benchmark-{option}").stdout.fnmatch_lines(["test_gated:inference*"])
 
 
-def test_the_project_may_ask_for_the_table(bench, monkeypatch):
+def test_a_projects_addopts_may_request_the_table(bench, monkeypatch):
     bench.pytester.makeini("[pytest]\naddopts = --benchmark-sort=name")
     bench.run().stdout.fnmatch_lines(["test_gated:inference*"])
     bench.pytester.makeini("[pytest]")
@@ -258,7 +259,7 @@ def test_the_project_may_ask_for_the_table(bench, monkeypatch):
     bench.run().stdout.fnmatch_lines(["test_gated:inference*"])
 
 
-def test_a_comparison_with_another_device_is_said(bench, monkeypatch):
+def test_a_comparison_with_another_device_is_a_warning(bench, monkeypatch):
     bench.run("--benchmark-save=base")
     monkeypatch.setenv("DEVICE", "a GPU")
     result = bench.run("--benchmark-compare")
@@ -267,23 +268,23 @@ def test_a_comparison_with_another_device_is_said(bench, monkeypatch):
     )
 
 
-def test_the_timer_is_the_one_of_the_option(bench):
+def test_the_timer_is_that_of_the_option(bench):
     bench.pytester.makepyfile(test_some="def test_gated(meter):\n    meter()\n")
     content = bench.json("--benchmark-timer=clock.clock")
     assert content["benchmarks"][0]["stats"]["data"] == [0.5, 2.0]
 
 
 @pytest.mark.parametrize("way", [(), ("-n2",)], ids=["without xdist", "n2"])
-def test_without_pytest_benchmark_all_goes_on(bench, way):
+def test_without_pytest_benchmark_tests_still_run(bench, way):
     bench.pytester.makepyfile(test_plain="def test_plain():\n    pass\n")
     result = bench.run("-p", "no:benchmark", "test_plain.py", way=way)
     result.assert_outcomes(passed=1)
     assert result.ret == 0
 
 
-def test_nothing_that_pytest_benchmark_does_not_document_is_missing():
+def test_the_installed_pytest_benchmark_has_all_undocumented_names():
     assert benchmark_bridge.missing_names() == [], (
-        "pytest_ftcompare/plugin/benchmark_bridge.py must learn what pytest-benchmark has become"
+        "pytest_ftcompare/plugin/benchmark_bridge.py must be adapted to this pytest-benchmark"
     )
 
 
@@ -295,7 +296,7 @@ def test_nothing_that_pytest_benchmark_does_not_document_is_missing():
         ("session", "BenchmarkSession", "pytest_benchmark.session.BenchmarkSession"),
     ],
 )
-def test_what_is_missing_is_named(monkeypatch, place, attribute, name):
+def test_a_missing_name_is_reported(monkeypatch, place, attribute, name):
     monkeypatch.delattr(f"pytest_benchmark.{place}.{attribute}")
     assert benchmark_bridge.missing_names.__wrapped__() == [name]
 
@@ -303,17 +304,16 @@ def test_what_is_missing_is_named(monkeypatch, place, attribute, name):
 @pytest.mark.parametrize(
     ("way", "sees"), [((), "*benchmark: 3 tests*"), (("-n2",), "*automatically disabled*")]
 )
-def test_another_pytest_benchmark_is_left_to_its_own_ways(bench, way, sees, monkeypatch):
-    monkeypatch.delenv(
-        "PYTEST_XDIST_WORKER", raising=False
-    )  # this test's own worker, which pytest-benchmark would see
+def test_a_pytest_benchmark_that_lacks_a_name_is_left_alone(bench, way, sees, monkeypatch):
+    # This test's own worker, which pytest-benchmark would see.
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
     bench.pytester.makepyfile(
         another="from pytest_ftcompare.plugin import benchmark_bridge\n\n"
-        "benchmark_bridge.PRIVATE = {'session.BenchmarkSession': ('gone',)}\n"
+        "benchmark_bridge.PRIVATE_API = {'session.BenchmarkSession': ('gone',)}\n"
     )
     result = bench.pytester.runpytest_subprocess("-p", "another", *PLUGIN, *way, "-k", "not gated")
     assert result.ret == 0
     result.stdout.fnmatch_lines(
-        ["*expected a pytest-benchmark that has BenchmarkSession.gone*install another release*"]
+        ["*expected a pytest-benchmark with BenchmarkSession.gone*install another release*"]
     )
-    assert [one for one in (result.outlines + result.errlines) if fnmatch(one, sees)]
+    assert [line for line in (result.outlines + result.errlines) if fnmatch(line, sees)]

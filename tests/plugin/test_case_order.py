@@ -1,4 +1,4 @@
-"""The order of a session's tests under workers, and how they are handed out."""
+"""The order of tests under xdist, and how workers get them."""
 
 from types import SimpleNamespace
 
@@ -6,12 +6,12 @@ import pytest
 
 from pytest_ftcompare.gate.profiles import PROFILES
 from pytest_ftcompare.gate.worker_status import WorkerStatus
-from pytest_ftcompare.plugin.case_order import send_one_by_one, order_items
+from pytest_ftcompare.plugin.case_order import order_items, send_one_by_one
 from pytest_ftcompare.results.case import Case
 
 
 def item(name, shots=0, method="full", model="pocket/opt-1.4m"):
-    """A test as pytest has it: of a case if it has shots."""
+    """Return a test like pytest's, with a case if it has shots."""
     case = Case("suite", method, "pocket_cola", model, shots)
     return SimpleNamespace(
         name=name, callspec=SimpleNamespace(params={"gate": case}) if shots else None
@@ -19,15 +19,15 @@ def item(name, shots=0, method="full", model="pocket/opt-1.4m"):
 
 
 def names(items):
-    return [one.name for one in order_items(items, PROFILES["pocket"], "cpu")]
+    return [item.name for item in order_items(items, PROFILES["pocket"], "cpu")]
 
 
-def test_the_shortest_case_then_from_the_longest_on_then_other_tests_in_their_order():
+def test_the_order_is_shortest_case_longest_cases_other_tests():
     items = [item("b"), item("short", 2), item("middle", 16), item("a"), item("long", 128)]
     assert names(items) == ["short", "long", "middle", "b", "a"]
 
 
-def test_a_case_of_a_model_that_nobody_knows_the_size_of_counts_as_long():
+def test_a_case_of_a_model_of_unknown_size_counts_as_long():
     assert names([item("short", 2), item("long", 128), item("unknown", 2, model="who/knows")]) == [
         "short",
         "unknown",
@@ -36,7 +36,7 @@ def test_a_case_of_a_model_that_nobody_knows_the_size_of_counts_as_long():
 
 
 @pytest.mark.parametrize("items", [[], [item("a"), item("b")], [item("case", 2)]])
-def test_what_has_no_order_keeps_its_own(items):
+def test_tests_without_cases_and_a_single_case_keep_their_order(items):
     assert order_items(items, PROFILES["pocket"], "cpu") == items
 
 
@@ -46,7 +46,7 @@ def config(scheduler):
 
 
 @pytest.mark.parametrize(("before", "cases", "after"), [(None, 3, 1), (None, 0, None), (7, 3, 7)])
-def test_tests_are_handed_out_one_by_one_where_there_are_cases_and_the_user_said_nothing_else(
+def test_workers_get_tests_one_by_one_if_there_are_cases_and_no_user_setting(
     tmp_path, before, cases, after
 ):
     if cases:
@@ -63,8 +63,8 @@ def test_another_scheduler_is_left_alone(tmp_path):
     assert vars(scheduler) == {}
 
 
-def test_workers_run_cases_by_their_length_and_xdist_has_the_number_that_is_set(pytester):
-    """By its documented option, and where `one_by_one` finds it."""
+def test_workers_run_cases_by_length_and_xdist_uses_the_chunk_size(pytester):
+    """xdist uses `maxschedchunk` where `send_one_by_one` sets it."""
     pytester.makeconftest(
         """
         import pytest
@@ -81,7 +81,9 @@ def test_workers_run_cases_by_their_length_and_xdist_has_the_number_that_is_set(
         def test_other():
             pass
 
-        @pytest.mark.ftcompare(methods=("full", "icl"), tasks=("pocket_sst",), shots=(2,), judge_accuracy=False)
+        @pytest.mark.ftcompare(
+            methods=("full", "icl"), tasks=("pocket_sst",), shots=(2,), judge_accuracy=False
+        )
         def test_quick(gate):
             pass
         """

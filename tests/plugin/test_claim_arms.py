@@ -1,4 +1,4 @@
-"""From an arm of a claim to cases of its suite's own table."""
+"""The cases that a claim's arm finds in its suite's tables."""
 
 import pytest
 
@@ -11,8 +11,12 @@ from pytest_ftcompare.plugin.claim_arms import SuiteTables
 SUITE = """
 import pytest
 
-@pytest.mark.ftcompare(methods=("full", "lora"), tasks=("cola", "mnli"), shots=(16, 64), models=("small", "large"))
-@pytest.mark.ftcompare(methods=("lora",), tasks=("cola",), shots=(64,), models=("large",), grid={"r": (1, 2)})
+@pytest.mark.ftcompare(
+    methods=("full", "lora"), tasks=("cola", "mnli"), shots=(16, 64), models=("small", "large")
+)
+@pytest.mark.ftcompare(
+    methods=("lora",), tasks=("cola",), shots=(64,), models=("large",), grid={"r": (1, 2)}
+)
 def test_first(gate): ...
 
 @pytest.mark.ftcompare(methods=("pbft",), tasks=("cola",), shots=("SHOTS"), options={"epochs": 2})
@@ -50,7 +54,7 @@ def tables(tmp_path):
     ],
 )
 def test_an_arm_is_its_cases_with_the_fewest_other_options(tables, arm, cells):
-    assert [one.id for one in tables().of(arm)] == cells
+    assert [case.id for case in tables().of(arm)] == cells
 
 
 @pytest.mark.parametrize(
@@ -62,14 +66,14 @@ def test_an_arm_is_its_cases_with_the_fewest_other_options(tables, arm, cells):
         Arm("none", "full"),
     ],
 )
-def test_what_no_table_has_is_told(tables, arm):
+def test_an_arm_that_no_table_has_is_untestable(tables, arm):
     with pytest.raises(
         Untestable, match=f"the profile pocket has no case of .* in the suite {arm.suite}"
     ):
         tables().of(arm)
 
 
-def test_a_wrong_table_is_told(tables):
+def test_a_wrong_table_is_a_case_error(tables):
     with pytest.raises(
         CaseError,
         match="the suite made has a wrong table: no number of shots is called 'fwe'",
@@ -77,7 +81,7 @@ def test_a_wrong_table_is_told(tables):
         tables("fwe").of(Arm("made", "pbft"))
 
 
-def test_options_over_the_tables_make_another_case(tables):
+def test_overrides_make_another_case(tables):
     arm = Arm("made", "pbft", 16, overrides={"epochs": 1, "batch_size": 8})
     (case,) = tables().of(arm)
     assert with_overrides(case, arm).id == "pbft-pocket_cola-opt-1.4m-n16-batch_size=8-epochs=1"

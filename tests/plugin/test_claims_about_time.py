@@ -1,4 +1,4 @@
-"""A claim about time whose outcome is not its baseline's: whose fault it is."""
+"""Claims about time: when they are timed, and when a changed outcome fails."""
 
 import pytest
 import torch
@@ -17,7 +17,7 @@ from pytest_ftcompare.results.estimate import Estimate
 THEN = {"peft": "0.20.0", "methods/lora.py": "a", "cpu": "AMD", "commit": "1"}
 
 
-def judged(outcome="contradicted", **now):
+def judge_change(outcome="contradicted", **now):
     def record(outcome, value, environment):
         estimate = Estimate(value, 0.01, 10, "×")
         about = ("a", "claims", "pocket", "few-shot", "says", "source", "statistic")
@@ -28,15 +28,15 @@ def judged(outcome="contradicted", **now):
 
 
 @pytest.mark.parametrize("now", [{}, {"commit": "2"}, {"cpu": "Intel"}])
-def test_where_nothing_changed_in_the_software_it_is_noted(now):
-    verdict = judged(**now)
+def test_a_changed_outcome_is_noted_if_no_software_changed(now):
+    verdict = judge_change(**now)
     assert verdict.verdict == "noted"
     assert verdict.note == "nothing changed that could move it"
 
 
 @pytest.mark.parametrize("now", [{"peft": "0.21.2"}, {"methods/lora.py": "b"}])
-def test_where_a_library_or_a_file_changed_it_fails(now):
-    assert judged(**now).verdict == "changed"
+def test_a_changed_outcome_fails_if_a_library_or_a_file_changed(now):
+    assert judge_change(**now).verdict == "changed"
 
 
 STATED = """
@@ -45,7 +45,8 @@ from pytest_ftcompare.compare.claims.claim import Claim, at_most
 from pytest_ftcompare.compare.claims.relations import Arm, TimeRatio
 
 LORA, FULL = (Arm("quick", name) for name in ("lora", "full"))
-CLAIMS = [Claim("not-slow", "few-shot", "it is", "a paper", TimeRatio("inference", LORA, FULL), at_most(2))]
+RATIO = TimeRatio("inference", LORA, FULL)
+CLAIMS = [Claim("not-slow", "few-shot", "it is", "a paper", RATIO, at_most(2))]
 
 @pytest.mark.ftcompare_claims(CLAIMS)
 def test_stated(claim):
@@ -53,35 +54,35 @@ def test_stated(claim):
 """
 
 
-def test_it_is_timed_where_its_baseline_could_judge_it_and_where_all_is_asked_for(shell):
+def test_a_claim_is_timed_if_its_baseline_is_comparable_or_with_full(shell):
     shell.suite(methods=("full", "lora"))
     shell.pytester.makepyfile(test_stated=STATED)
     shell.update("test_stated.py")
 
-    def told(*arguments):
+    def output(*arguments):
         result = shell.run("test_stated.py", *arguments, timed=True)
         assert result.ret == 0
         return " ".join(result.stdout.str().split())
 
-    assert "1 claim not tested: not timed: nothing changed that could move it" in told()
-    assert "1 claim not tested: not timed: threads 1 -> 2" in told("--ftcompare-threads=2")
-    assert "1 claim: 1 reproduced." in told("--ftcompare-full")
+    assert "1 claim not tested: not timed: nothing changed that could move it" in output()
+    assert "1 claim not tested: not timed: threads 1 -> 2" in output("--ftcompare-threads=2")
+    assert "1 claim: 1 reproduced." in output("--ftcompare-full")
     shell.edit(r'"peft": "[^"]+"', '"peft": "0.1.0"')
-    assert "1 claim: 1 reproduced." in told()
+    assert "1 claim: 1 reproduced." in output()
 
 
-def test_threads_are_those_of_the_cases_before_any_ran(shell, tmp_path):
+def test_the_environment_has_the_cases_threads_before_any_ran(shell, tmp_path):
     config = shell.pytester.parseconfigure("-p", "pytest_ftcompare.plugin", "--ftcompare-threads=1")
     case = Case("quick", "lora", "pocket_sst", "pocket/opt-0.4m", 2)
     torch.set_num_threads(2)
-    found = TorchCases().environment(
+    environment = TorchCases().environment(
         [case], config.stash[SETTINGS], RunContext(tmp_path, None, 0.0, lambda _: None)
     )
-    assert found["threads"] == 1
+    assert environment["threads"] == 1
 
 
 @pytest.mark.parametrize(("device", "found"), [("cpu", ["gone.json"]), ("", [])])
-def test_a_baseline_is_stale_also_where_every_claim_was_about_time_and_not_timed(
+def test_a_baseline_is_stale_even_if_no_claim_of_its_suite_was_timed(
     tmp_path, monkeypatch, device, found
 ):
     monkeypatch.setattr(claim_fixture, "_read_suite", lambda _: "quick")
@@ -93,9 +94,9 @@ def test_a_baseline_is_stale_also_where_every_claim_was_about_time_and_not_timed
         "here", "quick", "pocket", "untested", note="not timed: threads 1 -> 2", device=device
     )
     assert [
-        one.name for one in claim_fixture.stale_claims([verdict], {"quick": ["here"]}, tmp_path)
+        path.name for path in claim_fixture.stale_claims([verdict], {"quick": ["here"]}, tmp_path)
     ] == found
 
 
-def test_one_that_did_not_change_stays_what_it_was():
-    assert judged("reproduced").verdict == "held"
+def test_an_unchanged_outcome_is_held():
+    assert judge_change("reproduced").verdict == "held"

@@ -1,4 +1,4 @@
-"""What a run costs, from a suite's point of view: measured, kept, held, told; alone and under workers."""
+"""The cost of a suite's cases: measured, stored, compared and reported."""
 
 import json
 import re
@@ -16,7 +16,7 @@ FULL = "--ftcompare-full"
 
 @pytest.fixture
 def busy(monkeypatch):
-    """A function after which each window is one in which the worker lost its core: none may wait for a core any more."""
+    """A function that makes every later window one in which the worker lost its core."""
     return lambda: monkeypatch.setattr(cpu_contention, "MAX_LOST_SHARE", -1.0)
 
 
@@ -28,10 +28,10 @@ def results(shell):
 
 
 def faster(shell, times=10):
-    """Make every baseline say that it took so many times less than it did."""
+    """Divide all times in the baselines by `times`."""
 
-    def less(found):
-        return f"[{', '.join(str(float(one) / times) for one in found[1].split(', '))}]"
+    def less(match):
+        return f"[{', '.join(str(float(value) / times) for value in match[1].split(', '))}]"
 
     for file in shell.files():
         text, count = re.subn(
@@ -60,7 +60,7 @@ def test_the_first_case_of_a_method_carries_its_time_and_every_case_its_counts(s
     assert found["full2"]["signature"]["execution"]["state bytes"] > 0
 
 
-def test_a_run_that_costs_the_same_says_so_in_a_table_where_it_is_asked_for(shell):
+def test_with_v_and_full_a_run_that_costs_the_same_has_a_table_of_costs(shell):
     shell.suite(methods=("full", "lora"))
     shell.update()
     shell.run("-v", FULL, timed=True).stdout.fnmatch_lines(
@@ -86,7 +86,7 @@ def test_a_case_without_a_baseline_shows_what_it_costs(shell):
     )
 
 
-def test_where_nothing_changed_no_time_is_taken_and_a_line_says_so(shell):
+def test_if_nothing_changed_nothing_is_timed_and_a_line_says_so(shell):
     shell.update()
     faster(shell)
     result = shell.run(timed=True)
@@ -103,9 +103,7 @@ def test_where_nothing_changed_no_time_is_taken_and_a_line_says_so(shell):
 @pytest.mark.parametrize(
     "asked", [(FULL,), ("--benchmark-json=out.json",), ("--ftcompare-history=history.sqlite",)]
 )
-def test_a_slower_step_where_nothing_changed_is_noted_where_times_are_asked_for_and_does_not_fail(
-    shell, asked
-):
+def test_a_slower_step_with_nothing_changed_is_noted_and_does_not_fail(shell, asked):
     shell.update()
     faster(shell)
     result = shell.run(*asked, timed=True)
@@ -133,7 +131,7 @@ def test_a_machine_of_another_speed_is_not_timed_and_a_line_says_why(shell, monk
     monkeypatch.setattr(
         timed_window,
         "measure_machine",
-        lambda *of: {kind: 2 * one for kind, one in measure(*of).items()},
+        lambda *of: {kind: 2 * seconds for kind, seconds in measure(*of).items()},
     )
     result = shell.run(timed=True)
     assert result.ret == 0
@@ -143,8 +141,8 @@ def test_a_machine_of_another_speed_is_not_timed_and_a_line_says_why(shell, monk
 
 
 @pytest.mark.parametrize("asked", ["--benchmark-only", "--benchmark-json=out.json"])
-def test_workers_know_that_times_are_asked_for(shell, asked):
-    """The controller hides the first from pytest-benchmark, a worker has lost the second."""
+def test_workers_know_that_an_option_requests_times(shell, asked):
+    """The controller hides the first option from pytest-benchmark; a worker lacks the second."""
     shell.update()
     faster(shell)
     result = shell.run(asked, "-n1", timed=True)
@@ -165,12 +163,12 @@ def test_workers_know_that_times_are_asked_for(shell, asked):
         ((FULL,), True),
     ],
 )
-def test_times_are_wanted_where_somebody_asks_for_them(shell, arguments, full):
+def test_options_that_request_times_turn_full_on(shell, arguments, full):
     config = shell.pytester.parseconfigure("-p", "pytest_ftcompare.plugin", *arguments)
     assert config.stash[SETTINGS].full is full
 
 
-def test_a_slower_step_is_worse_under_strict_times_and_named_with_its_seconds_and_its_unit(shell):
+def test_a_slower_step_is_worse_under_strict_times_and_reported_in_yardsticks(shell):
     shell.update()
     faster(shell)
     result = shell.run("--ftcompare-strict-times", timed=True)
@@ -212,7 +210,7 @@ def test_a_worker_that_lost_its_core_is_not_called_slow(shell, busy):
     )
 
 
-def test_an_update_on_a_busy_machine_says_that_its_baselines_hold_no_time(shell, busy):
+def test_an_update_on_a_busy_machine_reports_baselines_without_times(shell, busy):
     busy()
     shell.update().stdout.fnmatch_lines(
         ["1 baselines hold no time, as every window was disturbed: update*", "*on a quiet machine."]
@@ -224,8 +222,8 @@ def test_more_work_in_a_step_is_found_by_counting_on_the_busiest_machine(shell, 
     from pytest_ftcompare.methods import full
 
     shell.update()
-    kept = torch.ones(64, 64)
-    monkeypatch.setattr(full.Full, "penalty", lambda self, model: 0.0 * (kept @ kept).sum())
+    matrix = torch.ones(64, 64)
+    monkeypatch.setattr(full.Full, "penalty", lambda self, model: 0.0 * (matrix @ matrix).sum())
     result = shell.run("--benchmark-disable")
     assert result.ret == 1
     result.stdout.fnmatch_lines(
@@ -243,7 +241,7 @@ def test_a_second_copy_of_the_weights_is_found_by_counting(shell, monkeypatch):
         return model
 
     def penalty(self, model):
-        return 0.0 * sum(one.sum() for one in self.second.parameters()).detach()
+        return 0.0 * sum(tensor.sum() for tensor in self.second.parameters()).detach()
 
     shell.update()
     monkeypatch.setattr(full.Full, "apply", apply)
@@ -255,7 +253,7 @@ def test_a_second_copy_of_the_weights_is_found_by_counting(shell, monkeypatch):
     )
 
 
-def test_with_benchmarks_disabled_nothing_is_timed_and_counts_are_held(shell):
+def test_with_benchmarks_disabled_nothing_is_timed_and_counts_are_compared(shell):
     shell.update()
     faster(shell)
     result = shell.run("--benchmark-disable")
@@ -265,11 +263,14 @@ def test_with_benchmarks_disabled_nothing_is_timed_and_counts_are_held(shell):
 
 @pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["without xdist", "n2"])
 @pytest.mark.parametrize("how", ["--benchmark-disable", "--benchmark-skip"])
-def test_an_update_that_could_not_time_is_refused_before_anything_runs(shell, how, workers):
+def test_an_update_without_timing_is_refused_before_anything_runs(shell, how, workers):
     result = shell.run("--update-baselines", how, *workers)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(
-        ["*--update-baselines also stores times: expected pytest-benchmark to be installed and enabled*"]
+        [
+            "*--update-baselines also stores times: expected pytest-benchmark to be installed "
+            "and enabled*"
+        ]
     )
     assert shell.files() == []
 
@@ -281,7 +282,7 @@ def test_without_pytest_benchmark_the_gate_still_judges_what_it_can(shell):
 
 
 @pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["without xdist", "n2"])
-def test_pytest_benchmarks_storage_holds_every_timed_piece_once_with_what_was_found(shell, workers):
+def test_pytest_benchmarks_storage_has_every_timed_piece_once_with_its_results(shell, workers):
     shell.suite(methods=("full", "icl"), shots=(2, 3))
     shell.run("--benchmark-json=out.json", *workers)
     found = json.loads((shell.pytester.path / "out.json").read_text())
@@ -327,7 +328,7 @@ def test_running_out_of_memory_is_one_sentence_and_the_next_case_runs(shell, mon
     result.stdout.fnmatch_lines(["2 cases: 1 same, 1 invalid."])
 
 
-def test_auto_workers_are_what_cores_and_memory_hold(shell, monkeypatch):
+def test_auto_workers_are_as_many_as_cores_and_memory_allow(shell, monkeypatch):
     from pytest_ftcompare import plugin
     from pytest_ftcompare.measure import gpu_assignment, host
 

@@ -1,4 +1,4 @@
-"""A real session's document: as its schema says, and rendered as Markdown and annotations."""
+"""A real session's document: valid by its schema, and rendered as Markdown and annotations."""
 
 import json
 from types import SimpleNamespace
@@ -16,7 +16,7 @@ VALIDATOR = Draft202012Validator(schema(), format_checker=Draft202012Validator.F
 
 @pytest.fixture
 def report(shell, monkeypatch):
-    """Runs the suite and reads its report, which must be as the schema says."""
+    """A function that runs the suite and returns its report, which must be valid."""
     for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
         monkeypatch.delenv(name, raising=False)
 
@@ -24,14 +24,15 @@ def report(shell, monkeypatch):
         result = shell.run("--ftcompare-report=run.json", *arguments)
         text = (shell.pytester.path / "run.json").read_text(encoding="utf-8")
         assert [
-            f"{one.json_path}: {one.message}" for one in VALIDATOR.iter_errors(json.loads(text))
+            f"{error.json_path}: {error.message}"
+            for error in VALIDATOR.iter_errors(json.loads(text))
         ] == []
         return read(text), result
 
     return made
 
 
-def test_a_sessions_document_is_as_its_schema_says(report):
+def test_a_sessions_document_is_valid(report):
     accepted, _ = report("--update-baselines", "--ftcompare-seeds=2")
     assert [(one["verdict"], one["accepted"], one["failed"]) for one in accepted["cases"]] == [
         ("new", True, False)
@@ -52,27 +53,29 @@ def test_a_sessions_document_is_as_its_schema_says(report):
     }
 
 
-def test_a_suite_without_cases_has_its_seconds_too(shell, report):
+def test_a_suite_without_cases_has_seconds_too(shell, report):
     shell.pytester.makepyfile(test_other="def test_other(): pass")
     shell.suite(methods=("full",), extra="options={'epochs': 1}, judge_accuracy=False")
     made, _ = report("--update-baselines", "--ftcompare-seeds=1")
     assert set(made["spent"]["suites"]) == {"quick", "other"}
 
 
-def test_what_suites_and_methods_took_is_summed_the_most_first():
-    ended = [
+def test_seconds_of_suites_and_methods_are_summed_and_sorted():
+    outcomes = [
         TestOutcome("t", seconds, False, {"method": method})
         for method, seconds in (("full", 2.0), ("lora", 1.25), ("lora", 2.0))
     ]
     claim = TestOutcome("c", 9.0, False)
-    run = SimpleNamespace(spent={"a": 1.0, "b": 2.04}, ended=dict(enumerate([*ended, claim])))
+    session = SimpleNamespace(
+        suite_seconds={"a": 1.0, "b": 2.04}, test_outcomes=dict(enumerate([*outcomes, claim]))
+    )
     assert (
-        json.dumps(document._spent(run))
+        json.dumps(document._seconds_spent(session))
         == '{"suites": {"b": 2.0, "a": 1.0}, "methods": {"lora": 3.2, "full": 2.0}}'
     )
 
 
-def test_a_case_that_cannot_run_is_as_the_schema_says(shell, report):
+def test_the_document_of_a_case_that_cannot_run_is_valid(shell, report):
     shell.suite(shots=(10**6,))
     invalid, result = report()
     (case,) = invalid["cases"]

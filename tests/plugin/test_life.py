@@ -1,4 +1,4 @@
-"""A baseline's whole life: missing, written, held, changed, updated; alone and under workers."""
+"""A baseline's life: missing, written, compared, changed, updated; with and without workers."""
 
 import json
 from dataclasses import replace
@@ -21,7 +21,7 @@ def test_missing_then_written_then_the_same_then_changed_then_updated(shell):
     assert shell.files() == []
 
     shell.update().stdout.fnmatch_lines(["*2 baselines written to*"])
-    assert [one.name for one in shell.files()] == [
+    assert [file.name for file in shell.files()] == [
         "full-pocket_sst-opt-0.4m-n2-epochs=2.json",
         "icl-pocket_sst-opt-0.4m-n2-epochs=2.json",
     ]
@@ -49,8 +49,8 @@ def test_missing_then_written_then_the_same_then_changed_then_updated(shell):
 
 
 @pytest.mark.parametrize("workers", ["-n0", "-n2"])
-def test_it_is_the_same_life_under_workers(pytester, workers):
-    """Of cases that train nothing; the next test has workers that train."""
+def test_a_baselines_life_is_the_same_under_workers(pytester, workers):
+    """The cases train nothing; in the next test, workers train."""
     run = RecordedSuite(pytester)
     run.suite(methods=("full", "icl"))
     result = run.run(workers)
@@ -69,7 +69,7 @@ def test_it_is_the_same_life_under_workers(pytester, workers):
         ["*quick  *2  *2  2 same", "*Nothing changed in the environment*", "*2 cases: 2 same.*"]
     )
 
-    run.says(full={"peak": 2**21})
+    run.record(full={"peak": 2**21})
     result = run.run(workers)
     assert result.ret == 1
     result.stdout.fnmatch_lines(
@@ -86,24 +86,22 @@ def test_an_update_writes_the_same_bytes_with_and_without_workers(shell):
     alone = json.loads(file.read_text())
     shell.update("-n2")
     together = json.loads(file.read_text())
-    windows = [
-        *alone.pop("windows"),
-        *together.pop("windows"),
-    ]  # the second file has those of the first, too
-    assert len({json.dumps(one["times"]) for one in windows}) == 1
+    # The second update keeps the windows of the first.
+    windows = [*alone.pop("windows"), *together.pop("windows")]
+    assert len({json.dumps(window["times"]) for window in windows}) == 1
     assert alone == together
 
 
 def test_an_update_touches_only_the_cases_that_run(shell):
     shell.suite(methods=("full", "icl"))
     shell.update()
-    before = {one.name: one.read_bytes() for one in shell.files()}
+    before = {file.name: file.read_bytes() for file in shell.files()}
     shell.edit(r'"checkpoint bytes": \d+', '"checkpoint bytes": 7')
-    spoilt = {one.name: one.read_bytes() for one in shell.files()}
+    edited = {file.name: file.read_bytes() for file in shell.files()}
     shell.update("-k", "full")
-    after = {one.name: one.read_bytes() for one in shell.files()}
+    after = {file.name: file.read_bytes() for file in shell.files()}
     full, icl = sorted(before)
-    assert after[icl] == spoilt[icl]
+    assert after[icl] == edited[icl]
     assert b'"checkpoint bytes": 7' not in after[full]
 
 
@@ -115,23 +113,21 @@ def test_an_update_with_collect_only_writes_nothing(shell):
 
 def test_an_update_with_x_keeps_what_was_accepted_before_the_stop(shell):
     shell.every_row()
-    shell.suite(
-        methods=("full", "icl", "lora"), extra=""
-    )  # prompting is at the ceiling on this task
+    # Prompting is at the ceiling on this task.
+    shell.suite(methods=("full", "icl", "lora"), extra="")
     result = shell.run("--update-baselines", "--ftcompare-seeds=3", "-x")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    assert [one.name.split("-")[0] for one in shell.files()] == ["full"]
+    assert [file.name.split("-")[0] for file in shell.files()] == ["full"]
     result.stdout.fnmatch_lines(
         ["*no headroom*", "*1 refused: their baselines stay as they were.*"]
     )
 
 
-def test_so_does_one_under_workers(pytester):
+def test_an_update_with_x_under_workers_keeps_what_was_accepted(pytester):
     run = RecordedSuite(pytester)
-    run.suite(
-        methods=("icl", "full", "lora")
-    )  # in this order also under workers: the shortest, then as they stand
-    run.says(full={"raises": "expected a finite loss"})
+    # Workers have this order too: the shortest first, the others as listed.
+    run.suite(methods=("icl", "full", "lora"))
+    run.record(full={"raises": "expected a finite loss"})
     result = run.run("--update-baselines", "-x", "-n1")
     assert result.ret == pytest.ExitCode.INTERRUPTED
     assert run.names() == ["icl"]
@@ -143,11 +139,8 @@ def test_so_does_one_under_workers(pytester):
 def test_last_failed_runs_the_case_that_failed(shell):
     shell.suite(methods=("full", "icl"))
     shell.update("-k", "icl")
-    plugin = (
-        "-p",
-        "pytest_ftcompare.plugin",
-        "--benchmark-disable",
-    )  # with the cache, without times, which are noise here
+    # With the cache, and without times, which are noise here.
+    plugin = ("-p", "pytest_ftcompare.plugin", "--benchmark-disable")
     shell.pytester.runpytest_inprocess(*plugin)
     result = shell.pytester.runpytest_inprocess(*plugin, "--lf")
     result.assert_outcomes(failed=1)
@@ -159,7 +152,7 @@ def test_junit_carries_the_verdict(shell):
     assert '<property name="verdict" value="new"' in (shell.pytester.path / "out.xml").read_text()
 
 
-def test_a_worse_outcome_fails_with_what_moved(shell, monkeypatch):
+def test_a_worse_outcome_fails_with_the_metrics_that_changed(shell, monkeypatch):
     from pytest_ftcompare.methods import full
 
     shell.every_row()
@@ -175,7 +168,8 @@ def test_a_worse_outcome_fails_with_what_moved(shell, monkeypatch):
             "*full-pocket_mnli-opt-0.4m-n64-epochs=8: worse, its outcome got worse.*",
             "*accuracy *% -> *%: -* pt ± * (p=*, * seeds)*",
             "*First divergence: recipe lr 0.0005 -> 1e-06.*",
-            "*pytest * --update-baselines 'test_quick.py::test_quick[[]full-pocket_mnli-opt-0.4m-n64-epochs=8[]]'",
+            "*pytest * --update-baselines "
+            "'test_quick.py::test_quick[[]full-pocket_mnli-opt-0.4m-n64-epochs=8[]]'",
         ]
     )
 

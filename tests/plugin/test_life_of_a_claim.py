@@ -1,11 +1,11 @@
-"""A claim in a session: missing, written, held, noted, changed, updated, stale; alone, with and without workers."""
+"""A claim in a session: missing, written, held, noted, changed, updated, stale."""
 
 import json
 
 import pytest
 from recorded import SCORES, RecordedSuite
 
-HIGHER, LOWER = [one + 0.1 for one in SCORES], [one - 0.1 for one in SCORES]
+HIGHER, LOWER = [score + 0.1 for score in SCORES], [score - 0.1 for score in SCORES]
 HEAD = """
 import pytest
 from pytest_ftcompare.compare.claims.claim import Claim, at_least, at_most
@@ -21,24 +21,31 @@ TAIL = """
 def test_claims(claim):
     claim()
 """
-LORA = 'Claim("better-than-full", "few-shot", "it is", "a paper", difference(LORA, FULL), at_least(0)),'
+LORA = (
+    'Claim("better-than-full", "few-shot", "it is", "a paper", '
+    "difference(LORA, FULL), at_least(0)),"
+)
+NO_CASE = (
+    'Claim("a", "few-shot", "it is", "a paper", '
+    'difference(Arm("quick", "vera"), FULL), at_least(0)),'
+)
 
 
 class Claims(RecordedSuite):
     def __init__(self, pytester):
         super().__init__(pytester)
-        self.says(lora={"scores": HIGHER})
+        self.record(lora={"scores": HIGHER})
         self.claims(LORA)
 
     def claims(self, *rows):
         self.pytester.makepyfile(test_stated=HEAD + "\n".join(rows) + TAIL)
 
-    def record(self, name="better-than-full"):
+    def claim_file(self, name="better-than-full"):
         return self.baselines / "cpu" / "claims" / "pocket" / f"{name}.json"
 
     def edit(self, **changes):
-        data = json.loads(self.record().read_text())
-        self.record().write_text(json.dumps({**data, **changes}))
+        data = json.loads(self.claim_file().read_text())
+        self.claim_file().write_text(json.dumps({**data, **changes}))
 
 
 @pytest.fixture
@@ -55,7 +62,7 @@ def test_missing_then_written_then_held_then_changed_then_updated(run, workers):
     )
 
     run.update(*workers).stdout.fnmatch_lines(["*1 claim: 1 reproduced.*", "*4 baselines written*"])
-    data = json.loads(run.record().read_text())
+    data = json.loads(run.claim_file().read_text())
     assert (data["outcome"], data["suite"], data["estimate"]["n"]) == ("reproduced", "stated", 8)
     assert data["estimate"]["value"] == pytest.approx(10.0)
 
@@ -63,31 +70,32 @@ def test_missing_then_written_then_held_then_changed_then_updated(run, workers):
     result.assert_outcomes(passed=4)
     result.stdout.fnmatch_lines(["*1 claim: 1 reproduced.*"])
 
-    run.says(lora={"scores": LOWER})
+    run.record(lora={"scores": LOWER})
     result = run.run(*workers)
     result.assert_outcomes(failed=2, passed=2)
-    told = " ".join(result.stdout.str().split())
+    output = " ".join(result.stdout.str().split())
     assert (
         "better-than-full: changed, its outcome is not its baseline's: was reproduced (+10.0 pt"
-        in told
+        in output
     )
-    assert "it is contradicted (-10.0 pt" in told
+    assert "it is contradicted (-10.0 pt" in output
     assert (
-        "a paper: it is." in told
-        and "Cases: quick/lora-pocket_sst-opt-0.4m-n2, quick/full-" in told
+        "a paper: it is." in output
+        and "Cases: quick/lora-pocket_sst-opt-0.4m-n2, quick/full-" in output
     )
-    assert "pytest --update-baselines 'test_stated.py::test_claims[better-than-full]'" in told
+    assert "pytest --update-baselines 'test_stated.py::test_claims[better-than-full]'" in output
 
     result = run.update(*workers)
-    told = " ".join(result.stdout.str().split())
+    output = " ".join(result.stdout.str().split())
     assert (
-        "changed: better-than-full was reproduced" in told and "1 claim: 1 contradicted." in told
+        "changed: better-than-full was reproduced" in output
+        and "1 claim: 1 contradicted." in output
     )
-    assert json.loads(run.record().read_text())["outcome"] == "contradicted"
+    assert json.loads(run.claim_file().read_text())["outcome"] == "contradicted"
     run.run(*workers).assert_outcomes(passed=4)
 
 
-def test_alone_claims_run_their_cases_themselves_and_update_nothing_but_themselves(run):
+def test_claims_alone_run_their_cases_and_update_only_themselves(run):
     run.update()
     before = run.file("lora").read_bytes()
     run.run("test_stated.py").assert_outcomes(passed=1)
@@ -105,10 +113,10 @@ def test_a_claim_on_cases_without_baselines_is_not_accepted(run):
     result.stdout.fnmatch_lines(
         ["*cannot be judged: it rests on lora-*, which has no baseline: update that first*"]
     )
-    assert not run.record().exists()
+    assert not run.claim_file().exists()
 
 
-def test_claims_come_last_whatever_their_files_name(run):
+def test_claims_run_last(run):
     run.suite(methods=("full", "lora"), name="test_quick")
     result = run.run("--collect-only", "-q")
     names = [line for line in result.outlines if "::" in line]
@@ -121,7 +129,7 @@ def test_claims_come_last_whatever_their_files_name(run):
 
 def test_a_changed_outcome_within_the_noise_of_both_is_a_note(run):
     run.update()
-    estimate = json.loads(run.record().read_text())["estimate"]
+    estimate = json.loads(run.claim_file().read_text())["estimate"]
     run.edit(outcome="undecided", estimate={**estimate, "error": 20.0, "value": 1.0})
     result = run.run()
     result.assert_outcomes(passed=4)
@@ -140,22 +148,20 @@ def test_an_edited_statistic_needs_a_baseline_of_its_own(run):
     run.run().assert_outcomes(passed=4)
 
 
-def test_a_claim_that_the_table_no_longer_has_is_stale_and_goes(run):
+def test_a_claim_that_its_table_no_longer_has_is_stale_and_is_removed(run):
     other = LORA.replace("better-than-full", "another")
     run.claims(LORA, other)
     run.update()
-    assert run.record("another").exists()
+    assert run.claim_file("another").exists()
     run.claims(LORA)
     run.run("-k", "not better").stdout.no_fnmatch_line("*stale baseline*")
     run.run().stdout.fnmatch_lines(["*1 stale baseline*", "*cpu/claims/pocket/another.json"])
     run.update()
-    assert not run.record("another").exists() and run.record().exists()
+    assert not run.claim_file("another").exists() and run.claim_file().exists()
 
 
-def test_what_the_profile_has_no_case_of_is_skipped_with_the_reason(run):
-    run.claims(
-        'Claim("a", "few-shot", "it is", "a paper", difference(Arm("quick", "vera"), FULL), at_least(0)),'
-    )
+def test_a_claim_without_cases_in_the_profile_is_skipped_with_the_reason(run):
+    run.claims(NO_CASE)
     run.update()
     result = run.run("-rs")
     result.assert_outcomes(passed=3, skipped=1)
@@ -169,12 +175,12 @@ def test_what_the_profile_has_no_case_of_is_skipped_with_the_reason(run):
 
 def test_a_claim_that_is_skipped_does_not_fail_its_report(run):
     run.update()
-    run.claims(
-        'Claim("a", "few-shot", "it is", "a paper", difference(Arm("quick", "vera"), FULL), at_least(0)),'
-    )
+    run.claims(NO_CASE)
     assert run.run("--ftcompare-report=report.json").ret == 0
     document = json.loads((run.pytester.path / "report.json").read_text())
-    assert [(one["verdict"], one["failed"]) for one in document["claims"]] == [("untested", False)]
+    assert [(claim["verdict"], claim["failed"]) for claim in document["claims"]] == [
+        ("untested", False)
+    ]
     assert document["failed"] is False
 
 
@@ -187,9 +193,9 @@ def test_without_a_clock_a_claim_about_time_is_skipped(run):
     result.stdout.fnmatch_lines(["*1 claim not tested: not timed: pytest-benchmark is off*"])
 
 
-def test_a_claim_on_an_invalid_case_says_which(run):
+def test_a_claim_on_an_invalid_case_names_the_case(run):
     run.update()
-    run.says(lora={"scores": HIGHER, "broken": ["merged must be unmerged"]})
+    run.record(lora={"scores": HIGHER, "broken": ["merged must be unmerged"]})
     result = run.run("test_stated.py")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
@@ -199,7 +205,7 @@ def test_a_claim_on_an_invalid_case_says_which(run):
 
 def test_half_a_baseline_is_one_sentence(run):
     run.update()
-    run.record().write_text(run.record().read_text()[:100])
+    run.claim_file().write_text(run.claim_file().read_text()[:100])
     result = run.run("test_stated.py")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(

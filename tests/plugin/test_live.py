@@ -1,4 +1,4 @@
-"""Live lines on a terminal, plain ones in a log, none where pytest was asked for something else."""
+"""The live display on a terminal, status lines in a log, and neither with -q, -v or -s."""
 
 import io
 import os
@@ -14,18 +14,22 @@ from recorded import RecordedSuite
 
 from pytest_ftcompare.compare.verdict import without_baseline
 from pytest_ftcompare.gate.session import TestOutcome
-from pytest_ftcompare.gate.worker_status import REPORT_INTERVAL, WorkerStatus, active_statuses, format_duration
+from pytest_ftcompare.gate.worker_status import (
+    REPORT_INTERVAL,
+    WorkerStatus,
+    active_statuses,
+    format_duration,
+)
 from pytest_ftcompare.plugin import live_display
 from pytest_ftcompare.plugin.progress import Progress
 
-NEVER = (
-    3600.0  # seconds between two looks of the display's own thread: the test itself makes it look
-)
+# Seconds between two draws of the display's thread: here the test itself draws.
+NEVER = 3600.0
 CASE = "full-pocket_sst-opt-0.4m-n2-epochs=2"
 
 
 def on_a_terminal(*arguments, columns=80, **environ):
-    """Run pytest on a terminal of so many columns; all that it wrote there."""
+    """Run pytest on a terminal of `columns`; return everything that it wrote."""
     ours, theirs = pty.openpty()
     os.set_blocking(ours, True)
     subprocess.run(["stty", "-F", os.ttyname(theirs), "cols", str(columns)], check=True)
@@ -55,7 +59,8 @@ def on_a_terminal(*arguments, columns=80, **environ):
     while True:
         try:
             part = os.read(ours, 65536)
-        except OSError:  # its other end is closed
+        except OSError:
+            # The other end is closed.
             break
         written += part
     process.wait()
@@ -78,7 +83,7 @@ def test_a_case_that_trains_has_a_line(shell):
 
 
 @pytest.mark.parametrize("workers", [(), ("-n1",)], ids=["without xdist", "n1"])
-def test_a_line_for_each_process_and_one_for_the_suites(recorded, workers):
+def test_each_worker_has_a_line_and_the_suites_have_one(recorded, workers):
     text = on_a_terminal(*workers)
     assert re.search(r"full-pocket_sst-opt-0.4m-n2-e\S*\s+\S*(loading|inspecting)", text)
     assert "0 of 1 done" in text
@@ -86,7 +91,7 @@ def test_a_line_for_each_process_and_one_for_the_suites(recorded, workers):
 
 
 @pytest.mark.parametrize("option", ["-q", "-v", "-s"])
-def test_no_lines_where_pytest_was_asked_for_something_else(recorded, option):
+def test_there_is_no_display_with_options_that_change_pytests_output(recorded, option):
     assert "of 1 done" not in on_a_terminal(option)
 
 
@@ -95,19 +100,19 @@ def test_no_line_is_wider_than_the_terminal(recorded, columns):
     text = on_a_terminal(columns=columns)
     frames = re.findall(r"\x1b\[2m  full[^\n]*", text)
     assert frames
-    assert max(len(re.sub(r"\x1b\[[\d;?]*[A-Za-z]|\r", "", one)) for one in frames) <= (
+    assert max(len(re.sub(r"\x1b\[[\d;?]*[A-Za-z]|\r", "", frame)) for frame in frames) <= (
         columns or 80
     )
     assert ("full-pocket_s…" in text) is (columns == 40)
 
 
-def test_a_terminal_without_the_characters_gets_no_lines_and_ends_no_session(recorded):
+def test_a_terminal_that_lacks_a_character_gets_no_lines_and_the_session_goes_on(recorded):
     text = on_a_terminal(PYTHONIOENCODING="ascii")
     assert "1 case: 1 new." in text
     assert "Error" not in text
 
 
-def test_no_lines_where_there_are_no_cases(shell):
+def test_there_is_no_display_without_cases(shell):
     shell.pytester.makepyfile(
         test_quick="import threading\ndef test_other(): assert threading.active_count() == 1"
     )
@@ -115,7 +120,7 @@ def test_no_lines_where_there_are_no_cases(shell):
 
 
 class Reporter:
-    """What the display needs of pytest's."""
+    """The part of pytest's reporter that the display uses."""
 
     def __init__(self):
         self._tw = TerminalWriter(io.StringIO())
@@ -128,51 +133,59 @@ def ended(seconds, *, failed=False):
     return TestOutcome("node", seconds, failed)
 
 
-def test_a_log_gets_a_plain_line_now_and_then(tmp_path, monkeypatch):
+def test_a_log_gets_a_status_line(tmp_path, monkeypatch):
     monkeypatch.setattr(live_display.LogDisplay, "interval", NEVER)
-    reporter, told = Reporter(), WorkerStatus(tmp_path, "gw0")
-    plain = live_display.LogDisplay(
+    reporter, status = Reporter(), WorkerStatus(tmp_path, "gw0")
+    display = live_display.LogDisplay(
         reporter, Progress(tmp_path, workers=2, clock=iter([0.0, 42.0]).__next__)
     )
-    told.write_total(5)
-    reporter._tw.write("..")  # of tests that are no cases
-    plain.case_finished(without_baseline(make_result([0.5])), ended(120.0))
-    plain.case_finished(without_baseline(make_result([0.5])), ended(60.0, failed=True))
-    told.reporter("lora-cola")("seed 1  evaluating")
-    plain.draw(active_statuses(tmp_path))
-    told.done()
-    plain.draw(active_statuses(tmp_path))  # nobody is at work: nothing to say
-    plain.stop()
-    said = reporter._tw._file.getvalue()
-    assert (
-        said
-        == "..\nftcompare: 2 of 5 done, 1 failed; 42 s, about 2 min left. Running:\n  lora-cola seed 1 evaluating\n"
+    status.write_total(5)
+    # Letters of tests without cases.
+    reporter._tw.write("..")
+    display.case_finished(without_baseline(make_result([0.5])), ended(120.0))
+    display.case_finished(without_baseline(make_result([0.5])), ended(60.0, failed=True))
+    status.reporter("lora-cola")("seed 1  evaluating")
+    display.draw(active_statuses(tmp_path))
+    status.done()
+    # No worker is active: nothing to print.
+    display.draw(active_statuses(tmp_path))
+    display.stop()
+    assert reporter._tw._file.getvalue() == (
+        "..\nftcompare: 2 of 5 done, 1 failed; 42 s, about 2 min left. Running:\n"
+        "  lora-cola seed 1 evaluating\n"
     )
 
 
-def test_nothing_moves_on_the_screen_while_somebody_times(tmp_path, monkeypatch):
+def test_the_screen_does_not_change_while_a_worker_times(tmp_path, monkeypatch):
     drawn = []
     monkeypatch.setattr(live_display.LogDisplay, "interval", NEVER)
     monkeypatch.setattr(live_display.LogDisplay, "draw", lambda self, lines: drawn.append(lines))
     WorkerStatus(tmp_path, "gw0").reporter("case")("timing")
-    plain = live_display.LogDisplay(Reporter(), Progress(tmp_path, workers=1))
+    display = live_display.LogDisplay(Reporter(), Progress(tmp_path, workers=1))
     for _ in range(3):
-        plain.refresh()
+        display.refresh()
     assert drawn == [timing := [["case", "timing"]]]
     WorkerStatus(tmp_path, "gw0").reporter("case")("seed 1  evaluating")
     for _ in range(2):
-        plain.refresh()
-    plain.stop()
+        display.refresh()
+    display.stop()
     assert drawn == [timing, *[[["case", "seed 1", "evaluating"]]] * 2]
 
 
-def test_steps_that_follow_each_other_fast_are_not_each_written(tmp_path):
-    told = WorkerStatus(
+def test_fast_steps_are_not_all_written(tmp_path):
+    status = WorkerStatus(
         tmp_path,
         "gw0",
-        clock=iter([10.0, 10.0 + REPORT_INTERVAL / 2, 10.0 + 2 * REPORT_INTERVAL, 10.0 + 2 * REPORT_INTERVAL]).__next__,
+        clock=iter(
+            [
+                10.0,
+                10.0 + REPORT_INTERVAL / 2,
+                10.0 + 2 * REPORT_INTERVAL,
+                10.0 + 2 * REPORT_INTERVAL,
+            ]
+        ).__next__,
     )
-    say = told.reporter("case")
+    say = status.reporter("case")
     say("seed 0  step 1/40  loss 0.7")
     assert active_statuses(tmp_path) == [["case", "loading"]]
     say("seed 0  step 2/40  loss 0.6")
@@ -185,5 +198,5 @@ def test_steps_that_follow_each_other_fast_are_not_each_written(tmp_path):
     ("seconds", "text"),
     [(0.4, "0 s"), (89, "89 s"), (90, "2 min"), (5400, "1 h 30 min"), (36060, "10 h 01 min")],
 )
-def test_durations_are_as_long_as_a_reader_wants(seconds, text):
+def test_durations_are_short(seconds, text):
     assert format_duration(seconds) == text

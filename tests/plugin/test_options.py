@@ -1,4 +1,4 @@
-"""What a stranger reads first: help, markers, header, collection."""
+"""Help, markers, header and collection: the first output that a user reads."""
 
 import subprocess
 import sys
@@ -9,8 +9,8 @@ def test_help_explains_every_option(shell):
     for option in (
         "update-baselines",
         *(
-            f"ftcompare-{one}"
-            for one in ("profile", "hub", "baselines", "seeds", "threads", "device", "window")
+            f"ftcompare-{name}"
+            for name in ("profile", "hub", "baselines", "seeds", "threads", "device", "window")
         ),
     ):
         assert f"--{option}" in text
@@ -22,7 +22,7 @@ def test_markers_explains_the_table(shell):
     shell.run("--markers").stdout.fnmatch_lines(["@pytest.mark.ftcompare(methods, tasks, shots, *"])
 
 
-def test_the_header_says_what_a_run_is_held_against(shell):
+def test_the_header_names_profile_seeds_and_baselines(shell):
     shell.run("--collect-only").stdout.fnmatch_lines(
         ["ftcompare: profile pocket, up to 16 seeds, baselines *"]
     )
@@ -35,8 +35,10 @@ def test_ini_keys_are_the_options_defaults(shell):
 
 def test_collecting_imports_neither_torch_nor_scipy(shell):
     code = (
-        "import sys, pytest; status = pytest.main(['-p', 'pytest_ftcompare.plugin', '--collect-only', '-q']); "
-        "print(int(status), sorted({'torch', 'transformers', 'peft', 'scipy', 'datasets'} & set(sys.modules)))"
+        "import sys, pytest; "
+        "status = pytest.main(['-p', 'pytest_ftcompare.plugin', '--collect-only', '-q']); "
+        "heavy = {'torch', 'transformers', 'peft', 'scipy', 'datasets'}; "
+        "print(int(status), sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -48,8 +50,8 @@ def test_collecting_imports_neither_torch_nor_scipy(shell):
     assert done.stdout.splitlines()[-1] == "0 []"
 
 
-def test_seeds_that_repeat_are_bit_identical_whatever_ran_before(shell):
-    """Under another order of cases each still meets its own baseline bit for bit."""
+def test_repeated_seeds_are_bit_identical_in_any_order_of_cases(shell):
+    """In another order of cases, each still repeats its baseline bit for bit."""
     shell.suite(methods=("full", "icl", "lora"))
     shell.update()
     shell.suite(methods=("lora", "full", "icl"))

@@ -27,16 +27,18 @@ def test_the_plan_is_printed_and_nothing_runs(shell):
     [
         (
             "opt-9b",
-            "*--ftcompare-plan: expected one of opt-6.7b, llama-7b, llama-13b, a folder*got 'opt-9b'*",
+            "*--ftcompare-plan: expected one of opt-6.7b, llama-7b, llama-13b, a folder*"
+            "got 'opt-9b'*",
         ),
         (
             "opt-6.7b,many",
-            "*--ftcompare-plan: expected a batch like 8x256, rows x tokens, after the comma, got 'many'*",
+            "*--ftcompare-plan: expected a batch like 8x256, rows x tokens, after the comma, "
+            "got 'many'*",
         ),
         ("opt-6.7b,0x8", "*expected a batch like 8x256*"),
     ],
 )
-def test_what_cannot_be_planned_is_said_in_a_sentence(shell, value, sentence):
+def test_a_wrong_shape_or_batch_is_a_usage_error_of_one_sentence(shell, value, sentence):
     result = shell.run(f"--ftcompare-plan={value}")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([sentence])

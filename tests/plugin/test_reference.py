@@ -1,4 +1,4 @@
-"""Times beside a reference, from a suite's point of view: a stand-in for its processes, whose times the test chooses."""
+"""Times beside a reference: stand-ins for its processes have times that the test chooses."""
 
 import json
 import sys
@@ -14,22 +14,25 @@ METRICS = ("step", "evaluation", "inference")
 
 @pytest.fixture
 def beside_it(shell, monkeypatch):
-    """A function that runs the suite beside a reference which takes its share of what this environment
-    takes: `share`, and `again` in the second of its processes."""
+    """A function that runs the suite beside a reference.
+
+    The reference takes `share` of this environment's time; its second process takes `again` as
+    much.
+    """
     shell.update()
     (file,) = shell.files()
     probes = json.loads(file.read_text())["probe"]
     monkeypatch.setattr(reference_timing, "_CHECKED_REFERENCES", set())
 
     def run(share=1.0, again=1.0, confirmed=True, changes=None, dies=""):
-        made = []
+        processes = []
 
         class Process:
             def __init__(self, python):
                 self.pieces = METRICS
                 self.seconds = TICK * share if python else TICK if confirmed else TICK * share
-                self.seconds *= again if len(made) == 1 else 1.0
-                made.append(python)
+                self.seconds *= again if len(processes) == 1 else 1.0
+                processes.append(python)
 
             def __enter__(self):
                 return self
@@ -50,7 +53,7 @@ def beside_it(shell, monkeypatch):
 
         monkeypatch.setattr(reference_timing, "RemoteProcess", Process)
         result = shell.run(f"--ftcompare-reference={sys.executable}", timed=True)
-        return result, made
+        return result, processes
 
     return run
 
@@ -60,15 +63,15 @@ def text(result):
 
 
 def test_the_same_times_are_the_same_on_any_machine(beside_it):
-    result, made = beside_it()
+    result, processes = beside_it()
     assert result.ret == 0
-    assert len(made) == 2  # the reference, and once more against itself
+    assert len(processes) == 2  # the reference, and once more against itself
 
 
-def test_a_slower_step_is_worse_when_a_second_pair_of_processes_shows_it(beside_it):
-    result, made = beside_it(share=0.9)
+def test_a_slower_step_is_worse_if_a_second_pair_of_processes_shows_it(beside_it):
+    result, processes = beside_it(share=0.9)
     assert result.ret == 1
-    assert made[-1] is None  # a fresh process of this environment
+    assert processes[-1] is None  # a fresh process of this environment
     assert "+11.1% in seconds side by side" in text(result)
 
 
@@ -91,7 +94,7 @@ def test_a_slower_step_that_a_second_pair_does_not_show_is_not_judged(beside_it)
         ),
     ],
 )
-def test_a_reference_that_does_not_count_compares_no_time_and_says_why(beside_it, how, sentence):
+def test_an_invalid_reference_compares_no_time_and_gives_the_reason(beside_it, how, sentence):
     result, _ = beside_it(share=0.5, **how)
     assert result.ret == 0
     assert sentence in text(result)

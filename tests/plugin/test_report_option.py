@@ -1,4 +1,4 @@
-"""--ftcompare-report and --ftcompare-history: what can't be written is said before anything trains, what can is whole."""
+"""--ftcompare-report and --ftcompare-history: checked before training, complete at the end."""
 
 import json
 import sqlite3
@@ -36,7 +36,7 @@ def not_on_github(monkeypatch):
         ),
     ],
 )
-def test_what_cannot_be_written_is_said_before_anything_trains(shell, option, sentence):
+def test_a_file_that_cannot_be_written_is_an_error_before_training(shell, option, sentence):
     (shell.pytester.path / "folder.html").mkdir()
     (shell.pytester.path / "file").write_text("no folder")
     (shell.pytester.path / "half.db").write_bytes(b"SQLite format 3\x00" + b"\x10\x00" * 20)
@@ -60,10 +60,7 @@ def test_all_reports_of_a_session_are_of_one_document(shell, workers, monkeypatc
     )
     document, text, page = ((shell.pytester.path / name).read_text() for name in names)
     assert json.loads(document)["cases"][0]["verdict"] == "new"
-    assert [len(one) for one in json.loads(document)["history"].values()] == [
-        1,
-        1,
-    ]  # this run, this case
+    assert [len(rows) for rows in json.loads(document)["history"].values()] == [1, 1]
     assert "icl-pocket_sst-opt-0.4m-n2" in text
     assert "icl-pocket_sst-opt-0.4m-n2" in page
     assert summary.read_text() == f"before\n{text}"
@@ -78,7 +75,7 @@ def test_all_reports_of_a_session_are_of_one_document(shell, workers, monkeypatc
         assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
-def test_a_session_without_cases_reports_so_and_adds_nothing_to_a_history(shell):
+def test_a_session_without_cases_has_an_empty_report_and_adds_nothing_to_a_history(shell):
     shell.pytester.makepyfile(test_quick="def test_other(): pass")
     result = shell.run("--ftcompare-report=run.json", "--ftcompare-history=runs.db")
     assert result.ret == 0
@@ -100,7 +97,7 @@ def test_a_session_without_cases_reports_so_and_adds_nothing_to_a_history(shell)
         ("import nowhere", "not all files could be collected: see pytest's output"),
     ],
 )
-def test_a_report_never_says_passed_where_pytest_did_not(shell, test, sentence):
+def test_a_report_never_says_passed_if_pytest_failed(shell, test, sentence):
     shell.pytester.makepyfile(test_quick=test)
     shell.pytester.runpytest_subprocess(
         "-p", "pytest_ftcompare.plugin", "--ftcompare-report=run.json"
@@ -109,7 +106,7 @@ def test_a_report_never_says_passed_where_pytest_did_not(shell, test, sentence):
     assert (document["failed"], document["findings"]) == (True, [sentence])
 
 
-def test_a_status_of_somebody_elses_loses_no_report(shell):
+def test_an_exit_status_of_a_test_loses_no_report(shell):
     shell.pytester.makepyfile(
         test_quick="import pytest\ndef test_other(): pytest.exit('enough', returncode=42)"
     )
@@ -136,7 +133,7 @@ def test_a_case_that_runs_twice_is_reported_once(shell):
     assert len(json.loads((shell.pytester.path / "run.json").read_text())["cases"]) == 1
 
 
-def test_a_report_that_fails_at_the_end_fails_the_session_and_spoils_no_other(shell):
+def test_a_report_that_fails_at_the_end_fails_the_session_but_no_other_report(shell):
     shell.pytester.makepyfile(
         test_quick="def test_other():\n    import pathlib\n    pathlib.Path('gone.md').mkdir()"
     )

@@ -1,4 +1,4 @@
-"""A run that is killed leaves what it finished, and --ftcompare-resume goes on from there."""
+"""A killed run keeps its finished cases, and --ftcompare-resume continues it."""
 
 import sqlite3
 
@@ -35,8 +35,8 @@ def run(pytester):
     return run
 
 
-def more(pytester, text):
-    """Add to what the folder's conftest.py does."""
+def extend_conftest(pytester, text):
+    """Add code to the folder's conftest.py."""
     file = pytester.path / "conftest.py"
     file.write_text(f"{file.read_text()}\n{text}")
 
@@ -50,9 +50,9 @@ def trained(pytester):
     [(), ("-n2", "--ftcompare-threads=0")],
     ids=["without xdist", "n2 that share the cores"],
 )
-def test_a_killed_run_goes_on_from_there(pytester, run, monkeypatch, workers):
+def test_a_killed_run_is_continued(pytester, run, monkeypatch, workers):
     run.update("-p", "no:cacheprovider")
-    more(pytester, KILLED)
+    extend_conftest(pytester, KILLED)
     plugin = (*PLUGIN, *workers)
     monkeypatch.setenv("KILL", "1")
     assert pytester.runpytest_subprocess(*plugin).ret == -9
@@ -71,7 +71,7 @@ def test_a_killed_run_goes_on_from_there(pytester, run, monkeypatch, workers):
     assert trained(pytester).count("full") == 2
 
 
-def test_an_interrupted_run_is_in_the_history_once_when_it_is_resumed(pytester, run):
+def test_a_resumed_run_is_in_the_history_once(pytester, run):
     plugin = (*PLUGIN, "--ftcompare-history=history.db")
     result = pytester.runpytest_subprocess(*plugin, "-x")  # the first is new, and fails
     result.stdout.fnmatch_lines(
@@ -85,8 +85,8 @@ def test_an_interrupted_run_is_in_the_history_once_when_it_is_resumed(pytester, 
         assert database.execute("SELECT count(*) FROM results").fetchone() == (2,)
 
 
-def test_an_interrupted_run_says_how_to_go_on(pytester, run):
-    more(pytester, "def pytest_runtest_logfinish(nodeid): raise KeyboardInterrupt")
+def test_an_interrupted_run_names_the_option_to_continue(pytester, run):
+    extend_conftest(pytester, "def pytest_runtest_logfinish(nodeid): raise KeyboardInterrupt")
     result = pytester.runpytest_subprocess(*PLUGIN)
     result.stdout.fnmatch_lines(["1 case finished: continue with --ftcompare-resume."])
 

@@ -1,4 +1,4 @@
-"""What the terminal shows: within 80 columns, words of verdicts, silent where there is nothing to say."""
+"""The terminal's output: it fits the terminal, and shows verdicts only if they matter."""
 
 import os
 import pty
@@ -10,7 +10,7 @@ import pytest
 
 
 def screen_of(master):
-    """All that was written to a terminal until its programs ended."""
+    """Return everything that was written to a terminal until its programs ended."""
     screen = b""
     while True:
         try:
@@ -44,7 +44,7 @@ def test_a_case_that_is_the_same_is_counted_and_has_no_row(shell):
     result.stdout.no_fnmatch_line("full *same")
 
 
-def test_on_a_terminal_a_session_without_cases_looks_as_ever(pytester):
+def test_on_a_terminal_a_session_without_cases_has_pytests_own_output(pytester):
     alone = "assert threading.active_count() == 1  # no thread draws"
     pytester.makepyfile(
         test_plain=f"import threading\n\ndef test_a(): {alone}\n\ndef test_b(): {alone}\n"
@@ -60,7 +60,7 @@ def test_on_a_terminal_a_session_without_cases_looks_as_ever(pytester):
     running.wait()
 
 
-def test_without_a_terminal_there_are_only_pytests_own_characters(shell):
+def test_without_a_terminal_there_are_no_escape_codes(shell):
     assert "\x1b" not in shell.run().stdout.str()
 
 

@@ -1,4 +1,4 @@
-"""Updating: what is written and what is not, what is kept of the baseline before, and the lines that say what moved."""
+"""Updating: what is written, what is kept of the old baseline, and the lines about changes."""
 
 import json
 
@@ -7,7 +7,7 @@ from recorded import SCORES, RecordedSuite
 
 WORKERS = [(), ("-n2",)]
 NEW_ONLY = "--update-baselines-new-only"
-WORSE = [one - 0.15 for one in SCORES]
+WORSE = [score - 0.15 for score in SCORES]
 
 
 @pytest.fixture
@@ -16,10 +16,10 @@ def suite(pytester):
 
 
 @pytest.mark.parametrize("workers", WORKERS, ids=["without xdist", "n2"])
-def test_new_only_writes_what_is_missing_and_holds_the_rest_against_what_is_there(suite, workers):
+def test_new_only_writes_missing_baselines_and_compares_the_other_cases(suite, workers):
     suite.update("-k", "full or icl")
     before = suite.file("full").read_bytes(), suite.file("icl").read_bytes()
-    suite.says(full={"scores": WORSE})
+    suite.record(full={"scores": WORSE})
     result = suite.run(NEW_ONLY, *workers)
     assert result.ret == 1
     result.stdout.fnmatch_lines(
@@ -33,11 +33,11 @@ def test_new_only_writes_what_is_missing_and_holds_the_rest_against_what_is_ther
     )
     assert (suite.file("full").read_bytes(), suite.file("icl").read_bytes()) == before
     assert len(json.loads(suite.file("lora").read_text())["seed_results"]) == 8
-    suite.says()
+    suite.record()
     assert suite.run(*workers).ret == 0
 
 
-def test_new_only_passes_where_the_rest_is_the_same_and_follows_the_selection(suite):
+def test_new_only_passes_if_the_other_cases_are_the_same_and_follows_the_selection(suite):
     assert suite.run(NEW_ONLY, "-k", "full").ret == 0
     assert suite.names() == ["full"]
     assert suite.run(NEW_ONLY, "-k", "full or icl").ret == 0
@@ -48,7 +48,7 @@ def test_new_only_passes_where_the_rest_is_the_same_and_follows_the_selection(su
     ("pattern", "by"),
     [('"schema": 1', '"schema": 99'), ('"fingerprint": "f"', '"fingerprint": "g"')],
 )
-def test_new_only_makes_again_what_no_case_can_be_held_against(suite, pattern, by):
+def test_new_only_replaces_a_baseline_that_no_case_can_be_compared_with(suite, pattern, by):
     suite.update("-k", "full")
     text = suite.file("full").read_text()
     assert pattern in text
@@ -57,24 +57,24 @@ def test_new_only_makes_again_what_no_case_can_be_held_against(suite, pattern, b
     assert json.loads(suite.file("full").read_text())["fingerprint"] == "f"
 
 
-def test_new_only_takes_no_path_for_its_value(suite):
+def test_new_only_does_not_take_a_path_as_its_value(suite):
     assert suite.run(NEW_ONLY, "test_quick.py").ret == 0
     assert suite.names() == ["full", "icl", "lora"]
 
 
-def test_both_ways_of_updating_are_one_too_many(suite):
+def test_both_update_options_together_are_a_usage_error(suite):
     result = suite.run(NEW_ONLY, "--update-baselines")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(
-        ["*expected one of --update-baselines, *, and --update-baselines-new-only, *got both*"]
+        ["*expected --update-baselines * or --update-baselines-new-only *, got both*"]
     )
 
 
 @pytest.mark.parametrize("flag", ["--update-baselines", NEW_ONLY])
 @pytest.mark.parametrize(
-    ("said", "sentence"),
+    ("recorded", "sentence"),
     [
-        ({"scores": [0.5 + one / 100 for one in range(-4, 4)]}, "no headroom: accuracy 49.5%"),
+        ({"scores": [0.5 + step / 100 for step in range(-4, 4)]}, "no headroom: accuracy 49.5%"),
         (
             {"broken": ["merged outputs differ from unmerged ones"]},
             "invariant: merged outputs differ*",
@@ -90,8 +90,8 @@ def test_both_ways_of_updating_are_one_too_many(suite):
     ],
     ids=["majority", "invariant", "raises", "ceiling"],
 )
-def test_what_the_audits_refuse_is_not_written(suite, flag, said, sentence):
-    suite.says(full=said)
+def test_a_refused_or_failing_case_is_not_written(suite, flag, recorded, sentence):
+    suite.record(full=recorded)
     result = suite.run(flag)
     assert result.ret == 1
     result.stdout.fnmatch_lines(
@@ -103,15 +103,15 @@ def test_what_the_audits_refuse_is_not_written(suite, flag, said, sentence):
 def test_a_refusal_leaves_the_baseline_as_it_was(suite):
     suite.update()
     before = suite.file("full").read_bytes()
-    suite.says(full={"broken": ["merged outputs differ from unmerged ones"]})
+    suite.record(full={"broken": ["merged outputs differ from unmerged ones"]})
     assert suite.run("--update-baselines").ret == 1
     assert suite.file("full").read_bytes() == before
 
 
-def test_each_metric_that_moved_has_a_signed_line(suite):
+def test_each_changed_metric_has_a_signed_line(suite):
     suite.update("--ftcompare-seeds=3")
-    suite.says(
-        full={"scores": [one + 0.05 for one in SCORES], "step": 2.0, "peak": 2**21},
+    suite.record(
+        full={"scores": [score + 0.05 for score in SCORES], "step": 2.0, "peak": 2**21},
         lora={"fingerprint": "another"},
     )
     result = suite.update()
@@ -134,7 +134,7 @@ def test_each_metric_that_moved_has_a_signed_line(suite):
     assert max(len(line) for line in result.outlines[start:] if folder not in line) <= 80
 
 
-def test_few_cases_as_they_were_are_listed_and_many_are_counted(suite):
+def test_few_unchanged_cases_are_listed_and_many_are_counted(suite):
     suite.update()
     suite.update().stdout.fnmatch_lines(
         [
@@ -146,27 +146,27 @@ def test_few_cases_as_they_were_are_listed_and_many_are_counted(suite):
     )
     suite.suite(methods=("full", "icl", "lora", "pbft"))
     suite.update()
-    suite.says(**{name: {"step": 2.54} for name in ("full", "icl", "lora", "pbft")})
+    suite.record(**{name: {"step": 2.54} for name in ("full", "icl", "lora", "pbft")})
     result = suite.update()
     result.stdout.fnmatch_lines(["= 4 cases as they were, bit for bit, their times within 3%"])
     result.stdout.no_fnmatch_line("*full-pocket_sst*")
-    suite.says(full={"step": 2.7}, **{name: {"step": 2.54} for name in ("icl", "lora", "pbft")})
+    suite.record(full={"step": 2.7}, **{name: {"step": 2.54} for name in ("icl", "lora", "pbft")})
     suite.update().stdout.fnmatch_lines(
         ["*: full-*", "  step                    2.513 -> 2.700 yardsticks (+7.4 %)"]
     )
 
 
-def test_an_update_keeps_the_noise_that_it_learned_and_the_windows_of_the_same_code(suite):
+def test_an_update_keeps_learned_noise_and_the_windows_of_the_same_code(suite):
     suite.suite(methods=("full",))
     suite.update()
     first = json.loads(suite.file("full").read_text())
     assert first["noise"] == {}
-    suite.says(full={"process": "q"})
+    suite.record(full={"process": "q"})
     suite.update()
     again = json.loads(suite.file("full").read_text())
-    assert [one["process"] for one in again["windows"]] == ["p"] * 3 + ["q"] * 3
+    assert [window["process"] for window in again["windows"]] == ["p"] * 3 + ["q"] * 3
     assert again["noise"] == {}
-    suite.says(full={"scores": [one + 0.05 for one in SCORES[::-1]]})
+    suite.record(full={"scores": [score + 0.05 for score in SCORES[::-1]]})
     suite.update()
     moved = json.loads(suite.file("full").read_text())
     assert 0 < moved["noise"]["accuracy"]["freedom"] <= 7

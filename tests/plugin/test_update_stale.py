@@ -1,4 +1,4 @@
-"""Stale baselines: reported when the whole suite ran, removed when it was updated, and never another's."""
+"""Stale baselines: reported if the whole suite ran, removed if it was updated, never another's."""
 
 import pytest
 from recorded import SCORES, RecordedSuite
@@ -10,15 +10,15 @@ GONE = "cpu/quick/lora-pocket_sst-opt-0.4m-n2.json"
 
 @pytest.fixture
 def suite(pytester):
-    """A suite whose table had one method more when its baselines were made."""
-    found = RecordedSuite(pytester)
-    found.update()
-    found.suite(methods=("full", "icl"))
-    return found
+    """A suite that lost one method of its table after an update."""
+    suite = RecordedSuite(pytester)
+    suite.update()
+    suite.suite(methods=("full", "icl"))
+    return suite
 
 
-def keeps(suite, result):
-    """Nothing was called stale, and the baseline is still there."""
+def assert_kept(suite, result):
+    """Check that nothing is reported as stale and the baseline is still there."""
     result.stdout.no_fnmatch_line("*stale baseline*")
     assert "lora" in suite.names()
 
@@ -48,28 +48,28 @@ def test_a_stale_baseline_is_reported_and_an_update_of_the_whole_suite_removes_i
     ids=["k", "deselect", "id", "function", "collect"],
 )
 @pytest.mark.parametrize("flag", ["--update-baselines", "--verbose"])
-def test_where_not_all_was_selected_nothing_is_stale(suite, selection, flag):
-    keeps(suite, suite.run(flag, *selection))
+def test_nothing_is_stale_if_not_all_cases_were_selected(suite, selection, flag):
+    assert_kept(suite, suite.run(flag, *selection))
 
 
-def test_last_failed_alone_calls_nothing_stale(suite):
-    suite.says(full={"scores": [one - 0.15 for one in SCORES]})
+def test_nothing_is_stale_with_last_failed(suite):
+    suite.record(full={"scores": [score - 0.15 for score in SCORES]})
     assert suite.run().ret == 1
-    keeps(suite, suite.run("--lf", "--update-baselines"))
+    assert_kept(suite, suite.run("--lf", "--update-baselines"))
 
 
 @pytest.mark.parametrize("workers", WORKERS, ids=["without xdist", "n2"])
 def test_a_session_in_which_a_test_failed_removes_nothing(suite, workers):
-    suite.says(full={"raises": "expected a finite loss, got nan"})
+    suite.record(full={"raises": "expected a finite loss, got nan"})
     result = suite.run("--update-baselines", *workers)
     assert result.ret == 1
     result.stdout.fnmatch_lines([STALE, "*when all of it*", f"  {GONE}"])
     assert suite.names() == ["full", "icl", "lora"]
 
 
-def test_a_session_that_x_stopped_calls_nothing_stale(suite):
-    suite.says(full={"raises": "expected a finite loss, got nan"})
-    keeps(suite, suite.run("--update-baselines", "-x"))
+def test_nothing_is_stale_if_x_stopped_the_session(suite):
+    suite.record(full={"raises": "expected a finite loss, got nan"})
+    assert_kept(suite, suite.run("--update-baselines", "-x"))
 
 
 def test_an_interrupted_session_removes_nothing(suite):
@@ -81,7 +81,7 @@ def test_an_interrupted_session_removes_nothing(suite):
     assert suite.names() == ["full", "icl", "lora"]
 
 
-def test_a_test_of_another_file_that_failed_keeps_the_stale_ones_too(suite):
+def test_a_failed_test_of_another_file_keeps_stale_baselines(suite):
     suite.pytester.makepyfile(test_other="def test_other():\n    assert False\n")
     assert suite.run("--update-baselines").ret == 1
     assert suite.names() == ["full", "icl", "lora"]
@@ -110,8 +110,8 @@ def test_a_baseline_of_another_profile_is_not_stale(pytester):
     assert suite.names() == ["full", "full", "icl", "lora"]
 
 
-def test_a_case_of_another_profiles_table_is_not_stale_though_the_model_is_the_suites(pytester):
-    """Under the profile pocket `cola` is another task than the file of that name, which `nightly` trains."""
+def test_a_case_of_another_profile_with_the_suites_model_is_not_stale(pytester):
+    """The profile nightly has a task `cola`; the profile pocket gives that name another task."""
     suite = RecordedSuite(pytester)
     suite.suite(methods=("full",), tasks=("cola",))
     suite.update()
@@ -128,32 +128,35 @@ def test_a_file_of_the_same_name_that_was_not_collected_may_have_the_case(suite)
     (suite.pytester.path / "b" / "test_quick.py").write_text(
         text.replace("'full', 'icl'", "'lora',")
     )
-    keeps(suite, suite.run("a", "--update-baselines"))
-    keeps(suite, suite.run("a", "b", "--update-baselines", "--import-mode=importlib"))
+    assert_kept(suite, suite.run("a", "--update-baselines"))
+    assert_kept(suite, suite.run("a", "b", "--update-baselines", "--import-mode=importlib"))
     (suite.pytester.path / "b" / "test_quick.py").unlink()
     suite.update("a").stdout.fnmatch_lines([f"  - {GONE}"])
 
 
 def test_a_case_of_a_class_that_was_not_collected_is_not_stale(suite):
-    table = "@pytest.mark.ftcompare(methods=('lora',), tasks=('pocket_sst',), shots=(2,), models=('pocket/opt-0.4m',))"
+    table = (
+        "@pytest.mark.ftcompare(methods=('lora',), tasks=('pocket_sst',), shots=(2,), "
+        "models=('pocket/opt-0.4m',))"
+    )
     suite.suite(
         methods=("full", "icl"),
         more=f"class TestMore:\n    {table}\n    def test_more(self, gate):\n        gate()\n",
     )
-    keeps(suite, suite.run("test_quick.py::test_quick", "--update-baselines"))
-    keeps(suite, suite.run("--update-baselines"))
+    assert_kept(suite, suite.run("test_quick.py::test_quick", "--update-baselines"))
+    assert_kept(suite, suite.run("--update-baselines"))
 
 
-def test_where_something_could_not_be_collected_nothing_is_stale(suite):
+def test_nothing_is_stale_if_a_file_could_not_be_collected(suite):
     suite.pytester.makepyfile(test_broken="import no_such_module\n")
-    keeps(suite, suite.run("--update-baselines", "--continue-on-collection-errors"))
+    assert_kept(suite, suite.run("--update-baselines", "--continue-on-collection-errors"))
 
 
-def test_a_file_that_is_no_baseline_is_nobodys_to_remove(suite):
+def test_a_file_that_is_no_baseline_is_not_removed(suite):
     suite.file("lora").write_text("{")
-    keeps(suite, suite.run("--update-baselines"))
+    assert_kept(suite, suite.run("--update-baselines"))
 
 
 def test_baselines_of_a_suite_that_did_not_run_are_left_alone(suite):
     (suite.baselines / "cpu" / "quick").rename(suite.baselines / "cpu" / "another")
-    keeps(suite, suite.update())
+    assert_kept(suite, suite.update())

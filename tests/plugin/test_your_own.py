@@ -1,4 +1,4 @@
-"""docs/your-own.md as its reader follows it, in a folder of their own; and what a table may not say."""
+"""The steps of docs/your-own.md in an empty folder, and errors in a project's tables."""
 
 import json
 import re
@@ -17,13 +17,13 @@ ROWS = EMBEDDED / "datasets" / "pocket" / "cola" / "train.jsonl"
 
 @pytest.fixture
 def project(pytester):
-    """The page's files, with rows in the pocket language."""
+    """A folder with the page's files, and rows in the pocket language."""
     text = PAGE.read_text()
     toml, method, suite, _judges = re.findall(r"```(?:toml|python)\n(.*?)```", text, re.DOTALL)
     rows = [json.loads(line) for line in ROWS.read_text().splitlines()][:500]
     tickets = "".join(
-        f"{json.dumps({'text': one['sentence'], 'kind': ('calm', 'urgent')[one['label']]})}\n"
-        for one in rows
+        f"{json.dumps({'text': row['sentence'], 'kind': ('calm', 'urgent')[row['label']]})}\n"
+        for row in rows
     )
     files = {
         "pyproject.toml": toml,
@@ -79,14 +79,14 @@ def test_the_page_works_word_for_word(project):
     changed.stdout.fnmatch_lines(
         ["*Not compared: 1 case (its baseline is of another experiment: split*"]
     )
-    said = " ".join(changed.stdout.str().split())
+    output = " ".join(changed.stdout.str().split())
     assert re.search(
-        r"split (train|test): 1 of \d+ rows have another label, the first is row \d+, '", said
+        r"split (train|test): 1 of \d+ rows have another label, the first is row \d+, '", output
     )
-    assert rows[7]["text"][:40] in said
+    assert rows[7]["text"][:40] in output
 
 
-def test_a_row_of_a_single_file_stays_on_its_side_when_others_come(project):
+def test_a_row_of_a_single_file_stays_in_its_split_when_rows_are_added(project):
     def sides():
         task = project_config.read(project.path).tasks["tickets"]
         rows = [
@@ -94,7 +94,8 @@ def test_a_row_of_a_single_file_stays_on_its_side_when_others_come(project):
             for line in (project.path / "data/tickets.jsonl").read_text().splitlines()
         ]
         return [
-            {one.fields["text"] for one in task.convert(split, rows)} for split in ("train", "test")
+            {example.fields["text"] for example in task.convert(split, rows)}
+            for split in ("train", "test")
         ]
 
     train, test = sides()
@@ -107,12 +108,12 @@ def test_a_row_of_a_single_file_stays_on_its_side_when_others_come(project):
     assert test <= more[1]
 
 
-def test_a_profile_joins_its_tables_with_those_of_its_base(project):
-    mine = project_config.read(project.path).profiles["ours"]
-    assert mine.shots["few"] == (32,)
-    assert mine.shots["sweep"] == PROFILES["pocket"].shots["sweep"]
-    assert mine.seeds == 5
-    assert mine.max_length == PROFILES["pocket"].max_length
+def test_a_profile_merges_its_tables_with_those_of_its_base(project):
+    config = project_config.read(project.path).profiles["ours"]
+    assert config.shots["few"] == (32,)
+    assert config.shots["sweep"] == PROFILES["pocket"].shots["sweep"]
+    assert config.seeds == 5
+    assert config.max_length == PROFILES["pocket"].max_length
 
 
 @pytest.mark.parametrize(
@@ -170,7 +171,7 @@ def test_a_profile_joins_its_tables_with_those_of_its_base(project):
         ),
     ],
 )
-def test_a_table_that_cannot_be_is_a_usage_error_of_one_sentence(project, old, new, sentence):
+def test_a_wrong_table_is_a_usage_error_of_one_sentence(project, old, new, sentence):
     file = project.path / "pyproject.toml"
     assert old in file.read_text()
     file.write_text(file.read_text().replace(old, new))
@@ -190,7 +191,7 @@ def loud(answer, example):
 """
 
 
-def judged(project, name, function):
+def configure_judge(project, name, function):
     (project.path / "ours/judge.py").write_text(JUDGE)
     file = project.path / "pyproject.toml"
     file.write_text(f'{file.read_text()}\n[tool.ftcompare.judges]\n{name} = "{function}"\n')
@@ -200,27 +201,27 @@ def judged(project, name, function):
 def test_a_judge_scores_the_answers_of_a_shipped_task(project):
     from pytest_ftcompare.measure.environment import source_digests
 
-    mine = judged(project, "pocket_instructions", "ours/judge.py:score")
-    ask = mine.tasks["pocket_instructions"].score
-    assert ask("ab", tasks.Example({}, "abcd")) == 0.5
-    mine.register()
+    config = configure_judge(project, "pocket_instructions", "ours/judge.py:score")
+    score = config.tasks["pocket_instructions"].score
+    assert score("ab", tasks.Example({}, "abcd")) == 0.5
+    config.register()
     try:
         assert "judge judge.py" in source_digests("lora", "pocket_instructions")
     finally:
-        mine.unregister()
+        config.unregister()
     assert "judge judge.py" not in source_digests("lora", "pocket_instructions")
 
 
-def test_a_judge_whose_score_is_none_is_refused(project):
-    ask = (
-        judged(project, "pocket_instructions", "ours/judge.py:loud")
+def test_a_judge_with_a_score_out_of_range_is_refused(project):
+    score = (
+        configure_judge(project, "pocket_instructions", "ours/judge.py:loud")
         .tasks["pocket_instructions"]
         .score
     )
     with pytest.raises(
         tasks.DataError, match=r"expected a score from 0 to 1 of loud in .*judge.py, got 7 for 'ab'"
     ):
-        ask("ab", tasks.Example({}, "abcd"))
+        score("ab", tasks.Example({}, "abcd"))
 
 
 @pytest.mark.parametrize(
@@ -231,14 +232,14 @@ def test_a_judge_whose_score_is_none_is_refused(project):
         (
             "pocket_cola",
             "ours/judge.py:score",
-            "expected a task whose answers are written, pocket_cola has classes",
+            "expected a generative task, pocket_cola has classes",
         ),
         ("poems", "ours/judge.py:score", "no task is called 'poems'"),
     ],
 )
-def test_a_judge_that_cannot_be_is_one_sentence(project, name, function, sentence):
+def test_a_wrong_judge_is_one_sentence(project, name, function, sentence):
     with pytest.raises(project_config.ProjectConfigError, match=sentence):
-        judged(project, name, function)
+        configure_judge(project, name, function)
 
 
 @pytest.mark.parametrize(

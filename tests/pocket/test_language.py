@@ -1,4 +1,4 @@
-"""The pocket language: its verdicts are right by rules written a second time, and the shipped data is what it makes."""
+"""Test the pocket language by independent rules, and the shipped data against the generator."""
 
 import random
 
@@ -21,7 +21,7 @@ def test_a_minimal_pair_differs(construction):
     assert len({good for good, _ in pairs}) > 50
 
 
-def test_simple_agreement_agrees_by_a_rule_of_its_own():
+def test_simple_agreement_follows_an_independent_rule():
     rng = random.Random(2)
     plural = set(words.PLURAL.values())
     thirds = {verb.third for verb in (*words.INTRANSITIVE, *words.TRANSITIVE)}
@@ -82,15 +82,15 @@ def test_a_classifier_is_right_in_the_sentence_and_wrong_in_its_twin():
 
     def right(text):
         return all(
-            text[at - 1] == entry[0]
+            text[index - 1] == entry[0]
             for noun, entry in chinese.NOUNS.items()
-            for at in range(1, len(text))
-            if text.startswith(noun, at)
+            for index in range(1, len(text))
+            if text.startswith(noun, index)
         )
 
     for _ in range(200):
-        one = chinese.sentence(rng)
-        assert right(one.text) and not right(one.wrong)
+        sentence = chinese.sentence(rng)
+        assert right(sentence.text) and not right(sentence.wrong)
 
 
 def test_a_review_counts_its_last_opinion():

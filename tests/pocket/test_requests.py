@@ -1,4 +1,4 @@
-"""Requests and sums: their answers are right by rules written a second time, and no split or base has seen another's."""
+"""Test requests and sums by independent rules; no split or base model has seen another's prompt."""
 
 import random
 
@@ -36,7 +36,7 @@ def test_a_count_is_the_number_of_words(maker, shifted):
 
 
 @pytest.mark.parametrize("shifted", [False, True])
-def test_the_odd_one_is_of_another_kind_than_the_three_others(shifted):
+def test_the_odd_noun_is_of_another_kind_than_the_three_others(shifted):
     for one in made(requests._odd, shifted):
         kinds = [words.KINDS[each] for each in one.input.split()]
         assert kinds.count(words.KINDS[one.output]) == 1 and len(set(kinds)) == 2
@@ -104,7 +104,7 @@ def test_held_out_words_occur_out_of_domain_only():
 
 
 @pytest.mark.parametrize("name", ["pocket_requests", "pocket_sums"])
-def test_every_class_has_rows_enough_in_every_split(name):
+def test_every_class_has_at_least_20_rows_in_every_split(name):
     kinds = {row["kind"] for row in rows(name, "train")}
     assert {one[:2] for one in kinds} == {"en", "zh"}
     for split in ("train", "test", "ood"):
@@ -122,4 +122,5 @@ def test_the_instructed_base_has_not_seen_a_prompt_of_the_data_set():
     seen = {one.fields["prompt"] for one in fresh_rows(taken, 0)}
     assert not seen & taken
     free = {one.fields["prompt"] for one in fresh_rows(set(), 0)}
-    assert free & taken  # without the rule it would have
+    # Without the rule it would have seen some.
+    assert free & taken

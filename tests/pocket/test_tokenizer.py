@@ -1,4 +1,4 @@
-"""The tokenizer's files: transformers 4 and 5 both know the class that they name."""
+"""Test the tokenizer's files: transformers 4 and 5 know the class that they name."""
 
 import json
 

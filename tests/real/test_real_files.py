@@ -1,5 +1,4 @@
-"""Real rows in files as people bring them, read for real models: the same experiment however the
-rows are written.
+"""Test real rows with real models: the same experiment in each file format.
 
 `FTCOMPARE_HUB=DIR` as in test_real_models.py: CoLA as CSV and as sharded Parquet, English
 instructions as conversations.

@@ -1,8 +1,8 @@
-"""Real pre-trained models and real data, where a folder holds them: not OPT only, not embedded only.
+"""Test real pre-trained models on real data, if a folder holds them.
 
-`FTCOMPARE_HUB=DIR` names the folder, laid out by hub id. CoLA with its out-of-domain set, BLiMP pairs as acceptability,
-MNLI with HANS, Chinese and English instructions, on LLaMA-style decoders and a BERT encoder, each through the whole life of a
-baseline.
+`FTCOMPARE_HUB=DIR` names the folder, laid out by hub id. The tasks are CoLA with its out-of-domain
+set, BLiMP pairs as acceptability, MNLI with HANS, and Chinese and English instructions. The models
+are LLaMA-style decoders and a BERT encoder. Each case makes a baseline and passes the gate.
 """
 
 import os
@@ -35,27 +35,24 @@ CASES = [
     ("qlora", "alpaca_en", STORIES, 8, ANSWER | {"r": 8}),
     ("mam", "alpaca_en", STORIES, 8, ANSWER),
 ]
-TEST_ROWS = {
-    "mnli": 24,
-    "blimp": 16,
-    "alpaca_zh": 12,
-    "alpaca_en": 12,
-}  # what two cores read or write in a minute or two
+# Rows that two cores read or write in a minute or two.
+TEST_ROWS = {"mnli": 24, "blimp": 16, "alpaca_zh": 12, "alpaca_en": 12}
 
 
 @pytest.fixture(autouse=True)
 def few_rows(monkeypatch, request):
-    """The local profile with test splits that two cores read in seconds, and one window of a round for a baseline."""
+    """Shorten the local profile: few test rows, and one window of one round for a baseline."""
     task = request.node.callspec.params.get("task", "")
     monkeypatch.setitem(
         PROFILES, "local", replace(PROFILES["local"], test_rows=TEST_ROWS.get(task, 32), threads=1)
     )
-    for place, name in (
+    # A test's clock gives equal windows, so one is enough.
+    for module, name in (
         (measured_cost, "BASELINE_WINDOWS"),
         (timer, "WARM_UP_CALLS"),
         (timer, "ROUNDS"),
-    ):  # by the clock of tests, all are alike
-        monkeypatch.setattr(place, name, 1)
+    ):
+        monkeypatch.setattr(module, name, 1)
 
 
 def present(model):
@@ -66,9 +63,11 @@ def present(model):
     not HUB, reason="FTCOMPARE_HUB names no folder with real models and data: see docs/hub.md"
 )
 @pytest.mark.parametrize(
-    ("method", "task", "model", "shots", "options"), CASES, ids=lambda one: str(one).rsplit("/")[-1]
+    ("method", "task", "model", "shots", "options"),
+    CASES,
+    ids=lambda value: str(value).rsplit("/")[-1],
 )
-def test_a_real_case_lives_through_update_and_gate(pytester, method, task, model, shots, options):
+def test_a_real_case_passes_update_and_gate(pytester, method, task, model, shots, options):
     if not present(model):
         pytest.skip(f"{HUB} has no models/{model}")
     pytester.makepyfile(
@@ -92,9 +91,9 @@ def test_a_real_case_lives_through_update_and_gate(pytester, method, task, model
     )
     written = pytester.runpytest_inprocess(*arguments, "--update-baselines", "--ftcompare-window=0")
     assert written.ret == 0, written.stdout.str()
-    held = pytester.runpytest_inprocess(*arguments, "--benchmark-disable")
-    assert held.ret == 0
-    held.stdout.fnmatch_lines(["* 1  *1  1 same"])
+    compared = pytester.runpytest_inprocess(*arguments, "--benchmark-disable")
+    assert compared.ret == 0
+    compared.stdout.fnmatch_lines(["* 1  *1  1 same"])
 
 
 REFUSED = [
@@ -107,7 +106,8 @@ REFUSED = [
     (
         "full",
         STORIES,
-        "*to hold the whole of its LlamaForSequenceClassification but the head, they lack model.embed_tokens*",
+        "*to hold the whole of its LlamaForSequenceClassification but the head, "
+        "they lack model.embed_tokens*",
     ),
 ]
 
@@ -116,7 +116,7 @@ REFUSED = [
     not HUB, reason="FTCOMPARE_HUB names no folder with real models and data: see docs/hub.md"
 )
 @pytest.mark.parametrize(("method", "model", "sentence"), REFUSED)
-def test_a_model_that_cannot_be_asked_so_is_refused_in_one_sentence(
+def test_a_model_without_the_output_mode_is_refused_in_one_sentence(
     pytester, method, model, sentence
 ):
     if not present(model):
@@ -125,7 +125,9 @@ def test_a_model_that_cannot_be_asked_so_is_refused_in_one_sentence(
         test_real=f"""
         import pytest
 
-        @pytest.mark.ftcompare(methods=({method!r},), tasks=("cola",), models=({model!r},), shots=(2,))
+        @pytest.mark.ftcompare(
+            methods=({method!r},), tasks=("cola",), models=({model!r},), shots=(2,)
+        )
         def test_real(gate):
             gate()
         """

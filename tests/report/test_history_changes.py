@@ -1,4 +1,4 @@
-"""Where levels change: exact moves, levels in noise, what was accepted; how often that is wrong, on seeded series."""
+"""Test change points: constant and noisy series, accepted runs, and error rates."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ from scripts import history_noise
         ([0.51, 0.52, 0.49, 0.50, 0.53, 0.48, 0.9], []),  # noisy and short
     ],
 )
-def test_any_move_of_a_series_that_stands_still_is_a_change(values, expected):
+def test_any_move_of_a_constant_series_is_a_change(values, expected):
     assert change_points.find_changes(values) == expected
 
 
@@ -29,14 +29,14 @@ def noisy(*levels, seed=0):
     return [level + 0.01 * float(draws.normal()) for level, count in levels for _ in range(count)]
 
 
-def test_levels_are_found_in_noise_and_outliers_are_none():
+def test_levels_are_found_in_noise_and_outliers_are_ignored():
     values = noisy((1.0, 20), (1.1, 20), (0.9, 10))
     values[5] = values[30] = 3.0
     assert change_points.find_changes(values) == [20, 40]
     assert change_points.find_changes(noisy((1.0, 50))) == []
 
 
-def test_a_noisy_change_is_put_at_the_accepted_run_beside_it_and_no_further():
+def test_a_noisy_change_moves_to_an_accepted_run_beside_it_but_no_further():
     values = noisy((1.0, 20), (1.1, 20))
     for accepted, expected in ((21, 21), (19, 19), (22, 20), (17, 20)):
         assert change_points.find_changes(values, [index == accepted for index in range(40)]) == [
@@ -46,7 +46,7 @@ def test_a_noisy_change_is_put_at_the_accepted_run_beside_it_and_no_further():
     assert change_points.find_changes(still, [index == 21 for index in range(40)]) == [20]
 
 
-def test_a_change_is_explained_where_a_run_of_its_level_was_accepted():
+def test_a_change_is_accepted_if_a_run_of_its_level_was_accepted():
     flags = [False] * 12
     assert change_points.accepted_changes([4, 8], flags) == []
     flags[5] = True  # the night after
@@ -61,7 +61,7 @@ def test_false_alarms_are_rare(noise, length):
     assert history_noise.alarms(noise, length, series=200) <= 0.1
 
 
-def test_shifts_are_seen():
+def test_shifts_are_found():
     assert history_noise.detections(history_noise.normal, 5.0, 5, series=100) > 0.9
     assert history_noise.detections(history_noise.spikes, 3.0, 20, series=100) > 0.8
     assert history_noise.detections(history_noise.normal, 0.0, 10, series=100) < 0.05

@@ -1,4 +1,4 @@
-"""`python -m pytest_ftcompare history`: what it shows on terminals of any width, as JSON, and of wrong words."""
+"""Test `python -m pytest_ftcompare history`: terminals of any width, JSON, and usage errors."""
 
 import io
 import json
@@ -25,7 +25,11 @@ EVIL = "evil[bold]\x1b[31m<b>\u202ename\n</b>"
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
-    """Thirty nights: peft moved in the 21st and cost lora eight points, accepted in the 22nd; icl is slower since the 25th."""
+    """Write thirty nights.
+
+    A new peft costs lora eight points from the 21st, accepted in the 22nd. icl is slower from the
+    25th.
+    """
     path = tmp_path_factory.mktemp("history") / "h.db"
     base = make_document(8)
     for night in range(30):
@@ -59,7 +63,7 @@ def screen(path, width, *, case="*", method="", metric="accuracy", last=100, enc
     return [line.rstrip() for line in lines[:-1]]
 
 
-def test_cases_with_their_course_and_their_changes(path):
+def test_a_table_shows_each_case_over_runs_and_its_changes(path):
     shown = screen(path, 80, method="lora")
     assert shown[0] == "accuracy over runs: 2 cases, 2 changes of level, 0 not accepted"
     assert shown[2].split() == ["case", "last", "runs", "over", "runs", "changes"]
@@ -75,7 +79,7 @@ def test_cases_with_their_course_and_their_changes(path):
     assert float(before[:-1]) - float(after[:-1]) == pytest.approx(8, abs=0.11)
 
 
-def test_one_case_at_length(path):
+def test_one_case_is_shown_in_detail(path):
     shown = screen(path, 80, case=LORA)
     assert shown[2] == LORA
     assert shown[3] == "█" * 20 + "▁" * 10
@@ -86,7 +90,7 @@ def test_one_case_at_length(path):
     )
 
 
-def test_a_cost_that_moved_and_nobody_accepted(path):
+def test_a_change_of_cost_without_an_update_is_not_accepted(path):
     shown = screen(path, 120, method="icl", metric="step")
     assert shown[0] == "step over runs: 1 case, 1 change of level, 1 not accepted"
     assert shown[-1].endswith("not accepted")
@@ -94,7 +98,7 @@ def test_a_cost_that_moved_and_nobody_accepted(path):
 
 
 @pytest.mark.parametrize("width", [40, 72, 80, 300])
-def test_any_width_shows_all_names_and_figures(path, width):
+def test_any_width_shows_all_names_and_values(path, width):
     shown = screen(path, width, metric="accuracy_ood")
     assert (
         sum("30" in line for line in shown) == 7
@@ -104,22 +108,22 @@ def test_any_width_shows_all_names_and_figures(path, width):
 
 
 @pytest.mark.parametrize("width", [40, 300])
-def test_control_characters_and_markup_of_names_come_out_as_text(path, width):
+def test_control_characters_and_markup_in_names_are_printed_as_text(path, width):
     shown = "".join(screen(path, width, case="evil*"))
     assert r"evil[bold]\x1b[31m<b>\u202ename\n</b>" in shown
     assert shown.isprintable()
 
 
-def test_a_terminal_without_unicode(path):
+def test_a_terminal_without_unicode_gets_ascii_bars(path):
     shown = screen(path, 80, case=LORA, encoding="ascii")
     assert shown[3] == "%" * 20 + "_" * 10
 
 
-def test_json_has_all_of_it(path, capsys):
+def test_json_has_every_value(path, capsys):
     assert main(["history", str(path), "--method", "lora", "--last", "12", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["metric"] == "accuracy"
-    first = told["cases"][0]
+    output = json.loads(capsys.readouterr().out)
+    assert output["metric"] == "accuracy"
+    first = output["cases"][0]
     assert (first["suite"], first["case"], first["device"], first["method"]) == (
         *LORA.split("/"),
         "cpu",
@@ -155,14 +159,14 @@ def test_json_has_all_of_it(path, capsys):
         (["--method", "nope"], "expected cases for --case=* --method=nope, found none in "),
     ],
 )
-def test_what_is_not_there_is_one_sentence(path, words, expected, capsys):
+def test_an_unknown_metric_or_case_is_reported_in_one_sentence(path, words, expected, capsys):
     assert main(["history", str(path), *words]) == 2
-    told = capsys.readouterr().err
-    assert told.startswith(f"ERROR: {expected}")
-    assert told.count("\n") == 1
+    output = capsys.readouterr().err
+    assert output.startswith(f"ERROR: {expected}")
+    assert output.count("\n") == 1
 
 
-def test_a_history_that_is_not_there(tmp_path, capsys):
+def test_a_missing_history_is_reported(tmp_path, capsys):
     assert main(["history", str(tmp_path / "h.db")]) == 2
     assert capsys.readouterr().err.startswith(
         f"ERROR: expected a history at {tmp_path / 'h.db'}, found nothing there"
@@ -171,14 +175,14 @@ def test_a_history_that_is_not_there(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("number", ["0", "-1", "few"])
-def test_last_wants_a_number(path, number, capsys):
+def test_last_must_be_a_positive_number(path, number, capsys):
     with pytest.raises(SystemExit, match="2"):
         main(["history", str(path), f"--last={number}"])
     assert f"expected a whole number above 0, got '{number}'" in capsys.readouterr().err
 
 
-def test_it_needs_neither_pytest_nor_torch_and_a_pipe_has_no_colour(path):
-    told = subprocess.run(
+def test_it_needs_neither_pytest_nor_torch_and_a_pipe_gets_no_colour(path):
+    output = subprocess.run(
         [sys.executable, "-c", BLOCKED, "history", path, "--method", "lora"],
         cwd=ROOT,
         capture_output=True,
@@ -187,11 +191,11 @@ def test_it_needs_neither_pytest_nor_torch_and_a_pipe_has_no_colour(path):
         env={name: value for name, value in os.environ.items() if name != "FORCE_COLOR"}
         | {"COLUMNS": "80"},
     )
-    assert (told.returncode, told.stderr) == (0, "")
-    assert told.stdout.startswith("accuracy over runs: 2 cases")
-    assert "\x1b" not in told.stdout
+    assert (output.returncode, output.stderr) == (0, "")
+    assert output.stdout.startswith("accuracy over runs: 2 cases")
+    assert "\x1b" not in output.stdout
 
 
-def test_the_page_shows_this_screen(path):
+def test_the_docs_show_this_output(path):
     shown = [f"    {line}".rstrip() for line in screen(path, 80, method="lora")]
     assert "\n".join(shown) in (ROOT / "docs" / "history.md").read_text(encoding="utf-8")

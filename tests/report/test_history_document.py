@@ -1,4 +1,4 @@
-"""What the history says within a session's document: series of its cases, as the schema has them."""
+"""Test the history in a session's document: the series of its cases, by the schema."""
 
 from copy import deepcopy
 
@@ -16,7 +16,7 @@ def appended(path, *documents):
 
 
 def nights(count, cases=3):
-    """The same results each night."""
+    """Write the same results each night."""
     return [
         make_document(cases) | {"started": f"2030-01-{1 + night:02}T02:00:00+00:00"}
         for night in range(count)
@@ -56,7 +56,7 @@ def test_it_has_the_series_of_the_documents_cases_with_their_changes(tmp_path):
     assert metrics["loss"]["changes"] == []
 
 
-def test_another_devices_runs_are_another_series(tmp_path):
+def test_another_device_has_its_own_series(tmp_path):
     here, there = nights(2)
     for case in there["cases"]:
         case["device"] = "nvidia-h200"
@@ -65,14 +65,14 @@ def test_another_devices_runs_are_another_series(tmp_path):
     assert [one["started"] for one in found["runs"]] == [there["started"]]
 
 
-def test_a_case_that_the_history_does_not_know_has_no_series(tmp_path):
+def test_an_unknown_case_has_no_series(tmp_path):
     document = appended(tmp_path / "h.db", *nights(2))
     other = deepcopy(document)
     other["cases"] = [other["cases"][0] | {"id": "unheard-of"}]
     assert earlier_runs(tmp_path / "h.db", other) == {"runs": [], "series": {}}
 
 
-def test_a_name_with_half_a_character_has_its_series(tmp_path):
+def test_a_name_with_a_lone_surrogate_has_its_series(tmp_path):
     (document,) = nights(1)
     document["command"] = "pytest suites/\udcff"
     document["cases"][0]["id"] = name = "half-\udcff"

@@ -1,4 +1,4 @@
-"""Histories that cannot be read or written: one sentence each, before and after hours of training, and the file untouched."""
+"""Test unreadable and unwritable histories: one sentence each, and the file unchanged."""
 
 import os
 import sqlite3
@@ -15,13 +15,13 @@ from pytest_ftcompare.report.history.schema import SCHEMA_VERSION
 
 @pytest.fixture
 def path(tmp_path):
-    """A history of one run."""
+    """Write a history of one run."""
     append(tmp_path / "h.db", make_document(30))
     return tmp_path / "h.db"
 
 
 def assert_refused(path, pattern):
-    """All three say the same, and leave the file as it is."""
+    """Check that all three raise this message and leave the file unchanged."""
     before = path.read_bytes() if path.is_file() else None
     for ask in (
         check,
@@ -35,36 +35,37 @@ def assert_refused(path, pattern):
     assert (path.read_bytes() if path.is_file() else None) == before
 
 
-def test_a_file_that_is_no_database(tmp_path):
+def test_a_file_that_is_no_database_is_refused(tmp_path):
     (tmp_path / "h.db").write_text("accuracy,0.5\n" * 1000)
     assert_refused(tmp_path / "h.db", "found another kind of file: name another file$")
 
 
 @pytest.mark.parametrize("left", [0.5, 0.9])
-def test_a_file_whose_end_is_missing(path, left):
+def test_a_truncated_file_is_refused(path, left):
     content = path.read_bytes()
     path.write_bytes(content[: int(left * len(content))])
     assert_refused(path, "is damaged or truncated: restore a copy, or name another file$")
 
 
-def test_another_programs_database(tmp_path):
+def test_another_programs_database_is_refused(tmp_path):
     connection = sqlite3.connect(tmp_path / "h.db")
     connection.execute("CREATE TABLE theirs (one)")
     connection.close()
     assert_refused(tmp_path / "h.db", "found another program's SQLite database: name another file$")
 
 
-def test_a_newer_schema(path):
+def test_a_newer_schema_is_refused(path):
     connection = sqlite3.connect(path)
     connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
     connection.close()
     assert_refused(
         path,
-        f"expected a history of schema {SCHEMA_VERSION} at .*, found schema {SCHEMA_VERSION + 1}: update pytest-ftcompare$",
+        f"expected a history of schema {SCHEMA_VERSION} at .*, "
+        f"found schema {SCHEMA_VERSION + 1}: update pytest-ftcompare$",
     )
 
 
-def test_a_folder_and_a_missing_folder(tmp_path):
+def test_a_folder_and_a_missing_folder_are_refused(tmp_path):
     assert_refused(tmp_path, "found a folder: name a file in it$")
     with pytest.raises(
         HistoryError, match=r"expected a folder for the history at .*none, found none: make it"
@@ -79,7 +80,7 @@ def test_a_folder_and_a_missing_folder(tmp_path):
 @pytest.mark.skipif(
     not Path("/proc/self").is_dir(), reason="a folder in which nobody may write, on Linux"
 )
-def test_a_folder_in_which_nothing_can_be_written():
+def test_an_unwritable_folder_is_refused():
     for ask in (check, lambda path: append(path, make_document(1))):
         with pytest.raises(
             HistoryError,
@@ -91,17 +92,20 @@ def test_a_folder_in_which_nothing_can_be_written():
 @pytest.mark.skipif(
     os.name == "nt" or os.geteuid() == 0, reason="to root every file can be written"
 )
-def test_a_file_that_cannot_be_written(path):
+def test_an_unwritable_file_is_refused(path):
     path.chmod(0o444)
     with pytest.raises(HistoryError, match=r"cannot be written \(permission denied\)"):
         check(path)
     assert earlier_runs(path, make_document(1))["runs"]  # but read
 
 
-def test_a_history_that_another_process_holds(path):
+def test_a_locked_history_is_refused(path):
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    locked = f"the history {path} is locked by another process: wait until that process has ended, then try again"
+    locked = (
+        f"the history {path} is locked by another process: "
+        "wait until that process has ended, then try again"
+    )
     with pytest.raises(HistoryError) as found:
         checked(path, timeout=0.01)
     assert str(found.value) == locked
@@ -126,7 +130,7 @@ def test_a_check_leaves_no_trace(path, tmp_path):
     assert [one.name for one in tmp_path.iterdir()] == ["h.db"]
 
 
-def test_an_empty_file_is_a_history_to_be(tmp_path):
+def test_an_empty_file_becomes_a_history(tmp_path):
     path = tmp_path / "h.db"
     path.touch()
     check(path)
@@ -137,7 +141,7 @@ def test_an_empty_file_is_a_history_to_be(tmp_path):
     assert len(earlier_runs(path, make_document(1))["runs"]) == 1
 
 
-def test_a_path_with_characters_of_a_uri(tmp_path):
+def test_a_path_may_have_characters_of_a_uri(tmp_path):
     path = tmp_path / "a?b#c %41.db"
     append(path, make_document(1))
     assert [one.name for one in tmp_path.iterdir()] == [path.name]

@@ -1,4 +1,4 @@
-"""Results that PEFT published, and stored reports, as a history."""
+"""Test the import of PEFT's published results and of stored reports."""
 
 import json
 import sqlite3
@@ -28,12 +28,12 @@ def rows(path, query):
 
 def refused(path, folder, capsys):
     assert main(["history", "import", str(path), str(folder)]) == 2
-    told = capsys.readouterr().err
-    assert told.count("\n") == 1
-    return told.removeprefix("ERROR: ").strip()
+    output = capsys.readouterr().err
+    assert output.count("\n") == 1
+    return output.removeprefix("ERROR: ").strip()
 
 
-def test_runs_are_of_one_study_stack_and_day(tmp_path, capsys):
+def test_a_run_has_one_study_stack_and_day(tmp_path, capsys):
     write(
         tmp_path / "old",
         training("lora/a", 0.5, day=1),
@@ -50,7 +50,8 @@ def test_runs_are_of_one_study_stack_and_day(tmp_path, capsys):
     )
     assert rows(
         path,
-        "SELECT started, profile, commit_id, devices, failed, source FROM runs ORDER BY started, profile, commit_id DESC",
+        "SELECT started, profile, commit_id, devices, failed, source FROM runs "
+        "ORDER BY started, profile, commit_id DESC",
     ) == [
         (
             "2030-01-01T10:00:00+00:00",
@@ -85,7 +86,10 @@ def test_runs_are_of_one_study_stack_and_day(tmp_path, capsys):
             "method_comparison",
         ),
     ]
-    accuracy = """SELECT value FROM history WHERE "case" = 'lora/a' AND metric = 'accuracy' ORDER BY started"""
+    accuracy = (
+        "SELECT value FROM history "
+        """WHERE "case" = 'lora/a' AND metric = 'accuracy' ORDER BY started"""
+    )
     assert rows(path, accuracy) == [(0.5,), (0.48,)]
     units = rows(
         path,
@@ -94,7 +98,7 @@ def test_runs_are_of_one_study_stack_and_day(tmp_path, capsys):
     assert units == [("allocated bytes, peak", "B"), ("token", "s")]
 
 
-def test_what_is_there_is_not_added_again_and_what_came_since_is(tmp_path, capsys):
+def test_an_import_adds_only_new_results(tmp_path, capsys):
     path, folder = tmp_path / "h.db", tmp_path / "results"
     write(folder, training("lora/a", 0.5))
     imported(path, folder, capsys)
@@ -102,8 +106,8 @@ def test_what_is_there_is_not_added_again_and_what_came_since_is(tmp_path, capsy
     later["run_info"]["created_at"] = "2030-01-01T22:00:00+00:00"
     write(folder / "later", later, training("lora/b", 0.4))
     for _ in range(2):
-        told = imported(path, folder, capsys)
-    assert told == "results added: 0, sessions added: 0, there already: 3, other files: 0"
+        output = imported(path, folder, capsys)
+    assert output == "results added: 0, sessions added: 0, there already: 3, other files: 0"
     assert rows(path, "SELECT count(*) FROM runs") == [(2,)]
     assert rows(
         path, """SELECT value FROM history WHERE metric = 'accuracy' ORDER BY started, "case" """
@@ -114,7 +118,7 @@ def test_what_is_there_is_not_added_again_and_what_came_since_is(tmp_path, capsy
     ]
 
 
-def test_a_run_that_broke_has_no_points(tmp_path, capsys):
+def test_a_failed_run_has_no_points(tmp_path, capsys):
     path = tmp_path / "h.db"
     write(tmp_path / "results", training("lora/a", status="cancelled"))
     imported(path, tmp_path / "results", capsys)
@@ -122,7 +126,7 @@ def test_a_run_that_broke_has_no_points(tmp_path, capsys):
     assert rows(path, "SELECT count(*) FROM points") == [(0,)]
 
 
-def test_reports_of_sessions_are_imported_as_if_they_had_been_appended(tmp_path, capsys):
+def test_imported_reports_equal_appended_sessions(tmp_path, capsys):
     path, documents = tmp_path / "h.db", [make_document(3, seed=seed) for seed in range(2)]
     append(path, documents[0])
     for number, document in enumerate(documents):
@@ -137,13 +141,15 @@ def test_reports_of_sessions_are_imported_as_if_they_had_been_appended(tmp_path,
     )
 
 
-def test_what_cannot_be_imported_is_one_sentence_and_adds_nothing(tmp_path, capsys):
+def test_a_broken_file_is_reported_in_one_sentence_and_adds_nothing(tmp_path, capsys):
     path, folder = tmp_path / "h.db", tmp_path / "results"
     assert refused(path, folder, capsys).startswith(
         f"expected a folder with results at {folder}, found nothing there"
     )
     folder.mkdir()
-    assert refused(path, folder, capsys).endswith(f"reports (*.json) at {folder}, found none: name another folder")
+    assert refused(path, folder, capsys).endswith(
+        f"reports (*.json) at {folder}, found none: name another folder"
+    )
     write(folder, training("lora/a"))
     file = folder / "z.json"
     file.write_text("{")
@@ -170,7 +176,7 @@ def test_what_cannot_be_imported_is_one_sentence_and_adds_nothing(tmp_path, caps
 
 
 @pytest.mark.parametrize("words", [["import"], ["import", "h.db"], ["import", "h.db", "a", "b"]])
-def test_import_wants_a_history_and_a_folder(words, capsys):
+def test_import_needs_a_history_and_a_folder(words, capsys):
     with pytest.raises(SystemExit, match="2"):
         main(["history", *words])
     assert "history import" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""A run into the history: what is kept of it, that it is kept once and whole, and by several processes at a time."""
+"""Test writing to a history: content, repeated runs, failures and concurrent processes."""
 
 import json
 import sqlite3
@@ -27,14 +27,14 @@ def kept(case):
     return {name: (value, sd) for name, _, value, sd in points(case)}
 
 
-def test_a_run_is_kept_with_its_cases_metrics_and_claims(tmp_path):
+def test_a_run_is_stored_with_its_cases_metrics_and_claims(tmp_path):
     path, document = (
         tmp_path / "h.db",
         make_document(8, environment={"commit": "abc", "torch": "2"}),
     )
     append(path, document)
-    run = "SELECT started, commit_id, profile, devices, command, failed, source, environment FROM runs"
-    assert rows(path, run) == [
+    columns = "started, commit_id, profile, devices, command, failed, source, environment"
+    assert rows(path, f"SELECT {columns} FROM runs") == [
         (
             document["started"],
             "abc",
@@ -47,7 +47,10 @@ def test_a_run_is_kept_with_its_cases_metrics_and_claims(tmp_path):
         )
     ]
     case = document["cases"][1]
-    query = 'SELECT metric, unit, value, sd, seeds, verdict, failed, accepted FROM history WHERE "case" = ? ORDER BY metric'
+    query = (
+        "SELECT metric, unit, value, sd, seeds, verdict, failed, accepted FROM history "
+        'WHERE "case" = ? ORDER BY metric'
+    )
     found = {row[0]: row[1:] for row in rows(path, query, case["id"])}
     assert set(found) == {*case["scores"], *(one["metric"] for one in case["costs"])}
     assert found["step"][:3] == ("s", pytest.approx(case["costs"][0]["new"]), None)
@@ -55,15 +58,16 @@ def test_a_run_is_kept_with_its_cases_metrics_and_claims(tmp_path):
     assert found["accuracy"][2] > 0
     assert found["accuracy"][3:] == (8, case["verdict"], int(case["failed"]), 0)
     claim = document["claims"][0]
-    told = rows(
+    output = rows(
         path,
-        "SELECT name, verdict, outcome, value, error, unit FROM outcomes JOIN claims ON id = claim_id",
+        "SELECT name, verdict, outcome, value, error, unit "
+        "FROM outcomes JOIN claims ON id = claim_id",
     )
-    assert told[0] == (claim["name"], "held", "reproduced", claim["estimate"]["value"], 0.6, "pt")
-    assert len(told) == len(document["claims"])
+    assert output[0] == (claim["name"], "held", "reproduced", claim["estimate"]["value"], 0.6, "pt")
+    assert len(output) == len(document["claims"])
 
 
-def test_a_run_is_kept_with_what_its_suites_and_methods_took(tmp_path):
+def test_a_run_is_stored_with_the_time_of_suites_and_methods(tmp_path):
     path, document = tmp_path / "h.db", make_document(3)
     append(path, document)
     found = rows(path, "SELECT kind, name, seconds FROM spent")
@@ -72,7 +76,7 @@ def test_a_run_is_kept_with_what_its_suites_and_methods_took(tmp_path):
     )
 
 
-def test_a_history_and_a_document_from_before_that_was_told_still_do(tmp_path):
+def test_a_history_and_a_document_without_times_still_work(tmp_path):
     path, old = tmp_path / "h.db", make_document(3)
     del old["spent"]
     append(path, old)
@@ -84,12 +88,12 @@ def test_a_history_and_a_document_from_before_that_was_told_still_do(tmp_path):
     assert rows(path, "SELECT count(DISTINCT run_id) FROM spent") == [(1,)]
 
 
-def test_a_run_that_is_appended_twice_is_one_run(tmp_path):
+def test_a_run_that_is_appended_twice_is_stored_once(tmp_path):
     path, document = tmp_path / "h.db", make_document(3)
     append(path, document)
     append(
         path, document | {"history": {"runs": [], "series": {}}}
-    )  # what the history said is none of the run
+    )  # what the history expected is none of the run
     assert rows(path, "SELECT count(*) FROM runs") == [(1,)]
     append(path, document | {"seconds": 1.0})
     assert rows(path, "SELECT id - min(id) OVER () FROM runs ORDER BY id") == [
@@ -98,7 +102,7 @@ def test_a_run_that_is_appended_twice_is_one_run(tmp_path):
     ]  # they began at one time
 
 
-def test_runs_are_in_the_order_of_time_whenever_they_are_appended(tmp_path):
+def test_runs_are_in_the_order_of_time_however_they_are_appended(tmp_path):
     path = tmp_path / "h.db"
     times = ["2030-01-02T02:00:00+00:00", "2030-01-01T22:00:00-05:00", "2029-01-01"]
     for number, started in enumerate(times):
@@ -110,7 +114,7 @@ def test_runs_are_in_the_order_of_time_whenever_they_are_appended(tmp_path):
     ]
 
 
-def test_a_score_is_what_the_baselines_seeds_would_have_given():
+def test_a_score_is_the_baselines_mean_plus_the_shift():
     case = make_case("same")  # seed 0 alone ran, and gave what it gave before
     seeds = [one["metrics"]["accuracy"] for one in case["baseline"]["seed_results"]]
     assert kept(case)["accuracy"] == (pytest.approx(sum(seeds) / len(seeds)), None)
@@ -120,7 +124,7 @@ def test_a_score_is_what_the_baselines_seeds_would_have_given():
     assert kept(case)["accuracy"][0] == pytest.approx(seeds[0] + 0.125)
 
 
-def test_what_an_audit_refused_what_was_not_read_and_kinds_of_rows_have_no_points():
+def test_invalid_cases_unread_costs_and_scores_of_groups_have_no_points():
     case = make_case("new")
     assert not list(points(case | {"verdict": "invalid"}))
     case["costs"][0] |= {"new": 0.0, "outcome": "incomparable"}
@@ -131,7 +135,7 @@ def test_what_an_audit_refused_what_was_not_read_and_kinds_of_rows_have_no_point
     assert len(case["seed_results"]) > 1
 
 
-def test_a_document_that_cannot_be_kept_leaves_nothing(tmp_path):
+def test_a_document_that_cannot_be_stored_leaves_nothing(tmp_path):
     path, document = tmp_path / "h.db", make_document(3)
     append(path, document)
     before = path.read_bytes()
@@ -154,8 +158,8 @@ for number in range(int(sys.argv[2]), int(sys.argv[2]) + 5):
 """
 
 
-def test_processes_that_write_at_once_lose_nothing(tmp_path):
-    """The first of them makes the file, too."""
+def test_concurrent_processes_lose_nothing(tmp_path):
+    """The first process also creates the file."""
     path = tmp_path / "h.db"
     started = [
         subprocess.Popen(

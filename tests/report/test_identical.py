@@ -17,8 +17,7 @@ from pytest_ftcompare.report import (
     terminal,
     wording,
 )
-from pytest_ftcompare.report.page import render
-from pytest_ftcompare.report.page import wording as page_wording
+from pytest_ftcompare.report.page import contents, render
 from pytest_ftcompare.results.result_folders import Pairs
 
 ESTIMATED = ScoreComparison(
@@ -50,7 +49,7 @@ RENDERED = {
     ),
     "Markdown": lambda: markdown.render(document()),
     "annotation": lambda: "\n".join(github.annotations(document())),
-    "banner of the page": lambda: page_wording.main_change(document()["cases"][0]),
+    "banner of the page": lambda: contents.main_change(document()["cases"][0]),
     "changes of a document": lambda: "; ".join(
         wording.case_changes(wording.case_of(document()["cases"][0]))
     ),

@@ -1,4 +1,4 @@
-"""The HTML page as text: what stands in it without a script, that nothing in it asks for a network, that names are harmless."""
+"""Test the HTML page as text: content without scripts, no network, and harmless names."""
 
 import base64
 import gzip
@@ -11,7 +11,7 @@ import pytest
 from documents import make_case, make_claims, make_document
 from pages import EVIL, holding
 
-from pytest_ftcompare.report.page import wording
+from pytest_ftcompare.report.page import contents
 from pytest_ftcompare.report.page.render import SCRIPTS, render
 
 
@@ -48,12 +48,12 @@ def unpacked(elements, name):
     return gzip.decompress(base64.b64decode(packed)).decode()
 
 
-def test_every_case_is_a_row_of_the_html_itself_the_worst_first():
+def test_every_case_is_a_row_of_the_html_the_worst_first():
     document = make_document(40)
     keys = Elements(render(document)).keys()
-    verdicts = {wording.key(one): one["verdict"] for one in document["cases"]}
+    verdicts = {contents.key(one): one["verdict"] for one in document["cases"]}
     assert sorted(keys) == sorted(verdicts)
-    ranks = [wording.VERDICTS.index(verdicts[key]) for key in keys]
+    ranks = [contents.VERDICTS.index(verdicts[key]) for key in keys]
     failing = [
         rank
         for key, rank in zip(keys, ranks, strict=True)
@@ -63,7 +63,7 @@ def test_every_case_is_a_row_of_the_html_itself_the_worst_first():
     assert failing == sorted(failing)
 
 
-def test_nothing_in_the_page_asks_for_a_network():
+def test_the_page_needs_no_network():
     elements = Elements(render(make_document(8)))
     addresses = [
         attributes[name]
@@ -77,7 +77,7 @@ def test_nothing_in_the_page_asks_for_a_network():
     assert "url(" not in style and "@import" not in style
 
 
-def test_the_policy_lets_run_the_pages_own_two_scripts_alone():
+def test_the_policy_allows_only_the_pages_two_scripts():
     elements = Elements(render(make_document(8)))
     policy = next(
         one["content"] for tag, one in elements.found if tag == "meta" and "http-equiv" in one
@@ -93,7 +93,7 @@ def test_the_policy_lets_run_the_pages_own_two_scripts_alone():
     ]
 
 
-def test_the_scripts_end_no_element_and_are_all_there():
+def test_the_page_contains_all_scripts():
     own = next(
         text
         for attributes, text in Elements(render(make_document(1))).scripts
@@ -106,7 +106,18 @@ def test_the_scripts_end_no_element_and_are_all_there():
     assert len(SCRIPTS) == len(set(SCRIPTS))
 
 
-def test_the_figures_of_all_cases_are_in_the_page():
+def test_the_page_gets_the_cost_metrics_of_its_plot_from_python():
+    page = render(make_document(8))
+    data = json.loads(unpacked(Elements(page), "document"))
+    assert data["cost_metrics"] == {
+        "memory": list(contents.MEMORY_METRICS),
+        "step": list(contents.STEP_METRICS),
+    }
+    scripts = page.split('<script type="module">')[1]
+    assert not [name for name in contents.MEMORY_METRICS if name in scripts]
+
+
+def test_the_page_has_the_data_of_all_cases():
     document = make_document(16)
     data = json.loads(unpacked(Elements(render(document)), "document"))
     assert [one["id"] for one in data["cases"]] == [one["id"] for one in document["cases"]]
@@ -128,7 +139,7 @@ def test_a_name_with_markup_is_text():
     assert elements.keys()[0].startswith("few_shot/<img src=x")
 
 
-def test_control_characters_are_written_out():
+def test_control_characters_are_escaped():
     page = render(holding(make_case("worse", id=EVIL + "\x00"), notes=["half \ud800 a character"]))
     assert "\\x1b[31m\\u202e\\x00" in page
     assert "half \\ud800 a character" in page
@@ -140,13 +151,13 @@ def test_equal_documents_give_equal_pages():
     assert render(make_document(8)) == render(make_document(8))
 
 
-def test_no_case_and_no_claim():
+def test_a_session_may_have_no_case_and_no_claim():
     page = render(make_document(0, claims=[]))
     assert "No case ran." in page
     assert "Nothing was compared: no case and no claim ran." in page
 
 
-def test_only_claims():
+def test_a_session_may_have_only_claims():
     page = render(make_document(0, claims=make_claims([]), failed=True))
     assert "Failing: 2 of 5 claims." in page
     assert "+2.0 pt [+0.7, +3.3], n 16" in page  # 2.0 ± 0.6 with 14 degrees of freedom, from before
@@ -158,7 +169,7 @@ def test_only_claims():
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "expected"),
     [
         ({"claims": []}, "Failing: 4 of 8 cases."),
         ({}, "Failing: 4 of 8 cases, 2 of 5 claims."),
@@ -169,37 +180,37 @@ def test_only_claims():
         ({"update": True, "claims": []}, "Failing: 1 of 8 cases. 3 results accepted as baselines."),
     ],
 )
-def test_the_headline_counts_what_fails(changes, said):
-    assert wording.headline(make_document(8, **changes)) == said
+def test_the_headline_counts_failures(changes, expected):
+    assert contents.headline(make_document(8, **changes)) == expected
 
 
-def test_the_headline_of_a_session_in_which_nothing_fails():
-    assert wording.headline(make_document(1, claims=[])) == "Nothing fails in 1 case."
+def test_the_headline_of_a_session_without_failures():
+    assert contents.headline(make_document(1, claims=[])) == "Nothing fails in 1 case."
 
 
 def test_the_banner_names_three_cases_of_each_failing_verdict():
     document = make_document(80)
-    verdicts = [one["verdict"] for one in wording.worst_cases(document)]
+    verdicts = [one["verdict"] for one in contents.worst_cases(document)]
     assert verdicts == [
         verdict for verdict in ("invalid", "worse", "changed", "new") for _ in range(3)
     ]
-    assert wording.failed_not_shown(document) == 40 - 12
+    assert contents.failed_not_shown(document) == 40 - 12
 
 
 def test_the_greatest_loss_is_named_first():
     small, great = make_case("worse", shots=2), make_case("worse", shots=64)
     small["comparisons"][0]["delta"], great["comparisons"][0]["delta"] = -0.02, -0.3
-    assert wording.worst_cases(holding(small, great)) == [great, small]
+    assert contents.worst_cases(holding(small, great)) == [great, small]
 
 
-def test_an_accepted_case_says_so_and_comes_after_what_fails():
+def test_an_accepted_case_is_marked_and_comes_after_failures():
     accepted, failing = make_case("worse", shots=2, update=True), make_case("new", shots=4)
     document = holding(accepted, failing)
-    assert wording.sorted_cases(document) == [failing, accepted]
+    assert contents.sorted_cases(document) == [failing, accepted]
     assert "worse, accepted" in render(document)
 
 
-def test_what_is_no_number_is_left_out():
+def test_missing_numbers_are_left_out():
     case = make_case("invalid", divergences=["expected finite losses, got nan in seed 0"])
     broken = dict.fromkeys(("new", "new_sd", "delta", "error", "p"))
     case["comparisons"] = [one | broken for one in make_case("undecided")["comparisons"]]
@@ -207,27 +218,27 @@ def test_what_is_no_number_is_left_out():
     assert "expected finite losses, got nan in seed 0" in render(holding(case))
 
 
-def test_changes_of_the_environment_say_how_many_cases_they_are_in():
+def test_changes_of_the_environment_count_their_cases():
     few = {"name": "torch", "base": "2.12", "new": "2.13", "cases": 2}
     edited = {"name": "methods/lora.py", "base": "a", "new": "b", "cases": 8}
-    assert list(wording.changes(make_document(8, changes=[few, edited]))) == [
+    assert list(contents.changes(make_document(8, changes=[few, edited]))) == [
         "torch 2.12 → 2.13 (2 of 8 cases)",
         "methods/lora.py edited",
     ]
 
 
-def test_a_file_that_baselines_have_in_two_versions_is_edited_once_and_commits_come_last():
+def test_an_edited_file_is_listed_once_and_commits_come_last():
     commit = {"name": "commit", "base": "a", "new": "c", "cases": 8}
     old, older = (
         {"name": "methods/lora.py", "base": base, "new": "c", "cases": 3} for base in "ab"
     )
-    assert list(wording.changes(make_document(8, changes=[commit, old, older]))) == [
+    assert list(contents.changes(make_document(8, changes=[commit, old, older]))) == [
         "methods/lora.py edited (6 of 8 cases)",
         "commit a → c",
     ]
 
 
-def test_many_changes_are_folded_and_none_is_lost():
+def test_many_changes_are_folded():
     many = [
         {"name": f"methods/m{number}.py", "base": "a", "new": "b", "cases": 1}
         for number in range(9)
@@ -238,18 +249,18 @@ def test_many_changes_are_folded_and_none_is_lost():
 
 
 @pytest.mark.parametrize(
-    ("share", "said"), [(-0.1241, "−12.4"), (0.004, "+0.4"), (-0.0001, "0.0"), (0.0001, "0.0")]
+    ("share", "expected"), [(-0.1241, "−12.4"), (0.004, "+0.4"), (-0.0001, "0.0"), (0.0001, "0.0")]
 )
-def test_shifts_have_a_sign_where_they_are_not_nought(share, said):
-    assert wording.points(share) == said
+def test_shifts_have_a_sign_unless_they_are_zero(share, expected):
+    assert contents.points(share) == expected
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"), [(12.34, "12.3 s"), (1391, "23 min"), (11100, "3 h 05 min")]
+    ("seconds", "expected"), [(12.34, "12.3 s"), (1391, "23 min"), (11100, "3 h 05 min")]
 )
-def test_how_long_it_took(seconds, said):
-    assert wording.duration(seconds) == said
+def test_durations_have_units(seconds, expected):
+    assert contents.duration(seconds) == expected
 
 
-def test_two_hundred_cases_stay_small():
+def test_a_page_of_two_hundred_cases_is_small():
     assert len(render(make_document(200)).encode()) < 2.6e6

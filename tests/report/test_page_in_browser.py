@@ -1,5 +1,7 @@
-"""The HTML page in a real browser, opened from its file: what one sees, clicks and types. Each test fails on any error that the
-browser reports and on any request but for the file itself."""
+"""Test the HTML page in a real browser, opened from its file.
+
+Each test fails on an error that the browser reports, and on any request except for files.
+"""
 
 import re
 import shutil
@@ -9,8 +11,8 @@ import pytest
 from documents import make_case, make_claims, make_document
 from pages import EVIL, holding
 
+from pytest_ftcompare.report.page import contents
 from pytest_ftcompare.report.page import render as page
-from pytest_ftcompare.report.page import wording
 from pytest_ftcompare.report.page.render import render
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -43,7 +45,7 @@ def browser():
 
 
 def watched(tab, troubles):
-    """A tab that writes down what the browser reports, and each request but for files."""
+    """Record what the browser reports, and each request except for files."""
     tab.set_default_timeout(120_000)  # against a hang
     tab.on("console", lambda one: troubles.append(one.text))
     tab.on("pageerror", lambda one: troubles.append(str(one)))
@@ -55,7 +57,7 @@ def watched(tab, troubles):
 
 @pytest.fixture
 def opened(browser, tmp_path):
-    """Opens a document's page in a window of its own and waits until it is ready."""
+    """Open a document's page in its own window and wait until it is ready."""
     troubles, contexts = [], []
 
     def open_page(document, *, link="", ready=True, text=None, **options):
@@ -78,7 +80,7 @@ def opened(browser, tmp_path):
 
 @pytest.fixture
 def plotless(monkeypatch):
-    """Pages open sooner without the plotting library, for tests that look at nothing drawn."""
+    """Omit the plotting library, which is faster, for tests without plots."""
     monkeypatch.setattr(page, "_plotly", lambda: (page._packed(""), page._digest("")))
 
 
@@ -89,7 +91,7 @@ def several():
 
 @pytest.fixture(scope="module")
 def window(browser, several, tmp_path_factory):
-    """One window with `several` for all tests that change nothing which `tab` does not put back; and its troubles."""
+    """Open one window with `several` for all tests whose changes `tab` resets."""
     file = tmp_path_factory.mktemp("page") / "report.html"
     file.write_text(render(several))
     troubles = []
@@ -105,13 +107,13 @@ def window(browser, several, tmp_path_factory):
 
 @pytest.fixture
 def tab(window, several):
-    """The page of `several`, unfiltered and ungrouped, its worst case selected."""
+    """Return the page of `several`, unfiltered and ungrouped, with its worst case selected."""
     tab, troubles = window
     tab.get_by_label("Filter").fill("")
     tab.get_by_label("Group by").select_option("")
     for one in tab.locator(".choice[aria-pressed=true]").all():
         one.click()
-    select(tab, wording.worst_cases(several)[0])
+    select(tab, contents.worst_cases(several)[0])
     yield tab
     assert troubles == []
 
@@ -122,7 +124,7 @@ def select(tab, case):
 
 
 def shown(tab, column):
-    """The texts of a column of the table of cases, from top to bottom."""
+    """Return the texts of a column of the table of cases, from top to bottom."""
     return tab.eval_on_selector_all(
         f"#table tr[data-key] > :nth-child({column})",
         "cells => cells.map((one) => one.innerText.trim())",
@@ -134,7 +136,7 @@ def title(tab):
 
 
 def link(case):
-    return wording.link(case)
+    return contents.link(case)
 
 
 def named(document, verdict):
@@ -148,10 +150,10 @@ def test_it_opens_with_its_plots_and_the_worst_case(opened, several):
     assert tab.locator("#table tr[data-key]").count() == 40
     assert tab.locator("#plots .main-svg").count() >= 2
     assert tab.locator("#scatter .points path").count() > 4
-    assert title(tab) == wording.worst_cases(several)[0]["id"]
+    assert title(tab) == contents.worst_cases(several)[0]["id"]
 
 
-def test_a_columns_head_sorts_and_turns_round(tab, several):
+def test_a_columns_head_sorts_and_reverses(tab, several):
     button = tab.get_by_role("button", name="Accuracy %")
     button.click()
     values = [float(one) for one in shown(tab, 5) if one]
@@ -209,7 +211,7 @@ def test_cases_are_grouped(tab, name, groups):
 
 def test_a_click_on_a_row_selects_its_case(tab, several):
     case = named(several, "better")
-    tab.locator(f'tr[data-key="{wording.key(case)}"] td').nth(2).click()
+    tab.locator(f'tr[data-key="{contents.key(case)}"] td').nth(2).click()
     assert title(tab) == case["id"]
     assert tab.evaluate("location.hash") == link(case)
     assert tab.locator("#table [aria-current]").count() == 1
@@ -241,7 +243,7 @@ def test_a_link_selects_its_case(opened, several, plotless):
 
 @pytest.mark.parametrize("bad", ["#case=few_shot%2Fgone", "#case=%E0%A4%A", "#case="])
 def test_a_link_to_no_case_shows_the_worst(opened, several, plotless, bad):
-    assert title(opened(several, link=bad)) == wording.worst_cases(several)[0]["id"]
+    assert title(opened(several, link=bad)) == contents.worst_cases(several)[0]["id"]
 
 
 def test_a_click_on_a_point_selects_its_case(tab, several):
@@ -258,7 +260,7 @@ def test_a_click_on_a_point_selects_its_case(tab, several):
     )
 
 
-def test_the_front_has_what_no_other_case_beats_in_both(tab, several):
+def test_the_pareto_front_has_the_cases_that_no_other_case_beats(tab, several):
     tab.get_by_role("combobox", name="Against").select_option("trainable")
     tab.locator("#scatter summary").click()
     rows = tab.eval_on_selector_all(
@@ -286,7 +288,7 @@ def test_every_choice_draws_every_plot(tab, several):
 
 
 def test_a_case_of_every_verdict_is_shown(tab, several):
-    for verdict in wording.VERDICTS:
+    for verdict in contents.VERDICTS:
         case = named(several, verdict)
         select(tab, case)
         assert case["rerun"] in tab.inner_text("#case")
@@ -298,7 +300,7 @@ def test_commands_are_copied(tab):
     sync_api.expect(tab.locator(".command button").first).to_have_text("Copied")
 
 
-def test_a_case_has_its_history_and_one_without_anything_to_plot_is_shown(opened):
+def test_a_case_shows_its_history_and_a_case_without_data_is_shown(opened):
     case, bare, icl = (
         make_case("worse"),
         make_case("invalid", shots=2, baseline=None),
@@ -306,7 +308,7 @@ def test_a_case_has_its_history_and_one_without_anything_to_plot_is_shown(opened
     )
     history = {
         "runs": RUNS,
-        "series": {wording.key(case): {"accuracy": SERIES, "loss": SERIES | {"changes": []}}},
+        "series": {contents.key(case): {"accuracy": SERIES, "loss": SERIES | {"changes": []}}},
     }
     tab = opened(holding(case, bare, icl, history=history), link=link(case))
     assert (
@@ -336,7 +338,7 @@ def test_dark_and_light_follow_the_readers_choice(tab):
     assert text[1] < 150 < 600 < text[0]
 
 
-def test_paper_has_the_table_and_the_case_and_no_controls(tab):
+def test_print_has_the_table_and_the_case_and_no_controls(tab):
     tab.emulate_media(color_scheme="dark")
     tab.evaluate("dispatchEvent(new Event('beforeprint'))")
     tab.emulate_media(media="print")
@@ -359,7 +361,7 @@ def test_names_with_markup_do_no_harm(opened):
         for name, shots in zip(names, (2, 2, 4), strict=True)
     ]
     told = {"divergences": [EVIL], "notes": [EVIL], "rerun": EVIL, "options": {EVIL: EVIL}}
-    series = {wording.key(cases[0]): {EVIL: SERIES, "accuracy": SERIES}}
+    series = {contents.key(cases[0]): {EVIL: SERIES, "accuracy": SERIES}}
     runs = [one | {"commit": EVIL} for one in RUNS]
     tab = opened(
         holding(
@@ -420,7 +422,7 @@ def test_without_scripts_the_banner_and_the_tables_are_there(opened, several):
     assert tab.locator("#claims tbody tr:visible").count() == 4
 
 
-def test_without_its_plotting_library_tables_say_the_same(opened, several):
+def test_without_the_plotting_library_tables_have_the_data(opened, several):
     broken = re.sub(
         '(<script type="application/gzip" id="plotly">).*?(</script>)',
         r"\1AAAA\2",
@@ -442,13 +444,16 @@ def test_the_page_is_as_wide_as_its_window(tab, width):
     tab.set_viewport_size({"width": 1600, "height": 900})
 
 
-def test_everything_has_a_name_for_those_who_do_not_see(tab, several):
+def test_every_element_has_an_accessible_name(tab, several):
     select(tab, named(several, "worse"))
     assert tab.locator("table:not(:has(caption))").count() == 0
     assert tab.locator("th:not([scope])").count() == 0
     assert tab.locator(".canvas:not([role=img][aria-label])").count() == 0
     assert tab.locator("figure:not(:has(details table))").count() == 0
-    nameless = "controls => controls.filter((one) => !one.labels?.length && !one.textContent.trim() && !one.ariaLabel).length"
+    nameless = (
+        "controls => controls.filter((control) => !control.labels?.length "
+        "&& !control.textContent.trim() && !control.ariaLabel).length"
+    )
     assert tab.eval_on_selector_all("button, input, select", nameless) == 0
     levels = tab.eval_on_selector_all(
         "h1, h2, h3", "heads => heads.map((one) => Number(one.tagName[1]))"
@@ -456,7 +461,7 @@ def test_everything_has_a_name_for_those_who_do_not_see(tab, several):
     assert levels[0] == 1 and all(after - before <= 1 for before, after in pairwise(levels))
 
 
-def test_focus_is_seen(opened, several, plotless):
+def test_focus_is_visible(opened, several, plotless):
     tab = opened(several)
     tab.keyboard.press("Tab")
     assert tab.inner_text(":focus") == "Skip to the cases"

@@ -61,7 +61,7 @@ def test_it_needs_neither_pytest_nor_torch(run):
         (
             json.dumps(DOCUMENT),
             "out.pdf",
-            "expected a file to write that ends in one of .html, .md",
+            "expected a file name that ends in one of .html, .md",
         ),
         (json.dumps(DOCUMENT), "none/out.md", "No such file or directory"),
     ],

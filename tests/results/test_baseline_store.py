@@ -1,4 +1,4 @@
-"""Baselines on disk: clear errors, and an update that happens wholly or not at all."""
+"""Baselines on disk: clear errors, and an update that happens completely or not at all."""
 
 import contextlib
 import os
@@ -45,7 +45,7 @@ def test_no_file_is_no_baseline(tmp_path):
         (lambda text: text.replace(RESULT.id, "another-case"), "found that of another-case"),
     ],
 )
-def test_a_spoilt_baseline_is_one_sentence_with_the_remedy(path, spoil, sentence):
+def test_a_damaged_baseline_is_one_sentence_with_the_remedy(path, spoil, sentence):
     path.write_text(spoil(path.read_text()))
     with pytest.raises(baseline_store.BaselineError) as raised:
         baseline_store.read(path, RESULT.id)
@@ -97,7 +97,7 @@ def test_an_update_killed_while_its_files_move_is_finished_by_the_next_session(
 
 
 def stale_beside(tmp_path):
-    """Two baselines that are to go, on two devices, beside one that stays and one that is to be written."""
+    """Make two stale baselines on two devices, one that stays, and one to be written."""
     stays, gone, comes = (make_result([0.1], id=name) for name in ("stays", "gone", "comes"))
     baseline_store.write(tmp_path, {"cpu": [stays, gone], "nvidia-h200": [gone]})
     stale = [
@@ -114,7 +114,7 @@ def names(folder):
 WRITTEN = [("cpu", "comes"), ("cpu", "stays"), ("nvidia-h200", "comes")]
 
 
-def test_stale_baselines_go_with_the_update_and_leave_nothing_else(tmp_path):
+def test_the_update_removes_stale_baselines_and_leaves_nothing_else(tmp_path):
     baseline_store.write(tmp_path, *stale_beside(tmp_path))
     assert names(tmp_path) == WRITTEN
     assert {one.name for one in tmp_path.iterdir()} == {"cpu", "nvidia-h200", baseline_store.LOCK}
@@ -123,7 +123,7 @@ def test_stale_baselines_go_with_the_update_and_leave_nothing_else(tmp_path):
 
 @pytest.mark.parametrize("doing", ["replace", "unlink", "fsync"])
 @pytest.mark.parametrize("moment", range(1, 5))
-def test_an_update_that_removes_killed_at_any_moment_happens_wholly_or_not_at_all(
+def test_an_update_killed_while_removing_happens_completely_or_not_at_all(
     tmp_path, monkeypatch, doing, moment
 ):
     accepted, stale = stale_beside(tmp_path)
@@ -154,7 +154,7 @@ def test_a_stale_baseline_that_somebody_removed_meanwhile_is_no_error(tmp_path):
     assert names(tmp_path) == WRITTEN
 
 
-def test_a_folder_that_cannot_be_written_is_said_before_training(tmp_path):
+def test_a_folder_that_cannot_be_written_is_reported_before_training(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(baseline_store.BaselineError, match="cannot be written"):
         baseline_store.check_writable(tmp_path / "file" / "baselines")

@@ -1,4 +1,4 @@
-"""Files of PEFT's `method_comparison` as results, and the weaker verdicts on one run against one run."""
+"""Results from PEFT's `method_comparison`, and the weaker verdicts of one run against one."""
 
 import copy
 import json
@@ -176,7 +176,7 @@ def test_another_number_of_trained_parameters_is_changed():
 @pytest.mark.parametrize(
     ("memory", "verdict"), [(22_100_000_000, "same"), (22_600_000_000, "worse"), (20e9, "better")]
 )
-def test_memory_is_held_at_little_more_than_its_noise(memory, verdict):
+def test_memory_fails_at_little_more_than_its_noise(memory, verdict):
     assert compare(result(), result(day=2, accelerator_memory_max=memory)).verdict == verdict
 
 
@@ -200,7 +200,7 @@ def suite(times, **changes):
     ]
 
 
-def test_a_time_that_all_cases_share_is_not_held_against_one():
+def test_a_slowdown_that_all_cases_share_fails_none():
     shared = compare_pairs(suite([2300.0] * 6))
     assert {one.verdict for one in shared.verdicts} == {"same"}
     outlier = compare_pairs(suite([2300.0] * 5 + [2900.0]))
@@ -241,7 +241,7 @@ def test_the_json_of_a_verdict_is_plain():
     assert CaseVerdict.from_dict(json.loads(text)) == found
 
 
-def test_a_long_setting_is_cut_in_what_is_said_of_it():
+def test_a_long_setting_is_cut_in_its_note():
     ranks = {f"model.layers.{number}.self_attn.q_proj": 6 for number in range(40)}
     (note,) = compare(result(), result(day=2, peft_config={"rank_pattern": ranks})).notes
     assert 'rank_pattern {"model.layers.0.self_attn.q_proj": 6' in note

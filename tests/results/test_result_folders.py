@@ -1,10 +1,10 @@
-"""Folders of results and what two of them have in common; finished results against each other."""
+"""Folders of results, their common cases, and comparisons of finished results."""
 
 import json
 from dataclasses import replace
 
 import pytest
-from make_results import make_result, make_sample
+from make_results import make_result, make_seed_result
 from method_comparison import training, write
 
 from pytest_ftcompare.compare import FolderError, compare, compare_suites, read
@@ -34,7 +34,7 @@ def test_an_unfinished_update_is_no_result(tmp_path):
     assert len(read(tmp_path)) == 1
 
 
-def test_of_several_runs_of_pefts_the_latest_counts(tmp_path):
+def test_the_latest_of_several_peft_runs_counts(tmp_path):
     write(tmp_path / "a", training(day=3, accuracy=0.3))
     write(tmp_path / "b", training(day=2, accuracy=0.2))
     assert [one.seed_results[0].metrics["accuracy"] for one in read(tmp_path)] == [0.3]
@@ -86,7 +86,7 @@ def test_a_case_is_paired_with_its_own_device_else_the_cpu():
     assert compare(RESULT, gpu).verdict == "same"
 
 
-def test_what_only_one_folder_has_is_named_and_nothing_in_common_is_an_error():
+def test_cases_of_one_folder_are_listed_and_no_common_case_is_an_error():
     others = [replace(RESULT, id=name) for name in ("a", "b")]
     found = result_folders.pair_results([RESULT, others[0]], [RESULT, others[1]])
     assert (len(found.both), found.only_old, found.only_new) == (1, ["a"], ["b"])
@@ -95,7 +95,9 @@ def test_what_only_one_folder_has_is_named_and_nothing_in_common_is_an_error():
 
 
 def lower(by):
-    samples = [make_sample(seed, score - by, trace="other") for seed, score in enumerate(SCORES)]
+    samples = [
+        make_seed_result(seed, score - by, trace="other") for seed, score in enumerate(SCORES)
+    ]
     return make_result(
         SCORES, seed_results=samples, environment={**RESULT.environment, "torch": "2.14.0"}
     )

@@ -1,4 +1,4 @@
-"""Rows that say nothing or contradict each other: counted, told, refused where they are many."""
+"""Test empty and contradictory rows: they are counted, reported, and refused if many."""
 
 from pytest_ftcompare import tasks
 from pytest_ftcompare.tasks import Example
@@ -8,59 +8,56 @@ from pytest_ftcompare.tasks.contents import MAX_CONTRADICTING_SHARE, MAX_EMPTY_S
 ROWS = [Example({"text": f"row {number}"}, number % 2) for number in range(100)]
 
 
-def said(rows, labels=("calm", "urgent")):
+def check(rows, labels=("calm", "urgent")):
     source = Source("x", "train", lambda row, _: [])
     return list(check_contents(Task("tickets", labels, source, source), {"train": rows}))
 
 
 def test_a_class_without_rows_is_refused():
-    ((refused, sentence),) = said(
-        ROWS, ("none", "calm", "urgent")
-    )  # stars 1 to 4 of 5, read from 0, look like this
+    # Stars from 1 to 4 of 5, read from 0, look like this.
+    ((refused, sentence),) = check(ROWS, ("none", "calm", "urgent"))
     assert refused
-    assert (
-        "1 of 3 have none, the first is 'urgent': see that labels are those of the rows" in sentence
-    )
+    assert "1 of 3 have none, the first is 'urgent': check that labels names" in sentence
 
 
-def test_rows_as_they_should_be_are_not_told():
-    assert said(ROWS) == []
+def test_valid_rows_are_not_reported():
+    assert check(ROWS) == []
 
 
-def test_empty_rows_are_told_and_refused_where_they_are_many():
+def test_empty_rows_are_reported_and_refused_if_many():
     few = [Example({"text": " \n"}, 0)] * int(100 * MAX_EMPTY_SHARE)
-    ((refused, sentence),) = said([*ROWS[len(few) :], *few])
+    ((refused, sentence),) = check([*ROWS[len(few) :], *few])
     assert not refused
     assert sentence.startswith(
-        "empty rows: expected rows with text in split train of task tickets, 5 of 100 have none, the"
+        "empty rows: expected rows with text in split train of task tickets, 5 of 100 have none"
     )
-    assert "the first of them 95 and 96" in sentence
-    assert said([*ROWS[:90], *few, *few])[0][0]
+    assert "the first in row 95 and 96" in sentence
+    assert check([*ROWS[:90], *few, *few])[0][0]
 
 
-def test_contradictions_are_told_and_refused_where_they_are_many():
+def test_contradictions_are_reported_and_refused_if_many():
     few = [
         Example({"text": f"ROW  {number}"}, 1 - number % 2)
         for number in range(int(100 * MAX_CONTRADICTING_SHARE))
     ]
-    ((refused, sentence),) = said([*ROWS[:95], *few])
+    ((refused, sentence),) = check([*ROWS[:95], *few])
     assert not refused
     assert (
-        "5 of 100 have another label than a row before with the same text, as rows 0 and 95, 'ROW  0'"
-        in sentence
+        "5 of 100 have another label than an earlier row with the same text, "
+        "such as rows 0 and 95, 'ROW  0'" in sentence
     )
-    assert said([*ROWS[:90], *few, Example({"text": "row 9"}, 0)])[0][0]
+    assert check([*ROWS[:90], *few, Example({"text": "row 9"}, 0)])[0][0]
 
 
 def test_the_same_row_twice_is_no_contradiction():
-    assert said([*ROWS, *ROWS]) == []
+    assert check([*ROWS, *ROWS]) == []
 
 
-def test_answers_that_are_written_may_differ():
-    assert said([Example({"text": "x"}, "yes"), Example({"text": "x"}, "no")], ()) == []
+def test_written_answers_may_differ():
+    assert check([Example({"text": "x"}, "yes"), Example({"text": "x"}, "no")], ()) == []
 
 
-def test_the_shipped_tasks_have_nothing_of_it():
+def test_the_shipped_tasks_have_no_such_rows():
     from pytest_ftcompare.tasks.hub import locate, read_split
 
     for name in tasks.NAMES:

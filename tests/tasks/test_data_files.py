@@ -1,5 +1,4 @@
-"""Data files as people bring them: each way to write the same rows gives the same rows, and what is
-unclear is refused."""
+"""Test data files: each way to write the same rows gives those rows; unclear files are refused."""
 
 import bz2
 import codecs
@@ -59,7 +58,7 @@ def table(path, *, rows=ROWS, delimiter=",", quoting=csv.QUOTE_MINIMAL, end="\n"
         ("a.jsonl.xz", lzma.compress(LINES)),
     ],
 )
-def test_json_gives_the_rows_however_it_is_written(tmp_path, name, content):
+def test_json_gives_the_same_rows_in_each_form(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
     assert read(tmp_path / name) == ROWS
 
@@ -70,16 +69,14 @@ def test_json_gives_the_rows_however_it_is_written(tmp_path, name, content):
     [("csv", ","), ("csv", ";"), ("csv", "\t"), ("csv", "|"), ("TSV", "\t")],
 )
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_a_table_gives_the_rows_in_whatever_dialect_a_writer_has(
-    tmp_path, suffix, delimiter, quoting, end
-):
+def test_a_table_gives_the_same_rows_in_each_dialect(tmp_path, suffix, delimiter, quoting, end):
     assert (
         read(table(tmp_path / f"a.{suffix}", delimiter=delimiter, quoting=quoting, end=end)) == ROWS
     )
 
 
-def test_a_text_of_a_table_is_what_stands_there(tmp_path):
-    """No value is missing, a number or a date because it looks like it."""
+def test_a_text_of_a_table_is_not_converted(tmp_path):
+    """A text that looks like a missing value, a number or a date stays text."""
     rows = [
         {"text": text, "kind": "calm"}
         for text in ("NA", "null", "1.0", "007", "true", "None", "nan")
@@ -145,7 +142,7 @@ def test_only_the_name_is_a_pattern(tmp_path):
 
 
 @pytest.mark.parametrize("named", ["train-00000-of-00003.parquet", "train-*.parquet"])
-def test_a_shard_that_is_missing_is_not_passed_over(tmp_path, named):
+def test_a_missing_shard_is_refused(tmp_path, named):
     rows = Dataset.from_list(ROWS)
     for number in (0, 2):
         rows.to_parquet(tmp_path / f"train-{number:05}-of-00003.parquet")
@@ -178,7 +175,7 @@ def test_a_folder_of_splits_gives_the_split_that_is_asked_for(tmp_path):
         ("*.?s*", "expected files of one format, .* matches .csv and .jsonl"),
     ],
 )
-def test_what_no_reader_takes_is_refused(tmp_path, name, sentence):
+def test_a_file_that_no_reader_takes_is_refused(tmp_path, name, sentence):
     for one in ("a.xlsx", "a", "b.csv", "b.jsonl"):
         (tmp_path / one).write_text("")
     (tmp_path / "folder").mkdir()
@@ -201,12 +198,12 @@ def test_what_no_reader_takes_is_refused(tmp_path, name, sentence):
             gzip.compress(LINES, mtime=0)[:40],
             "expected a whole compressed file in .*, it cannot be unpacked",
         ),
-        ("a.jsonl", "text".encode("utf-16"), "it begins as UTF-16 does: say format = { encoding"),
+        ("a.jsonl", "text".encode("utf-16"), "it begins as UTF-16 does: set format = { encoding"),
         ("a.csv", "text,kind\n".encode("utf-16-le"), "found NUL: if it is UTF-16"),
         (
             "a.csv",
             b"text,kind\n\xe9,calm\n",
-            "expected UTF-8 in .*, found a byte that is not at offset 10",
+            "expected UTF-8 in .*, the byte at offset 10 is not UTF-8",
         ),
         (
             "a.csv",
@@ -241,12 +238,12 @@ def test_what_no_reader_takes_is_refused(tmp_path, name, sentence):
         (
             "a.csv",
             b"a;b,c\n1;2,3\n",
-            r"columns may be parted by ',' and ';': say which, as format = { delimiter =",
+            r"columns may be separated by ',' and ';': set one, such as format = { delimiter =",
         ),
         (
             "a.tsv",
             b'text\tkind\n"a"\tb\n',
-            'whether quotes enclose a text or belong to it, line 2 has "a": say format',
+            'whether quotes enclose a text or belong to it, line 2 has "a": set format',
         ),
         ("a.csv", "a,b\n\ue00d,c\n".encode(), r"expected no character U\+E00D"),
     ],
@@ -281,7 +278,7 @@ def test_a_file_that_is_not_what_its_name_says_is_refused_with_its_line(
         ("a.csv", 'text,kind\n5" pipe,calm\n', ['5" pipe']),
     ],
 )
-def test_the_dialect_is_what_the_file_shows(tmp_path, name, content, texts):
+def test_the_file_shows_its_dialect(tmp_path, name, content, texts):
     (tmp_path / name).write_bytes(content.encode())
     assert read(tmp_path / name) == [{"text": text, "kind": "calm"} for text in texts]
 
@@ -298,7 +295,7 @@ def test_the_dialect_is_what_the_file_shows(tmp_path, name, content, texts):
         ("a\tb\né\ty\n".encode("utf-16"), {"encoding": "utf-16"}, [{"a": "é", "b": "y"}]),
     ],
 )
-def test_what_a_task_says_of_its_files_counts(tmp_path, content, format, rows):
+def test_the_format_of_a_task_counts(tmp_path, content, format, rows):
     (tmp_path / "a.tsv").write_bytes(content)
     assert read(tmp_path / "a.tsv", **format) == rows
 
@@ -314,11 +311,11 @@ def test_what_a_task_says_of_its_files_counts(tmp_path, content, format, rows):
         ({"encoding": "utf-9"}, "expected an encoding that Python knows in format, got 'utf-9'"),
     ],
 )
-def test_a_format_that_cannot_be_is_refused(given, sentence):
+def test_an_invalid_format_is_refused(given, sentence):
     with pytest.raises(DataError, match=re.escape(sentence)):
         files.make_format(given)
 
 
-def test_the_format_of_a_task_may_say_nothing():
+def test_the_format_of_a_task_may_be_empty():
     assert files.make_format({}) == files.Format()
     assert files.make_format({"quote": ""}) == files.Format(quote="")

@@ -1,5 +1,4 @@
-"""The task of a project's table: what its texts may name, what a row must have, how a conversation
-is taken apart."""
+"""Test tasks from a project's table: templates, required row values, and conversations."""
 
 import json
 
@@ -14,7 +13,7 @@ SAID = {"role": "assistant", "content": "urgent"}
 
 
 def made(tmp_path, rows, **given):
-    """The task of a table on these rows, all of them training rows."""
+    """Return the task of a table with these training rows."""
     (tmp_path / "rows.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     (tmp_path / "test.jsonl").write_text("")
     table = {
@@ -36,10 +35,10 @@ def examples(tmp_path, rows, **given):
 
 def test_a_column_with_a_dot_is_a_column(tmp_path):
     row = {"ticket.text": "down", "ticket[0]": "up", "kind": "calm"}
-    plain = "{ticket.text} / {ticket[0]} {{x}}"
-    (one,) = examples(tmp_path, [row], text_template=plain)
+    template = "{ticket.text} / {ticket[0]} {{x}}"
+    (one,) = examples(tmp_path, [row], text_template=template)
     assert (
-        made(tmp_path, [row], text_template=plain).text_template.format(**one.fields)
+        made(tmp_path, [row], text_template=template).text_template.format(**one.fields)
         == "down / up {x}"
     )
 
@@ -56,11 +55,11 @@ def test_a_column_with_a_dot_is_a_column(tmp_path):
         ),
     ],
 )
-def test_a_text_that_names_more_than_columns_is_refused_before_a_row_is_read(
-    tmp_path, plain, sentence
+def test_a_template_that_names_more_than_columns_is_refused_before_a_row_is_read(
+    tmp_path, text_template, sentence
 ):
     with pytest.raises(DataError, match=sentence):
-        made(tmp_path, [], text_template=plain)
+        made(tmp_path, [], text_template=text_template)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +96,7 @@ def test_a_conversation_is_read_without_the_answer_that_ends_it(tmp_path):
     assert one.label == 1
 
 
-def test_the_answer_that_ends_a_conversation_can_be_what_is_to_be_written(tmp_path):
+def test_the_answer_that_ends_a_conversation_can_be_the_text_to_write(tmp_path):
     given = {"text_template": "{m}", "chat": "m", "answer": "m", "labels": None, "label": None}
     (one,) = examples(tmp_path, [{"m": [ASKED, SAID | {"name": "x"}]}], **given)
     assert (json.loads(one.fields["m"]), one.label) == ([ASKED], "urgent")
@@ -126,7 +125,7 @@ def test_the_answer_that_ends_a_conversation_can_be_what_is_to_be_written(tmp_pa
         ([SAID], "expected a message to answer in m in .*, row 0 has only an answer"),
     ],
 )
-def test_what_is_no_conversation_names_the_row(tmp_path, messages, sentence):
+def test_an_invalid_conversation_names_the_row(tmp_path, messages, sentence):
     with pytest.raises(DataError, match=sentence):
         examples(tmp_path, [{"m": messages, "kind": "calm"}], text_template="{m}", chat="m")
 
@@ -148,12 +147,12 @@ def test_what_is_no_conversation_names_the_row(tmp_path, messages, sentence):
         ({"train": "none-*.csv"}, "train: expected files that match .*, there are none"),
     ],
 )
-def test_a_table_that_cannot_be_is_refused(tmp_path, given, sentence):
+def test_an_invalid_table_is_refused(tmp_path, given, sentence):
     with pytest.raises(DataError, match=sentence):
         made(tmp_path, [], **given)
 
 
-def test_an_answer_follows_the_pattern_or_the_plain_text_where_there_is_no_pattern(tmp_path):
+def test_an_answer_follows_the_pattern_or_without_one_the_text_template(tmp_path):
     given = {"answer": "kind", "labels": None, "label": None}
     assert made(tmp_path, [], **given).pattern == "{text}"
     assert made(tmp_path, [], pattern="{text} ?", **given).pattern == "{text} ?"

@@ -1,4 +1,4 @@
-"""Where models and data lie: a local folder, pinned downloads, and three file formats read alike."""
+"""Test where models and data lie: a local folder, pinned downloads, three file formats."""
 
 import json
 
@@ -21,7 +21,7 @@ def test_jsonl_tsv_and_parquet_give_the_same_rows(tmp_path):
     assert [list(read_split(tmp_path, name)) for name in "abc"] == [ROWS] * 3
 
 
-def test_a_missing_split_says_what_is_there(tmp_path):
+def test_a_missing_split_lists_the_files_that_exist(tmp_path):
     (tmp_path / "train.jsonl").write_text("")
     with pytest.raises(DataError, match=r"expected one of test\.jsonl, .* found train\.jsonl"):
         list(read_split(tmp_path, "test"))
@@ -35,7 +35,7 @@ def test_a_missing_split_says_what_is_there(tmp_path):
         (b"[1]\n", "line 1 has list"),
     ],
 )
-def test_a_spoilt_data_file_names_file_and_line(tmp_path, content, sentence):
+def test_an_invalid_data_file_names_file_and_line(tmp_path, content, sentence):
     (tmp_path / "train.jsonl").write_bytes(content)
     with pytest.raises(DataError, match=sentence):
         list(read_split(tmp_path, "train"))
@@ -58,19 +58,19 @@ def test_a_line_of_ten_million_characters_is_a_row_like_others(tmp_path, suffix)
         ),
         (
             b"sentence\tlabel\nx\t1\ty\n",
-            r"expected a table in .*train\.tsv: its header has 2 columns, line 2 has another number",
+            r"expected a table in .*train\.tsv: its header has 2 columns, line 2 has another",
         ),
         (
             b"sentence\tlabel\nx\n",
-            r"expected a table in .*train\.tsv: its header has 2 columns, line 2 has another number",
+            r"expected a table in .*train\.tsv: its header has 2 columns, line 2 has another",
         ),
         (
             "sentence\tlabel\né\t1\n".encode("latin-1"),
-            "expected UTF-8 in .*, found a byte that is not at offset 15",
+            "expected UTF-8 in .*, the byte at offset 15 is not UTF-8",
         ),
     ],
 )
-def test_a_spoilt_table_names_file_and_line(tmp_path, content, sentence):
+def test_an_invalid_table_names_file_and_line(tmp_path, content, sentence):
     (tmp_path / "train.tsv").write_bytes(content)
     with pytest.raises(DataError, match=sentence):
         list(read_split(tmp_path, "train"))
@@ -97,7 +97,10 @@ def test_a_pinned_id_is_downloaded_at_its_revision(monkeypatch, tmp_path):
     )
     assert locate("models", "org/name", None, "abc") == tmp_path
     assert asked == [
-        (("org/name",), {"repo_type": "model", "revision": "abc", "ignore_patterns": OTHER_FRAMEWORKS})
+        (
+            ("org/name",),
+            {"repo_type": "model", "revision": "abc", "ignore_patterns": OTHER_FRAMEWORKS},
+        )
     ]
 
 
@@ -114,10 +117,10 @@ def test_a_download_that_fails_is_one_sentence(monkeypatch):
         locate("models", "org/name", None, "abc")
 
 
-def test_the_library_datasets_reads_the_embedded_rows_as_we_do():
+def test_datasets_reads_the_same_embedded_rows():
     file = EMBEDDED / "datasets" / "pocket" / "cola" / "test.jsonl"
-    theirs = load_dataset("json", data_files=str(file), split="train")
-    assert list(theirs) == list(read_split(file.parent, "test"))
+    expected = load_dataset("json", data_files=str(file), split="train")
+    assert list(expected) == list(read_split(file.parent, "test"))
 
 
 @pytest.mark.parametrize("name", [name for name in tasks.NAMES if name.startswith("pocket")])

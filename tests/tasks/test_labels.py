@@ -1,4 +1,4 @@
-"""Which class a value means: its name or its index, refused where both fit and differ."""
+"""Test which class a value means: its name or its index, refused if both fit and differ."""
 
 import pytest
 
@@ -10,7 +10,7 @@ STARS = ("1", "2", "3", "4", "5")
 
 
 @pytest.mark.parametrize(
-    ("names", "reading", "value", "index"),
+    ("names", "labels_are", "value", "index"),
     [
         (CALM, "", "urgent", 1),
         (CALM, "", 1, 1),
@@ -31,25 +31,25 @@ STARS = ("1", "2", "3", "4", "5")
         (("caf\u00e9", "bar"), "", "cafe\u0301", 0),  # the same text in another form of Unicode
     ],
 )
-def test_a_value_is_a_name_or_an_index(names, reading, value, index):
-    assert Labels(names, reading).index(value) == index
+def test_a_value_is_a_name_or_an_index(names, labels_are, value, index):
+    assert Labels(names, labels_are).index(value) == index
 
 
 @pytest.mark.parametrize(
-    ("names", "reading", "value", "sentence"),
+    ("names", "labels_are", "value", "sentence"),
     [
         (
             ("1", "0"),
             "",
             0,
-            "not both, got 0, the name of '0' and the index of '1': say labels_are",
+            "not both, got 0, the name of '0' and the index of '1': set labels_are",
         ),
-        (STARS, "", 1, "got 1, the name of '1' and the index of '2': say labels_are"),
+        (STARS, "", 1, "got 1, the name of '1' and the index of '2': set labels_are"),
         (("true", "false"), "", True, "got True, the name of 'true' and the index of 'false'"),
         (("10", "20", "30"), "", 1, r"a label in 0..2 \(10, 20, 30\), got 1"),
-        (CALM, "", "Urgent", "'Urgent', which is not 'urgent' in case or white space"),
-        (CALM, "", "urgent ", "'urgent ', which is not 'urgent' in case or white space"),
-        (CALM, "", 2, "got 2: if classes count from 1, say labels_are"),
+        (CALM, "", "Urgent", "'Urgent', which differs from 'urgent' in case or white space"),
+        (CALM, "", "urgent ", "'urgent ', which differs from 'urgent' in case or white space"),
+        (CALM, "", 2, "got 2: if classes count from 1, set labels_are"),
         (CALM, "", None, "got None"),
         (CALM, "", 1.0, "got 1.0"),
         (CALM, "", ["calm"], "got "),
@@ -61,13 +61,13 @@ def test_a_value_is_a_name_or_an_index(names, reading, value, index):
         (CALM, "indices from 1", True, "got True"),
     ],
 )
-def test_what_is_neither_or_both_is_refused(names, reading, value, sentence):
+def test_a_value_that_is_neither_or_both_is_refused(names, labels_are, value, sentence):
     with pytest.raises(DataError, match=sentence):
-        Labels(names, reading).index(value)
+        Labels(names, labels_are).index(value)
 
 
 @pytest.mark.parametrize(
-    ("names", "reading", "sentence"),
+    ("names", "labels_are", "sentence"),
     [
         (("a", "a"), "", "expected each label once, 'a' is there twice"),
         (("caf\u00e9", "cafe\u0301"), "", "expected each label once"),
@@ -79,6 +79,6 @@ def test_what_is_neither_or_both_is_refused(names, reading, value, sentence):
         ),
     ],
 )
-def test_labels_that_cannot_be_are_refused(names, reading, sentence):
+def test_invalid_labels_are_refused(names, labels_are, sentence):
     with pytest.raises(DataError, match=sentence):
-        Labels(names, reading)
+        Labels(names, labels_are)

@@ -1,4 +1,4 @@
-"""The overlap of a written answer with its reference: a longest common subsequence of words and Chinese characters."""
+"""Test ROUGE-L of a written answer: its longest common subsequence with the reference."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from pytest_ftcompare.tasks.rouge import rouge_l
 
 
 @pytest.mark.parametrize(
-    ("written", "wanted", "share"),
+    ("answer", "reference", "share"),
     [
         ("中国将于明年发射。", "中国将于明年发射", 1.0),
         ("中国 将发射！", "中国将于明年发射", 2 * 5 / (5 + 8)),
@@ -17,8 +17,8 @@ from pytest_ftcompare.tasks.rouge import rouge_l
         ("用Python写", "用 python 写", 1.0),
         ("", "abc", 0.0),
         ("。", "abc", 0.0),
-        ("。", "！", 1.0),  # nothing is asked for, nothing is said
+        ("。", "！", 1.0),  # both have no unit
     ],
 )
-def test_the_overlap_is_what_it_is_by_hand(written, wanted, share):
-    assert rouge_l(written, Example({}, wanted)) == pytest.approx(share)
+def test_the_score_equals_the_hand_computed_one(answer, reference, share):
+    assert rouge_l(answer, Example({}, reference)) == pytest.approx(share)

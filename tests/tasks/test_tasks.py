@@ -1,4 +1,4 @@
-"""Tasks: conversion with clear errors, balanced samples that differ by seed."""
+"""Test tasks: conversion with clear errors, balanced draws that differ by seed."""
 
 import dataclasses
 
@@ -11,13 +11,13 @@ COLA = tasks.load("pocket_cola")
 POOL = [Example({"sentence": str(number)}, number % 2) for number in range(200)]
 
 
-def test_a_sample_is_balanced_and_repeats_for_its_seed():
+def test_a_draw_is_balanced_and_repeats_for_its_seed():
     sample = few_shot(COLA, POOL, 16, seed=3)
     assert [sum(one.label == label for one in sample) for label in (0, 1)] == [16, 16]
     assert sample == few_shot(COLA, POOL, 16, seed=3)
 
 
-def test_ten_seeds_draw_ten_different_samples():
+def test_ten_seeds_draw_ten_different_sets_of_rows():
     drawn = {
         tuple(sorted(one.fields["sentence"] for one in few_shot(COLA, POOL, 16, seed)))
         for seed in range(10)
@@ -25,7 +25,7 @@ def test_ten_seeds_draw_ten_different_samples():
     assert len(drawn) == 10
 
 
-def test_the_draw_does_not_move_between_versions():
+def test_the_draw_is_the_same_in_every_version():
     assert [one.fields["sentence"] for one in few_shot(COLA, POOL, 2, seed=0)] == [
         "19",
         "77",
@@ -51,7 +51,7 @@ def test_an_unknown_label_names_the_row():
 
 
 @pytest.mark.parametrize("given", [None, 3, ["x"]])
-def test_a_text_that_is_none_names_the_row(given):
+def test_a_field_without_text_names_the_row(given):
     row = {"sentence": given, "label": 0, "construction": "c"}
     with pytest.raises(
         DataError, match=r"expected a text as sentence in pocket/cola, split train, row 0 has "

@@ -1,4 +1,4 @@
-"""What a method may learn from: training rows alone, those that its trial hands out, from tasks that it declares."""
+"""A method learns only from rows that its seed's context hands out, and from declared sources."""
 
 from dataclasses import replace
 
@@ -21,7 +21,7 @@ def case(method="full", **options):
     )
 
 
-def drawn(prepared):
+def drawn_rows(prepared):
     few = {
         name: examples[:8] if name != "train" else examples
         for name, examples in prepared.examples.items()
@@ -42,18 +42,18 @@ def test_a_method_cannot_select_on_a_test_split(split):
         context.prepared.on_source("pocket_sst").examples[split]
 
 
-def test_a_source_tasks_test_rows_are_no_more_at_hand():
+def test_a_source_tasks_test_rows_are_not_available():
     context = PreparedSeed(case("adapter_fusion"), 0, 4).source_task("pocket_cola", 4)
     assert list(context.prepared.examples) == ["train"]
 
 
-def test_what_a_method_learned_from_is_recorded():
-    assert drawn(case()) == {"pocket_sst": 8}
-    assert drawn(case("adaptive", texts=16, passes=1)) == {
+def test_the_rows_that_a_method_draws_are_recorded():
+    assert drawn_rows(case()) == {"pocket_sst": 8}
+    assert drawn_rows(case("adaptive", texts=16, passes=1)) == {
         "pocket_sst": 8,
         "pocket_sst, unlabelled": 16,
     }
-    fused = drawn(case("adapter_fusion", source_shots=2, source_epochs=1))
+    fused = drawn_rows(case("adapter_fusion", source_shots=2, source_epochs=1))
     assert fused == {"pocket_sst": 8, "pocket_cola": 4, "pocket_mnli": 4}
 
 
@@ -71,10 +71,10 @@ def test_a_method_that_trains_on_the_whole_corpus_is_refused(monkeypatch):
         ModelError,
         match=r"unequal budgets: expected full to train on the 8 rows .* a stage has \d\d\d",
     ):
-        drawn(case())
+        drawn_rows(case())
 
 
-def test_a_task_that_is_no_declared_source_is_refused():
+def test_a_task_that_is_not_a_declared_source_is_refused():
     with pytest.raises(
         ModelError,
         match=r"unequal budgets: expected full to draw from pocket_sst and .* \(none\), it asked",

@@ -1,4 +1,4 @@
-"""A conversation as the model's own chat template writes it."""
+"""Conversations are rendered with the model's own chat template."""
 
 import json
 from types import SimpleNamespace
@@ -11,7 +11,10 @@ from pytest_ftcompare.tasks.hub import locate
 from pytest_ftcompare.training.chat import render_messages
 
 MESSAGES = [{"role": "user", "content": "the server is down"}]
-TEMPLATE = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}"
+TEMPLATE = (
+    "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}"
+    "{% if add_generation_prompt %}<assistant>{% endif %}"
+)
 
 
 def task(**changes):
@@ -41,17 +44,17 @@ def test_the_template_renders_the_messages(tokenizer):
     assert text(tokenizer) == "<user>the server is down"
 
 
-def test_an_answer_that_is_to_be_written_is_asked_for(tokenizer):
+def test_a_generative_task_gets_the_generation_prompt(tokenizer):
     assert text(tokenizer, generative=True) == "<user>the server is down<assistant>"
 
 
-def test_a_token_that_the_tokenizer_adds_by_itself_is_not_there_twice(tokenizer):
+def test_a_begin_token_that_the_tokenizer_adds_is_not_there_twice(tokenizer):
     tokenizer.chat_template = "{{ bos_token }}" + TEMPLATE
     ids = tokenizer(text(tokenizer))["input_ids"]
     assert ids.count(tokenizer.bos_token_id) == 1
 
 
-def test_a_tokenizer_that_adds_none_reads_the_templates(tokenizer):
+def test_a_begin_token_stays_if_the_tokenizer_adds_none(tokenizer):
     silent = SimpleNamespace(
         chat_template="x",
         bos_token="<s>",
@@ -71,10 +74,11 @@ def test_a_model_without_a_template_is_refused(tokenizer):
         text(tokenizer)
 
 
-def test_messages_that_the_template_does_not_take_name_the_example(tokenizer):
+def test_messages_that_the_template_refuses_name_the_example(tokenizer):
     tokenizer.chat_template = "{{ raise_exception('system first') }}"
     with pytest.raises(
         DataError,
-        match=r"expected messages that the chat template of a model takes, example 0 .*system first",
+        match=r"expected messages that the chat template of a model takes, "
+        r"example 0 .*system first",
     ):
         text(tokenizer)

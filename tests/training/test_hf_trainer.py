@@ -1,4 +1,4 @@
-"""The option `engine`, and what of an engine that is broken on purpose the comparison of both says."""
+"""The option `engine`, and the differences that the engines' comparison finds in broken engines."""
 
 import math
 from dataclasses import replace
@@ -9,7 +9,12 @@ import transformers
 from transformers import Trainer
 
 from pytest_ftcompare.checks import tiny_models, trainer_loss
-from pytest_ftcompare.checks.engine_parity import RELU_TOLERANCE, _gradient_difference, differences, record_trainings
+from pytest_ftcompare.checks.engine_parity import (
+    RELU_TOLERANCE,
+    _gradient_difference,
+    differences,
+    record_trainings,
+)
 from pytest_ftcompare.methods.base import Method
 from pytest_ftcompare.results.case import Case
 from pytest_ftcompare.training import hf_trainer
@@ -51,15 +56,15 @@ def prepared(hub):
 
 
 @pytest.fixture
-def first_wrong(prepared):
-    """The number of the update where the engines part, and what they part in."""
+def first_difference(prepared):
+    """Return the number of the first update that differs, and the difference."""
 
-    def found(**options):
+    def compare(**options):
         sentence = next(differences(prepared(**options)))
         head, what = sentence.split(" must be the same by both engines: ")
         return int(head.split()[1]), what
 
-    return found
+    return compare
 
 
 def test_the_engine_is_an_option_of_the_case_and_not_of_its_recipe(prepared):
@@ -70,7 +75,7 @@ def test_the_engine_is_an_option_of_the_case_and_not_of_its_recipe(prepared):
     assert trainer.fingerprint() != loop.fingerprint()
 
 
-def test_an_unknown_engine_is_a_sentence(prepared):
+def test_an_unknown_engine_is_refused(prepared):
     with pytest.raises(
         ModelError,
         match=r"engine=fast.*: expected the option engine to be loop or trainer, got 'fast'",
@@ -78,18 +83,18 @@ def test_an_unknown_engine_is_a_sentence(prepared):
         prepared(engine="fast")
 
 
-def test_a_seed_gives_the_same_sample_by_either_engine(prepared):
-    told = []
+def test_both_engines_train_on_the_same_rows(prepared):
+    reports = []
     loop, trainer = (
         run_seed(
-            prepared(epochs=2, micro_batches=1, **one), 0, lambda *told_of: told.append(told_of)
+            prepared(epochs=2, micro_batches=1, **one), 0, lambda *report: reports.append(report)
         )
         for one in ({}, {"engine": "trainer"})
     )
     assert (trainer.training_rows, trainer.rows_drawn) == (loop.training_rows, loop.rows_drawn)
     for ours, theirs in zip(loop.trace.first_steps, trainer.trace.first_steps, strict=True):
         assert theirs == pytest.approx(ours, rel=1e-4)
-    steps = [(step, count) for step, count, _ in told]
+    steps = [(step, count) for step, count, _ in reports]
     assert steps == [(1, 4), (2, 4), (3, 4), (4, 4), (0, 0)] * 2
 
 
@@ -115,7 +120,7 @@ def test_a_loss_that_is_not_a_number_stops_the_trainer(prepared, monkeypatch):
         record_trainings(prepared(), hf_trainer.train)
 
 
-def test_parameters_of_a_stages_own_train_and_leave_the_model_as_it_was(prepared):
+def test_extra_parameters_of_a_stage_train_and_leave_the_model_as_it_was(prepared):
     case = prepared()
     model = case.adapted()
     names = {name for name, _ in model.named_parameters()}
@@ -144,19 +149,19 @@ def test_the_methods_hook_runs_before_the_first_step_and_after_each(prepared):
     assert noted == [(0, 4, False), (1, 4, True), (2, 4, True), (3, 4, True), (4, 4, True)] * 2
 
 
-def test_accumulation_that_does_not_scale(first_wrong, monkeypatch):
+def test_unscaled_accumulation_is_found(first_difference, monkeypatch):
     compute = hf_trainer.StageTrainer.compute_loss
 
     def unscaled(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         return compute(self, model, inputs, num_items_in_batch=len(inputs["numbers"]))
 
     monkeypatch.setattr(hf_trainer.StageTrainer, "compute_loss", unscaled)
-    number, what = first_wrong()
+    number, what = first_difference()
     loop, trainer = (float(what.split()[at]) for at in (1, 5))
     assert number == 1 and what.startswith("loss ") and trainer == pytest.approx(2 * loop, rel=1e-4)
 
 
-def test_micro_batches_that_weigh_alike_whatever_their_rows(first_wrong, monkeypatch):
+def test_micro_batches_of_equal_weight_are_found(first_difference, monkeypatch):
     compute = hf_trainer.StageTrainer.compute_loss
 
     def alike(self, model, inputs, return_outputs=False, num_items_in_batch=None):
@@ -164,13 +169,13 @@ def test_micro_batches_that_weigh_alike_whatever_their_rows(first_wrong, monkeyp
         return compute(self, model, inputs, num_items_in_batch=count)
 
     monkeypatch.setattr(hf_trainer.StageTrainer, "compute_loss", alike)
-    number, what = first_wrong(
+    number, what = first_difference(
         shots=7
     )  # 14 rows: the second update has micro-batches of four and two
     assert number == 2 and what.startswith("loss ")
 
 
-def test_the_loss_of_a_library_that_is_another(first_wrong, monkeypatch):
+def test_another_loss_of_the_library_is_found(first_difference, monkeypatch):
     forward = transformers.OPTForSequenceClassification.forward
 
     def smoothed(self, *arguments, **named):
@@ -180,15 +185,15 @@ def test_the_loss_of_a_library_that_is_another(first_wrong, monkeypatch):
         return found
 
     monkeypatch.setattr(transformers.OPTForSequenceClassification, "forward", smoothed)
-    assert first_wrong()[0] == 1
+    assert first_difference()[0] == 1
 
 
-def test_another_order_of_rows(first_wrong, monkeypatch):
+def test_another_order_of_rows_is_found(first_difference, monkeypatch):
     monkeypatch.setattr(hf_trainer.RowSampler, "__iter__", lambda self: iter(range(self.count)))
-    assert first_wrong()[0] == 1
+    assert first_difference()[0] == 1
 
 
-def test_a_gradient_that_is_not_clipped(first_wrong, monkeypatch):
+def test_a_missing_clipping_is_found(first_difference, monkeypatch):
     clip = Trainer._clip_grad_norm
 
     def norm_only(self, model):
@@ -201,13 +206,13 @@ def test_a_gradient_that_is_not_clipped(first_wrong, monkeypatch):
         return norm
 
     monkeypatch.setattr(Trainer, "_clip_grad_norm", norm_only)
-    number, what = first_wrong(max_grad_norm=0.01)
+    number, what = first_difference(max_grad_norm=0.01)
     assert number == 1 and what.startswith("the gradient of ")
 
 
-def test_a_schedule_that_stands_still(first_wrong, monkeypatch):
+def test_a_constant_schedule_is_found(first_difference, monkeypatch):
     monkeypatch.setattr(hf_trainer.StageTrainer, "create_scheduler", constant)
-    number, what = first_wrong(warmup_share=0.5)  # the first update has a rate of zero
+    number, what = first_difference(warmup_share=0.5)  # the first update has a rate of zero
     assert number == 1 and "learning rates" in what
 
 
@@ -216,7 +221,7 @@ def constant(self, num_training_steps, optimizer=None):
     return self.lr_scheduler
 
 
-def test_an_optimiser_with_another_average(first_wrong, monkeypatch):
+def test_another_beta_of_the_optimiser_is_found(first_difference, monkeypatch):
     chosen = Trainer.get_optimizer_cls_and_kwargs
 
     def other(args, model=None):
@@ -224,33 +229,35 @@ def test_an_optimiser_with_another_average(first_wrong, monkeypatch):
         return kind, options | {"betas": (0.9, 0.9)}
 
     monkeypatch.setattr(Trainer, "get_optimizer_cls_and_kwargs", staticmethod(other))
-    number, what = first_wrong(warmup_share=0.0)
+    number, what = first_difference(warmup_share=0.0)
     assert number == 2 and "learning rates" in what
 
 
-def test_an_update_too_few(prepared, monkeypatch):
+def test_a_missing_update_is_found(prepared, monkeypatch):
     monkeypatch.setattr(hf_trainer.RowSampler, "__len__", lambda self: self.count - 4)
     sentence = next(differences(prepared()))
     assert sentence == "expected 4 updates by both engines, the Trainer made 2"
 
 
-def test_dropout_off_in_only_one_engine(prepared, monkeypatch):
+def test_dropout_in_only_one_engine_is_found(prepared, monkeypatch):
     monkeypatch.setattr(
-        hf_trainer.StageTrainer, "compute_loss", quietly(hf_trainer.StageTrainer.compute_loss)
+        hf_trainer.StageTrainer,
+        "compute_loss",
+        without_dropout(hf_trainer.StageTrainer.compute_loss),
     )
     assert next(differences(prepared(shots=4, batch_size=4), dropout=True)).startswith(
         "update 1 of 4 "
     )
 
 
-def quietly(compute):
+def without_dropout(compute):
     def without(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         return compute(self, model.eval(), inputs, num_items_in_batch=num_items_in_batch)
 
     return without
 
 
-def test_a_mean_of_means_is_not_the_mean_over_tokens(prepared, monkeypatch):
+def test_a_mean_of_means_instead_of_the_mean_over_tokens_is_found(prepared, monkeypatch):
     case = prepared(output_mode="answer", shots=11, lr=0.0)
     assert list(trainer_loss.check_trainer_loss(case)) == []
     monkeypatch.setattr(Trainer, "_get_num_items_in_batch", lambda *_: None)
@@ -259,7 +266,7 @@ def test_a_mean_of_means_is_not_the_mean_over_tokens(prepared, monkeypatch):
     )
 
 
-def test_one_unit_at_the_corner_of_relu_parts_no_engines_and_two_do():
+def test_rounding_at_relus_corner_is_tolerated_in_one_row_only():
     difference = torch.zeros(4, 3)
     difference[1, 0] = RELU_TOLERANCE / 2
     assert _gradient_difference(difference, 1.0) == 0.0
@@ -267,4 +274,6 @@ def test_one_unit_at_the_corner_of_relu_parts_no_engines_and_two_do():
     assert _gradient_difference(difference, 1.0) == pytest.approx(RELU_TOLERANCE / 2)
     difference[2, 0] = 2 * RELU_TOLERANCE
     assert _gradient_difference(difference, 1.0) > 2 * RELU_TOLERANCE
-    assert _gradient_difference(torch.tensor(RELU_TOLERANCE / 2), 1.0) == pytest.approx(RELU_TOLERANCE / 2)
+    assert _gradient_difference(torch.tensor(RELU_TOLERANCE / 2), 1.0) == pytest.approx(
+        RELU_TOLERANCE / 2
+    )

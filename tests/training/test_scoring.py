@@ -1,4 +1,4 @@
-"""Scores: what matches a reference, what a task's own score gives, and the shares by group and label."""
+"""Scoring: matching a reference, a task's own score, accuracy by group and label."""
 
 import dataclasses
 
@@ -7,7 +7,7 @@ import pytest
 from pytest_ftcompare import tasks
 from pytest_ftcompare.tasks import Example
 from pytest_ftcompare.training.model_kind import ModelError
-from pytest_ftcompare.training.scoring import score_answer, accuracy_metrics
+from pytest_ftcompare.training.scoring import accuracy_metrics, score_answer
 
 REQUESTS = tasks.load("pocket_requests")
 REFERENCE = dataclasses.replace(REQUESTS, match="reference")
@@ -23,20 +23,23 @@ REFERENCE = dataclasses.replace(REQUESTS, match="reference")
         ("", 0, 0),
     ],
 )
-def test_an_answer_matches_to_the_letter_or_in_the_reference_s_form(written, exact, reference):
+def test_an_answer_matches_exactly_or_after_normalization(written, exact, reference):
     example = Example({"prompt": "p"}, "两位老师，三只狗。")
-    assert (score_answer(REQUESTS, written, example), score_answer(REFERENCE, written, example)) == (
+    assert (
+        score_answer(REQUESTS, written, example),
+        score_answer(REFERENCE, written, example),
+    ) == (
         exact,
         reference,
     )
 
 
-def test_case_and_width_do_not_count_for_a_reference():
+def test_case_and_width_do_not_matter_after_normalization():
     assert score_answer(REFERENCE, "The  ＤＯＧ.", Example({}, " the dog")) == 1
     assert score_answer(REQUESTS, "The dog", Example({}, " the dog")) == 0
 
 
-def test_a_tasks_own_score_is_asked_with_the_answer_and_its_example():
+def test_a_tasks_own_score_gets_the_answer_and_its_example():
     example = Example({"prompt": "p"}, "right", "group")
     judged = dataclasses.replace(
         REQUESTS, score=lambda text, one: 0.75 if (text, one) == ("said", example) else 0.0
@@ -45,7 +48,7 @@ def test_a_tasks_own_score_is_asked_with_the_answer_and_its_example():
 
 
 @pytest.mark.parametrize("given", [-0.1, 7, float("nan")])
-def test_a_score_that_is_no_share_is_refused(given):
+def test_a_score_outside_0_to_1_is_refused(given):
     judged = dataclasses.replace(REQUESTS, score=lambda *_: given)
     with pytest.raises(
         ModelError,
@@ -54,7 +57,7 @@ def test_a_score_that_is_no_share_is_refused(given):
         score_answer(judged, "said", Example({}, "right"))
 
 
-def test_shares_are_by_group_and_their_mean_counts_groups_not_rows():
+def test_macro_is_the_mean_over_groups_and_not_over_rows():
     examples = [Example({}, "a", group) for group in ("x", "x", "x", "y")]
     found = accuracy_metrics(REQUESTS, [True, True, False, False], examples)
     assert found == pytest.approx(
@@ -62,7 +65,7 @@ def test_shares_are_by_group_and_their_mean_counts_groups_not_rows():
     )
 
 
-def test_shares_of_classes_are_by_label_too():
+def test_a_task_with_classes_has_accuracy_by_label():
     hans = tasks.load("mnli")
     examples = [Example({}, label, "lexical_overlap") for label in (0, 0, 1, 1)]
     found = accuracy_metrics(hans, [True, True, True, False], examples)

@@ -1,4 +1,4 @@
-"""A short training goes through all of a training, and what moves any part of it moves its digest."""
+"""A short training runs all parts of a training: a change in any part changes its digest."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def prepared_case(method="full", shots=20, **options):
     return prepare(case, TrainingConfig("pocket", max_length=64, test_rows=70))
 
 
-class Seen:
-    """Counts updates; the numbers that a training tells of."""
+class RecordedProgress:
+    """Records the numbers of the updates that a training reports."""
 
     def __init__(self) -> None:
         self.steps: list[tuple[int, int]] = []
@@ -52,22 +52,22 @@ def test_it_has_enough_updates_and_epochs_and_no_more_than_the_training_has(
     assert epochs == expected or short.epochs * -(-rows // batch) >= UPDATES
 
 
-def test_it_goes_to_its_own_end_and_every_test_row_is_asked():
-    seen = Seen()
-    first = digest_of_short_training(prepared_case(), seen)
-    assert seen.steps == [*((number, 12) for number in range(1, 13)), (0, 0)]
-    assert first and digest_of_short_training(prepared_case(), seen) == first
+def test_it_trains_to_its_own_end_and_repeats():
+    progress = RecordedProgress()
+    first = digest_of_short_training(prepared_case(), progress)
+    assert progress.steps == [*((number, 12) for number in range(1, 13)), (0, 0)]
+    assert first and digest_of_short_training(prepared_case(), progress) == first
 
 
 def spoil_update(number, size):
-    """An update that moves a weight too far where it has this number or its batch so many rows."""
+    """Return an update that moves a weight too far if its number or its batch size matches."""
     real = Training.update
 
     def update(self, chosen):
         step = real(self, chosen)
         if self.number == number or len(chosen) == size:
             with torch.no_grad():
-                self.parameters[-1][0].add_(1e-3)  # of one class: of both it would move no answer
+                self.parameters[-1][0].add_(1e-3)  # of one class: both would cancel out
         return step
 
     return update
@@ -87,9 +87,9 @@ def spoil_evaluation(monkeypatch):
 @pytest.mark.parametrize(
     "what", ["last update", "short batch", "last test row", "warm-up", "second epoch"]
 )
-def test_what_moves_a_part_of_it_moves_its_digest(what, monkeypatch):
+def test_a_change_in_any_part_changes_its_digest(what, monkeypatch):
     prepared = prepared_case()
-    before = digest_of_short_training(prepared, Seen())
+    before = digest_of_short_training(prepared, RecordedProgress())
     if what == "last test row":
         spoil_evaluation(monkeypatch)
     else:
@@ -100,31 +100,31 @@ def test_what_moves_a_part_of_it_moves_its_digest(what, monkeypatch):
             "second epoch": (4, 0),
         }[what]
         monkeypatch.setattr(Training, "update", spoil_update(number, size))
-    assert digest_of_short_training(prepared, Seen()) != before
+    assert digest_of_short_training(prepared, RecordedProgress()) != before
 
 
-def test_every_stage_is_cut_short():
-    seen = Seen()
-    assert digest_of_short_training(prepared_case("adaptive", texts=64, passes=3), seen)
-    assert {steps for _, steps in seen.steps} == {
+def test_every_stage_is_shortened():
+    progress = RecordedProgress()
+    assert digest_of_short_training(prepared_case("adaptive", texts=64, passes=3), progress)
+    assert {steps for _, steps in progress.steps} == {
         12,
         0,
     }  # 64 texts in 4 batches, 3 passes; 40 rows in 3, 4 epochs
 
 
-def test_a_method_that_does_not_train_has_none():
-    assert digest_of_short_training(prepared_case("icl"), Seen()) == ""
+def test_a_method_that_does_not_train_has_no_short_training():
+    assert digest_of_short_training(prepared_case("icl"), RecordedProgress()) == ""
 
 
-def test_a_training_that_is_short_anyway_has_none():
-    assert digest_of_short_training(prepared_case(epochs=2), Seen()) == ""
+def test_a_training_that_is_already_short_has_no_short_training():
+    assert digest_of_short_training(prepared_case(epochs=2), RecordedProgress()) == ""
 
 
-def test_a_method_that_cannot_train_so_shortly_has_none(monkeypatch):
+def test_a_method_that_refuses_few_steps_has_no_short_training(monkeypatch):
     prepared = prepared_case()
 
     def refuse(model, step, steps):
         raise MethodError("expected more steps")
 
     monkeypatch.setattr(prepared.method, "after_step", refuse)
-    assert digest_of_short_training(prepared, Seen()) == ""
+    assert digest_of_short_training(prepared, RecordedProgress()) == ""

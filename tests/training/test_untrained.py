@@ -1,4 +1,4 @@
-"""What should train and does not breaks an invariant: the published tables had heads and adapters that nothing moved."""
+"""A tensor that should train and does not breaks an invariant."""
 
 import torch
 
@@ -15,7 +15,7 @@ def broken(method, **options):
     return inspect(prepare(case, TrainingConfig("pocket", max_length=192)))[2]
 
 
-def test_a_new_head_that_stays_at_its_random_start(monkeypatch):
+def test_a_new_head_that_does_not_train_is_found(monkeypatch):
     monkeypatch.setattr(
         methods.load("full"),
         "apply",
@@ -27,11 +27,11 @@ def test_a_new_head_that_stays_at_its_random_start(monkeypatch):
     )
 
 
-def test_a_new_head_that_trains_under_the_name_that_peft_gives_it():
+def test_a_new_head_under_pefts_name_counts_as_trained():
     assert broken("lora") == []
 
 
-def test_a_tensor_that_the_model_never_uses(monkeypatch):
+def test_a_tensor_that_the_model_never_uses_is_found(monkeypatch):
     def apply(self, model):
         model.adapter = torch.nn.Linear(2, 2, bias=False)
         return model
@@ -40,7 +40,7 @@ def test_a_tensor_that_the_model_never_uses(monkeypatch):
     assert "adapter.weight is declared to train, it received no gradient" in broken("full")
 
 
-def test_a_learning_rate_at_which_nothing_moves():
+def test_a_learning_rate_at_which_nothing_moves_is_found():
     assert any(
         one.endswith("has a gradient, the first update left it as it was")
         for one in broken("lora", lr=0.0)

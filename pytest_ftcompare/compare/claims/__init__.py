@@ -1,1 +1,1 @@
-"""Claims of studies: how they relate cases, and what the evidence of a run says of them."""
+"""Test claims of studies: how they relate cases, and whether a run reproduces them."""

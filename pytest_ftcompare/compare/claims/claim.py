@@ -1,8 +1,9 @@
-"""A claim: what a study states of how cases relate, what this run's evidence says of it, and what it said last time.
+"""Judge a claim of a study by this run's results and by its last accepted outcome.
 
-A claim has an *outcome*: its estimate's 95 % interval lies wholly where the study says (`reproduced`), wholly elsewhere
-(`contradicted`), or on both sides (`undecided`). The last accepted outcome is the claim's baseline: the gate fails when it
-changes, not when a study is wrong about a small model.
+A claim has an *outcome*. The 95 % interval of its estimate lies wholly inside the range that the
+study expects (`reproduced`), wholly outside (`contradicted`), or across its edge (`undecided`). The
+last accepted outcome is the claim's baseline. The gate fails if the outcome changes, not if a study
+is wrong about a small model. The plugin's claim fixture calls this module.
 """
 
 from __future__ import annotations
@@ -21,20 +22,23 @@ FAILING: frozenset[ClaimVerdictName] = frozenset({"changed", "new"})
 
 @dataclass(frozen=True)
 class ExpectedRange:
-    """Where a study says that the estimate lies, in its unit; an infinite end is open."""
+    """The range in which a study expects the estimate, in its unit; an infinite end is open."""
 
     low: float = -math.inf
     high: float = math.inf
 
     def outcome(self, estimate: Estimate) -> ClaimOutcome:
-        """What the estimate's interval says; two one-sided tests where both ends are finite."""
+        """Compare the estimate's interval with the range.
+
+        With two finite ends, these are two one-sided tests.
+        """
         low, high = estimate.interval()
         if self.low <= low and high <= self.high:
             return "reproduced"
         return "contradicted" if high < self.low or low > self.high else "undecided"
 
     def describe(self, unit: str) -> str:
-        """The range in words: "at least +2 pt"."""
+        """Return the range in words, such as "at least +2 pt"."""
         sign = "+" if unit == "pt" else ""
         if math.isinf(self.high):
             return f"at least {self.low:{sign}g} {unit}"
@@ -52,15 +56,16 @@ def at_most(value: float) -> ExpectedRange:
 
 
 def within(margin: float, around: float = 0.0) -> ExpectedRange:
-    """About the same: no farther than `margin` from `around`."""
+    """Expect an estimate no farther than `margin` from `around`."""
     return ExpectedRange(around - margin, around + margin)
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A statement of a study (`says`, in our words), its `source` (paper and place), and the relation that tests it.
+    """A statement of a study in our words, and the relation that tests it.
 
-    `name` is the test's id, the baseline's file name and the anchor in docs/claims.md; `study` the page in docs/studies.
+    `name` is the test's id, the baseline's file name and the anchor in docs/claims.md. `study` is
+    the page in docs/studies. `source` names the paper and the place in it.
     """
 
     name: str
@@ -72,15 +77,15 @@ class Claim:
 
     @property
     def statistic(self) -> str:
-        """What is estimated and where the study says that it lies, in words."""
+        """The estimated relation and its expected range, in words."""
         return f"{self.relation.describe()}: {self.expected.describe(self.relation.unit)}"
 
 
 @dataclass(frozen=True)
 class ClaimVerdict:
-    """What a run says of a claim: against its baseline where it has one, or why it was not tested.
+    """The verdict on a claim against its baseline, or why it was not tested.
 
-    `update` says that the record is to become its baseline on `device`.
+    With `update`, the record becomes the claim's baseline on `device`.
     """
 
     name: str
@@ -109,7 +114,7 @@ class ClaimVerdict:
 def judge(
     new: ClaimRecord, before: ClaimRecord | None, device: str = "", *, update: bool = False
 ) -> ClaimVerdict:
-    """The verdict on a claim's fresh record."""
+    """Return the verdict on a claim's new record."""
 
     def conclude(verdict: ClaimVerdictName, note: str = "") -> ClaimVerdict:
         return ClaimVerdict(

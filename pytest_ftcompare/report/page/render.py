@@ -18,7 +18,7 @@ from typing import Any
 
 import jinja2
 
-from pytest_ftcompare.report.page import wording
+from pytest_ftcompare.report.page import contents
 from pytest_ftcompare.results.result import Json
 
 FOLDER = Path(__file__).parent
@@ -48,11 +48,11 @@ def render(document: Json) -> str:
     data = {
         "cases": [_script_case(case) for case in printable["cases"]],
         "history": printable["history"],
-        "cost_metrics": {"memory": wording.MEMORY_METRICS, "step": wording.STEP_METRICS},
+        "cost_metrics": {"memory": contents.MEMORY_METRICS, "step": contents.STEP_METRICS},
     }
     return _template().render(
         document=printable,
-        words=wording,
+        words=contents,
         style=(FOLDER / "page.css").read_text(),
         script=script,
         data=_packed(json.dumps(data)),
@@ -101,7 +101,7 @@ def _script_case(case: Json) -> Json:
     before = case["baseline"]
     return case | {
         "baseline": before and {"seed_results": before["seed_results"]},
-        "identical": wording.identical(case),
+        "identical": contents.identical(case),
     }
 
 

@@ -56,7 +56,7 @@ def rows(path: Path, text: str, kind: str, format: Format) -> Iterator[dict[str,
         )
     if CARRIAGE_RETURN in text:
         raise DataError(f"expected no character U+E00D in {path}: it is of private use, remove it")
-    lines = _lines(path, text, kind, format)
+    lines = _rows_by_delimiter(path, text, kind, format)
     if not lines:
         return
     _, header = lines[0]
@@ -69,7 +69,7 @@ def rows(path: Path, text: str, kind: str, format: Format) -> Iterator[dict[str,
         yield dict(zip(names, fields, strict=True))
 
 
-def _lines(path: Path, text: str, kind: str, format: Format) -> Lines:
+def _rows_by_delimiter(path: Path, text: str, kind: str, format: Format) -> Lines:
     """Return the rows by the only delimiter that fits.
 
     A delimiter fits if the header has it and it gives each row as many fields as the header.
@@ -128,7 +128,7 @@ def _unquoted_or_quoted(path: Path, text: str, delimiter: str, kind: str, format
         text, quoted, enclosing
     ):
         return quoted
-    return _by_evidence(path, quoted, as_text, (enclosing, plain))
+    return _resolve_quotes(path, quoted, as_text, (enclosing, plain))
 
 
 def _is_round_trip(text: str, rows: Lines, dialect: _Dialect) -> bool:
@@ -149,7 +149,7 @@ def _is_round_trip(text: str, rows: Lines, dialect: _Dialect) -> bool:
     return False
 
 
-def _by_evidence(
+def _resolve_quotes(
     path: Path, quoted: Lines, as_text: Lines, dialects: tuple[_Dialect, _Dialect]
 ) -> Lines:
     """Return the rows as the file's writer meant its quotes, or refuse an ambiguous file.
