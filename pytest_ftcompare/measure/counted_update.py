@@ -1,6 +1,6 @@
 """Count what one update of a case needs, on a fresh model and a fixed batch.
 
-The gate calls `count_update` for every case; the result is compared with the baseline exactly.
+The gate calls `count_update` for every case and compares the counts with the baseline's.
 """
 
 from __future__ import annotations

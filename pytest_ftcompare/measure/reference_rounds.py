@@ -1,6 +1,6 @@
 """Time a case's work in turn in two processes: a reference environment's and this one's.
 
-`gate/beside_reference.py` compares the seconds. The machine slows both alike, so any machine will
+`gate/reference_timing.py` compares the seconds. The machine slows both alike, so any machine will
 do.
 """
 

@@ -23,7 +23,7 @@ ROUND_SECONDS = 0.01
 # Least rounds of a window, and the rounds of `time_yardsticks`; chosen. Raising it lengthens the
 # windows of slow cases.
 ROUNDS = 5
-CLOCK_TRIES = 3  # times that a piece is timed again if the clock goes backwards
+CLOCK_TRIES = 3  # most attempts to time a piece while the clock goes backwards
 WARM_UP_CALLS = 3  # calls of each piece before anything is timed
 
 

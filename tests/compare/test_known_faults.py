@@ -114,4 +114,6 @@ def test_a_record_begins_like_an_invariants_message(fault):
         (ROOT / "pytest_ftcompare" / "checks" / f"{name}.py").read_text(encoding="utf-8")
         for name in ("invariants", "slow_invariants", "peft_adapters")
     )
+    # Join strings that are split over lines.
+    sources = re.sub(r'"\s*\n\s*f?"', "", sources)
     assert re.sub(r"(that|it) raised .*", r"\1 raised", fault.sentence).strip() in sources

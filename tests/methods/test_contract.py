@@ -76,7 +76,7 @@ def test_only_trainable_tensors_change_in_two_updates(make, method, output_mode)
     changed = {name for name in before if not torch.equal(now[name], before[name])}
     tied = {"lm_head.weight": "model.decoder.embed_tokens.weight"}
     assert {tied.get(name, name) for name in changed} <= declared
-    # A key's bias has no gradient (softmax does not see it), but Adam may move it by rounding noise.
+    # A key's bias has no gradient (softmax hides it), but Adam may move it by rounding noise.
     # AdaLoRA's allocator may set a matrix's singular values back to zero.
     assert {
         name for name in declared - changed if "k_proj.bias" not in name and "lora_E" not in name

@@ -29,7 +29,7 @@ def test_a_prefix_of_zeros_takes_attention_and_a_masked_one_does_not(make, pertu
 
 
 def test_our_prefix_equals_pefts_at_the_same_positions(make, modules):
-    """PEFT counts the prefix as positions before the text; ours does not, so the test shifts them."""
+    """PEFT counts prefix positions before the text; ours does not, so the test shifts them."""
     theirs, ours = (
         make("p_tuning_v2", output_mode="pattern", length=5),
         make("mam", output_mode="pattern", length=5),

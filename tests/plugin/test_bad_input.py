@@ -319,7 +319,7 @@ def test_a_method_with_another_output_mode_is_another_case(shell):
     )
     shell.update(seeds=1)
     (file,) = shell.files()
-    assert file.stem == "lora-pocket_sst-opt-0.4m-n2-output_mode=pattern-epochs=1"
+    assert file.stem == "lora-pocket_sst-opt-0.4m-n2-epochs=1-output_mode=pattern"
     assert shell.run().ret == 0
 
 
