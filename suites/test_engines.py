@@ -110,7 +110,7 @@ def test_the_trainer_leaves_biases_and_norms_out_of_weight_decay(prepared):
         "full", "opt_post", "head", 4, batch_size=8, epochs=1, warmup_share=0.0, weight_decay=0.1
     )
     torch.manual_seed(0)
-    before = train.trainable(case.adapted())
+    before = train.trainable_parameters(case.adapted())
     (loop,), (trainer,) = (
         engine_parity.record_trainings(case, one) for one in (train.train, hf_trainer.train)
     )

@@ -20,7 +20,7 @@ from torch import nn
 from pytest_ftcompare.checks.probe import all_rows, without_dropout
 from pytest_ftcompare.methods.base import Stage
 from pytest_ftcompare.training.prepare import PreparedCase
-from pytest_ftcompare.training.train import Training, backward, trainable
+from pytest_ftcompare.training.train import Training, backward, trainable_parameters
 
 STEPS = 12  # updates, chosen
 WARMUP_STEPS = 1  # updates, chosen; the first has a rate of zero
@@ -59,7 +59,7 @@ def _gradients(
     model: nn.Module, stage: Stage, chosen: list[int]
 ) -> tuple[float, dict[str, torch.Tensor]]:
     """Return the gradient norm of some rows and a sample of each gradient; keep the model's own."""
-    parameters = trainable(model)
+    parameters = trainable_parameters(model)
     left = {name: parameter.grad for name, parameter in parameters.items()}
     for parameter in parameters.values():
         parameter.grad = None
@@ -140,10 +140,10 @@ def check_adamw(prepared: PreparedCase, model: nn.Module, stage: Stage) -> Itera
     for number in range(STEPS):
         chosen = all_rows(stage)[number % BATCH_PARTS :: BATCH_PARTS]
         norm, gradients = _gradients(model, stage, chosen)
-        before = {name: _sample_elements(parameter) for name, parameter in trainable(model).items()}
+        before = {name: _sample_elements(parameter) for name, parameter in trainable_parameters(model).items()}
         training.update(chosen)
         expected = reference.step(number, before, norm, gradients)
-        for name, parameter in trainable(model).items():
+        for name, parameter in trainable_parameters(model).items():
             if name not in expected:
                 continue
             rounding = 4 * torch.finfo(parameter.dtype).eps * before[name].abs()

@@ -64,7 +64,7 @@ class Recorder:
     def after_step(self, model: nn.Module, step: int, steps: int) -> None:
         self.method.after_step(model, step, steps)
         if step:
-            trained = train.trainable(model) | self.extra_parameters
+            trained = train.trainable_parameters(model) | self.extra_parameters
             gradients = {
                 name: parameter.grad.clone()
                 for name, parameter in trained.items()

@@ -31,7 +31,7 @@ from pytest_ftcompare.methods.base import Stage
 from pytest_ftcompare.results.result import Json
 from pytest_ftcompare.training.evaluate import class_logits
 from pytest_ftcompare.training.prepare import PreparedCase
-from pytest_ftcompare.training.train import backward, trainable
+from pytest_ftcompare.training.train import backward, trainable_parameters
 
 # Tolerances are relative to the larger of 1 and the size of logits or gradients, and chosen.
 # Raising them hides small errors.
@@ -108,7 +108,7 @@ def _loss_reaches_trainable(model: nn.Module, stage: Stage) -> bool:
 
 def _check_head(prepared: PreparedCase, probed: ProbedModel) -> Iterator[str]:
     """Check that a new classification head trains: until then it answers at random."""
-    names = {part for name in trainable(probed.model) for part in name.split(".")}
+    names = {part for name in trainable_parameters(probed.model) for part in name.split(".")}
     if prepared.interface.output_mode == "head" and names.isdisjoint(HEAD_NAMES):
         yield "a new classification head must train, no tensor of it requires a gradient"
 
@@ -128,12 +128,12 @@ def _check_gradients(prepared: PreparedCase, probed: ProbedModel, stage: Stage) 
                 f"it differs by {off:.2g}"
             )
     whole = {
-        name: p.grad.clone() for name, p in trainable(probed.model).items() if p.grad is not None
+        name: p.grad.clone() for name, p in trainable_parameters(probed.model).items() if p.grad is not None
     }
     probed.model.zero_grad()
     backward(probed.model, stage, all_rows(stage), 3)
     norm = sum(gradient.norm().item() ** 2 for gradient in whole.values()) ** 0.5
-    for name, parameter in trainable(probed.model).items():
+    for name, parameter in trainable_parameters(probed.model).items():
         if name not in whole or parameter.grad is None:
             if method.may_skip_gradient(name):
                 continue
@@ -263,7 +263,7 @@ def _run_checks(
     method = prepared.method
     before = copy_state(probed.model)
     broken = [*_check_start(prepared, probed), *_check_evaluation(prepared, probed, before)]
-    if method.trains and not trainable(probed.model):
+    if method.trains and not trainable_parameters(probed.model):
         return probed, None, [*broken, "something must train, no tensor requires a gradient"]
     if probed.stage is not None:
         if not _loss_reaches_trainable(probed.model, probed.stage):

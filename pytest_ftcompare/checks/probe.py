@@ -24,7 +24,7 @@ from pytest_ftcompare.results.result import Json, rounded
 from pytest_ftcompare.training.evaluate import class_logits
 from pytest_ftcompare.training.prepare import PreparedCase
 from pytest_ftcompare.training.prepared_seed import PreparedSeed
-from pytest_ftcompare.training.train import backward, make_optimizer, trainable
+from pytest_ftcompare.training.train import backward, make_optimizer, trainable_parameters
 
 ROWS_PER_CLASS = 4  # of the probe's batch, chosen
 # Largest value of the uniform fill; chosen so that each new tensor moves the loss.
@@ -47,7 +47,7 @@ def _generator(name: str) -> torch.Generator:
 @torch.no_grad()
 def fill(model: nn.Module, new: set[str]) -> None:
     """Fill each trainable tensor in `new` with numbers that depend on its name only."""
-    for name, parameter in trainable(model).items():
+    for name, parameter in trainable_parameters(model).items():
         if name in new:
             # Uniform numbers are the same bits under every instruction set, normal ones are not.
             drawn = torch.rand(parameter.shape, generator=_generator(name), dtype=torch.float64)
@@ -82,7 +82,7 @@ def build_probe(prepared: PreparedCase) -> ProbedModel:
     start = class_logits(model, prepared.interface, context.rows)
     new = {
         name
-        for name, parameter in trainable(model).items()
+        for name, parameter in trainable_parameters(model).items()
         if _tensor_digest(parameter) not in from_base
     }
     record: Json = {"start": initial_sizes(model, new)}
@@ -125,7 +125,7 @@ def probe_update(prepared: PreparedCase, probed: ProbedModel) -> torch.optim.Opt
     without_dropout(probed.model)
     optimizer = make_optimizer(probed.model, stage)
     (loss,) = backward(probed.model, stage, all_rows(stage), 1)
-    parameters = trainable(probed.model)
+    parameters = trainable_parameters(probed.model)
     before = {name: parameter.detach().clone() for name, parameter in parameters.items()}
     norms = {
         name: p.grad.norm().item() if p.grad is not None else 0.0 for name, p in parameters.items()

@@ -13,7 +13,7 @@ from pytest_ftcompare.methods.base import Stage
 from pytest_ftcompare.results.result import DROPOUT_DRAWS, Json, rounded
 from pytest_ftcompare.training.prepare import PreparedCase
 from pytest_ftcompare.training.prepared_seed import PreparedSeed, training_rows_digest
-from pytest_ftcompare.training.train import trainable
+from pytest_ftcompare.training.train import trainable_parameters
 
 DIGITS = 6  # significant digits of a recorded number, chosen
 
@@ -21,7 +21,7 @@ DIGITS = 6  # significant digits of a recorded number, chosen
 def initial_sizes(model: nn.Module, new: set[str]) -> Json:
     """Return the root mean square and the number of elements of each new trainable tensor."""
     sizes = {}
-    for name, parameter in trainable(model).items():
+    for name, parameter in trainable_parameters(model).items():
         if name in new:
             square = parameter.detach().double().square().mean().item()
             sizes[name] = [rounded(square**0.5, DIGITS), parameter.numel()]

@@ -26,7 +26,7 @@ from pytest_ftcompare.methods.base import Rows, Stage
 from pytest_ftcompare.training.evaluate import class_logits
 from pytest_ftcompare.training.prepare import PreparedCase
 from pytest_ftcompare.training.prepared_seed import PreparedSeed
-from pytest_ftcompare.training.train import Training, trainable
+from pytest_ftcompare.training.train import Training, trainable_parameters
 
 UPDATES = 2  # the least that AdaLoRA takes
 ROWS = 3  # of a batch, of different lengths; chosen
@@ -69,7 +69,7 @@ def _check_first_stage(prepared: PreparedCase) -> Iterator[str]:
     model, another = (copy.deepcopy(adapted) for adapted in [prepared.adapted()] * 2)
     stage = _first_stage(prepared, model)
     yield from _check_batch_loss(model, stage)
-    trains = trainable(model)
+    trains = trainable_parameters(model)
     frozen = {name: tensor for name, tensor in copy_state(model).items() if name not in trains}
     first = _train(prepared, model, stage)
     if name := first_changed(model, frozen):
@@ -85,7 +85,7 @@ def _check_padding_side(prepared: PreparedCase, probed: ProbedModel) -> Iterator
     """Check that a decoder's head reads the text's last token with padding on either side."""
     # Encoders count positions from the left, so only decoders are padded on either side.
     interface = prepared.interface
-    if interface.output_mode != "head" or interface.kind != "decoder":
+    if interface.output_mode != "head" or interface.model_kind != "decoder":
         return
     interface.tokenizer.padding_side = "right"
     right = class_logits(probed.model, interface, probed.rows)

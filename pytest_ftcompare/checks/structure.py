@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from pytest_ftcompare.results.result import Json
-from pytest_ftcompare.training.train import trainable
+from pytest_ftcompare.training.train import trainable_parameters
 
 if TYPE_CHECKING:
     from pytest_ftcompare.methods.base import Method
@@ -41,7 +41,7 @@ def checkpoint_bytes(method: Method, model: nn.Module) -> int:
 
 def structure(method: Method, model: nn.Module, optimizer: torch.optim.Optimizer | None) -> Json:
     """Return the structure of a model after its first update."""
-    trained = trainable(model)
+    trained = trainable_parameters(model)
     dtypes: Counter[str] = Counter()
     for parameter in model.parameters():
         dtypes[str(parameter.dtype).removeprefix("torch.")] += parameter.numel()

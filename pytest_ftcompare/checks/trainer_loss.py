@@ -27,7 +27,7 @@ from pytest_ftcompare.training.language_modeling import IGNORED_LABEL
 from pytest_ftcompare.training.model_io import ModelInterface
 from pytest_ftcompare.training.prepare import PreparedCase
 from pytest_ftcompare.training.prepared_seed import PreparedSeed
-from pytest_ftcompare.training.train import Step, trainable
+from pytest_ftcompare.training.train import Step, trainable_parameters
 
 if TYPE_CHECKING:
     from pytest_ftcompare.methods.base import Inputs
@@ -62,7 +62,7 @@ def reference_step(model: nn.Module, inputs: Inputs) -> Step:
     )
     loss.backward()
     gradients = [
-        parameter.grad for parameter in trainable(exact).values() if parameter.grad is not None
+        parameter.grad for parameter in trainable_parameters(exact).values() if parameter.grad is not None
     ]
     return Step(loss.item(), nn.utils.get_total_norm(gradients).item())
 

@@ -114,7 +114,7 @@ def compare_probes(base: Result, new: Result) -> list[Divergence]:
     divergences: list[Divergence] = []
     flat_before = [value for row in before["outputs"] for value in row]
     flat_after = [value for row in after["outputs"] for value in row]
-    divergences += _compare_outputs(flat_before, flat_after)
+    divergences += _compare_probe_outputs(flat_before, flat_after)
     if "loss" in before and "loss" in after:
         for name, tolerance in (("loss", LOSS_TOLERANCE), ("norm", GRADIENT_TOLERANCE)):
             if _differs(before[name], after[name], tolerance, abs(before[name])):
@@ -130,7 +130,7 @@ def compare_probes(base: Result, new: Result) -> list[Divergence]:
     return divergences
 
 
-def _compare_outputs(before: list[float], after: list[float]) -> Iterator[Divergence]:
+def _compare_probe_outputs(before: list[float], after: list[float]) -> Iterator[Divergence]:
     """Compare the outputs before any update, relative to the largest."""
     if len(before) != len(after):
         yield Divergence(

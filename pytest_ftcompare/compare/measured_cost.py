@@ -20,7 +20,7 @@ from pytest_ftcompare.compare.same_machine import (
     machine_name,
     time_unit,
     undisturbed,
-    why_other_machine,
+    why_machine_differs,
 )
 from pytest_ftcompare.results.cost_metrics import KINDS, METRICS, CostMetric
 from pytest_ftcompare.results.result import Result, Window
@@ -238,7 +238,7 @@ def compare_times(
     same_machine, other_machine = list(windows), ""
     if before and factor:
         reasons = [
-            why_other_machine(before, window, unit, device, machine_name(candidate))
+            why_machine_differs(before, window, unit, device, machine_name(candidate))
             for window in windows
         ]
         same_machine = [
@@ -266,7 +266,8 @@ def side_by_side(
     """Compare times with a reference's, by metric.
 
     `pairs` has, for each pair of processes, the seconds (reference, here) of its rounds. Both ran
-    in one window, so seconds compare on any machine. `process` is the last process of this side.
+    in one window, so seconds compare on any machine. `process` names the latest
+    process of this environment, for the pooled test.
     """
     comparisons = []
     for metric, processes in pairs.items():

@@ -59,7 +59,7 @@ def time_unit(changes: Sequence[Difference], device: str) -> tuple[str, float]:
     )
 
 
-def why_other_machine(
+def why_machine_differs(
     before: Sequence[Window], window: Window, unit: str, device: str, name: str = ""
 ) -> str:
     """Return why the window was not taken on the machine of the windows before, or "".

@@ -67,7 +67,7 @@ class MachineSpeed:
         If another worker measured in the meantime, its measurement is used.
         """
         from pytest_ftcompare.measure.cpu_contention import cpu_accounting, disturbed
-        from pytest_ftcompare.measure.timed_window import measure_machine
+        from pytest_ftcompare.measure.timed_window import measure_machine_speed
 
         assert self.run_context.clock is not None
         self.run_context.report_status("waiting to be alone on the device")
@@ -75,7 +75,7 @@ class MachineSpeed:
             if self._is_old(measurements := self._read()):
                 self.run_context.report_status(f"{TIMING_STATUS}  the machine")
                 before = cpu_accounting()
-                speeds = measure_machine("cpu", self.run_context.clock)
+                speeds = measure_machine_speed("cpu", self.run_context.clock)
                 if disturbed(before, cpu_accounting()):
                     return []
                 measurements.append((self.now(), speeds))

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest_ftcompare
 from pytest_ftcompare.gate.settings import Settings
 from pytest_ftcompare.measure import gpu_assignment, host, nvml
-from pytest_ftcompare.measure.library_versions import digest, files, versions
+from pytest_ftcompare.measure.library_versions import digest, package_files, versions
 
 Key = Mapping[str, str]
 # Fields of `Settings` that results depend on.
@@ -61,18 +61,18 @@ def make_key(settings: Settings, root: Path, *, benchmarks: bool) -> dict[str, s
         "benchmarks": "on" if benchmarks else "off",
         "machine": f"{host.processor()}, Python {platform.python_version()}",
         "gpus": f"{len(gpus)}, driver {nvml.driver()}" if gpus else "none",
-        "code": digest({*files(package), *methods, *project_methods}),
-        "project": digest(files(root, PROJECT_SUFFIXES)),
+        "code": digest({*package_files(package), *methods, *project_methods}),
+        "project": digest(package_files(root, PROJECT_SUFFIXES)),
         "baselines' content": digest(settings.baselines.rglob("*.json")),
-        "hub's content": _digest_of_listing(settings.hub) if settings.hub is not None else "none",
+        "hub's content": _digest_of_file_list(settings.hub) if settings.hub is not None else "none",
         **versions(),
     }
 
 
-def _digest_of_listing(folder: Path) -> str:
+def _digest_of_file_list(folder: Path) -> str:
     """Return a digest of names, sizes and times, because models are too large to read."""
     content = hashlib.sha256()
-    for file in sorted(files(folder)):
+    for file in sorted(package_files(folder)):
         with suppress(OSError):
             status = file.stat()
             content.update(

@@ -58,10 +58,10 @@ def _origin(origin: dict[str, Any]) -> str:
     folder = Path(urlparse(origin.get("url", "")).path)
     if not origin.get("dir_info", {}).get("editable") or not folder.is_dir():
         return ""
-    return f" edited {digest(files(folder, {'.py'}), folder)}"
+    return f" edited {digest(package_files(folder, {'.py'}), folder)}"
 
 
-def files(root: Path, suffixes: Collection[str] = ()) -> Iterator[Path]:
+def package_files(root: Path, suffixes: Collection[str] = ()) -> Iterator[Path]:
     """Yield the files below a folder with one of the suffixes, or all files.
 
     Hidden folders, virtual environments and compiled files are left out.

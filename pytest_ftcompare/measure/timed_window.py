@@ -81,7 +81,7 @@ def _yardsticks(device: str) -> tuple[dict[str, Workload], dict[str, Workload]]:
     }
 
 
-def measure_machine(device: str, clock: Clock) -> dict[str, float]:
+def measure_machine_speed(device: str, clock: Clock) -> dict[str, float]:
     """Return seconds, by kind, of the yardsticks that are not timed between rounds."""
     return {
         kind: rounded(value)

@@ -201,7 +201,7 @@ def _reference_python(config: pytest.Config) -> Path | None:
 RESULT_OPTIONS = ("json", "save", "autosave", "compare", "histogram", "only")
 
 
-def _is_full(config: pytest.Config, history: Path | None) -> bool:
+def _needs_full_training(config: pytest.Config, history: Path | None) -> bool:
     """Return whether the user wants numbers that no verdict needs.
 
     A worker takes the answer from its controller, which has changed the worker's options.
@@ -295,7 +295,7 @@ def make_settings(config: pytest.Config) -> Settings:
         budget=2 * profile.seeds if seeds is None else seeds,
         strict=config.getoption("ftcompare_strict"),
         strict_times=config.getoption("ftcompare_strict_times"),
-        full=_is_full(config, history),
+        full=_needs_full_training(config, history),
         reference=_reference_python(config),
         root=config.rootpath,
         threads=(profile.threads if threads is None else threads) or _threads_per_worker(config),

@@ -13,7 +13,7 @@ from pytest_ftcompare.compare.session_verdict import SessionVerdict
 from pytest_ftcompare.compare.single_run import Z_THRESHOLD
 from pytest_ftcompare.compare.verdict import CaseVerdict
 from pytest_ftcompare.report import wording
-from pytest_ftcompare.report.terminal import changed_cases, changes, counts, pooled_lines, rank
+from pytest_ftcompare.report.terminal import changed_cases, changes, counts, pooled_shift_lines, rank
 from pytest_ftcompare.results.peft_files import is_imported
 from pytest_ftcompare.results.result_folders import Pairs
 
@@ -43,7 +43,7 @@ def lines(session_verdict: SessionVerdict, pairs: Pairs) -> Iterator[str]:
             yield f"Only in the {name} folder, not compared: {len(cases)} ({named})"
     if any(is_imported(old) for old, _ in pairs.both):
         yield ONE_RUN
-    yield from pooled_lines(session_verdict)
+    yield from pooled_shift_lines(session_verdict)
     yield counts(verdicts)
 
 

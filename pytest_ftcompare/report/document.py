@@ -55,7 +55,7 @@ def make(session: GateSession, run: Header, results: Mapping[tuple[str, str], Re
     claims = [_claim(verdict, session, run) for verdict in session.claims]
     counts = Counter(verdict.verdict for verdict in session.verdicts)
     findings = [*session.findings, *filter(None, (run.ended,))]
-    document: Json = _finite(
+    document: Json = _none_if_not_finite(
         {
             "schema": SCHEMA,
             "version": pytest_ftcompare.__version__,
@@ -201,10 +201,10 @@ def _changes(verdicts: Sequence[CaseVerdict]) -> list[Json]:
     return [asdict(change) | {"cases": count} for change, count in counts.items()]
 
 
-def _finite(value: Any) -> Any:
+def _none_if_not_finite(value: Any) -> Any:
     """Replace numbers that JSON cannot hold by None."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {name: _finite(entry) for name, entry in value.items()}
-    return [_finite(entry) for entry in value] if isinstance(value, list | tuple) else value
+        return {name: _none_if_not_finite(entry) for name, entry in value.items()}
+    return [_none_if_not_finite(entry) for entry in value] if isinstance(value, list | tuple) else value

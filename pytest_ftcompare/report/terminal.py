@@ -205,7 +205,7 @@ def _unjudged(verdicts: Sequence[CaseVerdict]) -> Iterator[str]:
     yield from cost.unjudged(verdicts)
 
 
-def pooled_lines(session_verdict: SessionVerdict) -> Iterator[str]:
+def pooled_shift_lines(session_verdict: SessionVerdict) -> Iterator[str]:
     """Report what all cases show together: gains, undecided shifts, and findings that fail."""
     for shift in session_verdict.shifts:
         if shift.outcome == "better":
@@ -265,7 +265,7 @@ def lines(session: GateSession, settings: Settings, *, every: bool = False) -> I
     yield from ((text, PLAIN) for text in _unequal_budgets(budget_notes(session.summaries), every))
     yield from ((text, PLAIN) for text in _unjudged(by_suite))
     red = {"red": bool(session.findings)}
-    yield from ((text, red) for text in pooled_lines(session.session_verdict))
+    yield from ((text, red) for text in pooled_shift_lines(session.session_verdict))
     for finding in session.audit_findings:
         yield f"Audit: {finding.sentence}.", {"red": True}
     if session.verdicts:

@@ -177,7 +177,7 @@ def _conversation(row: Row, column: str, *, answered: bool) -> tuple[str, str]:
 
 
 def _rows(root: Path, name: str, format: Format, classes: bool) -> Iterator[Row]:
-    """Yield all rows of the files that a name stands for."""
+    """Yield the rows of every file that `name` (a path or a glob in `root`) matches."""
     for path in files.files_of(root, name):
         yield from files.rows(path, format, classes=classes)
 

@@ -65,10 +65,10 @@ class ModelInterface:
             "pattern": {"encoder": "a method with a classification head, or a decoder"},
             "answer": {"encoder": "a decoder", "encoder-decoder": "a decoder"},
         }
-        if use := unsupported[self.output_mode].get(self.kind):
+        if use := unsupported[self.output_mode].get(self.model_kind):
             raise ModelError(
                 f"expected a model that supports output mode {self.output_mode}, "
-                f"{self.path.name} is {self.config.model_type}, an {self.kind}: use {use}"
+                f"{self.path.name} is {self.config.model_type}, an {self.model_kind}: use {use}"
             )
         if self.max_length < 1:
             raise ModelError(
@@ -81,7 +81,7 @@ class ModelInterface:
         return AutoConfig.from_pretrained(self.path)
 
     @property
-    def kind(self) -> Kind:
+    def model_kind(self) -> Kind:
         return kind_of(self.config)
 
     @property
@@ -109,7 +109,7 @@ class ModelInterface:
                     "tokenizer_config.json"
                 )
             tokenizer.pad_token = tokenizer.eos_token
-        tokenizer.padding_side = "left" if self.kind == "decoder" else "right"
+        tokenizer.padding_side = "left" if self.model_kind == "decoder" else "right"
         tokenizer.truncation_side = "right" if self.output_mode == "head" else "left"
         # The tokenizer's files may state less, or 10^30.
         tokenizer.model_max_length = self.max_length
@@ -139,7 +139,7 @@ class ModelInterface:
         Files are read once per worker, and callers get copies. A quantised model belongs to its
         device and is read each time.
         """
-        key = (self.path, self.output_mode, self.kind, len(self.task.labels))
+        key = (self.path, self.output_mode, self.model_kind, len(self.task.labels))
         loaded = (
             base_model.read(*key, self._load_options()) if self.options else base_model.copied(*key)
         )
@@ -147,7 +147,7 @@ class ModelInterface:
         model.config.pad_token_id = self.tokenizer.pad_token_id
         base = getattr(model, model.base_model_prefix, None)
         if (
-            self.kind == "decoder"
+            self.model_kind == "decoder"
             and base is not None
             and "position_ids" in inspect.signature(base.forward).parameters
         ):
@@ -201,7 +201,7 @@ class ModelInterface:
     def model_inputs(self, inputs: Inputs) -> dict[str, Any]:
         """Return the batch as keyword arguments of the model's forward."""
         arguments: dict[str, Any] = dict(inputs)
-        if self.kind == "encoder-decoder":
+        if self.model_kind == "encoder-decoder":
             start = torch.full_like(inputs["input_ids"][:, :1], self.config.decoder_start_token_id)
             return arguments | {"decoder_input_ids": start}
         return arguments

@@ -85,12 +85,12 @@ class PreparedSeed:
     @property
     def decoder(self) -> bool:
         """Return whether the base model is a decoder: it writes text and caches keys and values."""
-        return self.prepared.interface.kind == "decoder"
+        return self.prepared.interface.model_kind == "decoder"
 
     @property
     def encoder_decoder(self) -> bool:
         """Return whether the base model is an encoder-decoder."""
-        return self.prepared.interface.kind == "encoder-decoder"
+        return self.prepared.interface.model_kind == "encoder-decoder"
 
     def fits(self, text: str) -> bool:
         """Return whether the model can read the whole text."""
@@ -178,10 +178,10 @@ class PreparedSeed:
         that is no decoder raises `ModelError`.
         """
         interface = self.prepared.interface
-        if interface.kind != "decoder":
+        if interface.model_kind != "decoder":
             raise ModelError(
                 f"expected a decoder, whose language modelling can go on, "
-                f"{interface.path.name} is an {interface.kind}"
+                f"{interface.path.name} is an {interface.model_kind}"
             )
         pool = self.prepared.examples["train"]
         chosen = torch.randperm(len(pool), generator=torch.Generator().manual_seed(self.seed))[

@@ -49,7 +49,7 @@ def check_finite(step: Step, number: int, steps: int, seed: int, recipe: Recipe)
     return step
 
 
-def trainable(model: nn.Module) -> dict[str, nn.Parameter]:
+def trainable_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
     """Return the parameters that train, by name."""
     return {
         name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad
@@ -58,7 +58,7 @@ def trainable(model: nn.Module) -> dict[str, nn.Parameter]:
 
 def make_optimizer(model: nn.Module, stage: Stage) -> torch.optim.Optimizer:
     """Make AdamW over all trained parameters, with torch's defaults except for the recipe."""
-    parameters = [*trainable(model).values(), *stage.extra_parameters]
+    parameters = [*trainable_parameters(model).values(), *stage.extra_parameters]
     return torch.optim.AdamW(parameters, lr=stage.recipe.lr, weight_decay=stage.recipe.weight_decay)
 
 
@@ -99,7 +99,7 @@ class Training:
     ) -> None:
         self.model, self.method, self.stage = model, method, stage
         self.steps, self.seed, self.number = steps, seed, 0
-        self.parameters = [*trainable(model).values(), *stage.extra_parameters]
+        self.parameters = [*trainable_parameters(model).values(), *stage.extra_parameters]
         self.optimizer = make_optimizer(model, stage)
         self.schedule = get_linear_schedule_with_warmup(
             self.optimizer, round(stage.recipe.warmup_share * steps), steps

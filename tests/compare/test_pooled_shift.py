@@ -18,7 +18,7 @@ from pytest_ftcompare.compare.pooled_shift import (
 from pytest_ftcompare.compare.sequential_test import ScoreComparison
 from pytest_ftcompare.compare.session_verdict import SessionVerdict
 from pytest_ftcompare.compare.verdict import IDENTICAL, CaseVerdict
-from pytest_ftcompare.report.terminal import pooled_lines
+from pytest_ftcompare.report.terminal import pooled_shift_lines
 
 NOISE = 0.04
 BLANK = ScoreComparison(
@@ -140,7 +140,7 @@ def test_a_slowdown_that_one_process_saw_may_be_its_own():
     (shift,) = pool_shifts(cases)
     assert (shift.outcome, shift.note) == ("noted", "one process alone shows it: run with -n 2")
     assert not SessionVerdict(cases).failed
-    assert list(pooled_lines(SessionVerdict(cases))) == [
+    assert list(pooled_shift_lines(SessionVerdict(cases))) == [
         f"All cases together, noted, not judged: {shift.sentence} ({shift.note})."
     ]
 

@@ -17,7 +17,7 @@ def micro_batches_summed() -> None:
     @patch(train, "backward")
     def summed(real: Any, model: Any, stage: Any, chosen: Any, micro_batches: int) -> Any:
         losses = real(model, stage, chosen, micro_batches)
-        for one in train.trainable(model).values():
+        for one in train.trainable_parameters(model).values():
             if one.grad is not None:
                 one.grad.mul_(len(losses))
         return [one * len(losses) for one in losses]

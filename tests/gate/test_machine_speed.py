@@ -18,7 +18,7 @@ MINUTE = REMEASURE_AFTER
 def measured(monkeypatch):
     """The next measurements, in order."""
     left = [{"memory": 1.0}, {"memory": 2.0}, {"memory": 3.0}, {"memory": 4.0}]
-    monkeypatch.setattr(timed_window, "measure_machine", lambda *_: left.pop(0))
+    monkeypatch.setattr(timed_window, "measure_machine_speed", lambda *_: left.pop(0))
     return left
 
 
@@ -112,7 +112,7 @@ def test_the_machine_is_measured_in_the_units_of_a_window(monkeypatch):
         "make_yardsticks",
         lambda _: {kind: worked(seconds) for kind, seconds in took.items()},
     )
-    found = timed_window.measure_machine("cpu", lambda: now[0])
+    found = timed_window.measure_machine_speed("cpu", lambda: now[0])
     assert found == pytest.approx({kind: took[kind] for kind in ("memory", "interpreter")})
     work = SimpleNamespace(pieces={"step": Workload(worked(0.064))}, rows=1, merged=None)
     taken, _ = timed_window.measure_window(work, "cpu", 0.0, lambda: now[0])

@@ -9,7 +9,7 @@ from pytest_ftcompare.training.config import TrainingConfig
 from pytest_ftcompare.training.evaluate import class_logits
 from pytest_ftcompare.training.prepare import prepare
 from pytest_ftcompare.training.prepared_seed import PreparedSeed
-from pytest_ftcompare.training.train import trainable
+from pytest_ftcompare.training.train import trainable_parameters
 
 
 @pytest.fixture(scope="session")
@@ -44,7 +44,7 @@ def perturbed():
         model = prepared.adapted()
         torch.manual_seed(0)
         base = class_logits(prepared.loaded().model, prepared.interface, context.rows)
-        for name, parameter in trainable(model).items():
+        for name, parameter in trainable_parameters(model).items():
             if "score" not in name and "classifier" not in name:
                 torch.nn.init.normal_(parameter, std=0.1)
         return model, context, base

@@ -9,7 +9,7 @@ from pytest_ftcompare.methods.layers.bottleneck import Bottleneck, add_beside
 from pytest_ftcompare.methods.layers.fusion import Fusion
 from pytest_ftcompare.training.evaluate import class_logits
 from pytest_ftcompare.training.prepared_seed import PreparedSeed
-from pytest_ftcompare.training.train import train, trainable
+from pytest_ftcompare.training.train import train, trainable_parameters
 
 
 def test_an_adapter_adds_to_its_modules_output():
@@ -47,7 +47,7 @@ def test_an_adapter_is_where_its_paper_puts_it(make, placement):
             placement
         ]
     )
-    norms = {name for name in trainable(model) if "norm" in name}
+    norms = {name for name in trainable_parameters(model) if "norm" in name}
     assert bool(norms) == (placement == "houlsby")
 
 
@@ -86,7 +86,7 @@ def test_dropping_no_layer_is_the_adapter_and_dropping_all_is_the_base(make, mod
 def test_nothing_is_back_propagated_below_the_first_remaining_adapter(make):
     prepared = make("adapter_drop", drop=1)
     model = prepared.adapted()
-    trained = {name.split(".layers.")[1][0] for name in trainable(model) if ".layers." in name}
+    trained = {name.split(".layers.")[1][0] for name in trainable_parameters(model) if ".layers." in name}
     assert trained == {"1", "2", "3"}
 
 
@@ -132,6 +132,6 @@ def test_modules_of_this_projects_methods_can_be_copied(make, perturbed):
         model, context, _ = perturbed(prepared)
         twin = copy.deepcopy(model)
         before = class_logits(model, prepared.interface, context.rows)
-        for parameter in trainable(model).values():
+        for parameter in trainable_parameters(model).values():
             torch.nn.init.zeros_(parameter)
         assert torch.equal(class_logits(twin, prepared.interface, context.rows), before), name

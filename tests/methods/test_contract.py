@@ -12,7 +12,7 @@ from pytest_ftcompare.methods.base import MethodError, Recipe
 from pytest_ftcompare.training.evaluate import class_logits
 from pytest_ftcompare.training.prepared_seed import PreparedSeed
 from pytest_ftcompare.training.run_seed import run_seed
-from pytest_ftcompare.training.train import backward, train, trainable
+from pytest_ftcompare.training.train import backward, train, trainable_parameters
 
 TRAINED = [name for name in methods.NAMES if methods.load(name).trains]
 TASKS = {"head": "pocket_sst", "pattern": "pocket_sst", "answer": "pocket_instructions"}
@@ -70,7 +70,7 @@ def test_only_trainable_tensors_change_in_two_updates(make, method, output_mode)
     torch.manual_seed(0)
     model = prepared.adapted()
     before = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
-    declared = set(trainable(model))
+    declared = set(trainable_parameters(model))
     train(model, prepared.method, context.stage(prepared.method.recipe), 0, silent)
     now = model.state_dict()
     changed = {name for name in before if not torch.equal(now[name], before[name])}
@@ -136,7 +136,7 @@ def gradients_of(prepared):
     model.train()
     torch.manual_seed(1)
     backward(model, stage, list(range(len(stage.rows))), 1)
-    return {name: p.grad for name, p in trainable(model).items() if p.grad is not None}, model
+    return {name: p.grad for name, p in trainable_parameters(model).items() if p.grad is not None}, model
 
 
 @pytest.mark.parametrize("method", TRAINED)
@@ -174,7 +174,7 @@ def test_eight_micro_batches_of_different_lengths_give_the_gradient_of_one_batch
         model.zero_grad()
         backward(model, stage, list(range(len(stage.rows))), micro_batches)
         gradients.append(
-            {name: p.grad.clone() for name, p in trainable(model).items() if p.grad is not None}
+            {name: p.grad.clone() for name, p in trainable_parameters(model).items() if p.grad is not None}
         )
     norm = sum(one.norm().item() ** 2 for one in gradients[0].values()) ** 0.5
     for name, gradient in gradients[0].items():

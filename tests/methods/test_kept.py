@@ -8,7 +8,7 @@ from pytest_ftcompare.training import base_model
 
 def cache_key(interface):
     """Return the arguments by which a base model is read and cached."""
-    return interface.path, interface.output_mode, interface.kind, len(interface.task.labels)
+    return interface.path, interface.output_mode, interface.model_kind, len(interface.task.labels)
 
 
 def state(loaded):

@@ -9,7 +9,7 @@ from pytest_ftcompare.methods.layers.prefix import Prefix
 from pytest_ftcompare.methods.layers.text_start import start_peft_prefix
 from pytest_ftcompare.training.evaluate import class_logits
 from pytest_ftcompare.training.prepared_seed import PreparedSeed
-from pytest_ftcompare.training.train import trainable
+from pytest_ftcompare.training.train import trainable_parameters
 
 CLOSE = {"atol": 2e-5, "rtol": 2e-5}
 
@@ -77,9 +77,9 @@ def test_p_tuning_v2_is_prefix_tuning_without_the_mlp_and_with_a_head(make):
         model = prepared.adapted()
         start_peft_prefix(model, 5, context)
         found.append(class_logits(model, prepared.interface, context.rows))
-        names = {name.split(".")[0] for name in trainable(model)}
+        names = {name.split(".")[0] for name in trainable_parameters(model)}
         assert names == {"prompt_encoder", "base_model"}
-        inside = {name for name in trainable(model) if "base_model" in name}
+        inside = {name for name in trainable_parameters(model) if "base_model" in name}
         assert inside == {"base_model.score.modules_to_save.default.weight"}
     torch.testing.assert_close(found[0], found[1], atol=1e-3, rtol=1e-3)
 

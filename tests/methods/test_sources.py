@@ -4,7 +4,7 @@ import torch
 
 from pytest_ftcompare.training.evaluate import class_logits
 from pytest_ftcompare.training.prepared_seed import PreparedSeed
-from pytest_ftcompare.training.train import train, trainable
+from pytest_ftcompare.training.train import train, trainable_parameters
 
 
 def test_fusion_trains_one_adapter_per_source_and_then_only_the_fusion(make):
@@ -15,7 +15,7 @@ def test_fusion_trains_one_adapter_per_source_and_then_only_the_fusion(make):
     for stage in prepared.method.stages(model, context):
         inside = [
             name.split(".adapter.")[1].split(".")
-            for name in trainable(model)
+            for name in trainable_parameters(model)
             if ".adapter." in name
         ]
         names = {parts[1] if parts[0] == "sources" else parts[0] for parts in inside}
@@ -23,7 +23,7 @@ def test_fusion_trains_one_adapter_per_source_and_then_only_the_fusion(make):
         before = {name: p.detach().clone() for name, p in model.named_parameters()}
         train(model, prepared.method, stage, 0, lambda *_: None)
         moved = {name for name, p in model.named_parameters() if not torch.equal(p, before[name])}
-        assert moved <= set(trainable(model))
+        assert moved <= set(trainable_parameters(model))
         if stage.extra_parameters:
             assert "score.weight" not in moved, "a source has a head of its own"
     assert trained == [

@@ -11,7 +11,7 @@ from pytest_ftcompare.methods.layers.soft_tokens import SoftTokens
 from pytest_ftcompare.methods.layers.text_start import start_soft_tokens
 from pytest_ftcompare.training.evaluate import class_logits
 from pytest_ftcompare.training.prepared_seed import PreparedSeed
-from pytest_ftcompare.training.train import train, trainable
+from pytest_ftcompare.training.train import train, trainable_parameters
 
 
 def silent(*_):
@@ -21,18 +21,18 @@ def silent(*_):
 def test_lora_trains_query_and_value_and_the_head(make):
     prepared = make("lora", r=4)
     model = prepared.adapted()
-    assert {name.split(".")[-4] for name in trainable(model) if "lora" in name} == {
+    assert {name.split(".")[-4] for name in trainable_parameters(model) if "lora" in name} == {
         "q_proj",
         "v_proj",
     }
-    assert [name for name in trainable(model) if "lora" not in name] == [
+    assert [name for name in trainable_parameters(model) if "lora" not in name] == [
         "base_model.model.score.modules_to_save.default.weight"
     ]
 
 
 def test_targets_may_be_named(make):
     model = make("lora", targets=("fc1",)).adapted()
-    assert {name.split(".")[-4] for name in trainable(model) if "lora" in name} == {"fc1"}
+    assert {name.split(".")[-4] for name in trainable_parameters(model) if "lora" in name} == {"fc1"}
 
 
 def lora_layers(model):
@@ -156,7 +156,7 @@ def test_qloras_base_is_in_four_bits_with_doubly_quantised_constants_and_its_hea
             name
         )
         assert one.weight.numel() * 2 == state.shape.numel()
-    assert {name.split(".")[-4] for name in trainable(model) if "lora" in name} == {
+    assert {name.split(".")[-4] for name in trainable_parameters(model) if "lora" in name} == {
         *("q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2")
     }
 
@@ -223,7 +223,7 @@ def test_virtual_tokens_take_positions_from_the_text(make, method, room):
 
 def test_ia3_also_scales_three_activations_per_layer_of_an_encoder(make):
     model = make("ia3", model="tiny/bert").adapted()
-    names = [name for name in trainable(model) if "ia3" in name]
+    names = [name for name in trainable_parameters(model) if "ia3" in name]
     assert len(names) == 3 * 2 and not [name for name in names if "attention.output" in name]
 
 
@@ -236,7 +236,7 @@ def test_soft_tokens_around_do_not_see_padding(make, model):
 
 def test_ia3_starts_at_one_on_keys_values_and_the_inner_activations(make):
     model = make("ia3").adapted()
-    vectors = {name.split(".")[-3]: p for name, p in trainable(model).items() if "ia3" in name}
+    vectors = {name.split(".")[-3]: p for name, p in trainable_parameters(model).items() if "ia3" in name}
     assert set(vectors) == {"k_proj", "v_proj", "fc2"}
     assert all(torch.equal(one, torch.ones_like(one)) for one in vectors.values())
     assert vectors["fc2"].numel() == model.config.ffn_dim, "the feed-forward's inner activations"
@@ -261,7 +261,7 @@ def test_veras_projections_are_shared_by_all_layers_and_never_trained(make):
     model = make("vera").adapted()
     layers = [one for one in model.modules() if hasattr(one, "vera_lambda_b")]
     assert len({id(one.vera_A["default"]) for one in layers}) == 1
-    assert {name.split(".")[-2] for name in trainable(model) if "vera" in name} == {
+    assert {name.split(".")[-2] for name in trainable_parameters(model) if "vera" in name} == {
         "vera_lambda_b",
         "vera_lambda_d",
     }
@@ -269,5 +269,5 @@ def test_veras_projections_are_shared_by_all_layers_and_never_trained(make):
 
 def test_ln_tuning_trains_every_normalisation_layer_and_nothing_else_but_the_head(make):
     model = make("ln_tuning").adapted()
-    assert all("norm" in name or "score" in name for name in trainable(model))
-    assert len([name for name in trainable(model) if "norm" in name]) == 2 * (2 * 4 + 1)
+    assert all("norm" in name or "score" in name for name in trainable_parameters(model))
+    assert len([name for name in trainable_parameters(model) if "norm" in name]) == 2 * (2 * 4 + 1)

@@ -127,10 +127,10 @@ def test_a_machine_of_another_speed_is_not_timed_and_a_line_says_why(shell, monk
     shell.update()
     shell.edit(r'"peft": "[^"]+"', '"peft": "0.1.0"')
     faster(shell)
-    measure = timed_window.measure_machine
+    measure = timed_window.measure_machine_speed
     monkeypatch.setattr(
         timed_window,
-        "measure_machine",
+        "measure_machine_speed",
         lambda *of: {kind: 2 * seconds for kind, seconds in measure(*of).items()},
     )
     result = shell.run(timed=True)

@@ -78,7 +78,7 @@ def test_missing_then_written_then_held_then_changed_then_updated(run, workers):
         "better-than-full: changed, its outcome is not its baseline's: was reproduced (+10.0 pt"
         in output
     )
-    assert "it is contradicted (-10.0 pt" in output
+    assert "is contradicted (-10.0 pt" in output
     assert (
         "a paper: it is." in output
         and "Cases: quick/lora-pocket_sst-opt-0.4m-n2, quick/full-" in output
@@ -133,7 +133,7 @@ def test_a_changed_outcome_within_the_noise_of_both_is_a_note(run):
     run.edit(outcome="undecided", estimate={**estimate, "error": 20.0, "value": 1.0})
     result = run.run()
     result.assert_outcomes(passed=4)
-    result.stdout.fnmatch_lines(["noted: better-than-full", "*it was undecided (+1.0 pt*"])
+    result.stdout.fnmatch_lines(["noted: better-than-full", "*was undecided (+1.0 pt*"])
     run.edit(outcome="undecided", estimate={**estimate, "error": 0.1, "value": 1.0})
     run.run().assert_outcomes(passed=3, failed=1)
 

@@ -27,7 +27,7 @@ def test_the_plan_is_printed_and_nothing_runs(shell):
     [
         (
             "opt-9b",
-            "*--ftcompare-plan: expected one of opt-6.7b, llama-7b, llama-13b, a folder*"
+            "*--ftcompare-plan: expected one of opt-6.7b, llama-7b, llama-13b, a config.json*"
             "got 'opt-9b'*",
         ),
         (

@@ -30,7 +30,7 @@ from pytest_ftcompare.training.evaluate import class_logits
 from pytest_ftcompare.training.library_logging import quiet
 from pytest_ftcompare.training.prepare import PreparedCase
 from pytest_ftcompare.training.prepared_seed import PreparedSeed
-from pytest_ftcompare.training.train import backward, make_optimizer, trainable
+from pytest_ftcompare.training.train import backward, make_optimizer, trainable_parameters
 
 if TYPE_CHECKING:
     from pytest_ftcompare.methods.base import Recipe
@@ -148,7 +148,7 @@ def trace_update(prepared: PreparedCase, depth: int) -> DepthTrace:
             else:
                 counter.enter("start")
                 class_logits(model, interface, context.rows)
-        numbers = sum(parameter.numel() for parameter in trainable(model).values()) if stage else 0
+        numbers = sum(parameter.numel() for parameter in trainable_parameters(model).values()) if stage else 0
         return DepthTrace(
             numbers, {phase: ledger.peak(snapshot) for phase, snapshot in counter.snapshots.items()}
         )
