@@ -140,7 +140,10 @@ def check_adamw(prepared: PreparedCase, model: nn.Module, stage: Stage) -> Itera
     for number in range(STEPS):
         chosen = all_rows(stage)[number % BATCH_PARTS :: BATCH_PARTS]
         norm, gradients = _gradients(model, stage, chosen)
-        before = {name: _sample_elements(parameter) for name, parameter in trainable_parameters(model).items()}
+        before = {
+            name: _sample_elements(parameter)
+            for name, parameter in trainable_parameters(model).items()
+        }
         training.update(chosen)
         expected = reference.step(number, before, norm, gradients)
         for name, parameter in trainable_parameters(model).items():

@@ -128,7 +128,9 @@ def _check_gradients(prepared: PreparedCase, probed: ProbedModel, stage: Stage) 
                 f"it differs by {off:.2g}"
             )
     whole = {
-        name: p.grad.clone() for name, p in trainable_parameters(probed.model).items() if p.grad is not None
+        name: p.grad.clone()
+        for name, p in trainable_parameters(probed.model).items()
+        if p.grad is not None
     }
     probed.model.zero_grad()
     backward(probed.model, stage, all_rows(stage), 3)

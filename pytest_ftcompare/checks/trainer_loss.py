@@ -62,7 +62,9 @@ def reference_step(model: nn.Module, inputs: Inputs) -> Step:
     )
     loss.backward()
     gradients = [
-        parameter.grad for parameter in trainable_parameters(exact).values() if parameter.grad is not None
+        parameter.grad
+        for parameter in trainable_parameters(exact).values()
+        if parameter.grad is not None
     ]
     return Step(loss.item(), nn.utils.get_total_norm(gradients).item())
 

@@ -65,6 +65,19 @@ class KnownFault:
 
 UPSTREAM_PAGE = "docs/upstream.md#"
 PROMPT_METHODS = ("prompt_tuning", "p_tuning", "prefix_tuning", "p_tuning_v2")
+# Methods whose adapters PEFT puts into the model's layers.
+LAYER_METHODS = (
+    "lora",
+    "dora",
+    "rslora",
+    "pissa",
+    "qlora",
+    "adalora",
+    "ia3",
+    "vera",
+    "oft",
+    "ln_tuning",
+)
 # Model families with a classification head of several modules.
 MULTI_MODULE_HEADS = ("roberta", "xlm-roberta", "electra")
 # Model families with a classification head that reads the last token.
@@ -173,6 +186,104 @@ ACCUMULATION_FAULTS = (
         "the Trainer's gradient norm must be that of the update's ",
         f"{UPSTREAM_PAGE}11-under-accumulation-a-heads-loss-is-too-large",
         output_modes=("head",),
+    ),
+)
+
+
+def _peft_fault(section: str, sentence: str, **facts: tuple[str, ...]) -> KnownFault:
+    """Record a fault of the tried versions of peft, described in a section of docs/upstream.md."""
+    return KnownFault("peft", "<=0.21.2", sentence, f"{UPSTREAM_PAGE}{section}", **facts)
+
+
+_UNFREEZES = "13-disabling-unfreezes-an-adapter-loaded-for-inference"
+_SAVED_INCOMPLETE = "14-one-of-two-adapters-is-saved-with-tensors-missing"
+_COMBINED = "15-combined-an-adapter-of-weight-one-is-not-itself"
+_PROMPT_TRAINS = "16-a-prompt-loaded-for-inference-trains"
+_FREEZES_FIRST = "17-a-second-adapter-freezes-the-first"
+_NOT_RESUMED = "18-adalora-with-ranks-cut-cannot-be-resumed"
+_PREFIX = "2-a-classifiers-prefix-cannot-be-disabled"
+_PISSA = "10-pissa-changes-the-base-model-for-good"
+_FIRST_TRAINS = (
+    "beside a second adapter the first must train what it trained, ",
+    "active again, the first adapter must train what it trained, ",
+    "with the second adapter deleted the first must train what it trained, ",
+)
+_SAVED_BESIDE = "beside an adapter called "
+# Faults in what PEFT promises of an adapter's life (suites/test_adapters.py).
+LIFECYCLE_FAULTS = (
+    _peft_fault(
+        _UNFREEZES,
+        "loaded for inference, no tensor must train after disabling and enabling, ",
+        methods=LAYER_METHODS,
+    ),
+    *(
+        _peft_fault(
+            _SAVED_INCOMPLETE,
+            sentence,
+            methods=methods,
+            output_modes=(output_mode,),
+            families=families,
+        )
+        for sentence, methods in (
+            (_SAVED_BESIDE, tuple(name for name in LAYER_METHODS if name != "adalora")),
+            (
+                "saving one of two adapters must work or be refused, it raised AttributeError: ",
+                ("adalora",),
+            ),
+        )
+        # GPT-2's classifier has no tensor whose name holds one of the names that are tried.
+        for output_mode, families in (("head", ("opt", "llama", "bert")), ("pattern", ()))
+    ),
+    _peft_fault(
+        _COMBINED,
+        "combined, an adapter of weight one must be itself, ",
+        methods=("rslora", "dora"),
+    ),
+    _peft_fault(
+        _COMBINED,
+        "combined, an adapter of weight one must be itself, ",
+        methods=("lora", "qlora", "ia3"),
+        output_modes=("head",),
+    ),
+    *(
+        _peft_fault(_PISSA, sentence, methods=("pissa",))
+        for sentence in (
+            "combined, an adapter of weight one must be itself, ",
+            "merge_adapter twice must keep the outputs, ",
+            "unmerge_adapter twice must keep the outputs, ",
+        )
+    ),
+    *(
+        _peft_fault(_PROMPT_TRAINS, sentence, methods=PROMPT_METHODS)
+        for sentence in (
+            "loaded for inference, no tensor must train, ",
+            "a second adapter loaded for inference must not train, ",
+            "with the second adapter active the first must not train, ",
+        )
+    ),
+    *(_peft_fault(_FREEZES_FIRST, sentence, methods=("adalora",)) for sentence in _FIRST_TRAINS),
+    *(
+        _peft_fault(_FREEZES_FIRST, sentence, methods=PROMPT_METHODS, output_modes=("head",))
+        for sentence in _FIRST_TRAINS
+    ),
+    _peft_fault(
+        _FREEZES_FIRST,
+        "beside a trainable second adapter a first one for inference must stay frozen, ",
+        methods=("adalora",),
+    ),
+    *(
+        _peft_fault(
+            _PREFIX,
+            f"{check} must work or be refused, it raised UnboundLocalError: ",
+            methods=PROMPT_METHODS,
+            output_modes=("head",),
+        )
+        for check in ("disabling and enabling", "loading for inference")
+    ),
+    _peft_fault(
+        _NOT_RESUMED,
+        "resuming training must work or be refused, it raised RuntimeError: ",
+        methods=("adalora",),
     ),
 )
 

@@ -63,6 +63,8 @@ class TestOutcome:
     A claim has no identity. A test that ran nothing has no device.
     """
 
+    __test__ = False  # else pytest would try to collect the class where a test imports it
+
     nodeid: str
     seconds: float
     failed: bool

@@ -13,7 +13,13 @@ from pytest_ftcompare.compare.session_verdict import SessionVerdict
 from pytest_ftcompare.compare.single_run import Z_THRESHOLD
 from pytest_ftcompare.compare.verdict import CaseVerdict
 from pytest_ftcompare.report import wording
-from pytest_ftcompare.report.terminal import changed_cases, changes, counts, pooled_shift_lines, rank
+from pytest_ftcompare.report.terminal import (
+    changed_cases,
+    changes,
+    counts,
+    pooled_shift_lines,
+    rank,
+)
 from pytest_ftcompare.results.peft_files import is_imported
 from pytest_ftcompare.results.result_folders import Pairs
 

@@ -207,4 +207,8 @@ def _none_if_not_finite(value: Any) -> Any:
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
         return {name: _none_if_not_finite(entry) for name, entry in value.items()}
-    return [_none_if_not_finite(entry) for entry in value] if isinstance(value, list | tuple) else value
+    return (
+        [_none_if_not_finite(entry) for entry in value]
+        if isinstance(value, list | tuple)
+        else value
+    )

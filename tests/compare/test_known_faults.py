@@ -11,6 +11,7 @@ from pytest_ftcompare.compare.known_faults import (
     FIXED_PREFIX,
     KERNEL_FAULTS,
     KNOWN_PREFIX,
+    LIFECYCLE_FAULTS,
     NOT_COMPARED_SUFFIX,
     SLOW_FAULTS,
     CaseFacts,
@@ -98,7 +99,7 @@ def test_a_kernel_fault_separates_cpus_with_it_from_others(before, after, differ
 
 @pytest.mark.parametrize(
     "fault",
-    FAULTS + SLOW_FAULTS + KERNEL_FAULTS,
+    FAULTS + SLOW_FAULTS + LIFECYCLE_FAULTS + KERNEL_FAULTS,
     ids=lambda one: f"{one.link.partition('#')[2]}: {one.sentence[:30]}",
 )
 def test_a_record_is_valid_and_links_to_a_section(fault):
@@ -108,12 +109,21 @@ def test_a_record_is_valid_and_links_to_a_section(fault):
     assert anchor in [re.sub(r"[^\w -]", "", one).lower().replace(" ", "-") for one in titles]
 
 
-@pytest.mark.parametrize("fault", FAULTS + SLOW_FAULTS, ids=lambda one: one.sentence[:40])
+@pytest.mark.parametrize(
+    "fault", FAULTS + SLOW_FAULTS + LIFECYCLE_FAULTS, ids=lambda one: one.sentence[:40]
+)
 def test_a_record_begins_like_an_invariants_message(fault):
+    names = ("invariants", "slow_invariants", "peft_adapters", "adapter_lifecycle")
     sources = "".join(
         (ROOT / "pytest_ftcompare" / "checks" / f"{name}.py").read_text(encoding="utf-8")
-        for name in ("invariants", "slow_invariants", "peft_adapters")
+        for name in names
     )
     # Join strings that are split over lines.
     sources = re.sub(r'"\s*\n\s*f?"', "", sources)
-    assert re.sub(r"(that|it) raised .*", r"\1 raised", fault.sentence).strip() in sources
+    check, refused, raised = fault.sentence.partition(" must work or be refused")
+    if refused:  # an error inside a check: the sentence begins with the check's name
+        assert f'"{check}": ' in sources and raised.startswith(", it raised ")
+        return
+    start = re.sub(r"(that|it) raised .*", r"\1 raised", fault.sentence).strip()
+    # A message may name the operation first.
+    assert start in sources or re.sub(r"^\S+ ", "{operation} ", start) in sources

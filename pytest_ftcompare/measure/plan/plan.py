@@ -148,7 +148,11 @@ def trace_update(prepared: PreparedCase, depth: int) -> DepthTrace:
             else:
                 counter.enter("start")
                 class_logits(model, interface, context.rows)
-        numbers = sum(parameter.numel() for parameter in trainable_parameters(model).values()) if stage else 0
+        numbers = (
+            sum(parameter.numel() for parameter in trainable_parameters(model).values())
+            if stage
+            else 0
+        )
         return DepthTrace(
             numbers, {phase: ledger.peak(snapshot) for phase, snapshot in counter.snapshots.items()}
         )
