@@ -19,6 +19,7 @@ from peft import (
     VeraConfig,
     get_peft_model,
 )
+from safetensors.torch import load_file
 
 ROW = torch.tensor([[5, 6, 7]])
 SMALL = {
@@ -330,3 +331,225 @@ def test_accumulation_does_not_change_a_heads_loss(family, tmp_path):
         trainer.train()
         logged.append(trainer.state.log_history[0]["loss"])
     assert logged[1] == pytest.approx(logged[0], rel=1e-4)
+
+
+TASKS = {"CausalLM": "CAUSAL_LM", "SequenceClassification": "SEQ_CLS"}
+ON_QUERIES = {"target_modules": ["q_proj"]}
+ADALORA = {**ON_QUERIES, "init_r": 4, "target_r": 2, "total_step": 8}
+PROMPTS = [PromptTuningConfig, PrefixTuningConfig, PromptEncoderConfig]
+
+
+def adapted(kind, head="SequenceClassification", **options):
+    """A tiny model with a new adapter."""
+    if kind in PROMPTS:
+        options["num_virtual_tokens"] = 2
+    return get_peft_model(tiny("OPT", head), kind(task_type=TASKS[head], **options)).eval()
+
+
+def loaded(folder, head="SequenceClassification", **options):
+    """A tiny model with the adapter of a folder."""
+    return PeftModel.from_pretrained(tiny("OPT", head), folder, **options).eval()
+
+
+def trained(model, adapter=""):
+    """The names of the tensors that train: all, or an adapter's."""
+    return [
+        name
+        for name, parameter in model.named_parameters()
+        if parameter.requires_grad and (not adapter or adapter in name.split("."))
+    ]
+
+
+def with_ranks_cut():
+    """AdaLoRA on a classifier, after its first allocation."""
+    model = adapted(AdaLoraConfig, **ADALORA)
+    model(input_ids=ROW, labels=torch.tensor([1])).loss.backward()
+    model.base_model.update_and_allocate(1)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        (LoraConfig, ON_QUERIES),
+        (LoraConfig, {**ON_QUERIES, "use_dora": True}),
+        (AdaLoraConfig, ADALORA),
+        (IA3Config, {**ON_QUERIES, "feedforward_modules": []}),
+        (VeraConfig, ON_QUERIES),
+        (OFTConfig, {**ON_QUERIES, "r": 0, "oft_block_size": 8}),
+        (LNTuningConfig, {"target_modules": ["final_layer_norm"]}),
+    ],
+    ids=["lora", "dora", "adalora", "ia3", "vera", "oft", "ln_tuning"],
+)
+@pytest.mark.xfail(
+    strict=True,
+    raises=AssertionError,
+    reason="peft: enable_adapters makes the active adapter train",
+)
+def test_disabling_leaves_an_adapter_for_inference_frozen(kind, options, tmp_path):
+    adapted(kind, **options).save_pretrained(tmp_path)
+    model = loaded(tmp_path)
+    before = trained(model)
+    with model.disable_adapter():
+        pass
+    assert trained(model) == before
+
+
+@pytest.mark.parametrize("name", ["q_proj", "layers", "model"])
+@pytest.mark.xfail(
+    strict=True,
+    raises=AssertionError,
+    reason="peft: saving looks for other adapters' names anywhere in a path",
+)
+def test_an_adapter_is_saved_whole_beside_one_named_like_a_module(name, tmp_path):
+    model = adapted(LoraConfig, **ON_QUERIES)
+    model.save_pretrained(tmp_path / "alone")
+    model.add_adapter(name, LoraConfig(task_type="SEQ_CLS", **ON_QUERIES))
+    model.save_pretrained(tmp_path / "beside", selected_adapters=["default"])
+    alone, beside = (
+        load_file(tmp_path / folder / "adapter_model.safetensors") for folder in ("alone", "beside")
+    )
+    assert set(beside) == set(alone)
+
+
+@pytest.mark.parametrize("name", ["layers", "lay"])
+@pytest.mark.xfail(
+    strict=True,
+    raises=AttributeError,
+    reason="peft: AdaLoRA looks for an adapter's name anywhere in a path",
+)
+def test_adalora_loads_an_adapter_named_like_a_module(name, tmp_path):
+    model = with_ranks_cut()
+    model.save_pretrained(tmp_path)
+    model.load_adapter(tmp_path, name)
+
+
+def check_combined(model):
+    """Combine a model's adapter, with random weights for trained ones, and compare the logits."""
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.normal_()
+        expected = model(ROW).logits
+        model.base_model.add_weighted_adapter(["default"], [1.0], "combined")
+        model.set_adapter("combined")
+        torch.testing.assert_close(model(ROW).logits, expected, rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("option", ["use_rslora", "use_dora"])
+@pytest.mark.xfail(
+    strict=True,
+    raises=AssertionError,
+    reason="peft: add_weighted_adapter scales rsLoRA twice and loses DoRA's magnitudes",
+)
+def test_combined_an_adapter_of_weight_one_is_itself(option):
+    check_combined(adapted(LoraConfig, "CausalLM", **ON_QUERIES, **{option: True}))
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [(LoraConfig, {}), (IA3Config, {"feedforward_modules": []})],
+    ids=["lora", "ia3"],
+)
+@pytest.mark.xfail(
+    strict=True,
+    raises=AssertionError,
+    reason="peft: add_weighted_adapter does not copy the trained head",
+)
+def test_combined_a_classifier_keeps_its_trained_head(kind, options):
+    check_combined(adapted(kind, **ON_QUERIES, **options))
+
+
+@pytest.mark.parametrize("kind", PROMPTS)
+@pytest.mark.xfail(
+    strict=True, raises=AssertionError, reason="peft: a prompt ignores the inference mode"
+)
+def test_a_prompt_for_inference_is_frozen(kind, tmp_path):
+    adapted(kind, "CausalLM").save_pretrained(tmp_path)
+    assert trained(loaded(tmp_path, "CausalLM")) == []
+
+
+@pytest.mark.parametrize("kind", PROMPTS)
+@pytest.mark.xfail(
+    strict=True, raises=AssertionError, reason="peft: a prompt ignores the inference mode"
+)
+def test_a_second_prompt_for_inference_is_frozen(kind, tmp_path):
+    model = adapted(kind, "CausalLM")
+    model.save_pretrained(tmp_path)
+    model.load_adapter(tmp_path, "second")
+    assert trained(model, "second") == []
+
+
+@pytest.mark.parametrize("kind", PROMPTS)
+@pytest.mark.xfail(
+    strict=True, raises=AssertionError, reason="peft: set_adapter freezes no other prompt"
+)
+def test_with_a_second_prompt_active_the_first_is_frozen(kind, tmp_path):
+    model = adapted(kind, "CausalLM")
+    model.save_pretrained(tmp_path)
+    model.load_adapter(tmp_path, "second")
+    model.set_adapter("second")
+    assert trained(model, "default") == []
+
+
+@pytest.mark.xfail(
+    strict=True,
+    raises=AssertionError,
+    reason="peft: AdaLoRA's update_layer sets the active adapter's inference mode",
+)
+def test_a_second_adalora_leaves_the_first_training(tmp_path):
+    model = with_ranks_cut()
+    before = trained(model)
+    model.save_pretrained(tmp_path)
+    model.load_adapter(tmp_path, "second")
+    assert trained(model) == before
+
+
+@pytest.mark.xfail(
+    strict=True,
+    raises=AssertionError,
+    reason="peft: AdaLoRA's update_layer sets the active adapter's inference mode",
+)
+def test_a_trainable_adalora_leaves_the_first_frozen(tmp_path):
+    first = with_ranks_cut()
+    first.save_pretrained(tmp_path)
+    model = loaded(tmp_path)
+    model.load_adapter(tmp_path, "second", is_trainable=True)
+    assert trained(model) == [name.replace("default", "second") for name in trained(first)]
+
+
+@pytest.mark.parametrize("kind", PROMPTS)
+@pytest.mark.xfail(
+    strict=True,
+    raises=AssertionError,
+    reason="peft: a new prompt freezes the base model with its trained heads",
+)
+def test_a_second_prompt_leaves_the_first_prompts_head_training(kind, tmp_path):
+    model = adapted(kind)
+    before = trained(model, "default")
+    model.save_pretrained(tmp_path)
+    model.load_adapter(tmp_path, "second")
+    assert trained(model, "default") == before
+
+
+@pytest.mark.parametrize("with_state", [True, False], ids=["optimizer's state", "adapter only"])
+@pytest.mark.xfail(
+    strict=True, raises=RuntimeError, reason="peft: AdaLoRA's saved factors have other shapes"
+)
+def test_adalora_with_ranks_cut_can_be_resumed(with_state, tmp_path):
+    def train(model, optimizer, steps):
+        for step in steps:
+            optimizer.zero_grad()
+            model(input_ids=ROW, labels=ROW).loss.backward()
+            optimizer.step()
+            model.base_model.update_and_allocate(step)
+
+    model = adapted(AdaLoraConfig, "CausalLM", **ADALORA, tfinal=4)
+    optimizer = torch.optim.AdamW(one for one in model.parameters() if one.requires_grad)
+    train(model, optimizer, range(1, 6))
+    model.save_pretrained(tmp_path)
+    again = loaded(tmp_path, "CausalLM", is_trainable=True)
+    resumed = torch.optim.AdamW(one for one in again.parameters() if one.requires_grad)
+    if with_state:
+        resumed.load_state_dict(optimizer.state_dict())
+    train(again, resumed, range(6, 9))

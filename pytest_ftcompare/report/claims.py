@@ -1,6 +1,6 @@
 """Claims as text: the section of a failed claim, and the summary's lines.
 
-`plugin/claim_fixture.py` makes the section pytest's failure message; `terminal.py` prints the lines.
+`plugin/claim_fixture.py` makes the section pytest's failure message; `terminal.py` prints the rest.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ if TYPE_CHECKING:  # these modules import pytest, which the command `compare` do
 
 Line = tuple[str, dict[str, bool]]  # text, pytest's markup
 PLAIN: dict[str, bool] = {}
-# Sizes of lists, chosen so that a usual summary fits one screen of 25 lines. Raising them shows more.
+# Sizes of lists, chosen so that a usual summary fits a screen of 25 lines. Raising them shows more.
 MAX_NOTES = 3  # lines for notes of one kind, and cases named in one paragraph
 MAX_FILES = 3  # edited files that are named
 MAX_CHANGES = 7  # other changes of the environment

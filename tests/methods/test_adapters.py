@@ -86,7 +86,9 @@ def test_dropping_no_layer_is_the_adapter_and_dropping_all_is_the_base(make, mod
 def test_nothing_is_back_propagated_below_the_first_remaining_adapter(make):
     prepared = make("adapter_drop", drop=1)
     model = prepared.adapted()
-    trained = {name.split(".layers.")[1][0] for name in trainable_parameters(model) if ".layers." in name}
+    trained = {
+        name.split(".layers.")[1][0] for name in trainable_parameters(model) if ".layers." in name
+    }
     assert trained == {"1", "2", "3"}
 
 

@@ -136,7 +136,9 @@ def gradients_of(prepared):
     model.train()
     torch.manual_seed(1)
     backward(model, stage, list(range(len(stage.rows))), 1)
-    return {name: p.grad for name, p in trainable_parameters(model).items() if p.grad is not None}, model
+    return {
+        name: p.grad for name, p in trainable_parameters(model).items() if p.grad is not None
+    }, model
 
 
 @pytest.mark.parametrize("method", TRAINED)
@@ -174,7 +176,11 @@ def test_eight_micro_batches_of_different_lengths_give_the_gradient_of_one_batch
         model.zero_grad()
         backward(model, stage, list(range(len(stage.rows))), micro_batches)
         gradients.append(
-            {name: p.grad.clone() for name, p in trainable_parameters(model).items() if p.grad is not None}
+            {
+                name: p.grad.clone()
+                for name, p in trainable_parameters(model).items()
+                if p.grad is not None
+            }
         )
     norm = sum(one.norm().item() ** 2 for one in gradients[0].values()) ** 0.5
     for name, gradient in gradients[0].items():

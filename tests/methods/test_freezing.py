@@ -11,4 +11,6 @@ def test_partial_trains_the_last_layers_what_follows_them_and_the_head(make):
 
 def test_bitfit_trains_biases_and_the_head_but_no_embeddings(make):
     model = make("bitfit").adapted()
-    assert all(name.endswith("bias") or name == "score.weight" for name in trainable_parameters(model))
+    assert all(
+        name.endswith("bias") or name == "score.weight" for name in trainable_parameters(model)
+    )

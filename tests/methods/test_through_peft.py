@@ -32,7 +32,9 @@ def test_lora_trains_query_and_value_and_the_head(make):
 
 def test_targets_may_be_named(make):
     model = make("lora", targets=("fc1",)).adapted()
-    assert {name.split(".")[-4] for name in trainable_parameters(model) if "lora" in name} == {"fc1"}
+    assert {name.split(".")[-4] for name in trainable_parameters(model) if "lora" in name} == {
+        "fc1"
+    }
 
 
 def lora_layers(model):
@@ -236,7 +238,9 @@ def test_soft_tokens_around_do_not_see_padding(make, model):
 
 def test_ia3_starts_at_one_on_keys_values_and_the_inner_activations(make):
     model = make("ia3").adapted()
-    vectors = {name.split(".")[-3]: p for name, p in trainable_parameters(model).items() if "ia3" in name}
+    vectors = {
+        name.split(".")[-3]: p for name, p in trainable_parameters(model).items() if "ia3" in name
+    }
     assert set(vectors) == {"k_proj", "v_proj", "fc2"}
     assert all(torch.equal(one, torch.ones_like(one)) for one in vectors.values())
     assert vectors["fc2"].numel() == model.config.ffn_dim, "the feed-forward's inner activations"

@@ -1,4 +1,4 @@
-"""Annotations on GitHub: their syntax, their order, and that ten of a kind are all that is shown."""
+"""Annotations on GitHub: syntax, order, and at most ten of a kind."""
 
 import re
 from urllib.parse import unquote

@@ -1,4 +1,4 @@
-"""A case that repeated bit for bit is `identical` in every rendering, whatever an estimate from one of its seeds would say."""
+"""Every format calls a case `identical` if it did not differ in a bit, and shows no estimate."""
 
 from dataclasses import replace
 
@@ -29,7 +29,7 @@ SHIFT = ("+0.1 pt", "0.44", "80.1%", "80.1 %")
 
 
 def document():
-    """The document of such a case, with the estimate in it, as documents of earlier versions have it."""
+    """Return the document of an identical case that still holds the estimate of its one seed."""
     told = make_case("worse")["comparisons"][0] | {
         "base": 0.8,
         "new": 0.801,

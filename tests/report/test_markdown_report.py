@@ -1,4 +1,4 @@
-"""The report as Markdown: what it says and in which order, GitHub's limits, and that names of others stay text."""
+"""The report as Markdown: content and order, GitHub's limits, and names that stay text."""
 
 import html
 import re
@@ -125,8 +125,8 @@ def test_a_cost_that_moved_tells_what_it_was_compared_in():
     ]
     text = render(of(make_case("worse", costs=costs, comparisons=[], divergences=[])))
     assert (
-        "step 32.5 ms -> 34.9 ms: +7.4% ± 0.8 in yardsticks; stray bytes 0.0 KiB -> 2.0 KiB: ?, counted"
-        in text
+        "step 32.5 ms -> 34.9 ms: +7.4% ± 0.8 in yardsticks; "
+        "stray bytes 0.0 KiB -> 2.0 KiB: ?, counted" in text
     )
 
 
@@ -163,8 +163,8 @@ def test_a_claim_tells_what_it_was_and_whether_its_new_outcome_is_accepted():
     ):
         text = render(of(claims=[claim]))
         assert (
-            f"\n- `claim-that-is-changed` {words}: was reproduced (+2.0 pt ± 0.6, n 16), is contradicted ("
-            in text
+            f"\n- `claim-that-is-changed` {words}: "
+            "was reproduced (+2.0 pt ± 0.6, n 16), is contradicted (" in text
         )
 
 
@@ -181,8 +181,8 @@ def test_many_edited_files_are_one_line_and_the_cases_of_a_change_are_counted():
     changes = [{"name": "peft", "base": "0.20.0", "new": "0.21.2", "cases": 2}, *edited]
     text = render(make_document(3, changes=changes))
     assert (
-        "\n- peft 0.20.0 -> 0.21.2 (2 of 3 cases)\n- edited: methods/a.py, methods/b.py, methods/c.py, methods/d.py\n"
-        in text
+        "\n- peft 0.20.0 -> 0.21.2 (2 of 3 cases)\n"
+        "- edited: methods/a.py, methods/b.py, methods/c.py, methods/d.py\n" in text
     )
 
 
@@ -208,7 +208,8 @@ def test_a_thousand_cases_stay_within_the_limit_and_what_is_left_out_is_said(lim
     text = render(of(*cases), limit)
     assert len(text.encode()) <= limit
     left = re.findall(
-        r"^Left out here for length: ([\d,]+) of 1,000 cases; the reports in HTML and JSON have all\.$",
+        r"^Left out here for length: ([\d,]+) of 1,000 cases; "
+        r"the reports in HTML and JSON have all\.$",
         text,
         re.M,
     )

@@ -1,4 +1,4 @@
-"""`python -m pytest_ftcompare report RUN.json OUT`: a stored report rendered again, and what it refuses."""
+"""`python -m pytest_ftcompare report RUN.json OUT` renders a stored report, or refuses it."""
 
 import json
 import re
@@ -37,7 +37,8 @@ def test_a_stored_report_is_rendered_again(run, rendering, capsys):
 def test_it_needs_neither_pytest_nor_torch(run):
     blocked = (
         "import sys\n"
-        "sys.modules |= dict.fromkeys(('pytest', '_pytest', 'torch', 'transformers', 'peft', 'datasets'))\n"
+        "sys.modules |= dict.fromkeys(\n"
+        "    ('pytest', '_pytest', 'torch', 'transformers', 'peft', 'datasets'))\n"
         "from pytest_ftcompare.__main__ import main\n"
         "sys.exit(main(sys.argv[1:]))"
     )

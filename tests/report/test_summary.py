@@ -1,4 +1,4 @@
-"""The summary of a session that is as large as the shipped suites: a green one is one screen, what moved has its rows."""
+"""The summary of a session as large as the shipped suites: a green one fits one screen."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_a_green_session_with_nothing_changed_is_one_screen():
     ]
 
 
-def test_a_green_session_after_an_upgrade_is_one_screen_that_names_what_changed_and_was_not_compared():
+def test_a_green_session_after_an_upgrade_fits_one_screen_and_names_what_changed():
     note = "cpu Some(R) Processor @ 2.80GHz -> Another Processor 25 17"
     other = replace(STEP, outcome="incomparable", note=note)
     verdicts = [
@@ -197,7 +197,10 @@ def test_a_time_that_is_only_noted_is_one_line_however_many_cases_have_it():
         case(3, costs=[replace(noted, change=0.06)]),
         case(5, costs=[more]),
     ]
-    said = "evaluation +2.2% in 1 case, step +4.1% to +6.0% in 2 cases (nothing changed that could move it)"
+    said = (
+        "evaluation +2.2% in 1 case, step +4.1% to +6.0% in 2 cases "
+        "(nothing changed that could move it)"
+    )
     assert f"Noted, not judged: {said}" in "\n".join(screen(verdicts, columns=80)).replace(
         "\n  ", " "
     )
