@@ -7,6 +7,7 @@ import pytest
 from packaging.specifiers import SpecifierSet
 
 from pytest_ftcompare.compare.known_faults import (
+    ACCUMULATION_FAULTS,
     FAULTS,
     FIXED_PREFIX,
     KERNEL_FAULTS,
@@ -127,3 +128,13 @@ def test_a_record_begins_like_an_invariants_message(fault):
     start = re.sub(r"(that|it) raised .*", r"\1 raised", fault.sentence).strip()
     # A message may name the operation first.
     assert start in sources or re.sub(r"^\S+ ", "{operation} ", start) in sources
+
+
+@pytest.mark.parametrize(
+    ("version", "loss", "norm"),
+    [("5.1.0", True, True), ("5.2.0", True, False), ("5.5.3", True, False), ("5.5.4", True, True)],
+)
+def test_a_fault_that_comes_and_goes_is_recorded_by_intervals(version, loss, norm):
+    facts = CaseFacts("full", "head", "llama")
+    applies = [fault.applies_to(facts, {"transformers": version}) for fault in ACCUMULATION_FAULTS]
+    assert applies == [loss, norm]
