@@ -12,7 +12,7 @@ from documents import make_case, make_claims, make_document
 from pages import EVIL, holding
 
 from pytest_ftcompare.report.page import contents
-from pytest_ftcompare.report.page.render import SCRIPTS, render
+from pytest_ftcompare.report.page.render import FOLDER, SCRIPTS, render
 
 
 class Elements(HTMLParser):
@@ -264,3 +264,12 @@ def test_durations_have_units(seconds, expected):
 
 def test_a_page_of_two_hundred_cases_is_small():
     assert len(render(make_document(200)).encode()) < 2.6e6
+
+
+def test_every_class_of_the_style_sheet_is_used():
+    style = (FOLDER / "page.css").read_text(encoding="utf-8")
+    names = set(re.findall(r"\.([a-z][a-z-]+)(?=[^{}]*\{)", style))
+    files = ["page.html.j2", *(f"{name}.js" for name in SCRIPTS)]
+    sources = [(FOLDER / file).read_text(encoding="utf-8") for file in files]
+    words = set(re.findall(r"[a-z][a-z-]+", " ".join(sources)))
+    assert names - words - {*contents.VERDICTS, *contents.CLAIM_ORDER} == set()
