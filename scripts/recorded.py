@@ -56,7 +56,18 @@ def read(baselines: Path, bank: Path) -> list[RecordedCase]:
 
 
 def _result(file: Path) -> Result:
-    return Result.from_json(file.read_text(encoding="utf-8"))
+    """Read a result with the scores that are judged: older seeds of the bank lack the others."""
+    result = Result.from_json(file.read_text(encoding="utf-8"))
+    seed_results = [
+        replace(
+            seed_result,
+            metrics={
+                name: score for name, score in seed_result.metrics.items() if name in SCORE_METRICS
+            },
+        )
+        for seed_result in result.seed_results
+    ]
+    return replace(result, seed_results=seed_results)
 
 
 @cache
