@@ -1,0 +1,80 @@
+"""Check a base model as the library loads it, beside the copy that cases train.
+
+suites/test_base_models.py calls `check_base_model`. The project reads each model once and copies
+it, so no case would show what `from_pretrained` leaves in a fresh model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import nn
+
+from pytest_ftcompare.training import base_model
+from pytest_ftcompare.training.model_io import ModelInterface
+
+# Factor between the sizes of two draws of a new tensor. Chosen: a head of 64 numbers is within it
+# in all but one of a million draws. Raising it hides a wrong scale.
+MAX_SIZE_RATIO = 2.0
+
+
+def _tensors(model: nn.Module) -> dict[str, torch.Tensor]:
+    return dict((*model.named_parameters(), *model.named_buffers()))
+
+
+def _size(tensor: torch.Tensor) -> float:
+    """Return the root mean square."""
+    return tensor.float().pow(2).mean().sqrt().item()
+
+
+def _check_loaded(fresh: nn.Module) -> Iterator[str]:
+    for name, tensor in _tensors(fresh).items():
+        if tensor.is_meta:
+            yield f"loaded, {name} must have numbers, it was left on the meta device"
+        elif tensor.is_floating_point() and not tensor.isfinite().all():
+            yield f"loaded, {name} must be finite, it is not"
+
+
+def _check_copy(fresh: nn.Module, copied: nn.Module) -> Iterator[str]:
+    expected, tensors = _tensors(fresh), _tensors(copied)
+    if odd := sorted(expected.keys() ^ tensors.keys()):
+        yield f"loaded and copied, a model must have the same tensors, {odd[0]} is in only one"
+    for name in expected.keys() & tensors.keys():
+        if not torch.equal(expected[name], tensors[name]):
+            yield f"loaded and copied, a model must have the same numbers, {name} differs"
+            return
+
+
+def _check_config(fresh: Any, new_parameters: frozenset[str]) -> Iterator[str]:
+    """Check buffers and new tensors against a model that is made from the config alone."""
+    made = type(fresh)(fresh.config)
+    buffers = dict(made.named_buffers())
+    for name, buffer in fresh.named_buffers():
+        if name not in buffers or not torch.equal(buffer, buffers[name]):
+            yield f"loaded, the buffer {name} must be what the config says, it is not"
+    parameters, made_parameters = dict(fresh.named_parameters()), dict(made.named_parameters())
+    for name in sorted(new_parameters & parameters.keys()):
+        size, expected = _size(parameters[name]), _size(made_parameters[name])
+        too_small, too_large = size * MAX_SIZE_RATIO < expected, size > expected * MAX_SIZE_RATIO
+        if too_small or too_large:
+            yield (
+                f"loaded, the new {name} must be drawn at the config's scale, "
+                f"root mean square {expected:.2g}, it has {size:.2g}"
+            )
+
+
+def check_base_model(interface: ModelInterface) -> list[str]:
+    """Return what is wrong with a base model that the library has just loaded."""
+    labels = len(interface.task.labels)
+    torch.manual_seed(0)
+    fresh = base_model.read(interface.path, interface.output_mode, interface.model_kind, labels, {})
+    if broken := list(_check_loaded(fresh.model)):
+        return broken
+    torch.manual_seed(0)
+    copied = interface.load().model
+    return [
+        *_check_copy(fresh.model, copied),
+        *_check_config(fresh.model, fresh.new_parameters),
+    ]

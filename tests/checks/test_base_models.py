@@ -1,0 +1,82 @@
+"""A fault of `from_pretrained` that the project's copies would hide is found in a fresh load."""
+
+import pytest
+import torch
+from transformers import PreTrainedModel
+
+from pytest_ftcompare.checks import tiny_models
+from pytest_ftcompare.checks.base_models import check_base_model
+from pytest_ftcompare.results.case import Case
+from pytest_ftcompare.training import base_model
+from pytest_ftcompare.training.config import TrainingConfig
+from pytest_ftcompare.training.prepare import prepare
+
+
+@pytest.fixture
+def interface(tmp_path, monkeypatch):
+    """Return the interface of a tiny LLaMA with a new head; no model is cached."""
+    monkeypatch.setattr(base_model, "_cache", type(base_model._cache)())
+    tiny_models.save("llama", tmp_path)
+    case = Case("test", "full", "pocket_sst", "tiny/llama", 4, (("output_mode", "head"),))
+    return prepare(case, TrainingConfig("pocket", max_length=128, hub=tmp_path)).interface
+
+
+@pytest.fixture
+def after_load(monkeypatch):
+    """Return a function that changes each model that `from_pretrained` has loaded."""
+
+    def change(fault):
+        real = PreTrainedModel.from_pretrained.__func__
+        loads = []
+
+        def changed(cls, *arguments, **named):
+            loaded = real(cls, *arguments, **named)
+            with torch.no_grad():
+                fault(loaded[0] if isinstance(loaded, tuple) else loaded, len(loads))
+            loads.append(cls)
+            return loaded
+
+        monkeypatch.setattr(PreTrainedModel, "from_pretrained", classmethod(changed))
+
+    return change
+
+
+def test_without_a_fault_nothing_is_broken(interface):
+    assert check_base_model(interface) == []
+
+
+def test_a_new_head_that_is_not_finite_is_found(interface, after_load):
+    after_load(lambda model, _: model.score.weight.fill_(float("nan")))
+    assert check_base_model(interface) == ["loaded, score.weight must be finite, it is not"]
+
+
+def test_a_new_head_of_another_scale_is_found(interface, after_load):
+    after_load(lambda model, _: model.score.weight.mul_(100))
+    found = check_base_model(interface)
+    assert found[0].startswith("loaded and copied, a model must have the same numbers")
+    assert found[1].startswith("loaded, the new score.weight must be drawn at the config's scale")
+
+
+def test_a_tensor_on_the_meta_device_is_found(interface, after_load):
+    def leave_on_meta(model, _):
+        model.score.weight = torch.nn.Parameter(model.score.weight.to("meta"))
+
+    after_load(leave_on_meta)
+    assert check_base_model(interface) == [
+        "loaded, score.weight must have numbers, it was left on the meta device"
+    ]
+
+
+def test_rotary_frequencies_that_loading_left_empty_are_found(interface, after_load):
+    after_load(lambda model, _: model.model.rotary_emb.inv_freq.zero_())
+    assert (
+        "loaded, the buffer model.rotary_emb.inv_freq must be what the config says, it is not"
+        in check_base_model(interface)
+    )
+
+
+def test_a_second_load_that_gives_other_weights_is_found(interface, after_load):
+    after_load(lambda model, loads: model.model.norm.weight.add_(0.1 * loads))
+    assert check_base_model(interface) == [
+        "loaded and copied, a model must have the same numbers, model.norm.weight differs"
+    ]
