@@ -29,7 +29,7 @@ def lora(tmp_path_factory):
 
 def unknown(prepared):
     """Return the broken promises that no record of an upstream fault names."""
-    return [sentence for sentence in check_lifecycle(prepared) if not sentence.startswith(KNOWN)]
+    return [sentence for sentence in check_lifecycle(prepared)[0] if not sentence.startswith(KNOWN)]
 
 
 def test_without_a_fault_only_known_faults_show(lora):
@@ -61,7 +61,7 @@ def test_a_second_adapter_that_takes_the_first_ones_gradients_is_found(lora, mon
         return outcome
 
     monkeypatch.setattr(PeftModel, "load_adapter", freezing)
-    found = "\n".join(check_lifecycle(lora))
+    found = "\n".join(check_lifecycle(lora)[0])
     assert "beside a second adapter the first must train what it trained, others do: 8" in found
     assert "with the second adapter deleted the first must train what it trained" in found
 
@@ -75,7 +75,7 @@ def test_an_inactive_adapter_that_trains_is_found(lora, monkeypatch):
             parameter.requires_grad_("lora_" in name)
 
     monkeypatch.setattr(LoraModel, "set_adapter", all_train)
-    found = "\n".join(check_lifecycle(lora))
+    found = "\n".join(check_lifecycle(lora)[0])
     assert "with the second adapter active the first must not train, 8 do" in found
 
 
@@ -97,7 +97,7 @@ def test_a_combination_with_another_weight_is_found(lora, monkeypatch):
         return real(self, adapters, [2 * weight for weight in weights], *arguments, **named)
 
     monkeypatch.setattr(LoraModel, "add_weighted_adapter", heavier)
-    (found,) = [one for one in check_lifecycle(lora) if one.startswith("combined, an adapter")]
+    (found,) = [one for one in check_lifecycle(lora)[0] if one.startswith("combined, an adapter")]
     assert "linear alone (" in found and "cat beside one of weight zero (" in found
 
 
@@ -106,7 +106,7 @@ def test_an_adapter_that_merges_again_is_found(lora, monkeypatch):
         return names or list(module.active_adapters)
 
     monkeypatch.setattr(lora_layer, "check_adapters_to_merge", all_active)
-    twice = [one.partition(",")[0] for one in check_lifecycle(lora) if " twice " in one]
+    twice = [one.partition(",")[0] for one in check_lifecycle(lora)[0] if " twice " in one]
     assert "merge_adapter twice must keep the outputs" in twice
 
 
@@ -149,6 +149,7 @@ def test_an_error_is_its_checks_sentence_and_a_refusal_is_none(lora, monkeypatch
         "deleting an adapter must work or be refused, it raised KeyError: 'second'"
     ]
     assert raising(NotImplementedError("this method keeps its adapters")) == []
+    assert "deleting an adapter" in check_lifecycle(lora)[1]
 
 
 def test_every_check_has_a_name_that_says_what_it_does():
