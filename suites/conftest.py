@@ -9,6 +9,26 @@ from pytest_ftcompare.compare import known_faults
 from pytest_ftcompare.results.case import Case
 
 
+def pytest_configure(config):
+    config.addinivalue_line(
+        "markers", "combinations(chosen, grid): methods, families, output modes of a check"
+    )
+    config.addinivalue_line("markers", "grid: all combinations of a check; run by -m grid only")
+
+
+def pytest_generate_tests(metafunc):
+    """Run a check on its chosen combinations; with `-m grid`, on all of them."""
+    marker = metafunc.definition.get_closest_marker("combinations")
+    if marker is None:
+        return
+    chosen, grid = marker.args
+    names = ("method", "family", "output_mode")
+    if "grid" in metafunc.config.option.markexpr:
+        metafunc.parametrize(names, [pytest.param(*each, marks=pytest.mark.grid) for each in grid])
+    else:
+        metafunc.parametrize(names, chosen)
+
+
 @pytest.fixture(scope="session")
 def hub(tmp_path_factory):
     """Return the folder of the tiny models; each is made at its first use.

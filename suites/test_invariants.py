@@ -8,64 +8,20 @@ known upstream fault is an expected failure, as strict as its record in `compare
 
 import pytest
 
-from pytest_ftcompare.checks.tiny_models import DECODERS, ENCODERS, OTHER_FAMILIES, TASKS
+from pytest_ftcompare.checks.combinations import (
+    OUTPUT_MODES,
+    combinations,
+    expected_refusal,
+    width_options,
+)
+from pytest_ftcompare.checks.tiny_models import TASKS, UNEVEN_WIDTHS
 from pytest_ftcompare.compare import known_faults
-from pytest_ftcompare.methods import NAMES, load
 
 SLOWLY_CHECKED = ("opt_post", "llama", "roberta")
-OUTPUT_MODES = {
-    **dict.fromkeys((*DECODERS, "gpt2"), ("head", "pattern", "answer")),
-    **dict.fromkeys(ENCODERS, ("head",)),
-    "t5": ("pattern",),
-}
-NEED_LAYOUT = (
-    "partial",
-    "adapter",
-    "adapter_fusion",
-    "adapter_drop",
-    "mam",
-    "unipelt",
-    "ia3",
-    "ln_tuning",
-)
-# methods, families, start of the message
-REFUSED = (
-    (
-        ("bitfit",),
-        ("llama", "mistral", "qwen3", "gemma", "gemma2", "gemma3", "t5"),
-        "expected a base model with biases",
-    ),
-    (("mam", "unipelt"), ("gemma2",), "expected a model that attends through scaled_dot_product"),
-    (
-        ("context_distillation",),
-        tuple(ENCODERS),
-        "expected a model that supports output mode pattern",
-    ),
-    (("adaptive",), ("roberta",), "expected a decoder, whose language modelling can go on"),
-    (("oft",), ("gpt2",), "oft: peft refuses its options for GPT2"),
-    (NEED_LAYOUT, tuple(OTHER_FAMILIES), "expected an architecture of opt, llama, mistral, "),
-)
-CASES = [
-    (method, family, output_mode)
-    for family, output_modes in OUTPUT_MODES.items()
-    for output_mode in output_modes
-    for method in NAMES
-    if output_mode in load(method).output_modes
-]
+EVEN_FAMILIES = [family for family in OUTPUT_MODES if family not in UNEVEN_WIDTHS]
 
 
-def expected_refusal(method, family):
-    return next(
-        (
-            message
-            for methods, families, message in REFUSED
-            if method in methods and family in families
-        ),
-        None,
-    )
-
-
-@pytest.mark.parametrize(("method", "family", "output_mode"), CASES)
+@pytest.mark.combinations(combinations(*EVEN_FAMILIES), combinations())
 def test_invariants(prepared, fail_if_broken, method, family, output_mode):
     from pytest_ftcompare.checks.invariants import check
     from pytest_ftcompare.checks.slow_invariants import check_all
@@ -78,7 +34,7 @@ def test_invariants(prepared, fail_if_broken, method, family, output_mode):
                 prepared(method, family, output_mode)
             )
         return
-    case = prepared(method, family, output_mode)
+    case = prepared(method, family, output_mode, **width_options(method, family))
     if family in SLOWLY_CHECKED:
         fail_if_broken(case, check_all(case), known_faults.FAULTS + known_faults.SLOW_FAULTS)
     else:
@@ -91,7 +47,7 @@ def test_invariants(prepared, fail_if_broken, method, family, output_mode):
         (family, output_mode)
         for family, output_modes in OUTPUT_MODES.items()
         for output_mode in TASKS
-        if output_mode not in output_modes
+        if family not in UNEVEN_WIDTHS and output_mode not in output_modes
     ],
 )
 def test_an_output_mode_that_a_family_lacks_is_refused(prepared, family, output_mode):

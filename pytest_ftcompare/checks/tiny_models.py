@@ -54,6 +54,20 @@ GPT2: Config = TOKEN_IDS | {
     "n_positions": 192,
     "initializer_range": 0.2,
 }
+UNEVEN_OPT: Config = OPT | {"hidden_size": 42, "num_attention_heads": 6, "ffn_dim": 70}
+UNEVEN_LLAMA: Config = LLAMA | {
+    "hidden_size": 42,
+    "num_attention_heads": 6,
+    "num_key_value_heads": 3,
+    "head_dim": 10,
+    "intermediate_size": 74,
+}
+UNEVEN_GPT2: Config = GPT2 | {"n_embd": 42, "n_head": 6, "n_inner": 70}
+UNEVEN_BERT: Config = ENCODER | {
+    "hidden_size": 42,
+    "num_attention_heads": 6,
+    "intermediate_size": 75,
+}
 
 DECODERS: Mapping[str, MakeModel] = {
     "opt": lambda t: t.OPTForCausalLM(t.OPTConfig(**OPT, word_embed_proj_dim=32)),
@@ -80,7 +94,17 @@ OTHER_FAMILIES: Mapping[str, MakeModel] = {
     "gpt2": lambda t: t.GPT2LMHeadModel(t.GPT2Config(**GPT2)),
     "t5": lambda t: t.T5ForConditionalGeneration(t.T5Config(**T5)),
 }
-FAMILIES = {**DECODERS, **ENCODERS, **OTHER_FAMILIES}
+# Widths that do not flatter: no power of two, nothing that a vector register divides, and in LLaMA
+# heads that are wider than their share of the layer, with grouped keys.
+UNEVEN_WIDTHS: Mapping[str, MakeModel] = {
+    "opt_uneven": lambda t: t.OPTForCausalLM(
+        t.OPTConfig(**UNEVEN_OPT, word_embed_proj_dim=22, do_layer_norm_before=False)
+    ),
+    "llama_uneven": lambda t: t.LlamaForCausalLM(t.LlamaConfig(**UNEVEN_LLAMA)),
+    "gpt2_uneven": lambda t: t.GPT2LMHeadModel(t.GPT2Config(**UNEVEN_GPT2)),
+    "bert_uneven": lambda t: t.BertModel(t.BertConfig(**UNEVEN_BERT)),
+}
+FAMILIES = {**DECODERS, **ENCODERS, **OTHER_FAMILIES, **UNEVEN_WIDTHS}
 TASKS: Mapping[str, str] = {
     "head": "pocket_sst",
     "pattern": "pocket_sst",

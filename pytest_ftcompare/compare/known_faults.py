@@ -287,6 +287,15 @@ LIFECYCLE_FAULTS = (
         methods=("adalora",),
     ),
 )
+# Faults of gradient checkpointing (suites/test_gradients.py).
+RECOMPUTATION_FAULTS = tuple(
+    _peft_fault(
+        "20-checkpointing-asked-for-after-a-prefix-ends-in-a-shape-error",
+        f"gradient checkpointing, asked for afterwards{reentrant}, must work or be refused, ",
+        methods=("prefix_tuning", "p_tuning_v2"),
+    )
+    for reentrant in ("", ", reentrant")
+)
 
 
 @dataclass(frozen=True)

@@ -84,6 +84,7 @@ def check(
 def _check_task(
     task: Task, models: Sequence[str], config: TrainingConfig
 ) -> Iterator[tuple[str, bool]]:
+    from pytest_ftcompare.training.finite_weights import check_files
     from pytest_ftcompare.training.model_kind import ModelError
     from pytest_ftcompare.training.prepare import read_task
 
@@ -100,6 +101,7 @@ def _check_task(
             yield from (pair for pair in lines if pair[0] not in shown)
             shown.update(line for line, _ in lines)
             yield f"  {model}", False
+            check_files(path)
             yield from ((line, False) for line in _describe_inputs(task, splits, path, config))
         except (DataError, HubError, ModelError) as error:
             yield f"  refused: {error}", True

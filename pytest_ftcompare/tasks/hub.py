@@ -8,6 +8,7 @@ models and data lie in such a folder too.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -19,20 +20,30 @@ Kind = Literal["models", "datasets"]
 EMBEDDED = Path(__file__).parents[1] / "pocket" / "hub"
 # Weights that PyTorch does not read.
 OTHER_FRAMEWORKS = ["*.h5", "*.msgpack", "*.onnx", "flax_*", "tf_*"]
+ADAPTER_FILES = ("adapter_config*.json", "adapter_model*.safetensors", "adapter_model*.bin")
+# Adapter files that a message lists. A higher value lists more.
+MAX_NAMED_FILES = 4
 FORMATS = (".jsonl", ".tsv", ".parquet")
 QUOTES_ARE_TEXT = files.Format(quote="")
 
 
 class HubError(LookupError):
-    """A model or data set that is not found; the message says how to get it."""
+    """A model or data set that is not found, or a model with an adapter; the message helps."""
 
 
 def locate(kind: Kind, name: str, folder: Path | None, revision: str | None = None) -> Path:
     """Return the folder of a model or data set.
 
     It is in the embedded hub (`pocket/...`), in `folder`, or downloaded at `revision`. Raise
-    `HubError` if it is not found or cannot be downloaded.
+    `HubError` if it is not found, cannot be downloaded, or is a model's folder with an adapter.
     """
+    path = _find_or_download(kind, name, folder, revision)
+    if kind == "models":
+        _refuse_adapter(path)
+    return path
+
+
+def _find_or_download(kind: Kind, name: str, folder: Path | None, revision: str | None) -> Path:
     if name.startswith("pocket/"):
         folder = EMBEDDED
     noun = kind.removesuffix("s")
@@ -59,6 +70,46 @@ def locate(kind: Kind, name: str, folder: Path | None, revision: str | None = No
             f"could not fetch {name} at {revision[:12]} from the hub ({type(error).__name__}): "
             "check the network, or give a local folder with --ftcompare-hub"
         ) from error
+
+
+def _refuse_adapter(path: Path) -> None:
+    """Raise `HubError` if a model's folder has files of a PEFT adapter.
+
+    transformers loads such an adapter without a word, on the weights of the folder or of the base
+    model that the adapter names. It does not read adapters in sub-folders of a whole model.
+    """
+    whole = (path / "config.json").is_file()
+    places = ("",) if whole else ("", "*/")
+    adapter_files = sorted(
+        file for place in places for name in ADAPTER_FILES for file in path.glob(f"{place}{name}")
+    )
+    if not adapter_files:
+        return
+    names = [str(file.relative_to(path)) for file in adapter_files]
+    more = ", ..." if len(names) > MAX_NAMED_FILES else ""
+    raise HubError(
+        f"expected a model without an adapter in {path}, it has "
+        f"{', '.join(names[:MAX_NAMED_FILES])}{more}{_adapter_origin(adapter_files)}: merge the "
+        "adapter with the same peft, PeftModel.from_pretrained(base, folder).merge_and_unload(), "
+        "and save_pretrained that model and its tokenizer in a new folder"
+        f"{', or move the files of the adapter away' if whole else ''}"
+    )
+
+
+def _adapter_origin(adapter_files: Iterable[Path]) -> str:
+    """Return what the first readable adapter configuration says of its peft and base model."""
+    for file in adapter_files:
+        if file.suffix != ".json":
+            continue
+        try:
+            config = dict(json.loads(file.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            continue
+        version, base = config.get("peft_version"), config.get("base_model_name_or_path")
+        facts = [f"saved by peft {version}"] if version else []
+        facts += [f"for the base model {base}"] if base else []
+        return f" ({', '.join(facts)})" if facts else ""
+    return ""
 
 
 def read_split(folder: Path, split: str) -> Iterator[dict[str, Any]]:

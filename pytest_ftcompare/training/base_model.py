@@ -21,6 +21,7 @@ from transformers import (
     AutoModelForSequenceClassification,
 )
 
+from pytest_ftcompare.training.finite_weights import check_files, check_loaded
 from pytest_ftcompare.training.model_kind import Kind, ModelError
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 # Models in memory per process, chosen: the case's own and one that a stage may need beside it.
 # Raising it saves reads and costs memory.
 MAX_CACHED_MODELS = 2
+# Parts of the names that PEFT gives to tensors of a model with an adapter.
+ADAPTED_NAMES = (".base_layer.", ".original_module.", "base_model.model.")
 _cache: OrderedDict[tuple[Path, str, int], LoadedModel] = OrderedDict()
 
 
@@ -46,7 +49,7 @@ def read(
     """Load the model at `path` in float32; draw what its files lack from torch's generator.
 
     A classification head has `labels` classes. `options` go to `from_pretrained`. Files that lack a
-    tensor of the base model raise `ModelError`.
+    tensor of the base model, or hold those of an adapter, raise `ModelError`.
     """
     auto: Any = AutoModelForSequenceClassification
     arguments: dict[str, Any] = {"num_labels": labels}
@@ -58,21 +61,49 @@ def read(
     model, info = auto.from_pretrained(
         path, dtype=torch.float32, output_loading_info=True, **arguments, **options
     )
+    adapted = sorted(
+        name
+        for name in info["unexpected_keys"]
+        if any(part in f".{name}" for part in ADAPTED_NAMES)
+    )
+    if adapted:
+        raise ModelError(
+            f"expected plain weights in {path}, {adapted[0]} belongs to a model with an adapter: "
+            "merge the adapter with merge_and_unload() and save the model again"
+        )
     new = frozenset(info["missing_keys"])
     lost = sorted(
         name
         for name in new
-        if name.startswith(f"{model.base_model_prefix}.") and ".pooler." not in name
+        if output_mode != "head"
+        or (name.startswith(f"{model.base_model_prefix}.") and ".pooler." not in name)
     )
     if lost:
         # Seen with tied embeddings saved as lm_head only: loaded without that head, they are
         # random.
+        what, use = (
+            (" but the head", ", or use output_mode=pattern")
+            if output_mode == "head"
+            else ("", " from a language model, or use output_mode=head")
+        )
         raise ModelError(
             f"expected the files of {path.name} to hold the whole of its "
-            f"{type(model).__name__} but the head, they lack {lost[0]}: save the model again with "
-            "save_pretrained, or use output_mode=pattern"
+            f"{type(model).__name__}{what}, they lack {lost[0]}: save the model again with "
+            f"save_pretrained{use}"
         )
     return LoadedModel(model, new)
+
+
+def read_finite(
+    path: Path, output_mode: OutputMode, kind: Kind, labels: int, options: Mapping[str, Any]
+) -> LoadedModel:
+    """Return `read`'s model; numbers that are not finite raise `ModelError`."""
+    if "quantization_config" in options:
+        # Quantised weights are integers: only the files show what they were.
+        check_files(path)
+    loaded = read(path, output_mode, kind, labels, options)
+    check_loaded(loaded.model, path, loaded.new_parameters)
+    return loaded
 
 
 def copied(path: Path, output_mode: OutputMode, kind: Kind, labels: int) -> LoadedModel:
@@ -80,7 +111,7 @@ def copied(path: Path, output_mode: OutputMode, kind: Kind, labels: int) -> Load
     key = (path, output_mode, labels)
     if key not in _cache:
         with torch.random.fork_rng(devices=[]):
-            _cache[key] = read(path, output_mode, kind, labels, {})
+            _cache[key] = read_finite(path, output_mode, kind, labels, {})
         if len(_cache) > MAX_CACHED_MODELS:
             _cache.popitem(last=False)
     _cache.move_to_end(key)

@@ -141,7 +141,9 @@ class ModelInterface:
         """
         key = (self.path, self.output_mode, self.model_kind, len(self.task.labels))
         loaded = (
-            base_model.read(*key, self._load_options()) if self.options else base_model.copied(*key)
+            base_model.read_finite(*key, self._load_options())
+            if self.options
+            else base_model.copied(*key)
         )
         model: Any = loaded.model
         model.config.pad_token_id = self.tokenizer.pad_token_id

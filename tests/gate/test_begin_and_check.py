@@ -5,9 +5,12 @@ import re
 import tomllib
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from pytest_ftcompare import __main__ as command
+from pytest_ftcompare.checks import tiny_models
 from pytest_ftcompare.gate.start_project import WORKFLOW_PATH, default_task_name
+from pytest_ftcompare.training import finite_weights
 
 WORDS = ("the server is down", "thank you for the manual", "lunch is at noon", "the door is open")
 CSV = "text,kind\n" + "".join(
@@ -202,6 +205,26 @@ def test_check_fails_if_the_gate_would_refuse_the_task(folder, capsys):
     status, out, _ = call(capsys, "check")
     assert status == 1
     assert "which differs from 'urgent' in case or white space" in " ".join(out.split())
+    assert out.endswith("1 task read, 1 refused.\n")
+
+
+def test_check_refuses_a_model_with_an_adapter_or_without_finite_numbers(folder, capsys):
+    call(capsys, *ARGUMENTS)
+    path = folder / "models" / tiny_models.save("llama", folder)
+    file = folder / "pyproject.toml"
+    file.write_text(re.sub(r"models = \[.*\]", 'models = ["tiny/llama"]', file.read_text()))
+    status, out, _ = call(capsys, "check", "--hub", str(folder))
+    assert status == 0
+    (path / "adapter_config.json").write_text('{"peft_version": "9.0"}')
+    status, out, _ = call(capsys, "check", "--hub", str(folder))
+    assert status == 1 and "it has adapter_config.json (saved by peft 9.0" in " ".join(out.split())
+    (path / "adapter_config.json").unlink()
+    weights = load_file(path / "model.safetensors")
+    weights["lm_head.weight"][0, 0] = float("nan")
+    save_file(weights, path / "model.safetensors", metadata={"format": "pt"})
+    finite_weights.check_files.cache_clear()
+    status, out, _ = call(capsys, "check", "--hub", str(folder))
+    assert status == 1 and "lm_head.weight has NaN: fetch the model again" in " ".join(out.split())
     assert out.endswith("1 task read, 1 refused.\n")
 
 

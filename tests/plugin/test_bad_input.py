@@ -3,8 +3,11 @@
 import signal
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from pytest_ftcompare import methods
+from pytest_ftcompare.checks import tiny_models
+from pytest_ftcompare.gate import torch_case
 
 KILLED = """
 import os, signal
@@ -173,6 +176,40 @@ def test_a_hub_folder_without_the_model_names_it_and_how_to_fetch_it(shell):
         result,
         "*expected the model HuggingFaceTB/SmolLM2-135M-Instruct in*hf download*--repo-type model*",
     )
+
+
+ADAPTER_CONFIG = """{"peft_type": "LORA", "peft_version": "9.0", "new_key": 1,
+"base_model_name_or_path": "/home/alice/base"}"""
+
+
+@pytest.mark.parametrize(
+    ("broken", "sentence"),
+    [
+        ("adapter", "*without an adapter in *tiny/llama, it has adapter_config.json (saved by*"),
+        ("NaN", "*expected finite numbers in the model *tiny/llama, lm_head.weight has NaN: fetch"),
+    ],
+)
+def test_a_base_model_that_is_not_whole_is_refused_before_training(
+    shell, monkeypatch, broken, sentence
+):
+    hub = shell.pytester.path / "hub"
+    path = hub / "models" / tiny_models.save("llama", hub)
+    if broken == "adapter":
+        (path / "adapter_config.json").write_text(ADAPTER_CONFIG)
+    else:
+        weights = load_file(path / "model.safetensors")
+        weights["lm_head.weight"][0, 0] = float("nan")
+        save_file(weights, path / "model.safetensors", metadata={"format": "pt"})
+    shell.suite(methods=("icl",), extra="judge_accuracy=False")
+    source = (shell.pytester.path / "test_quick.py").read_text()
+    (shell.pytester.path / "test_quick.py").write_text(
+        source.replace("pocket/opt-0.4m", "tiny/llama")
+    )
+    monkeypatch.setattr(torch_case, "run_seed", lambda *_: pytest.fail("it trained"))
+    result = shell.run(f"--ftcompare-hub={hub}", "--update-baselines", "--ftcompare-seeds=1")
+    assert result.ret == 1
+    says(result, sentence, "*1 case: 1 invalid.*")
+    assert shell.files() == []
 
 
 def test_a_method_file_that_raises_is_one_sentence(shell, monkeypatch):

@@ -117,6 +117,81 @@ def test_a_download_that_fails_is_one_sentence(monkeypatch):
         locate("models", "org/name", None, "abc")
 
 
+def adapter(folder, *names, **config):
+    """Write an adapter's files, with the configuration that PEFT writes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names or ("adapter_config.json", "adapter_model.safetensors"):
+        (folder / name).write_text(json.dumps({"peft_type": "LORA", **config}))
+
+
+ORIGIN = {"peft_version": "0.21.2", "base_model_name_or_path": "org/base"}
+BOTH = "adapter_config.json, adapter_model.safetensors"
+ADAPTERS = {
+    "one": (
+        lambda folder: adapter(folder, **ORIGIN),
+        f"{BOTH} (saved by peft 0.21.2, for the base model org/base): merge",
+    ),
+    "two, the second in a sub-folder": (
+        lambda folder: (adapter(folder, **ORIGIN), adapter(folder / "second")),
+        f"{BOTH}, second/adapter_config.json, second/adapter_model.safetensors (",
+    ),
+    "two in sub-folders": (
+        lambda folder: (adapter(folder / "a", **ORIGIN), adapter(folder / "b")),
+        "it has a/adapter_config.json, a/adapter_model.safetensors, b/adapter_config.json, ",
+    ),
+    "two side by side": (
+        lambda folder: adapter(folder, *BOTH.split(", "), "adapter_model_2.safetensors"),
+        f"it has {BOTH}, adapter_model_2.safetensors: merge",
+    ),
+    "of a newer peft": (
+        lambda folder: adapter(folder, peft_version="9.0", peft_type="NEW", new_key=1),
+        f"{BOTH} (saved by peft 9.0): merge",
+    ),
+    "with an absolute path": (
+        lambda folder: adapter(folder, **(ORIGIN | {"base_model_name_or_path": "/home/a/base"})),
+        ", for the base model /home/a/base): merge",
+    ),
+    "in shards": (
+        lambda folder: adapter(folder, *(f"adapter_model-{k}-of-9.bin" for k in range(9))),
+        "adapter_model-3-of-9.bin, ...: merge",
+    ),
+    "half a file": (
+        lambda folder: (adapter(folder), (folder / "adapter_config.json").write_text("{")),
+        f"{BOTH}: merge",
+    ),
+}
+
+
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("kind", ADAPTERS)
+def test_a_model_with_an_adapter_is_refused(tmp_path, kind, whole):
+    make, sentence = ADAPTERS[kind]
+    folder = tmp_path / "models" / "org" / "name"
+    make(folder)
+    if whole:
+        (folder / "config.json").write_text("{}")
+        if kind == "two in sub-folders":
+            assert locate("models", "org/name", tmp_path) == folder, "transformers reads no adapter"
+            return
+        sentence = sentence.split(", second/")[0]
+    with pytest.raises(HubError) as raised:
+        locate("models", "org/name", tmp_path)
+    message = str(raised.value)
+    assert message.startswith(f"expected a model without an adapter in {folder}, it has ")
+    assert sentence in message and ".merge_and_unload(), and save_pretrained that" in message
+    assert message.endswith(", or move the files of the adapter away") is whole
+
+
+def test_a_download_with_an_adapter_is_refused_and_a_data_set_is_not(monkeypatch, tmp_path):
+    import huggingface_hub
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **__: tmp_path)
+    adapter(tmp_path)
+    with pytest.raises(HubError, match="expected a model without an adapter"):
+        locate("models", "org/name", None, "abc")
+    assert locate("datasets", "org/name", None, "abc") == tmp_path
+
+
 def test_datasets_reads_the_same_embedded_rows():
     file = EMBEDDED / "datasets" / "pocket" / "cola" / "test.jsonl"
     expected = load_dataset("json", data_files=str(file), split="train")
