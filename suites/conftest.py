@@ -1,6 +1,7 @@
 """Fixtures of the suites without baselines: random tiny models, and known upstream faults."""
 
 from importlib.metadata import version
+from importlib.util import find_spec
 
 import pytest
 
@@ -61,8 +62,18 @@ def prepared(hub):
     return make
 
 
+@pytest.fixture(scope="session")
+def environment():
+    """Return the versions and the instruction set that records of known faults name."""
+    import torch
+
+    packages = ("torch", "transformers", "peft", "bitsandbytes")
+    versions = {name: version(name) for name in packages if find_spec(name) is not None}
+    return versions | {"instruction set": torch.backends.cpu.get_cpu_capability()}
+
+
 @pytest.fixture
-def fail_if_broken():
+def fail_if_broken(environment):
     """Return a function that fails with a case's broken invariants.
 
     A break that a known upstream fault explains is an expected failure.
@@ -72,8 +83,7 @@ def fail_if_broken():
         facts = known_faults.CaseFacts(
             case.method.name, case.method.output_mode, case.interface.config.model_type
         )
-        installed = {name: version(name) for name in ("torch", "transformers", "peft")}
-        unexplained, notes = known_faults.split_known_faults(broken, facts, installed, faults)
+        unexplained, notes = known_faults.split_known_faults(broken, facts, environment, faults)
         failures = unexplained + [
             note for note in notes if note.startswith(known_faults.FIXED_PREFIX)
         ]

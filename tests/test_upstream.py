@@ -553,3 +553,33 @@ def test_adalora_with_ranks_cut_can_be_resumed(with_state, tmp_path):
     if with_state:
         resumed.load_state_dict(optimizer.state_dict())
     train(again, resumed, range(6, 9))
+
+
+@pytest.mark.xfail(
+    strict=True, raises=AssertionError, reason="bitsandbytes: float64 weights are not written"
+)
+def test_a_4_bit_layer_computes_in_double_precision_or_refuses():
+    bitsandbytes = pytest.importorskip("bitsandbytes")
+    torch.manual_seed(0)
+    layer = bitsandbytes.nn.LinearNF4(64, 64, bias=False, compute_dtype=torch.float32).to("cpu")
+    layer.train()
+    x = torch.randn(4, 64)
+    expected = layer(x)
+    layer.compute_dtype = torch.float64
+    try:
+        output = layer(x.double())
+    except (ValueError, RuntimeError):
+        return
+    assert torch.allclose(output.float(), expected, atol=1e-4)
+
+
+@pytest.mark.xfail(
+    strict=True, raises=RuntimeError, reason="peft: a prefix and checkpointing raise a shape error"
+)
+def test_checkpointing_after_a_prefix_is_refused():
+    config = PrefixTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=2)
+    model = get_peft_model(tiny("Llama", "CausalLM"), config)
+    model.gradient_checkpointing_enable()
+    model.train()
+    with pytest.raises(ValueError, match="gradient checkpointing"):
+        model(input_ids=ROW, attention_mask=torch.ones_like(ROW))

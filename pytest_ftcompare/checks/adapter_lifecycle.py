@@ -19,6 +19,7 @@ import torch
 from peft import PeftModel
 from safetensors.torch import load_file
 
+from pytest_ftcompare.checks.errors import broken_by
 from pytest_ftcompare.checks.invariants import ROUNDING, TOLERANCE, copy_state, relative_difference
 from pytest_ftcompare.checks.probe import ROWS_PER_CLASS
 from pytest_ftcompare.methods.base import Rows, Stage
@@ -357,6 +358,5 @@ def check_lifecycle(prepared: PreparedCase) -> tuple[list[str], set[str]]:
             except REFUSALS:
                 refused.add(name)
             except Exception as error:
-                raised = f"it raised {type(error).__name__}: {error}"
-                broken.append(f"{name} must work or be refused, {raised}")
+                broken.append(broken_by(f"{name} must work or be refused", error))
     return broken, refused

@@ -8,17 +8,17 @@ recomputation is checked.
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from importlib.util import find_spec
 from typing import Any
 
 import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from pytest_ftcompare.checks.dequantised import dequantised
+from pytest_ftcompare.checks.errors import broken_by
 from pytest_ftcompare.checks.probe import all_rows, build_probe, without_dropout
 from pytest_ftcompare.methods.base import Stage
 from pytest_ftcompare.training.prepare import PreparedCase
@@ -47,34 +47,6 @@ class _Double(TorchDispatchMode):
         if options.get("dtype") == torch.float32:
             options["dtype"] = torch.float64
         return func(*args, **options)
-
-
-def _dequantised(layer: Any) -> nn.Linear:
-    """Return a plain layer with the weight that a 4-bit layer of bitsandbytes stands for."""
-    from bitsandbytes.functional import dequantize_4bit
-
-    weight: torch.Tensor = dequantize_4bit(layer.weight.data, layer.weight.quant_state)
-    plain = nn.Linear(weight.shape[1], weight.shape[0], bias=False)
-    plain.weight = nn.Parameter(weight, requires_grad=False)
-    plain.bias = layer.bias
-    return plain
-
-
-def dequantised(model: nn.Module) -> nn.Module:
-    """Return a copy with plain layers in place of the 4-bit layers."""
-    plain = copy.deepcopy(model)
-    layers = [name for name, module in plain.named_modules() if type(module) in _quantised_types()]
-    for name in layers:
-        plain.set_submodule(name, _dequantised(plain.get_submodule(name)))
-    return plain
-
-
-def _quantised_types() -> tuple[type, ...]:
-    if find_spec("bitsandbytes") is None:
-        return ()
-    from bitsandbytes.nn.modules import Linear4bit
-
-    return (Linear4bit,)
 
 
 @contextmanager
@@ -257,8 +229,7 @@ def check_recomputation(prepared: PreparedCase) -> tuple[list[str], set[str]]:
             continue
         except Exception as error:
             broken.append(
-                f"gradient checkpointing, {way}, must work or be refused, "
-                f"it raised {type(error).__name__}: {error}"
+                broken_by(f"gradient checkpointing, {way}, must work or be refused", error)
             )
             continue
         if calls <= stored_calls:

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from pytest_ftcompare.checks.adamw_reference import check_adamw
+from pytest_ftcompare.checks.errors import broken_by, guarded
 from pytest_ftcompare.checks.probe import (
     ProbedModel,
     all_rows,
@@ -262,26 +263,36 @@ def _run_checks(
     prepared: PreparedCase, probed: ProbedModel
 ) -> tuple[ProbedModel, torch.optim.Optimizer | None, list[str]]:
     """Do `check` on a probe before its update."""
-    method = prepared.method
+    method, stage = prepared.method, probed.stage
     before = copy_state(probed.model)
-    broken = [*_check_start(prepared, probed), *_check_evaluation(prepared, probed, before)]
+    broken = [
+        *_check_start(prepared, probed),
+        *guarded("evaluation", _check_evaluation(prepared, probed, before)),
+    ]
     if method.trains and not trainable_parameters(probed.model):
         return probed, None, [*broken, "something must train, no tensor requires a gradient"]
-    if probed.stage is not None:
-        if not _loss_reaches_trainable(probed.model, probed.stage):
-            return (
-                probed,
-                None,
-                [*broken, "something must train, the loss does not depend on what is declared to"],
-            )
-        broken += [
-            *_check_head(prepared, probed),
-            *_check_gradients(prepared, probed, probed.stage),
-        ]
-    optimizer = probe_update(prepared, probed)
+    optimizer = None
+    try:
+        if stage is not None:
+            if not _loss_reaches_trainable(probed.model, stage):
+                return (
+                    probed,
+                    None,
+                    [
+                        *broken,
+                        "something must train, the loss does not depend on what is declared to",
+                    ],
+                )
+            broken += [
+                *_check_head(prepared, probed),
+                *guarded("a gradient", _check_gradients(prepared, probed, stage)),
+            ]
+        optimizer = probe_update(prepared, probed)
+    except Exception as error:
+        return probed, None, [*broken, broken_by("an update must work", error)]
     if method.trains:
-        broken += _check_update(prepared, probed, before)
-        broken += _check_checkpoint(prepared, probed)
+        broken += guarded("evaluation after an update", _check_update(prepared, probed, before))
+        broken += guarded("a checkpoint", _check_checkpoint(prepared, probed))
     if method.mergeable:
         broken += _check_merge(prepared, probed)
     return probed, optimizer, broken
@@ -307,5 +318,5 @@ def inspect_any_shots(prepared: PreparedCase) -> tuple[Json, Json, list[str]]:
     if prepared.method.trains:
         broken += check_row_order(prepared)
     if probed.stage is not None and not broken:
-        broken += check_adamw(prepared, probed.model, probed.stage)
+        broken += guarded("training", check_adamw(prepared, probed.model, probed.stage))
     return signature, probed.record, broken

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from pytest_ftcompare.checks.errors import guarded
 from pytest_ftcompare.checks.invariants import (
     TOLERANCE,
     State,
@@ -142,11 +143,13 @@ def _check_generation(prepared: PreparedCase, probed: ProbedModel) -> Iterator[s
 def check_all(prepared: PreparedCase) -> list[str]:
     """Return all broken invariants, fast and slow."""
     probed, _, broken = check(prepared)
+    checks = {
+        "padding on the right": _check_padding_side(prepared, probed),
+        "generation": _check_generation(prepared, probed),
+        "handling adapters": check_adapters(prepared, probed),
+    }
     if prepared.method.trains:
-        broken += _check_first_stage(prepared)
-    broken += [
-        *_check_padding_side(prepared, probed),
-        *_check_generation(prepared, probed),
-        *check_adapters(prepared, probed),
-    ]
+        checks = {"training": _check_first_stage(prepared), **checks}
+    for name, sentences in checks.items():
+        broken += guarded(name, sentences)
     return broken

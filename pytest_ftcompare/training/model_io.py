@@ -133,17 +133,21 @@ class ModelInterface:
         """Return the interface to the same base model and task in another output mode."""
         return replace(self, output_mode=output_mode, num_virtual_tokens=0, options=None)
 
+    @property
+    def base_model_key(self) -> tuple[Path, OutputMode, Kind, int]:
+        """Return what `base_model.read` needs besides options."""
+        return self.path, self.output_mode, self.model_kind, len(self.task.labels)
+
     def load(self) -> LoadedModel:
         """Load the base model in float32 on the device; draw a new head from torch's generator.
 
         Files are read once per worker, and callers get copies. A quantised model belongs to its
         device and is read each time.
         """
-        key = (self.path, self.output_mode, self.model_kind, len(self.task.labels))
         loaded = (
-            base_model.read_finite(*key, self._load_options())
+            base_model.read_finite(*self.base_model_key, self._load_options())
             if self.options
-            else base_model.copied(*key)
+            else base_model.copied(*self.base_model_key)
         )
         model: Any = loaded.model
         model.config.pad_token_id = self.tokenizer.pad_token_id

@@ -5,7 +5,7 @@ import torch
 from transformers import PreTrainedModel
 
 from pytest_ftcompare.checks import tiny_models
-from pytest_ftcompare.checks.base_models import check_base_model
+from pytest_ftcompare.checks.base_models import check_base_model, check_quantised_base_model
 from pytest_ftcompare.results.case import Case
 from pytest_ftcompare.training import base_model
 from pytest_ftcompare.training.config import TrainingConfig
@@ -79,4 +79,54 @@ def test_a_second_load_that_gives_other_weights_is_found(interface, after_load):
     after_load(lambda model, loads: model.model.norm.weight.add_(0.1 * loads))
     assert check_base_model(interface) == [
         "loaded and copied, a model must have the same numbers, model.norm.weight differs"
+    ]
+
+
+@pytest.fixture
+def quantised(tmp_path):
+    """Return QLoRA on a tiny model whose widths every processor reads right."""
+    pytest.importorskip("bitsandbytes")
+    model = tiny_models.save("llama_uneven", tmp_path)
+    case = Case("test", "qlora", "pocket_sst", model, 4, (("output_mode", "pattern"),))
+    return prepare(case, TrainingConfig("pocket", max_length=128, hub=tmp_path))
+
+
+def test_without_a_fault_a_base_model_in_four_bits_is_its_file(quantised):
+    assert check_quantised_base_model(quantised) == []
+
+
+def test_scales_that_are_not_the_blocks_own_are_found(quantised, monkeypatch):
+    from bitsandbytes import functional
+
+    real = functional.dequantize_4bit
+
+    def shuffled(packed, state, *arguments, **named):
+        read = real(packed, state, *arguments, **named)
+        return read * torch.where(torch.arange(len(read)) % 2 == 0, 1.0, 1.3)[:, None]
+
+    monkeypatch.setattr(functional, "dequantize_4bit", shuffled)
+    (first, *_) = check_quantised_base_model(quantised)
+    assert first.startswith(
+        "in four bits, a weight must be the file's up to rounding, model.layers"
+    )
+
+
+def test_an_evaluation_with_other_weights_is_found(quantised, monkeypatch):
+    from bitsandbytes.nn.modules import Linear4bit
+
+    real = Linear4bit.forward
+    monkeypatch.setattr(
+        Linear4bit,
+        "forward",
+        lambda self, x: real(self, x if self.training else x.bfloat16().float()),
+    )
+    (sentence,) = check_quantised_base_model(quantised)
+    assert sentence.startswith("in four bits, evaluation must compute with the weights that")
+
+
+def test_a_quantisation_that_is_not_done_is_found(quantised, monkeypatch):
+    monkeypatch.setattr(type(quantised.method), "load_options", lambda self: {})
+    plain = prepare(quantised.case, quantised.config)
+    assert check_quantised_base_model(plain) == [
+        "in four bits, a base model must have 4-bit layers, it has none"
     ]
