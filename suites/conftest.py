@@ -23,7 +23,8 @@ def pytest_generate_tests(metafunc):
     if marker is None:
         return
     chosen, grid = marker.args
-    names = ("method", "family", "output_mode")
+    names = ("option", "method", "family", "output_mode")
+    names = names[-len(grid[0]) :]
     if "grid" in metafunc.config.option.markexpr:
         metafunc.parametrize(names, [pytest.param(*each, marks=pytest.mark.grid) for each in grid])
     else:
@@ -76,14 +77,19 @@ def environment():
 def fail_if_broken(environment):
     """Return a function that fails with a case's broken invariants.
 
-    A break that a known upstream fault explains is an expected failure.
+    A break that a known upstream fault explains is an expected failure. `faults` must show, and
+    those of `also` may.
     """
 
-    def fail(case, broken, faults):
+    def fail(case, broken, faults, also=()):
         facts = known_faults.CaseFacts(
             case.method.name, case.method.output_mode, case.interface.config.model_type
         )
-        unexplained, notes = known_faults.split_known_faults(broken, facts, environment, faults)
+        unexplained, others = known_faults.split_known_faults(broken, facts, environment, also)
+        unexplained, notes = known_faults.split_known_faults(
+            unexplained, facts, environment, faults
+        )
+        notes += [note for note in others if note.startswith(known_faults.KNOWN_PREFIX)]
         failures = unexplained + [
             note for note in notes if note.startswith(known_faults.FIXED_PREFIX)
         ]

@@ -3,6 +3,8 @@
 docs/upstream.md describes each. Nothing here uses this project's code.
 """
 
+import copy
+
 import pytest
 import torch
 import transformers
@@ -19,6 +21,7 @@ from peft import (
     VeraConfig,
     get_peft_model,
 )
+from peft.utils.hotswap import hotswap_adapter
 from safetensors.torch import load_file
 
 ROW = torch.tensor([[5, 6, 7]])
@@ -583,3 +586,112 @@ def test_checkpointing_after_a_prefix_is_refused():
     model.train()
     with pytest.raises(ValueError, match="gradient checkpointing"):
         model(input_ids=ROW, attention_mask=torch.ones_like(ROW))
+
+
+Q_PROJ = {"task_type": "CAUSAL_LM", "target_modules": ["q_proj"]}
+
+
+@pytest.mark.xfail(
+    strict=True, raises=AssertionError, reason="peft: a cast parameter requires a gradient again"
+)
+@pytest.mark.parametrize(
+    "config",
+    [
+        IA3Config(**Q_PROJ, feedforward_modules=[]),
+        VeraConfig(**Q_PROJ, r=2),
+        AdaLoraConfig(**Q_PROJ, total_step=9),
+    ],
+    ids=["IA3", "VeRA", "AdaLoRA"],
+)
+def test_in_half_precision_an_adapter_for_inference_is_frozen(config, tmp_path):
+    get_peft_model(tiny("OPT", "CausalLM").bfloat16(), config).save_pretrained(tmp_path)
+    loaded = PeftModel.from_pretrained(tiny("OPT", "CausalLM").bfloat16(), tmp_path)
+    assert not any(parameter.requires_grad for parameter in loaded.parameters())
+
+
+@pytest.mark.xfail(
+    strict=True, raises=AssertionError, reason="peft: a cast parameter requires a gradient again"
+)
+def test_in_half_precision_the_number_of_ranks_does_not_train():
+    config = AdaLoraConfig(**Q_PROJ, total_step=9)
+    model = get_peft_model(tiny("OPT", "CausalLM").bfloat16(), config)
+    layer = model.base_model.model.model.decoder.layers[0].self_attn.q_proj
+    assert not layer.ranknum["default"].requires_grad
+
+
+@pytest.mark.xfail(
+    strict=True, raises=AssertionError, reason="peft: LN tuning's layers are not cast"
+)
+def test_in_half_precision_ln_tuning_trains_in_float32():
+    config = LNTuningConfig(task_type="CAUSAL_LM", target_modules=["final_layer_norm"])
+    model = get_peft_model(tiny("OPT", "CausalLM").bfloat16(), config)
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    assert {parameter.dtype for parameter in trained} == {torch.float32}
+
+
+@pytest.mark.xfail(
+    strict=True, raises=AttributeError, reason="peft: DoRA takes the scales of an 8-bit layer"
+)
+def test_dora_on_an_8_bit_base_model_computes_twice(tmp_path):
+    pytest.importorskip("bitsandbytes")
+    tiny("OPT", "CausalLM").save_pretrained(tmp_path)
+    in_8_bits = transformers.BitsAndBytesConfig(load_in_8bit=True)
+    base = transformers.OPTForCausalLM.from_pretrained(tmp_path, quantization_config=in_8_bits)
+    model = get_peft_model(base, LoraConfig(**Q_PROJ, use_dora=True)).train()
+    assert model(ROW).logits.shape == model(ROW).logits.shape
+
+
+def with_adapted_embeddings(family, name):
+    torch.manual_seed(0)
+    config = LoraConfig(
+        task_type="CAUSAL_LM",
+        target_modules=[name],
+        ensure_weight_tying=True,
+        init_lora_weights=False,
+    )
+    return get_peft_model(tiny(family, "CausalLM", tie_word_embeddings=True), config).eval()
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.xfail(
+    strict=True, raises=AssertionError, reason="peft: merging changes the head that is tied"
+)
+def test_an_adapter_on_tied_embeddings_merges():
+    model = with_adapted_embeddings("OPT", "embed_tokens")
+    before = model(ROW).logits
+    after = model.merge_and_unload()(ROW).logits
+    assert torch.allclose(before, after, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.xfail(
+    strict=True, raises=RuntimeError, reason="peft: tied adapters are tensors in a graph"
+)
+def test_a_model_with_tied_adapters_can_be_copied():
+    copy.deepcopy(with_adapted_embeddings("OPT", "embed_tokens"))
+
+
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason="peft: the old config stays")
+def test_a_hot_swapped_adapter_is_saved_with_its_own_scale(tmp_path):
+    new = LoraConfig(**Q_PROJ, lora_alpha=32, init_lora_weights=False)
+    get_peft_model(tiny("OPT", "CausalLM"), new).save_pretrained(tmp_path / "new")
+    model = get_peft_model(tiny("OPT", "CausalLM"), LoraConfig(**Q_PROJ)).eval()
+    hotswap_adapter(model, str(tmp_path / "new"), "default")
+    model.save_pretrained(tmp_path / "again")
+    again = PeftModel.from_pretrained(tiny("OPT", "CausalLM"), tmp_path / "again").eval()
+    assert torch.allclose(model(ROW).logits, again(ROW).logits)
+
+
+@pytest.mark.xfail(
+    strict=True, raises=KeyError, reason="peft: hot-swapping looks for tensors that are not LoRA's"
+)
+@pytest.mark.parametrize(
+    "options", [{"use_dora": True}, {"modules_to_save": ["lm_head"]}], ids=["DoRA", "modules"]
+)
+def test_an_adapter_that_cannot_be_hot_swapped_is_refused(options, tmp_path):
+    config = LoraConfig(**Q_PROJ, **options)
+    base = {"tie_word_embeddings": False}
+    get_peft_model(tiny("OPT", "CausalLM", **base), config).save_pretrained(tmp_path)
+    model = get_peft_model(tiny("OPT", "CausalLM", **base), config)
+    with pytest.raises((ValueError, NotImplementedError)):
+        hotswap_adapter(model, str(tmp_path), "default")

@@ -83,6 +83,7 @@ LAYER_METHODS = (
     "oft",
     "ln_tuning",
 )
+LORA_METHODS = ("lora", "dora", "rslora")
 # Model families with a classification head of several modules.
 MULTI_MODULE_HEADS = ("roberta", "xlm-roberta", "electra")
 # Model families with a classification head that reads the last token.
@@ -291,6 +292,133 @@ LIFECYCLE_FAULTS = (
         "resuming training must work or be refused, it raised RuntimeError: ",
         methods=("adalora",),
     ),
+)
+_HALF_PRECISION = "21-on-a-base-model-in-half-precision-other-tensors-train"
+_DORA_IN_8_BITS = "22-on-an-8-bit-base-model-dora-computes-once"
+_TIED = "23-an-adapter-on-tied-embeddings-is-merged-into-the-head"
+_HOT_SWAPPED = "24-a-hot-swapped-adapter-keeps-the-old-config"
+# Methods whose adapters are parameters, not modules.
+_PARAMETER_METHODS = ("adalora", "ia3", "vera")
+_SAVED_WITH_MODULES = tuple(
+    _peft_fault(
+        _SAVED_INCOMPLETE,
+        "saving one of two adapters must work or be refused, it raised KeyError: ",
+        methods=tuple(name for name in LAYER_METHODS if name != "adalora"),
+        families=families,
+        output_modes=output_modes,
+    )
+    # The others have no tensor whose name holds one of the names that are tried.
+    for families, output_modes in ((("opt", "bert"), ()), (("gpt2",), ("pattern",)))
+)
+# Faults of PEFT's options, by option (suites/test_peft_options.py).
+OPTION_FAULTS: Mapping[str, tuple[KnownFault, ...]] = {
+    "modules_to_save": (
+        *_SAVED_WITH_MODULES,
+        _peft_fault(
+            _COMBINED,
+            "combined, an adapter of weight one must be itself, ",
+            methods=("lora", "qlora", "ia3"),
+            output_modes=("pattern",),
+        ),
+    ),
+    "trained embeddings": (
+        *_SAVED_WITH_MODULES,
+        _peft_fault(
+            _SAVED_INCOMPLETE,
+            "saving one of two adapters must work or be refused, it raised KeyError: ",
+            families=("llama",),
+        ),
+        _peft_fault(
+            _COMBINED,
+            "combined, an adapter of weight one must be itself, ",
+            methods=("lora",),
+            output_modes=("pattern",),
+        ),
+    ),
+    "adapted embeddings": (
+        *(
+            _peft_fault(_TIED, sentence, families=("gpt2",), output_modes=("pattern",))
+            for sentence in (
+                "merged, the outputs must be the unmerged ones, ",
+                "merge_adapter twice must keep the outputs, ",
+                "two active adapters, merge_adapter must keep the outputs, ",
+            )
+        ),
+        *(
+            _peft_fault(
+                _TIED, sentence, methods=methods, families=("opt",), output_modes=("pattern",)
+            )
+            for sentence, methods in (
+                ("it must merge into its base model, that raised RuntimeError: ", LORA_METHODS),
+                (
+                    "a model with a trained adapter must be copied, it raised RuntimeError: ",
+                    ("lora", "rslora"),
+                ),
+            )
+        ),
+        _peft_fault(
+            _TIED,
+            "training an adapter must work, ",
+            methods=("dora",),
+            families=("opt",),
+            output_modes=("pattern",),
+        ),
+    ),
+    "base model in bfloat16": (
+        *(
+            _peft_fault(_HALF_PRECISION, sentence, methods=_PARAMETER_METHODS)
+            for sentence in (
+                "loaded for inference, no tensor must train, ",
+                "a second adapter loaded for inference must not train, ",
+            )
+        ),
+        _peft_fault(
+            _HALF_PRECISION,
+            "active again, the first adapter must train what it trained, ",
+            methods=("ia3", "vera"),
+        ),
+        *(
+            _peft_fault(_HALF_PRECISION, sentence, methods=("adalora",))
+            for sentence in (
+                "a base model in bfloat16 must not change what trains, ",
+                "with the second adapter active the first must not train, ",
+                "loaded for inference, the outputs must be the trained ones, ",
+                "after 6 updates, saved and loaded, the outputs must be the same, ",
+            )
+        ),
+        _peft_fault(
+            _HALF_PRECISION,
+            "on a base model in bfloat16 adapters must be float32, ",
+            methods=("ln_tuning",),
+        ),
+    ),
+    "base model in 8 bits": (
+        _peft_fault(
+            _DORA_IN_8_BITS,
+            "training an adapter must work, it raised AttributeError: ",
+            methods=("dora",),
+        ),
+    ),
+}
+# Faults of hot-swapping plain LoRA (suites/test_peft_options.py).
+HOT_SWAP_FAULTS = (
+    _peft_fault(
+        _HOT_SWAPPED,
+        "hot-swapped for an adapter of another scale, saved and loaded, an adapter must keep its ",
+    ),
+    _peft_fault(
+        _HOT_SWAPPED,
+        "hot-swapped for an adapter of another rank, an adapter must be taken or refused, "
+        "it raised RuntimeError: ",
+    ),
+)
+# Faults of hot-swapping other adapters: DoRA, embeddings, and modules that train as a whole.
+UNSUPPORTED_SWAP_FAULTS = tuple(
+    _peft_fault(
+        _HOT_SWAPPED,
+        f"hot-swapped for an adapter of {difference}, an adapter must be taken or refused, ",
+    )
+    for difference in ("equal shape", "another scale", "another rank")
 )
 _OTHER_SCALES = f"{UPSTREAM_PAGE}12-with-avx512-4-bit-weights-are-read-with-other-scales"
 # Faults of base models in four bits whose width is no multiple of 64 (suites/test_base_models.py).

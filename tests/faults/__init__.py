@@ -2,8 +2,8 @@
 
 Each file covers an area, and each of its functions is a fault. Many repeat a fixed bug of a library
 and name its issue. `benign.py` has changes that must pass. `held_out.py`, if present, has faults by
-an author who did not know how the gate judges. `python -m tests.faults.run
-docs/fault_catalogue.json` runs them all.
+an author who did not know how the gate judges. `traincheck.py` re-creates errors by which another
+tool is measured. `python -m tests.faults.run docs/fault_catalogue.json` runs them all.
 """
 
 from importlib import import_module
@@ -23,7 +23,16 @@ FILES = (
         "freezing",
         "base_weights",
     ),
-    *("precision", "quantization", "checkpoints", "cost", "late", "benign", "held_out"),
+    *(
+        "precision",
+        "quantization",
+        "checkpoints",
+        "cost",
+        "late",
+        "benign",
+        "held_out",
+        "traincheck",
+    ),
 )
 for file in FILES:
     if find_spec(f"{__name__}.{file}") is not None:

@@ -39,6 +39,7 @@ CASE_TABLE = (
 )
 RunOutput = dict[str, Any]
 VERDICT_FIELDS = ("verdict", "seeds", "divergences", "notes")
+SETS = {"held_out": "held out", "traincheck": "TrainCheck"}  # by module; all others are "tuned"
 
 
 def changes() -> dict[str, Change]:
@@ -215,7 +216,7 @@ def make_record(change: Change, output: RunOutput) -> dict[str, Any]:
         "says": change.description,
         "upstream": change.upstream,
         "upgrade": change.upgrade,
-        "held out": change.apply.__module__.endswith(".held_out"),
+        "set": SETS.get(change.apply.__module__.rpartition(".")[2], "tuned"),
         "reached": output["reached"],
         "caught": caught,
         "cases": cases,

@@ -10,9 +10,13 @@ import pytest
 from . import BENIGN, FAULTS, page, run
 from .change import PATCH_ERRORS, UNDO, Case, patch, undo
 from .rings import rings_of
+from .traincheck_reports import REPORTS
 
 ALL = FAULTS | BENIGN
-LINK = re.compile(r"https://github\.com/[\w.-]+/[\w.-]+/(issues|pull)/\d+")
+LINK = re.compile(
+    r"https://(github\.com/[\w.-]+/[\w.-]+/(issues|pull)/\d+"
+    r"|stackoverflow\.com/questions/\d+/[\w-]+|discuss\.pytorch\.org/t/[\w-]+/\d+)"
+)
 # Benign changes that patch nothing.
 UNPATCHED = {"upgrade_without_a_fault", "two_threads", "another_instruction_set"}
 
@@ -77,6 +81,22 @@ def test_a_function_is_patched_wherever_it_was_imported():
         return "patched"
 
     assert train.backward() == invariants.backward() == probe.backward() == "patched"
+
+
+def test_traincheck_detected_eighteen_of_its_twenty_errors():
+    of_the_paper = [report for report in REPORTS if not report.new]
+    assert len(of_the_paper) == len({report.name for report in of_the_paper}) == 20
+    assert sum(report.detected for report in of_the_paper) == 18
+
+
+def test_each_report_of_traincheck_is_either_recreated_or_left_out_for_a_reason():
+    assert all(bool(report.fault) != bool(report.left_out) for report in REPORTS)
+    recreated = {report.fault: report.url for report in REPORTS if report.fault}
+    assert recreated == {
+        change.name: change.upstream
+        for change in FAULTS.values()
+        if change.apply.__module__.endswith(".traincheck")
+    }
 
 
 def verdict(**changes):

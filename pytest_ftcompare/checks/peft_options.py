@@ -1,0 +1,344 @@
+"""Check what users ask of PEFT and no shipped method does: other configs, other base models.
+
+suites/test_peft_options.py calls `check_option` on tiny models. An option changes a case's PEFT
+config or its base model. The case must then keep all invariants, and do what the option says.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from peft import PeftModel
+from peft.tuners.tuners_utils import BaseTunerLayer
+from peft.utils.hotswap import hotswap_adapter, prepare_model_for_compiled_hotswap
+from peft.utils.other import ModulesToSaveWrapper
+from torch import nn
+
+from pytest_ftcompare.checks import invariants
+from pytest_ftcompare.checks.adapter_lifecycle import FIRST, REFUSALS, check_lifecycle
+from pytest_ftcompare.checks.errors import broken_by, guarded
+from pytest_ftcompare.checks.invariants import ROUNDING, TOLERANCE, relative_difference
+from pytest_ftcompare.checks.probe import ROWS_PER_CLASS, fill
+from pytest_ftcompare.training.evaluate import class_logits
+from pytest_ftcompare.training.prepare import PreparedCase
+from pytest_ftcompare.training.prepared_seed import PreparedSeed
+from pytest_ftcompare.training.train import TrainingError, trainable_parameters
+
+FIRST_LAYER = r".*\.0\..*"  # fits the names of modules in a model's first layer
+NEW_TOKENS = 10  # of a resized vocabulary, so that its size is no multiple of 16; chosen
+# Tolerance for outputs of a base model in bfloat16 or 8 bits, which rounds each result to 1 in 256.
+# Chosen; the largest difference that was seen is 0.024.
+COARSE_TOLERANCE = 0.05
+RANK, ALPHA = 5, 24  # of the modules that a pattern names; other than the method's 8 and 16
+
+Changed = Callable[[Any, nn.Module], None]  # a PEFT config, and the model that it is for
+
+
+def _nothing(*_: Any) -> None:
+    """Change nothing."""
+
+
+@dataclass(frozen=True)
+class PeftOption:
+    """An option: how it changes the config and the base model, and what it promises.
+
+    `load` gives more arguments of `from_pretrained`. `promise` yields how a model breaks what the
+    option says. A `coarse` base model rounds more than the invariants of float32 allow, and merging
+    into it rounds too; only the adapter's life is checked. `saved` is part of the names of frozen
+    tensors that PEFT saves by design.
+    """
+
+    config: Changed = _nothing
+    base: Callable[[Any], None] = _nothing
+    load: Callable[[], Mapping[str, Any]] = dict
+    promise: Callable[[nn.Module], Iterator[str]] = lambda model: iter(())
+    methods: tuple[str, ...] = ()
+    coarse: bool = False
+    saved: tuple[str, ...] = ()
+
+
+def _last_norm(model: nn.Module) -> str:
+    *_, last = (name for name, part in model.named_modules() if "Norm" in type(part).__name__)
+    return str(last)
+
+
+def _adapted(model: nn.Module) -> list[str]:
+    """Return the names of the modules that carry an adapter."""
+    return [
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, BaseTunerLayer) and not isinstance(module, ModulesToSaveWrapper)
+    ]
+
+
+# Configs
+
+
+def _train_a_norm(config: Any, model: nn.Module) -> None:
+    config.modules_to_save = [_last_norm(model)]
+
+
+def _norm_trains(model: nn.Module) -> Iterator[str]:
+    wrapped = [part for part in model.modules() if isinstance(part, ModulesToSaveWrapper)]
+    norms = [part for part in wrapped if "Norm" in type(part.original_module).__name__]
+    if len(norms) != 1:
+        yield f"modules_to_save must train the norm that it names, {len(norms)} modules do"
+    for norm in norms:
+        if not norm.modules_to_save[FIRST].weight.requires_grad:
+            yield "modules_to_save must train the norm that it names, its copy does not"
+        if norm.original_module.weight.requires_grad:
+            yield "modules_to_save must keep the base model's norm, it trains"
+
+
+def _exclude_first_layer(config: Any, model: nn.Module) -> None:
+    config.exclude_modules = FIRST_LAYER
+
+
+def _first_layer_is_excluded(model: nn.Module) -> Iterator[str]:
+    names = _adapted(model)
+    if not names:
+        yield "exclude_modules must leave the other modules their adapters, no module has one"
+    if excluded := [name for name in names if re.fullmatch(FIRST_LAYER, name)]:
+        yield f"exclude_modules must exclude modules, {excluded[0]} has an adapter"
+
+
+def _first_matrix(model: nn.Module) -> str:
+    return next(
+        name
+        for name, parameter in model.named_parameters()
+        if re.fullmatch(FIRST_LAYER, name) and parameter.dim() == 2
+    )
+
+
+def _target_a_parameter(config: Any, model: nn.Module) -> None:
+    config.target_modules, config.target_parameters = [], [_first_matrix(model)]
+    config.lora_dropout = 0.0  # PEFT supports no other
+
+
+def _parameter_is_targeted(model: nn.Module) -> Iterator[str]:
+    if len(names := _adapted(model)) != 1:
+        yield f"target_parameters must adapt the one tensor that it names, {len(names)} are"
+
+
+def _patterns(config: Any, model: nn.Module) -> None:
+    config.rank_pattern, config.alpha_pattern = {FIRST_LAYER: RANK}, {FIRST_LAYER: ALPHA}
+
+
+def _patterns_hold(model: nn.Module) -> Iterator[str]:
+    for name, part in model.named_modules():
+        if not isinstance(part, BaseTunerLayer) or FIRST not in getattr(part, "lora_A", {}):
+            continue
+        layer: Any = part
+        first = re.fullmatch(FIRST_LAYER, name) is not None
+        expected = (RANK, ALPHA) if first else (layer.r[FIRST], layer.lora_alpha[FIRST])
+        rank = layer.lora_A[FIRST].weight.shape[0]
+        if (rank, layer.lora_alpha[FIRST]) != expected:
+            yield (
+                f"rank_pattern and alpha_pattern must give {name} rank and alpha {expected}, "
+                f"it has {(rank, layer.lora_alpha[FIRST])}"
+            )
+
+
+def _embeddings(model: Any) -> str:
+    embeddings = model.get_input_embeddings()
+    return str(next(name for name, part in model.named_modules() if part is embeddings))
+
+
+def _adapt_embeddings(config: Any, model: Any) -> None:
+    config.target_modules = [_embeddings(model)]
+    config.ensure_weight_tying = model.config.tie_word_embeddings
+
+
+def _train_embeddings(config: Any, model: Any) -> None:
+    config.modules_to_save = [_embeddings(model)]
+    config.ensure_weight_tying = model.config.tie_word_embeddings
+
+
+# Base models
+
+
+def _tie_and_resize(model: Any) -> None:
+    """Give the vocabulary new rows, the same at each load; tie the head where there is one."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model.config.tie_word_embeddings = True
+        model.tie_weights()
+        model.resize_token_embeddings(model.config.vocab_size + NEW_TOKENS, mean_resizing=False)
+
+
+def _to_bfloat16(model: nn.Module) -> None:
+    model.bfloat16()
+
+
+def _adapters_are_float32(model: nn.Module) -> Iterator[str]:
+    trains = trainable_parameters(model)
+    # PEFT promises it of adapters, not of whole modules that train.
+    coarse = [
+        name
+        for name, parameter in trains.items()
+        if parameter.dtype != torch.float32 and "modules_to_save" not in name
+    ]
+    if coarse:
+        yield f"on a base model in bfloat16 adapters must be float32, {coarse[0]} is not"
+    frozen = [p.dtype for name, p in model.named_parameters() if name not in trains]
+    if torch.bfloat16 not in frozen:
+        yield "a base model in bfloat16 must stay so, no tensor of it is"
+
+
+def _eight_bits() -> Mapping[str, Any]:
+    from transformers import BitsAndBytesConfig
+
+    skipped = ["score", "classifier", "lm_head"]
+    return {
+        "quantization_config": BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=skipped)
+    }
+
+
+LORA = ("lora", "dora", "rslora")
+# PEFT saves embeddings that were resized, so that the adapter loads on a resized model.
+EMBEDDINGS = ("embed_tokens", "embeddings", "wte", "lm_head")
+OPTIONS: Mapping[str, PeftOption] = {
+    "modules_to_save": PeftOption(_train_a_norm, promise=_norm_trains),
+    "exclude_modules": PeftOption(_exclude_first_layer, promise=_first_layer_is_excluded),
+    "target_parameters": PeftOption(
+        _target_a_parameter, promise=_parameter_is_targeted, methods=("lora", "rslora")
+    ),
+    "rank and alpha patterns": PeftOption(_patterns, promise=_patterns_hold, methods=LORA),
+    "adapted embeddings": PeftOption(_adapt_embeddings, methods=LORA),
+    "trained embeddings": PeftOption(_train_embeddings, methods=LORA),
+    "base model with tied and resized embeddings": PeftOption(
+        base=_tie_and_resize, methods=LORA, saved=EMBEDDINGS
+    ),
+    "base model in bfloat16": PeftOption(
+        base=_to_bfloat16, promise=_adapters_are_float32, coarse=True
+    ),
+    "base model in 8 bits": PeftOption(load=_eight_bits, methods=LORA, coarse=True),
+}
+
+
+def with_option(prepared: PreparedCase, option: PeftOption) -> PreparedCase:
+    """Return the case with an option, which no other case sees."""
+    method: Any = copy.copy(prepared.method)
+    config, after_load = method.config, method.after_load
+
+    def changed_config(model: nn.Module) -> Any:
+        changed = config(model)
+        option.config(changed, model)
+        return changed
+
+    def changed_base(model: nn.Module) -> None:
+        after_load(model)
+        option.base(model)
+
+    method.config, method.after_load = changed_config, changed_base
+    method.mergeable = method.mergeable and not option.coarse
+    options = {**(prepared.interface.options or {}), **option.load()}
+    return replace(prepared, method=method, interface=replace(prepared.interface, options=options))
+
+
+def _trained_names(case: PreparedCase) -> set[str]:
+    return {*trainable_parameters(case.adapted())}
+
+
+def check_option(prepared: PreparedCase, name: str) -> list[str]:
+    """Return the invariants that break with an option; an operation that PEFT refuses is none."""
+    option = OPTIONS[name]
+    case = with_option(prepared, option)
+    torch.manual_seed(0)
+    broken = [*guarded(name, option.promise(case.adapted()))]
+    if option.config is _nothing and (changed := _trained_names(prepared) ^ _trained_names(case)):
+        broken.append(
+            f"a {name} must not change what trains, {len(changed)} tensors differ, "
+            f"first {min(changed)}"
+        )
+    if not option.coarse:
+        broken += [
+            sentence
+            for sentence in invariants.check(case)[2]
+            if not (
+                sentence.startswith("only what trains must be saved, ")
+                and any(part in sentence for part in option.saved)
+            )
+        ]
+    try:
+        lifecycle, _ = check_lifecycle(case, COARSE_TOLERANCE if option.coarse else TOLERANCE)
+    except TrainingError as error:
+        return [*broken, f"training an adapter must work, {error}"]
+    except Exception as error:
+        return [*broken, broken_by("training an adapter must work", error)]
+    return [*broken, *lifecycle]
+
+
+def _other_scale(config: Any, model: nn.Module) -> None:
+    config.lora_alpha = 2 * config.lora_alpha
+
+
+def _other_rank(config: Any, model: nn.Module) -> None:
+    config.r = RANK
+
+
+# What the adapter that is swapped out may have other than the one that takes its place.
+SWAPPED_OUT: Mapping[str, Changed] = {
+    "equal shape": _nothing,
+    "another scale": _other_scale,
+    "another rank": _other_rank,
+}
+
+
+def _swapped(case: PreparedCase, change: Changed, folder: str, *, merged: bool) -> Any:
+    """Return another adapter's model with the saved adapter in its place, as PEFT documents it."""
+    # A new head starts as the first adapter's.
+    torch.manual_seed(0)
+    model: Any = with_option(case, PeftOption(change)).adapted()
+    if change is _other_rank:
+        prepare_model_for_compiled_hotswap(model, target_rank=2 * RANK)
+    if merged:
+        model.merge_adapter()
+    hotswap_adapter(model, folder, FIRST)
+    return model
+
+
+def check_hotswapping(prepared: PreparedCase, name: str | None) -> list[str]:
+    """Return how an adapter acts otherwise than alone once it is hot-swapped for another.
+
+    It must also act where the other one was merged, and when it is saved again and loaded. `name`
+    is an option, or None for the method's own config.
+    """
+    case = prepared if name is None else with_option(prepared, OPTIONS[name])
+    rows = PreparedSeed(case, 0, ROWS_PER_CLASS).rows
+    torch.manual_seed(0)
+    model: Any = case.adapted()
+    fill(model, {*trainable_parameters(model)})
+    expected = class_logits(model, case.interface, rows)
+    broken = []
+
+    def compare(promise: str, other: nn.Module) -> None:
+        off = relative_difference(expected, class_logits(other, case.interface, rows))
+        if off > ROUNDING:
+            broken.append(f"{promise}, an adapter must keep its outputs, they differ by {off:.2g}")
+
+    with tempfile.TemporaryDirectory() as folder:
+        model.save_pretrained(folder)
+        for difference, change in SWAPPED_OUT.items():
+            promise = f"hot-swapped for an adapter of {difference}"
+            try:
+                swapped = _swapped(case, change, folder, merged=False)
+                compare(promise, swapped)
+                with tempfile.TemporaryDirectory() as second:
+                    swapped.save_pretrained(second)
+                    torch.manual_seed(0)
+                    base: Any = case.loaded().model
+                    again = PeftModel.from_pretrained(base, second)
+                compare(f"{promise}, saved and loaded", again)
+                compare(f"{promise} that is merged", _swapped(case, change, folder, merged=True))
+            except REFUSALS:
+                continue
+            except Exception as error:
+                broken.append(broken_by(f"{promise}, an adapter must be taken or refused", error))
+    return broken

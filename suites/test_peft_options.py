@@ -1,0 +1,77 @@
+"""What users ask of PEFT and no shipped method does, on random tiny models.
+
+The suite has no baseline and downloads nothing (`checks/peft_options.py`). With `-m grid` every
+option meets every method that has it, on every family.
+"""
+
+import pytest
+
+from pytest_ftcompare.checks.combinations import combinations
+from pytest_ftcompare.compare import known_faults
+
+LORA = known_faults.LORA_METHODS
+# VeRA has no exclude_modules.
+EXCLUDING = tuple(name for name in known_faults.LAYER_METHODS if name != "vera")
+OPTIONS = {
+    "modules_to_save": known_faults.LAYER_METHODS,
+    "exclude_modules": EXCLUDING,
+    "target_parameters": ("lora", "rslora"),
+    "rank and alpha patterns": LORA,
+    "adapted embeddings": LORA,
+    "trained embeddings": LORA,
+    "base model with tied and resized embeddings": LORA,
+    "base model in bfloat16": known_faults.LAYER_METHODS,
+    "base model in 8 bits": LORA,
+}
+NOT_ON_GPT2 = ("ia3", "ln_tuning", "oft")  # refused, see checks/combinations.py
+GRID = [
+    (option, *combination)
+    for option, methods in OPTIONS.items()
+    for combination in combinations("opt_post", "llama", "gpt2", "bert", methods=methods)
+    if combination[2] != "answer"
+    and not (combination[1] == "gpt2" and combination[0] in NOT_ON_GPT2)
+]
+# Every option with every method on LLaMA, and once with GPT-2's transposed layers and tied
+# embeddings.
+CHOSEN = [
+    each
+    for each in GRID
+    if each[2:] == ("llama", "head") or (each[1] == "lora" and each[2:] == ("gpt2", "pattern"))
+]
+# PEFT warns of options that it cannot follow to the letter; the checks hold what comes of it.
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::RuntimeWarning")
+# Faults of the shipped configs, which an option may hide.
+OTHER_FAULTS = known_faults.LIFECYCLE_FAULTS + known_faults.FAULTS
+
+
+@pytest.mark.combinations(CHOSEN, GRID)
+def test_an_option_keeps_what_peft_promises(
+    prepared, fail_if_broken, option, method, family, output_mode
+):
+    from pytest_ftcompare.checks.peft_options import check_option
+
+    case = prepared(method, family, output_mode)
+    broken = check_option(case, option)
+    fail_if_broken(case, broken, known_faults.OPTION_FAULTS.get(option, ()), also=OTHER_FAULTS)
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+@pytest.mark.parametrize(
+    ("option", "method", "output_mode", "faults"),
+    [
+        (None, "lora", "pattern", known_faults.HOT_SWAP_FAULTS),
+        (None, "rslora", "pattern", known_faults.HOT_SWAP_FAULTS),
+        ("rank and alpha patterns", "lora", "pattern", known_faults.HOT_SWAP_FAULTS),
+        (None, "dora", "pattern", known_faults.UNSUPPORTED_SWAP_FAULTS),
+        (None, "lora", "head", known_faults.UNSUPPORTED_SWAP_FAULTS),
+        ("adapted embeddings", "lora", "pattern", known_faults.UNSUPPORTED_SWAP_FAULTS),
+        ("modules_to_save", "lora", "pattern", known_faults.UNSUPPORTED_SWAP_FAULTS),
+    ],
+)
+def test_a_hot_swapped_adapter_acts_as_it_does_alone(
+    prepared, fail_if_broken, option, method, family, output_mode, faults
+):
+    from pytest_ftcompare.checks.peft_options import check_hotswapping
+
+    case = prepared(method, family, output_mode)
+    fail_if_broken(case, check_hotswapping(case, option), faults)
