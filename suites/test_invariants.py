@@ -22,13 +22,14 @@ EVEN_FAMILIES = [family for family in OUTPUT_MODES if family not in UNEVEN_WIDTH
 
 
 @pytest.mark.combinations(combinations(*EVEN_FAMILIES), combinations())
-def test_invariants(prepared, fail_if_broken, method, family, output_mode):
+def test_invariants(prepared, fail_if_broken, record_property, method, family, output_mode):
     from pytest_ftcompare.checks.invariants import check
     from pytest_ftcompare.checks.slow_invariants import check_all
     from pytest_ftcompare.methods.base import MethodError
     from pytest_ftcompare.training.model_kind import ModelError
 
     if message := expected_refusal(method, family):
+        record_property("refused", message)
         with pytest.raises((MethodError, ModelError), match=message):
             (check_all if family in SLOWLY_CHECKED else check)(
                 prepared(method, family, output_mode)

@@ -187,8 +187,8 @@ def train(
 ) -> list[Step]:
     """Train `model` in place on the stage's rows; return each update's logged loss and norm.
 
-    `train.train` has the same signature and result. Micro-batches of unequal size raise
-    `TrainingError`.
+    `train.train` has the same signature and result. Micro-batches of unequal size, and another
+    number of updates than the recipe's, raise `TrainingError`.
     """
     recipe = stage.recipe
     if recipe.batch_size % recipe.micro_batches:
@@ -207,4 +207,10 @@ def train(
             StageTrainer(model, stage, seed, arguments, callback).train()
     finally:
         del holder.extra_parameters
+    if len(callback.steps) != steps:
+        raise TrainingError(
+            f"expected {steps} updates of engine=trainer ({recipe.epochs} epochs of "
+            f"{len(stage.rows)} rows in batches of {recipe.batch_size}), it made "
+            f"{len(callback.steps)}: look at how this version of transformers counts updates"
+        )
     return callback.steps

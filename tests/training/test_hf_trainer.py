@@ -235,8 +235,8 @@ def test_another_beta_of_the_optimiser_is_found(first_difference, monkeypatch):
 
 def test_a_missing_update_is_found(prepared, monkeypatch):
     monkeypatch.setattr(hf_trainer.RowSampler, "__len__", lambda self: self.count - 4)
-    sentence = next(differences(prepared()))
-    assert sentence == "expected 4 updates by both engines, the Trainer made 2"
+    with pytest.raises(TrainingError, match=r"expected 4 updates of engine=trainer .*, it made 2"):
+        next(differences(prepared()))
 
 
 def test_dropout_in_only_one_engine_is_found(prepared, monkeypatch):
@@ -277,3 +277,16 @@ def test_rounding_at_relus_corner_is_tolerated_in_one_row_only():
     assert _gradient_difference(torch.tensor(RELU_TOLERANCE / 2), 1.0) == pytest.approx(
         RELU_TOLERANCE / 2
     )
+
+
+def test_a_trainer_that_stops_short_is_refused(prepared, monkeypatch):
+    """transformers#33455: with accumulation, an epoch's last update was not counted."""
+    real = Trainer.set_initial_training_values
+
+    def rounded_down(self, *arguments, **named):
+        *values, steps = real(self, *arguments, **named)
+        return *values, steps - 1
+
+    monkeypatch.setattr(Trainer, "set_initial_training_values", rounded_down)
+    with pytest.raises(TrainingError, match=r"expected 4 updates of engine=trainer .*, it made 3"):
+        run_seed(prepared(engine="trainer"), 0, lambda *_: None)
