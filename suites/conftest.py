@@ -1,13 +1,18 @@
 """Fixtures of the suites without baselines: random tiny models, and known upstream faults."""
 
+import re
 from importlib.metadata import version
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
 from pytest_ftcompare.checks.tiny_models import TASKS
 from pytest_ftcompare.compare import known_faults
 from pytest_ftcompare.results.case import Case
+
+# In the expression of -m: grid, but not "not grid".
+WANTS_GRID = re.compile(r"(?<!not )\bgrid\b")
 
 
 def pytest_configure(config):
@@ -23,9 +28,10 @@ def pytest_generate_tests(metafunc):
     if marker is None:
         return
     chosen, grid = marker.args
+    assert {*chosen} <= {*grid}
     names = ("option", "method", "family", "output_mode")
     names = names[-len(grid[0]) :]
-    if "grid" in metafunc.config.option.markexpr:
+    if WANTS_GRID.search(metafunc.config.option.markexpr):
         metafunc.parametrize(names, [pytest.param(*each, marks=pytest.mark.grid) for each in grid])
     else:
         metafunc.parametrize(names, chosen)
@@ -70,26 +76,28 @@ def environment():
 
     packages = ("torch", "transformers", "peft", "bitsandbytes")
     versions = {name: version(name) for name in packages if find_spec(name) is not None}
-    return versions | {"instruction set": torch.backends.cpu.get_cpu_capability()}
+    # bitsandbytes asks the CPU, torch also its environment variables.
+    cpu = Path("/proc/cpuinfo")
+    has_avx512 = cpu.is_file() and "avx512f" in cpu.read_text()
+    torch_set = torch.backends.cpu.get_cpu_capability()
+    return versions | {"instruction set": "AVX512" if has_avx512 else torch_set}
 
 
 @pytest.fixture
 def fail_if_broken(environment):
     """Return a function that fails with a case's broken invariants.
 
-    A break that a known upstream fault explains is an expected failure. `faults` must show, and
-    those of `also` may.
+    A break that a known upstream fault explains is an expected failure. Each fault of `faults`
+    must show. A fault of `also` may show.
     """
 
     def fail(case, broken, faults, also=()):
         facts = known_faults.CaseFacts(
             case.method.name, case.method.output_mode, case.interface.config.model_type
         )
-        unexplained, others = known_faults.split_known_faults(broken, facts, environment, also)
-        unexplained, notes = known_faults.split_known_faults(
-            unexplained, facts, environment, faults
-        )
-        notes += [note for note in others if note.startswith(known_faults.KNOWN_PREFIX)]
+        unexplained, notes = known_faults.split_known_faults(broken, facts, environment, faults)
+        unexplained, more = known_faults.split_known_faults(unexplained, facts, environment, also)
+        notes += [note for note in more if note.startswith(known_faults.KNOWN_PREFIX)]
         failures = unexplained + [
             note for note in notes if note.startswith(known_faults.FIXED_PREFIX)
         ]

@@ -38,6 +38,7 @@ def test_a_fresh_load_is_what_cases_train(prepared, family, output_mode):
         ("llama", "pattern"),
         ("llama_uneven", "head"),
         ("gpt2", "pattern"),
+        ("gpt2_uneven", "pattern"),
         ("bert", "head"),
         ("t5", "pattern"),
     ],

@@ -43,7 +43,9 @@ COMPILED_GRID = [
     (method, "llama_uneven", load(method).output_modes[0])
     for method in NAMES
     if load(method).trains
-] + combinations("opt_post", "bert", "gpt2", methods=("full", "lora"))
+]
+COMPILED_GRID += combinations("opt_post", "bert", "gpt2", methods=("full", "lora"))
+COMPILED_GRID += [each for each in COMPILED if each not in COMPILED_GRID]
 PREFIXES = ("prefix_tuning", "p_tuning_v2")
 
 

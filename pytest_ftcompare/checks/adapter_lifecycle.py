@@ -19,7 +19,7 @@ import torch
 from peft import PeftModel
 from safetensors.torch import load_file
 
-from pytest_ftcompare.checks.errors import broken_by
+from pytest_ftcompare.checks.errors import error_sentence
 from pytest_ftcompare.checks.invariants import ROUNDING, TOLERANCE, copy_state, relative_difference
 from pytest_ftcompare.checks.probe import ROWS_PER_CLASS
 from pytest_ftcompare.methods.base import Rows, Stage
@@ -357,7 +357,7 @@ def check_lifecycle(
         try:
             adapter.copy()
         except RuntimeError as error:
-            return [broken_by("a model with a trained adapter must be copied", error)], refused
+            return [error_sentence("a model with a trained adapter must be copied", error)], refused
         checks = {**CHECKS, **(MERGE_CHECKS if prepared.method.mergeable else {})}
         for name, check in checks.items():
             try:
@@ -365,5 +365,5 @@ def check_lifecycle(
             except REFUSALS:
                 refused.add(name)
             except Exception as error:
-                broken.append(broken_by(f"{name} must work or be refused", error))
+                broken.append(error_sentence(f"{name} must work or be refused", error))
     return broken, refused

@@ -5,30 +5,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import traceback
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from pytest_ftcompare.methods.base import MethodError
 from pytest_ftcompare.training.memory_error import missing_memory
 from pytest_ftcompare.training.model_kind import ModelError
 from pytest_ftcompare.training.train import TrainingError
 
-# A user can remove these; they are no broken invariant.
+# A user can fix these. They are no broken invariant.
 USER_ERRORS = (MethodError, ModelError, TrainingError)
 
 
-def broken_by(promise: str, error: Exception) -> str:
-    """Return the sentence of a promise that an error broke.
-
-    Errors that a user can remove, and those of memory, are raised again.
-    """
-    if isinstance(error, USER_ERRORS) or missing_memory(error) is not None:
+def raise_if_memory(error: Exception) -> None:
+    """Raise an error again if an allocation failed: the case does not fit, no invariant broke."""
+    if missing_memory(error) is not None:
         raise error
-    return f"{promise}, it raised {type(error).__name__}: {error}"
 
 
-def guarded(check: str, sentences: Iterator[str]) -> Iterator[str]:
+def error_sentence(promise: str, error: Exception) -> str:
+    """Return the sentence of a promise that an error broke, with the line that raised it.
+
+    Errors that a user can fix, and those of memory, are raised again.
+    """
+    raise_if_memory(error)
+    if isinstance(error, USER_ERRORS):
+        raise error
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+    return f"{promise}, it raised {type(error).__name__}: {error}{place}"
+
+
+def guarded(check: str, sentences: Iterable[str]) -> Iterator[str]:
     """Yield a check's sentences; an error ends them and is the last."""
     try:
         yield from sentences
     except Exception as error:
-        yield broken_by(f"{check} must work", error)
+        yield error_sentence(f"{check} must work", error)

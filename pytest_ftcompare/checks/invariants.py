@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from pytest_ftcompare.checks.adamw_reference import check_adamw
-from pytest_ftcompare.checks.errors import broken_by, guarded
+from pytest_ftcompare.checks.errors import error_sentence, guarded, raise_if_memory
 from pytest_ftcompare.checks.probe import (
     ProbedModel,
     all_rows,
@@ -232,6 +232,7 @@ def _check_checkpoint(prepared: PreparedCase, probed: ProbedModel) -> Iterator[s
         try:
             reloaded = prepared.method.restore(prepared.loaded().model, Path(folder))
         except Exception as error:
+            raise_if_memory(error)
             yield f"what was saved must load again, it raised {type(error).__name__}: {error}"
             return
     if (
@@ -248,6 +249,7 @@ def _check_merge(prepared: PreparedCase, probed: ProbedModel) -> Iterator[str]:
             prepared.method.merge(copy.deepcopy(probed.model)), prepared.interface, probed.rows
         )
     except Exception as error:
+        raise_if_memory(error)
         yield f"it must merge into its base model, that raised {type(error).__name__}: {error}"
         return
     if (off := relative_difference(probed.outputs, merged)) > TOLERANCE:
@@ -268,6 +270,7 @@ def _run_checks(
     broken = [
         *_check_start(prepared, probed),
         *guarded("evaluation", _check_evaluation(prepared, probed, before)),
+        *(_check_head(prepared, probed) if stage is not None else ()),
     ]
     if method.trains and not trainable_parameters(probed.model):
         return probed, None, [*broken, "something must train, no tensor requires a gradient"]
@@ -283,13 +286,10 @@ def _run_checks(
                         "something must train, the loss does not depend on what is declared to",
                     ],
                 )
-            broken += [
-                *_check_head(prepared, probed),
-                *guarded("a gradient", _check_gradients(prepared, probed, stage)),
-            ]
+            broken += guarded("a gradient", _check_gradients(prepared, probed, stage))
         optimizer = probe_update(prepared, probed)
     except Exception as error:
-        return probed, None, [*broken, broken_by("an update must work", error)]
+        return probed, None, [*broken, error_sentence("an update must work", error)]
     if method.trains:
         broken += guarded("evaluation after an update", _check_update(prepared, probed, before))
         broken += guarded("a checkpoint", _check_checkpoint(prepared, probed))

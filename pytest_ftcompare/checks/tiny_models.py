@@ -94,8 +94,8 @@ OTHER_FAMILIES: Mapping[str, MakeModel] = {
     "gpt2": lambda t: t.GPT2LMHeadModel(t.GPT2Config(**GPT2)),
     "t5": lambda t: t.T5ForConditionalGeneration(t.T5Config(**T5)),
 }
-# Widths that do not flatter: no power of two, nothing that a vector register divides, and in LLaMA
-# heads that are wider than their share of the layer, with grouped keys.
+# Widths that are no power of two and that no vector register divides. LLaMA's heads are wider than
+# their share of the layer, with grouped keys.
 UNEVEN_WIDTHS: Mapping[str, MakeModel] = {
     "opt_uneven": lambda t: t.OPTForCausalLM(
         t.OPTConfig(**UNEVEN_OPT, word_embed_proj_dim=22, do_layer_norm_before=False)

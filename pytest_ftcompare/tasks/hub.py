@@ -21,14 +21,17 @@ EMBEDDED = Path(__file__).parents[1] / "pocket" / "hub"
 # Weights that PyTorch does not read.
 OTHER_FRAMEWORKS = ["*.h5", "*.msgpack", "*.onnx", "flax_*", "tf_*"]
 ADAPTER_FILES = ("adapter_config*.json", "adapter_model*.safetensors", "adapter_model*.bin")
-# Adapter files that a message lists. A higher value lists more.
+# Adapter files that a message lists, chosen. Raising it makes messages longer.
 MAX_NAMED_FILES = 4
 FORMATS = (".jsonl", ".tsv", ".parquet")
 QUOTES_ARE_TEXT = files.Format(quote="")
 
 
 class HubError(LookupError):
-    """A model or data set that is not found, or a model with an adapter; the message helps."""
+    """A model or data set that is not found, or a model with an adapter.
+
+    The message says how to fix it.
+    """
 
 
 def locate(kind: Kind, name: str, folder: Path | None, revision: str | None = None) -> Path:
@@ -75,13 +78,16 @@ def _find_or_download(kind: Kind, name: str, folder: Path | None, revision: str 
 def _refuse_adapter(path: Path) -> None:
     """Raise `HubError` if a model's folder has files of a PEFT adapter.
 
-    transformers loads such an adapter without a word, on the weights of the folder or of the base
+    transformers loads an adapter without a warning, on the weights of the folder or of the base
     model that the adapter names. It does not read adapters in sub-folders of a whole model.
     """
-    whole = (path / "config.json").is_file()
-    places = ("",) if whole else ("", "*/")
+    has_config = (path / "config.json").is_file()
+    folders = ("",) if has_config else ("", "*/")
     adapter_files = sorted(
-        file for place in places for name in ADAPTER_FILES for file in path.glob(f"{place}{name}")
+        file
+        for folder in folders
+        for name in ADAPTER_FILES
+        for file in path.glob(f"{folder}{name}")
     )
     if not adapter_files:
         return
@@ -92,7 +98,7 @@ def _refuse_adapter(path: Path) -> None:
         f"{', '.join(names[:MAX_NAMED_FILES])}{more}{_adapter_origin(adapter_files)}: merge the "
         "adapter with the same peft, PeftModel.from_pretrained(base, folder).merge_and_unload(), "
         "and save_pretrained that model and its tokenizer in a new folder"
-        f"{', or move the files of the adapter away' if whole else ''}"
+        f"{', or move the files of the adapter away' if has_config else ''}"
     )
 
 

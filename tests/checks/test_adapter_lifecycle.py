@@ -145,9 +145,10 @@ def test_an_error_is_its_checks_sentence_and_a_refusal_is_none(lora, monkeypatch
         monkeypatch.setattr(PeftModel, "delete_adapter", delete)
         return unknown(lora)
 
-    assert raising(KeyError("second")) == [
-        "deleting an adapter must work or be refused, it raised KeyError: 'second'"
-    ]
+    (sentence,) = raising(KeyError("second"))
+    assert sentence.startswith(
+        "deleting an adapter must work or be refused, it raised KeyError: 'second' ("
+    )
     assert raising(NotImplementedError("this method keeps its adapters")) == []
     assert "deleting an adapter" in check_lifecycle(lora)[1]
 

@@ -19,10 +19,9 @@ def raising(error):
 
 
 def test_an_error_is_the_last_sentence_of_its_check():
-    assert list(guarded("evaluation", raising(KeyError("logits")))) == [
-        "a broken promise",
-        "evaluation must work, it raised KeyError: 'logits'",
-    ]
+    first, last = guarded("evaluation", raising(KeyError("logits")))
+    assert first == "a broken promise"
+    assert last.startswith("evaluation must work, it raised KeyError: 'logits' (test_errors.py:")
 
 
 @pytest.mark.parametrize(
@@ -52,13 +51,13 @@ def fails(*_, **__):
 
 def test_an_update_that_raises_is_a_sentence_of_the_gate_and_of_the_suites(prepared, monkeypatch):
     monkeypatch.setattr(torch.optim.AdamW, "step", fails)
-    sentence = "an update must work, it raised RuntimeError: the kernel has no backward"
+    sentence = "an update must work, it raised RuntimeError: the kernel has no backward ("
     _, record, broken = invariants.inspect(prepared)
-    assert sentence in broken and "outputs" in record
-    assert sentence in slow_invariants.check_all(prepared)
+    assert broken[0].startswith(sentence) and "outputs" in record
+    assert slow_invariants.check_all(prepared)[0].startswith(sentence)
 
 
 def test_training_that_raises_is_a_sentence(prepared, monkeypatch):
     monkeypatch.setattr(train.nn.utils, "clip_grad_norm_", fails)
-    sentence = "training must work, it raised RuntimeError: the kernel has no backward"
-    assert slow_invariants.check_all(prepared) == [sentence]
+    (sentence,) = slow_invariants.check_all(prepared)
+    assert sentence.startswith("training must work, it raised RuntimeError: the kernel has no back")

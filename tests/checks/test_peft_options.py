@@ -1,6 +1,7 @@
 """A promise of a PEFT option is broken by a fault in a running PEFT, and found."""
 
 import copy
+from dataclasses import replace
 
 import peft.tuners.lora.model as lora_model
 import pytest
@@ -35,7 +36,7 @@ def broken(lora, monkeypatch):
     breaks them.
     """
     monkeypatch.setattr(peft_options, "check_lifecycle", lambda case, tolerance: ([], set()))
-    return lambda option: check_option(lora, option)
+    return lambda option: check_option(lora, option)[0]
 
 
 @pytest.mark.parametrize("option", OPTIONS)
@@ -84,7 +85,10 @@ def test_an_excluded_module_with_an_adapter_is_found(broken, monkeypatch):
 def test_more_targets_than_a_parameter_are_found(broken, monkeypatch):
     with_config(monkeypatch, target_modules={"v_proj"})
     (sentence,) = broken("target_parameters")
-    assert sentence == "target_parameters must adapt the one tensor that it names, 3 are"
+    assert sentence.startswith(
+        "target_parameters must adapt model.layers.0.self_attn.q_proj.weight"
+    )
+    assert sentence.count("v_proj") == 2
 
 
 def test_patterns_that_are_not_read_are_found(broken, monkeypatch):
@@ -93,7 +97,7 @@ def test_patterns_that_are_not_read_are_found(broken, monkeypatch):
     assert first.startswith(
         "rank_pattern and alpha_pattern must give base_model.model.model.layers.0"
     )
-    assert first.endswith("rank and alpha (5, 24), it has (8, 16)")
+    assert first.endswith("rank and scale (5, 4.8), it has (8, 2.0)")
 
 
 def test_adapters_in_half_precision_are_found(broken, monkeypatch):
@@ -124,25 +128,57 @@ def test_a_training_that_raises_is_a_sentence(lora, monkeypatch):
         raise AttributeError("'NoneType' object has no attribute 'unsqueeze'")
 
     monkeypatch.setattr(peft_options, "check_lifecycle", fails)
-    assert check_option(lora, "exclude_modules") == [
+    (sentence,), refused = check_option(lora, "exclude_modules")
+    assert sentence.startswith(
         "training an adapter must work, it raised AttributeError: "
-        "'NoneType' object has no attribute 'unsqueeze'"
-    ]
+        "'NoneType' object has no attribute 'unsqueeze' (test_peft_options.py:"
+    )
+    assert refused == set()
 
 
 def test_a_hot_swap_with_the_old_scale_is_found(lora, monkeypatch):
-    known = tuple(fault.sentence for fault in known_faults.HOT_SWAP_FAULTS)
-    assert all(sentence.startswith(known) for sentence in check_hotswapping(lora, None))
+    known = [fault.sentence for fault in known_faults.HOT_SWAP_FAULTS["layers"]][:2]
+    broken, refused = check_hotswapping(lora, None)
+    assert [sentence.startswith(start) for sentence, start in zip(broken, known, strict=True)] == [
+        True,
+        True,
+    ]
+    assert len(refused) == 3
     monkeypatch.setattr(hotswap, "_update_scaling", lambda *_, **__: None)
-    first, *_ = check_hotswapping(lora, None)
+    (first, *_), _ = check_hotswapping(lora, None)
     assert first.startswith("hot-swapped for an adapter of another scale, an adapter must keep its")
 
 
 def test_a_hot_swap_that_is_not_done_is_found(lora, monkeypatch):
     monkeypatch.setattr(peft_options, "hotswap_adapter", lambda *_, **__: None)
-    first, *_ = check_hotswapping(lora, None)
+    (first, *_), _ = check_hotswapping(lora, None)
     assert first.startswith("hot-swapped for an adapter of equal shape, an adapter must keep its")
 
 
 def test_layers_of_lora_have_the_attributes_that_the_checks_read():
     assert {"r", "lora_alpha", "lora_A"} <= vars(LoraLayer(torch.nn.Linear(2, 2))).keys()
+
+
+@pytest.mark.parametrize(
+    ("option", "field", "sentence"),
+    [
+        ("adapted embeddings", "config", "embeddings that target_modules names must be adapted"),
+        ("trained embeddings", "config", "embeddings that modules_to_save names must train"),
+        ("base model with tied and resized embeddings", "base", "a resized vocabulary must have"),
+        ("base model in 8 bits", "load", "a base model in 8 bits must have weights in 8 bits"),
+    ],
+)
+def test_an_option_that_does_nothing_is_found(broken, monkeypatch, option, field, sentence):
+    nothing = dict if field == "load" else peft_options._nothing
+    ignored = replace(OPTIONS[option], **{field: nothing})
+    monkeypatch.setattr(peft_options, "OPTIONS", {**OPTIONS, option: ignored})
+    assert any(each.startswith(sentence) for each in broken(option))
+
+
+def test_refused_operations_are_told(lora, monkeypatch):
+    def refusing(*_, **__):
+        raise NotImplementedError("no adapter of this kind is swapped")
+
+    monkeypatch.setattr(peft_options, "hotswap_adapter", refusing)
+    broken, refused = check_hotswapping(lora, None)
+    assert (broken, len(refused)) == ([], 6)

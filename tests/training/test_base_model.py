@@ -90,9 +90,9 @@ def test_every_type_of_number_is_read(folder, dtype):
     finite_weights.check_files(folder)
     if dtype != "int8":
         bad = torch.tensor([1, float("nan")]).to(getattr(torch, dtype))
-        save_file({"a.weight": bad}, folder / "other.safetensors")
+        save_file({"a.weight": bad}, folder / "model-2.safetensors")
         finite_weights.check_files.cache_clear()
-        with pytest.raises(ModelError, match=r"other.safetensors, a.weight has NaN"):
+        with pytest.raises(ModelError, match=r"model-2.safetensors, a.weight has NaN"):
             finite_weights.check_files(folder)
 
 
@@ -145,3 +145,18 @@ def test_a_language_model_without_its_head_is_refused_and_may_be_a_classifier(fo
     ):
         base_model.copied(folder, *MODEL_KEY)
     assert base_model.copied(folder, "head", "decoder", 2).new_parameters == {"score.weight"}
+
+
+def test_a_file_of_pytorch_is_read_and_a_file_of_an_optimizer_is_not(folder):
+    weights = {"a.weight": torch.tensor([1.0, float("nan")])}
+    save_file(weights, folder / "optimizer.safetensors")
+    finite_weights.check_files(folder)
+    (folder / "model.safetensors").unlink()
+    torch.save(weights, folder / "pytorch_model.bin")
+    finite_weights.check_files.cache_clear()
+    with pytest.raises(ModelError, match=r"pytorch_model.bin, a.weight has NaN"):
+        finite_weights.check_files(folder)
+    (folder / "pytorch_model.bin").write_bytes(b"half a file")
+    finite_weights.check_files.cache_clear()
+    with pytest.raises(ModelError, match=r"pytorch_model.bin, it cannot be read"):
+        finite_weights.check_files(folder)
