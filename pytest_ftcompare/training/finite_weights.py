@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from functools import cache
 from pathlib import Path
-from pickle import UnpicklingError
 from zipfile import is_zipfile
 
 import torch
@@ -77,7 +76,7 @@ def check_files(path: Path) -> None:
                         f"expected finite numbers in {file}, {name} has {number}: fetch the "
                         "model again, or save it again from weights that are finite"
                     )
-        except (OSError, SafetensorError, UnpicklingError, EOFError) as error:
+        except (OSError, SafetensorError) as error:
             raise ModelError(
                 f"expected tensors in {file}, it cannot be read ({error}): fetch the model again"
             ) from None
@@ -86,10 +85,15 @@ def check_files(path: Path) -> None:
 def _tensors(file: Path) -> Iterator[tuple[str, torch.Tensor]]:
     """Yield the file's tensors by name, one at a time in memory."""
     if file.suffix == ".safetensors":
-        with safe_open(file, "pt") as tensors:
-            for name in tensors.keys():  # noqa: SIM118
-                yield name, tensors.get_tensor(name)
+        with safe_open(file, "pt") as opened:
+            for name in opened.keys():  # noqa: SIM118
+                yield name, opened.get_tensor(name)
         return
     # Files of torch before 1.6 are no zip files and cannot be mapped.
     mapped = is_zipfile(file)
-    yield from torch.load(file, map_location="cpu", mmap=mapped, weights_only=True).items()
+    try:
+        tensors = torch.load(file, map_location="cpu", mmap=mapped, weights_only=True)
+    except Exception as error:
+        # torch raises errors of any kind for a damaged file.
+        raise OSError(f"{type(error).__name__}: {error}") from error
+    yield from tensors.items()
