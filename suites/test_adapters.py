@@ -11,6 +11,8 @@ from pytest_ftcompare.checks.combinations import combinations
 from pytest_ftcompare.compare import known_faults
 from pytest_ftcompare.methods import NAMES, load
 
+# PEFT warns of merging twice, and of ranks that are cut; the checks hold what comes of it.
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::RuntimeWarning")
 # Of the output modes, "head" trains a head beside the adapter; "answer" adds nothing to "pattern".
 FAMILIES = ("opt_post", "llama", "gpt2", "bert")
 THROUGH_PEFT = (*known_faults.LAYER_METHODS, *known_faults.PROMPT_METHODS)

@@ -24,10 +24,11 @@ from pytest_ftcompare.compare import known_faults
         if output_mode != "answer"
     ],
 )
-def test_a_fresh_load_is_what_cases_train(prepared, family, output_mode):
+def test_a_fresh_load_is_what_cases_train(prepared, fail_if_broken, family, output_mode):
     from pytest_ftcompare.checks.base_models import check_base_model
 
-    assert check_base_model(prepared("full", family, output_mode).interface) == []
+    case = prepared("full", family, output_mode)
+    fail_if_broken(case, check_base_model(case.interface), ())
 
 
 @pytest.mark.skipif(find_spec("bitsandbytes") is None, reason="bitsandbytes is not installed")

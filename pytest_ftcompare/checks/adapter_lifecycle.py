@@ -96,7 +96,9 @@ def _check_switched_off_and_on(adapter: TrainedAdapter) -> Iterator[str]:
     model = adapter.copy()
     trained = _trained_names(model)
     with model.disable_adapter():
-        pass
+        others = _trained_names(model) - trained
+    if others:
+        yield f"while the adapter is disabled, no other tensor must train, {_count(others)}"
     if changed := trained ^ _trained_names(model):
         yield (
             "disabled and enabled again, the adapter must train what it trained, "
@@ -206,8 +208,9 @@ def _check_saved_beside(adapter: TrainedAdapter) -> Iterator[str]:
             saved = load_file(str(Path(folder) / WEIGHTS_FILE))
         equal = [key for key in expected if key in saved and torch.equal(expected[key], saved[key])]
         if len(equal) != len(expected) or len(saved) != len(expected):
+            like = "" if name in PLAIN_NAMES else " like a module,"
             yield (
-                f"beside an adapter called {name!r} the first must be saved as it is alone, "
+                f"beside an adapter called{like} {name!r} the first must be saved as it is alone, "
                 f"{len(equal)} of its {len(expected)} tensors are in the file, with "
                 f"{len(saved) - len(equal)} others"
             )

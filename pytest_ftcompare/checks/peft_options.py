@@ -11,6 +11,7 @@ import math
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,7 +23,7 @@ from peft.utils.other import ModulesToSaveWrapper
 from torch import nn
 
 from pytest_ftcompare.checks import invariants
-from pytest_ftcompare.checks.adapter_lifecycle import FIRST, check_lifecycle
+from pytest_ftcompare.checks.adapter_lifecycle import FIRST, SECOND, check_lifecycle
 from pytest_ftcompare.checks.errors import error_sentence, guarded
 from pytest_ftcompare.checks.invariants import ROUNDING, TOLERANCE, relative_difference
 from pytest_ftcompare.checks.probe import ROWS_PER_CLASS, fill
@@ -212,12 +213,21 @@ def _to_bfloat16(model: nn.Module) -> None:
     model.bfloat16()
 
 
-def _adapters_are_float32(model: nn.Module) -> Iterator[str]:
+def _adapters_are_float32(model: Any) -> Iterator[str]:
     trains = trainable_parameters(model)
+    second = copy.deepcopy(model)
+    # A method that takes one trained adapter only refuses.
+    with suppress(ValueError):
+        second.add_adapter(SECOND, copy.deepcopy(model.peft_config[FIRST]))
+    added = {
+        name: parameter
+        for name, parameter in second.named_parameters()
+        if SECOND in name.split(".")
+    }
     # PEFT promises it of adapters, not of whole modules that train.
     coarse = [
         name
-        for name, parameter in trains.items()
+        for name, parameter in {**trains, **added}.items()
         if parameter.dtype != torch.float32 and "modules_to_save" not in name
     ]
     if coarse:

@@ -61,6 +61,8 @@ UNEVEN_LLAMA: Config = LLAMA | {
     "num_key_value_heads": 3,
     "head_dim": 10,
     "intermediate_size": 74,
+    # Not transformers' default, which a lost config would also give.
+    "rope_parameters": {"rope_type": "default", "rope_theta": 500.0},
 }
 UNEVEN_GPT2: Config = GPT2 | {"n_embd": 42, "n_head": 6, "n_inner": 70}
 UNEVEN_BERT: Config = ENCODER | {

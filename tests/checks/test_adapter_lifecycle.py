@@ -50,6 +50,20 @@ def test_an_adapter_that_thaws_the_base_model_when_it_is_enabled_is_found(lora, 
     )
 
 
+def test_a_base_model_that_trains_while_the_adapter_is_disabled_is_found(lora, monkeypatch):
+    real = BaseTunerLayer.enable_adapters
+
+    def thawing(self, enabled):
+        real(self, enabled)
+        self.get_base_layer().weight.requires_grad_(not enabled)
+
+    monkeypatch.setattr(BaseTunerLayer, "enable_adapters", thawing)
+    assert any(
+        sentence.startswith("while the adapter is disabled, no other tensor must train, 4 do")
+        for sentence in unknown(lora)
+    )
+
+
 def test_a_second_adapter_that_takes_the_first_ones_gradients_is_found(lora, monkeypatch):
     real = PeftModel.load_adapter
 

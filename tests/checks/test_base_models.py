@@ -128,3 +128,21 @@ def test_a_quantisation_that_is_not_done_is_found(quantised, monkeypatch):
     assert check_quantised_base_model(plain) == [
         "in four bits, a base model must have 4-bit layers, it has none"
     ]
+
+
+def test_weights_that_are_not_the_files_are_found(interface, after_load):
+    after_load(lambda model, _: model.model.norm.weight.fill_(1.0))
+    assert check_base_model(interface) == [
+        "loaded, model.norm.weight must be the file's, it is not"
+    ]
+
+
+def test_a_head_that_every_seed_draws_alike_is_found(interface, after_load):
+    def draw(model, _):
+        generator = torch.Generator().manual_seed(0)
+        model.score.weight.normal_(0, 0.2, generator=generator)
+
+    after_load(draw)
+    assert "loaded with another seed, the new score.weight must be drawn anew, it is the same" in (
+        check_base_model(interface)
+    )

@@ -3,7 +3,8 @@
 Each file covers an area, and each of its functions is a fault. Many repeat a fixed bug of a library
 and name its issue. `benign.py` has changes that must pass. `held_out.py`, if present, has faults by
 an author who did not know how the gate judges. `traincheck.py` re-creates errors by which another
-tool is measured. `python -m tests.faults.run docs/fault_catalogue.json` runs them all.
+tool is measured. `whole_life.py`, `fresh_models.py` and `derivatives.py` have faults for the suites
+without baselines. `python -m tests.faults.run docs/fault_catalogue.json` runs them all.
 """
 
 from importlib import import_module
@@ -32,6 +33,9 @@ FILES = (
         "benign",
         "held_out",
         "traincheck",
+        "whole_life",
+        "fresh_models",
+        "derivatives",
     ),
 )
 for file in FILES:

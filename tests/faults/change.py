@@ -1,4 +1,4 @@
-"""Changes of a stack: small patches of a running suite, and the cases that run with them.
+"""Changes of a stack: small patches of a running suite, and the cases and checks run with them.
 
 A `fault` makes results wrong or costs higher; a `benign` change does not. Both are functions that
 patch libraries when called, each in its own process. The function's name is the change's name, and
@@ -54,6 +54,7 @@ class Change:
 
     `area` is the part of a stack. `upstream` is the issue or pull request of a fixed bug, or "".
     With `upgrade`, the run's environment claims other versions of transformers, peft and torch.
+    `checks` are items of the suites without baselines, by test id without the suites' folder.
     `environ` and `arguments` are the run's environment variables and pytest arguments.
     """
 
@@ -66,6 +67,7 @@ class Change:
     upgrade: bool = True
     environ: Mapping[str, str] = field(default_factory=dict)
     arguments: tuple[str, ...] = ()
+    checks: tuple[str, ...] = ()
 
 
 FAULTS: dict[str, Change] = {}
@@ -91,7 +93,7 @@ def _add(
 
 
 def fault(area: str, *cases: Case, **options: Any) -> Callable[..., Any]:
-    """Register a function as a fault of the given cases."""
+    """Register a function as a fault of the given cases, and of `checks` among the options."""
     return _add(FAULTS, area, cases, options)
 
 

@@ -15,8 +15,8 @@ HEAD = """\
 # Faults, and the checks that catch them
 
 Each fault is a small patch of torch, transformers, peft, bitsandbytes or this project's own loop,
-put into a few pocket cases from outside (`tests/faults/`). A link marks a bug that a library had
-and fixed.
+put from outside into a few pocket cases, or into checks of other suites (`tests/faults/`). A link
+marks a bug that a library had and fixed.
 
 The columns "with an upgrade" and "caught by" are the harder setting: the run's environment claims
 other versions of transformers, peft and torch, as when a bug arrives with an upgrade. A trace that
@@ -46,6 +46,24 @@ its authors newly reported. They were re-created from their public reports (`tra
 are the first results: nothing was tuned to them. The results are not comparable case by case:
 TrainCheck checked the original programs or simulations of them, and the gate has a baseline."""
 
+CHECKS_NOTE = """\
+The suites without baselines check what no case does: an adapter's whole life, other configs and
+base models, what a fresh load leaves, and gradients ([invariants](invariants.md)). These faults
+are for them. All were written before the first was run, and the checks that each names were chosen
+by what it touches. Commit c922744 gave the first results, and caught 42 of 55.
+
+Two things changed since. A review that did not know these faults made the checks stricter, and
+they now catch `resizing_unties` and `rms_gain_gets_no_gradient`. `head_ten_times_too_large`, missed
+at first, and `head_not_initialised` had also spoiled the tiny models' files, and were corrected.
+Missed faults, and four whose checks were renamed, ran again on commit 73a068a; the others did
+not.
+
+A fault that touches a case of the gate names that case too. This shows what the gate alone would
+see."""
+
+# Characters of a check's sentence that the page shows; the record has the rest. Chosen for width.
+MAX_SENTENCE = 160
+
 MISSED_REASONS = {
     "decay_after_the_update": "weights differ by a product of two learning rates, below any "
     "tolerance",
@@ -69,6 +87,21 @@ MISSED_REASONS = {
     "wrong; differing predictions are a note under another version of a library",
     "trainer_stops_short": "no check compares the number of updates that the Trainer makes, the "
     "invariants use the loop, and the loss of accuracy is within noise",
+    "original_head_trains_meanwhile": "the check asks what trains once the adapter is enabled "
+    "again, not while it is disabled",
+    "remaining_head_stays_frozen": "the check deletes an adapter that is not active",
+    "longer_names_are_saved_too": "the sentence begins like that of a known upstream fault, of "
+    "saving one of two adapters, which hides it",
+    "second_adapter_in_the_base_models_precision": "the check looks at the type of the first "
+    "adapter only",
+    "eight_bit_adapter_without_scale": "no check compares 8-bit layers with plain layers, as one "
+    "does for 4 bits; saved and loaded, the outputs are equally wrong",
+    "eight_bit_backward_without_scales": "no check of gradients has a base model in 8 bits",
+    "head_at_torchs_scale": "the check compares with a model that the same code draws",
+    "last_norm_not_loaded": "the check compares a load with another, and neither with the file",
+    "rotary_base_is_the_default": "the tiny models have this base in all their layers",
+    "head_drawn_at_the_first_load_only": "the check loads a model once, and the copy draws its own "
+    "head",
     "eager_attention": "outcomes are equivalent, but one update of `pbft` keeps 3.2 % more bytes "
     "for its backward pass, a cost that the gate is there to find",
 }
@@ -76,6 +109,13 @@ MISSED_REASONS = {
 
 def _caught(change: Mapping[str, Any]) -> str:
     return "**missed**" if change["caught"] is None else str(change["caught"])
+
+
+def _missed(fault: Mapping[str, Any]) -> bool:
+    """Return whether a setting missed a fault, or all of its checks."""
+    if "checks" in fault:
+        return not any(fault["checks"].values())
+    return None in (fault["caught"], fault.get("unchanged", {}).get("caught", ""))
 
 
 def _verdicts(fault: Mapping[str, Any]) -> str:
@@ -169,6 +209,46 @@ def _report_tables(faults: Mapping[str, Any]) -> Iterator[str]:
             )
 
 
+def _check_row(name: str, fault: Mapping[str, Any]) -> str:
+    url = fault["upstream"]
+    link = f"[{url.split('/', 4)[4]}]({url})" if url else ""
+    check, sentence = next(
+        ((check, text) for check, text in fault["checks"].items() if text), ("", "")
+    )
+    if len(sentence) > MAX_SENTENCE:
+        sentence = f"{sentence[:MAX_SENTENCE]} ..."
+    seen = f"{sentence} (`{check.partition('::')[2]}`)" if check else ""
+    alone = {"caught": fault["gate"]}
+    gate = (_caught(alone), _caught(fault.get("unchanged", alone))) if fault["cases"] else ("", "")
+    cells = (f"`{name}`", fault["area"], fault["says"], link, seen or "**missed**", *gate)
+    return f"| {' | '.join(cells)} |"
+
+
+def _check_table(faults: Mapping[str, Any]) -> Iterator[str]:
+    """Yield which faults the suites without baselines caught, and which the gate alone."""
+    seen = sum(any(fault["checks"].values()) for fault in faults.values())
+    met = [fault for fault in faults.values() if fault["cases"]]
+    counts = [
+        sum(result not in (None, "open") for result in results)
+        for results in (
+            [fault["gate"] for fault in met],
+            [fault.get("unchanged", {"caught": None})["caught"] for fault in met],
+        )
+    ]
+    yield f"The checks caught {seen} of {len(faults)}."
+    yield f"{len(met)} touch a case of the gate; the gate alone caught {counts[0]} of them with an"
+    yield f"upgrade and {counts[1]} with nothing else changed."
+    upstream = sum(bool(fault["upstream"]) for fault in faults.values())
+    yield f"{upstream} are bugs that a library had."
+    yield from (
+        "",
+        "| fault | area | what goes wrong | upstream | first sentence of the checks "
+        "| gate alone, with an upgrade | gate alone, unchanged |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    )
+    yield from (_check_row(name, fault) for name, fault in faults.items())
+
+
 def _fault_table(faults: Mapping[str, Any]) -> Iterator[str]:
     yield from (
         "",
@@ -181,9 +261,9 @@ def _fault_table(faults: Mapping[str, Any]) -> Iterator[str]:
 def lines(record: Mapping[str, Any]) -> Iterator[str]:
     """Yield the lines of the page."""
     faults, benign = record["faults"], record["benign"]
-    tuned, held_out, traincheck = (
+    tuned, held_out, traincheck, checked = (
         {name: fault for name, fault in faults.items() if fault["set"] == chosen}
-        for chosen in ("tuned", "held out", "TrainCheck")
+        for chosen in ("tuned", "held out", "TrainCheck", "checks")
     )
     yield from HEAD.splitlines()
     total = record["catalogue"]
@@ -201,12 +281,10 @@ def lines(record: Mapping[str, Any]) -> Iterator[str]:
     yield from (*_count_table(held_out), *_fault_table(held_out))
     yield from ("", "## TrainCheck's errors", "", *TRAINCHECK_NOTE.splitlines(), "")
     yield from _report_tables(traincheck)
-    if missed := [
-        name
-        for name, fault in faults.items()
-        if None in (fault["caught"], fault.get("unchanged", {}).get("caught", ""))
-    ]:
-        yield from ("", "## Why the gate missed some", "")
+    yield from ("", "## Faults for the suites without baselines", "", *CHECKS_NOTE.splitlines(), "")
+    yield from _check_table(checked)
+    if missed := [name for name, fault in faults.items() if _missed(fault)]:
+        yield from ("", "## Why the gate, or a check, missed some", "")
         yield from (
             f"- `{name}`: {MISSED_REASONS.get(name, 'not explained yet')}." for name in missed
         )

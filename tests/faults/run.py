@@ -10,6 +10,11 @@ If a change comes with an upgrade, the environment claims other versions. The ga
 differences of the trace; only invariants, structure, probe, counts and outcomes can catch it. With
 `--unchanged` no change claims an upgrade, and a short training may judge a case. The record keeps
 these results in `unchanged`, beside those with an upgrade.
+
+A change can also name checks: items of the suites without baselines. They run with the installed
+versions and judge by no baseline, so `--unchanged` leaves them out. A check that fails catches the
+change in ring 0, unless it fails only because a known upstream fault no longer shows. A check that
+fails without a change stops the run.
 """
 
 from __future__ import annotations
@@ -20,10 +25,14 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
+
+import pytest
+
+from pytest_ftcompare.compare.known_faults import FIXED_PREFIX
 
 from . import BENIGN, FAULTS, page
 from .change import MODEL, PATCH_ERRORS, REACHED, TASKS, Case, Change
@@ -39,7 +48,12 @@ CASE_TABLE = (
 )
 RunOutput = dict[str, Any]
 VERDICT_FIELDS = ("verdict", "seeds", "divergences", "notes")
-SETS = {"held_out": "held out", "traincheck": "TrainCheck"}  # by module; all others are "tuned"
+# By module; all others are "tuned".
+SETS = {
+    "held_out": "held out",
+    "traincheck": "TrainCheck",
+    **dict.fromkeys(("whole_life", "fresh_models", "derivatives"), "checks"),
+}
 
 
 def changes() -> dict[str, Change]:
@@ -70,6 +84,11 @@ def node(case: Case, folder: Path) -> str:
     return f"{file}::{suite}[{case.id}]"
 
 
+def check_node(check: str) -> str:
+    """Return the test id of a check."""
+    return f"{ROOT / 'suites' / check}"
+
+
 def _baseline(case: Case, folder: Path) -> Path:
     return (
         folder
@@ -84,18 +103,19 @@ def run(
     folder: Path,
     change: Change | None,
     cases: Iterable[Case],
+    checks: Iterable[str] = (),
     *,
     seeds: int = 0,
     unchanged: bool = False,
 ) -> RunOutput:
-    """Run the cases in a process with a change, and return the process's output.
+    """Run cases and checks in a process with a change, and return the process's output.
 
     Without a change, the process makes the cases' baselines. `seeds` limits a case's seeds; 0 sets
     no limit. `unchanged` claims no upgrade.
     """
     file = folder / "verdicts.json"
     file.unlink(missing_ok=True)
-    nodes = [node(case, folder) for case in cases]
+    nodes = [node(case, folder) for case in cases] + [check_node(check) for check in checks]
     limit = [f"--ftcompare-seeds={seeds}"] if seeds else []
     command = [
         sys.executable,
@@ -135,12 +155,15 @@ def claim_upgrade(names: Sequence[str] = UPGRADED_LIBRARIES) -> None:
 
 
 class ChangePlugin:
-    """A pytest plugin that applies a change at the start and collects the cases' verdicts."""
+    """A pytest plugin that applies a change at the start and collects verdicts and failures.
+
+    `failures` has the text with which each check failed, "" if it did not.
+    """
 
     def __init__(self, change: Change | None, *, unchanged: bool) -> None:
         self.change, self.unchanged = change, unchanged
         self.verdicts: dict[str, Any] = {}
-        self.errors: dict[str, str] = {}
+        self.failures: dict[str, str] = {}
 
     def pytest_sessionstart(self) -> None:
         if self.change is not None:
@@ -153,11 +176,18 @@ class ChangePlugin:
         if text is not None:
             verdict = json.loads(text)["verdict"]
             self.verdicts[verdict["id"]] = verdict
+        check = report.nodeid.removeprefix("suites/")
+        self.failures.setdefault(check, "")
+
+    def pytest_exception_interact(self, node: Any, call: Any) -> None:
+        """Keep the error of a failed test. Expected failures and skips do not come here."""
+        check = node.nodeid.removeprefix("suites/")
+        error = call.excinfo.value
+        kind = "" if isinstance(error, pytest.fail.Exception) else f"{type(error).__name__}: "
+        self.failures[check] = self.failures.get(check, "") or f"{kind}{error}"
 
 
 def _run_here(name: str, unchanged: bool, folder: Path, nodes: list[str]) -> None:
-    import pytest
-
     change = changes()[name] if name else None
     plugin = ChangePlugin(change, unchanged=unchanged)
     mode = ["--benchmark-disable"] if change else ["--update-baselines"]
@@ -172,11 +202,13 @@ def _run_here(name: str, unchanged: bool, folder: Path, nodes: list[str]) -> Non
         "no:cacheprovider",
         "--ftcompare-window=0",
         "--tb=short",
+        "-vv",  # an assertion's text is not shortened
         *(change.arguments if change else ()),
     ]
     code = pytest.main([*configuration, *quick, *mode, *nodes], plugins=[plugin])
     output = {
         "verdicts": plugin.verdicts,
+        "failures": plugin.failures,
         "exit": int(code),
         "reached": sorted(REACHED),
         "broken": PATCH_ERRORS,
@@ -184,43 +216,88 @@ def _run_here(name: str, unchanged: bool, folder: Path, nodes: list[str]) -> Non
     (folder / "verdicts.json").write_text(json.dumps(output))
 
 
-def make_record(change: Change, output: RunOutput) -> dict[str, Any]:
-    """Return the record of a change: its cases' results, and the ring that saw it first."""
-    cases: dict[str, Any] = {}
-    rings = []
+def first_sentence(failure: str) -> str:
+    """Return the first sentence of a check's failure that is no fault that vanished, or ""."""
+    sentences = [line for line in failure.splitlines() if line.strip()]
+    return next((line for line in sentences if not line.startswith(FIXED_PREFIX)), "")
+
+
+def _result_of(verdict: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the record keeps of a case's verdict."""
+    result = {name: verdict[name] for name in VERDICT_FIELDS} | {"rings": rings_of(verdict)}
+    result["outcomes"] = {
+        metric["metric"]: [round(metric[name], 4) for name in ("base", "delta", "p", "margin")]
+        + [metric["outcome"]]
+        for metric in verdict["comparisons"]
+    }
+    result["costs"] = {
+        cost["metric"]: round(cost["change"], 4)
+        for cost in verdict["costs"]
+        if cost["outcome"] in ("worse", "changed")
+    }
+    return result
+
+
+def _caught_by_cases(cases: Mapping[str, Any], exit_code: int) -> int | str | None:
+    """Return the first ring that saw a change in a case, "open", "session" or None."""
+    rings = [result["rings"][0] for result in cases.values() if result["rings"]]
+    if rings:
+        return min(rings)
+    if any(result["verdict"] in UNSETTLED for result in cases.values()):
+        return "open"
+    # The session failed, but no case did.
+    return "session" if cases and exit_code == 1 else None
+
+
+def make_record(change: Change, output: RunOutput, checks: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the record of a change: its cases' and checks' results, and the first ring.
+
+    `gate` is the first ring of the cases alone. It is there if the change names checks.
+    """
     for case in change.cases:
-        verdict = output["verdicts"].get(case.id)
-        if verdict is None:
+        if case.id not in output["verdicts"]:
             raise RuntimeError(f"{change.name}: expected a verdict of {case.id}, the run gave none")
-        case_rings = rings_of(verdict)
-        rings += case_rings[:1]
-        result = {name: verdict[name] for name in VERDICT_FIELDS} | {"rings": case_rings}
-        result["outcomes"] = {
-            metric["metric"]: [round(metric[name], 4) for name in ("base", "delta", "p", "margin")]
-            + [metric["outcome"]]
-            for metric in verdict["comparisons"]
-        }
-        result["costs"] = {
-            cost["metric"]: round(cost["change"], 4)
-            for cost in verdict["costs"]
-            if cost["outcome"] in ("worse", "changed")
-        }
-        cases[case.id] = result
-    caught: int | str | None = min(rings, default=None)
-    if caught is None and any(result["verdict"] in UNSETTLED for result in cases.values()):
-        caught = "open"
-    elif caught is None and output["exit"] == 1:
-        caught = "session"  # the session failed, but no case did
-    return {
+    for check in checks:
+        if check not in output["failures"]:
+            raise RuntimeError(f"{change.name}: expected a result of {check}, the run gave none")
+    cases = {case.id: _result_of(output["verdicts"][case.id]) for case in change.cases}
+    sentences = {check: first_sentence(output["failures"][check]) for check in checks}
+    failed = any(output["failures"][check] for check in checks)
+    gate = _caught_by_cases(cases, 0 if failed else output["exit"])
+    entry: dict[str, Any] = {
         "area": change.area,
         "says": change.description,
         "upstream": change.upstream,
         "upgrade": change.upgrade,
         "set": SETS.get(change.apply.__module__.rpartition(".")[2], "tuned"),
         "reached": output["reached"],
-        "caught": caught,
+        "caught": 0 if any(sentences.values()) else gate,
         "cases": cases,
     }
+    return entry | {"gate": gate, "checks": sentences} if checks else entry
+
+
+def _prepare(change: Change, folder: Path, checks: Sequence[str]) -> None:
+    """Make the baselines that a change needs, and see that its checks pass without it.
+
+    The folder keeps both for the next change.
+    """
+    if missing := [case for case in change.cases if not _baseline(case, folder).exists()]:
+        run(folder, None, missing)
+        if lost := [case.id for case in missing if not _baseline(case, folder).exists()]:
+            raise SystemExit(
+                f"expected an update to make a baseline of {lost[0]}: see {folder / 'log.txt'}"
+            )
+    file = folder / "checks.json"
+    failures = json.loads(file.read_text()) if file.exists() else {}
+    if new := [check for check in checks if check not in failures]:
+        output = run(folder, None, (), new)
+        failures |= {check: output["failures"][check] for check in new}
+        file.write_text(json.dumps(failures, indent=1))
+    if failing := [check for check in checks if failures[check]]:
+        raise SystemExit(
+            f"expected {failing[0]} to pass without a change, it fails: {failures[failing[0]]}"
+        )
 
 
 def main(file: Path, names: list[str], folder: Path, *, unchanged: bool = False) -> None:
@@ -234,8 +311,12 @@ def main(file: Path, names: list[str], folder: Path, *, unchanged: bool = False)
         )
     on_record = record["faults"] | record["benign"]
     done = {name for name, entry in on_record.items() if not unchanged or "unchanged" in entry}
-    # Without an upgrade, a change that moves a number is not benign.
-    candidates = FAULTS if unchanged else changes()
+    # Without an upgrade, a change that moves a number is not benign, and a check sees nothing new.
+    candidates = (
+        {name: change for name, change in FAULTS.items() if change.cases}
+        if unchanged
+        else changes()
+    )
     chosen = [
         change for change in candidates.values() if change.name in (names or set(candidates) - done)
     ]
@@ -248,15 +329,13 @@ def main(file: Path, names: list[str], folder: Path, *, unchanged: bool = False)
     folder.mkdir(parents=True, exist_ok=True)
     write_suite(folder)
     for change in chosen:
-        if missing := [case for case in change.cases if not _baseline(case, folder).exists()]:
-            run(folder, None, missing)
-            if lost := [case.id for case in missing if not _baseline(case, folder).exists()]:
-                raise SystemExit(
-                    f"expected an update to make a baseline of {lost[0]}: see {folder / 'log.txt'}"
-                )
-        entry = make_record(change, run(folder, change, change.cases, seeds=1, unchanged=unchanged))
-        if not isinstance(entry["caught"], int):
-            entry = make_record(change, run(folder, change, change.cases, unchanged=unchanged))
+        checks = () if unchanged else change.checks
+        _prepare(change, folder, checks)
+        output = run(folder, change, change.cases, checks, seeds=1, unchanged=unchanged)
+        entry = make_record(change, output, checks)
+        if change.cases and not isinstance(entry.get("gate", entry["caught"]), int):
+            output = run(folder, change, change.cases, checks, unchanged=unchanged)
+            entry = make_record(change, output, checks)
         entries = record["benign" if change.name in BENIGN else "faults"]
         if unchanged:
             entries[change.name]["unchanged"] = {
@@ -276,6 +355,7 @@ def main(file: Path, names: list[str], folder: Path, *, unchanged: bool = False)
             change.name,
             entry["caught"],
             {name: case["verdict"] for name, case in entry["cases"].items()},
+            *entry.get("checks", {}).values(),
             flush=True,
         )
 

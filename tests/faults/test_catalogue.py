@@ -31,7 +31,8 @@ def restored():
 def test_a_change_has_a_description_of_one_sentence(change):
     assert change.description.endswith(".") and len(change.description) < 140
     assert change.area
-    assert 1 <= len(change.cases) <= 3
+    assert change.cases or change.checks
+    assert len(change.cases) <= 3 and len(change.checks) <= 3
     assert change.upstream == "" or LINK.fullmatch(change.upstream)
 
 
@@ -52,9 +53,12 @@ def test_a_change_patches_something_that_exists_and_can_be_undone(change):
         assert vars(owner).get(name, getattr(owner, name)) is before
 
 
-def test_every_case_of_the_catalogue_is_collected(pytester, tmp_path):
+def test_every_case_and_check_of_the_catalogue_is_collected(pytester, tmp_path):
     run.write_suite(tmp_path)
-    nodes = sorted({run.node(case, tmp_path) for one in ALL.values() for case in one.cases})
+    nodes = sorted(
+        {run.node(case, tmp_path) for one in ALL.values() for case in one.cases}
+        | {run.check_node(check) for one in ALL.values() for check in one.checks}
+    )
     places = [
         f"--rootdir={run.ROOT}",
         "-c",
@@ -97,6 +101,22 @@ def test_each_report_of_traincheck_is_either_recreated_or_left_out_for_a_reason(
         for change in FAULTS.values()
         if change.apply.__module__.endswith(".traincheck")
     }
+
+
+@pytest.mark.parametrize(
+    ("failure", "sentence"),
+    [
+        ("", ""),
+        (
+            "merged, the outputs differ\nfixed upstream: remove the record",
+            "merged, the outputs differ",
+        ),
+        ("fixed upstream: remove the record", ""),
+        ("fixed upstream: remove the record\nAssertionError: 1 == 2", "AssertionError: 1 == 2"),
+    ],
+)
+def test_a_known_fault_that_vanished_does_not_count_as_caught(failure, sentence):
+    assert run.first_sentence(failure) == sentence
 
 
 def verdict(**changes):

@@ -30,6 +30,31 @@ def test_faults_of_loss_merging_and_saving_break_invariants(tmp_path):
     assert "`adapters_not_saved`" in (tmp_path / "faults.md").read_text()
 
 
+def test_a_fault_of_an_adapters_life_fails_its_check(tmp_path):
+    name = "deleted_adapter_leaves_its_head"
+    run.main(tmp_path / "record.json", [name], tmp_path / "folder")
+    entry = json.loads((tmp_path / "record.json").read_text())["faults"][name]
+    assert (entry["caught"], entry["gate"], entry["cases"]) == (0, None, {})
+    head, pattern = entry["checks"].values()
+    assert head.startswith("a deleted adapter must be gone from memory, tensors stay: ")
+    assert pattern == ""
+    assert json.loads((tmp_path / "folder" / "checks.json").read_text()) == dict.fromkeys(
+        entry["checks"], ""
+    )
+    assert "The checks caught 1 of 1." in (tmp_path / "faults.md").read_text()
+
+
+def test_a_check_that_fails_without_a_change_stops_the_run(monkeypatch, tmp_path):
+    change = FAULTS["head_trains_at_inference"]
+
+    def failing(folder, change, cases, checks=(), **_):
+        return {"failures": dict.fromkeys(checks, "it is broken")}
+
+    monkeypatch.setattr(run, "run", failing)
+    with pytest.raises(SystemExit, match="to pass without a change, it fails: it is broken"):
+        run.main(tmp_path / "record.json", [change.name], tmp_path)
+
+
 @pytest.fixture
 def two_faults(monkeypatch, tmp_path):
     """Replace the catalogue by two faults with made-up runs; return (fault, seeds) of each run."""
@@ -38,7 +63,7 @@ def two_faults(monkeypatch, tmp_path):
     }
     ran = []
 
-    def made_up(folder, change, cases, seeds=None, unchanged=False):
+    def made_up(folder, change, cases, checks=(), seeds=None, unchanged=False):
         if change is None:
             for case in cases:
                 run._baseline(case, folder).parent.mkdir(parents=True, exist_ok=True)
@@ -55,6 +80,7 @@ def two_faults(monkeypatch, tmp_path):
         }
         return {
             "verdicts": {case.id: verdict for case in cases},
+            "failures": {},
             "exit": 1,
             "reached": [],
             "broken": [],

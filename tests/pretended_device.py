@@ -1,0 +1,194 @@
+"""Pretend that a CPU tensor lies on a GPU, to find tensors in the wrong place without a GPU.
+
+Under `PretendedDevice`, `tensor.to("pretend:0")` gives a `PlacedTensor`: its numbers are a CPU
+tensor's, its `device` is pretend:0. As on a GPU, an operation over both places raises
+`RuntimeError`, and `numpy()` raises `TypeError`. Numbers are real, so that whatever depends on
+them runs: generation, bitsandbytes, AdaLoRA's cuts.
+
+`waits` counts what would make the host wait for the device: `item()`, `tolist()`, copies to the
+CPU, and reading a truth value.
+
+It does not see kernels and their rounding, streams and events, the device's memory, and code that
+asks for "cuda" by name or calls `torch.cuda`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch.utils import _pytree as pytree
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
+
+NAME = "pretend"
+aten = torch.ops.aten
+# Operations that may read one place and write another.
+COPIES = {aten._to_copy.default, aten.copy_.default, aten._foreach_copy_.default}
+# CUDA indexes its tensors with indices on the CPU, and not the other way round.
+INDEXED = {aten.index.Tensor, aten.index_put_.default, aten._index_put_impl_.default}
+_active: list[PretendedDevice] = []
+
+
+def _register() -> torch.device:
+    """Register the device with torch, before the process's first backward pass."""
+    _setup_privateuseone_for_python_backend(NAME)
+    module = ModuleType(f"torch.{NAME}")
+    for name, function in {
+        "is_available": lambda: True,
+        "is_initialized": lambda: True,
+        "_is_in_bad_fork": lambda: False,
+        "device_count": lambda: 1,
+        "current_device": lambda: 0,
+        "manual_seed_all": lambda seed: None,
+        # Random numbers are the CPU's.
+        "get_rng_state": lambda index=0: torch.zeros(1, dtype=torch.uint8),
+        "set_rng_state": lambda state, index=0: None,
+        "get_amp_supported_dtype": lambda: [torch.bfloat16, torch.float16],
+    }.items():
+        setattr(module, name, function)
+    setattr(torch, NAME, module)
+    sys.modules[f"torch.{NAME}"] = module
+    return torch.device(NAME, 0)
+
+
+DEVICE = _register()
+
+
+class PlacedTensor(torch.Tensor):
+    """A tensor on the pretended device; `raw` has its numbers on the CPU."""
+
+    raw: torch.Tensor
+
+    @staticmethod
+    def __new__(cls, raw: torch.Tensor) -> PlacedTensor:
+        placed: PlacedTensor = torch.Tensor._make_wrapper_subclass(
+            cls,
+            raw.size(),
+            strides=raw.stride(),
+            storage_offset=raw.storage_offset(),
+            dtype=raw.dtype,
+            device=DEVICE,
+        )
+        placed.raw = raw
+        return placed
+
+    @property
+    def data(self) -> PlacedTensor:
+        return self.detach()
+
+    @data.setter
+    def data(self, value: torch.Tensor) -> None:
+        assert isinstance(value, PlacedTensor), "expected a tensor on the pretended device"
+        self.raw = value.raw
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        if id(self) not in memo:
+            copied: Any = PlacedTensor(self.raw.detach().clone())
+            if isinstance(self, torch.nn.Parameter):
+                copied = torch.nn.Parameter(copied, self.requires_grad)
+            memo[id(self)] = copied
+        return memo[id(self)]
+
+    def __repr__(self, **_: Any) -> str:
+        return f"PlacedTensor({self.raw!r})"
+
+    def tolist(self) -> Any:
+        _count_wait("tolist")
+        return self.raw.tolist()
+
+    def untyped_storage(self) -> torch.UntypedStorage:
+        return self.raw.untyped_storage()
+
+    def numpy(self, *_: Any, **__: Any) -> Any:
+        raise TypeError(f"can't convert {self.device} tensor to numpy, use Tensor.cpu() first")
+
+    @classmethod
+    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return _run(func, args, kwargs or {})
+
+
+def _count_wait(name: str) -> None:
+    for mode in _active:
+        mode.waits[name] += 1
+
+
+def _on_cpu(value: Any) -> Any:
+    if isinstance(value, PlacedTensor):
+        return value.raw
+    if isinstance(value, torch.device) and value.type == NAME:
+        return torch.device("cpu")
+    return value
+
+
+def _check_places(func: Any, tensors: list[torch.Tensor]) -> None:
+    elsewhere = [
+        tensor for tensor in tensors if not isinstance(tensor, PlacedTensor) and tensor.dim() > 0
+    ]
+    placed = len(elsewhere) < len(tensors)
+    if not placed or not elsewhere or func in COPIES:
+        return
+    if func in INDEXED and isinstance(tensors[0], PlacedTensor):
+        return
+    raise RuntimeError(
+        "expected all tensors to be on the same device, "
+        f"{func} got some on {DEVICE} and some on the cpu"
+    )
+
+
+def _run(func: Any, args: Any, kwargs: Any) -> Any:
+    leaves = pytree.tree_leaves((args, kwargs))
+    tensors = [leaf for leaf in leaves if isinstance(leaf, torch.Tensor)]
+    _check_places(func, tensors)
+    from_device = any(isinstance(tensor, PlacedTensor) for tensor in tensors)
+    target = next((leaf for leaf in leaves if isinstance(leaf, torch.device)), None)
+    to_device = from_device if target is None else target.type == NAME
+    if func in (aten.copy_.default, aten._foreach_copy_.default):
+        to_device = isinstance(tensors[0], PlacedTensor)
+    if func in (aten._local_scalar_dense.default, aten.is_nonzero.default) and from_device:
+        _count_wait("item")
+    elif from_device and not to_device:
+        _count_wait("copy to the cpu")
+    result = func(*pytree.tree_map(_on_cpu, args), **pytree.tree_map(_on_cpu, kwargs))
+    if func._schema.name.endswith("_") and not func._schema.name.endswith("__"):
+        return args[0] if isinstance(result, torch.Tensor) else result
+    if func._schema.is_mutable and "out" in kwargs:
+        return kwargs["out"]
+    if not to_device:
+        return result
+    # A view of a tensor that inference mode did not make needs a version counter.
+    with torch.inference_mode(False):
+        return pytree.tree_map(
+            lambda leaf: PlacedTensor(leaf) if isinstance(leaf, torch.Tensor) else leaf, result
+        )
+
+
+class PretendedDevice(TorchDispatchMode):
+    """A context in which tensors can be on the pretended device; `waits` counts waits by kind."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits: Counter[str] = Counter()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return _run(func, args, kwargs or {})
+
+    def __enter__(self) -> PretendedDevice:
+        # torch.tensor then makes its tensor on the CPU and moves it under this mode.
+        self._before = torch._C._only_lift_cpu_tensors()
+        torch._C._set_only_lift_cpu_tensors(True)
+        # Module.to then changes a parameter in its place, as on a GPU, and ties stay.
+        self._swaps = torch.__future__.get_swap_module_params_on_conversion()
+        torch.__future__.set_swap_module_params_on_conversion(True)
+        _active.append(self)
+        super().__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        super().__exit__(*error)
+        _active.remove(self)
+        torch.__future__.set_swap_module_params_on_conversion(self._swaps)
+        torch._C._set_only_lift_cpu_tensors(self._before)
