@@ -109,12 +109,14 @@ def check_base_model(interface: ModelInterface) -> list[str]:
     copied = interface.load().model
     torch.manual_seed(1)
     again = base_model.read(*interface.base_model_key, {})
-    return [
+    broken = [
         *_check_copy(fresh.model, copied),
         *_check_file(fresh.model, interface.path),
         *_check_config(fresh.model, fresh.new_parameters),
         *_check_second_draw(fresh, again),
+        *_check_config(again.model, again.new_parameters),
     ]
+    return [*dict.fromkeys(broken)]
 
 
 def check_quantised_base_model(prepared: PreparedCase) -> list[str]:

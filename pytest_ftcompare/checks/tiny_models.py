@@ -32,6 +32,8 @@ DECODER: Config = SHAPE | TOKEN_IDS | {"max_position_embeddings": 192}
 OPT: Config = DECODER | {"ffn_dim": 64, "init_std": 0.2}
 GROUPED: Config = DECODER | {"intermediate_size": 64, "num_key_value_heads": 2}
 LLAMA: Config = GROUPED | {"head_dim": 8}
+# Not transformers' default, which a lost config would also give.
+ROPE: Config = {"rope_parameters": {"rope_type": "default", "rope_theta": 500.0}}
 ENCODER: Config = SHAPE | {
     "intermediate_size": 64,
     "pad_token_id": 1,
@@ -55,15 +57,17 @@ GPT2: Config = TOKEN_IDS | {
     "initializer_range": 0.2,
 }
 UNEVEN_OPT: Config = OPT | {"hidden_size": 42, "num_attention_heads": 6, "ffn_dim": 70}
-UNEVEN_LLAMA: Config = LLAMA | {
-    "hidden_size": 42,
-    "num_attention_heads": 6,
-    "num_key_value_heads": 3,
-    "head_dim": 10,
-    "intermediate_size": 74,
-    # Not transformers' default, which a lost config would also give.
-    "rope_parameters": {"rope_type": "default", "rope_theta": 500.0},
-}
+UNEVEN_LLAMA: Config = (
+    LLAMA
+    | {
+        "hidden_size": 42,
+        "num_attention_heads": 6,
+        "num_key_value_heads": 3,
+        "head_dim": 10,
+        "intermediate_size": 74,
+    }
+    | ROPE
+)
 UNEVEN_GPT2: Config = GPT2 | {"n_embd": 42, "n_head": 6, "n_inner": 70}
 UNEVEN_BERT: Config = ENCODER | {
     "hidden_size": 42,
@@ -77,7 +81,7 @@ DECODERS: Mapping[str, MakeModel] = {
     "opt_post": lambda t: t.OPTForCausalLM(
         t.OPTConfig(**OPT, word_embed_proj_dim=16, do_layer_norm_before=False)
     ),
-    "llama": lambda t: t.LlamaForCausalLM(t.LlamaConfig(**LLAMA)),
+    "llama": lambda t: t.LlamaForCausalLM(t.LlamaConfig(**LLAMA, **ROPE)),
     "mistral": lambda t: t.MistralForCausalLM(t.MistralConfig(**LLAMA)),
     "qwen2": lambda t: t.Qwen2ForCausalLM(t.Qwen2Config(**GROUPED)),
     "qwen3": lambda t: t.Qwen3ForCausalLM(t.Qwen3Config(**LLAMA)),

@@ -146,3 +146,15 @@ def test_a_head_that_every_seed_draws_alike_is_found(interface, after_load):
     assert "loaded with another seed, the new score.weight must be drawn anew, it is the same" in (
         check_base_model(interface)
     )
+
+
+def test_a_second_load_that_leaves_its_head_empty_is_found(interface, after_load):
+    def empty(model, loads):
+        if loads > 1:
+            model.score.weight.zero_()
+
+    after_load(empty)
+    assert any(
+        sentence.startswith("loaded, the new score.weight must be drawn at the config's scale")
+        for sentence in check_base_model(interface)
+    )
