@@ -208,12 +208,20 @@ def _check_saved_beside(adapter: TrainedAdapter) -> Iterator[str]:
             saved = load_file(str(Path(folder) / WEIGHTS_FILE))
         equal = [key for key in expected if key in saved and torch.equal(expected[key], saved[key])]
         if len(equal) != len(expected) or len(saved) != len(expected):
-            like = "" if name in PLAIN_NAMES else " like a module,"
-            yield (
-                f"beside an adapter called{like} {name!r} the first must be saved as it is alone, "
+            saved_tensors = (
                 f"{len(equal)} of its {len(expected)} tensors are in the file, with "
                 f"{len(saved) - len(equal)} others"
             )
+            if name in PLAIN_NAMES:
+                yield (
+                    f"beside an adapter called {name!r} the first must be saved as it is alone, "
+                    f"{saved_tensors}"
+                )
+            else:
+                yield (
+                    f"beside an adapter called like a module, {name!r}, the first must be saved as "
+                    f"it is alone, {saved_tensors}"
+                )
 
 
 # Adapters combined and merged
