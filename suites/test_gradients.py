@@ -1,7 +1,8 @@
 """The gradient is the derivative of the loss, for every method on random tiny models.
 
-The suite has no baseline and downloads nothing (`checks/gradient.py`). Four families have widths
-that do not flatter a kernel. With `-m grid` every method meets every family in every output mode.
+The suite has no baseline and downloads nothing (`checks/gradient.py`). Four families have uneven
+widths (`checks/tiny_models.py`). With `-m grid` every method meets every family in every output
+mode.
 """
 
 import pytest

@@ -1,6 +1,7 @@
 """What users ask of PEFT and no shipped method does, on random tiny models.
 
-The suite has no baseline and downloads nothing (`checks/peft_options.py`). With `-m grid` every
+The suite has no baseline and downloads nothing (`checks/peft_options.py`,
+`checks/hot_swapping.py`). With `-m grid` every
 option meets every method that has it, on every family.
 """
 
@@ -60,6 +61,12 @@ def expected_refusals(option, method, output_mode):
     return refused
 
 
+def test_every_option_is_here():
+    from pytest_ftcompare.checks import peft_options
+
+    assert OPTIONS.keys() == peft_options.OPTIONS.keys()
+
+
 @pytest.mark.combinations(CHOSEN, GRID)
 def test_an_option_keeps_what_peft_promises(
     prepared, fail_if_broken, option, method, family, output_mode
@@ -89,7 +96,7 @@ def test_an_option_keeps_what_peft_promises(
 def test_a_hot_swapped_adapter_acts_as_it_does_alone(
     prepared, fail_if_broken, environment, option, method, family, output_mode, adapted
 ):
-    from pytest_ftcompare.checks.peft_options import SWAPPED_OUT, check_hotswapping
+    from pytest_ftcompare.checks.hot_swapping import SWAPPED_OUT, check_hotswapping
 
     case = prepared(method, family, output_mode)
     broken, refused = check_hotswapping(case, option)

@@ -27,8 +27,8 @@ from pytest_ftcompare.training.train import backward, trainable_parameters
 # Random directions of a check, each over all parameters that train; chosen.
 DIRECTIONS = 2
 # Lengths of the step along a direction. A ReLU that a step switches spoils a long step, rounding a
-# short one, so the best length counts. The best erred by at most 5e-9, over the first output mode of
-# all methods on all tiny models.
+# short one, so the best length counts. The best erred by at most 5e-9, over the first output mode
+# of all methods on all tiny models.
 STEPS = (1e-6, 1e-5, 1e-7)
 # Largest error of a derivative along a direction of unit length per number, relative to the norm of
 # the gradient. Chosen, two hundred times what was seen. Raising it hides small errors.

@@ -9,28 +9,22 @@ from __future__ import annotations
 import copy
 import math
 import re
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from peft import PeftModel
 from peft.tuners.tuners_utils import BaseTunerLayer
-from peft.utils.hotswap import hotswap_adapter, prepare_model_for_compiled_hotswap
 from peft.utils.other import ModulesToSaveWrapper
 from torch import nn
 
 from pytest_ftcompare.checks import invariants
 from pytest_ftcompare.checks.adapter_lifecycle import FIRST, SECOND, check_lifecycle
 from pytest_ftcompare.checks.errors import error_sentence, guarded
-from pytest_ftcompare.checks.invariants import ROUNDING, TOLERANCE, relative_difference
-from pytest_ftcompare.checks.probe import ROWS_PER_CLASS, fill
+from pytest_ftcompare.checks.invariants import TOLERANCE
 from pytest_ftcompare.checks.tiny_models import SHAPE
-from pytest_ftcompare.training.evaluate import class_logits
 from pytest_ftcompare.training.prepare import PreparedCase
-from pytest_ftcompare.training.prepared_seed import PreparedSeed
 from pytest_ftcompare.training.train import TrainingError, trainable_parameters
 
 FIRST_LAYER = r".*\.0\..*"  # fits the names of modules in a model's first layer
@@ -43,7 +37,7 @@ RANK, ALPHA = 5, 24  # of the modules that a pattern names; other than the metho
 Changed = Callable[[Any, nn.Module], None]  # a PEFT config, and the model that it is for
 
 
-def _nothing(*_: Any) -> None:
+def nothing(*_: Any) -> None:
     """Change nothing."""
 
 
@@ -57,11 +51,10 @@ class PeftOption:
     names of frozen tensors that PEFT saves by design.
     """
 
-    config: Changed = _nothing
-    base: Callable[[Any], None] = _nothing
+    config: Changed = nothing
+    base: Callable[[Any], None] = nothing
     load: Callable[[], Mapping[str, Any]] = dict
     promise: Callable[[nn.Module], Iterator[str]] = lambda model: iter(())
-    methods: tuple[str, ...] = ()
     low_precision: bool = False
     saved: tuple[str, ...] = ()
 
@@ -251,29 +244,22 @@ def _is_in_8_bits(model: nn.Module) -> Iterator[str]:
         yield "a base model in 8 bits must have weights in 8 bits, it has none"
 
 
-LORA = ("lora", "dora", "rslora")
 # PEFT saves embeddings that were resized, so that the adapter loads on a resized model.
 EMBEDDINGS = ("embed_tokens", "embeddings", "wte", "lm_head")
 OPTIONS: Mapping[str, PeftOption] = {
     "modules_to_save": PeftOption(_train_a_norm, promise=_norm_trains),
     "exclude_modules": PeftOption(_exclude_first_layer, promise=_first_layer_is_excluded),
-    "target_parameters": PeftOption(
-        _target_a_parameter, promise=_parameter_is_targeted, methods=("lora", "rslora")
-    ),
-    "rank and alpha patterns": PeftOption(_patterns, promise=_patterns_hold, methods=LORA),
-    "adapted embeddings": PeftOption(
-        _adapt_embeddings, promise=_embeddings_are_adapted, methods=LORA
-    ),
-    "trained embeddings": PeftOption(_train_embeddings, promise=_embeddings_train, methods=LORA),
+    "target_parameters": PeftOption(_target_a_parameter, promise=_parameter_is_targeted),
+    "rank and alpha patterns": PeftOption(_patterns, promise=_patterns_hold),
+    "adapted embeddings": PeftOption(_adapt_embeddings, promise=_embeddings_are_adapted),
+    "trained embeddings": PeftOption(_train_embeddings, promise=_embeddings_train),
     "base model with tied and resized embeddings": PeftOption(
-        base=_tie_and_resize, promise=_is_tied_and_resized, methods=LORA, saved=EMBEDDINGS
+        base=_tie_and_resize, promise=_is_tied_and_resized, saved=EMBEDDINGS
     ),
     "base model in bfloat16": PeftOption(
         base=_to_bfloat16, promise=_adapters_are_float32, low_precision=True
     ),
-    "base model in 8 bits": PeftOption(
-        load=_eight_bits, promise=_is_in_8_bits, methods=LORA, low_precision=True
-    ),
+    "base model in 8 bits": PeftOption(load=_eight_bits, promise=_is_in_8_bits, low_precision=True),
 }
 
 
@@ -311,7 +297,7 @@ def check_option(prepared: PreparedCase, name: str) -> tuple[list[str], set[str]
     except Exception as error:
         return [error_sentence(f"{name} must be accepted", error)], set()
     broken = [*guarded(name, option.promise(model))]
-    if option.config is _nothing and (changed := _trained_names(prepared) ^ _trained_names(case)):
+    if option.config is nothing and (changed := _trained_names(prepared) ^ _trained_names(case)):
         broken.append(
             f"a {name} must not change what trains, {len(changed)} tensors differ, "
             f"first {min(changed)}"
@@ -334,89 +320,3 @@ def check_option(prepared: PreparedCase, name: str) -> tuple[list[str], set[str]
     except Exception as error:
         return [*broken, error_sentence("training an adapter must work", error)], set()
     return [*broken, *lifecycle], refused
-
-
-def _other_scale(config: Any, model: nn.Module) -> None:
-    config.lora_alpha = 2 * config.lora_alpha
-
-
-def _other_rank(config: Any, model: nn.Module) -> None:
-    config.r = RANK
-
-
-# How the replaced adapter differs from the new one.
-SWAPPED_OUT: Mapping[str, Changed] = {
-    "equal shape": _nothing,
-    "another scale": _other_scale,
-    "another rank": _other_rank,
-}
-
-
-def _swapped(case: PreparedCase, change: Changed, folder: str, *, merged: bool) -> Any:
-    """Return another adapter's model with the saved adapter in its place, as PEFT documents it."""
-    # A new head starts as the first adapter's.
-    torch.manual_seed(0)
-    model: Any = with_option(case, PeftOption(change)).adapted()
-    if change is _other_rank:
-        prepare_model_for_compiled_hotswap(model, target_rank=2 * RANK)
-    if merged:
-        model.merge_adapter()
-    hotswap_adapter(model, folder, FIRST)
-    return model
-
-
-def check_hotswapping(prepared: PreparedCase, name: str | None) -> tuple[list[str], set[str]]:
-    """Return how a hot-swapped adapter acts otherwise than alone, and which swaps are refused.
-
-    It must also act when it is saved again and loaded, and in the place of an adapter that is
-    merged. `name` is an option, or None for the method's own config.
-    """
-    case = prepared if name is None else with_option(prepared, OPTIONS[name])
-    rows = PreparedSeed(case, 0, ROWS_PER_CLASS).rows
-    torch.manual_seed(0)
-    model: Any = case.adapted()
-    fill(model, {*trainable_parameters(model)})
-    expected = class_logits(model, case.interface, rows)
-    broken: list[str] = []
-    refused: set[str] = set()
-
-    def compare(swap: str, other: nn.Module) -> None:
-        off = relative_difference(expected, class_logits(other, case.interface, rows))
-        if off > ROUNDING:
-            broken.append(f"{swap}, an adapter must keep its outputs, they differ by {off:.2g}")
-
-    with tempfile.TemporaryDirectory() as folder:
-        model.save_pretrained(folder)
-        for difference, change in SWAPPED_OUT.items():
-            for merged in (False, True):
-                swap = f"hot-swapped for an adapter of {difference}"
-                swap += " that is merged" if merged else ""
-                try:
-                    swapped = _swapped(case, change, folder, merged=merged)
-                except (ValueError, NotImplementedError):
-                    refused.add(swap)
-                    continue
-                except Exception as error:
-                    promise = f"{swap}, an adapter must be taken or refused"
-                    broken.append(error_sentence(promise, error))
-                    continue
-                compare(swap, swapped)
-                if merged:
-                    continue
-                try:
-                    again = _saved_and_loaded(case, swapped)
-                except Exception as error:
-                    promise = f"{swap}, saved and loaded, an adapter must load"
-                    broken.append(error_sentence(promise, error))
-                    continue
-                compare(f"{swap}, saved and loaded", again)
-    return broken, refused
-
-
-def _saved_and_loaded(case: PreparedCase, model: Any) -> nn.Module:
-    with tempfile.TemporaryDirectory() as folder:
-        model.save_pretrained(folder)
-        torch.manual_seed(0)
-        base: Any = case.loaded().model
-        loaded: nn.Module = PeftModel.from_pretrained(base, folder)
-    return loaded

@@ -8,11 +8,9 @@ import pytest
 import torch
 from peft.tuners.lora import LoraLayer
 from peft.tuners.tuners_utils import BaseTuner
-from peft.utils import hotswap
 
 from pytest_ftcompare.checks import peft_options, tiny_models
-from pytest_ftcompare.checks.peft_options import OPTIONS, check_hotswapping, check_option
-from pytest_ftcompare.compare import known_faults
+from pytest_ftcompare.checks.peft_options import OPTIONS, check_option
 from pytest_ftcompare.results.case import Case
 from pytest_ftcompare.training.config import TrainingConfig
 from pytest_ftcompare.training.prepare import prepare
@@ -136,25 +134,6 @@ def test_a_training_that_raises_is_a_sentence(lora, monkeypatch):
     assert refused == set()
 
 
-def test_a_hot_swap_with_the_old_scale_is_found(lora, monkeypatch):
-    known = [fault.sentence for fault in known_faults.HOT_SWAP_FAULTS["layers"]][:2]
-    broken, refused = check_hotswapping(lora, None)
-    assert [sentence.startswith(start) for sentence, start in zip(broken, known, strict=True)] == [
-        True,
-        True,
-    ]
-    assert len(refused) == 3
-    monkeypatch.setattr(hotswap, "_update_scaling", lambda *_, **__: None)
-    (first, *_), _ = check_hotswapping(lora, None)
-    assert first.startswith("hot-swapped for an adapter of another scale, an adapter must keep its")
-
-
-def test_a_hot_swap_that_is_not_done_is_found(lora, monkeypatch):
-    monkeypatch.setattr(peft_options, "hotswap_adapter", lambda *_, **__: None)
-    (first, *_), _ = check_hotswapping(lora, None)
-    assert first.startswith("hot-swapped for an adapter of equal shape, an adapter must keep its")
-
-
 def test_layers_of_lora_have_the_attributes_that_the_checks_read():
     assert {"r", "lora_alpha", "lora_A"} <= vars(LoraLayer(torch.nn.Linear(2, 2))).keys()
 
@@ -169,16 +148,7 @@ def test_layers_of_lora_have_the_attributes_that_the_checks_read():
     ],
 )
 def test_an_option_that_does_nothing_is_found(broken, monkeypatch, option, field, sentence):
-    nothing = dict if field == "load" else peft_options._nothing
+    nothing = dict if field == "load" else peft_options.nothing
     ignored = replace(OPTIONS[option], **{field: nothing})
     monkeypatch.setattr(peft_options, "OPTIONS", {**OPTIONS, option: ignored})
     assert any(each.startswith(sentence) for each in broken(option))
-
-
-def test_refused_operations_are_told(lora, monkeypatch):
-    def refusing(*_, **__):
-        raise NotImplementedError("no adapter of this kind is swapped")
-
-    monkeypatch.setattr(peft_options, "hotswap_adapter", refusing)
-    broken, refused = check_hotswapping(lora, None)
-    assert (broken, len(refused)) == ([], 6)
