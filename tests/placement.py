@@ -90,28 +90,25 @@ def run(hub: Path, method: str, family: str, output_mode: str) -> dict[str, Any]
     }
 
 
-def _mask_on_the_cpu() -> None:
+def _leave_on_the_cpu(name: str) -> None:
+    """Leave one of the model's inputs on the CPU."""
     from pytest_ftcompare.training.model_io import ModelInterface
 
     real = ModelInterface.collate
 
     def collate(self: Any, rows: Any) -> Any:
         batch = real(self, rows)
-        return batch | {"attention_mask": batch["attention_mask"].cpu()}
+        return batch | {name: batch[name].cpu()}
 
     ModelInterface.collate = collate  # type: ignore[method-assign]
+
+
+def _mask_on_the_cpu() -> None:
+    _leave_on_the_cpu("attention_mask")
 
 
 def _tokens_on_the_cpu() -> None:
-    from pytest_ftcompare.training.model_io import ModelInterface
-
-    real = ModelInterface.collate
-
-    def collate(self: Any, rows: Any) -> Any:
-        batch = real(self, rows)
-        return batch | {"input_ids": batch["input_ids"].cpu()}
-
-    ModelInterface.collate = collate  # type: ignore[method-assign]
+    _leave_on_the_cpu("input_ids")
 
 
 def _targets_on_the_cpu() -> None:

@@ -26,7 +26,7 @@ from pytest_ftcompare.gate.profiles import PROFILES
 from pytest_ftcompare.results import baseline_store
 from pytest_ftcompare.results.result import Result
 from pytest_ftcompare.tasks import contents, split_overlap
-from scripts import docs_claims
+from scripts import docs_claims, docs_grid
 from scripts import docs_methods as methods_report
 from scripts import docs_studies as studies_report
 from scripts.docs_headroom import table
@@ -51,6 +51,38 @@ def suite_of_claims():
 
 def test_the_headroom_page_is_generated_from_the_baselines():
     assert read("docs/headroom.md") == "\n".join(table(ROOT / "baselines" / "cpu")) + "\n"
+
+
+def test_the_page_of_the_grid_is_generated_from_its_record():
+    record = json.loads(read("docs/grid.json"))
+    assert read("docs/grid.md") == "\n".join(docs_grid.page(record)) + "\n"
+    assert record["checks"].keys() == docs_grid.NAMES.keys()
+
+
+def test_the_record_of_the_grid_counts_each_outcome(tmp_path):
+    cases = (
+        ("lora-llama-head", ""),
+        ("oft-gpt2-head", "<properties><property name='refused' value='oft'/></properties>"),
+        ("vera-roberta-head", "<skipped type='pytest.xfail' message='known'/>"),
+        ("ia3-llama-head", "<failure message='broken'/>"),
+    )
+    body = "".join(
+        f"<testcase name='test_invariants[{name}]' time='1.5'>{text}</testcase>"
+        for name, text in cases
+    )
+    file = tmp_path / "grid.xml"
+    file.write_text(f"<testsuites><testsuite>{body}</testsuite></testsuites>")
+    record = docs_grid.read(file)
+    assert record["checks"]["test_invariants"] == {
+        "seconds": 6.0,
+        "combinations": {
+            "lora": {"held": ["lora-llama-head"]},
+            "oft": {"refused": ["oft-gpt2-head"]},
+            "vera": {"known": ["vera-roberta-head"]},
+            "ia3": {"failed": ["ia3-llama-head"]},
+        },
+    }
+    assert "| invariants of every case | 1 | 1 | 1 | 1 | 6 |" in docs_grid.page(record)
 
 
 def test_the_page_of_claims_and_the_studies_pages_are_generated_from_the_baselines():
