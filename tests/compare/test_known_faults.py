@@ -1,6 +1,8 @@
 """A recorded upstream fault makes a broken invariant a note; a record is strict both ways."""
 
 import re
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -10,10 +12,14 @@ from pytest_ftcompare.compare.known_faults import (
     ACCUMULATION_FAULTS,
     FAULTS,
     FIXED_PREFIX,
+    HOT_SWAP_FAULTS,
     KERNEL_FAULTS,
     KNOWN_PREFIX,
     LIFECYCLE_FAULTS,
     NOT_COMPARED_SUFFIX,
+    OPTION_FAULTS,
+    QUANTISATION_FAULTS,
+    RECOMPUTATION_FAULTS,
     SLOW_FAULTS,
     CaseFacts,
     KnownFault,
@@ -44,6 +50,21 @@ def test_a_recorded_fault_is_a_note_with_its_sentence_and_link():
 @pytest.mark.parametrize("version", ["0.21.3", "0.22.0", "0.22.0.dev0", "not installed"])
 def test_outside_its_versions_the_fault_is_a_broken_invariant(version):
     assert split_known_faults([BROKEN], HERE, {"peft": version}, [FAULT]) == ([BROKEN], [])
+
+
+@pytest.mark.parametrize(
+    ("limits", "environment", "applies"),
+    [
+        ({"on_gpu": True}, {"device": "nvidia-h200"}, True),
+        ({"on_gpu": True}, {"device": "cpu"}, False),
+        ({"on_gpu": True}, {}, False),
+        ({"instruction_set": "AVX512"}, {"instruction set": "AVX512"}, True),
+        ({"instruction_set": "AVX512"}, {"instruction set": "AVX2"}, False),
+    ],
+)
+def test_a_record_may_be_limited_to_gpus_or_an_instruction_set(limits, environment, applies):
+    fault = replace(FAULT, **limits)
+    assert fault.applies_to(HERE, {"peft": "0.21.2", **environment}) == applies
 
 
 def test_without_the_packages_version_no_fault_is_explained():
@@ -100,8 +121,12 @@ def test_a_kernel_fault_separates_cpus_with_it_from_others(before, after, differ
 
 @pytest.mark.parametrize(
     "fault",
-    FAULTS + SLOW_FAULTS + LIFECYCLE_FAULTS + KERNEL_FAULTS,
-    ids=lambda one: f"{one.link.partition('#')[2]}: {one.sentence[:30]}",
+    [
+        *(*FAULTS, *SLOW_FAULTS, *LIFECYCLE_FAULTS, *KERNEL_FAULTS),
+        *(*ACCUMULATION_FAULTS, *QUANTISATION_FAULTS, *RECOMPUTATION_FAULTS),
+        *chain(*OPTION_FAULTS.values(), *HOT_SWAP_FAULTS.values()),
+    ],
+    ids=lambda fault: f"{fault.link.partition('#')[2]}: {fault.sentence[:30]}",
 )
 def test_a_record_is_valid_and_links_to_a_section(fault):
     SpecifierSet(fault.versions)
