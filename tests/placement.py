@@ -23,27 +23,21 @@ from tests.pretended_device import DEVICE, PretendedDevice
 # Methods that the pretended device cannot run. PiSSA puts a tensor of the device into a parameter
 # that is on the CPU, and bitsandbytes makes its own kind of tensor; CUDA's tensors allow both.
 NOT_PRETENDED = ("pissa", "qlora")
+# Options that make a method's training short.
 SMALL = {
     "adalora": {"epochs": 4},
     "adapter_fusion": {"source_epochs": 1, "source_shots": 2},
-    "adaptive": {"adaptive_epochs": 1},
+    "adaptive": {"texts": 16, "passes": 1},
 }
 
 
 def _case(hub: Path, method: str, family: str, output_mode: str, device: str) -> Any:
     from pytest_ftcompare.checks import tiny_models
-    from pytest_ftcompare.methods import load
     from pytest_ftcompare.results.case import Case
     from pytest_ftcompare.training.config import TrainingConfig
     from pytest_ftcompare.training.prepare import prepare
 
-    known = load(method).recipes["pocket"].options
-    small = {
-        name: value
-        for name, value in SMALL.get(method, {}).items()
-        if name == "epochs" or name in known
-    }
-    options = {"output_mode": output_mode, "epochs": 1, **small}
+    options = {"output_mode": output_mode, "epochs": 1, **SMALL.get(method, {})}
     task, model = tiny_models.TASKS[output_mode], tiny_models.save(family, hub)
     case = Case("tiny", method, task, model, 2, tuple(sorted(options.items())))
     config = TrainingConfig("pocket", max_length=128, hub=hub, device=device, test_rows=8)
