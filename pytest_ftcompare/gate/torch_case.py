@@ -28,7 +28,7 @@ from pytest_ftcompare.gate.settings import Settings
 from pytest_ftcompare.gate.shared_inspection import SharedInspection
 from pytest_ftcompare.gate.timing import take_windows, why_untimed
 from pytest_ftcompare.gate.worker_status import TIMING_STATUS
-from pytest_ftcompare.measure import nvml, yardstick
+from pytest_ftcompare.measure import gpu_assignment, nvml, yardstick
 from pytest_ftcompare.measure.counted_update import count_update
 from pytest_ftcompare.measure.environment import capture, device_name
 from pytest_ftcompare.measure.gpu_readings import take_readings
@@ -65,12 +65,13 @@ USER_ERRORS = (
 
 
 def _choose_device(name: str) -> str:
-    if name == "cuda" and not torch.cuda.is_available():
+    available = torch.get_device_module(gpu_assignment.GPU_TYPE).is_available()
+    if name == "cuda" and not available:
         raise CaseError(
             "--ftcompare-device=cuda: this torch sees no GPU: check the driver, "
             "or use --ftcompare-device=cpu"
         )
-    return "cuda" if name != "cpu" and torch.cuda.is_available() else "cpu"
+    return gpu_assignment.GPU_TYPE if name != "cpu" and available else "cpu"
 
 
 def make_config(settings: Settings) -> TrainingConfig:

@@ -33,7 +33,8 @@ def device_name(device: str) -> str:
     """Return "cpu", or the GPU's name in a form for folders, such as "nvidia-h200"."""
     if device == "cpu":
         return "cpu"
-    return torch.cuda.get_device_name(device).lower().replace(" ", "-")
+    name: str = torch.get_device_module(device).get_device_name(device)
+    return name.lower().replace(" ", "-")
 
 
 @cache

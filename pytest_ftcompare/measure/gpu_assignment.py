@@ -12,6 +12,8 @@ from pathlib import Path
 from pytest_ftcompare.measure import nvml
 
 VARIABLE = "CUDA_VISIBLE_DEVICES"
+# torch's name of the GPUs that cases train on. tests/pretended_gpu.py replaces it.
+GPU_TYPE = "cuda"
 
 
 def count_gpus(folder: Path = Path("/dev")) -> int:

@@ -64,7 +64,10 @@ class GpuReadings:
     disturbed: str = ""
 
 
-def _memory(pieces: Mapping[str, Workload], gpu: Gpu | Unavailable, readings: GpuReadings) -> None:
+def _memory(
+    device: str, pieces: Mapping[str, Workload], gpu: Gpu | Unavailable, readings: GpuReadings
+) -> None:
+    allocator = torch.get_device_module(device)
     # Free what reference cycles of earlier cases hold.
     gc.collect()
     for name, phase in PIECE_PHASES.items():
@@ -73,8 +76,8 @@ def _memory(pieces: Mapping[str, Workload], gpu: Gpu | Unavailable, readings: Gp
         pieces[name].ready()
         # The first call allocates what later calls reuse: optimiser state and kernels' workspaces.
         pieces[name].call()
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats()
+        allocator.empty_cache()
+        allocator.reset_peak_memory_stats()
         metric = PROCESS[phase].name
         if isinstance(gpu, Unavailable):
             pieces[name].call()
@@ -82,30 +85,32 @@ def _memory(pieces: Mapping[str, Workload], gpu: Gpu | Unavailable, readings: Gp
         else:
             with GpuMemorySampler(gpu, os.getpid()) as sampler:
                 pieces[name].call()
-                synchronize("cuda")
+                synchronize(device)
             if sampler.peak is None:
                 readings.unavailable[metric] = (
                     sampler.failed or "the driver does not report this process's memory"
                 )
             else:
                 readings.values[metric] = sampler.peak
-        synchronize("cuda")
-        readings.values[ALLOCATED[phase].name] = torch.cuda.max_memory_allocated()
-        readings.values[RESERVED[phase].name] = torch.cuda.max_memory_reserved()
+        synchronize(device)
+        readings.values[ALLOCATED[phase].name] = allocator.max_memory_allocated()
+        readings.values[RESERVED[phase].name] = allocator.max_memory_reserved()
 
 
-def _energy(step: Workload, rows: int, gpu: Gpu | Unavailable, readings: GpuReadings) -> None:
+def _energy(
+    device: str, step: Workload, rows: int, gpu: Gpu | Unavailable, readings: GpuReadings
+) -> None:
     metric = ENERGY.name
     if isinstance(gpu, Unavailable):
         readings.unavailable[metric] = gpu.reason
         return
     step.ready()
-    synchronize("cuda")
+    synchronize(device)
     before, start, count = gpu.energy_mj(), time.perf_counter(), 0
     while not count or time.perf_counter() - start < ENERGY_SECONDS:
         step.call()
         count += rows
-    synchronize("cuda")
+    synchronize(device)
     spent = joules(before, gpu.energy_mj())
     if not spent:
         readings.unavailable[metric] = "the GPU has no energy counter, or is a slice of one"
@@ -113,14 +118,13 @@ def _energy(step: Workload, rows: int, gpu: Gpu | Unavailable, readings: GpuRead
         readings.values[metric] = 1000 * spent / count
 
 
-def _gpu_name(environ: Mapping[str, str]) -> str:
+def _gpu_name(device: str, environ: Mapping[str, str]) -> str:
     """Return the UUID of this process's MIG slice, or else of the GPU that torch uses."""
     first = environ.get("CUDA_VISIBLE_DEVICES", "").split(",")[0].strip()
-    return (
-        first
-        if first.startswith("MIG-")
-        else str(torch.cuda.get_device_properties(torch.cuda.current_device()).uuid)
-    )
+    if first.startswith("MIG-"):
+        return first
+    module = torch.get_device_module(device)
+    return str(module.get_device_properties(module.current_device()).uuid)
 
 
 def take_readings(
@@ -139,11 +143,11 @@ def take_readings(
         timed(lambda: None)
         readings.disturbed = cpu_disturbed(start, cpu_accounting())
         return readings
-    gpu = open_gpu(_gpu_name(os.environ))
+    gpu = open_gpu(_gpu_name(device, os.environ))
     states = [] if isinstance(gpu, Unavailable) else [gpu.state()]
-    _memory(pieces, gpu, readings)
+    _memory(device, pieces, gpu, readings)
     if STEP.name in pieces:
-        _energy(pieces[STEP.name], rows, gpu, readings)
+        _energy(device, pieces[STEP.name], rows, gpu, readings)
 
     def watch() -> None:
         if not isinstance(gpu, Unavailable):

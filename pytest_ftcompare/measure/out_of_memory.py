@@ -25,10 +25,11 @@ def _free_text(device: str) -> str:
         from pytest_ftcompare.measure.host import available_memory
 
         return f"{size_text(available_memory())} of the machine's memory was free"
-    free, total = torch.cuda.mem_get_info()
+    module = torch.get_device_module(device)
+    free, total = module.mem_get_info()
     return (
         f"{size_text(free)} of the GPU's {size_text(total)} was free, "
-        f"and {size_text(torch.cuda.memory_reserved())} this worker's"
+        f"and {size_text(module.memory_reserved())} this worker's"
     )
 
 

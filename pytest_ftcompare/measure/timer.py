@@ -71,7 +71,7 @@ class Timing:
 def synchronize(device: str) -> None:
     """Wait until the device has finished its work."""
     if device != "cpu":
-        torch.cuda.synchronize()
+        torch.get_device_module(device).synchronize()
 
 
 def time_calls(piece: Workload, calls: int, device: str, clock: Clock) -> float:
