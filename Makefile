@@ -7,7 +7,7 @@ BIN = $(VENV)/bin
 READY = $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup gate update test lint wheel real
+.PHONY: help setup gate update test lint wheel real gpu
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /	/' | expand -t 10
@@ -38,3 +38,6 @@ wheel: $(READY)  ## build the wheel and try it from an empty folder: init, check
 
 real: $(READY)  ## run the tests on real models from the folder HUB, laid out by hub id
 	FTCOMPARE_HUB=$(HUB) $(BIN)/python -m pytest tests/real -v
+
+gpu: $(READY)  ## measure this machine's GPU (REHEARSE=1: rehearse that on a pretended one)
+	$(BIN)/python -m $(if $(REHEARSE),tests.gpu_rehearsal,scripts.gpu $(PIECES) $(OPTIONS))

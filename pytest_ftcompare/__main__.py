@@ -1,4 +1,4 @@
-"""The commands of `python -m pytest_ftcompare`: init, check, compare, history and report.
+"""The commands of `python -m pytest_ftcompare`: init, check, try, compare, history, report.
 
 They need no pytest. Each command imports only what it needs.
 """
@@ -101,12 +101,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands.add_parser(
         "history", help="show a metric over the runs of a history, or import results"
     )
+    from pytest_ftcompare.upgrade.command import add_parsers
+
+    add_parsers(commands)
     command_line = sys.argv[1:] if arguments is None else list(arguments)
     if command_line[:1] == ["history"]:
         from pytest_ftcompare.report.history import cli as history
 
         return history.main(command_line[1:])
-    options = parser.parse_args(command_line)
+    # argparse would take what follows -- for the command's own.
+    end = command_line.index("--") if "--" in command_line else len(command_line)
+    options = parser.parse_args(command_line[:end])
+    options.pytest = command_line[end + 1 :]
     status: int = options.do(options)
     return status
 

@@ -1,9 +1,8 @@
 """Run cases on the pretended device beside the CPU, in processes of their own.
 
-`python -m tests.placement HUB JOB ...` prints a line of JSON for each job: family, output mode,
-method, and, to plant it, a fault, with slashes between them. tests/training/test_placement.py calls
-it: torch must register the device before a process's first backward pass. Each job runs in a fork,
-so that the libraries are imported once.
+`python -m tests.placement HUB JOB ...` prints a line of JSON for each job, a `Job` as JSON.
+tests/training/test_placement.py calls it: torch must register the device before a process's first
+backward pass. Each job runs in a fork, so that the libraries are imported once.
 """
 
 from __future__ import annotations
@@ -11,12 +10,16 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 import warnings
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from tests.pretended_device import DEVICE, PretendedDevice
 
@@ -31,16 +34,40 @@ SMALL = {
 }
 
 
-def _case(hub: Path, method: str, family: str, output_mode: str, device: str) -> Any:
+# Counts that do not depend on the device's kernels, if attention is the same.
+COUNTS = ("weights bytes", "state bytes", "stray bytes", "flops")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A case to run on both devices, with a fault of `FAULTS` if one is planted.
+
+    With `costs`, an update is counted on both, and a timed window is taken on the device.
+    """
+
+    family: str
+    output_mode: str
+    method: str
+    fault: str = ""
+    precision: str = "float32"
+    costs: bool = False
+
+    def __str__(self) -> str:
+        return "/".join(str(value) for value in asdict(self).values())
+
+
+def _case(hub: Path, job: Job, device: str) -> Any:
     from pytest_ftcompare.checks import tiny_models
     from pytest_ftcompare.results.case import Case
     from pytest_ftcompare.training.config import TrainingConfig
     from pytest_ftcompare.training.prepare import prepare
 
-    options = {"output_mode": output_mode, "epochs": 1, **SMALL.get(method, {})}
-    task, model = tiny_models.TASKS[output_mode], tiny_models.save(family, hub)
-    case = Case("tiny", method, task, model, 2, tuple(sorted(options.items())))
-    config = TrainingConfig("pocket", max_length=128, hub=hub, device=device, test_rows=8)
+    options = {"output_mode": job.output_mode, "epochs": 1, **SMALL.get(job.method, {})}
+    task, model = tiny_models.TASKS[job.output_mode], tiny_models.save(job.family, hub)
+    case = Case("tiny", job.method, task, model, 2, tuple(sorted(options.items())))
+    config = TrainingConfig(
+        "pocket", max_length=128, hub=hub, device=device, test_rows=8, precision=job.precision
+    )
     return prepare(case, config)
 
 
@@ -59,28 +86,63 @@ def _waits_of_an_update(prepared: Any, mode: PretendedDevice) -> dict[str, int]:
     return dict(mode.waits)
 
 
-def run(hub: Path, method: str, family: str, output_mode: str) -> dict[str, Any]:
+def _counts(prepared: Any) -> dict[str, int]:
+    from pytest_ftcompare.measure.counted_update import count_update
+
+    with sdpa_kernel(SDPBackend.MATH):
+        counts = count_update(prepared)
+    return {name: counts[name] for name in COUNTS if name in counts}
+
+
+def _window(prepared: Any) -> dict[str, Any]:
+    """Take a short timed window on the device, with small yardsticks; return what it read."""
+    from pytest_ftcompare.measure import timed_window, timer, yardstick
+
+    # The device runs each operation from Python.
+    for module, name, value in (
+        (yardstick, "ROWS", 1),
+        (yardstick, "LENGTH", 4),
+        (yardstick, "TRAFFIC", 2**10),
+        (yardstick, "SMALL_OPERATIONS", 1),
+        (timer, "ROUNDS", 1),
+        (timer, "WARM_UP_CALLS", 1),
+    ):
+        setattr(module, name, value)
+    device = prepared.config.device
+    torch.get_device_module(device).get_device_properties = lambda _: SimpleNamespace(uuid="none")
+    work = timed_window.make_work(prepared)
+    window, _ = timed_window.measure_window(work, device, 0.0, time.perf_counter)
+    return {"times": sorted(window.times), "readings": window.readings}
+
+
+def run(hub: Path, job: Job) -> dict[str, Any]:
     """Train, evaluate and check a case on both devices; return what differs, and the waits."""
     from pytest_ftcompare.checks.invariants import check
     from pytest_ftcompare.methods import load
     from pytest_ftcompare.training.run_seed import run_seed
 
-    prepared = _case(hub, method, family, output_mode, "cpu")
+    prepared = _case(hub, job, "cpu")
     on_cpu = run_seed(prepared, 0, lambda *_: None)
-    broken_on_cpu = check(prepared)[2]
-    waits = {}
+    broken_on_cpu = check(prepared.in_float32())[2]
+    costs = [_counts(prepared)] if job.costs else []
+    waits, window = {}, {}
     with PretendedDevice() as mode:
-        prepared = _case(hub, method, family, output_mode, str(DEVICE))
+        prepared = _case(hub, job, str(DEVICE))
         on_device = run_seed(prepared, 0, lambda *_: None)
-        broken = check(prepared)[2]
-        if load(method).trains:
+        broken = check(prepared.in_float32())[2]
+        if load(job.method).trains:
             waits = _waits_of_an_update(prepared, mode)
+        if job.costs:
+            costs.append(_counts(prepared))
+            window = _window(prepared)
     pairs = [(each.trace.first_steps, each.predictions_digest) for each in (on_cpu, on_device)]
     return {
         "steps": [pair[0] for pair in pairs],
         "predictions": pairs[0][1] == pairs[1][1],
         "broken": [broken_on_cpu, broken],
         "waits": waits,
+        "counts": costs,
+        "window": window,
     }
 
 
@@ -189,15 +251,14 @@ FAULTS: dict[str, Callable[[], None]] = {
 }
 
 
-def _run_job(hub: Path, job: str) -> None:
-    family, output_mode, method, *fault = job.split("/")
-    for name in fault:
-        FAULTS[name]()
+def _run_job(hub: Path, job: Job) -> None:
+    if job.fault:
+        FAULTS[job.fault]()
     try:
-        outcome = run(hub, method, family, output_mode)
+        outcome = run(hub, job)
     except Exception as error:
         outcome = {"error": f"{type(error).__name__}: {error}"}
-    print(json.dumps({"job": job, **outcome}), flush=True)
+    print(json.dumps({"job": str(job), **outcome}), flush=True)
 
 
 def main() -> None:
@@ -210,11 +271,11 @@ def main() -> None:
     from pytest_ftcompare.training.library_logging import quiet
 
     quiet()
-    for job in jobs:
+    for text in jobs:
         if child := os.fork():
             os.waitpid(child, 0)
         else:
-            _run_job(Path(hub), job)
+            _run_job(Path(hub), Job(**json.loads(text)))
             os._exit(0)
 
 

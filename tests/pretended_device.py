@@ -225,7 +225,7 @@ def _check_places(func: Any, tensors: list[torch.Tensor]) -> None:
     elsewhere = [
         tensor for tensor in tensors if not isinstance(tensor, PlacedTensor) and tensor.dim() > 0
     ]
-    placed = len(elsewhere) < len(tensors)
+    placed = any(isinstance(tensor, PlacedTensor) for tensor in tensors)
     if not placed or not elsewhere or func in COPIES:
         return
     if func in INDEXED and isinstance(tensors[0], PlacedTensor):
@@ -269,20 +269,23 @@ def _run(func: Any, args: Any, kwargs: Any) -> Any:
 class PretendedDevice(TorchDispatchMode):
     """A context in which tensors can be on the pretended device.
 
-    `waits` counts waits by kind. The device is lost after `fail_after` operations, if given.
+    `waits` counts waits by kind. The device is lost after `fail_after` operations, if given, and
+    then raises `error`.
     """
 
-    def __init__(self, fail_after: int | None = None) -> None:
+    def __init__(
+        self, fail_after: int | None = None, error: str = "CUDA error: unspecified launch failure"
+    ) -> None:
         super().__init__()
         self.waits: Counter[str] = Counter()
-        self.fail_after = fail_after
+        self.fail_after, self.error = fail_after, error
         self.operations = 0
 
     def count_operation(self) -> None:
         """Count an operation on the device; once the device is lost, raise CUDA's error."""
         self.operations += 1
         if self.fail_after is not None and self.operations > self.fail_after:
-            raise torch.AcceleratorError("CUDA error: unspecified launch failure")
+            raise torch.AcceleratorError(self.error)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         return _run(func, args, kwargs or {})

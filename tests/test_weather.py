@@ -60,6 +60,7 @@ MAY = {
     "faults/cost.py": "a fault that sleeps, for faults/timed.py",
     "faults/run.py": "a script, run by hand: dates its record",
     "faults/timed.py": "a benchmark script, run by hand on an idle machine: dates its record",
+    "nightly/__main__.py": "a script, run by hand: prints the seconds of each night",
     "measure/test_lease.py": "its workers sleep so that they overlap; it asserts the order only",
     "measure/test_cpu_contention.py": "reads the accounting from files that the test wrote",
 }

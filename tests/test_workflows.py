@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.nightly.expressions import Evaluator
+
 ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 WORKFLOWS = {file.stem: yaml.safe_load(file.read_text(encoding="utf-8")) for file in FILES}
@@ -25,6 +27,7 @@ OTHERS = {
         "--query-gpu",
         "--format",
         "--intent-to-add",
+        "--exclude-editable",
         "--binary",
         "--field",
         "--method",
@@ -209,9 +212,8 @@ def test_the_versions_are_those_of_the_devices_baselines(machine, device):
 
 def issue(machine, outcome, numbers):
     machine.program("bin/gh", f"[ \"$2\" != list ] || printf '%s' '{numbers}'")
-    done = machine.run(
-        "nightly", "Say it in an issue, or close it", OUTCOME=outcome, RUN="https://run"
-    )
+    places = {"RUN": "https://run", "PAGE": "https://page"}
+    done = machine.run("nightly", "Say it in an issue, or close it", OUTCOME=outcome, **places)
     assert (done.returncode, done.stderr) == (0, "")
     return [one.split()[1:4] for one in machine.called() if " list " not in one]
 
@@ -229,9 +231,24 @@ def test_a_failure_is_one_issue_until_a_night_passes(machine, outcome, numbers, 
     (machine.folder / "report.md").write_text("## ftcompare failed\n")
     assert issue(machine, outcome, numbers) == calls
     if outcome == "failure":
-        assert (
-            machine.folder / "report.md"
-        ).read_text() == "## ftcompare failed\n\nReports and log: https://run\n"
+        assert (machine.folder / "report.md").read_text() == (
+            "## ftcompare failed\n\nReports and log: https://run\n"
+            "What to do: https://page#a-regression\n"
+        )
+
+
+def test_a_run_of_the_schedule_is_a_night():
+    """The schedule's event does not have the repository's default branch."""
+    night = WORKFLOWS["nightly"]["jobs"]["gate"]["env"]["NIGHT"]
+    names = ("inputs.arguments", "github.event_name", "github.ref_name")
+    for values, expected in (
+        ((None, "schedule", "main", None), "true"),
+        (("", "workflow_dispatch", "main", "main"), "true"),
+        (("", "workflow_dispatch", "branch", "main"), "false"),
+        (("-k lora", "workflow_dispatch", "main", "main"), "false"),
+    ):
+        context = dict(zip((*names, "github.event.repository.default_branch"), values, strict=True))
+        assert Evaluator(context).substitute(night) == expected
 
 
 def test_a_run_without_a_report_is_reported(machine):

@@ -18,18 +18,20 @@ from pytest_ftcompare.training.train import TrainingError
 USER_ERRORS = (MethodError, ModelError, TrainingError)
 
 
-def raise_if_memory(error: Exception) -> None:
-    """Raise an error again if an allocation failed: the case does not fit, no invariant broke."""
-    if missing_memory(error) is not None:
+def raise_if_device(error: Exception) -> None:
+    """Raise an error of the device again: an allocation or a GPU failed, and no invariant broke."""
+    # The text that c10_cuda_check_implementation gives every error of CUDA's runtime
+    # (github.com/pytorch/pytorch/pull/152023 and 169385).
+    if missing_memory(error) is not None or str(error).startswith("CUDA error: "):
         raise error
 
 
 def error_sentence(promise: str, error: Exception) -> str:
     """Return the sentence of a promise that an error broke, with the line that raised it.
 
-    Errors that a user can fix, and those of memory, are raised again.
+    Errors that a user can fix, and those of the device, are raised again.
     """
-    raise_if_memory(error)
+    raise_if_device(error)
     if isinstance(error, USER_ERRORS):
         raise error
     frames = traceback.extract_tb(error.__traceback__)

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from pytest_ftcompare.checks.adamw_reference import check_adamw
-from pytest_ftcompare.checks.errors import error_sentence, guarded, raise_if_memory
+from pytest_ftcompare.checks.errors import error_sentence, guarded, raise_if_device
 from pytest_ftcompare.checks.probe import (
     ProbedModel,
     all_rows,
@@ -232,7 +232,7 @@ def _check_checkpoint(prepared: PreparedCase, probed: ProbedModel) -> Iterator[s
         try:
             reloaded = prepared.method.restore(prepared.loaded().model, Path(folder))
         except Exception as error:
-            raise_if_memory(error)
+            raise_if_device(error)
             yield f"what was saved must load again, it raised {type(error).__name__}: {error}"
             return
     if (
@@ -249,7 +249,7 @@ def _check_merge(prepared: PreparedCase, probed: ProbedModel) -> Iterator[str]:
             prepared.method.merge(copy.deepcopy(probed.model)), prepared.interface, probed.rows
         )
     except Exception as error:
-        raise_if_memory(error)
+        raise_if_device(error)
         yield f"it must merge into its base model, that raised {type(error).__name__}: {error}"
         return
     if (off := relative_difference(probed.outputs, merged)) > TOLERANCE:
@@ -304,19 +304,44 @@ def inspect(prepared: PreparedCase) -> tuple[Json, Json, list[str]]:
     return signature, record, [*broken, *(check_labels(prepared) if prepared.method.trains else ())]
 
 
-def inspect_any_shots(prepared: PreparedCase) -> tuple[Json, Json, list[str]]:
-    """Do `inspect` without the checks that depend on the case's shots: cases can share it."""
+def _probe_with_dropout(prepared: PreparedCase) -> ProbedModel:
+    """Return a probe before its update, with dropout's effect on record."""
     probed = build_probe(prepared)
     if probed.stage is not None:
         # For comparison with a baseline; no invariant needs it.
         probed.record["dropout"] = measure_dropout(probed.model, probed.stage)
         # Training mode may have changed buffers.
         probed.outputs = class_logits(probed.model, prepared.interface, probed.rows)
-    probed, optimizer, broken = _run_checks(prepared, probed)
+    return probed
+
+
+def _record_probe(prepared: PreparedCase) -> tuple[Json, list[str]]:
+    """Return the probe's record, and a sentence if its update raises."""
+    probed = _probe_with_dropout(prepared)
+    try:
+        probe_update(prepared, probed)
+    except Exception as error:
+        return probed.record, [error_sentence("an update must work", error)]
+    return probed.record, []
+
+
+def inspect_any_shots(prepared: PreparedCase) -> tuple[Json, Json, list[str]]:
+    """Do `inspect` without the checks that depend on the case's shots: cases can share it.
+
+    The probe computes in the case's precision. Invariants compute in float32, because they compare
+    two ways to compute the same, which bfloat16 rounds differently.
+    """
+    exact = prepared.in_float32()
+    probed = _probe_with_dropout(exact)
+    probed, optimizer, broken = _run_checks(exact, probed)
     signature = {"structure": structure(prepared.method, probed.model, optimizer)}
-    broken += check_truncation(prepared)
+    broken += check_truncation(exact)
     if prepared.method.trains:
-        broken += check_row_order(prepared)
+        broken += check_row_order(exact)
     if probed.stage is not None and not broken:
-        broken += guarded("training", check_adamw(prepared, probed.model, probed.stage))
-    return signature, probed.record, broken
+        broken += guarded("training", check_adamw(exact, probed.model, probed.stage))
+    if exact is prepared or broken:
+        return signature, probed.record, broken
+    del probed, optimizer
+    record, broken = _record_probe(prepared)
+    return signature, record, broken

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
 from pytest_ftcompare.compare.brief import describe_change
+from pytest_ftcompare.compare.tolerances import FLOAT32, Tolerances, tolerances_of
 from pytest_ftcompare.results.result import DROPOUT_DRAWS, Result, SeedResult, Trace, unpack
 
 Relation = Literal["identical", "equivalent", "changed"]
@@ -39,17 +40,6 @@ class Divergence(NamedTuple):
     text: str
 
 
-# Relative tolerances of a deterministic float32 computation on another machine. Instruction sets
-# and thread counts moved the probe's loss by under 1e-6 and its gradient norms by under 1e-4.
-# Raising a tolerance hides larger changes of the computation.
-LOSS_TOLERANCE = 1e-4
-# Relative to the global gradient norm, because a tensor's own norm may be nearly zero.
-GRADIENT_TOLERANCE = 1e-3
-# Relative to the update, where the gradient is above `GRADIENT_TOLERANCE`: Adam turns the rounding
-# noise of a smaller gradient into a full step. Chosen.
-UPDATE_TOLERANCE = 1e-2
-# Relative, of the first steps' losses and gradient norms, with dropout on. Chosen.
-TRACE_TOLERANCE = 2e-3
 # Relative, of the root mean square of an initialised tensor, beside five standard errors of a drawn
 # one. Chosen.
 INIT_SIZE_TOLERANCE = 0.25
@@ -110,13 +100,13 @@ def _differs(base: float, new: float, tolerance: float, scale: float) -> bool:
 
 def compare_probes(base: Result, new: Result) -> list[Divergence]:
     """Return the differences of the probe beyond rounding."""
-    before, after = base.probe, new.probe
+    before, after, tolerances = base.probe, new.probe, tolerances_of(base)
     divergences: list[Divergence] = []
     flat_before = [value for row in before["outputs"] for value in row]
     flat_after = [value for row in after["outputs"] for value in row]
-    divergences += _compare_probe_outputs(flat_before, flat_after)
+    divergences += _compare_probe_outputs(flat_before, flat_after, tolerances)
     if "loss" in before and "loss" in after:
-        for name, tolerance in (("loss", LOSS_TOLERANCE), ("norm", GRADIENT_TOLERANCE)):
+        for name, tolerance in (("loss", tolerances.loss), ("norm", tolerances.gradient)):
             if _differs(before[name], after[name], tolerance, abs(before[name])):
                 level: Level = "loss at step 0" if name == "loss" else "gradient norm"
                 divergences.append(
@@ -126,11 +116,15 @@ def compare_probes(base: Result, new: Result) -> list[Divergence]:
                         f"{before[name]:.5g} -> {after[name]:.5g}",
                     )
                 )
-        divergences += _compare_tensors(before["tensors"], after["tensors"], before["norm"])
+        divergences += _compare_tensors(
+            before["tensors"], after["tensors"], before["norm"], tolerances
+        )
     return divergences
 
 
-def _compare_probe_outputs(before: list[float], after: list[float]) -> Iterator[Divergence]:
+def _compare_probe_outputs(
+    before: list[float], after: list[float], tolerances: Tolerances
+) -> Iterator[Divergence]:
     """Compare the outputs before any update, relative to the largest."""
     if len(before) != len(after):
         yield Divergence(
@@ -140,7 +134,7 @@ def _compare_probe_outputs(before: list[float], after: list[float]) -> Iterator[
         return
     largest = max(map(abs, before), default=0.0)
     if any(
-        _differs(old, new, LOSS_TOLERANCE, max(1.0, largest))
+        _differs(old, new, tolerances.loss, max(1.0, largest))
         for old, new in zip(before, after, strict=True)
     ):
         difference = _largest(abs(new - old) for old, new in zip(before, after, strict=True))
@@ -181,13 +175,10 @@ def _compare_dropout(base: Result, new: Result) -> Iterator[Divergence]:
     if "dropout" not in base.probe or "dropout" not in new.probe:
         return
     (base_mean, base_sd), (new_mean, new_sd) = base.probe["dropout"], new.probe["dropout"]
-    error = max(
-        math.hypot(base_sd, new_sd) / math.sqrt(DROPOUT_DRAWS), LOSS_TOLERANCE * abs(base_mean)
-    )
+    rounding = tolerances_of(base).loss * abs(base_mean)
+    error = max(math.hypot(base_sd, new_sd) / math.sqrt(DROPOUT_DRAWS), rounding)
     low, high = sorted((base_sd, new_sd))
-    if abs(
-        new_mean - base_mean
-    ) > 6 * error or high > MAX_DROPOUT_SD_RATIO * low + LOSS_TOLERANCE * abs(base_mean):
+    if abs(new_mean - base_mean) > 6 * error or high > MAX_DROPOUT_SD_RATIO * low + rounding:
         yield Divergence(
             "dropout",
             f"loss under dropout {base_mean:.4g} ± {base_sd:.2g} -> {new_mean:.4g} ± {new_sd:.2g}",
@@ -211,15 +202,18 @@ def _compare_rows(base: Result, new: Result) -> Iterator[Divergence]:
 
 
 def _compare_tensors(
-    before: Mapping[str, list[float]], after: Mapping[str, list[float]], norm: float
+    before: Mapping[str, list[float]],
+    after: Mapping[str, list[float]],
+    norm: float,
+    tolerances: Tolerances,
 ) -> list[Divergence]:
     gradients, updates = [], []
     for name in before.keys() & after.keys():
         (gradient, update), (new_gradient, new_update) = before[name], after[name]
-        if _differs(gradient, new_gradient, GRADIENT_TOLERANCE, norm):
+        if _differs(gradient, new_gradient, tolerances.gradient, norm):
             gradients.append(f"gradient of {name} {gradient:.4g} -> {new_gradient:.4g}")
-        elif gradient > GRADIENT_TOLERANCE * norm and _differs(
-            update, new_update, UPDATE_TOLERANCE, update
+        elif gradient > tolerances.gradient * norm and _differs(
+            update, new_update, tolerances.update, update
         ):
             updates.append(f"first update of {name} {update:.4g} -> {new_update:.4g}")
     return [*_first_two("gradient norm", gradients), *_first_two("first update", updates)]
@@ -233,7 +227,7 @@ def _first_two(level: Level, texts: list[str]) -> Iterator[Divergence]:
         yield Divergence(level, f"{len(texts) - 2} more tensors alike")
 
 
-def compare_traces(base: Trace, new: Trace) -> Relation:
+def compare_traces(base: Trace, new: Trace, tolerances: Tolerances = FLOAT32) -> Relation:
     """Return whether two traces are identical, equivalent in their first steps, or changed."""
     if base.digest == new.digest:
         return "identical"
@@ -241,14 +235,14 @@ def compare_traces(base: Trace, new: Trace) -> Relation:
         return "changed"
     for before, after in zip(base.first_steps, new.first_steps, strict=True):
         if any(
-            _differs(old_value, new_value, TRACE_TOLERANCE, abs(old_value))
+            _differs(old_value, new_value, tolerances.trace, abs(old_value))
             for old_value, new_value in zip(before, after, strict=True)
         ):
             return "changed"
     return "equivalent"
 
 
-def first_divergence(base: Trace, new: Trace) -> Divergence:
+def first_divergence(base: Trace, new: Trace, tolerances: Tolerances = FLOAT32) -> Divergence:
     """Return the first step at which two traces differ beyond rounding."""
     for number, (before, after) in enumerate(
         zip(base.first_steps, new.first_steps, strict=False), start=1
@@ -256,7 +250,7 @@ def first_divergence(base: Trace, new: Trace) -> Divergence:
         for name, old_value, new_value in zip(
             ("loss", "gradient norm"), before, after, strict=True
         ):
-            if _differs(old_value, new_value, TRACE_TOLERANCE, abs(old_value)):
+            if _differs(old_value, new_value, tolerances.trace, abs(old_value)):
                 return Divergence(
                     "loss curve",
                     f"{name} at step {number} of seed 0 {old_value:.5g} -> {new_value:.5g}",

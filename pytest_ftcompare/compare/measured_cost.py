@@ -45,6 +45,9 @@ CostOutcome = Literal[
     "equivalent", "worse", "better", "open", "changed", "incomparable", "new", "noted"
 ]
 
+# Entry of a GPU's environment (training/torch_settings.py).
+WORKSPACE_ENTRY = "cublas workspace"
+
 
 @dataclass(frozen=True)
 class CostComparison:
@@ -162,13 +165,15 @@ class _WindowComparison:
     """The windows to compare: `before` of the baseline and `windows` of this run.
 
     `same_machine` has this run's windows on the baseline's machine, for times. If it is empty,
-    `other_machine` is the reason.
+    `other_machine` is the reason. `other_workspace` is the reason if cuBLAS had another workspace,
+    whose bytes are in every reading of memory; "" otherwise.
     """
 
     before: Sequence[Window]
     windows: Sequence[Window]
     same_machine: Sequence[Window]
     other_machine: str
+    other_workspace: str
     unit: str
     factor: float
     judged: bool
@@ -210,6 +215,8 @@ class _WindowComparison:
             return obstacle
         if rule.unit == "s" and self.other_machine:
             return self.other_machine
+        if rule.unit == "B" and self.other_workspace:
+            return self.other_workspace
         return "" if _log_readings(taken, metric) else "it read nothing"
 
     def _confirmed(
@@ -246,8 +253,11 @@ def compare_times(
         ]
         other_machine = "" if same_machine else reasons[-1]
     judged = strict or software_changed(changes)
+    other_workspace = next(
+        (str(change) for change in changes if change.name == WORKSPACE_ENTRY), ""
+    )
     comparison = _WindowComparison(
-        before, windows, same_machine, other_machine, unit, factor, judged
+        before, windows, same_machine, other_machine, other_workspace, unit, factor, judged
     )
     unavailable = windows[-1].unavailable
     comparisons = [

@@ -25,7 +25,9 @@ NO_BASELINE_READING = (
 )
 
 # Environment entries that change the yardsticks themselves.
-YARDSTICK_ENTRIES = frozenset({"torch", "cuda", "driver", "yardstick"})
+YARDSTICK_ENTRIES = frozenset(
+    {"torch", "cuda", "driver", "yardstick", "cublas workspace", "cudnn", "tf32"}
+)
 # Environment entries that make a CPU another machine.
 CPU_MACHINE_ENTRIES = ("threads", "cpu", "instruction set")
 # Noise of seconds relative to that of yardsticks. Chosen: in ten runs with nothing changed, seconds

@@ -17,6 +17,7 @@ from pytest_ftcompare.compare.measured_cost import CostComparison
 from pytest_ftcompare.compare.noise import DEFAULT_PRIOR, SCORE_METRICS, VarianceEstimate
 from pytest_ftcompare.compare.pairing import correlation, scores_by_key
 from pytest_ftcompare.compare.sequential_test import ScoreComparison, compare_scores, next_look
+from pytest_ftcompare.compare.tolerances import tolerances_of
 from pytest_ftcompare.results.result import Result
 
 VerdictName = Literal[
@@ -174,18 +175,19 @@ def _evidence(
     ]
     if before is None or after is None:
         return _Evidence(unexplained, [], ["the baseline has no seed 0"], identical=False)
-    relation = divergence.compare_traces(before.trace, after.trace)
+    tolerances = tolerances_of(baseline)
+    relation = divergence.compare_traces(before.trace, after.trace, tolerances)
     same_predictions = before.predictions_digest == after.predictions_digest
     unexplained += divergence.compare_scored_rows(before, after)
     difference = None
+    # A GPU's baseline keeps a short training only if it repeated bit for bit.
+    repeats = baseline.environment.get("device") == "cpu" or bool(baseline.short_training)
     if relation == "changed":
-        difference = divergence.first_divergence(before.trace, after.trace)
-    elif relation == "identical" and not same_predictions:
+        difference = divergence.first_divergence(before.trace, after.trace, tolerances)
+    elif relation == "identical" and not same_predictions and repeats:
         difference = divergence.compare_predictions(before, after)
     elif (
-        relation == "equivalent"
-        and all(change.name == "commit" for change in changes)
-        and baseline.environment.get("device") == "cpu"
+        relation == "equivalent" and all(change.name == "commit" for change in changes) and repeats
     ):
         difference = divergence.compare_last_digits(before.trace, after.trace)
     explained: list[Divergence] = []

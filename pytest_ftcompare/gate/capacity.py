@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from pytest_ftcompare.gate.profiles import Profile
 from pytest_ftcompare.gate.resource_estimate import total_hours, why_too_large
 from pytest_ftcompare.gate.settings import Settings
 from pytest_ftcompare.measure import gpu_assignment, host
@@ -19,6 +20,19 @@ MAX_REASONS = 8  # printed reasons of deselection, chosen; a higher value prints
 DEVICE_NOUNS = {"cpu": "CPU core", "cuda": "GPU"}
 
 
+def device_capacity(settings: Settings) -> tuple[str, float]:
+    """Return the kind of device that cases run on, "cpu" or "cuda", and its bytes.
+
+    Of several GPUs, the smallest counts: all workers must collect the same cases.
+    """
+    gpus = []
+    if settings.device != "cpu":
+        gpus = gpu_assignment.gpu_memory(
+            gpu_assignment.visible_gpus(os.environ, gpu_assignment.count_gpus)
+        )
+    return ("cuda", min(gpus)) if gpus else ("cpu", host.total_memory())
+
+
 @dataclass
 class CapacityFilter:
     """Deselects cases that do not fit the device.
@@ -26,24 +40,14 @@ class CapacityFilter:
     `kind` is "cpu" or "cuda", `memory` the device's bytes; `deselected` counts cases by reason.
     """
 
-    settings: Settings
+    profile: Profile
+    kind: str
+    memory: float
     deselected: Counter[str] = field(default_factory=Counter)
-    kind: str = "cpu"
-    memory: float = 0.0
-
-    def __post_init__(self) -> None:
-        gpus = []
-        if self.settings.device != "cpu":
-            gpus = gpu_assignment.gpu_memory(
-                gpu_assignment.visible_gpus(os.environ, gpu_assignment.count_gpus)
-            )
-        self.kind = "cuda" if gpus else "cpu"
-        # All workers take the smallest GPU: they must collect the same cases.
-        self.memory = min(gpus) if gpus else host.total_memory()
 
     def fits(self, case: Case) -> bool:
         """Check whether the case fits; count the reason if it does not."""
-        reason = why_too_large(case, self.settings.profile, self.kind, self.memory)
+        reason = why_too_large(case, self.profile, self.kind, self.memory)
         if reason:
             self.deselected[reason] += 1
         return not reason
@@ -53,9 +57,8 @@ class CapacityFilter:
         suites: defaultdict[str, list[Case]] = defaultdict(list)
         for case in cases:
             suites[case.suite].append(case)
-        profile = self.settings.profile
         for suite, members in suites.items():
-            estimates = {kind: total_hours(members, profile, kind) for kind in DEVICE_NOUNS}
+            estimates = {kind: total_hours(members, self.profile, kind) for kind in DEVICE_NOUNS}
             times = " or ".join(
                 f"{_format_hours(hours)} of a {DEVICE_NOUNS[kind]}"
                 for kind, (hours, _) in estimates.items()

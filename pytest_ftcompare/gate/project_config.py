@@ -32,6 +32,10 @@ TYPE_NAMES = {
     int: "a whole number",
     bool: "true or false",
 }
+# Fields of a profile that may have a fraction, although a shipped profile writes 10.
+FRACTIONS = [
+    profile_field.name for profile_field in fields(Profile) if profile_field.type == "float"
+]
 
 
 class ProjectConfigError(ValueError):
@@ -135,11 +139,15 @@ def _make_profile(name: str, table: Any, profiles: Mapping[str, Profile], where:
     if unknown := sorted(set(values) - set(known)):
         raise ProjectConfigError(f"{where}: expected base, {_join(known)}; found {unknown[0]}")
     for key, value in values.items():
-        kind = next(
-            type_
-            for type_ in TYPE_NAMES
-            if isinstance(known[key], type_)
-            and (type_ is not int or not isinstance(known[key], bool))
+        kind = (
+            float
+            if key in FRACTIONS
+            else next(
+                type_
+                for type_ in TYPE_NAMES
+                if isinstance(known[key], type_)
+                and (type_ is not int or not isinstance(known[key], bool))
+            )
         )
         values[key] = _convert_value(
             value, kind, f"{where}: expected {key} to be {TYPE_NAMES[kind]}, got {value!r}"

@@ -1,10 +1,10 @@
 """Estimate a case's device hours and memory by rule of thumb, before anything is loaded.
 
-`capacity.py` and the order of cases (plugin/case_order.py) call it. Training costs 6 floating-point
-operations for each parameter and token (Kaplan et al. 2020, arXiv:2001.08361, section 2.1), 4 if
-the base weights need no gradients, and reading costs 2. A step takes at least the time of its
-kernel launches. A parameter that trains needs 16 bytes (Rajbhandari et al. 2019, arXiv:1910.02054,
-section 3.1).
+`capacity.py`, `memory_check.py` and the order of cases (plugin/case_order.py) call it. Training
+costs 6 floating-point operations for each parameter and token (Kaplan et al. 2020,
+arXiv:2001.08361, section 2.1), 4 if the base weights need no gradients, and reading costs 2. A step
+takes at least the time of its kernel launches. A parameter that trains needs 16 bytes (Rajbhandari
+et al. 2019, arXiv:1910.02054, section 3.1).
 """
 
 from __future__ import annotations
@@ -52,6 +52,14 @@ def _recipe(case: Case, profile: Profile, method: type[Method]) -> Recipe | None
     return method.recipes.get(f"{profile.scale}, {output_mode}", method.recipes.get(profile.scale))
 
 
+def update_bytes(method: type[Method], parameters: float) -> float:
+    """Estimate the bytes of an update of a base model with so many parameters."""
+    quantised = method.load_options is not Method.load_options
+    trains_all = method.trains and method.apply is Method.apply
+    weight_bytes = TRAINED_BYTES if trains_all else QUANTISED_BYTES if quantised else FROZEN_BYTES
+    return parameters * weight_bytes * ACTIVATION_FACTOR + LIBRARY_BYTES
+
+
 def estimate(case: Case, profile: Profile, device: str) -> ResourceEstimate | None:
     """Estimate one seed of a case on "cpu" or "cuda".
 
@@ -83,15 +91,7 @@ def estimate(case: Case, profile: Profile, device: str) -> ResourceEstimate | No
     evaluation = 2 * parameters * TOKENS_PER_ROW * test_rows / speed.operations_per_second + (
         ANSWER_TOKENS * test_rows / 64 * speed.step_seconds if task.generative else 0
     )
-    weight_bytes = (
-        QUANTISED_BYTES if method.load_options is not Method.load_options else FROZEN_BYTES
-    )
-    memory = (
-        parameters
-        * (TRAINED_BYTES if trains_base and method.trains else weight_bytes)
-        * ACTIVATION_FACTOR
-        + LIBRARY_BYTES
-    )
+    memory = update_bytes(method, parameters)
     return ResourceEstimate((training + evaluation) / 3600, memory)
 
 

@@ -56,8 +56,11 @@ def make_key(settings: Settings, root: Path, *, benchmarks: bool) -> dict[str, s
         if settings.device != "cpu"
         else []
     )
+    # A GPU's results do not depend on the host's threads, which follow from the number of workers.
+    # The workers of a killed run may still hold memory, so that -n auto starts fewer.
+    options = [name for name in KEY_OPTIONS if not (gpus and name == "threads")]
     return {
-        **{name: str(getattr(settings, name)) for name in KEY_OPTIONS},
+        **{name: str(getattr(settings, name)) for name in options},
         "benchmarks": "on" if benchmarks else "off",
         "machine": f"{host.processor()}, Python {platform.python_version()}",
         "gpus": f"{len(gpus)}, driver {nvml.driver()}" if gpus else "none",

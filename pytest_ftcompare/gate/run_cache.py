@@ -138,7 +138,12 @@ def move_to_earlier(folder: Path) -> int:
 
 def count_results(folder: Path) -> int:
     """Return the number of results that a run could reuse."""
-    return sum(1 for kind in (RESULTS, EARLIER) for _ in folder.glob(f"{kind}/*/*.json"))
+    return sum(
+        1
+        for kind in (RESULTS, EARLIER)
+        for file in folder.glob(f"{kind}/*/*.json")
+        if (stored := _read(file)) and stored.get("result")
+    )
 
 
 def _store(path: Path, stored: StoredRun) -> None:

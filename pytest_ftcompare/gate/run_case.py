@@ -149,7 +149,7 @@ def _run_open_case(
         signature["execution"] = work.count()
         run_context.pause()
     if update:
-        candidate = replace(candidate, short_training=_short_training(work))
+        candidate = replace(candidate, short_training=_repeatable_short_training(work))
     verdict = _train_and_judge(work, baseline, candidate, settings, judged_cases, update=update)
     # Remarks need the seeds of a baseline. A run that is no update may have one seed or none.
     remarks = audit.audit_remarks(candidate if update or baseline is None else baseline)
@@ -216,6 +216,17 @@ def _train_and_judge(
 def _short_training(work: CaseWork) -> str:
     """Return the digest of the case's short training."""
     return work.short_training(work.run_context.progress("short training"))
+
+
+def _repeatable_short_training(work: CaseWork) -> str:
+    """Return the digest of the short training, "" if this device does not repeat it bit for bit.
+
+    A CPU does: the same seed with the same kernels adds in the same order.
+    """
+    digest = _short_training(work)
+    if work.device == "cpu" or digest == _short_training(work):
+        return digest
+    return ""
 
 
 def _repeats_baseline(work: CaseWork, baseline: Result, candidate: Result) -> bool:

@@ -24,14 +24,15 @@ class RunContext:
     """The resources of a case.
 
     `folder` is the run folder. `clock` is None if nothing is timed. `window` is the length of a
-    timed window in seconds. `report_status` takes the words of the live display. `lease` is the
-    hold on the device, once the device is known.
+    timed window in seconds. `report_status` takes the words of the live display. `subject` is the
+    case or claim in it. `lease` is the hold on the device, once the device is known.
     """
 
     folder: Path
     clock: Clock | None
     window: float
     report_status: ReportStatus
+    subject: str = ""
     lease: Lease | None = None
 
     @contextmanager

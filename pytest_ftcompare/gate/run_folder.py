@@ -20,6 +20,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from pytest_ftcompare.gate.gpu_failures import FAILURES
 from pytest_ftcompare.gate.machine_speed import SPEEDS_FILE
 from pytest_ftcompare.gate.resume_key import DIGEST_NAMES, Key
 from pytest_ftcompare.gate.run_cache import RESULTS, count_results, move_to_earlier
@@ -138,8 +139,9 @@ def resume(cache: Path | None, key: Key) -> RunFolder:
                 "all cases run"
             ),
         )
-    # These are the status of dead processes, and the machine's speed at that time.
-    shutil.rmtree(folder / "told", ignore_errors=True)
+    # These are the status and failures of dead processes, and the machine's speed at that time.
+    for stale in ("told", FAILURES):
+        shutil.rmtree(folder / stale, ignore_errors=True)
     (folder / SPEEDS_FILE).unlink(missing_ok=True)
     count = move_to_earlier(folder)
     return RunFolder(

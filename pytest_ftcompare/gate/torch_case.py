@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import os
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -22,6 +23,8 @@ from pytest_ftcompare.compare.claims.relations import Untestable
 from pytest_ftcompare.compare.known_faults import CaseFacts
 from pytest_ftcompare.compare.measured_cost import CostComparison
 from pytest_ftcompare.gate.case_work import CaseError, CaseWork, IsEnough, Progress
+from pytest_ftcompare.gate.gpu_failures import GpuFailures
+from pytest_ftcompare.gate.memory_check import check_memory
 from pytest_ftcompare.gate.reference_timing import ReferenceTiming
 from pytest_ftcompare.gate.run_context import RunContext
 from pytest_ftcompare.gate.settings import Settings
@@ -31,7 +34,10 @@ from pytest_ftcompare.gate.worker_status import TIMING_STATUS
 from pytest_ftcompare.measure import gpu_assignment, nvml, yardstick
 from pytest_ftcompare.measure.counted_update import count_update
 from pytest_ftcompare.measure.environment import capture, device_name
+from pytest_ftcompare.measure.gpu_absence import idle_gpu, why_no_gpu
+from pytest_ftcompare.measure.gpu_failure import GpuFailure, explain_gpu_failure
 from pytest_ftcompare.measure.gpu_readings import take_readings
+from pytest_ftcompare.measure.last_status import LastStatus
 from pytest_ftcompare.measure.out_of_memory import OutOfMemory, explain_out_of_memory
 from pytest_ftcompare.measure.paired_timing import NoWorkload, make_workload, rounds
 from pytest_ftcompare.measure.timer import ClockError, Timing
@@ -48,6 +54,7 @@ from pytest_ftcompare.training.model_kind import ModelError
 from pytest_ftcompare.training.prepare import PreparedCase, prepare
 from pytest_ftcompare.training.run_seed import run_seed
 from pytest_ftcompare.training.short_training import digest_of_short_training
+from pytest_ftcompare.training.torch_settings import apply_torch_settings
 from pytest_ftcompare.training.train import TrainingError
 
 # Errors that the user can remove; each message says how.
@@ -65,13 +72,22 @@ USER_ERRORS = (
 
 
 def _choose_device(name: str) -> str:
-    available = torch.get_device_module(gpu_assignment.GPU_TYPE).is_available()
-    if name == "cuda" and not available:
+    if name == "cpu" or torch.get_device_module(gpu_assignment.GPU_TYPE).is_available():
+        return "cpu" if name == "cpu" else gpu_assignment.GPU_TYPE
+    if name == "cuda":
         raise CaseError(
-            "--ftcompare-device=cuda: this torch sees no GPU: check the driver, "
+            f"--ftcompare-device=cuda: torch sees no GPU: {why_no_gpu(os.environ)}; "
             "or use --ftcompare-device=cpu"
         )
-    return gpu_assignment.GPU_TYPE if name != "cpu" and available else "cpu"
+    _warn_of_idle_gpu()
+    return "cpu"
+
+
+@cache
+def _warn_of_idle_gpu() -> None:
+    """Warn once per process if torch cannot use a GPU that is here."""
+    if reason := idle_gpu(os.environ):
+        warnings.warn(f"cases run on the CPU, the GPU is not used: {reason}", stacklevel=2)
 
 
 def make_config(settings: Settings) -> TrainingConfig:
@@ -90,6 +106,12 @@ def make_config(settings: Settings) -> TrainingConfig:
     )
 
 
+def _earlier_failure(failures: GpuFailures, device: str) -> str:
+    """Return the case in which this process lost its GPU, or another one the only GPU; else ""."""
+    # A new process that sees no GPU any more must not go on with another device.
+    return failures.of_any_process() if device == "cpu" else failures.of_this_process()
+
+
 @contextmanager
 def prepare_device(
     settings: Settings, run_context: RunContext
@@ -100,13 +122,23 @@ def prepare_device(
     """
     if not settings.profile.revisions:
         os.environ["HF_HUB_OFFLINE"] = "1"
-    config = make_config(settings)
+    config, failures = make_config(settings), GpuFailures(run_context.folder)
+    if settings.device != "cpu" and (failed_in := _earlier_failure(failures, config.device)):
+        raise CaseError(
+            f"not run: the GPU failed in {failed_in}, and this process cannot use one: "
+            "continue with --ftcompare-resume"
+        )
+    status = LastStatus(run_context.report_status)
     try:
         with (
             run_context.hold_device(config.device) as device_context,
-            explain_out_of_memory(config.device, run_context.report_status) as report_status,
+            explain_gpu_failure(config.device, status),
+            explain_out_of_memory(config.device, status),
         ):
-            yield config, replace(device_context, report_status=report_status)
+            yield config, replace(device_context, report_status=status)
+    except GpuFailure as error:
+        failures.add(run_context.subject)
+        raise CaseError(str(error)) from error
     except USER_ERRORS as error:
         raise CaseError(str(error)) from error
 
@@ -204,6 +236,8 @@ class TorchCases:
     def open(self, case: Case, settings: Settings, run_context: RunContext) -> Iterator[CaseWork]:
         with prepare_device(settings, run_context) as (config, device_context):
             prepared = prepare(case, config)
+            if too_large := check_memory(prepared, settings.profile.parameters):
+                raise CaseError(too_large)
             _freeze_library_objects()
             yield TorchCase(prepared, settings, device_context)
 
@@ -213,7 +247,7 @@ class TorchCases:
         environment: Json = {}
         with prepare_device(settings, run_context) as (config, _):
             # `prepare` does this for a case, but no case may have run in this process yet.
-            torch.set_num_threads(config.threads)
+            apply_torch_settings(config)
             for case in cases:
                 environment |= capture(config, case.method, case.task)
         return environment

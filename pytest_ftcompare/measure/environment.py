@@ -22,6 +22,7 @@ from pytest_ftcompare.measure.source_digest import digest
 from pytest_ftcompare.tasks import load
 from pytest_ftcompare.tasks.judge import Judge
 from pytest_ftcompare.training.config import TrainingConfig
+from pytest_ftcompare.training.torch_settings import describe_gpu_settings
 
 # Files of tasks/ that every task uses.
 SHARED_TASK_FILES = ("__init__", "contents", "split_overlap", "rouge", "judge")
@@ -119,6 +120,9 @@ def capture(config: TrainingConfig, method: str, task: str) -> dict[str, str | i
     }
     if name := os.environ.get(MACHINE_VARIABLE):
         environment["machine"] = name
+    if config.precision != "float32":
+        environment["precision"] = config.precision
     if config.device != "cpu":
         environment["cuda"] = torch.version.cuda or "none"
+        environment |= describe_gpu_settings()
     return environment | versions() | source_digests(method, task)

@@ -58,12 +58,14 @@ def gpu_for_worker(worker: int, devices: Sequence[str]) -> str:
 def bind_gpu(worker: int, environ: MutableMapping[str, str]) -> str | None:
     """Make only the worker's own device visible to CUDA, which then numbers it 0.
 
-    Return its name, or None and change nothing if there is no device. A second call has no effect.
+    Lost devices are left out, if others are there. Return its name, or None and change nothing if
+    there is no device. A second call has no effect.
     """
     devices = visible_gpus(environ, count_gpus)
     if not devices:
         return None
-    environ[VARIABLE] = gpu_for_worker(worker, devices)
+    present = [device for device in devices if not nvml.is_lost(device)]
+    environ[VARIABLE] = gpu_for_worker(worker, present or devices)
     return environ[VARIABLE]
 
 

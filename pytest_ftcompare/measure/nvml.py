@@ -18,6 +18,9 @@ from pytest_ftcompare.measure.host import sibling_pids
 __all__ = ["Gpu", "GpuState", "Unavailable", "count", "disturbed", "joules", "open_gpu"]
 
 
+LOST, NO_DRIVER = "the GPU is lost", "no NVIDIA driver"
+
+
 @dataclass(frozen=True)
 class Unavailable:
     """A GPU that cannot be read; `reason` is a clause that states why."""
@@ -27,13 +30,13 @@ class Unavailable:
 
 def _reason(nvml: Any, error: Any) -> str:
     reasons = {
-        nvml.NVML_ERROR_LIBRARY_NOT_FOUND: "no NVIDIA driver",
-        nvml.NVML_ERROR_DRIVER_NOT_LOADED: "no NVIDIA driver",
+        nvml.NVML_ERROR_LIBRARY_NOT_FOUND: NO_DRIVER,
+        nvml.NVML_ERROR_DRIVER_NOT_LOADED: NO_DRIVER,
         nvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH: (
             "the NVIDIA driver was updated under its library: restart the machine"
         ),
         nvml.NVML_ERROR_NO_PERMISSION: "no permission to read the GPU",
-        nvml.NVML_ERROR_GPU_IS_LOST: "the GPU is lost",
+        nvml.NVML_ERROR_GPU_IS_LOST: LOST,
     }
     name = type(error).__name__.removeprefix("NVMLError_")
     return reasons.get(error.value, f"NVML answers {name} (error {error.value})")
@@ -74,6 +77,19 @@ def driver() -> str:
         return _reason(nvml, error)
 
 
+def cuda_version() -> tuple[int, int] | None:
+    """Return the newest CUDA that the driver supports; None if it cannot be read."""
+    nvml = _start()
+    if isinstance(nvml, Unavailable):
+        return None
+    try:
+        # 12080 is CUDA 12.8.
+        version = int(nvml.nvmlSystemGetCudaDriverVersion_v2())
+    except nvml.NVMLError:
+        return None
+    return version // 1000, version % 1000 // 10
+
+
 def open_gpu(uuid: str) -> Gpu | Unavailable:
     """Open the GPU or MIG slice with a UUID from torch's device properties or CUDA_VISIBLE_DEVICES.
 
@@ -103,6 +119,15 @@ def open_gpu(uuid: str) -> Gpu | Unavailable:
             )
         return gpu
     return Unavailable(f"the driver knows no GPU {uuid}")
+
+
+def is_lost(name: str) -> bool:
+    """Return whether the GPU of `open_gpu`'s names has fallen off the bus."""
+    gpu = open_gpu(name)
+    if isinstance(gpu, Unavailable):
+        return gpu.reason == LOST
+    gpu.memory()
+    return gpu.lost
 
 
 class Gpu:
@@ -159,6 +184,15 @@ class Gpu:
         """
         used = [process.usedGpuMemory for process in self._processes() or () if process.pid == pid]
         return None if None in used else sum(used) or None
+
+    def used_by_others(self) -> int:
+        """Return the bytes of processes that are not this session's, as far as they are listed."""
+        workers = {os.getpid(), *sibling_pids(os.environ)}
+        return sum(
+            process.usedGpuMemory or 0
+            for process in self._processes() or ()
+            if process.pid not in workers
+        )
 
     def state(self) -> GpuState:
         """Return the GPU's state now.

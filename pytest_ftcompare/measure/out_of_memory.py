@@ -6,14 +6,14 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import torch
 
+from pytest_ftcompare.measure import gpu_assignment
+from pytest_ftcompare.measure.last_status import LastStatus
 from pytest_ftcompare.training.memory_error import missing_memory, size_text
-
-Say = Callable[[str], None]
 
 
 class OutOfMemory(RuntimeError):
@@ -34,28 +34,18 @@ def _free_text(device: str) -> str:
 
 
 @contextmanager
-def explain_out_of_memory(device: str, say: Say) -> Iterator[Say]:
-    """Raise `OutOfMemory` for an out-of-memory error inside, naming the last message that was said.
-
-    Yields a function to use in place of `say`.
-    """
-    last = "loading"
-
-    def remember(text: str) -> None:
-        nonlocal last
-        last = text
-        say(text)
-
+def explain_out_of_memory(device: str, status: LastStatus) -> Iterator[None]:
+    """Raise `OutOfMemory` for an out-of-memory error inside, naming the last status."""
     try:
-        yield remember
+        yield
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
         needed = missing_memory(error)
         if needed is None:
             raise
         raise OutOfMemory(
-            f"out of memory after {last!r}: it needed {needed}, {_free_text(device)}: use more "
-            "micro_batches, a smaller batch_size or gradient_checkpointing=True in the case's "
-            "options, or fewer workers"
+            f"out of memory after {status.text!r}: it needed {needed}, {_free_text(device)}: use "
+            "more micro_batches, a smaller batch_size or gradient_checkpointing=True in the "
+            "case's options, or fewer workers"
         ) from None
 
 
@@ -65,5 +55,8 @@ def free_memory() -> None:
     Call it once nothing refers to the exception, because its frames refer to the tensors.
     """
     gc.collect()
-    if torch.cuda.is_available() and torch.cuda.is_initialized():
-        torch.cuda.empty_cache()
+    module = torch.get_device_module(gpu_assignment.GPU_TYPE)
+    # A GPU that failed cannot free memory.
+    with suppress(RuntimeError):
+        if module.is_available() and module.is_initialized():
+            module.empty_cache()

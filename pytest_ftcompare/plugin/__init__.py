@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from pytest_ftcompare.gate import run_folder
-from pytest_ftcompare.gate.capacity import CapacityFilter
+from pytest_ftcompare.gate.capacity import CapacityFilter, device_capacity
+from pytest_ftcompare.gate.gpu_failures import GpuFailures
 from pytest_ftcompare.gate.resume_key import Key, make_key
 from pytest_ftcompare.gate.run_folder import RunFolder
 from pytest_ftcompare.gate.session import GateSession
@@ -30,6 +31,7 @@ from pytest_ftcompare.plugin import (
     parametrize,
     report_writer,
     stale_baselines,
+    worker_replacement,
 )
 from pytest_ftcompare.plugin.case_order import order_items, send_one_by_one
 from pytest_ftcompare.plugin.controller import ControllerHooks, start_display
@@ -47,6 +49,7 @@ from pytest_ftcompare.report.terminal import lines
 from pytest_ftcompare.report.wrapping import fitted, wrapped
 from pytest_ftcompare.results import baseline_store
 
+CAPACITY = pytest.StashKey[tuple[str, float]]()
 CAPACITY_FILTER = pytest.StashKey[CapacityFilter]()
 # Exit codes of a complete session. Others keep results for --ftcompare-resume.
 COMPLETE_EXITS = (
@@ -139,7 +142,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     parametrize.check_distinct(items)
     if any(parametrize.case_of(item) for item in items):
-        capacity = config.stash[CAPACITY_FILTER] = CapacityFilter(config.stash[SETTINGS])
+        capacity = config.stash[CAPACITY_FILTER] = CapacityFilter(
+            config.stash[SETTINGS].profile, *_capacity(config)
+        )
         fits = [
             (case := parametrize.case_of(item)) is None or capacity.fits(case) for item in items
         ]
@@ -155,6 +160,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if isinstance(item, pytest.Function) and case is not None and case.timed:
             # --benchmark-only and --benchmark-skip select tests by this name.
             item.fixturenames = [*item.fixturenames, "benchmark"]
+
+
+def _capacity(config: pytest.Config) -> tuple[str, float]:
+    """Return the kind of device and its bytes, which an xdist worker gets from the controller."""
+    if _is_worker(config):
+        kind, memory = vars(config)["workerinput"]["ftcompare_capacity"]
+        return kind, memory
+    if CAPACITY not in config.stash:
+        config.stash[CAPACITY] = device_capacity(config.stash[SETTINGS])
+    return config.stash[CAPACITY]
 
 
 def pytest_report_collectionfinish(
@@ -207,11 +222,17 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         config.stash[WORKER_STATUS] = WorkerStatus(
             Path(worker_input["ftcompare_folder"]), worker_input["workerid"]
         )
+        config.pluginmanager.register(
+            worker_replacement.ReplaceableWorker(), "ftcompare-replaceable-worker"
+        )
         return
     opened = config.stash[RUN_FOLDER] = _open_run_folder(config)
     config.stash[WORKER_STATUS] = WorkerStatus(opened.folder, "main")
     config.pluginmanager.register(
         ControllerHooks(config, config.stash[GATE_SESSION]), "ftcompare-collector"
+    )
+    config.pluginmanager.register(
+        worker_replacement.ReplacingController(config), "ftcompare-replacing-controller"
     )
 
 
@@ -270,6 +291,9 @@ def pytest_configure_node(node: Any) -> None:
     """Under xdist: send each worker the run folder, and what its changed options do not say."""
     node.workerinput["ftcompare_folder"] = str(node.config.stash[WORKER_STATUS].folder)
     node.workerinput["ftcompare_full"] = node.config.stash[SETTINGS].full
+    # All workers must collect the same cases, also one that is started after a GPU was lost.
+    node.workerinput["ftcompare_capacity"] = _capacity(node.config)
+    worker_replacement.send_limit(node)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -283,7 +307,9 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         )
         return
     config.stash[FINISHED] = session.exitstatus in COMPLETE_EXITS and not (
-        session.shouldstop or session.shouldfail
+        session.shouldstop
+        or session.shouldfail
+        or GpuFailures(config.stash[WORKER_STATUS].folder).of_any_process()
     )
     gate_session = config.stash[GATE_SESSION]
     # An argument with `::` names a test or class: its file may have more cases.

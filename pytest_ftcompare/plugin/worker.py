@@ -63,4 +63,6 @@ def make_run_context(request: pytest.FixtureRequest, subject: str) -> tuple[Any,
         if benchmark and benchmark_bridge.is_active(benchmark)
         else None
     )
-    return benchmark, RunContext(status.folder, clock, settings.window, status.reporter(subject))
+    return benchmark, RunContext(
+        status.folder, clock, settings.window, status.reporter(subject), subject
+    )

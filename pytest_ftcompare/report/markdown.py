@@ -20,6 +20,7 @@ from pytest_ftcompare.report.wording import (
     counted,
     environment_changes,
     headline,
+    meaning,
     number,
 )
 from pytest_ftcompare.results.cost_metrics import STEP
@@ -127,14 +128,20 @@ def _fold(summary: str) -> list[str]:
 
 
 def _table(title: str, cases: Sequence[Json]) -> Part:
-    """Return a table of cases: what changed in each, and where it left its baseline."""
+    """Return a table of cases: what changed in each, and where it left its baseline.
+
+    Under it stands what the verdicts of failed cases mean.
+    """
     heads = [
         f"### {title}",
         "",
-        "| case | verdict | what changed | first divergence |",
+        "| case | verdict | what changed | where it left its baseline |",
         "| --- | --- | --- | --- |",
     ]
-    return Part("case", heads, [_changed_row(case) for case in cases])
+    meanings = {case["verdict"]: meaning(case_of(case)) for case in cases if case["failed"]}
+    explained = [f"- {verdict}: {prose(text)}" for verdict, text in meanings.items() if text]
+    after = ["", *explained] if explained else []
+    return Part("case", heads, [_changed_row(case) for case in cases], after)
 
 
 def _changed_row(case: Json) -> str:

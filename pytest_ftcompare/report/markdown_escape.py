@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 MAX_LENGTH = 300  # characters of a text; chosen: longer than any of this project's sentences
 # Characters that a code span shows as they are.
-PLAIN = re.compile(r"[\w .,:;/=+\-\[\]()'\"%<>→±×−{}!?*@#$&^]+")
+PLAIN = re.compile(r"[\w .,:;/=+\-\[\]()'\"%<>→±×−…{}!?*@#$&^]+")
 # A space without width, after which GitHub sees no mention and no number of an issue.
 ZERO_WIDTH_SPACE = "&#8203;"
 

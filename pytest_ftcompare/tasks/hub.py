@@ -69,9 +69,11 @@ def _find_or_download(kind: Kind, name: str, folder: Path | None, revision: str 
             )
         )
     except Exception as error:
+        failure = f"could not fetch {name} at {revision[:12]} from the hub ({type(error).__name__})"
         raise HubError(
-            f"could not fetch {name} at {revision[:12]} from the hub ({type(error).__name__}): "
-            "check the network, or give a local folder with --ftcompare-hub"
+            f"{failure}: check the network, or give a local folder with --ftcompare-hub"
+            if path is None
+            else f"{failure}, and found none at {path}: check the network, or put it there"
         ) from error
 
 

@@ -30,6 +30,7 @@ from pytest_ftcompare.training.chat import render_messages
 from pytest_ftcompare.training.config import TrainingConfig
 from pytest_ftcompare.training.model_io import ModelInterface
 from pytest_ftcompare.training.model_kind import ModelError
+from pytest_ftcompare.training.torch_settings import apply_torch_settings
 
 if TYPE_CHECKING:
     from pytest_ftcompare.methods.base import Method, Recipe
@@ -212,6 +213,16 @@ class PreparedCase:
         """Return this case without test rows, as a method sees it in training."""
         return replace(self, examples=TrainingRows(train=self.examples["train"]))
 
+    def in_float32(self) -> PreparedCase:
+        """Return this case, computed in float32."""
+        if self.config.precision == "float32":
+            return self
+        return replace(
+            self,
+            config=replace(self.config, precision="float32"),
+            interface=replace(self.interface, precision="float32"),
+        )
+
     def adapted(self) -> nn.Module:
         """Load the base model and apply the method."""
         return self.method.apply(self.loaded().model)
@@ -273,7 +284,7 @@ def prepare(case: Case, config: TrainingConfig) -> PreparedCase:
 
     An unknown engine, option or recipe raises `ModelError`.
     """
-    torch.set_num_threads(config.threads)
+    apply_torch_settings(config)
     if case.engine not in ENGINES:
         raise ModelError(
             f"case {case.id}: expected the option engine to be {' or '.join(ENGINES)}, "

@@ -31,6 +31,7 @@ def test_an_error_is_the_last_sentence_of_its_check():
         TrainingError("expected a finite loss"),
         torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
         RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes"),
+        RuntimeError("CUDA error: an illegal memory access was encountered"),
         MemoryError(),
     ],
 )

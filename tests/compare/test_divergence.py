@@ -203,3 +203,14 @@ def test_a_long_structure_is_cut_and_identified_by_its_digest():
 
 def test_a_short_value_is_not_cut():
     assert shorten(["q_proj", "v_proj"]) == "['q_proj', 'v_proj']"
+
+
+def test_a_case_in_bfloat16_may_move_further():
+    environment = BASE.environment | {"precision": "bfloat16"}
+    base, moved = (
+        replace(result, environment=environment) for result in (BASE, with_probe(loss=0.705))
+    )
+    assert divergence.compare_probes(base, moved) == []
+    assert divergence.compare_probes(BASE, with_probe(loss=0.705))
+    far = replace(with_probe(loss=0.75), environment=environment)
+    assert [found.level for found in divergence.compare_probes(base, far)] == ["loss at step 0"]

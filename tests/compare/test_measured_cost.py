@@ -339,6 +339,15 @@ def test_a_reading_of_nothing_is_not_compared():
     )
 
 
+def test_memory_is_not_compared_with_another_workspace_of_cublas():
+    name = "allocated bytes, training"
+    base, new = [window(readings={name: 1e9})], [window(readings={name: 2e9})]
+    workspace = Difference("cublas workspace", ":4096:8", ":16:8")
+    found = compared(base, new, workspace)
+    assert (found[name].outcome, found[name].note) == ("incomparable", str(workspace))
+    assert found["step"].outcome == "equivalent"
+
+
 def test_a_gpus_times_are_compared_whatever_its_host():
     environment = {"device": "nvidia-h200"}
     base = make_result([0.8], windows=STILL, environment=environment)

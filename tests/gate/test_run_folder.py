@@ -8,6 +8,7 @@ import pytest
 
 from pytest_ftcompare.gate import resume_key, run_folder
 from pytest_ftcompare.gate.machine_speed import SPEEDS_FILE
+from pytest_ftcompare.gate.project_config import ProjectConfig
 from pytest_ftcompare.gate.run_folder import ResumeError, make_folder, resume, start_run
 from pytest_ftcompare.measure import library_versions
 
@@ -154,7 +155,6 @@ def test_a_lock_without_a_folder_is_removed(tmp_path):
 
 def test_a_key_holds_what_results_depend_on(tmp_path, monkeypatch):
     from pytest_ftcompare.gate.profiles import PROFILES
-    from pytest_ftcompare.gate.project_config import ProjectConfig
 
     names = dict.fromkeys((*resume_key.KEY_OPTIONS,), None) | {
         "project": ProjectConfig(),
@@ -189,6 +189,22 @@ def test_a_key_holds_what_results_depend_on(tmp_path, monkeypatch):
     )
     monkeypatch.setattr(library_versions, "distribution", lambda _: distribution)
     assert "peft" in changed(lambda: (checkout / "peft.py").write_text("fixed = True"))
+
+
+@pytest.mark.parametrize(("gpus", "names"), [([], {"threads"}), (["0"], set())])
+def test_the_hosts_threads_count_on_a_cpu_only(tmp_path, monkeypatch, gpus, names):
+    monkeypatch.setattr(resume_key.gpu_assignment, "visible_gpus", lambda *_: gpus)
+    monkeypatch.setattr(resume_key.nvml, "driver", lambda: "580.1")
+    options = dict.fromkeys(resume_key.KEY_OPTIONS) | {"device": "auto", "baselines": tmp_path}
+    keys = [
+        resume_key.make_key(
+            SimpleNamespace(**options | {"threads": threads}, project=ProjectConfig()),
+            tmp_path,
+            benchmarks=True,
+        )
+        for threads in (4, 5)
+    ]
+    assert {name for name in keys[0] if keys[0][name] != keys[1][name]} == names
 
 
 def test_only_the_latest_dead_runs_are_kept(tmp_path):

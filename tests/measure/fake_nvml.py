@@ -60,6 +60,7 @@ class FakeNvml:
     cards: dict[str, dict[str, Any]] = field(default_factory=lambda: {f"GPU-{UUID}": h200()})
     slice_of: dict[str, str] = field(default_factory=dict)  # UUID of a slice -> its card's
     init: int = pynvml.NVML_SUCCESS
+    cuda: int = 13000  # the newest CUDA that the driver supports
     lacks: frozenset[str] = frozenset()
 
     def __getattr__(self, name):
@@ -68,6 +69,7 @@ class FakeNvml:
         special = {
             "nvmlInitWithFlags": lambda flags: self.init,
             "nvmlSystemGetDriverVersion": self._driver,
+            "nvmlSystemGetCudaDriverVersion_v2": self._cuda,
             "nvmlDeviceGetCount_v2": self._count,
             "nvmlDeviceGetHandleByIndex_v2": lambda index, out: self._handle(index.value, out),
             "nvmlDeviceGetHandleByUUID": self._by_uuid,
@@ -119,6 +121,10 @@ class FakeNvml:
 
     def _driver(self, buffer, length):
         buffer.value = b"575.57.08"
+        return pynvml.NVML_SUCCESS
+
+    def _cuda(self, out):
+        out._obj.value = self.cuda
         return pynvml.NVML_SUCCESS
 
     def _count(self, out):

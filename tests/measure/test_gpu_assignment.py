@@ -3,7 +3,7 @@
 import sys
 
 import pytest
-from fake_nvml import GIB, NOT_SUPPORTED, SLICE, UUID, FakeNvml, h200, install
+from fake_nvml import GIB, LOST, NOT_SUPPORTED, SLICE, UUID, FakeNvml, h200, install
 
 from pytest_ftcompare.measure.gpu_assignment import (
     bind_gpu,
@@ -114,6 +114,15 @@ def test_without_nvml_the_device_files_are_counted(monkeypatch, tmp_path):
     for name in ("nvidia0", "nvidia1", "nvidia10", "nvidiactl", "nvidia-uvm", "sda"):
         (tmp_path / name).touch()
     assert count_gpus(tmp_path) == 3
+
+
+def test_a_lost_gpu_is_left_to_no_worker_while_another_is_there(monkeypatch):
+    cards = {"GPU-a": h200(MemoryInfo=LOST), "GPU-b": h200()}
+    install(monkeypatch, FakeNvml(cards))
+    environ = {}
+    assert bind_gpu(0, environ) == "1"
+    environ = {NAME: "0"}
+    assert bind_gpu(0, environ) == "0"
 
 
 def test_free_memory_is_read_by_index_or_uuid(monkeypatch):

@@ -6,6 +6,7 @@ import weakref
 import pytest
 import torch
 
+from pytest_ftcompare.measure.last_status import LastStatus
 from pytest_ftcompare.measure.out_of_memory import OutOfMemory, explain_out_of_memory, free_memory
 
 CUDA = (
@@ -15,8 +16,9 @@ CUDA = (
 
 
 def test_a_cpu_error_states_the_need_the_free_memory_and_the_place():
-    with pytest.raises(OutOfMemory) as caught, explain_out_of_memory("cpu", lambda _: None) as say:
-        say("seed 2  step 17/40  loss 0.412")
+    status = LastStatus(print)
+    with pytest.raises(OutOfMemory) as caught, explain_out_of_memory("cpu", status):
+        status("seed 2  step 17/40  loss 0.412")
         torch.empty(2**60, dtype=torch.uint8)
     sentence = str(caught.value)
     assert sentence.startswith("out of memory after 'seed 2  step 17/40  loss 0.412': it needed ")
@@ -29,7 +31,7 @@ def test_a_cpu_error_states_the_need_the_free_memory_and_the_place():
 def test_a_gpu_error_states_the_same(monkeypatch):
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (1 * 2**30, 80 * 2**30))
     monkeypatch.setattr(torch.cuda, "memory_reserved", lambda: 70 * 2**30)
-    with pytest.raises(OutOfMemory) as caught, explain_out_of_memory("cuda", lambda _: None):
+    with pytest.raises(OutOfMemory) as caught, explain_out_of_memory("cuda", LastStatus(print)):
         raise torch.OutOfMemoryError(CUDA)
     assert str(caught.value).startswith(
         "out of memory after 'loading': it needed 2.50 GiB more, "
@@ -47,7 +49,7 @@ def test_a_gpu_error_states_the_same(monkeypatch):
 def test_errors_without_a_size_are_reported_too(error):
     with (
         pytest.raises(OutOfMemory, match="it needed memory that it did not get, "),
-        explain_out_of_memory("cpu", lambda _: None),
+        explain_out_of_memory("cpu", LastStatus(print)),
     ):
         raise error
 
@@ -55,16 +57,16 @@ def test_errors_without_a_size_are_reported_too(error):
 def test_another_error_goes_through_as_it_is():
     with (
         pytest.raises(RuntimeError, match="shapes differ"),
-        explain_out_of_memory("cpu", lambda _: None),
+        explain_out_of_memory("cpu", LastStatus(print)),
     ):
         raise RuntimeError("shapes differ")
 
 
 def test_messages_are_passed_on():
     said = []
-    with explain_out_of_memory("cpu", said.append) as say:
-        say("timing")
-    assert said == ["timing"]
+    status = LastStatus(said.append)
+    status("timing")
+    assert (status.text, said) == ("timing", ["timing"])
 
 
 def test_a_failed_cases_memory_is_freed():

@@ -116,6 +116,13 @@ def test_a_profile_merges_its_tables_with_those_of_its_base(project):
     assert config.max_length == PROFILES["pocket"].max_length
 
 
+def test_a_number_may_have_a_fraction_where_the_shipped_profile_has_none(tmp_path):
+    text = "[tool.ftcompare.profiles.nightly]\nwindow = 0.5\nmemory = 12\n"
+    (tmp_path / "pyproject.toml").write_text(text)
+    profile = project_config.read(tmp_path).profiles["nightly"]
+    assert (profile.window, profile.memory) == (0.5, 12.0)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "sentence"),
     [

@@ -6,4 +6,4 @@ fresh processes inherit.
 
 from tests.pretended_gpu import install
 
-install()
+install().__enter__()

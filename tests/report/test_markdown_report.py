@@ -96,6 +96,22 @@ def test_a_failed_case_tells_what_moved_against_which_noise_and_where_it_began()
     assert moved.endswith("first divergence: recipe lr 0.005 -> 0.05")
 
 
+def test_the_verdicts_of_failed_cases_are_explained_under_their_table():
+    cases = [make_case("changed"), make_case("changed") | {"id": "lora-other"}, make_case("new")]
+    lines = render(of(*cases)).splitlines()
+    explained = [line for line in lines if line.startswith("- ")]
+    assert explained[:2] == [
+        "- changed: it computes something else than its baseline did; its outcome is not worse",
+        "- new: it has no baseline yet",
+    ]
+
+
+def test_a_command_that_is_cut_reads_as_it_was_typed():
+    document = of(make_case("same"), command=f"pytest suites/ -o cache_dir=/x {'--y=1 ' * 99}")
+    assert ": `pytest suites/ -o cache_dir=/x --y=1 " in render(document)
+    assert "…`" in render(document)
+
+
 def test_a_failed_case_is_run_again_and_accepted_with_its_commands():
     case = make_case("changed")
     text = render(of(case))

@@ -1,6 +1,7 @@
 """Test where models and data lie: a local folder, pinned downloads, three file formats."""
 
 import json
+from pathlib import Path
 
 import pytest
 from datasets import Dataset, load_dataset
@@ -104,17 +105,24 @@ def test_a_pinned_id_is_downloaded_at_its_revision(monkeypatch, tmp_path):
     ]
 
 
-def test_a_download_that_fails_is_one_sentence(monkeypatch):
+@pytest.mark.parametrize(
+    ("folder", "what_to_do"),
+    [
+        (None, ": check the network, or give a local folder with --ftcompare-hub"),
+        ("hub", ", and found none at hub/models/org/name: check the network, or put it there"),
+    ],
+)
+def test_a_download_that_fails_is_one_sentence(monkeypatch, folder, what_to_do):
     import huggingface_hub
 
     def fails(*_, **__):
         raise ConnectionError("unreachable")
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", fails)
-    with pytest.raises(
-        HubError, match=r"could not fetch org/name at abc from the hub \(ConnectionError\)"
-    ):
-        locate("models", "org/name", None, "abc")
+    with pytest.raises(HubError) as caught:
+        locate("models", "org/name", folder and Path(folder), "abc")
+    failure = "could not fetch org/name at abc from the hub (ConnectionError)"
+    assert str(caught.value) == failure + what_to_do
 
 
 def adapter(folder, *names, **config):

@@ -130,7 +130,8 @@ class FakeModelInterface(ModelInterface):
         return [[PAD + 1] * self.max_length for _ in texts]
 
     def collate(self, rows: Rows) -> Inputs:
-        ids = torch.tensor(rows)
+        length = max(map(len, rows))
+        ids = torch.tensor([[PAD] * (length - len(row)) + row for row in rows])
         # One padding token, as in most batches: without any, transformers drops the mask.
         ids[0, 0] = PAD
         return {"input_ids": ids, "attention_mask": (ids != PAD).long()}

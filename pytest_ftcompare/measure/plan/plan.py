@@ -6,6 +6,7 @@ any depth (`phases.py`). `report/plan_table.py` prints the plans.
 
 from __future__ import annotations
 
+import copy
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -74,6 +75,40 @@ class FakeSeed(PreparedSeed):
 
     def source_task(self, task: str, shots: int) -> PreparedSeed:
         return self
+
+
+def without_weights(prepared: PreparedCase) -> PreparedCase:
+    """Return a case with a fake model and as many fake rows as one update of its seed 0 has.
+
+    Each row is as long as the longest of that seed's rows.
+    """
+    real = prepared.interface
+    # Planning changes the options of a quantised model, and may change the method's own state.
+    method, options = copy.deepcopy((prepared.method, real.options))
+    seed = PreparedSeed(prepared, 0, prepared.case.shots)
+    length = max(map(len, seed.rows)) + real.num_virtual_tokens
+    if real.output_mode == "answer":
+        length += prepared.task.max_new_tokens
+    interface = FakeModelInterface(
+        real.path,
+        real.output_mode,
+        real.task,
+        length,
+        torch.device("cpu"),
+        real.num_virtual_tokens,
+        options,
+        real.precision,
+        shape=real.config,
+        dtype=torch.float32,
+    )
+    rows = seed.support[: method.recipe.batch_size] if method.trains else seed.support
+    return replace(
+        prepared,
+        method=method,
+        interface=interface,
+        examples={"train": rows},
+        config=replace(prepared.config, device="cpu"),
+    )
 
 
 def fake_case(
@@ -179,7 +214,7 @@ def _train(
     method.after_step(model, 1, SCHEDULE_STEPS)
     optimizer.zero_grad()
     counter.enter("start")
-    backward(model, stage, list(range(len(stage.rows))), 1)
+    backward(model, stage, list(range(len(stage.rows))), stage.recipe.micro_batches)
     counter.enter("clip")
     nn.utils.clip_grad_norm_(parameters, stage.recipe.max_grad_norm)
     counter.enter("step")
@@ -201,8 +236,13 @@ def plan(
 
     `recipe` overrides fields of the method's recipe.
     """
-    depth: int = config.num_hidden_layers
-    prepared = fake_case(method_name, config, rows, length, dtype, **recipe)
+    return plan_case(fake_case(method_name, config, rows, length, dtype, **recipe))
+
+
+def plan_case(prepared: PreparedCase) -> Plan:
+    """Plan one update of a case of `fake_case` or `without_weights`."""
+    method_name = prepared.method.name
+    depth: int = prepared.interface.config.num_hidden_layers
     if depth <= SHALLOW_DEPTH + 1:
         whole = trace_update(prepared, depth)
         return Plan(method_name, whole.trainable, highest_peak(whole.peaks.values()))

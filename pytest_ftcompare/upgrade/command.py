@@ -1,0 +1,215 @@
+"""The commands `try` and `cache` of `python -m pytest_ftcompare`.
+
+`try` resolves a change, makes the environments and runs the cases in both (try_upgrade.py).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from pytest_ftcompare.upgrade.environments import (
+    CACHE_VARIABLE,
+    EnvironmentCache,
+    EnvironmentRefused,
+    default_cache,
+)
+from pytest_ftcompare.upgrade.installer import Installer, InstallError, find_installer
+from pytest_ftcompare.upgrade.lock import Lock, installed_lock, read_constraints
+from pytest_ftcompare.upgrade.try_upgrade import Arm, Trial, TryError
+
+OK, WORSE, USAGE, INTERRUPTED = 0, 1, 2, 130
+THIS, CHANGED = "this environment", "the changed environment"
+DESCRIPTION = """\
+Run the cases in this environment and in one with the change, and compare them as the gate does.
+Nothing of this environment or of the project's baselines is touched. Everything after -- is
+pytest's. Exit status: 0 the gate passes; 1 it fails; 2 the two cannot be compared.
+"""
+
+
+def add_parsers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `try` and `cache` to the parser of commands."""
+    command = commands.add_parser(
+        "try",
+        help="gate an upgrade against this environment, without stored baselines",
+        description=DESCRIPTION,
+        usage="python -m pytest_ftcompare try [options] [CHANGE ...] [-- PYTEST'S ARGUMENTS]",
+    )
+    command.add_argument(
+        "changes", nargs="*", metavar="CHANGE", help='such as "transformers==5.24.0"'
+    )
+    command.add_argument(
+        "-e",
+        dest="checkouts",
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="checkout of a library to use in place of its release; can be repeated",
+    )
+    command.add_argument(
+        "--old", type=Path, metavar="FILE", help="constraints of the old environment"
+    )
+    command.add_argument(
+        "--new", type=Path, metavar="FILE", help="constraints of the new environment"
+    )
+    command.add_argument(
+        "--index-url", metavar="URL", help="package index in place of the configured one"
+    )
+    command.add_argument(
+        "--extra-index-url",
+        action="append",
+        default=[],
+        metavar="URL",
+        help="further package index; can be repeated",
+    )
+    command.add_argument(
+        "--find-links",
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="folder or page of wheels; can be repeated",
+    )
+    command.add_argument(
+        "--offline",
+        action="store_true",
+        help="use no index, only --find-links and this environment",
+    )
+    command.add_argument(
+        "--source", action="store_true", help="also build distributions that have no wheel"
+    )
+    command.add_argument(
+        "--report",
+        type=Path,
+        default=Path("ftcompare-try"),
+        metavar="NAME",
+        help="name of the reports, without ending (default: ftcompare-try)",
+    )
+    command.set_defaults(do=try_upgrade)
+    command = commands.add_parser(
+        "cache",
+        help="show or remove the environments that try made",
+        description="Show the folder of environments and results, or remove it. "
+        f"{CACHE_VARIABLE} names another folder.",
+    )
+    command.add_argument("action", choices=("show", "clean"))
+    command.set_defaults(do=lambda args: cache(args.action))
+
+
+def _say(text: str) -> None:
+    print(f"ftcompare try: {text}", flush=True)
+
+
+def _options(args: argparse.Namespace) -> list[str]:
+    """Return the installer's options."""
+    options = [] if args.index_url is None else ["--index-url", args.index_url]
+    for name, values in (
+        ("--extra-index-url", args.extra_index_url),
+        ("--find-links", args.find_links),
+    ):
+        options += [part for value in values for part in (name, value)]
+    options += ["--no-index"] if args.offline else []
+    return options if args.source else [*options, "--only-binary", ":all:"]
+
+
+def _requirements(changes: Sequence[str], checkouts: Sequence[str]) -> list[str]:
+    """Return the lines of the changes; raise `TryError` for one that pip could not read."""
+    for change in changes:
+        try:
+            Requirement(change)
+        except InvalidRequirement:
+            raise TryError(
+                f'expected a requirement such as "transformers==5.24.0", got {change!r}'
+            ) from None
+    for checkout in checkouts:
+        if not any((Path(checkout) / name).is_file() for name in ("pyproject.toml", "setup.py")):
+            raise TryError(f"-e: expected a checkout with a pyproject.toml, {checkout} has none")
+    return [*changes, *(f"-e {Path(checkout).resolve()}" for checkout in checkouts)]
+
+
+def _constrained(file: Path, lock: Lock, installer: Installer) -> Lock:
+    """Return this environment's lock with the versions that a constraints file names."""
+    try:
+        lines = read_constraints(file)
+    except OSError as error:
+        raise TryError(f"expected a file of constraints, {file}: {error.strerror}") from None
+    _requirements(lines, [])
+    # A constraint on what is not installed installs nothing.
+    asked = [line for line in lines if canonicalize_name(Requirement(line).name) in lock.lines]
+    if not asked:
+        raise TryError(f"{file}: it constrains nothing that is installed here")
+    return lock.overlaid(_resolve(asked, installer))
+
+
+def _resolve(requirements: Sequence[str], installer: Installer) -> dict[str, str]:
+    try:
+        return installer.resolve(requirements)
+    except InstallError as error:
+        raise TryError(f"{', '.join(requirements)} does not resolve: {error}") from None
+
+
+def _locks(args: argparse.Namespace, installer: Installer) -> tuple[Lock, Lock]:
+    """Return the locks of the old and of the new environment."""
+    here = installed_lock()
+    if (args.old is None) != (args.new is None):
+        raise TryError("expected both --old and --new, or neither and a change")
+    requirements = _requirements(args.changes, args.checkouts)
+    if args.old is not None:
+        if requirements:
+            raise TryError("expected --old and --new, or changes, got both")
+        return _constrained(args.old, here, installer), _constrained(args.new, here, installer)
+    if not requirements:
+        raise TryError('expected a change, such as "transformers==5.24.0" or -e ../peft')
+    return here, here.overlaid(_resolve(requirements, installer))
+
+
+def _describe_moves(old: Lock, new: Lock, asked: Sequence[str]) -> None:
+    names = {canonicalize_name(Requirement(change).name) for change in asked}
+    for move in old.moves_to(new):
+        _say(f"{move}{'' if not names or move.name in names else ' (came along)'}")
+
+
+def try_upgrade(args: argparse.Namespace) -> int:
+    """Run the command `try`, and return its exit status."""
+    try:
+        installer = find_installer(_options(args))
+        old, new = _locks(args, installer)
+        if not old.moves_to(new):
+            raise TryError("nothing would change: both environments have the same distributions")
+        _describe_moves(old, new, args.changes)
+        environments = EnvironmentCache(default_cache(), installer)
+        trial = Trial(
+            _arm(THIS if old == installed_lock() else "the old environment", old, environments),
+            _arm(CHANGED if old == installed_lock() else "the new environment", new, environments),
+            args.pytest or (["suites"] if Path("suites").is_dir() else []),
+            default_cache() / "results",
+            args.report,
+            _say,
+        )
+        return OK if trial.run() else WORSE
+    except (TryError, InstallError, EnvironmentRefused) as error:
+        print(f"ERROR: {error}", file=sys.stderr)
+        return USAGE
+    except KeyboardInterrupt:
+        print("interrupted: the same command goes on with what is finished", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _arm(name: str, lock: Lock, environments: EnvironmentCache) -> Arm:
+    here = lock == installed_lock()
+    return Arm(name, lock, Path(sys.executable) if here else environments.get(lock, _say))
+
+
+def cache(action: str) -> int:
+    """Show or remove the folder of environments and results."""
+    folder = default_cache()
+    environments = EnvironmentCache(folder, find_installer([]))
+    count = len(environments.places())
+    size = environments.clean() if action == "clean" else environments.size()
+    verb = "removed" if action == "clean" else "holds"
+    print(f"{folder}: {verb} {count} environment{'s' * (count != 1)}, {size / 2**20:,.0f} MiB")
+    return OK
