@@ -1,4 +1,4 @@
-"""The commands of `python -m pytest_ftcompare`: init, check, try, compare, history, report.
+"""The commands of `python -m pytest_ftcompare`: init, check, try, bisect, ...
 
 They need no pytest. Each command imports only what it needs.
 """
@@ -101,9 +101,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands.add_parser(
         "history", help="show a metric over the runs of a history, or import results"
     )
-    from pytest_ftcompare.upgrade.command import add_parsers
+    from pytest_ftcompare.upgrade import bisect_command
+    from pytest_ftcompare.upgrade import command as try_command
 
-    add_parsers(commands)
+    try_command.add_parsers(commands)
+    bisect_command.add_parser(commands)
     command_line = sys.argv[1:] if arguments is None else list(arguments)
     if command_line[:1] == ["history"]:
         from pytest_ftcompare.report.history import cli as history

@@ -97,6 +97,7 @@ def small_scope(root: Path) -> Scope:
         slow_methods=("bitfit",),
         options={name: {"epochs": 1, **SMALL.get(name, {})} for name in NAMES},
         window=0.05,
+        windows=1,
         pairs=2,
         workers=2,
         faults=("a second copy of the weights kept alive",),

@@ -16,7 +16,7 @@ PACKAGE = "pytest_ftcompare"
 # functions and for type checkers.
 LAYERS = (
     *("results", "compare", "pocket", "tasks", "methods", "training", "checks", "measure"),
-    *("gate", "report", "plugin"),
+    *("gate", "report", "plugin", "upgrade"),
 )
 TORCH = {"torch", "transformers", "peft", "datasets", "bitsandbytes", "safetensors"}
 PYTEST = {"pytest", "_pytest"}
@@ -33,6 +33,7 @@ UNLOADED = {
     "gate": PYTEST,
     "report": TORCH | PYTEST,
     "plugin": TORCH,
+    "upgrade": TORCH | PYTEST,
     "gate.run_case": TORCH,
     "gate.session": TORCH,
     "methods.base": TORCH,

@@ -26,6 +26,7 @@ from pytest_ftcompare.gate.profiles import PROFILES
 from pytest_ftcompare.results import baseline_store
 from pytest_ftcompare.results.result import Result
 from pytest_ftcompare.tasks import contents, split_overlap
+from pytest_ftcompare.upgrade import environments, try_upgrade
 from scripts import docs_claims, docs_grid
 from scripts import docs_methods as methods_report
 from scripts import docs_studies as studies_report
@@ -218,7 +219,14 @@ AUDITS = [(one, "audits") for one in (audit, contents, split_overlap, leakage)]
         (one, "statistics")
         for one in (sequential_test, noise, pooled_shift, session_verdict, divergence)
     ]
-    + [(measured_cost, "cost"), (same_machine, "cost"), (machine_speed, "cost"), *AUDITS],
+    + [
+        (measured_cost, "cost"),
+        (same_machine, "cost"),
+        (machine_speed, "cost"),
+        (environments, "upgrade"),
+        (try_upgrade, "upgrade"),
+        *AUDITS,
+    ],
 )
 def test_a_page_states_the_constants_in_use(module, page):
     text = read(f"docs/{page}.md")
@@ -229,6 +237,12 @@ def test_a_page_states_the_constants_in_use(module, page):
             and not isinstance(value, bool)
         ):
             assert f"`{name} = {value}`" in text, name
+
+
+def test_the_page_on_upgrades_states_the_numbers_in_use():
+    page = read("docs/upgrade.md")
+    assert f"`FIRST_SEEDS = {try_upgrade.FIRST_SEEDS}`" in page
+    assert f"`CACHE_LIMIT_GB = {environments.CACHE_LIMIT_GB}`" in page
 
 
 def test_the_models_together_are_small():

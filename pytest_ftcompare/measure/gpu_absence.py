@@ -53,7 +53,7 @@ def why_no_gpu(environ: Mapping[str, str]) -> str:
         )
     gpu = nvml.open_gpu(visible[0])
     if isinstance(gpu, nvml.Unavailable):
-        return f"{gpu.reason} ({variable})"
+        return f"{gpu.reason} ({variable})" if gpu_assignment.VARIABLE in environ else gpu.reason
     # A driver runs what was built for any minor version of its CUDA, and for older ones
     # (docs.nvidia.com/deploy/cuda-compatibility/minor-version-compatibility.html).
     if cuda and cuda[0] < int(built_for.partition(".")[0]):

@@ -10,9 +10,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import canonicalize_name
-
 from pytest_ftcompare.upgrade.environments import (
     CACHE_VARIABLE,
     EnvironmentCache,
@@ -20,7 +17,14 @@ from pytest_ftcompare.upgrade.environments import (
     default_cache,
 )
 from pytest_ftcompare.upgrade.installer import Installer, InstallError, find_installer
-from pytest_ftcompare.upgrade.lock import Lock, installed_lock, read_constraints
+from pytest_ftcompare.upgrade.lock import Lock, installed_lock
+from pytest_ftcompare.upgrade.requirements import (
+    RequirementError,
+    canonical_names,
+    constrained_lock,
+    requirement_lines,
+    resolve,
+)
 from pytest_ftcompare.upgrade.try_upgrade import Arm, Trial, TryError
 
 OK, WORSE, USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -57,6 +61,27 @@ def add_parsers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     command.add_argument(
         "--new", type=Path, metavar="FILE", help="constraints of the new environment"
     )
+    add_installer_options(command)
+    command.add_argument(
+        "--report",
+        type=Path,
+        default=Path("ftcompare-try"),
+        metavar="NAME",
+        help="name of the reports, without ending (default: ftcompare-try)",
+    )
+    command.set_defaults(do=try_upgrade)
+    command = commands.add_parser(
+        "cache",
+        help="show or remove the environments that try made",
+        description="Show the folder of environments and results, or remove it. "
+        f"{CACHE_VARIABLE} names another folder.",
+    )
+    command.add_argument("action", choices=("show", "clean"))
+    command.set_defaults(do=lambda args: cache(args.action))
+
+
+def add_installer_options(command: argparse.ArgumentParser) -> None:
+    """Add the options that pip or uv gets."""
     command.add_argument(
         "--index-url", metavar="URL", help="package index in place of the configured one"
     )
@@ -82,29 +107,13 @@ def add_parsers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     command.add_argument(
         "--source", action="store_true", help="also build distributions that have no wheel"
     )
-    command.add_argument(
-        "--report",
-        type=Path,
-        default=Path("ftcompare-try"),
-        metavar="NAME",
-        help="name of the reports, without ending (default: ftcompare-try)",
-    )
-    command.set_defaults(do=try_upgrade)
-    command = commands.add_parser(
-        "cache",
-        help="show or remove the environments that try made",
-        description="Show the folder of environments and results, or remove it. "
-        f"{CACHE_VARIABLE} names another folder.",
-    )
-    command.add_argument("action", choices=("show", "clean"))
-    command.set_defaults(do=lambda args: cache(args.action))
 
 
 def _say(text: str) -> None:
     print(f"ftcompare try: {text}", flush=True)
 
 
-def _options(args: argparse.Namespace) -> list[str]:
+def installer_options(args: argparse.Namespace) -> list[str]:
     """Return the installer's options."""
     options = [] if args.index_url is None else ["--index-url", args.index_url]
     for name, values in (
@@ -116,59 +125,25 @@ def _options(args: argparse.Namespace) -> list[str]:
     return options if args.source else [*options, "--only-binary", ":all:"]
 
 
-def _requirements(changes: Sequence[str], checkouts: Sequence[str]) -> list[str]:
-    """Return the lines of the changes; raise `TryError` for one that pip could not read."""
-    for change in changes:
-        try:
-            Requirement(change)
-        except InvalidRequirement:
-            raise TryError(
-                f'expected a requirement such as "transformers==5.24.0", got {change!r}'
-            ) from None
-    for checkout in checkouts:
-        if not any((Path(checkout) / name).is_file() for name in ("pyproject.toml", "setup.py")):
-            raise TryError(f"-e: expected a checkout with a pyproject.toml, {checkout} has none")
-    return [*changes, *(f"-e {Path(checkout).resolve()}" for checkout in checkouts)]
-
-
-def _constrained(file: Path, lock: Lock, installer: Installer) -> Lock:
-    """Return this environment's lock with the versions that a constraints file names."""
-    try:
-        lines = read_constraints(file)
-    except OSError as error:
-        raise TryError(f"expected a file of constraints, {file}: {error.strerror}") from None
-    _requirements(lines, [])
-    # A constraint on what is not installed installs nothing.
-    asked = [line for line in lines if canonicalize_name(Requirement(line).name) in lock.lines]
-    if not asked:
-        raise TryError(f"{file}: it constrains nothing that is installed here")
-    return lock.overlaid(_resolve(asked, installer))
-
-
-def _resolve(requirements: Sequence[str], installer: Installer) -> dict[str, str]:
-    try:
-        return installer.resolve(requirements)
-    except InstallError as error:
-        raise TryError(f"{', '.join(requirements)} does not resolve: {error}") from None
-
-
 def _locks(args: argparse.Namespace, installer: Installer) -> tuple[Lock, Lock]:
     """Return the locks of the old and of the new environment."""
     here = installed_lock()
     if (args.old is None) != (args.new is None):
         raise TryError("expected both --old and --new, or neither and a change")
-    requirements = _requirements(args.changes, args.checkouts)
+    requirements = requirement_lines(args.changes, args.checkouts)
     if args.old is not None:
         if requirements:
             raise TryError("expected --old and --new, or changes, got both")
-        return _constrained(args.old, here, installer), _constrained(args.new, here, installer)
+        return constrained_lock(args.old, here, installer), constrained_lock(
+            args.new, here, installer
+        )
     if not requirements:
         raise TryError('expected a change, such as "transformers==5.24.0" or -e ../peft')
-    return here, here.overlaid(_resolve(requirements, installer))
+    return here, here.overlaid(resolve(requirements, installer))
 
 
 def _describe_moves(old: Lock, new: Lock, asked: Sequence[str]) -> None:
-    names = {canonicalize_name(Requirement(change).name) for change in asked}
+    names = canonical_names(asked)
     for move in old.moves_to(new):
         _say(f"{move}{'' if not names or move.name in names else ' (came along)'}")
 
@@ -176,7 +151,7 @@ def _describe_moves(old: Lock, new: Lock, asked: Sequence[str]) -> None:
 def try_upgrade(args: argparse.Namespace) -> int:
     """Run the command `try`, and return its exit status."""
     try:
-        installer = find_installer(_options(args))
+        installer = find_installer(installer_options(args))
         old, new = _locks(args, installer)
         if not old.moves_to(new):
             raise TryError("nothing would change: both environments have the same distributions")
@@ -191,7 +166,7 @@ def try_upgrade(args: argparse.Namespace) -> int:
             _say,
         )
         return OK if trial.run() else WORSE
-    except (TryError, InstallError, EnvironmentRefused) as error:
+    except (TryError, RequirementError, InstallError, EnvironmentRefused) as error:
         print(f"ERROR: {error}", file=sys.stderr)
         return USAGE
     except KeyboardInterrupt:

@@ -22,6 +22,8 @@ from pytest_ftcompare.upgrade.lock import line_from
 
 # A line of `uv pip install --dry-run`: " + peft==0.20.0" or " + peft==0.20.0 (from file:///x)".
 UV_PLANNED = re.compile(r" [+~] (\S+)==(\S+)(?: \(from (\S+)\))?")
+# The line of `pip index versions` with all releases.
+AVAILABLE = re.compile(r"^Available versions: (.+)$", re.MULTILINE)
 # What pip and uv write before the sentence of an error.
 ERROR_PREFIX = re.compile(r"^(ERROR: |error: |\s*[×╰─▶│]+\s*)+")
 
@@ -31,13 +33,18 @@ class InstallError(RuntimeError):
 
 
 class Installer(Protocol):
-    """`resolve` returns the lines that a change installs, `install` installs exactly these."""
+    """`resolve` returns the lines that a change installs, `install` installs exactly these.
+
+    `conflicts` are requirements that an environment breaks, `versions` a package's releases.
+    """
 
     def resolve(self, requirements: Sequence[str]) -> dict[str, str]: ...
 
     def install(self, python: Path, lines: Sequence[str]) -> None: ...
 
     def conflicts(self, python: Path) -> list[str]: ...
+
+    def versions(self, name: str) -> list[str]: ...
 
 
 def _arguments(requirements: Sequence[str]) -> list[str]:
@@ -96,6 +103,12 @@ class Pip:
         done = subprocess.run(command, capture_output=True, text=True)
         return done.stdout.splitlines() if done.returncode else []
 
+    def versions(self, name: str) -> list[str]:
+        """Return the releases that the indexes have."""
+        done = self._pip("index", "versions", *self._options, name)
+        match = AVAILABLE.search(done.stdout)
+        return match[1].split(", ") if match else []
+
 
 class Uv:
     """uv, for an environment without pip; `options` are given to each of its commands."""
@@ -128,6 +141,9 @@ class Uv:
         command = ["uv", "pip", "check", "--python", str(python)]
         done = subprocess.run(command, capture_output=True, text=True)
         return [line for line in done.stderr.splitlines() if " requires " in line]
+
+    def versions(self, name: str) -> list[str]:
+        raise InstallError("uv lists no releases: install pip in this environment")
 
 
 def find_installer(options: Sequence[str]) -> Installer:

@@ -28,9 +28,9 @@ from pytest_ftcompare.results import atomic_write
 from pytest_ftcompare.upgrade.environments import Say
 from pytest_ftcompare.upgrade.lock import Lock
 
-# Seeds of the old environment in the first pass: the fewest that an audit accepts (compare/audit.py),
-# enough where results agree to rounding. Raising it makes the first pass longer, and leaves fewer
-# cases to run again.
+# Seeds of the old environment in the first pass: the fewest that an audit accepts
+# (compare/audit.py), enough where results agree to rounding. Raising it makes the first pass
+# longer, and leaves fewer cases to run again.
 FIRST_SEEDS = 3
 WHOLE = "whole"  # file in a folder of results that no pass interrupted
 # pytest's exit statuses of a session that ran: all passed, or some test failed.
@@ -94,6 +94,7 @@ class Trial:
 
     def _pass(self, folder: Path, options: Sequence[str], report: Path) -> dict[str, Any]:
         """Run the old arm unless its results are whole, then the new arm; return its document."""
+        folder.mkdir(parents=True, exist_ok=True)
         common = [*self.arguments, f"--ftcompare-baselines={folder / 'baselines'}"]
         wanted, whole = json.dumps(options), folder / WHOLE
         if whole.is_file() and whole.read_text(encoding="utf-8") == wanted:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from scripts.gpu.card import identify
-from scripts.gpu.piece import Piece
+from scripts.gpu.piece import Piece, Run, Skipped
 from scripts.gpu.pieces import PIECES
 from scripts.gpu.process import call_apart, run_apart
 from scripts.gpu.record import Record, RecordError
@@ -73,30 +74,34 @@ def _path(folder: Path, piece: Piece) -> Path:
 def _run_all(
     pieces: Sequence[Piece], scope: Scope, records: dict[str, Record], *, retry: bool
 ) -> int:
-    status, unfinished = 0, []
+    stuck, unfinished = False, []
     for piece in pieces:
         record = records[piece.name]
-        if retry:
+        if retry and record.units:
             record.forget_failures()
         print(f"{piece.name}: {piece.purpose}", flush=True)
         start, before = time.monotonic(), len(record.units)
-        ending = run_apart(piece, scope, record)
-        record.reload()
+        try:
+            units = piece.units(Run(scope, record, math.inf))
+        except Skipped as reason:
+            print(cut(f"  skipped: {reason}"), flush=True)
+            continue
+        if units.keys() <= record.units.keys():
+            record.settle(complete=True)
+        else:
+            stuck |= run_apart(piece, scope, record)
         _say_result(piece, record, time.monotonic() - start, len(record.units) - before)
-        status = max(status, ending == "stuck")
-        if ending != "skipped" and not record.complete:
+        if not record.complete:
             unfinished.append(piece.name)
     if unfinished:
         print(f"Not complete: {', '.join(unfinished)}. Run `make gpu` again to go on.")
     else:
         print("All units are on record. Now run `python -m scripts.docs_gpu`.")
-    return status
+    return int(stuck)
 
 
 def _say_result(piece: Piece, record: Record, seconds: float, new: int) -> None:
     failed = [name for name, unit in record.units.items() if "failed" in unit]
-    if not record.units:
-        return
     values = {name: unit["values"] for name, unit in record.units.items() if "values" in unit}
     for table in piece.tables(values) if values else ():
         for line in table.lines():

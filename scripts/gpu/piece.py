@@ -48,7 +48,8 @@ class Run:
 class Piece:
     """A piece: its name, its purpose, its units of work by name, and the tables of its record.
 
-    `units` may raise `Skipped`. `tables` takes the values of the units that did not fail.
+    `units` may raise `Skipped`, and must not start CUDA. `tables` takes the values of the units
+    that did not fail.
     """
 
     name: str

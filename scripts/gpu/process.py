@@ -12,18 +12,16 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from pytest_ftcompare.measure.gpu_failure import GpuFailure
-from scripts.gpu.piece import Piece, Run, Skipped, run_units
+from scripts.gpu.piece import Piece, Run, run_units
 from scripts.gpu.record import Record
 from scripts.gpu.scope import KILL_SECONDS, PIECE_SECONDS, Scope, StartMethod
-from scripts.gpu.table import cut
 
 T = TypeVar("T")
-Ending = Literal["ran", "skipped", "stuck"]
-# Exit statuses of a piece's process.
-DONE, SKIPPED, NO_GPU_LEFT = 0, 3, 4
+# Exit status of a process whose GPU failed.
+NO_GPU_LEFT = 3
 # Seconds in which a process must end itself once it is told to; chosen. Raising it waits longer
 # for a driver that hangs.
 END_SECONDS = 20.0
@@ -36,11 +34,11 @@ def call_apart(function: Callable[[], T], start_method: StartMethod = "spawn") -
         return pool.submit(function).result()
 
 
-def run_apart(piece: Piece, scope: Scope, record: Record) -> Ending:
+def run_apart(piece: Piece, scope: Scope, record: Record) -> bool:
     """Run a piece until its units are on record or its time is up.
 
-    If a process dies, or cannot use its GPU any more, another goes on. "stuck" means that one died
-    before it recorded anything.
+    If a process dies, or cannot use its GPU any more, another goes on. Return whether the piece is
+    stuck: a process died before it recorded anything.
     """
     context: Any = multiprocessing.get_context(scope.start_method)
     start = time.monotonic()
@@ -55,22 +53,20 @@ def run_apart(piece: Piece, scope: Scope, record: Record) -> Ending:
             _end(process)
             raise
         if process.is_alive():
-            process.terminate()
             _end(process)
             print(f"  ended after {KILL_SECONDS / 60:.0f} minutes, within a unit", flush=True)
-            return "ran"
-        if process.exitcode in (DONE, SKIPPED):
-            return "ran" if process.exitcode == DONE else "skipped"
-        if _content(record) == before:
-            return "stuck"
+            return False
+        if process.exitcode and _content(record) == before:
+            return True
         record.reload()
-        if time.monotonic() > deadline:
-            return "ran"
+        if not process.exitcode or time.monotonic() > deadline:
+            return False
         print(f"  its process ended ({_reason(process.exitcode)}): another goes on", flush=True)
 
 
 def _end(process: Any) -> None:
-    """Wait until a process has ended that was told to; kill it if it does not."""
+    """Tell a process to end, and kill it if it does not."""
+    process.terminate()
     process.join(END_SECONDS)
     process.kill()
     process.join()
@@ -88,13 +84,10 @@ def _reason(status: int | None) -> str:
 
 def _work(piece: Piece, run: Run) -> None:
     """Run the units in this process, which ends with a status that says how."""
-    # Then what a unit started is ended, too.
+    # This also ends what a unit has started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     try:
         run_units(piece, run)
-    except Skipped as reason:
-        print(cut(f"  skipped: {reason}"), flush=True)
-        sys.exit(SKIPPED)
     except GpuFailure:
         sys.exit(NO_GPU_LEFT)
     except KeyboardInterrupt:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from pytest_ftcompare.results import atomic_write
-from pytest_ftcompare.results.result import pretty
 from scripts.gpu.card import Card
 
 Values = dict[str, Any]
@@ -109,7 +108,7 @@ class Record:
 
     def _write(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        atomic_write.write(self.path, f"{pretty(self._data)}\n")
+        atomic_write.write(self.path, f"{json.dumps(self._data, indent=1)}\n")
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -111,8 +111,8 @@ def _clause(rng: random.Random) -> str:
     return f"the {rng.choice(ADJECTIVES)} {rng.choice(NOUNS)} {rng.choice(VERBS)}"
 
 
-def _noisy(rng: random.Random, label: int, classes: int = 2) -> int:
-    return (label + 1) % classes if rng.random() < WRONG_LABELS else label
+def _noisy(rng: random.Random, label: int) -> int:
+    return 1 - label if rng.random() < WRONG_LABELS else label
 
 
 def _sentences(rng: random.Random, count: int) -> Iterator[Row]:

@@ -9,6 +9,7 @@ import pytest
 from filelock import FileLock
 
 from pytest_ftcompare.measure import gpu_assignment
+from pytest_ftcompare.measure.gpu_failure import GpuFailure
 from scripts.gpu import __main__ as program
 from scripts.gpu import command, process
 from scripts.gpu import piece as pieces
@@ -108,8 +109,26 @@ def test_a_unit_that_kills_its_process_is_told_and_gone_on_from(run, capfd):
     assert capfd.readouterr().out.count("its process ended (SIGKILL): another goes on") == 2
 
 
+def test_after_a_failure_of_the_gpu_another_process_goes_on(run, capfd):
+    def units(_):
+        def fail():
+            raise GpuFailure("the GPU failed after 'second': no")
+
+        return {"first": dict, "second": fail, "third": dict}
+
+    status, record = run(units)
+    assert status == 0 and record.complete
+    assert [name for name, unit in record.units.items() if "failed" in unit] == ["second"]
+    assert capfd.readouterr().out.count("(the GPU failed): another goes on") == 1
+
+
 def test_a_piece_that_dies_before_its_first_unit_gives_status_1(run, capfd):
-    status, record = run(lambda _: 1 / 0)
+    command_pid = os.getpid()
+
+    def units(_):
+        return {"first": dict} if os.getpid() == command_pid else os._exit(1)
+
+    status, record = run(units)
     assert status == 1 and not record.complete
     assert "Not complete: trial." in capfd.readouterr().out
 
@@ -117,7 +136,7 @@ def test_a_piece_that_dies_before_its_first_unit_gives_status_1(run, capfd):
 def test_a_piece_that_hangs_is_ended_and_keeps_what_it_had(run, monkeypatch):
     run(lambda _: {"first": dict})
     monkeypatch.setattr(process, "KILL_SECONDS", 0.0)
-    monkeypatch.setattr(process, "END_SECONDS", None)
+    monkeypatch.setattr(process, "END_SECONDS", 0.0)
     _, record = run(lambda _: {"first": dict, "second": threading.Event().wait})
     assert record.units.keys() == {"first"}
 

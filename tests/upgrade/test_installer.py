@@ -1,0 +1,112 @@
+"""What pip and uv say is read into lines, and an error into its sentence."""
+
+import json
+import subprocess
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from pytest_ftcompare.upgrade import installer
+from pytest_ftcompare.upgrade.installer import InstallError, Pip, Uv, find_installer
+
+REPORT = {
+    "install": [
+        {
+            "metadata": {"name": "PEFT", "version": "0.20.0"},
+            "download_info": {"url": "https://files/peft.whl", "archive_info": {}},
+        },
+        {
+            "metadata": {"name": "mine", "version": "1"},
+            "download_info": {"url": "file:///code/mine", "dir_info": {"editable": True}},
+        },
+    ]
+}
+UV_OUTPUT = """\
+Resolved 30 packages in 12ms
+Would download 1 package
+Would install 2 packages
+ - peft==0.21.2
+ + peft==0.20.0
+ + mine==1 (from file:///code/mine)
+"""
+
+
+@pytest.fixture
+def commands(monkeypatch):
+    """Answer commands with `answer`, and return them."""
+    called = []
+
+    def run(command, **_):
+        called.append([str(part) for part in command])
+        return run.answer
+
+    run.answer = subprocess.CompletedProcess([], 0, "", "")
+    monkeypatch.setattr(installer.subprocess, "run", run)
+    return SimpleNamespace(called=called, run=run)
+
+
+def answer(commands, status=0, out="", err=""):
+    commands.run.answer = subprocess.CompletedProcess([], status, out, err)
+
+
+def test_pip_reports_what_a_change_installs(commands):
+    answer(commands, out=json.dumps(REPORT))
+    lines = Pip(["--no-index"]).resolve(["peft==0.20.0", "-e /my code/mine"])
+    assert lines == {"peft": "PEFT==0.20.0", "mine": "-e /code/mine"}
+    assert commands.called[0][-4:] == ["--no-index", "peft==0.20.0", "-e", "/my code/mine"]
+    assert "--dry-run" in commands.called[0]
+
+
+def test_uv_reports_what_a_change_installs(commands):
+    answer(commands, err=UV_OUTPUT)
+    assert Uv([]).resolve(["peft==0.20.0"]) == {"peft": "peft==0.20.0", "mine": "-e /code/mine"}
+    assert "--dry-run" in commands.called[0]
+
+
+@pytest.mark.parametrize("kind", [Pip, Uv])
+def test_an_installation_takes_the_lines_and_nothing_else(commands, kind):
+    kind([]).install(Path("/new/bin/python"), ["peft==0.20.0"])
+    (command,) = commands.called
+    assert {"--no-deps", "/new/bin/python", "peft==0.20.0"} <= set(command)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (
+            "WARNING: x\nERROR: Could not find a version that satisfies peft==99\nERROR: none\n",
+            "Could not find a version that satisfies peft==99",
+        ),
+        (
+            "  × No solution found when resolving dependencies:\n  ╰─▶ Because there is none\n",
+            "No solution found when resolving dependencies:",
+        ),
+        ("something else\n", "something else"),
+        ("", "it says nothing"),
+    ],
+)
+def test_an_error_is_the_installers_first_sentence(commands, text, sentence):
+    answer(commands, 1, err=text)
+    with pytest.raises(InstallError) as error:
+        Pip([]).resolve(["peft==99"])
+    assert str(error.value) == sentence
+
+
+def test_conflicts_are_the_lines_of_a_check_that_fails(commands):
+    answer(commands, 1, out="peft 0.20.0 requires torch, which is not installed.\n")
+    assert Pip([]).conflicts(Path("/python")) == [
+        "peft 0.20.0 requires torch, which is not installed."
+    ]
+    answer(commands, 0, out="No broken requirements found.\n")
+    assert Pip([]).conflicts(Path("/python")) == []
+
+
+def test_uv_serves_an_environment_without_pip(monkeypatch):
+    assert isinstance(find_installer([]), Pip)
+    monkeypatch.setattr(installer.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(installer.shutil, "which", lambda name: "/bin/uv")
+    assert isinstance(find_installer([]), Uv)
+    monkeypatch.setattr(installer.shutil, "which", lambda name: None)
+    with pytest.raises(InstallError, match="expected pip in this environment, or uv"):
+        find_installer([])

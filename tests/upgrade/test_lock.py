@@ -1,0 +1,72 @@
+"""A lock names what an environment has, as pip installs it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pytest_ftcompare.upgrade import lock
+from pytest_ftcompare.upgrade.lock import Lock, Move, line_from, read_constraints
+
+
+@pytest.mark.parametrize(
+    ("origin", "line"),
+    [
+        ({}, "peft==0.21.2"),
+        ({"url": "https://files/peft.whl", "archive_info": {}}, "peft==0.21.2"),
+        ({"url": "file:///my%20code/peft", "dir_info": {"editable": True}}, "-e /my code/peft"),
+        ({"url": "file:///code/peft", "dir_info": {}}, "peft @ file:///code/peft"),
+        (
+            {"url": "https://git/peft", "vcs_info": {"vcs": "git", "commit_id": "abc"}},
+            "peft @ git+https://git/peft@abc",
+        ),
+    ],
+)
+def test_a_line_installs_a_distribution_from_where_it_came(origin, line):
+    assert line_from("peft", "0.21.2", origin) == line
+
+
+def test_this_environment_has_what_python_imports_and_no_installer():
+    here = lock.installed_lock()
+    assert {"torch", "transformers", "peft", "pytest-ftcompare"} <= here.lines.keys()
+    assert here.lines.keys().isdisjoint({"pip", "uv"})
+
+
+def test_moves_say_what_came_and_what_went():
+    old = Lock({"peft": "peft==0.20.0", "numpy": "numpy==2.0", "gone": "gone==1"})
+    new = old.overlaid({"peft": "-e /code/peft", "tokenizers": "tokenizers==1"})
+    moves = [
+        Move("peft", "0.20.0", "-e /code/peft"),
+        Move("tokenizers", "", "1"),
+    ]
+    assert old.moves_to(new) == moves
+    assert [str(move) for move in moves] == [
+        "peft 0.20.0 -> -e /code/peft",
+        "tokenizers not installed -> 1",
+    ]
+    assert old.moves_to(old) == []
+
+
+def test_a_digest_is_of_the_lines_in_any_order():
+    first = Lock({"a": "a==1", "b": "b==1"})
+    assert first.digest() == Lock({"b": "b==1", "a": "a==1"}).digest()
+    assert first.digest() != first.overlaid({"a": "a==2"}).digest()
+    assert first.text() == "a==1\nb==1\n"
+
+
+def test_constraints_are_read_without_comments(tmp_path):
+    file = tmp_path / "old.txt"
+    file.write_text("# made by hand\n\npeft==0.20.0  # before the upgrade\n numpy>=2 # x\n")
+    assert read_constraints(file) == ["peft==0.20.0", "numpy>=2"]
+
+
+def test_the_origin_of_an_editable_install_is_read(tmp_path):
+    class Installed:
+        name, version = "pytest-ftcompare", "0.1.0"
+
+        def read_text(self, file):
+            assert file == "direct_url.json"
+            url = Path("/code/gate").as_uri()
+            return json.dumps({"url": url, "dir_info": {"editable": True}})
+
+    assert lock.line_of(Installed()) == "-e /code/gate"
