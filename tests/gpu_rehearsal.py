@@ -1,6 +1,6 @@
 """Rehearse `make gpu` on a pretended GPU, with tiny models: `make gpu REHEARSE=1`.
 
-`python -m tests.gpu_rehearsal [FOLDER]` runs every piece twice into a folder, a temporary one
+`python -m tests.gpu_rehearsal [FOLDER]` runs every piece twice into a folder, a new one
 without an argument. The second time, nothing is left to do. Then it makes the page of these
 records. The project that it measures has a method of its own that is broken; PiSSA and QLoRA cannot
 run on the pretended device (tests/placement.py), so that three methods fail.
@@ -94,6 +94,7 @@ def small_scope(root: Path) -> Scope:
         shots=SHOTS,
         test_rows=8,
         methods=(*NAMES, BROKEN),
+        precisions=("bfloat16",),
         slow_methods=("bitfit",),
         options={name: {"epochs": 1, **SMALL.get(name, {})} for name in NAMES},
         window=0.05,
@@ -137,10 +138,9 @@ def main() -> None:
     if SCENARIO_VARIABLE in os.environ:
         rehearse(Path(sys.argv[1]))
         return
-    with tempfile.TemporaryDirectory() as name:
-        folder = sys.argv[1] if len(sys.argv) > 1 else name
-        command = [sys.executable, "-m", "tests.gpu_rehearsal", folder]
-        sys.exit(subprocess.run(command, cwd=ROOT, env=environment()).returncode)
+    folder = sys.argv[1] if len(sys.argv) > 1 else tempfile.mkdtemp(prefix="ftcompare-gpu-")
+    command = [sys.executable, "-m", "tests.gpu_rehearsal", folder]
+    sys.exit(subprocess.run(command, cwd=ROOT, env=environment()).returncode)
 
 
 if __name__ == "__main__":

@@ -5,12 +5,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
+from pytest_ftcompare.compare.environment_diff import Difference
 from pytest_ftcompare.compare.verdict import CaseVerdict
+from pytest_ftcompare.measure.library_versions import PACKAGES
 from pytest_ftcompare.report import wording
 from pytest_ftcompare.report.wrapping import wrapped
 
+RELEASE = re.compile(r"\d[\w.]*")  # a version that an index has, without a commit or edits
 MAX_DIVERGENCES = 6  # named in a section; the report has all
 
 
@@ -21,9 +25,24 @@ def explain(verdict: CaseVerdict, nodeid: str, options: str = "") -> Iterator[st
     """
     for line in _findings(verdict):
         yield from wrapped(line)
+    if library := _moved_release(verdict):
+        yield "  Find the release that did it:"
+        yield (
+            f"    python -m pytest_ftcompare bisect --package {library.name} --good {library.base} "
+            f"--bad {library.new} --{options} '{nodeid}'"
+        )
     yield from commands(
         nodeid, options, can_accept=verdict.verdict != "invalid", is_new=verdict.verdict == "new"
     )
+
+
+def _moved_release(verdict: CaseVerdict) -> Difference | None:
+    """Return the library that differs from the baseline, if it alone does, by its release."""
+    libraries = [change for change in verdict.changes if change.name in PACKAGES]
+    if len(libraries) != 1:
+        return None
+    versions = (libraries[0].base, libraries[0].new)
+    return libraries[0] if all(map(RELEASE.fullmatch, versions)) else None
 
 
 def commands(nodeid: str, options: str, *, can_accept: bool, is_new: bool) -> Iterator[str]:

@@ -25,7 +25,7 @@ UV_PLANNED = re.compile(r" [+~] (\S+)==(\S+)(?: \(from (\S+)\))?")
 # The line of `pip index versions` with all releases.
 AVAILABLE = re.compile(r"^Available versions: (.+)$", re.MULTILINE)
 # What pip and uv write before the sentence of an error.
-ERROR_PREFIX = re.compile(r"^(ERROR: |error: |\s*[×╰─▶│]+\s*)+")
+ERROR_PREFIX = re.compile(r"^\s*(ERROR|error|cause): ")
 
 
 class InstallError(RuntimeError):
@@ -64,10 +64,11 @@ def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
 
 
 def _first_error(text: str) -> str:
-    """Return the first line of an installer's output that is an error."""
+    """Return the first error in an installer's output; uv gives its reason on a second line."""
     lines = [line for line in text.splitlines() if line.strip()]
-    errors = [line for line in lines if ERROR_PREFIX.match(line)]
-    return ERROR_PREFIX.sub("", (errors or lines or ["it says nothing"])[0]).strip()
+    errors = [line for line in lines if ERROR_PREFIX.match(line)] or lines or ["it says nothing"]
+    cause = [line for line in errors[1:2] if line.strip().startswith("cause: ")]
+    return ": ".join(ERROR_PREFIX.sub("", part).strip() for part in [errors[0], *cause])
 
 
 class Pip:

@@ -42,7 +42,8 @@ class Scope:
     """What is measured.
 
     - Cases: `methods` on `task` with `model`, `shots` rows per class and each method's `options`;
-      a model outside the package lies in `hub`. `slow_methods` are those of the slow pieces.
+      a model outside the package lies in `hub`. `slow_methods` are those of the slow pieces,
+      and `precisions` those of smoke.
       A split has at most `test_rows`.
     - Timing: a `window` in seconds, `windows` of them in a process, `workers` at once; `pairs` of
       rounds where two pieces of work are timed in turn.
@@ -60,6 +61,7 @@ class Scope:
     shots: int = 16
     test_rows: int = 64
     methods: tuple[str, ...] = NAMES
+    precisions: tuple[str, ...] = ("float32", "bfloat16")
     slow_methods: tuple[str, ...] = NAMES
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     window: float = POCKET.window

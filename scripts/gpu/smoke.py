@@ -16,7 +16,6 @@ from scripts.gpu.record import Values
 from scripts.gpu.scope import Scope
 from scripts.gpu.table import Table
 
-PRECISIONS = ("float32", "bfloat16")
 UPDATES = 2  # of each stage, chosen: the second has optimiser state
 EVALUATED_ROWS = 8  # chosen
 
@@ -25,7 +24,7 @@ def _units(run: Run) -> Mapping[str, Work]:
     return {
         f"{method}, {precision}": partial(_try, run.scope, method, precision)
         for method in run.scope.methods
-        for precision in PRECISIONS
+        for precision in run.scope.precisions
     }
 
 
@@ -56,7 +55,7 @@ def _try(scope: Scope, method: str, precision: str) -> Values:
 
 def _tables(units: Mapping[str, Values]) -> Sequence[Table]:
     rows = []
-    for precision in PRECISIONS:
+    for precision in dict.fromkeys(name.rpartition(", ")[2] for name in units):
         done = {name: unit for name, unit in units.items() if name.endswith(f", {precision}")}
         if done:
             peak = max(unit["peak bytes"] for unit in done.values())

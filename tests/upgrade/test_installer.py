@@ -79,8 +79,8 @@ def test_an_installation_takes_the_lines_and_nothing_else(commands, kind):
             "Could not find a version that satisfies peft==99",
         ),
         (
-            "  × No solution found when resolving dependencies:\n  ╰─▶ Because there is none\n",
-            "No solution found when resolving dependencies:",
+            "error: No solution found\n  cause: Because there is no version of peft==99\n",
+            "No solution found: Because there is no version of peft==99",
         ),
         ("something else\n", "something else"),
         ("", "it says nothing"),
