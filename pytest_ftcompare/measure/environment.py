@@ -116,13 +116,15 @@ def capture(config: TrainingConfig, method: str, task: str) -> dict[str, str | i
         "device": device_name(config.device),
         "instruction set": torch.backends.cpu.get_cpu_capability(),
         "python": platform.python_version(),
-        "threads": torch.get_num_threads(),
     }
     if name := os.environ.get(MACHINE_VARIABLE):
         environment["machine"] = name
     if config.precision != "float32":
         environment["precision"] = config.precision
-    if config.device != "cpu":
+    if config.device == "cpu":
+        environment["threads"] = torch.get_num_threads()
+    else:
+        # The host's threads compute nothing on a GPU, and follow from the number of workers.
         environment["cuda"] = torch.version.cuda or "none"
         environment |= describe_gpu_settings()
     return environment | versions() | source_digests(method, task)
