@@ -1,9 +1,9 @@
 """Rehearse `make gpu` on a pretended GPU, with tiny models: `make gpu REHEARSE=1`.
 
-`python -m tests.gpu_rehearsal [FOLDER]` runs every piece twice into a folder, a new one
-without an argument. The second time, nothing is left to do. Then it makes the page of these
-records. The project that it measures has a method of its own that is broken; PiSSA and QLoRA cannot
-run on the pretended device (tests/placement.py), so that three methods fail.
+`python -m tests.gpu_rehearsal [FOLDER]` runs every piece twice into a folder, a new one without an
+argument. The second time, nothing is left to do. Then it makes the page of these records. The
+project that it measures has a method of its own that is broken; PiSSA and QLoRA cannot run on the
+pretended device (tests/placement.py), so that three methods fail.
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ from typing import Any
 
 from pynvml import NVML_ERROR_LIBRARY_NOT_FOUND
 
+from pytest_ftcompare.measure.host import SESSION_VARIABLE
 from tests.measure.fake_nvml import GIB, LOST, SLICE, FakeNvml, h200
 
 ROOT = Path(__file__).parents[1]
@@ -135,6 +136,9 @@ class _Card:
     def _processes(self) -> dict[int, int]:
         visible = os.environ.get("CUDA_VISIBLE_DEVICES", "0") in (str(self._number), f"MIG-{SLICE}")
         own = {os.getpid(): self._process_bytes() or 0} if visible else {}
+        if own and SESSION_VARIABLE in os.environ:
+            # The worker that started this process has the card, too.
+            own[os.getppid()] = CONTEXT_BYTES
         return own | dict.fromkeys(self._now("others", ()), GIB)
 
     def _memory(self) -> Any:

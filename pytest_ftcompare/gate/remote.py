@@ -20,6 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from pytest_ftcompare.measure import host
 from pytest_ftcompare.results.case import Case
 
 if TYPE_CHECKING:
@@ -100,7 +101,9 @@ class RemoteProcess:
     def __init__(self, python: Path | None = None) -> None:
         """Start `python`, a reference's interpreter, or without it this one with its path."""
         self.python = str(python or sys.executable)
-        path = {} if python else {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        changes = {host.SESSION_VARIABLE: str(host.session_root(os.environ))}
+        if not python:
+            changes["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
         # The process would stop when an unread pipe is full; `close` closes the file.
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115
         try:
@@ -110,7 +113,7 @@ class RemoteProcess:
                 stdout=subprocess.PIPE,
                 stderr=self._errors,
                 text=True,
-                env=_environment(**path),
+                env=_environment(**changes),
             )
         except OSError as error:
             raise RemoteError(f"{self.python} does not start ({error.strerror})") from None

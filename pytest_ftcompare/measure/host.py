@@ -12,6 +12,8 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path("/")
+# Holds the id of a session's first process, for the processes that its workers start.
+SESSION_VARIABLE = "FTCOMPARE_SESSION"
 # Files with the memory limit of a control group, of version 2 and 1.
 LIMIT_FILES = ("memory.max", "memory.limit_in_bytes")
 
@@ -101,19 +103,28 @@ def cpus(root: Path = ROOT) -> int:
     return max(1, min(limits))
 
 
-def sibling_pids(environ: Mapping[str, str], root: Path = ROOT) -> set[int]:
-    """Return the process ids of this session's xdist workers, this one included.
+def session_root(environ: Mapping[str, str]) -> int:
+    """Return the process id of the session that this process belongs to.
 
-    They are the children of this process's parent, the controller. Empty without xdist.
+    It is in the environment of processes that a worker starts. For a worker of xdist it is the
+    controller, for any other process the process itself.
     """
-    if "PYTEST_XDIST_WORKER" not in environ:
-        return set()
-    pids = set()
+    if pid := environ.get(SESSION_VARIABLE):
+        return int(pid)
+    return os.getppid() if "PYTEST_XDIST_WORKER" in environ else os.getpid()
+
+
+def session_pids(environ: Mapping[str, str], root: Path = ROOT) -> set[int]:
+    """Return the ids of this session's processes: its root, workers, and all that they started."""
+    parents = {}
     for file in root.glob("proc/[0-9]*/stat"):
         # The process's name, in parentheses, may hold spaces and parentheses itself.
         rest = _text(file).rpartition(")")[2].split()
-        if rest[1:2] == [str(os.getppid())]:
-            pids.add(int(file.parent.name))
+        if len(rest) > 1:
+            parents[int(file.parent.name)] = int(rest[1])
+    pids = {session_root(environ), os.getpid()}
+    while more := {pid for pid, parent in parents.items() if parent in pids} - pids:
+        pids |= more
     return pids
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_ftcompare.measure.gpu_state import GpuState, disturbed, joules, reason_words
-from pytest_ftcompare.measure.host import sibling_pids
+from pytest_ftcompare.measure.host import session_pids
 
 __all__ = ["Gpu", "GpuState", "Unavailable", "count", "disturbed", "joules", "open_gpu"]
 
@@ -187,7 +187,7 @@ class Gpu:
 
     def used_by_others(self) -> int:
         """Return the bytes of processes that are not this session's, as far as they are listed."""
-        workers = {os.getpid(), *sibling_pids(os.environ)}
+        workers = session_pids(os.environ)
         return sum(
             process.usedGpuMemory or 0
             for process in self._processes() or ()
@@ -197,12 +197,12 @@ class Gpu:
     def state(self) -> GpuState:
         """Return the GPU's state now.
 
-        `others` excludes this session's workers, because they pause during a timed window.
+        `others` excludes this session's processes, because they pause during a timed window.
         """
         nvml, card = self._nvml, self._card
         running = self._processes()
         pids = None if running is None else {process.pid for process in running}
-        workers = {os.getpid(), *sibling_pids(os.environ)}
+        workers = session_pids(os.environ)
         bits = self._query("nvmlDeviceGetCurrentClocksEventReasons", card)
         if bits is None:  # drivers before 535
             bits = self._query("nvmlDeviceGetCurrentClocksThrottleReasons", card)

@@ -43,8 +43,7 @@ class Scope:
 
     - Cases: `methods` on `task` with `model`, `shots` rows per class and each method's `options`;
       a model outside the package lies in `hub`. `slow_methods` are those of the slow pieces,
-      and `precisions` those of smoke.
-      A split has at most `test_rows`.
+      and `precisions` those of smoke. A split has at most `test_rows`.
     - Timing: a `window` in seconds, `windows` of them in a process, `workers` at once; `pairs` of
       rounds where two pieces of work are timed in turn.
     - `faults` and `fault_methods` are what is planted, and in which cases.

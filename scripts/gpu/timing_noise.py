@@ -8,7 +8,6 @@ gate assumes, between processes and within one; `noise` gives what was measured.
 from __future__ import annotations
 
 import math
-import os
 import tempfile
 import time
 from collections import Counter
@@ -85,13 +84,8 @@ def _together(scope: Scope, methods: Sequence[str]) -> Values:
             failed[method] = failure_sentence(error)
             return []
 
-    # By this variable, the processes take each other for workers of one session.
-    os.environ["PYTEST_XDIST_WORKER"] = "gw0"
-    try:
-        with run_context(scope) as run, ThreadPoolExecutor(len(methods)) as pool:
-            taken = list(pool.map(work, methods))
-    finally:
-        del os.environ["PYTEST_XDIST_WORKER"]
+    with run_context(scope) as run, ThreadPoolExecutor(len(methods)) as pool:
+        taken = list(pool.map(work, methods))
     windows: dict[str, list[Mapping[str, Any]]] = {method: [] for method in methods}
     for method, new in zip(methods, taken, strict=True):
         windows[method] += new

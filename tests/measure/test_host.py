@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from pytest_ftcompare.measure.host import available_memory, cpus, sibling_pids
+from pytest_ftcompare.measure.host import available_memory, cpus, session_pids
 
 GIB = 2**30
 MEMORY = "sys/fs/cgroup/memory/box"  # version 1
@@ -124,15 +124,25 @@ def test_a_machine_without_affinity_has_all_its_cores(machine, monkeypatch):
     assert cpus(machine()) == 1
 
 
-def test_sibling_workers_are_the_controllers_children(machine):
-    me = os.getppid()
-    root = machine(
-        **{
-            "proc/11/stat": f"11 (python) S {me} 1 1 0",
-            "proc/12/stat": f"12 (a (b) c) R {me} 1 1 0",
-            "proc/13/stat": f"13 (python) S {me + 1} {me} 1 0",
-            "proc/14/stat": "",  # it ended while it was read
-        }
-    )
-    assert sibling_pids({"PYTEST_XDIST_WORKER": "gw0"}, root) == {11, 12}
-    assert sibling_pids({}, root) == set()
+@pytest.fixture
+def processes(machine):
+    """Processes: this one and a worker beside it, each with one that it started; and another."""
+    me, controller = os.getpid(), os.getppid()
+    parents = {me: controller, 21: controller, 31: me, 32: 21, 33: 31, 41: 1}
+    files = {f"proc/{pid}/stat": f"{pid} (a (b) c) S {up} 1 1 0" for pid, up in parents.items()}
+    # It ended while it was read.
+    return machine(**files, **{"proc/51/stat": ""})
+
+
+def test_a_session_without_workers_is_a_process_and_what_it_started(processes):
+    assert session_pids({}, processes) == {os.getpid(), 31, 33}
+
+
+def test_workers_and_what_they_started_are_of_one_session(processes):
+    session = {os.getppid(), os.getpid(), 21, 31, 32, 33}
+    assert session_pids({"PYTEST_XDIST_WORKER": "gw0"}, processes) == session
+
+
+def test_what_a_worker_started_belongs_to_its_session(processes):
+    environ = {"PYTEST_XDIST_WORKER": "gw0", "FTCOMPARE_SESSION": "21"}
+    assert session_pids(environ, processes) == {21, 32, os.getpid(), 31, 33}

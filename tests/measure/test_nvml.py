@@ -222,7 +222,7 @@ def test_a_container_with_the_hosts_process_ids_hides_other_processes(monkeypatc
 
 def test_sibling_workers_are_not_other_processes(monkeypatch):
     install_card(monkeypatch, processes={4242: GIB, 4243: GIB, os.getpid(): GIB})
-    monkeypatch.setattr(nvml, "sibling_pids", lambda environ: {4242})
+    monkeypatch.setattr(nvml, "session_pids", lambda environ: {os.getpid(), 4242})
     assert open_gpu(UUID).state().others == (4243,)
 
 

@@ -66,6 +66,17 @@ def test_a_second_call_repeats_nothing(rehearsal):
     assert second.count("  0 units in ") == len(PIECES)
 
 
+def test_fresh_processes_are_no_strangers_to_the_session(records):
+    windows = [
+        window
+        for unit in records["timing"]["units"].values()
+        for method in unit["values"]["windows"].values()
+        for window in method
+    ]
+    assert windows
+    assert not [window for window in windows if "another process" in window["disturbed"]]
+
+
 def test_the_planted_fault_is_found(records):
     (fault,) = [unit for name, unit in records["faults"]["units"].items() if "copy" in name]
     assert "stray bytes" in fault["values"]["found by"]
