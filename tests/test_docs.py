@@ -20,6 +20,7 @@ from pytest_ftcompare.compare import (
     sequential_test,
     session_verdict,
 )
+from pytest_ftcompare.compare.tolerances import BY_PRECISION
 from pytest_ftcompare.compare.verdict import WORST_FIRST
 from pytest_ftcompare.gate import machine_speed
 from pytest_ftcompare.gate.profiles import PROFILES
@@ -223,8 +224,6 @@ AUDITS = [(one, "audits") for one in (audit, contents, split_overlap, leakage)]
         (measured_cost, "cost"),
         (same_machine, "cost"),
         (machine_speed, "cost"),
-        (environments, "upgrade"),
-        (try_upgrade, "upgrade"),
         *AUDITS,
     ],
 )
@@ -237,6 +236,22 @@ def test_a_page_states_the_constants_in_use(module, page):
             and not isinstance(value, bool)
         ):
             assert f"`{name} = {value}`" in text, name
+
+
+def test_tolerances_are_on_the_page_and_above_what_other_kernels_move():
+    page, largest = read("docs/statistics.md"), json.loads(read("docs/precision.json"))["largest"]
+    kinds = {
+        "loss": ("logits, relative to the largest, and loss", ("outputs", "loss")),
+        "gradient": ("gradient norms, relative to the global norm", ("norm", "gradient")),
+        "update": ("first updates of tensors whose gradient is above that", ("update",)),
+        "trace": ("loss and gradient norm of the trace's first four steps", ("trace",)),
+    }
+    for field, (row, measured) in kinds.items():
+        values = [getattr(BY_PRECISION[name], field) for name in ("float32", "bfloat16")]
+        assert f"| {row} | {values[0]} | {values[1]} |" in page
+        for precision, tolerance in zip(("float32", "bfloat16"), values, strict=True):
+            for kernels in largest[precision].values():
+                assert tolerance >= 3 * max(kernels[kind][0] for kind in measured)
 
 
 def test_the_page_on_upgrades_states_the_numbers_in_use():

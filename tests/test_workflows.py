@@ -46,6 +46,7 @@ OTHERS = {
         "--force",
         "--title",
     ),
+    "--report",  # of `python -m pytest_ftcompare try`
     *("--url", "--token", "--labels", "--name", "--cached", "--stat", "--ref", "--ff-only"),
 }
 
@@ -108,7 +109,12 @@ def test_permissions_are_few_and_actions_are_githubs_own(workflow):
     content = WORKFLOWS[workflow]
     (job,) = content["jobs"].values()
     assert content["permissions"] == {}
-    written = {"nightly": ["issues"], "pocket": ["pull-requests"], "grid": []}[workflow]
+    written = {
+        "nightly": ["issues"],
+        "pocket": ["pull-requests"],
+        "grid": [],
+        "upgrades": ["issues"],
+    }[workflow]
     assert job["permissions"] == {"contents": "read"} | dict.fromkeys(written, "write")
     used = [step["uses"] for step in job["steps"] if "uses" in step]
     assert used
@@ -258,6 +264,58 @@ def test_a_run_without_a_report_is_reported(machine):
         .read_text()
         .startswith("The nightly run ended before it had a report.\n")
     )
+
+
+PIP_VERSIONS = """\
+torch (2.14.0+cpu)
+Available versions: 2.14.0+cpu, 2.13.0+cpu
+  INSTALLED: {installed}
+  LATEST:    2.14.0+cpu
+"""
+
+
+@pytest.mark.parametrize(
+    ("installed", "change"), [("2.13.0+cpu", "CHANGE=torch==2.14.0\n"), ("2.14.0+cpu", "")]
+)
+def test_a_new_release_is_tried_and_an_installed_one_is_not(machine, installed, change):
+    (machine.folder / "versions").write_text(PIP_VERSIONS.format(installed=installed))
+    machine.program(".venv/bin/python", f"cat {machine.folder / 'versions'}")
+    environment = machine.folder / "environment"
+    environment.touch()
+    places = {"LIBRARY": "torch", "GITHUB_ENV": str(environment)}
+    assert machine.run("upgrades", "Find the newest release", **places).returncode == 0
+    assert environment.read_text() == change
+
+
+@pytest.mark.parametrize("status", [0, 1, 2])
+def test_the_status_of_a_trial_is_the_steps(machine, status):
+    does = f'[ "$3" = try ] || exit 0; touch report.json; exit {status}'
+    machine.program(".venv/bin/python", does)
+    done = machine.run("upgrades", "Try it", CHANGE="peft==0.22.0")
+    assert done.returncode == status
+    tried, rendered = machine.called()
+    assert tried.startswith(
+        "python -m pytest_ftcompare try peft==0.22.0 --report report -- suites/"
+    )
+    assert rendered == "python -m pytest_ftcompare report report.json report.md"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "number", "calls"),
+    [
+        ("success", "", []),
+        ("success", "7", [["issue", "close", "7"]]),
+        ("failure", "7", [["issue", "comment", "7"]]),
+        ("failure", "", [["label", "create", "upgrades"], ["issue", "create", "--title"]]),
+    ],
+)
+def test_an_upgrade_that_is_not_safe_is_one_issue(machine, outcome, number, calls):
+    machine.program("bin/gh", f"[ \"$2\" != list ] || printf '%s' '{number}'")
+    places = {"OUTCOME": outcome, "RUN": "https://run", "CHANGE": "peft==0.22.0"}
+    done = machine.run("upgrades", "Say it in an issue, or close it", **places)
+    assert (done.returncode, done.stderr) == (0, "")
+    told = [call.split()[1:4] for call in machine.called() if " list " not in call]
+    assert told == calls
 
 
 @pytest.mark.parametrize(
