@@ -113,7 +113,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return history.main(command_line[1:])
     # argparse would take what follows -- for the command's own.
     end = command_line.index("--") if "--" in command_line else len(command_line)
-    options = parser.parse_args(command_line[:end])
+    options, rest = parser.parse_known_args(command_line[:end])
+    # argparse takes the changes of `try` on one side of an option only.
+    if rest and (not hasattr(options, "changes") or any(text.startswith("-") for text in rest)):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if rest:
+        options.changes = [*options.changes, *rest]
     options.pytest = command_line[end + 1 :]
     status: int = options.do(options)
     return status

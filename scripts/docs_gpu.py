@@ -74,7 +74,7 @@ def _device(files: Mapping[str, Path]) -> Iterator[str]:
             record["date"],
             str(len(record["units"])),
             str(len(_failures(record))),
-            "" if record["complete"] else "not complete",
+            "; ".join(_remarks(record)),
         )
         for name, record in records.items()
     ]
@@ -91,6 +91,14 @@ def _device(files: Mapping[str, Path]) -> Iterator[str]:
             if table.rows:
                 yield ""
                 yield from table.markdown()
+
+
+def _remarks(record: Mapping[str, Any]) -> Iterator[str]:
+    if not record["complete"]:
+        yield "not complete"
+    states = {unit["code"] for unit in record["units"].values()}
+    if len(states) > 1:
+        yield f"units of {len(states)} states of the code: measure again with OPTIONS=--fresh"
 
 
 def _failures(record: Mapping[str, Any]) -> dict[str, str]:

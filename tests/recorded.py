@@ -91,6 +91,9 @@ class RecordedCase:
     def short_training(self, progress: Progress) -> str:
         return self._recorded("short training", "")
 
+    def repeats_short_training(self, digest: str) -> bool:
+        return True
+
     def why_untimed(self, baseline: Result | None, candidate: Result, *, update: bool) -> str:
         return ""
 

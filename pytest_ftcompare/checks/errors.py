@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -14,15 +15,17 @@ from pytest_ftcompare.training.memory_error import missing_memory
 from pytest_ftcompare.training.model_kind import ModelError
 from pytest_ftcompare.training.train import TrainingError
 
+# How errors of CUDA's runtime (github.com/pytorch/pytorch/pull/152023), its driver, cuDNN and
+# Triton begin. Whether the GPU still computes is asked where the case ends
+# (measure/gpu_failure.py).
+GPU_ERROR = re.compile(r"(CUDA|CUDA driver|cuDNN) error: |Triton Error \[CUDA\]: ")
 # A user can fix these. They are no broken invariant.
 USER_ERRORS = (MethodError, ModelError, TrainingError)
 
 
 def raise_if_device(error: Exception) -> None:
     """Raise an error of the device again: an allocation or a GPU failed, and no invariant broke."""
-    # The text that c10_cuda_check_implementation gives every error of CUDA's runtime
-    # (github.com/pytorch/pytorch/pull/152023 and 169385).
-    if missing_memory(error) is not None or str(error).startswith("CUDA error: "):
+    if missing_memory(error) is not None or GPU_ERROR.match(str(error)):
         raise error
 
 

@@ -71,6 +71,9 @@ class CaseWork(Protocol):
     def short_training(self, progress: Progress) -> str:
         """Return the digest of a short training, "" if the case has none."""
 
+    def repeats_short_training(self, digest: str) -> bool:
+        """Return whether the short training gives this digest again, in a fresh process."""
+
     def why_untimed(self, baseline: Result | None, candidate: Result, *, update: bool) -> str:
         """Return why the case takes no timed window, "" if nothing speaks against it."""
 

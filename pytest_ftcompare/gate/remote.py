@@ -155,6 +155,10 @@ class RemoteProcess:
         """Return the probe of the prepared case."""
         return dict(self.request("probe")["probe"])
 
+    def short_training(self) -> str:
+        """Return the digest of the prepared case's short training."""
+        return str(self.request("short_training")["digest"])
+
     def round(self, piece: str) -> float:
         """Time one round of calls of a piece of work; return seconds per call."""
         return float(self.request("round", piece=piece)["seconds"])

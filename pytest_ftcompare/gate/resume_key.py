@@ -63,7 +63,8 @@ def make_key(settings: Settings, root: Path, *, benchmarks: bool) -> dict[str, s
         **{name: str(getattr(settings, name)) for name in options},
         "benchmarks": "on" if benchmarks else "off",
         "machine": f"{host.processor()}, Python {platform.python_version()}",
-        "gpus": f"{len(gpus)}, driver {nvml.driver()}" if gpus else "none",
+        # Their number may fall when one is lost, and the finished results stay.
+        "gpus": f"driver {nvml.driver()}" if gpus else "none",
         "code": digest({*package_files(package), *methods, *project_methods}),
         "project": digest(package_files(root, PROJECT_SUFFIXES)),
         "baselines' content": digest(settings.baselines.rglob("*.json")),

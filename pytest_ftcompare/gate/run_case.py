@@ -219,14 +219,9 @@ def _short_training(work: CaseWork) -> str:
 
 
 def _repeatable_short_training(work: CaseWork) -> str:
-    """Return the digest of the short training, "" if this device does not repeat it bit for bit.
-
-    A CPU does: the same seed with the same kernels adds in the same order.
-    """
+    """Return the digest of the short training, "" if this device does not repeat it bit for bit."""
     digest = _short_training(work)
-    if work.device == "cpu" or digest == _short_training(work):
-        return digest
-    return ""
+    return digest if digest and work.repeats_short_training(digest) else ""
 
 
 def _repeats_baseline(work: CaseWork, baseline: Result, candidate: Result) -> bool:

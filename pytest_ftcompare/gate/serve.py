@@ -56,6 +56,12 @@ class Server:
 
         return {"probe": inspect(self._prepared)[1]}
 
+    def short_training(self) -> Answer:
+        """Return the digest of the case's short training."""
+        from pytest_ftcompare.training.short_training import digest_of_short_training
+
+        return {"digest": digest_of_short_training(self._prepared, lambda *_: None)}
+
     def round(self, piece: str) -> Answer:
         """Time one round of a piece of work."""
         return {"seconds": self._side.round(piece)}
@@ -85,6 +91,7 @@ def serve(requests: TextIO, answers: TextIO) -> None:
     commands: dict[str, Callable[..., Answer]] = {
         "prepare": server.prepare,
         "probe": server.probe,
+        "short_training": server.short_training,
         "round": server.round,
         "window": server.window,
     }

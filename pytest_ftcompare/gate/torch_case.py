@@ -26,6 +26,7 @@ from pytest_ftcompare.gate.case_work import CaseError, CaseWork, IsEnough, Progr
 from pytest_ftcompare.gate.gpu_failures import GpuFailures
 from pytest_ftcompare.gate.memory_check import check_memory
 from pytest_ftcompare.gate.reference_timing import ReferenceTiming
+from pytest_ftcompare.gate.remote import RemoteError, RemoteProcess
 from pytest_ftcompare.gate.run_context import RunContext
 from pytest_ftcompare.gate.settings import Settings
 from pytest_ftcompare.gate.shared_inspection import SharedInspection
@@ -208,6 +209,20 @@ class TorchCase:
 
     def short_training(self, progress: Progress) -> str:
         return digest_of_short_training(self.prepared, progress)
+
+    def repeats_short_training(self, digest: str) -> bool:
+        # On a CPU, the same seed with the same kernels adds in the same order.
+        if self.prepared.config.device == "cpu":
+            return True
+        self.run_context.report_status("short training in a fresh process")
+        try:
+            with RemoteProcess() as remote:
+                remote.prepare(self.prepared.case, self.prepared.config, self.settings.root)
+                return remote.short_training() == digest
+        except RemoteError as error:
+            text = f"{self.prepared.case.id} was not repeated in a fresh process: {error}"
+            warnings.warn(text, stacklevel=2)
+            return False
 
     def why_untimed(self, baseline: Result | None, candidate: Result, *, update: bool) -> str:
         return why_untimed(

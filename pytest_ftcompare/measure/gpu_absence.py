@@ -65,7 +65,12 @@ def why_no_gpu(environ: Mapping[str, str]) -> str:
 
 
 def idle_gpu(environ: Mapping[str, str]) -> str:
-    """Return why torch cannot use the GPU that this process may see, "" if it may see none."""
-    if not gpu_assignment.visible_gpus(environ, lambda: nvml.count() or 0):
+    """Return why torch cannot use the GPU that this process may see, "" if it may see none.
+
+    Also "" if torch is built without CUDA: whoever installed it chose the CPU.
+    """
+    if torch.version.cuda is None or not gpu_assignment.visible_gpus(
+        environ, lambda: nvml.count() or 0
+    ):
         return ""
     return why_no_gpu(environ)

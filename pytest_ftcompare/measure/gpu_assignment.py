@@ -65,7 +65,10 @@ def bind_gpu(worker: int, environ: MutableMapping[str, str]) -> str | None:
     if not devices:
         return None
     present = [device for device in devices if not nvml.is_lost(device)]
-    environ[VARIABLE] = gpu_for_worker(worker, present or devices)
+    if 0 < len(present) < len(devices):
+        # CUDA may count without the lost device, which moves the numbers of those after it.
+        devices = [nvml.uuid(device) or device for device in present]
+    environ[VARIABLE] = gpu_for_worker(worker, devices)
     return environ[VARIABLE]
 
 

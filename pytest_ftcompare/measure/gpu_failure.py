@@ -15,7 +15,8 @@ from contextlib import contextmanager
 
 import torch
 
-from pytest_ftcompare.measure import gpu_assignment, nvml
+from pytest_ftcompare.measure import nvml
+from pytest_ftcompare.measure.gpu_readings import gpu_name
 from pytest_ftcompare.measure.last_status import LastStatus
 
 # nvidia.com: docs.nvidia.com/deploy/xid-errors: the driver logs an Xid for each failure of a GPU.
@@ -34,13 +35,10 @@ def _is_usable(device: str) -> bool:
     return True
 
 
-def _lost_note() -> str:
-    """Return what NVML adds if this process's card is lost; "" if it is not, or NVML cannot tell.
-
-    CUDA's numbers start at the first visible GPU, which is the one that torch uses.
-    """
-    visible = gpu_assignment.visible_gpus(os.environ, gpu_assignment.count_gpus)
-    return ", and NVML reports that the GPU is lost" if visible and nvml.is_lost(visible[0]) else ""
+def _lost_note(device: str) -> str:
+    """Return what NVML adds if this process's card is lost, "" if it does not say so."""
+    is_lost = nvml.is_lost(gpu_name(device, os.environ))
+    return ", and NVML reports that the GPU is lost" if is_lost else ""
 
 
 @contextmanager
@@ -49,11 +47,13 @@ def explain_gpu_failure(device: str, status: LastStatus) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if device == "cpu" or _is_usable(device):
+        # A process that has not used the GPU did not fail by it, and asking would start CUDA here.
+        started = device != "cpu" and torch.get_device_module(device).is_initialized()
+        if not started or _is_usable(device):
             raise
         # CUDA's message has one line, torch's advice on debugging follows.
         cause = str(error).partition("\n")[0]
         raise GpuFailure(
-            f"the GPU failed after {status.text!r}: {cause}{_lost_note()}: "
+            f"the GPU failed after {status.text!r}: {cause}{_lost_note(device)}: "
             f"this process cannot use it again; {ADVICE}"
         ) from None

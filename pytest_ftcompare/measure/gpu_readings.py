@@ -118,7 +118,7 @@ def _energy(
         readings.values[metric] = 1000 * spent / count
 
 
-def _gpu_name(device: str, environ: Mapping[str, str]) -> str:
+def gpu_name(device: str, environ: Mapping[str, str]) -> str:
     """Return the UUID of this process's MIG slice, or else of the GPU that torch uses."""
     first = environ.get("CUDA_VISIBLE_DEVICES", "").split(",")[0].strip()
     if first.startswith("MIG-"):
@@ -143,7 +143,7 @@ def take_readings(
         timed(lambda: None)
         readings.disturbed = cpu_disturbed(start, cpu_accounting())
         return readings
-    gpu = open_gpu(_gpu_name(device, os.environ))
+    gpu = open_gpu(gpu_name(device, os.environ))
     states = [] if isinstance(gpu, Unavailable) else [gpu.state()]
     _memory(device, pieces, gpu, readings)
     if STEP.name in pieces:

@@ -114,18 +114,14 @@ def session_root(environ: Mapping[str, str]) -> int:
     return os.getppid() if "PYTEST_XDIST_WORKER" in environ else os.getpid()
 
 
-def session_pids(environ: Mapping[str, str], root: Path = ROOT) -> set[int]:
-    """Return the ids of this session's processes: its root, workers, and all that they started."""
-    parents = {}
-    for file in root.glob("proc/[0-9]*/stat"):
+def is_of_session(pid: int, environ: Mapping[str, str], root: Path = ROOT) -> bool:
+    """Return whether a process is of this session: its root, a worker, or what they started."""
+    ours = {session_root(environ), os.getpid()}
+    while pid > 1 and pid not in ours:
         # The process's name, in parentheses, may hold spaces and parentheses itself.
-        rest = _text(file).rpartition(")")[2].split()
-        if len(rest) > 1:
-            parents[int(file.parent.name)] = int(rest[1])
-    pids = {session_root(environ), os.getpid()}
-    while more := {pid for pid, parent in parents.items() if parent in pids} - pids:
-        pids |= more
-    return pids
+        rest = _text(root / "proc" / str(pid) / "stat").rpartition(")")[2].split()
+        pid = int(rest[1]) if len(rest) > 1 else 0
+    return pid in ours
 
 
 @cache

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
 from pytest_ftcompare.measure.gpu_state import GpuState, disturbed, joules, reason_words
-from pytest_ftcompare.measure.host import session_pids
+from pytest_ftcompare.measure.host import is_of_session
 
 __all__ = ["Gpu", "GpuState", "Unavailable", "count", "disturbed", "joules", "open_gpu"]
 
@@ -121,6 +122,12 @@ def open_gpu(uuid: str) -> Gpu | Unavailable:
     return Unavailable(f"the driver knows no GPU {uuid}")
 
 
+def uuid(name: str) -> str | None:
+    """Return the UUID of the GPU with an index or UUID, None if NVML does not give it."""
+    gpu = open_gpu(name)
+    return None if isinstance(gpu, Unavailable) else gpu.uuid()
+
+
 def is_lost(name: str) -> bool:
     """Return whether the GPU of `open_gpu`'s names has fallen off the bus."""
     gpu = open_gpu(name)
@@ -154,6 +161,11 @@ class Gpu:
             self.lost = self.lost or error.value == self._nvml.NVML_ERROR_GPU_IS_LOST
             return None
 
+    def uuid(self) -> str | None:
+        """Return the GPU's UUID with its prefix, which CUDA_VISIBLE_DEVICES takes."""
+        name = self._query("nvmlDeviceGetUUID", self._handle)
+        return None if name is None else str(name)
+
     def is_split(self) -> bool:
         """Return whether MIG divides this card."""
         return (
@@ -186,13 +198,14 @@ class Gpu:
         return None if None in used else sum(used) or None
 
     def used_by_others(self) -> int:
-        """Return the bytes of processes that are not this session's, as far as they are listed."""
-        workers = session_pids(os.environ)
-        return sum(
-            process.usedGpuMemory or 0
-            for process in self._processes() or ()
-            if process.pid not in workers
-        )
+        """Return the bytes of processes that are not this session's.
+
+        0 unless the driver lists a process of this session: it may list the ids of another
+        namespace, which do not tell them apart.
+        """
+        used = {process.pid: process.usedGpuMemory or 0 for process in self._processes() or ()}
+        others = _other_pids(used)
+        return 0 if others is None else sum(used[pid] for pid in others)
 
     def state(self) -> GpuState:
         """Return the GPU's state now.
@@ -202,7 +215,6 @@ class Gpu:
         nvml, card = self._nvml, self._card
         running = self._processes()
         pids = None if running is None else {process.pid for process in running}
-        workers = session_pids(os.environ)
         bits = self._query("nvmlDeviceGetCurrentClocksEventReasons", card)
         if bits is None:  # drivers before 535
             bits = self._query("nvmlDeviceGetCurrentClocksThrottleReasons", card)
@@ -227,7 +239,7 @@ class Gpu:
             ),
             performance_state=self._query("nvmlDeviceGetPerformanceState", card),
             processes=None if pids is None else len(pids),
-            others=None if pids is None or not pids & workers else tuple(sorted(pids - workers)),
+            others=None if pids is None else _other_pids(pids),
             # Last, because any query above may have set it.
             lost=self.lost,
         )
@@ -254,6 +266,12 @@ class Gpu:
             for field in values
             if field.nvmlReturn == nvml.NVML_SUCCESS
         }
+
+
+def _other_pids(pids: Collection[int]) -> tuple[int, ...] | None:
+    """Return the ids of processes that are not this session's; None if none of them is."""
+    others = tuple(sorted(pid for pid in pids if not is_of_session(pid, os.environ)))
+    return None if len(others) == len(pids) else others
 
 
 def _watts(milliwatts: int | None) -> float | None:

@@ -15,10 +15,6 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-import pytest_ftcompare
-from pytest_ftcompare.gate.resume_key import PROJECT_SUFFIXES
-from pytest_ftcompare.measure import host
-from pytest_ftcompare.measure.library_versions import digest, package_files
 from pytest_ftcompare.results import atomic_write
 from pytest_ftcompare.upgrade.bisection import Bisection, find_package
 from pytest_ftcompare.upgrade.command import (
@@ -33,7 +29,7 @@ from pytest_ftcompare.upgrade.environments import (
     EnvironmentRefused,
     default_cache,
 )
-from pytest_ftcompare.upgrade.gate_run import GateRuns, results_key
+from pytest_ftcompare.upgrade.gate_run import GateRuns
 from pytest_ftcompare.upgrade.history import (
     Entry,
     HistoryError,
@@ -47,7 +43,8 @@ from pytest_ftcompare.upgrade.installer import Installer, InstallError, find_ins
 from pytest_ftcompare.upgrade.lock import Lock, installed_lock
 from pytest_ftcompare.upgrade.requirements import RequirementError, constrained_lock, resolve
 from pytest_ftcompare.upgrade.search import Found
-from pytest_ftcompare.upgrade.try_upgrade import FIRST_SEEDS, TryError
+from pytest_ftcompare.upgrade.session import TryError, check_arguments, results_key
+from pytest_ftcompare.upgrade.try_upgrade import FIRST_SEEDS
 
 DESCRIPTION = """\
 Find the release, the commit or the package that made cases fail. Everything after -- is pytest's
@@ -107,22 +104,35 @@ def _say(text: str) -> None:
     print(f"ftcompare bisect: {text}", flush=True)
 
 
+History = tuple[list[str], Callable[[int], Entry]]
+
+
 def _entries_of_package(
-    name: str, good: str, bad: str, here: Lock, installer: Installer
-) -> tuple[list[str], Callable[[int], Entry]]:
+    name: str, good: str, bad: str, base: Lock, installer: Installer
+) -> History:
+    """Return the releases between two, each in the environment of `base`."""
+    here = installed_lock()
     versions = releases_between(installer.versions(name), good, bad)
 
     def entry(number: int) -> Entry:
         requirement = f"{name}=={versions[number]}"
-        return Entry(requirement, here.overlaid(resolve([requirement], installer)))
+        lines = resolve([requirement], installer)
+        # What is installed already is not reported.
+        lines.setdefault(name, here.lines.get(name, requirement))
+        if base != here:
+            # The other versions stay as they are in `base`, so only what it lacks is added.
+            lines = {
+                key: line for key, line in lines.items() if key == name or key not in base.lines
+            }
+        return Entry(requirement, base.overlaid(lines))
 
     return [f"{name} {version}" for version in versions], entry
 
 
 def _entries_of_checkout(
-    checkout: Path, good: str, bad: str, here: Lock, installer: Installer, folder: Path
-) -> tuple[list[str], Callable[[int], Entry]]:
-    commits = commits_between(checkout, good, bad)
+    checkout: Path, good: str, bad: str, installer: Installer, folder: Path
+) -> History:
+    here, commits = installed_lock(), commits_between(checkout, good, bad)
 
     def entry(number: int) -> Entry:
         place = files_of(checkout, commits[number], folder)
@@ -163,61 +173,61 @@ def _answer(bisection: Bisection, found: Found) -> dict[str, object]:
 
 
 def _bisect(args: argparse.Namespace, installer: Installer, folder: Path) -> dict[str, object]:
-    here = installed_lock()
     environments = EnvironmentCache(default_cache(), installer)
-    seeds = None if args.all_seeds else FIRST_SEEDS
-    runs = GateRuns(environments, folder, args.pytest, _say, seeds)
+
+    def runs(good: Entry) -> GateRuns:
+        """Return runs that are compared with a good end; another one has another folder."""
+        seeds = None if args.all_seeds else FIRST_SEEDS
+        place = folder / good.lock.content_digest()
+        return GateRuns(environments, place, args.pytest, _say, seeds)
+
     if args.checkout is not None:
-        history = _entries_of_checkout(
-            args.checkout, args.good, args.bad, here, installer, default_cache() / "commits"
-        )
+        commits = default_cache() / "commits"
+        history = _entries_of_checkout(args.checkout, args.good, args.bad, installer, commits)
     elif args.package is not None:
+        here = installed_lock()
         history = _entries_of_package(args.package, args.good, args.bad, here, installer)
     else:
+        here = installed_lock()
         good, bad = (
             constrained_lock(Path(file), here, installer) for file in (args.good, args.bad)
         )
-        name = find_package(runs, good, bad)
+        name = find_package(runs(Entry("the good file", good)), good, bad)
         versions = [is_release(lock.lines.get(name, "")) for lock in (good, bad)]
         if not all(versions):
             raise TryError(f"{name} decides, and is no release in both files: bisect its checkout")
         _say(f"{name} decides: its releases are next")
         history = _entries_of_package(name, versions[0], versions[1], bad, installer)
-    bisection = Bisection(runs, *history)
+    labels, entry = history
+    bisection = Bisection(runs(entry(0)), labels, entry)
     return _answer(bisection, bisection.search(every=args.sweep))
 
 
-def _key(args: argparse.Namespace) -> str:
-    """Return a digest of what the runs depend on, so that an interrupted search goes on."""
-    return results_key(
-        [
-            *(str(value) for value in (args.package, args.checkout, args.good, args.bad)),
-            str(args.all_seeds),
-            installed_lock().digest(),
-            digest(package_files(Path(pytest_ftcompare.__file__).parent)),
-            digest(package_files(Path.cwd(), PROJECT_SUFFIXES)),
-            host.processor(),
-            *args.pytest,
-        ]
-    )
+def _check(args: argparse.Namespace) -> None:
+    """Raise `TryError` for arguments that do not go together, before anything runs."""
+    if args.package is not None and args.checkout is not None:
+        raise TryError("expected --package or --checkout, got both")
+    if not args.pytest:
+        raise TryError("expected the failing cases as pytest's arguments after --")
+    check_arguments(args.pytest)
+    if not args.json.absolute().parent.is_dir():
+        raise TryError(f"--json: expected a file in a folder that exists, got {args.json}")
 
 
 def run_command(args: argparse.Namespace) -> int:
     """Run the command `bisect`, and return its exit status."""
     try:
-        if args.package is not None and args.checkout is not None:
-            raise TryError("expected --package or --checkout, got both")
-        if not args.pytest:
-            raise TryError("expected the failing cases as pytest's arguments after --")
+        _check(args)
         installer = find_installer(installer_options(args))
-        folder = default_cache() / "bisections" / _key(args)
+        folder = default_cache() / "bisections" / results_key(str(args.all_seeds), *args.pytest)
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.with_suffix(".lock"), timeout=0):
             answer = _bisect(args, installer, folder)
         atomic_write.write(args.json, json.dumps(answer, indent=1) + "\n")
         return OK
     except Timeout:
-        print("ERROR: another process runs this bisection: wait for it", file=sys.stderr)
+        busy = "another process bisects these cases: wait for it, then repeat the command"
+        print(f"ERROR: {busy}", file=sys.stderr)
         return USAGE
     except ERRORS as error:
         print(f"ERROR: {error}", file=sys.stderr)

@@ -13,7 +13,7 @@ from pytest_ftcompare.upgrade.history import Entry, HistoryError
 from pytest_ftcompare.upgrade.lock import Lock
 from pytest_ftcompare.upgrade.requirements import RequirementError
 from pytest_ftcompare.upgrade.search import Found, State, bisect, sweep
-from pytest_ftcompare.upgrade.try_upgrade import TryError
+from pytest_ftcompare.upgrade.session import TryError
 
 
 @dataclass
@@ -40,26 +40,29 @@ class Bisection:
         assert self.searched is not None
         result = self.result(number)
         state = result.state(self.searched)
-        reason = result.skipped or (str(result.signs[0]) if result.signs else "")
-        self.runs.say(f"{self.labels[number]}: {state}{f' ({reason})' if state != 'good' else ''}")
+        reason = f" ({result.reason})" if result.reason else ""
+        self.runs.say(f"{self.labels[number]}: {state}{reason}")
         return state
 
     def verify_ends(self) -> None:
         """Run both ends, and take the failure of the bad one as what is searched."""
+        if len(self.labels) < 2:
+            raise TryError(f"expected two different ends, both are {self.labels[0]}")
         self.runs.make_baselines(self.entry(0))
         first, last = self.result(0), self.result(len(self.labels) - 1)
         for label, result in ((self.labels[0], first), (self.labels[-1], last)):
             if result.skipped:
                 raise TryError(f"{label} cannot be tried: {result.skipped}")
-        if first.signs:
+        if first.reason:
             raise TryError(
                 f"expected cases that pass in {self.labels[0]}, against their own results "
-                f"{first.signs[0]}"
+                f"{first.reason}"
             )
         if not last.signs:
             raise TryError(
-                f"expected a case that fails in {self.labels[-1]}, all pass: choose the failing "
-                "case after --, or another bad end"
+                f"expected a case that fails in {self.labels[-1]}, "
+                f"{last.unsettled or 'all pass'}: choose the failing case after --, another bad "
+                "end, or --all-seeds"
             )
         self.searched = last.signs[0]
         self.runs.say(f"{self.labels[-1]}: bad ({self.searched})")
@@ -67,38 +70,52 @@ class Bisection:
     def search(self, *, every: bool) -> Found:
         """Verify both ends and search between them."""
         self.verify_ends()
-        return (sweep if every else bisect)(len(self.labels), self.state)
+        found = (sweep if every else bisect)(len(self.labels), self.state)
+        if found.first_bad - found.last_good == len(self.labels) - 1 > 1:
+            reason = self.results[found.untried[0]].reason
+            raise TryError(f"nothing between both ends tells them apart: {reason}")
+        return found
 
 
 def find_package(runs: GateRuns, good: Lock, bad: Lock) -> str:
     """Return the one package whose version decides, tried from both ends.
 
-    Raise `TryError` if it takes several together, or none that could be tried.
+    Raise `TryError` if no single package does, or if too little could be tried to say so.
     """
-    moves = [move.name for move in good.moves_to(bad)]
     ends = [Entry("the good file", good), Entry("the bad file", bad)]
     pair = Bisection(runs, [end.label for end in ends], ends.__getitem__)
     pair.verify_ends()
-    assert pair.searched is not None
-    cures: set[str] = set()
-    breaks: set[str] = set()
-    for name in moves:
-        for end, other, found, wanted in ((bad, good, cures, "good"), (good, bad, breaks, "bad")):
-            if name not in other.lines:
-                continue
-            lock = end.overlaid({name: other.lines[name]})
-            label = f"{'bad' if end is bad else 'good'} with {lock.lines[name]}"
-            result = runs.run(Entry(label, lock))
-            state = result.state(pair.searched)
-            runs.say(f"{label}: {state}{f' ({result.skipped})' if result.skipped else ''}")
+    mends, breaks, untried = set[str](), set[str](), set[str]()
+    for name in (move.name for move in good.moves_to(bad)):
+        for end, other, decided, wanted in (
+            (bad, good, mends, "good"),
+            (good, bad, breaks, "bad"),
+        ):
+            state = _state_with(runs, end, other, name, pair.searched)
             if state == wanted:
-                found.add(name)
-    if len(both := cures & breaks) == 1:
+                decided.add(name)
+            elif state in ("skipped", "other"):
+                untried.add(name)
+    if len(both := mends & breaks) == 1:
         return both.pop()
+    tried = f"; {_join(untried)} could not be tried alone" if untried else ""
     raise TryError(
-        f"no single package decides: changed back alone, {_join(cures)} mends the bad end; "
-        f"changed alone, {_join(breaks)} breaks the good one: packages act together"
+        "no single package decides: changed back alone, the bad end passes with "
+        f"{_join(mends)}; changed alone, the good end fails with {_join(breaks)}{tried}"
     )
+
+
+def _state_with(runs: GateRuns, end: Lock, other: Lock, name: str, searched: Sign | None) -> State:
+    """Return the state of an end that has one package as the other end has it."""
+    assert searched is not None
+    if name not in other.lines:
+        return "skipped"
+    lock = end.overlaid({name: other.lines[name]})
+    label = f"the end with {lock.lines[name]}"
+    result = runs.run(Entry(label, lock))
+    state = result.state(searched)
+    runs.say(f"{label}: {state}{f' ({result.reason})' if result.reason else ''}")
+    return state
 
 
 def _join(names: set[str]) -> str:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
+from pytest_ftcompare.upgrade import cache_folder
+from pytest_ftcompare.upgrade.cache_folder import CACHE_VARIABLE, CacheError
 from pytest_ftcompare.upgrade.environments import (
-    CACHE_VARIABLE,
     EnvironmentCache,
     EnvironmentRefused,
     default_cache,
@@ -25,7 +25,8 @@ from pytest_ftcompare.upgrade.requirements import (
     requirement_lines,
     resolve,
 )
-from pytest_ftcompare.upgrade.try_upgrade import Arm, Trial, TryError
+from pytest_ftcompare.upgrade.session import TryError, check_arguments
+from pytest_ftcompare.upgrade.try_upgrade import Environment, Trial
 
 OK, WORSE, USAGE, INTERRUPTED = 0, 1, 2, 130
 THIS, CHANGED = "this environment", "the changed environment"
@@ -142,20 +143,22 @@ def _locks(args: argparse.Namespace, installer: Installer) -> tuple[Lock, Lock]:
     return here, here.overlaid(resolve(requirements, installer))
 
 
-def _describe_moves(old: Lock, new: Lock, asked: Sequence[str]) -> None:
-    names = canonical_names(asked)
+def _describe_moves(old: Lock, new: Lock, args: argparse.Namespace) -> None:
+    names, checkouts = canonical_names(args.changes), requirement_lines([], args.checkouts)
     for move in old.moves_to(new):
-        _say(f"{move}{'' if not names or move.name in names else ' (came along)'}")
+        asked = args.old is not None or move.name in names or move.new in checkouts
+        _say(f"{move}{'' if asked else ' (came along)'}")
 
 
 def try_upgrade(args: argparse.Namespace) -> int:
     """Run the command `try`, and return its exit status."""
     try:
+        check_arguments(args.pytest)
         installer = find_installer(installer_options(args))
         old, new = _locks(args, installer)
         if not old.moves_to(new):
             raise TryError("nothing would change: both environments have the same distributions")
-        _describe_moves(old, new, args.changes)
+        _describe_moves(old, new, args)
         environments = EnvironmentCache(default_cache(), installer)
         trial = Trial(
             _arm(THIS if old == installed_lock() else "the old environment", old, environments),
@@ -174,17 +177,22 @@ def try_upgrade(args: argparse.Namespace) -> int:
         return INTERRUPTED
 
 
-def _arm(name: str, lock: Lock, environments: EnvironmentCache) -> Arm:
+def _arm(name: str, lock: Lock, environments: EnvironmentCache) -> Environment:
     here = lock == installed_lock()
-    return Arm(name, lock, Path(sys.executable) if here else environments.get(lock, _say))
+    return Environment(name, lock, Path(sys.executable) if here else environments.get(lock, _say))
 
 
 def cache(action: str) -> int:
     """Show or remove the folder of environments and results."""
-    folder = default_cache()
-    environments = EnvironmentCache(folder, find_installer([]))
-    count = len(environments.places())
-    size = environments.clean() if action == "clean" else environments.size()
+    folder = cache_folder.location()
+    count, size = len(cache_folder.environments_in(folder)), cache_folder.own_bytes(folder)
+    if action == "clean":
+        try:
+            cache_folder.clean(folder)
+        except CacheError as error:
+            print(f"ERROR: {error}", file=sys.stderr)
+            return USAGE
+        size -= cache_folder.own_bytes(folder)
     verb = "removed" if action == "clean" else "holds"
     print(f"{folder}: {verb} {count} environment{'s' * (count != 1)}, {size / 2**20:,.0f} MiB")
     return OK

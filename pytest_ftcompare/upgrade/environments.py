@@ -20,14 +20,14 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from pytest_ftcompare.upgrade import cache_folder
+from pytest_ftcompare.upgrade.cache_folder import CACHE_VARIABLE, LOCK_FILE, CacheError
 from pytest_ftcompare.upgrade.installer import Installer, InstallError
 from pytest_ftcompare.upgrade.lock import Lock, installed, line_of
 
-CACHE_VARIABLE = "FTCOMPARE_CACHE"
 # Gigabytes of environments above which those used longest ago are removed; chosen: dozens of
 # upgrades of pure Python, or some of torch. Raising it keeps more of them.
 CACHE_LIMIT_GB = 20.0
-LOCK_FILE = "lock.txt"
 # Modules that a case imports: an environment that cannot import one is refused.
 IMPORTS = ("torch", "transformers", "peft", "pytest_ftcompare.plugin")
 Say = Callable[[str], None]
@@ -38,11 +38,13 @@ class EnvironmentRefused(RuntimeError):
 
 
 def default_cache() -> Path:
-    """Return the folder of environments: $FTCOMPARE_CACHE, or ftcompare in the user's cache."""
-    if folder := os.environ.get(CACHE_VARIABLE):
-        return Path(folder).expanduser()
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "ftcompare"
+    """Return the cache's folder, which is made if it is missing."""
+    folder = cache_folder.location()
+    try:
+        cache_folder.make(folder)
+    except CacheError as error:
+        raise EnvironmentRefused(str(error)) from None
+    return folder
 
 
 @dataclass(frozen=True)
@@ -98,44 +100,31 @@ class EnvironmentCache:
             try:
                 self.installer.install(python, list(missing.values()))
             except InstallError as error:
-                raise EnvironmentRefused(f"it cannot be installed: {error}") from None
+                raise EnvironmentRefused(
+                    f"the new environment cannot be installed: {error}"
+                ) from None
         self._check(python)
 
     def _check(self, python: Path) -> None:
         """Raise `EnvironmentRefused` for a new conflict, or a library that does not load."""
         known = set(self.installer.conflicts(Path(sys.executable)))
-        new = [line for line in self.installer.conflicts(python) if line not in known]
+        new = [conflict for conflict in self.installer.conflicts(python) if conflict not in known]
         if new:
             raise EnvironmentRefused(
-                f"it does not fit what is installed: {new[0].strip().rstrip('.')}: change that, too"
+                "the new environment breaks a requirement: "
+                f"{new[0].text.rstrip('.')}: change that, too"
             )
         program = "; ".join(f"import {name}" for name in IMPORTS)
         done = subprocess.run([python, "-P", "-c", program], capture_output=True, text=True)
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["it says nothing"])[-1]
-            raise EnvironmentRefused(f"its libraries do not load: {last}")
-
-    def places(self) -> list[Path]:
-        """Return the folders of environments, the one used last first."""
-        locks = [*(self.folder / "environments").glob(f"*/{LOCK_FILE}")]
-        locks.sort(key=lambda file: file.stat().st_mtime, reverse=True)
-        return [file.parent for file in locks]
-
-    def size(self) -> float:
-        """Return the bytes that the folder takes beside what it links."""
-        return _own_bytes(self.folder)
-
-    def clean(self) -> float:
-        """Remove all environments and results; return the bytes freed."""
-        size = self.size()
-        shutil.rmtree(self.folder, ignore_errors=True)
-        return size
+            raise EnvironmentRefused(f"the new environment's libraries do not load: {last}")
 
     def _remove_old(self, keep: Path) -> None:
         """Remove the environments used longest ago until the rest is within the limit."""
         total = 0.0
-        for place in self.places():
-            total += _own_bytes(place)
+        for place in cache_folder.environments_in(self.folder):
+            total += cache_folder.own_bytes(place)
             if total > self.limit and place != keep:
                 shutil.rmtree(place, ignore_errors=True)
 
@@ -144,18 +133,13 @@ def _python(folder: Path) -> Path:
     return Path(sysconfig.get_path("scripts", "venv", {"base": str(folder)})) / "python"
 
 
-def _own_bytes(folder: Path) -> float:
-    """Return the bytes of files that no other folder links."""
-    stats = [file.lstat() for file in folder.rglob("*")]
-    return float(sum(stat.st_size for stat in stats if stat.st_nlink == 1))
-
-
 def _link(distribution: Distribution, site: Path) -> bool:
     """Link a distribution's modules into another environment; False if its files are unknown.
 
-    Its commands are left out: they name the interpreter of their own environment.
+    Only a RECORD lists what is installed; other lists have the files of the source. Commands are
+    left out: they name the interpreter of their own environment.
     """
-    if distribution.files is None:
+    if distribution.read_text("RECORD") is None or distribution.files is None:
         return False
     for file in distribution.files:
         source = Path(str(distribution.locate_file(file)))

@@ -1,23 +1,23 @@
 """Run the failing cases in an environment, and say whether they fail as they did.
 
-`bisect_command.py` calls it for each entry of a history. The good end's results are the baselines.
-No time is measured: probe, structure, counts and outcomes decide.
+`bisection.py` calls it for each entry of a history. The good end's results are the baselines. No
+time is measured: probe, structure, counts and outcomes decide.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
+from pytest_ftcompare.compare.session_verdict import UNJUDGED_VERDICTS
 from pytest_ftcompare.results import atomic_write
 from pytest_ftcompare.upgrade.environments import EnvironmentCache, EnvironmentRefused, Say
 from pytest_ftcompare.upgrade.history import Entry
 from pytest_ftcompare.upgrade.search import State
-from pytest_ftcompare.upgrade.try_upgrade import RAN, TryError
+from pytest_ftcompare.upgrade.session import RAN, USAGE_ERRORS, TryError, run_session
 
 
 @dataclass(frozen=True)
@@ -40,25 +40,62 @@ class Sign:
 
 @dataclass(frozen=True)
 class RunResult:
-    """The signs of the cases that failed in an entry, or why it could not be tried."""
+    """The signs of what failed in an entry.
+
+    `skipped` says why the entry could not be tried, `unsettled` why its cases have no answer.
+    """
 
     signs: list[Sign]
     skipped: str = ""
+    unsettled: str = ""
 
     def state(self, searched: Sign) -> State:
         """Return the entry's state for the failure that is searched."""
         if self.skipped:
             return "skipped"
-        if not self.signs:
-            return "good"
-        return "bad" if any(sign.is_like(searched) for sign in self.signs) else "other"
+        if any(sign.is_like(searched) for sign in self.signs):
+            return "bad"
+        return "other" if self.signs or self.unsettled else "good"
+
+    @property
+    def reason(self) -> str:
+        """Why the entry is not good, in a sentence; "" if it is."""
+        return self.skipped or (str(self.signs[0]) if self.signs else self.unsettled)
+
+
+def read_document(document: Mapping[str, Any], status: int) -> RunResult:
+    """Return the signs in a session's document; `status` is pytest's."""
+    signs = [
+        Sign(
+            case["id"],
+            case["verdict"],
+            case["first_divergence"],
+            (case["divergences"] or ["its outcome or cost moved"])[0],
+        )
+        for case in document["cases"]
+        if case["failed"]
+    ]
+    signs += [
+        Sign(claim["name"], claim["verdict"], "claim", claim["note"] or "the claim moved")
+        for claim in document["claims"]
+        if claim["failed"]
+    ]
+    signs += [Sign("all cases", "failed", "together", text) for text in document["findings"]]
+    unsettled = [
+        f"{case['id']} is {case['verdict']}"
+        for case in document["cases"]
+        if case["verdict"] in UNJUDGED_VERDICTS
+    ]
+    if status == 1 and not signs:
+        unsettled.append("a test that is no case of the gate failed")
+    return RunResult(signs, unsettled=unsettled[0] if unsettled else "")
 
 
 @dataclass(frozen=True)
 class GateRuns:
     """Runs the cases that pytest's arguments choose; results stay in `folder` and are used again.
 
-    `seeds` is the number of seeds of the good end, None for the profile's.
+    `folder` belongs to one good end. `seeds` is its number of seeds, None for the profile's.
     """
 
     environments: EnvironmentCache
@@ -70,60 +107,50 @@ class GateRuns:
     def make_baselines(self, good: Entry) -> None:
         """Run the cases in the good end, whose results the others are compared with."""
         whole = self.folder / "whole"
-        if whole.is_file() and whole.read_text(encoding="utf-8") == str(self.seeds):
+        if whole.is_file():
             return
         self.say(f"{good.label}: the cases run in it first")
         few = [] if self.seeds is None else [f"--ftcompare-seeds={self.seeds}"]
-        update = ["--update-baselines", "--ftcompare-window=0"]
-        self._pytest(good, [*update, *few])
-        atomic_write.write(whole, str(self.seeds))
+        update = ["--update-baselines", "--ftcompare-window=0", "--ftcompare-resume"]
+        status, document = self._session(good, [*update, *few], "good")
+        if status not in RAN:
+            raise TryError(self._did_not_run(good, status, "good"))
+        if failed := [
+            sign for sign in read_document(document, 0).signs if sign.level != "together"
+        ]:
+            raise TryError(f"expected cases that pass in {good.label}, {failed[0]}")
+        atomic_write.write(whole, good.label)
 
     def run(self, entry: Entry) -> RunResult:
         """Return how an entry's cases fail; a result of an earlier call is read."""
-        file = self.folder / f"{entry.lock.digest()}.json"
+        name = entry.lock.content_digest()
+        file = self.folder / f"{name}.result.json"
         if file.is_file():
             stored = json.loads(file.read_text(encoding="utf-8"))
-            return RunResult([Sign(**sign) for sign in stored["signs"]], stored["skipped"])
+            signs = [Sign(**sign) for sign in stored["signs"]]
+            return RunResult(signs, unsettled=stored["unsettled"])
         self.say(f"{entry.label}: running")
-        result = self._run(entry)
+        try:
+            status, document = self._session(entry, ["--benchmark-disable"], name)
+        except EnvironmentRefused as error:
+            return RunResult([], str(error))
+        if status in USAGE_ERRORS:
+            raise TryError(self._did_not_run(entry, status, name))
+        if status not in RAN:
+            return RunResult([], self._did_not_run(entry, status, name))
+        result = read_document(document, status)
+        # What could not be tried may work another time, and is not kept.
         atomic_write.write(file, json.dumps(asdict(result)))
         return result
 
-    def _run(self, entry: Entry) -> RunResult:
-        report = self.folder / "report.json"
-        report.unlink(missing_ok=True)
-        try:
-            self._pytest(entry, ["--benchmark-disable", f"--ftcompare-report={report}"])
-        except EnvironmentRefused as error:
-            return RunResult([], str(error))
-        document = json.loads(report.read_text(encoding="utf-8"))
-        return RunResult(
-            [
-                Sign(
-                    case["id"],
-                    case["verdict"],
-                    case["first_divergence"],
-                    (case["divergences"] or ["its outcome or cost moved"])[0],
-                )
-                for case in document["cases"]
-                if case["failed"]
-            ]
-        )
-
-    def _pytest(self, entry: Entry, options: Sequence[str]) -> None:
-        """Run pytest in an entry's environment; its output goes to a file beside the results."""
+    def _session(
+        self, entry: Entry, options: Sequence[str], name: str
+    ) -> tuple[int, dict[str, Any]]:
         python = self.environments.get(entry.lock, self.say)
         baselines = f"--ftcompare-baselines={self.folder / 'baselines'}"
-        command = [str(python), "-m", "pytest", *self.arguments, baselines, *options]
-        log = self.folder / f"{entry.lock.digest()}.log"
-        with log.open("w", encoding="utf-8") as output:
-            done = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT)
-        if done.returncode not in RAN:
-            raise TryError(
-                f"pytest ended with status {done.returncode} in {entry.label}: {log} says why"
-            )
+        arguments = [*self.arguments, baselines, *options]
+        return run_session(python, arguments, self.folder, name, log=True)
 
-
-def results_key(parts: Sequence[str]) -> str:
-    """Return a digest of what the runs of a bisection depend on."""
-    return hashlib.sha256(json.dumps(list(parts)).encode()).hexdigest()[:16]
+    def _did_not_run(self, entry: Entry, status: int, name: str) -> str:
+        log = self.folder / f"{name}.log"
+        return f"pytest ended with status {status} in {entry.label}: {log} says why"

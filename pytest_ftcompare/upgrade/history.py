@@ -27,18 +27,23 @@ class Entry:
 
 
 def releases_between(available: Sequence[str], good: str, bad: str) -> list[str]:
-    """Return the releases from the good one to the bad one, in the order of their versions."""
+    """Return the releases from the good one to the bad one, in the order of their versions.
+
+    They are public versions, or builds (such as +cpu) if both ends name the same one.
+    """
     try:
         ends = [Version(good), Version(bad)]
+        versions = {Version(Version(text).public): text.partition("+")[0] for text in available}
     except InvalidVersion as error:
         raise HistoryError(f"expected versions such as 0.20.0: {error}") from None
-    versions = {Version(text): text for text in [*available, good, bad]}
-    for text, end in zip((good, bad), ends, strict=True):
-        if end not in {Version(name) for name in available}:
+    build = f"+{ends[0].local}" if ends[0].local and ends[0].local == ends[1].local else ""
+    first, last = (Version(end.public) for end in ends)
+    for text, end in ((good, first), (bad, last)):
+        if end not in versions:
             raise HistoryError(f"the index has no release {text}: it has {', '.join(available)}")
-    between = [version for version in sorted(versions) if min(ends) <= version <= max(ends)]
-    texts = [versions[version] for version in between]
-    return texts if ends[0] < ends[1] else texts[::-1]
+    low, high = min(first, last), max(first, last)
+    texts = [versions[version] + build for version in sorted(versions) if low <= version <= high]
+    return texts if first <= last else texts[::-1]
 
 
 def _git(checkout: Path, *arguments: str) -> str:
@@ -59,9 +64,18 @@ def commits_between(checkout: Path, good: str, bad: str) -> list[str]:
         first, last = last, first
     listed = _git(checkout, "rev-list", "--reverse", "--first-parent", f"{first}..{last}")
     commits = [first, *listed.splitlines()]
-    if commits[-1] != last:
-        raise HistoryError(f"{checkout}: {bad} is not on {good}'s line of first parents")
+    # A commit of a merged branch is not before the first one listed, which would lack it.
+    if commits[1:] and _first_parent(checkout, commits[1]) != first:
+        older, newer = (bad, good) if backwards else (good, bad)
+        raise HistoryError(
+            f"{checkout}: expected a commit on {newer}'s line of first parents, {older} is on a "
+            "branch that was merged: give the merge, or a commit before it"
+        )
     return commits[::-1] if backwards else commits
+
+
+def _first_parent(checkout: Path, commit: str) -> str:
+    return _git(checkout, "log", "-1", "--format=%P", commit).partition(" ")[0]
 
 
 def _is_ancestor(checkout: Path, first: str, second: str) -> bool:

@@ -18,10 +18,16 @@ from typing import Protocol
 
 from packaging.utils import canonicalize_name
 
-from pytest_ftcompare.upgrade.lock import line_from
+from pytest_ftcompare.upgrade.conflicts import Conflict, read_pip, read_uv
+from pytest_ftcompare.upgrade.lock import editable, line_from, path_of
 
-# A line of `uv pip install --dry-run`: " + peft==0.20.0" or " + peft==0.20.0 (from file:///x)".
-UV_PLANNED = re.compile(r" [+~] (\S+)==(\S+)(?: \(from (\S+)\))?")
+# A line of `uv pip install --dry-run`: " + peft==0.20.0", and for a direct install
+# " + peft @ file:///x" or, from an older uv, " + peft==0.20.0 (from file:///x)".
+UV_PLANNED = re.compile(
+    r"^ [+~] (?P<name>[^\s=]+)"
+    r"(?:==(?P<version>\S+)(?: \(from (?P<origin>\S+)\))?| @ (?P<url>\S+))",
+    re.MULTILINE,
+)
 # The line of `pip index versions` with all releases.
 AVAILABLE = re.compile(r"^Available versions: (.+)$", re.MULTILINE)
 # What pip and uv write before the sentence of an error.
@@ -42,7 +48,7 @@ class Installer(Protocol):
 
     def install(self, python: Path, lines: Sequence[str]) -> None: ...
 
-    def conflicts(self, python: Path) -> list[str]: ...
+    def conflicts(self, python: Path) -> list[Conflict]: ...
 
     def versions(self, name: str) -> list[str]: ...
 
@@ -66,7 +72,8 @@ def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
 def _first_error(text: str) -> str:
     """Return the first error in an installer's output; uv gives its reason on a second line."""
     lines = [line for line in text.splitlines() if line.strip()]
-    errors = [line for line in lines if ERROR_PREFIX.match(line)] or lines or ["it says nothing"]
+    errors = [line for line in lines if ERROR_PREFIX.match(line)] or lines
+    errors = errors or ["no reason given"]
     cause = [line for line in errors[1:2] if line.strip().startswith("cause: ")]
     return ": ".join(ERROR_PREFIX.sub("", part).strip() for part in [errors[0], *cause])
 
@@ -85,13 +92,12 @@ class Pip:
             *("install", "--dry-run", "--quiet", "--report", "-", *self._options),
             *_arguments(requirements),
         )
-        planned = json.loads(done.stdout)["install"]
-        return {
-            canonicalize_name(each["metadata"]["name"]): line_from(
-                each["metadata"]["name"], each["metadata"]["version"], each["download_info"]
-            )
-            for each in planned
-        }
+        lines: dict[str, str] = {}
+        for each in json.loads(done.stdout)["install"]:
+            name, version = each["metadata"]["name"], each["metadata"]["version"]
+            origin = each["download_info"] if each["is_direct"] else {}
+            lines[canonicalize_name(name)] = line_from(name, version, origin)
+        return lines
 
     def install(self, python: Path, lines: Sequence[str]) -> None:
         self._pip(
@@ -99,10 +105,10 @@ class Pip:
             *(*self._options, *_arguments(lines)),
         )
 
-    def conflicts(self, python: Path) -> list[str]:
+    def conflicts(self, python: Path) -> list[Conflict]:
         command = [sys.executable, "-m", "pip", "--python", str(python), "check"]
         done = subprocess.run(command, capture_output=True, text=True)
-        return done.stdout.splitlines() if done.returncode else []
+        return _checked(done, read_pip(done.stdout) if done.returncode else [])
 
     def versions(self, name: str) -> list[str]:
         """Return the releases that the indexes have."""
@@ -124,10 +130,16 @@ class Uv:
                 *(*self._options, *_arguments(requirements)),
             ]
         )
+        # uv does not say which folders it would use in place.
+        in_place = {Path(folder).resolve() for folder in editable(requirements)}
         lines: dict[str, str] = {}
-        for name, version, origin in UV_PLANNED.findall(done.stderr):
-            folder = origin.removeprefix("file://")
-            lines[canonicalize_name(name)] = f"-e {folder}" if origin else f"{name}=={version}"
+        for planned in UV_PLANNED.finditer(done.stderr):
+            name, url = planned["name"], planned["url"] or planned["origin"] or ""
+            if url.startswith("file:") and path_of(url).resolve() in in_place:
+                line = f"-e {path_of(url)}"
+            else:
+                line = f"{name} @ {url}" if url else f"{name}=={planned['version']}"
+            lines[canonicalize_name(name)] = line
         return lines
 
     def install(self, python: Path, lines: Sequence[str]) -> None:
@@ -138,13 +150,25 @@ class Uv:
             ]
         )
 
-    def conflicts(self, python: Path) -> list[str]:
+    def conflicts(self, python: Path) -> list[Conflict]:
         command = ["uv", "pip", "check", "--python", str(python)]
         done = subprocess.run(command, capture_output=True, text=True)
-        return [line for line in done.stderr.splitlines() if " requires " in line]
+        return _checked(done, read_uv(done.stderr))
 
     def versions(self, name: str) -> list[str]:
-        raise InstallError("uv lists no releases: install pip in this environment")
+        raise InstallError(
+            "uv lists no releases: install pip with `uv pip install "
+            f"--python {sys.executable} pip`, then repeat the command"
+        )
+
+
+def _checked(
+    done: subprocess.CompletedProcess[str], conflicts: Sequence[Conflict]
+) -> list[Conflict]:
+    """Return conflicts but those about installers; raise `InstallError` if the check failed."""
+    if done.returncode and not conflicts:
+        raise InstallError(f"requirements cannot be checked: {_first_error(done.stderr)}")
+    return [conflict for conflict in conflicts if not conflict.is_about_installer]
 
 
 def find_installer(options: Sequence[str]) -> Installer:
@@ -153,4 +177,7 @@ def find_installer(options: Sequence[str]) -> Installer:
         return Pip(options)
     if shutil.which("uv") is not None:
         return Uv(options)
-    raise InstallError("expected pip in this environment, or uv on the path, there is neither")
+    raise InstallError(
+        "expected pip in this environment, or uv on the path, there is neither: run "
+        f"`{sys.executable} -m ensurepip`"
+    )

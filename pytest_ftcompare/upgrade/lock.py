@@ -8,7 +8,7 @@ import platform
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import Distribution, distributions
+from importlib.metadata import Distribution, PackageNotFoundError, distribution, distributions
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -16,8 +16,13 @@ from urllib.request import url2pathname
 
 from packaging.utils import canonicalize_name
 
+from pytest_ftcompare.measure.library_versions import digest, package_files
+
 # A new environment needs no installer, and no case uses one.
 INSTALLERS = frozenset({"pip", "uv"})
+# Suffixes of the files in a library's folder that decide what it does; the reports and logs that a
+# session writes there do not.
+LIBRARY_SUFFIXES = frozenset({".py", ".toml", ".cfg", ".c", ".cpp", ".cu", ".pyx", ".rs", ".so"})
 
 
 @dataclass(frozen=True)
@@ -39,8 +44,21 @@ class Lock:
     lines: Mapping[str, str]
 
     def digest(self) -> str:
-        """Return 16 hex digits of the lines, the Python version and the platform."""
-        text = json.dumps([sorted(self.lines.items()), sys.version, platform.platform()])
+        """Return 16 hex digits of what an environment has: two with equal ones are the same.
+
+        An environment uses a checkout (`-e`) in place, so the checkout's content is no part.
+        """
+        copied = {name: line for name, line in self.lines.items() if not line.startswith("-e ")}
+        return self._digest_with(copied)
+
+    def content_digest(self) -> str:
+        """Return 16 hex digits of what results depend on: also the content of checkouts."""
+        return self._digest_with(self.lines)
+
+    def _digest_with(self, read: Mapping[str, str]) -> str:
+        """Return a digest of the lines, the local files of those to read, Python and platform."""
+        contents = sorted((name, _content(name, line)) for name, line in read.items())
+        text = json.dumps([sorted(self.lines.items()), contents, sys.version, platform.platform()])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def overlaid(self, lines: Mapping[str, str]) -> Lock:
@@ -58,6 +76,26 @@ class Lock:
         return "".join(f"{line}\n" for _, line in sorted(self.lines.items()))
 
 
+def _content(name: str, line: str) -> str:
+    """Return a digest of the local folder or file that a line installs, "" for any other line."""
+    if line.startswith("-e "):
+        return digest(package_files(Path(line.removeprefix("-e ")), LIBRARY_SUFFIXES))
+    url = line.partition(" @ ")[2]
+    if not url.startswith("file:"):
+        return ""
+    path = path_of(url)
+    content = digest([path] if path.is_file() else package_files(path, LIBRARY_SUFFIXES))
+    # The copy that is installed here may be of an earlier content.
+    return f"{content} {_record(name)}"
+
+
+def _record(name: str) -> str:
+    try:
+        return distribution(name).read_text("RECORD") or ""
+    except PackageNotFoundError:
+        return ""
+
+
 def _version(lock: Lock, name: str) -> str:
     line = lock.lines.get(name, "")
     return line.partition("==")[2] or line.partition(" @ ")[2] or line
@@ -70,9 +108,12 @@ def installed_lock() -> Lock:
 
 def installed() -> dict[str, Distribution]:
     """Return the distributions of the environment that runs, without installers."""
+    # Metadata that a build leaves in the working folder says nothing of what is installed.
+    here = Path.cwd()
+    path = [entry for entry in sys.path if Path(entry).resolve() != here]
     # The first of a name is the one that Python imports.
     found: dict[str, Distribution] = {}
-    for each in distributions():
+    for each in distributions(path=path):
         if each.name:
             found.setdefault(canonicalize_name(each.name), each)
     return {name: found[name] for name in sorted(found.keys() - INSTALLERS)}
@@ -85,26 +126,32 @@ def line_of(distribution: Distribution) -> str:
 
 
 def line_from(name: str, version: str, origin: Mapping[str, Any]) -> str:
-    """Return the line for a name, a version and an origin.
+    """Return the line for a name, a version and the origin of a direct install, {} for others.
 
     The origin has the form of direct_url.json and of pip's installation report
     (packaging.python.org/specifications/direct-url).
     """
     url = str(origin.get("url", ""))
+    if not url:
+        return f"{name}=={version}"
     if origin.get("dir_info", {}).get("editable"):
-        return f"-e {url2pathname(urlparse(url).path)}"
+        return f"-e {path_of(url)}"
     if "vcs_info" in origin:
-        vcs = origin["vcs_info"]
-        return f"{name} @ {vcs['vcs']}+{url}@{vcs['commit_id']}"
-    if "dir_info" in origin:
-        return f"{name} @ {url}"
-    return f"{name}=={version}"
+        url = f"{origin['vcs_info']['vcs']}+{url}@{origin['vcs_info']['commit_id']}"
+    folder = f"#subdirectory={origin['subdirectory']}" if "subdirectory" in origin else ""
+    return f"{name} @ {url}{folder}"
 
 
-def read_constraints(file: Path) -> list[str]:
-    """Return the requirement lines of a constraints file, without comments and blank lines."""
-    lines = (line.partition(" #")[0].strip() for line in file.read_text("utf-8").splitlines())
-    return [line for line in lines if line and not line.startswith("#")]
+def path_of(url: str) -> Path:
+    """Return the path of a file: URL."""
+    return Path(url2pathname(urlparse(url).path))
+
+
+def read_constraints(file: Path) -> list[tuple[int, str]]:
+    """Return the numbers and the lines of a file's constraints, without comments."""
+    numbered = enumerate(file.read_text("utf-8").splitlines(), start=1)
+    lines = [(number, line.partition(" #")[0].strip()) for number, line in numbered]
+    return [(number, line) for number, line in lines if line and not line.startswith("#")]
 
 
 def editable(lines: Iterable[str]) -> list[str]:

@@ -8,9 +8,7 @@ seeds leave open run again with all.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import subprocess
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,31 +17,25 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-import pytest_ftcompare
+from pytest_ftcompare.compare.session_verdict import MAX_UNJUDGED_SHARE, UNJUDGED_VERDICTS
 from pytest_ftcompare.compare.verdict import WORST_FIRST
-from pytest_ftcompare.gate.resume_key import PROJECT_SUFFIXES
-from pytest_ftcompare.measure import host
-from pytest_ftcompare.measure.library_versions import digest, package_files
 from pytest_ftcompare.results import atomic_write
 from pytest_ftcompare.upgrade.environments import Say
 from pytest_ftcompare.upgrade.lock import Lock
+from pytest_ftcompare.upgrade.session import RAN, TryError, results_key, run_session
 
 # Seeds of the old environment in the first pass: the fewest that an audit accepts
 # (compare/audit.py), enough where results agree to rounding. Raising it makes the first pass
 # longer, and leaves fewer cases to run again.
 FIRST_SEEDS = 3
-WHOLE = "whole"  # file in a folder of results that no pass interrupted
-# pytest's exit statuses of a session that ran: all passed, or some test failed.
-RAN = (0, 1)
-
-
-class TryError(RuntimeError):
-    """The comparison cannot be made; the message says why in one sentence."""
+WHOLE = "whole.json"  # in a folder of results that no interruption cut
+UNJUDGED_FINDING = "could not be compared"  # in the finding that the first pass may settle later
+Document = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Arm:
-    """One of the two environments: its lock, and its interpreter."""
+class Environment:
+    """One of the two environments: what it is called, its lock, and its interpreter."""
 
     name: str
     lock: Lock
@@ -52,20 +44,20 @@ class Arm:
 
 @dataclass(frozen=True)
 class Trial:
-    """An upgrade to try: both arms, pytest's arguments, and the folder of the old arm's results.
+    """An upgrade to try: both environments, pytest's arguments, and the folder of results.
 
-    `report` is the path of the new arm's reports, without their endings.
+    `report` is the path of the new environment's reports, without their endings.
     """
 
-    old: Arm
-    new: Arm
+    old: Environment
+    new: Environment
     arguments: Sequence[str]
     results: Path
     report: Path
     say: Say
 
     def run(self) -> bool:
-        """Run the cases in both arms, and return whether the gate passes."""
+        """Run the cases in both environments, and return whether the gate passes."""
         folder = self.results / self._key()
         folder.mkdir(parents=True, exist_ok=True)
         try:
@@ -73,72 +65,106 @@ class Trial:
                 return self._run(folder)
         except Timeout:
             raise TryError(
-                "another process tries this upgrade: wait for it, then repeat the command"
+                "another process compares with this environment: wait for it, then repeat the "
+                "command"
             ) from None
 
     def _run(self, folder: Path) -> bool:
-        few = self._pass(folder / "few", [f"--ftcompare-seeds={FIRST_SEEDS}"], self.report)
+        few = self._pass(folder / "few", [f"--ftcompare-seeds={FIRST_SEEDS}"], (), self.report)
         cases = {case["nodeid"]: case for case in few["cases"]}
+        claims = {claim["nodeid"]: claim for claim in few["claims"]}
+        findings = list(few["findings"])
         if still_open := {nodeid for nodeid, case in cases.items() if is_open(case)}:
             self.say(f"{_count(len(still_open), 'case')} again with all seeds")
-            others = [test["nodeid"] for test in [*few["cases"], *few["claims"]]]
-            deselected = [f"--deselect={other}" for other in others if other not in still_open]
+            settled = sorted((cases.keys() | claims.keys()) - still_open)
             report = self.report.with_name(f"{self.report.name}-all-seeds")
-            every = self._pass(folder / "all", deselected, report)
+            every = self._pass(folder / "all", [], settled, report)
             cases |= {case["nodeid"]: case for case in every["cases"]}
-        counts = Counter(case["verdict"] for case in cases.values())
-        verdicts = ", ".join(f"{counts[name]} {name}" for name in WORST_FIRST if counts[name])
-        self.say(f"{_count(len(cases), 'case')}: {verdicts}")
-        tests = [*cases.values(), *few["claims"]]
-        return not (few["findings"] or any(test["failed"] for test in tests))
+            findings = [text for text in findings if UNJUDGED_FINDING not in text]
+            findings += [text for text in every["findings"] if UNJUDGED_FINDING not in text]
+            findings += _too_many_unjudged(list(cases.values()))
+        self._conclude(list(cases.values()), findings)
+        tests = [*cases.values(), *claims.values()]
+        return not (findings or any(test["failed"] for test in tests))
 
-    def _pass(self, folder: Path, options: Sequence[str], report: Path) -> dict[str, Any]:
-        """Run the old arm unless its results are whole, then the new arm; return its document."""
-        folder.mkdir(parents=True, exist_ok=True)
-        common = [*self.arguments, f"--ftcompare-baselines={folder / 'baselines'}"]
-        wanted, whole = json.dumps(options), folder / WHOLE
-        if whole.is_file() and whole.read_text(encoding="utf-8") == wanted:
+    def _pass(
+        self, folder: Path, options: Sequence[str], left_out: Sequence[str], report: Path
+    ) -> Document:
+        """Run the old environment unless its results are whole, then the new one.
+
+        Return the new one's document. `left_out` are tests that do not run. Cases that fail in the
+        old environment do not run in the new one.
+        """
+        baselines = f"--ftcompare-baselines={folder / 'baselines'}"
+        common = [*self.arguments, baselines, "--ftcompare-resume"]
+        failing = self._old_failures(folder, [*common, *options], left_out)
+        self.say(f"{self.new.name}: the cases run in it, beside the other one")
+        reports = [f"--ftcompare-report={report}{ending}" for ending in (".json", ".html")]
+        reference = f"--ftcompare-reference={self.old.python}"
+        arguments = [*common, *_deselect([*left_out, *failing]), *reports, reference]
+        status, document = run_session(self.new.python, arguments, folder, "new")
+        self._expect(self.new, status)
+        return document
+
+    def _old_failures(
+        self, folder: Path, arguments: Sequence[str], left_out: Sequence[str]
+    ) -> list[str]:
+        """Make the old environment's results; return its tests that fail there already."""
+        file, wanted = folder / WHOLE, [*arguments, *left_out]
+        stored = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        if stored.get("arguments") == wanted:
             self.say(f"{self.old.name}: its results are in the cache")
         else:
             self.say(f"{self.old.name}: the cases run in it first")
             # A new baseline also stores times, which are compared in turn instead.
-            update = ["--update-baselines", "--ftcompare-window=0", "--ftcompare-resume"]
-            cache = ["-o", f"cache_dir={folder / 'pytest'}"]
-            self._run_arm(self.old, [*common, *options, *update, *cache])
-            atomic_write.write(whole, wanted)
-        self.say(f"{self.new.name}: the cases run in it, beside the other one")
-        files = [report.with_name(f"{report.name}{ending}") for ending in (".json", ".html")]
-        files[0].unlink(missing_ok=True)
-        options = [option for option in options if option.startswith("--deselect")]
-        reports = [f"--ftcompare-report={file}" for file in files]
-        reference = f"--ftcompare-reference={self.old.python}"
-        self._run_arm(self.new, [*common, *options, *reports, reference])
-        document: dict[str, Any] = json.loads(files[0].read_text(encoding="utf-8"))
-        return document
+            update = ["--update-baselines", "--ftcompare-window=0", *_deselect(left_out)]
+            status, document = run_session(self.old.python, [*arguments, *update], folder, "old")
+            self._expect(self.old, status)
+            tests = [*document["cases"], *document["claims"]]
+            failed = [test["nodeid"] for test in tests if test["failed"]]
+            stored = {"arguments": wanted, "failed": failed, "count": len(tests)}
+            atomic_write.write(file, json.dumps(stored))
+        failing: list[str] = stored["failed"]
+        if len(failing) == stored["count"]:
+            raise TryError(f"every case fails in {self.old.name}: there is nothing to compare with")
+        for nodeid in failing:
+            self.say(f"{nodeid} fails in {self.old.name}, and is left out")
+        return failing
 
-    def _run_arm(self, arm: Arm, arguments: Sequence[str]) -> None:
-        """Run pytest in an arm; raise `TryError` unless the session ran to its end."""
-        status = subprocess.run([arm.python, "-m", "pytest", *arguments]).returncode
+    def _expect(self, environment: Environment, status: int) -> None:
+        """Raise `TryError` unless the session ran to its end."""
         if status not in RAN:
             raise TryError(
-                f"pytest ended with status {status} in {arm.name}: its output above says why; "
-                "repeat the command to go on"
+                f"pytest ended with status {status} in {environment.name}: its output above says "
+                "why; repeat the command to go on"
             )
 
     def _key(self) -> str:
-        """Return a digest of what the old arm's results depend on."""
-        parts = [
-            self.old.lock.digest(),
-            digest(package_files(Path(pytest_ftcompare.__file__).parent)),
-            digest(package_files(Path.cwd(), PROJECT_SUFFIXES)),
-            host.processor(),
-            *self.arguments,
-        ]
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+        """Return a digest of what the old environment's results depend on."""
+        return results_key(self.old.lock.content_digest(), *self.arguments)
+
+    def _conclude(self, cases: Sequence[Mapping[str, Any]], findings: Sequence[str]) -> None:
+        for finding in findings:
+            self.say(finding)
+        reasons = Counter(
+            cost["note"]
+            for case in cases
+            for cost in case["costs"]
+            if cost["unit"] == "s" and cost["outcome"] == "incomparable"
+        )
+        for reason, count in reasons.most_common(1):
+            self.say(f"{_count(count, 'time')} not compared: {reason}")
+        counts = Counter(case["verdict"] for case in cases)
+        verdicts = ", ".join(f"{counts[name]} {name}" for name in WORST_FIRST if counts[name])
+        self.say(f"{_count(len(cases), 'case')}: {verdicts}")
+
+
+def _deselect(nodeids: Sequence[str]) -> list[str]:
+    return [f"--deselect={nodeid}" for nodeid in nodeids]
 
 
 def is_open(case: Mapping[str, Any]) -> bool:
-    """Check whether more seeds of the old arm could change a case's verdict.
+    """Check whether more seeds of the old environment could change a case's verdict.
 
     Divergences of recipe, structure or probe need no seed, and a cost has its own rounds.
     """
@@ -146,6 +172,15 @@ def is_open(case: Mapping[str, Any]) -> bool:
     return bool(case["judge_accuracy"]) and (
         case["verdict"] == "undecided" or bool(outcomes & {"worse", "better"})
     )
+
+
+def _too_many_unjudged(cases: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the session's finding on cases without an answer, over both passes."""
+    judged = [case for case in cases if case["judge_accuracy"]]
+    unjudged = [case for case in judged if case["verdict"] in UNJUDGED_VERDICTS]
+    if len(unjudged) <= MAX_UNJUDGED_SHARE * len(judged):
+        return []
+    return [f"{len(unjudged)} of {len(judged)} cases {UNJUDGED_FINDING}: too many to pass"]
 
 
 def _count(number: int, noun: str) -> str:

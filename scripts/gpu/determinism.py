@@ -121,6 +121,8 @@ def _cost_of_determinism(scope: Scope, method: str) -> Values:
     def ready(deterministic: bool) -> Callable[[], object]:
         def prepare_round() -> None:
             torch.use_deterministic_algorithms(deterministic, warn_only=True)
+            # By default, it also fills each new tensor, which is no cost of an algorithm.
+            torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
             step.ready()
 
         return prepare_round
@@ -135,6 +137,7 @@ def _cost_of_determinism(scope: Scope, method: str) -> Values:
             ratios = [second / first for first, second in islice(pairs, scope.pairs)]
     finally:
         torch.use_deterministic_algorithms(False)
+        torch.utils.deterministic.fill_uninitialized_memory = True  # type: ignore[attr-defined]
     operations = {
         str(warning.message).partition(" does not have")[0]
         for warning in caught

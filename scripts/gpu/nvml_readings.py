@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from pytest_ftcompare.measure.gpu_memory_sampler import GpuMemorySampler
+from pytest_ftcompare.measure.gpu_readings import gpu_name
 from pytest_ftcompare.measure.nvml import Gpu, Unavailable, joules, open_gpu
 from pytest_ftcompare.training.config import TrainingConfig
 from pytest_ftcompare.training.torch_settings import WORKSPACE_VARIABLE, apply_torch_settings
@@ -49,14 +50,14 @@ def _units(run: Run) -> Mapping[str, Work]:
 
 def _open(scope: Scope) -> Gpu:
     """Return the GPU that torch uses; raise `RuntimeError` if NVML cannot read it."""
-    gpu = open_gpu(str(torch.get_device_module(scope.device).get_device_properties(0).uuid))
+    gpu = open_gpu(gpu_name(scope.device, os.environ))
     if isinstance(gpu, Unavailable):
         raise RuntimeError(f"NVML cannot read this GPU: {gpu.reason}")
     return gpu
 
 
 def _first_product(scope: Scope, workspace: str) -> Values:
-    """Return the bytes that the first and the second matrix product add beside their result."""
+    """Return the bytes that matrix products add beside their results: two forward, one backward."""
     # CUDA reads the workspace's size once per process.
     return call_apart(partial(_products, scope.device, workspace), scope.start_method)
 
@@ -76,6 +77,15 @@ def _products(device: str, workspace: str) -> Values:
         peak = allocator.max_memory_allocated()
         extra.append(peak - before - product.untyped_storage().nbytes())
         del product
+    # Autograd's thread has a handle and a workspace of its own.
+    leaf = matrix.clone().requires_grad_()
+    product = leaf @ matrix
+    allocator.reset_peak_memory_stats()
+    before = allocator.memory_allocated()
+    product.backward(matrix)
+    assert leaf.grad is not None
+    peak = allocator.max_memory_allocated()
+    extra.append(peak - before - leaf.grad.untyped_storage().nbytes())
     return {"extra bytes": extra}
 
 
@@ -211,7 +221,8 @@ def _tables(units: Mapping[str, Values]) -> Sequence[Table]:
         for name in WORKSPACES
         if name in units
     ]
-    tables.append(Table("What a matrix product adds to the peak", ("", "first", "second"), rows))
+    products = ("", "first", "second", "backward")
+    tables.append(Table("What a matrix product adds to the peak", products, rows))
     if context := units.get("context"):
         row = (_bytes(context["NVML"]), _bytes(context["reserved"]), _bytes(context["context"]))
         columns = ("NVML", "reserved", "difference")

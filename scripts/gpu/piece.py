@@ -72,6 +72,8 @@ def run_units(piece: Piece, run: Run) -> None:
     """
     quiet()
     warnings.simplefilter("ignore")
+    # Without its fresh process, a unit would measure something else.
+    warnings.filterwarnings("error", message=".*was not timed in a fresh process")
     project_config.read(run.scope.root).register()
     record = run.record
     units = piece.units(run)

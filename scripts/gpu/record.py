@@ -9,9 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest_ftcompare
+from pytest_ftcompare.measure.library_versions import digest, package_files
 from pytest_ftcompare.results import atomic_write
 from scripts.gpu.card import Card
 
@@ -22,12 +25,21 @@ MAX_TRIES = 2
 REMEDY = "move it away, or measure again in its place with `make gpu OPTIONS=--fresh`"
 
 
+@cache
+def code_digest() -> str:
+    """Return a digest of the package, so that units of before and after a mend are told apart."""
+    return digest(package_files(Path(pytest_ftcompare.__file__).parent))
+
+
 class RecordError(ValueError):
     """A record cannot be gone on with; the message is one sentence."""
 
 
 class Record:
-    """A piece's record; `units` has the values of each unit, or the sentence of its failure."""
+    """A piece's record; `units` has the values of each unit, or the sentence of its failure.
+
+    A unit also has a digest of the code that it ran.
+    """
 
     def __init__(self, path: Path, data: dict[str, Any]) -> None:
         self.path, self._data = path, data
@@ -91,7 +103,11 @@ class Record:
     def finish(self, unit: str, seconds: float, **outcome: Any) -> None:
         """Add a unit with its `values`, or with the sentence `failed`."""
         self._data["tries"].pop(unit, None)
-        self._data["units"][unit] = {"seconds": round(seconds, 2), **outcome}
+        self._data["units"][unit] = {
+            "seconds": round(seconds, 2),
+            "code": code_digest(),
+            **outcome,
+        }
         self._data["date"] = date.today().isoformat()
         self._write()
 

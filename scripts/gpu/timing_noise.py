@@ -86,6 +86,8 @@ def _together(scope: Scope, methods: Sequence[str]) -> Values:
 
     with run_context(scope) as run, ThreadPoolExecutor(len(methods)) as pool:
         taken = list(pool.map(work, methods))
+    if len(failed) == len(methods):
+        raise RemoteError(f"no process took a window: {next(iter(failed.values()))}")
     windows: dict[str, list[Mapping[str, Any]]] = {method: [] for method in methods}
     for method, new in zip(methods, taken, strict=True):
         windows[method] += new

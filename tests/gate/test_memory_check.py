@@ -1,5 +1,6 @@
 """A case that its GPU cannot hold is refused before training, from the plan of its own update."""
 
+import os
 import re
 from dataclasses import replace
 from types import SimpleNamespace
@@ -18,7 +19,7 @@ from pytest_ftcompare.training.config import TrainingConfig
 from pytest_ftcompare.training.prepare import prepare
 from pytest_ftcompare.training.prepared_seed import PreparedSeed
 from pytest_ftcompare.training.train import Training
-from tests.measure.fake_nvml import GIB, install_card
+from tests.measure.fake_nvml import GIB, UUID, install_card
 
 MIB = 2**20
 FREE = int(LIBRARY_BYTES)
@@ -74,10 +75,11 @@ def test_the_plan_is_what_the_cases_own_update_needs(prepared, case):
     assert 0.999 * needed.peak <= planned.peak <= 1.2 * needed.peak
 
 
-def on_gpu(monkeypatch, case, memory, **readings):
+def on_gpu(monkeypatch, case, memory, margin=0.0, **readings):
     """Return what is said of a case on a GPU with so many bytes."""
     install_card(monkeypatch, **readings)
-    properties = SimpleNamespace(total_memory=memory)
+    monkeypatch.setattr(memory_check, "PLAN_MARGIN", margin)
+    properties = SimpleNamespace(total_memory=memory, uuid=UUID)
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: properties)
     return check_memory(replace(case, config=replace(case.config, device="cuda")), {})
@@ -103,8 +105,16 @@ def test_where_activations_are_not_the_cause_no_option_helps(monkeypatch, prepar
 
 def test_memory_of_other_processes_is_told(monkeypatch, prepared):
     assert not on_gpu(monkeypatch, prepared("full"), GIB)
-    said = on_gpu(monkeypatch, prepared("full"), GIB, processes={4242: GIB // 2 + 64 * MIB})
+    processes = {os.getpid(): MIB, 4242: GIB // 2 + 64 * MIB}
+    said = on_gpu(monkeypatch, prepared("full"), GIB, processes=processes)
     assert "the GPU has 1.00 GiB, of which other processes hold 576.00 MiB: " in said
+
+
+def test_a_plan_may_exceed_the_memory_by_a_margin(monkeypatch, prepared):
+    case = prepared("full")
+    needed = plan_case(without_weights(case)).peak.peak + FREE
+    assert not on_gpu(monkeypatch, case, needed / 1.09, margin=0.1)
+    assert on_gpu(monkeypatch, case, needed / 1.11, margin=0.1)
 
 
 def test_a_small_case_is_not_planned(monkeypatch, prepared):

@@ -35,16 +35,18 @@ def no_pause(monkeypatch):
 
 
 def test_it_greets_with_its_protocol_and_answers_requests(tmp_path, no_pause):
-    greeting, made, round_, probed, window = answers(
+    greeting, made, round_, probed, short, window = answers(
         prepare(tmp_path),
         {"do": "round", "piece": "step"},
         {"do": "probe"},
+        {"do": "short_training"},
         {"do": "window", "seconds": 0.0},
     )
     assert greeting == {"protocol": PROTOCOL}
     assert made["pieces"] == ["step", "evaluation", "inference", "merged inference"]
     assert round_["seconds"] > 0
     assert probed["probe"]["loss"] > 0
+    assert isinstance(short["digest"], str)
     assert set(window["window"]["times"]) == set(made["pieces"])
     assert set(window["window"]["yardsticks"]) == {"kernels", "dispatch", "memory", "interpreter"}
 

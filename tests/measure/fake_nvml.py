@@ -79,6 +79,7 @@ class FakeNvml:
             "nvmlDeviceGetFieldValues": self._fields,
             "nvmlDeviceGetMemoryInfo": self._memory,
             "nvmlDeviceGetMigMode": self._mig,
+            "nvmlDeviceGetUUID": self._uuid,
         }
         return special.get(name) or (
             lambda handle, *rest: self._scalar(name.removeprefix("nvmlDeviceGet"), handle, *rest)
@@ -112,6 +113,11 @@ class FakeNvml:
         return (
             self._handle(names.index(name), out) if name in names else pynvml.NVML_ERROR_NOT_FOUND
         )
+
+    def _uuid(self, handle, buffer, length):
+        name = list(self.cards)[ctypes.cast(handle, ctypes.c_void_p).value - 1]
+        buffer.value = name.encode()
+        return pynvml.NVML_SUCCESS
 
     def _parent(self, handle, out):
         name = list(self.cards)[ctypes.cast(handle, ctypes.c_void_p).value - 1]

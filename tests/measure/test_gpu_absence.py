@@ -80,8 +80,11 @@ def test_the_cause_is_told(monkeypatch, name):
 
 
 def test_only_a_gpu_that_may_be_seen_is_idle(monkeypatch):
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
     install(monkeypatch, OLD)
     assert idle_gpu({"CUDA_VISIBLE_DEVICES": f"GPU-{UUID}"})
     assert not idle_gpu({"CUDA_VISIBLE_DEVICES": ""})
+    monkeypatch.setattr(torch.version, "cuda", None)
+    assert not idle_gpu({"CUDA_VISIBLE_DEVICES": f"GPU-{UUID}"})
     install(monkeypatch, NO_DRIVER)
     assert not idle_gpu({})

@@ -120,7 +120,7 @@ def test_a_lost_gpu_is_left_to_no_worker_while_another_is_there(monkeypatch):
     cards = {"GPU-a": h200(MemoryInfo=LOST), "GPU-b": h200()}
     install(monkeypatch, FakeNvml(cards))
     environ = {}
-    assert bind_gpu(0, environ) == "1"
+    assert bind_gpu(0, environ) == "GPU-b"
     environ = {NAME: "0"}
     assert bind_gpu(0, environ) == "0"
 

@@ -1,13 +1,24 @@
 """An error after which the GPU computes nothing is one sentence; others go through."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
-from fake_nvml import LOST, install_card
+from fake_nvml import LOST, UUID, install_card
 
 from pytest_ftcompare.measure.gpu_failure import GpuFailure, explain_gpu_failure
 from pytest_ftcompare.measure.last_status import LastStatus
 
 ERROR = RuntimeError("CUDA error: unspecified launch failure\nFor debugging consider more")
+
+
+@pytest.fixture(autouse=True)
+def started(monkeypatch):
+    """Pretend that this process has used its GPU."""
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    properties = SimpleNamespace(uuid=UUID)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: properties)
 
 
 @pytest.fixture
@@ -57,6 +68,13 @@ def test_a_full_gpu_is_no_failed_gpu(monkeypatch, status):
     let_gpu_fail(monkeypatch, torch.OutOfMemoryError("CUDA out of memory."))
     with pytest.raises(RuntimeError, match="shapes differ"), explain_gpu_failure("cuda", status):
         raise RuntimeError("shapes differ")
+
+
+def test_a_process_that_has_not_used_the_gpu_does_not_start_it(monkeypatch, status):
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: False)
+    monkeypatch.setattr(torch, "ones", lambda *_, **__: pytest.fail("started CUDA"))
+    with pytest.raises(RuntimeError, match="no case ran"), explain_gpu_failure("cuda", status):
+        raise RuntimeError("no case ran")
 
 
 def test_an_error_on_the_cpu_goes_through(monkeypatch, status):

@@ -123,7 +123,7 @@ def test_a_new_process_is_reported_where_process_ids_mean_nothing(monkeypatch):
 
 
 def test_a_sibling_worker_that_comes_is_not_reported(monkeypatch):
-    monkeypatch.setattr(nvml, "session_pids", lambda environ: {os.getpid(), 77})
+    monkeypatch.setattr(nvml, "is_of_session", lambda pid, _: pid in (os.getpid(), 77))
     assert between(monkeypatch, processes=[HERE, HERE | {77: GIB}]) == ""
 
 

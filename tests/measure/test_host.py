@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from pytest_ftcompare.measure.host import available_memory, cpus, session_pids
+from pytest_ftcompare.measure.host import available_memory, cpus, is_of_session
 
 GIB = 2**30
 MEMORY = "sys/fs/cgroup/memory/box"  # version 1
@@ -134,15 +134,21 @@ def processes(machine):
     return machine(**files, **{"proc/51/stat": ""})
 
 
+def of_session(environ, root):
+    """Return which of the processes are of the session, without this one and its parent."""
+    pids = (21, 31, 32, 33, 41, 51, 61)
+    return {pid for pid in pids if is_of_session(pid, environ, root)}
+
+
 def test_a_session_without_workers_is_a_process_and_what_it_started(processes):
-    assert session_pids({}, processes) == {os.getpid(), 31, 33}
+    assert is_of_session(os.getpid(), {}, processes)
+    assert of_session({}, processes) == {31, 33}
 
 
 def test_workers_and_what_they_started_are_of_one_session(processes):
-    session = {os.getppid(), os.getpid(), 21, 31, 32, 33}
-    assert session_pids({"PYTEST_XDIST_WORKER": "gw0"}, processes) == session
+    assert of_session({"PYTEST_XDIST_WORKER": "gw0"}, processes) == {21, 31, 32, 33}
 
 
 def test_what_a_worker_started_belongs_to_its_session(processes):
     environ = {"PYTEST_XDIST_WORKER": "gw0", "FTCOMPARE_SESSION": "21"}
-    assert session_pids(environ, processes) == {21, 32, os.getpid(), 31, 33}
+    assert of_session(environ, processes) == {21, 32, 31, 33}

@@ -222,8 +222,16 @@ def test_a_container_with_the_hosts_process_ids_hides_other_processes(monkeypatc
 
 def test_sibling_workers_are_not_other_processes(monkeypatch):
     install_card(monkeypatch, processes={4242: GIB, 4243: GIB, os.getpid(): GIB})
-    monkeypatch.setattr(nvml, "session_pids", lambda environ: {os.getpid(), 4242})
+    monkeypatch.setattr(nvml, "is_of_session", lambda pid, _: pid in (os.getpid(), 4242))
     assert open_gpu(UUID).state().others == (4243,)
+
+
+def test_memory_of_other_processes_is_known_if_this_session_is_listed(monkeypatch):
+    install_card(monkeypatch, processes={4243: GIB, os.getpid(): 2 * GIB})
+    assert open_gpu(UUID).used_by_others() == GIB
+    # The ids of another namespace: this process and its siblings cannot be told apart.
+    install_card(monkeypatch, processes={2**21: GIB, 2**21 + 1: 2 * GIB})
+    assert open_gpu(UUID).used_by_others() == 0
 
 
 def split(**changes):

@@ -20,13 +20,17 @@ class FakeInstaller:
     def __init__(self, options):
         pass
 
+    available = ("4", "3", "2", "1")
+
     def versions(self, name):
-        return ["4", "3", "2", "1"]
+        return list(self.available)
 
     def resolve(self, requirements):
         if "peft==2" in requirements and FakeInstaller.refuses:
             raise InstallError("no wheel")
-        return {line.partition("==")[0]: line for line in requirements}
+        lines = {line.partition("==")[0]: line for line in requirements}
+        # pip reports nothing that is installed already.
+        return {name: line for name, line in lines.items() if HERE.lines[name] != line}
 
 
 @pytest.fixture(autouse=True)
@@ -38,6 +42,7 @@ def gate(monkeypatch, tmp_path):
     monkeypatch.setattr(bisect_command, "installed_lock", lambda: HERE)
     monkeypatch.setattr(GateRuns, "make_baselines", lambda self, entry: None)
     FakeInstaller.refuses = False
+    monkeypatch.setattr(FakeInstaller, "available", ("4", "3", "2", "1"))
 
     answers = SimpleNamespace(ran=[], fails=lambda lines: lines["peft"] in ("peft==3", "peft==4"))
 
@@ -103,14 +108,14 @@ def test_packages_that_act_together_are_told(files, gate, capsys):
     gate.fails = lambda lines: (lines["peft"], lines["torch"]) == ("peft==4", "torch==2")
     assert main(["bisect", *files]) == 2
     error = capsys.readouterr().err
-    assert "changed back alone, peft, torch mends the bad end" in error
-    assert "changed alone, none breaks the good one: packages act together" in error
+    assert "changed back alone, the bad end passes with peft, torch; " in error
+    assert "changed alone, the good end fails with none" in error
 
 
 @pytest.mark.parametrize(
     ("fails", "sentence"),
     [
-        (lambda lines: False, "expected a case that fails in peft 4, all pass"),
+        (lambda lines: False, "expected a case that fails in peft 4, all pass: choose"),
         (lambda lines: True, "expected cases that pass in peft 1, against their own results lora"),
     ],
 )
@@ -129,6 +134,12 @@ def test_an_end_that_is_not_what_it_is_called_is_refused(gate, capsys, fails, se
             "the index has no release 9",
         ),
         (["--package", "peft", "--checkout", ".", *ARGUMENTS[2:]], "expected --package or"),
+        (
+            [*ARGUMENTS, "-x"],
+            "expected arguments that choose cases, such as suites -k lora, got",
+        ),
+        (["--json", "no/x.json", *ARGUMENTS], "--json: expected a file in a folder that exists"),
+        (["--package", "peft", "--good", "4", "--bad", "4", "--", "x"], "expected two different"),
         (["--good", "a.txt", "--bad", "b.txt", "--", "x"], "expected a file of constraints, a.txt"),
         (["--checkout", ".", *ARGUMENTS[2:]], ".: not a git repository"),
     ],
@@ -139,6 +150,24 @@ def test_a_wrong_value_is_one_sentence(gate, capsys, arguments, sentence):
     assert error.startswith(f"ERROR: {sentence}")
     assert len(error.splitlines()) == 1
     assert gate.ran == []
+
+
+def test_the_installed_release_is_not_the_bad_ends(tmp_path, gate):
+    """The installed release lies between both files' releases."""
+    (tmp_path / "good.txt").write_text("peft==1\n")
+    (tmp_path / "bad.txt").write_text("peft==5\n")
+    FakeInstaller.available = ("5", "4", "3", "2", "1")
+    gate.fails = lambda lines: lines["peft"] == "peft==5"
+    assert main(["bisect", "--good", "good.txt", "--bad", "bad.txt", "--", "suites"]) == 0
+    answer = json.loads((tmp_path / "ftcompare-bisect.json").read_text())
+    assert (answer["last good"], answer["first bad"]) == ("peft 4", "peft 5")
+
+
+def test_nothing_that_could_be_tried_is_no_answer(gate, capsys):
+    FakeInstaller.refuses = True
+    arguments = ["--package", "peft", "--good", "1", "--bad", "3", "--", "suites"]
+    assert main(["bisect", *arguments]) == 2
+    assert "nothing between both ends tells them apart: peft==2 does not" in capsys.readouterr().err
 
 
 def test_an_interruption_says_how_to_go_on(monkeypatch, capsys):

@@ -3,7 +3,7 @@
 import pytest
 
 from pytest_ftcompare.__main__ import main
-from pytest_ftcompare.upgrade import command
+from pytest_ftcompare.upgrade import cache_folder, command
 from pytest_ftcompare.upgrade.installer import InstallError
 from pytest_ftcompare.upgrade.lock import Lock
 from pytest_ftcompare.upgrade.try_upgrade import Trial
@@ -52,6 +52,44 @@ def test_a_change_is_tried_against_this_environment(trials, capsys):
         "ftcompare try: peft 0.21.2 -> 0.20.0",
         "ftcompare try: tokenizers not installed -> 1 (came along)",
     ]
+
+
+def test_a_checkout_is_asked_for_and_what_it_brings_came_along(
+    monkeypatch, tmp_path, trials, capsys
+):
+    (tmp_path / "pyproject.toml").touch()
+    lines = {"peft": f"-e {tmp_path}", "tokenizers": "tokenizers==1"}
+    monkeypatch.setattr(FakeInstaller, "resolve", lambda *_: lines)
+    assert main(["try", "-e", "."]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        f"ftcompare try: peft 0.21.2 -> -e {tmp_path}",
+        "ftcompare try: tokenizers not installed -> 1 (came along)",
+    ]
+
+
+def test_changes_stand_on_any_side_of_an_option(monkeypatch, tmp_path, trials):
+    (tmp_path / "pyproject.toml").touch()
+    asked = []
+
+    def resolve(self, requirements):
+        asked.append(requirements)
+        return {"peft": "peft==0.20.0"}
+
+    monkeypatch.setattr(FakeInstaller, "resolve", resolve)
+    assert main(["try", "a==1", "-e", ".", "b==2"]) == 0
+    assert main(["try", "-e", ".", "a==1", "b==2"]) == 0
+    assert asked == [["a==1", "b==2", f"-e {tmp_path}"]] * 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "unknown"),
+    [(["try", "a==1", "--bogus", "b==2"], "--bogus"), (["cache", "show", "more"], "more")],
+)
+def test_an_unknown_argument_is_an_error_of_usage(arguments, unknown, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+    assert f"unrecognized arguments: {unknown}" in capsys.readouterr().err
 
 
 def test_the_status_is_the_gates(monkeypatch, trials):
@@ -130,13 +168,34 @@ def test_an_interruption_says_how_to_go_on(monkeypatch, capsys):
     assert "the same command goes on" in capsys.readouterr().err
 
 
-def test_the_cache_is_shown_and_removed(tmp_path, capsys):
+def no_installer(options):
+    raise InstallError("there is neither pip nor uv")
+
+
+def test_the_cache_is_shown_and_removed(tmp_path, monkeypatch, capsys):
     place = tmp_path / "cache" / "environments" / "abc"
     place.mkdir(parents=True)
     (place / "lock.txt").write_text("peft==1\n")
+    (tmp_path / "cache" / "CACHEDIR.TAG").write_text(cache_folder.MARK_TEXT)
+    monkeypatch.setattr(command, "find_installer", no_installer)
     assert main(["cache", "show"]) == 0
     assert main(["cache", "clean"]) == 0
     shown, cleaned = capsys.readouterr().out.splitlines()
     assert shown.endswith(": holds 1 environment, 0 MiB")
     assert cleaned.endswith(": removed 1 environment, 0 MiB")
     assert not (tmp_path / "cache").exists()
+
+
+def test_a_folder_that_is_no_cache_is_not_removed(tmp_path, capsys):
+    (tmp_path / "cache").mkdir()
+    assert main(["cache", "clean"]) == 2
+    assert capsys.readouterr().err.startswith("ERROR: expected a folder that ftcompare made")
+    assert (tmp_path / "cache").is_dir()
+
+
+def test_a_cache_that_is_a_file_is_one_sentence(tmp_path, capsys):
+    (tmp_path / "cache").touch()
+    assert main(["try", "peft==0.20.0"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("ERROR: expected a folder for the cache, got")
+    assert len(error.splitlines()) == 1

@@ -6,10 +6,13 @@ from importlib.metadata import PackagePath
 import pytest
 
 from pytest_ftcompare.upgrade import environments
+from pytest_ftcompare.upgrade.cache_folder import environments_in
+from pytest_ftcompare.upgrade.conflicts import Conflict
 from pytest_ftcompare.upgrade.environments import EnvironmentCache, EnvironmentRefused
 from pytest_ftcompare.upgrade.installer import InstallError
 from pytest_ftcompare.upgrade.lock import Lock
 
+KNOWN = Conflict("foo", "torch<2", "foo 1 has requirement torch<2, but you have torch 2.13.0.")
 LOCK = Lock({"small": "small==1", "peft": "peft==2"})
 
 
@@ -22,10 +25,11 @@ class Small:
         self._folder = folder
         (folder / "small").mkdir()
         (folder / "small" / "code.py").write_text("VALUE = 1\n")
+        self.record = "small/code.py,,"
         self.files = [PackagePath("small/code.py"), PackagePath("../../bin/small")]
 
     def read_text(self, file):
-        return None
+        return {"RECORD": self.record}.get(file)
 
     def locate_file(self, file):
         return self._folder / file
@@ -43,7 +47,7 @@ class FakeInstaller:
         self.installed.append(lines)
 
     def conflicts(self, python):
-        return self.found if "environments" in str(python) else ["known conflict"]
+        return self.found if "environments" in str(python) else [KNOWN]
 
 
 @pytest.fixture
@@ -103,6 +107,13 @@ def test_a_distribution_whose_files_are_unknown_is_installed(cache, installer, s
     assert installer.installed == [["small==1", "peft==2"]]
 
 
+def test_a_distribution_without_a_record_is_installed(cache, installer, small):
+    """The list of an egg-info has the files of the source, such as setup.py."""
+    small.record = None
+    cache.get(LOCK, silent)
+    assert installer.installed == [["small==1", "peft==2"]]
+
+
 def refused(cache, error):
     with pytest.raises(EnvironmentRefused, match=error):
         cache.get(LOCK, silent)
@@ -112,7 +123,7 @@ def refused(cache, error):
 
 def test_what_cannot_be_installed_leaves_nothing(cache, installer):
     installer.fails = InstallError("no matching distribution")
-    refused(cache, "it cannot be installed: no matching distribution")
+    refused(cache, "^the new environment cannot be installed: no matching distribution")
 
 
 def test_a_full_disk_leaves_nothing(cache, installer):
@@ -127,16 +138,20 @@ def test_another_error_of_the_disk_is_raised(cache, installer):
 
 
 def test_a_new_conflict_is_refused_and_a_known_one_is_not(cache, installer):
-    installer.found = ["known conflict"]
+    moved = Conflict(KNOWN.package, KNOWN.requirement, KNOWN.text.replace("2.13.0", "2.14.0"))
+    installer.found = [moved]
     cache.get(LOCK, silent)
-    installer.found = ["known conflict", "peft 2 requires torch>=3."]
-    with pytest.raises(EnvironmentRefused, match=r"does not fit .*: peft 2 requires torch>=3: "):
+    installer.found = [moved, Conflict("peft", "torch>=3", "peft 2 requires torch>=3.")]
+    sentence = "the new environment breaks a requirement: peft 2 requires torch>=3: change"
+    with pytest.raises(EnvironmentRefused, match=sentence):
         cache.get(LOCK.overlaid({"peft": "peft==3"}), silent)
 
 
 def test_libraries_that_do_not_load_are_refused(cache, monkeypatch):
     monkeypatch.setattr(environments, "IMPORTS", ("no_such_library",))
-    refused(cache, "its libraries do not load: ModuleNotFoundError: No module named")
+    refused(
+        cache, "^the new environment's libraries do not load: ModuleNotFoundError: No module named"
+    )
 
 
 def test_environments_used_longest_ago_are_removed(tmp_path, installer, small):
@@ -144,20 +159,17 @@ def test_environments_used_longest_ago_are_removed(tmp_path, installer, small):
     first = cache.get(LOCK, silent)
     second = cache.get(LOCK.overlaid({"peft": "peft==3"}), silent)
     assert not first.exists()
-    assert cache.places() == [second.parents[1]]
+    assert environments_in(cache.folder) == [second.parents[1]]
 
 
-def test_the_cache_is_removed_and_its_own_bytes_counted(cache):
-    cache.get(LOCK, silent)
-    size = cache.size()
-    assert size > 0
-    assert cache.clean() == size
-    assert (cache.size(), cache.places(), cache.folder.exists()) == (0.0, [], False)
+def test_the_folder_is_made_and_marked(monkeypatch, tmp_path):
+    monkeypatch.setenv("FTCOMPARE_CACHE", str(tmp_path / "cache"))
+    assert environments.default_cache() == tmp_path / "cache"
+    assert (tmp_path / "cache" / "CACHEDIR.TAG").is_file()
 
 
-def test_the_folder_is_named_by_the_environment(monkeypatch, tmp_path):
-    monkeypatch.setenv("FTCOMPARE_CACHE", str(tmp_path))
-    assert environments.default_cache() == tmp_path
-    monkeypatch.delenv("FTCOMPARE_CACHE")
-    monkeypatch.setenv("XDG_CACHE_HOME", "/caches")
-    assert str(environments.default_cache()) == "/caches/ftcompare"
+def test_a_folder_that_cannot_be_used_is_refused(monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("FTCOMPARE_CACHE", str(tmp_path / "file"))
+    with pytest.raises(EnvironmentRefused, match="expected a folder for the cache, got"):
+        environments.default_cache()

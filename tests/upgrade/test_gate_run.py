@@ -1,7 +1,5 @@
 """A run of an entry gives the signs of its failures, and is read when it ran before."""
 
-import json
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,32 +10,38 @@ from pytest_ftcompare.upgrade.environments import EnvironmentRefused
 from pytest_ftcompare.upgrade.gate_run import GateRuns, RunResult, Sign
 from pytest_ftcompare.upgrade.history import Entry
 from pytest_ftcompare.upgrade.lock import Lock
-from pytest_ftcompare.upgrade.try_upgrade import TryError
+from pytest_ftcompare.upgrade.session import TryError
 
 GOOD, BAD = (Entry(f"peft {n}", Lock({"peft": f"peft=={n}"})) for n in (1, 2))
 PROBE = Sign("lora", "changed", "outputs before any update", "outputs differ by 3e-3 of 2.1")
 
 
 class Environments:
+    refused = "peft==3"
+
     def get(self, lock, say):
-        if lock.lines["peft"] == "peft==3":
+        if lock.lines["peft"] == self.refused:
             raise EnvironmentRefused("it cannot be installed: no wheel")
         return Path("python")
 
 
+@pytest.fixture(autouse=True)
+def one_release_is_refused(monkeypatch):
+    monkeypatch.setattr(Environments, "refused", "peft==3")
+
+
 @pytest.fixture
 def session(monkeypatch):
-    """Stand for pytest: write the cases of `cases`, and count the sessions."""
+    """Stand for pytest: give the document of `cases`, and count the sessions."""
 
-    def run(command, stdout, stderr):
-        run.commands.append(command)
-        reports = [text.partition("=")[2] for text in command if "-report=" in text]
-        for report in reports if run.status in (0, 1) else []:
-            Path(report).write_text(json.dumps({"cases": run.cases}))
-        return subprocess.CompletedProcess(command, run.status)
+    def run(python, arguments, folder, name, *, log):
+        assert log
+        run.commands.append(list(arguments))
+        document = {"cases": run.cases, "claims": run.claims, "findings": run.findings}
+        return run.status, document
 
-    run.commands, run.cases, run.status = [], [], 0
-    monkeypatch.setattr(gate_run.subprocess, "run", run)
+    run.commands, run.cases, run.claims, run.findings, run.status = [], [], [], [], 0
+    monkeypatch.setattr(gate_run, "run_session", run)
     return run
 
 
@@ -60,7 +64,7 @@ def test_the_signs_are_those_of_cases_that_failed(runs, session):
     session.cases = [case(PROBE), case(Sign("full", "same", "", "x"), failed=False)]
     assert runs.run(BAD) == RunResult([PROBE])
     (command,) = session.commands
-    assert command[3:6] == ["suites", "-k", "lora"]
+    assert command[:3] == ["suites", "-k", "lora"]
     assert "--benchmark-disable" in command
 
 
@@ -70,17 +74,59 @@ def test_an_entry_runs_once(runs, session):
     assert len(session.commands) == 1
 
 
-def test_an_environment_that_is_refused_is_skipped(runs, session):
-    refused = runs.run(Entry("peft 3", Lock({"peft": "peft==3"})))
+def test_an_environment_that_is_refused_is_skipped_and_tried_again(runs, session):
+    entry = Entry("peft 3", Lock({"peft": "peft==3"}))
+    refused = runs.run(entry)
     assert refused == RunResult([], "it cannot be installed: no wheel")
     assert refused.state(PROBE) == "skipped"
     assert session.commands == []
+    Environments.refused = ""
+    assert runs.run(entry) == RunResult([])
 
 
-def test_a_session_that_did_not_run_names_its_output(runs, session):
-    session.status = 3
-    with pytest.raises(TryError, match=r"status 3 in peft 2: .*\.log says why"):
+@pytest.mark.parametrize("status", [2, -11])
+def test_an_entry_whose_session_breaks_off_is_skipped(runs, session, status):
+    session.status = status
+    result = runs.run(BAD)
+    assert result.state(PROBE) == "skipped"
+    assert f"status {status} in peft 2: " in result.skipped
+    session.status = 0
+    assert runs.run(BAD) == RunResult([])
+
+
+def test_a_wrong_argument_ends_the_search(runs, session):
+    session.status = 4
+    with pytest.raises(TryError, match=r"status 4 in peft 2: .*\.log says why"):
         runs.run(BAD)
+
+
+@pytest.mark.parametrize(
+    ("changes", "state", "reason"),
+    [
+        ({"cases": ["undecided"]}, "other", "lora is undecided"),
+        ({"cases": ["incomparable"]}, "other", "lora is incomparable"),
+        ({"status": 1}, "other", "a test that is no case of the gate failed"),
+        ({"findings": ["all lower"]}, "other", "all cases: failed, together: all lower"),
+        ({"claims": ["one"]}, "other", "one: broken, claim: it moved"),
+    ],
+)
+def test_a_run_without_an_answer_is_not_good(runs, session, changes, state, reason):
+    session.status = changes.get("status", 0)
+    session.findings = changes.get("findings", [])
+    verdicts = changes.get("cases", [])
+    session.cases = [case(Sign("lora", verdict, "", ""), failed=False) for verdict in verdicts]
+    session.claims = [
+        {"name": name, "verdict": "broken", "failed": True, "note": "it moved"}
+        for name in changes.get("claims", [])
+    ]
+    result = runs.run(BAD)
+    assert (result.state(PROBE), result.reason) == (state, reason)
+
+
+def test_a_case_that_fails_in_the_good_end_is_refused(runs, session):
+    session.cases = [case(PROBE)]
+    with pytest.raises(TryError, match="expected cases that pass in peft 1, lora: changed"):
+        runs.make_baselines(GOOD)
 
 
 def test_the_good_end_makes_the_baselines_once(runs, session):
@@ -90,10 +136,9 @@ def test_the_good_end_makes_the_baselines_once(runs, session):
     assert {"--update-baselines", "--ftcompare-seeds=3"} <= set(command)
 
 
-def test_all_seeds_make_baselines_of_their_own(runs, session):
-    runs.make_baselines(GOOD)
+def test_all_seeds_need_no_option(runs, session):
     replace(runs, seeds=None).make_baselines(GOOD)
-    assert not any("-seeds=" in text for text in session.commands[1])
+    assert not any("-seeds=" in text for text in session.commands[0])
 
 
 @pytest.mark.parametrize(

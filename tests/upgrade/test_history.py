@@ -40,6 +40,19 @@ def test_a_release_that_does_not_exist_is_refused(good, bad, sentence):
         releases_between(AVAILABLE, good, bad)
 
 
+@pytest.mark.parametrize(
+    ("available", "good", "bad", "expected"),
+    [
+        (["2.13.0+cpu", "2.12.0+cpu"], "2.12.0", "2.13.0", ["2.12.0", "2.13.0"]),
+        (["2.13.0", "2.12.0"], "2.12.0+cpu", "2.13.0", ["2.12.0", "2.13.0"]),
+        (["2.13.0+cpu", "2.13.0", "2.12.0"], "2.12.0", "2.13.0", ["2.12.0", "2.13.0"]),
+        (["2.13.0", "2.12.0"], "2.12.0+cpu", "2.13.0+cpu", ["2.12.0+cpu", "2.13.0+cpu"]),
+    ],
+)
+def test_releases_are_compared_without_their_builds(available, good, bad, expected):
+    assert releases_between(available, good, bad) == expected
+
+
 @pytest.fixture
 def checkout(tmp_path):
     """A checkout with commits 0 to 3 on main, and one on a branch from commit 1."""
@@ -60,6 +73,8 @@ def checkout(tmp_path):
     git("checkout", "-qb", "branch", "v1")
     (folder / "code.py").write_text("uncommitted\n")
     git("commit", "-qam", "elsewhere")
+    git("checkout", "-qb", "merged", "v3")
+    git("merge", "-q", "-s", "ours", "-m", "merge", "branch")
     git("checkout", "-q", "main")
     (folder / "code.py").write_text("uncommitted\n")
     return folder
@@ -86,6 +101,14 @@ def test_commits_are_in_order_from_the_good_end(checkout):
 def test_ends_that_are_on_no_line_are_refused(checkout, good, bad, sentence):
     with pytest.raises(HistoryError, match=sentence):
         commits_between(checkout, good, bad)
+
+
+@pytest.mark.parametrize(("good", "bad"), [("branch", "merged"), ("merged", "branch")])
+def test_a_commit_of_a_merged_branch_is_no_end(checkout, good, bad):
+    sentence = "expected a commit on merged's line of first parents, branch is on a branch that"
+    with pytest.raises(HistoryError, match=sentence):
+        commits_between(checkout, good, bad)
+    assert len(commits_between(checkout, "v1", "merged")) == 4
 
 
 def test_a_folder_without_git_is_refused(tmp_path):

@@ -1,6 +1,7 @@
 """What pip and uv say is read into lines, and an error into its sentence."""
 
 import json
+import re
 import subprocess
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,22 +15,39 @@ REPORT = {
     "install": [
         {
             "metadata": {"name": "PEFT", "version": "0.20.0"},
+            "is_direct": False,
             "download_info": {"url": "https://files/peft.whl", "archive_info": {}},
         },
         {
             "metadata": {"name": "mine", "version": "1"},
+            "is_direct": True,
             "download_info": {"url": "file:///code/mine", "dir_info": {"editable": True}},
+        },
+        {
+            "metadata": {"name": "trl", "version": "1"},
+            "is_direct": True,
+            "download_info": {"url": "file:///code/trl.whl", "archive_info": {}},
         },
     ]
 }
 UV_OUTPUT = """\
 Resolved 30 packages in 12ms
 Would download 1 package
-Would install 2 packages
+Would install 5 packages
  - peft==0.21.2
  + peft==0.20.0
- + mine==1 (from file:///code/mine)
+ + mine @ file:///my%20code/mine
+ + copied @ file:///my%20code/copied
+ + trl @ file:///code/trl.whl
+ + forked @ git+https://git/forked@abc
 """
+UV_LINES = {
+    "peft": "peft==0.20.0",
+    "mine": "-e /my code/mine",
+    "copied": "copied @ file:///my%20code/copied",
+    "trl": "trl @ file:///code/trl.whl",
+    "forked": "forked @ git+https://git/forked@abc",
+}
 
 
 @pytest.fixture
@@ -53,14 +71,20 @@ def answer(commands, status=0, out="", err=""):
 def test_pip_reports_what_a_change_installs(commands):
     answer(commands, out=json.dumps(REPORT))
     lines = Pip(["--no-index"]).resolve(["peft==0.20.0", "-e /my code/mine"])
-    assert lines == {"peft": "PEFT==0.20.0", "mine": "-e /code/mine"}
+    assert lines == {
+        "peft": "PEFT==0.20.0",
+        "mine": "-e /code/mine",
+        "trl": "trl @ file:///code/trl.whl",
+    }
     assert commands.called[0][-4:] == ["--no-index", "peft==0.20.0", "-e", "/my code/mine"]
     assert "--dry-run" in commands.called[0]
 
 
-def test_uv_reports_what_a_change_installs(commands):
-    answer(commands, err=UV_OUTPUT)
-    assert Uv([]).resolve(["peft==0.20.0"]) == {"peft": "peft==0.20.0", "mine": "-e /code/mine"}
+@pytest.mark.parametrize("older", [False, True])
+def test_uv_reports_what_a_change_installs(commands, older):
+    output = re.sub(r" @ (\S+)", r"==1 (from \1)", UV_OUTPUT) if older else UV_OUTPUT
+    answer(commands, err=output)
+    assert Uv([]).resolve(["peft==0.20.0", "-e /my code/mine"]) == UV_LINES
     assert "--dry-run" in commands.called[0]
 
 
@@ -83,7 +107,7 @@ def test_an_installation_takes_the_lines_and_nothing_else(commands, kind):
             "No solution found: Because there is no version of peft==99",
         ),
         ("something else\n", "something else"),
-        ("", "it says nothing"),
+        ("", "no reason given"),
     ],
 )
 def test_an_error_is_the_installers_first_sentence(commands, text, sentence):
@@ -93,13 +117,29 @@ def test_an_error_is_the_installers_first_sentence(commands, text, sentence):
     assert str(error.value) == sentence
 
 
-def test_conflicts_are_the_lines_of_a_check_that_fails(commands):
-    answer(commands, 1, out="peft 0.20.0 requires torch, which is not installed.\n")
-    assert Pip([]).conflicts(Path("/python")) == [
-        "peft 0.20.0 requires torch, which is not installed."
-    ]
+PIP_CHECK = "peft 0.20.0 requires torch, which is not installed.\n"
+UV_CHECK = "Found 1 incompatibility\nThe package `peft` requires `torch`, but it's not installed\n"
+
+
+@pytest.mark.parametrize(("kind", "out", "err"), [(Pip, PIP_CHECK, ""), (Uv, "", UV_CHECK)])
+def test_conflicts_are_the_lines_of_a_check_that_fails(commands, kind, out, err):
+    answer(commands, 1, out, err)
+    (conflict,) = kind([]).conflicts(Path("/python"))
+    assert (conflict.package, conflict.requirement) == ("peft", "torch")
     answer(commands, 0, out="No broken requirements found.\n")
+    assert kind([]).conflicts(Path("/python")) == []
+
+
+def test_a_missing_installer_is_no_conflict(commands):
+    answer(commands, 1, out="tools 1 requires pip, which is not installed.\n")
     assert Pip([]).conflicts(Path("/python")) == []
+
+
+@pytest.mark.parametrize("kind", [Pip, Uv])
+def test_a_check_that_could_not_run_is_refused(commands, kind):
+    answer(commands, 2, err="Usage:\n\nERROR: no such option: --python\n")
+    with pytest.raises(InstallError, match="cannot be checked: no such option: --python"):
+        kind([]).conflicts(Path("/python"))
 
 
 def test_uv_serves_an_environment_without_pip(monkeypatch):
@@ -108,5 +148,5 @@ def test_uv_serves_an_environment_without_pip(monkeypatch):
     monkeypatch.setattr(installer.shutil, "which", lambda name: "/bin/uv")
     assert isinstance(find_installer([]), Uv)
     monkeypatch.setattr(installer.shutil, "which", lambda name: None)
-    with pytest.raises(InstallError, match="expected pip in this environment, or uv"):
+    with pytest.raises(InstallError, match=r"expected pip .* or uv .*: run `\S+ -m ensurepip`"):
         find_installer([])

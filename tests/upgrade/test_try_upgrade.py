@@ -1,7 +1,5 @@
 """Cases run in the old environment, then in the new one, and open ones again with all seeds."""
 
-import json
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -9,16 +7,18 @@ from filelock import FileLock
 
 from pytest_ftcompare.upgrade import try_upgrade
 from pytest_ftcompare.upgrade.lock import Lock
-from pytest_ftcompare.upgrade.try_upgrade import Arm, Trial, TryError, is_open
+from pytest_ftcompare.upgrade.session import TryError
+from pytest_ftcompare.upgrade.try_upgrade import Environment, Trial, is_open
 
 
-def case(nodeid, verdict="same", outcome="equivalent", *, judge_accuracy=True):
+def case(nodeid, verdict="same", outcome="equivalent", *, judge_accuracy=True, costs=()):
     return {
         "nodeid": nodeid,
         "verdict": verdict,
         "failed": verdict in ("worse", "changed", "invalid", "new"),
         "judge_accuracy": judge_accuracy,
         "comparisons": [{"outcome": outcome}],
+        "costs": list(costs),
     }
 
 
@@ -26,20 +26,22 @@ def document(*cases, findings=(), claims=()):
     return {"cases": list(cases), "claims": list(claims), "findings": list(findings)}
 
 
+PASSED = {"failed": False}
+UNJUDGED = "1 of 2 cases could not be compared: too many to pass"
+
+
 class Sessions:
-    """Stands for pytest in both arms: returns statuses and writes documents in turn."""
+    """Stands for pytest in both environments: gives statuses and documents in turn."""
 
     def __init__(self, monkeypatch):
-        self.commands, self.documents, self.status = [], [], 0
-        monkeypatch.setattr(try_upgrade.subprocess, "run", self.run)
+        self.commands, self.old, self.new, self.status = [], [], [], 0
+        monkeypatch.setattr(try_upgrade, "run_session", self.run)
 
-    def run(self, command):
-        python, _, _, *arguments = command
-        self.commands.append((str(python), arguments))
-        reports = [text.partition("=")[2] for text in arguments if "-report=" in text]
-        if reports and self.status in (0, 1):
-            Path(reports[0]).write_text(json.dumps(self.documents.pop(0)))
-        return subprocess.CompletedProcess(command, self.status)
+    def run(self, python, arguments, folder, name):
+        self.commands.append((str(python), list(arguments)))
+        folder.mkdir(exist_ok=True)
+        documents = self.old if name == "old" else self.new
+        return self.status, documents.pop(0) if documents else document(case("a"), case("b"))
 
     def pythons(self):
         return [python for python, _ in self.commands]
@@ -53,31 +55,33 @@ def sessions(monkeypatch):
 @pytest.fixture
 def trial(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    old, new = Lock({"peft": "peft==1"}), Lock({"peft": "peft==2"})
-    arms = Arm("this environment", old, Path("old")), Arm("the changed", new, Path("new"))
+    environments = (
+        Environment("this environment", Lock({"peft": "peft==1"}), Path("old")),
+        Environment("the changed", Lock({"peft": "peft==2"}), Path("new")),
+    )
     said = []
     trial = Trial(
-        *arms, ["suites", "-k", "lora"], tmp_path / "results", tmp_path / "try", said.append
+        *environments, ["suites", "-k", "lora"], tmp_path / "results", tmp_path / "try", said.append
     )
     object.__setattr__(trial, "said", said)
     return trial
 
 
 def test_the_old_arm_makes_baselines_that_the_new_arm_is_compared_with(trial, sessions):
-    sessions.documents = [document(case("a"), case("b"))]
     assert trial.run()
     (old, first), (new, second) = sessions.commands
     assert (old, new) == ("old", "new")
     assert first[:3] == second[:3] == ["suites", "-k", "lora"]
-    assert {"--update-baselines", "--ftcompare-seeds=3"} <= set(first)
-    assert "--ftcompare-reference=old" in second
+    assert {"--update-baselines", "--ftcompare-seeds=3", "--ftcompare-resume"} <= set(first)
+    assert {"--ftcompare-reference=old", "--ftcompare-resume"} <= set(second)
+    assert "--update-baselines" not in second
     (baselines,) = {text for text in first if "-baselines=" in text}
     assert baselines in second
     assert trial.said[-1] == "2 cases: 2 same"
 
 
 def test_the_old_arms_results_are_kept(trial, sessions):
-    sessions.documents = [document(case("a")), document(case("a", "changed"))]
+    sessions.new = [document(case("a")), document(case("a", "changed"))]
     assert trial.run()
     assert not trial.run()
     assert sessions.pythons() == ["old", "new", "new"]
@@ -85,10 +89,10 @@ def test_the_old_arms_results_are_kept(trial, sessions):
 
 @pytest.mark.parametrize("change", ["old lock", "a file of the project"])
 def test_another_environment_or_project_has_its_own_results(trial, sessions, change):
-    sessions.documents = [document(case("a")), document(case("a"))]
     trial.run()
     if change == "old lock":
-        object.__setattr__(trial, "old", Arm("old", Lock({"peft": "peft==0"}), Path("old")))
+        other = Environment("old", Lock({"peft": "peft==0"}), Path("old"))
+        object.__setattr__(trial, "old", other)
     else:
         Path("conftest.py").write_text("x = 1\n")
     trial.run()
@@ -96,8 +100,8 @@ def test_another_environment_or_project_has_its_own_results(trial, sessions, cha
 
 
 def test_cases_that_few_seeds_leave_open_run_again_with_all(trial, sessions):
-    few = document(case("a"), case("b", "undecided", "open"), claims=[{"nodeid": "c"} | SOUND])
-    sessions.documents = [few, document(case("b", "worse", "worse"))]
+    few = document(case("a"), case("b", "undecided", "open"), claims=[{"nodeid": "c"} | PASSED])
+    sessions.new = [few, document(case("b", "worse", "worse"))]
     assert not trial.run()
     assert sessions.pythons() == ["old", "new"] * 2
     for _, arguments in sessions.commands[2:]:
@@ -107,7 +111,46 @@ def test_cases_that_few_seeds_leave_open_run_again_with_all(trial, sessions):
     assert trial.said[-1] == "2 cases: 1 worse, 1 same"
 
 
-SOUND = {"failed": False}
+@pytest.mark.parametrize(
+    ("verdict", "findings", "passes"),
+    [
+        ("same", [], True),
+        ("undecided", [UNJUDGED], False),
+        ("same", ["all cases together: accuracy is lower"], False),
+    ],
+)
+def test_what_few_seeds_could_not_compare_is_settled_by_all(
+    trial, sessions, verdict, findings, passes
+):
+    few = document(case("a"), case("b", "undecided", "open"), findings=[UNJUDGED])
+    sessions.new = [few, document(case("b", verdict), findings=findings)]
+    assert trial.run() is passes
+
+
+def test_a_case_that_fails_in_the_old_environment_is_left_out_and_told(trial, sessions):
+    sessions.old = [document(case("a"), case("b", "invalid"))]
+    sessions.new = [document(case("a")), document(case("a"))]
+    assert trial.run()
+    assert "--deselect=b" in sessions.commands[1][1]
+    assert "b fails in this environment, and is left out" in trial.said
+    assert trial.run()
+    assert "--deselect=b" in sessions.commands[2][1]
+
+
+def test_cases_that_all_fail_in_the_old_environment_are_refused(trial, sessions):
+    sessions.old = [document(case("a", "invalid"))]
+    with pytest.raises(TryError, match="every case fails in this environment"):
+        trial.run()
+
+
+def test_times_that_were_not_compared_are_told(trial, sessions):
+    cost = {"unit": "s", "outcome": "incomparable", "note": "no reference: disturbed"}
+    sessions.new = [document(case("a", costs=[cost, cost]))]
+    assert trial.run()
+    assert trial.said[-2:] == [
+        "2 times not compared: no reference: disturbed",
+        "1 case: 1 same",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -120,7 +163,7 @@ SOUND = {"failed": False}
     ids=["a case", "all together", "a claim"],
 )
 def test_what_fails_the_gate_fails_the_command(trial, sessions, few):
-    sessions.documents = [few]
+    sessions.new = [few]
     assert not trial.run()
 
 
@@ -143,14 +186,17 @@ def test_a_session_that_did_not_run_is_refused_and_goes_on_later(trial, sessions
     sessions.status = 4
     with pytest.raises(TryError, match=r"pytest ended with status 4 in this environment: .* go on"):
         trial.run()
-    sessions.status, sessions.documents = 0, [document(case("a"))]
+    sessions.status = 0
     assert trial.run()
-    assert all("--ftcompare-resume" in arguments for _, arguments in sessions.commands[:2])
+    assert sessions.pythons() == ["old", "old", "new"]
 
 
 def test_two_trials_at_once_are_refused(trial, sessions):
     lock = (trial.results / trial._key()).with_suffix(".lock")
     trial.results.mkdir()
-    with FileLock(lock), pytest.raises(TryError, match="another process tries this upgrade"):
+    with (
+        FileLock(lock),
+        pytest.raises(TryError, match="another process compares with this env"),
+    ):
         trial.run()
     assert sessions.commands == []

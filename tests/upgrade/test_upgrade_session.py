@@ -1,0 +1,71 @@
+"""A session leaves the project as it is, and arguments that would spoil it are refused."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from pytest_ftcompare.upgrade import session
+from pytest_ftcompare.upgrade.session import TryError, check_arguments, results_key, run_session
+
+
+@pytest.fixture
+def pytest_runs(monkeypatch):
+    """Stand for pytest: write a document, print a line, and end with `status`."""
+
+    def run(command, stdout=None, **_):
+        run.command = command
+        (report,) = [text.partition("=")[2] for text in command if "-report=" in text]
+        Path(report).write_text(json.dumps({"cases": []}))
+        if stdout:
+            stdout.write("its output\n")
+        return subprocess.CompletedProcess(command, run.status)
+
+    run.status = 0
+    monkeypatch.setattr(session.subprocess, "run", run)
+    return run
+
+
+@pytest.mark.parametrize(("status", "document"), [(0, {"cases": []}), (1, {"cases": []}), (4, {})])
+def test_a_session_that_ran_has_a_document(pytest_runs, tmp_path, status, document):
+    pytest_runs.status = status
+    assert run_session(Path("python"), ["suites"], tmp_path, "new") == (status, document)
+
+
+def test_the_projects_cache_and_history_stay(pytest_runs, tmp_path):
+    run_session(Path("python"), ["suites"], tmp_path, "new")
+    command = pytest_runs.command
+    assert command[:4] == ["python", "-m", "pytest", "suites"]
+    assert f"cache_dir={tmp_path / 'new-cache'}" in command
+    assert "ftcompare_history=" in command
+
+
+def test_the_output_can_go_to_a_file(pytest_runs, tmp_path):
+    run_session(Path("python"), [], tmp_path, "new", log=True)
+    assert (tmp_path / "new.log").read_text() == "its output\n"
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        *("--update-baselines", "--update-baselines-new-only", "--ftcompare-baselines=x"),
+        *("--lf", "-x", "--maxfail=1", "--benchmark-disable", "--ftcompare-history=h.db"),
+    ],
+)
+def test_arguments_of_the_command_itself_are_refused(argument):
+    with pytest.raises(TryError, match=f"got {argument}: leave it out"):
+        check_arguments(["suites", argument])
+
+
+def test_arguments_that_choose_cases_are_taken():
+    check_arguments(["suites", "-k", "lora", "-n", "4", "--ftcompare-device=cpu", "-v"])
+
+
+@pytest.mark.parametrize("name", ["conftest.py", "data.tsv", "data.parquet"])
+def test_results_depend_on_the_projects_files(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    before = results_key("lock")
+    assert results_key("lock") == before != results_key("another lock")
+    (tmp_path / name).write_text("1\n")
+    assert results_key("lock") != before
