@@ -9,8 +9,8 @@ tests/measure/fake_nvml.py. `SCENARIOS` names what can be wrong with the GPUs. T
 
 from __future__ import annotations
 
+import itertools
 import os
-import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -168,9 +168,13 @@ def _nvml(scenario: Scenario, process_bytes: Callable[[], int | None]) -> FakeNv
     return library
 
 
+# Millijoules of the energy counter at its readings.
+_ENERGY = itertools.count(1_000_000, 100_000)
+
+
 def _energy() -> int:
-    """Return an energy counter that grows by 300 W."""
-    return int(300_000 * time.monotonic())
+    """Return the next reading of an energy counter that moves with each."""
+    return next(_ENERGY)
 
 
 def _shorten_windows(put: Callable[..., None]) -> None:
