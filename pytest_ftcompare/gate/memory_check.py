@@ -14,7 +14,6 @@ import torch
 from pytest_ftcompare.gate.resource_estimate import LIBRARY_BYTES, update_bytes
 from pytest_ftcompare.measure import nvml
 from pytest_ftcompare.measure.gpu_readings import gpu_name
-from pytest_ftcompare.measure.plan.plan import plan_case, without_weights
 from pytest_ftcompare.training.memory_error import size_text
 
 if TYPE_CHECKING:
@@ -46,6 +45,9 @@ def check_memory(prepared: PreparedCase, parameters: Mapping[str, float]) -> str
     known = parameters.get(prepared.case.model) or _file_bytes(prepared) / FILE_BYTES
     if update_bytes(type(prepared.method), known) < PLANNED_SHARE * total:
         return ""
+    # Imported here: few cases are planned, and no result depends on a plan.
+    from pytest_ftcompare.measure.plan.plan import plan_case, without_weights
+
     try:
         peak = plan_case(without_weights(prepared)).peak
     # A method may use any library. What cannot be planned is trained.

@@ -12,6 +12,7 @@ from pytest_ftcompare.checks import tiny_models
 from pytest_ftcompare.gate import memory_check
 from pytest_ftcompare.gate.memory_check import check_memory
 from pytest_ftcompare.gate.resource_estimate import LIBRARY_BYTES
+from pytest_ftcompare.measure.plan import plan
 from pytest_ftcompare.measure.plan.plan import plan_case, without_weights
 from pytest_ftcompare.measure.step_counts import count_step
 from pytest_ftcompare.results.case import Case
@@ -118,7 +119,7 @@ def test_a_plan_may_exceed_the_memory_by_a_margin(monkeypatch, prepared):
 
 
 def test_a_small_case_is_not_planned(monkeypatch, prepared):
-    monkeypatch.setattr(memory_check, "plan_case", lambda _: pytest.fail("planned"))
+    monkeypatch.setattr(plan, "plan_case", lambda _: pytest.fail("planned"))
     assert not on_gpu(monkeypatch, prepared("full"), 24 * GIB)
 
 

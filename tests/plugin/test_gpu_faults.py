@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from pytest_ftcompare.checks import tiny_models
-from pytest_ftcompare.gate import torch_case
+from pytest_ftcompare.gate import memory_check, torch_case
 from tests.measure.fake_nvml import SLICE
 from tests.pretended_gpu import CONTEXT_BYTES, SCENARIOS, environment, install, uuid
 
@@ -164,7 +164,9 @@ def test_running_out_of_memory_fails_one_case(gpu):
     assert result.cases["ia3"]["verdict"] == "new"
 
 
-def test_too_little_memory_is_told_before_training(gpu):
+def test_too_little_memory_is_told_before_training(gpu, monkeypatch):
+    # A tiny case needs little beside the libraries, whose share the margin exceeds.
+    monkeypatch.setattr(memory_check, "PLAN_MARGIN", 0.0)
     result = gpu.run("small", ("full", "ia3"), "--benchmark-disable")
     assert re.fullmatch(
         r"not trained: its update needs 478.[\d]+ MiB \(weights 240.25 KiB, gradients .*, "
