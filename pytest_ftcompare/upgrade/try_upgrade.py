@@ -152,8 +152,8 @@ class Trial:
             for cost in case["costs"]
             if cost["unit"] == "s" and cost["outcome"] == "incomparable"
         )
-        for reason, count in reasons.most_common(1):
-            self.say(f"{_count(count, 'time')} not compared: {reason}")
+        for reason, _ in reasons.most_common(1):
+            self.say(f"{_count(reasons.total(), 'time')} not compared: {reason}")
         counts = Counter(case["verdict"] for case in cases)
         verdicts = ", ".join(f"{counts[name]} {name}" for name in WORST_FIRST if counts[name])
         self.say(f"{_count(len(cases), 'case')}: {verdicts}")
