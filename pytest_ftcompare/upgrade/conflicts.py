@@ -44,15 +44,15 @@ class Conflict:
 
 def read_pip(output: str) -> list[Conflict]:
     """Return the conflicts in what `pip check` printed, one a line."""
-    found = []
+    conflicts = []
     for line in filter(None, map(str.strip, output.splitlines())):
         if match := PIP_CONFLICT.match(line):
             requirement = match["missing"] or match["broken"]
-            found.append(Conflict(match["package"], requirement, line))
+            conflicts.append(Conflict(match["package"], requirement, line))
         else:
             # Such as "peft 0.20.0 is not supported on this platform".
-            found.append(Conflict(line, "", line))
-    return found
+            conflicts.append(Conflict(line, "", line))
+    return conflicts
 
 
 def read_uv(output: str) -> list[Conflict]:

@@ -112,11 +112,11 @@ def installed() -> dict[str, Distribution]:
     here = Path.cwd()
     path = [entry for entry in sys.path if Path(entry).resolve() != here]
     # The first of a name is the one that Python imports.
-    found: dict[str, Distribution] = {}
+    by_name: dict[str, Distribution] = {}
     for each in distributions(path=path):
         if each.name:
-            found.setdefault(canonicalize_name(each.name), each)
-    return {name: found[name] for name in sorted(found.keys() - INSTALLERS)}
+            by_name.setdefault(canonicalize_name(each.name), each)
+    return {name: by_name[name] for name in sorted(by_name.keys() - INSTALLERS)}
 
 
 def line_of(distribution: Distribution) -> str:

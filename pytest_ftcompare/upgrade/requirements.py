@@ -45,13 +45,13 @@ def resolve(
     """
     lines = _resolve(requirements, installer)
     builds = _builds((installed_lock() if here is None else here).lines)
-    asked, found = _named_builds(requirements), _builds(lines)
+    asked, resolved = _named_builds(requirements), _builds(lines)
     wanted = {
         name: f"{name}=={version}+{builds[name]}"
         for name, line in sorted(lines.items())
         if name in builds.keys() - asked
         and (version := is_release(line))
-        and found.get(name) != builds[name]
+        and resolved.get(name) != builds[name]
     }
     if not wanted:
         return lines

@@ -121,18 +121,18 @@ def _planted(run: Run, method: str, fault: str) -> Values:
 
 
 def _tables(units: Mapping[str, Values]) -> Sequence[Table]:
-    found: dict[str, list[tuple[str, ...]]] = {}
+    metrics_by_fault: dict[str, list[tuple[str, ...]]] = {}
     for name, unit in units.items():
         fault = name.partition(", ")[2]
         if fault != BASELINE:
-            found.setdefault(fault, []).append(tuple(unit["found by"]))
+            metrics_by_fault.setdefault(fault, []).append(tuple(unit["found by"]))
     rows = [
         (
             fault,
             f"{sum(map(bool, cases))} of {len(cases)}",
             ", ".join(sorted({metric for metrics in cases for metric in metrics})),
         )
-        for fault, cases in found.items()
+        for fault, cases in metrics_by_fault.items()
     ]
     return [Table("Planted faults", ("fault", "found", "by"), rows)] if rows else []
 

@@ -14,6 +14,7 @@ from dataclasses import asdict, replace
 from functools import partial
 from itertools import islice
 from statistics import median
+from typing import Any
 
 import torch
 
@@ -117,12 +118,13 @@ def _cost_of_determinism(scope: Scope, method: str) -> Values:
     if not prepared.method.trains:
         return {"ratio": None, NO_ALGORITHM: []}
     step = make_workload(prepared, STEP.name)
+    deterministic_settings: Any = torch.utils.deterministic
 
     def ready(deterministic: bool) -> Callable[[], object]:
         def prepare_round() -> None:
             torch.use_deterministic_algorithms(deterministic, warn_only=True)
             # By default, it also fills each new tensor, which is no cost of an algorithm.
-            torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+            deterministic_settings.fill_uninitialized_memory = False
             step.ready()
 
         return prepare_round
@@ -137,7 +139,7 @@ def _cost_of_determinism(scope: Scope, method: str) -> Values:
             ratios = [second / first for first, second in islice(pairs, scope.pairs)]
     finally:
         torch.use_deterministic_algorithms(False)
-        torch.utils.deterministic.fill_uninitialized_memory = True  # type: ignore[attr-defined]
+        deterministic_settings.fill_uninitialized_memory = True
     operations = {
         str(warning.message).partition(" does not have")[0]
         for warning in caught
