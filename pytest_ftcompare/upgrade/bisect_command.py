@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -18,30 +17,26 @@ from filelock import FileLock, Timeout
 from pytest_ftcompare.results import atomic_write
 from pytest_ftcompare.upgrade.bisection import Bisection, find_package
 from pytest_ftcompare.upgrade.command import (
-    INTERRUPTED,
-    OK,
-    USAGE,
     add_installer_options,
     installer_options,
 )
 from pytest_ftcompare.upgrade.environments import (
     EnvironmentCache,
-    EnvironmentRefused,
     default_cache,
 )
+from pytest_ftcompare.upgrade.exit_status import OK, exit_status
 from pytest_ftcompare.upgrade.gate_run import GateRuns
 from pytest_ftcompare.upgrade.history import (
     Entry,
-    HistoryError,
     commits_between,
     describe_commit,
     files_of,
     is_release,
     releases_between,
 )
-from pytest_ftcompare.upgrade.installer import Installer, InstallError, find_installer
+from pytest_ftcompare.upgrade.installer import Installer, find_installer
 from pytest_ftcompare.upgrade.lock import Lock, installed_lock
-from pytest_ftcompare.upgrade.requirements import RequirementError, constrained_lock, resolve
+from pytest_ftcompare.upgrade.requirements import constrained_lock, resolve
 from pytest_ftcompare.upgrade.search import Found
 from pytest_ftcompare.upgrade.session import TryError, check_arguments, results_key
 from pytest_ftcompare.upgrade.try_upgrade import FIRST_SEEDS
@@ -51,13 +46,6 @@ Find the release, the commit or the package that made cases fail. Everything aft
 and chooses the cases: give as few as show the failure. Exit status: 0 found; 2 not found, one
 sentence says why.
 """
-ERRORS = (
-    TryError,
-    HistoryError,
-    RequirementError,
-    InstallError,
-    EnvironmentRefused,
-)
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -216,22 +204,20 @@ def _check(args: argparse.Namespace) -> None:
 
 def run_command(args: argparse.Namespace) -> int:
     """Run the command `bisect`, and return its exit status."""
+    return exit_status(lambda: _run(args))
+
+
+def _run(args: argparse.Namespace) -> int:
+    _check(args)
+    installer = find_installer(installer_options(args))
+    folder = default_cache() / "bisections" / results_key(str(args.all_seeds), *args.pytest)
+    folder.mkdir(parents=True, exist_ok=True)
     try:
-        _check(args)
-        installer = find_installer(installer_options(args))
-        folder = default_cache() / "bisections" / results_key(str(args.all_seeds), *args.pytest)
-        folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.with_suffix(".lock"), timeout=0):
             answer = _bisect(args, installer, folder)
-        atomic_write.write(args.json, json.dumps(answer, indent=1) + "\n")
-        return OK
     except Timeout:
-        busy = "another process bisects these cases: wait for it, then repeat the command"
-        print(f"ERROR: {busy}", file=sys.stderr)
-        return USAGE
-    except ERRORS as error:
-        print(f"ERROR: {error}", file=sys.stderr)
-        return USAGE
-    except KeyboardInterrupt:
-        print("interrupted: the same command goes on with what is finished", file=sys.stderr)
-        return INTERRUPTED
+        raise TryError(
+            "another process bisects these cases: wait for it, then repeat the command"
+        ) from None
+    atomic_write.write(args.json, json.dumps(answer, indent=1) + "\n")
+    return OK

@@ -10,16 +10,15 @@ import sys
 from pathlib import Path
 
 from pytest_ftcompare.upgrade import cache_folder
-from pytest_ftcompare.upgrade.cache_folder import CACHE_VARIABLE, CacheError
+from pytest_ftcompare.upgrade.cache_folder import CACHE_VARIABLE
 from pytest_ftcompare.upgrade.environments import (
     EnvironmentCache,
-    EnvironmentRefused,
     default_cache,
 )
-from pytest_ftcompare.upgrade.installer import Installer, InstallError, find_installer
+from pytest_ftcompare.upgrade.exit_status import OK, WORSE, exit_status
+from pytest_ftcompare.upgrade.installer import Installer, find_installer
 from pytest_ftcompare.upgrade.lock import Lock, installed_lock
 from pytest_ftcompare.upgrade.requirements import (
-    RequirementError,
     canonical_names,
     constrained_lock,
     requirement_lines,
@@ -28,8 +27,8 @@ from pytest_ftcompare.upgrade.requirements import (
 from pytest_ftcompare.upgrade.session import TryError, check_arguments
 from pytest_ftcompare.upgrade.try_upgrade import Environment, Trial
 
-OK, WORSE, USAGE, INTERRUPTED = 0, 1, 2, 130
-THIS, CHANGED = "this environment", "the changed environment"
+THIS_AND_CHANGED = ("this environment", "the changed environment")
+OLD_AND_NEW = ("the old environment", "the new environment")
 DESCRIPTION = """\
 Run the cases in this environment and in one with the change, and compare them as the gate does.
 Nothing of this environment or of the project's baselines is touched. Everything after -- is
@@ -152,46 +151,44 @@ def _describe_moves(old: Lock, new: Lock, args: argparse.Namespace) -> None:
 
 def try_upgrade(args: argparse.Namespace) -> int:
     """Run the command `try`, and return its exit status."""
-    try:
-        check_arguments(args.pytest)
-        installer = find_installer(installer_options(args))
-        old, new = _locks(args, installer)
-        if not old.moves_to(new):
-            raise TryError("nothing would change: both environments have the same distributions")
-        _describe_moves(old, new, args)
-        environments = EnvironmentCache(default_cache(), installer)
-        trial = Trial(
-            _arm(THIS if old == installed_lock() else "the old environment", old, environments),
-            _arm(CHANGED if old == installed_lock() else "the new environment", new, environments),
-            args.pytest or (["suites"] if Path("suites").is_dir() else []),
-            default_cache() / "results",
-            args.report,
-            _say,
-        )
-        return OK if trial.run() else WORSE
-    except (TryError, RequirementError, InstallError, EnvironmentRefused) as error:
-        print(f"ERROR: {error}", file=sys.stderr)
-        return USAGE
-    except KeyboardInterrupt:
-        print("interrupted: the same command goes on with what is finished", file=sys.stderr)
-        return INTERRUPTED
+    return exit_status(lambda: OK if _trial(args).run() else WORSE)
 
 
-def _arm(name: str, lock: Lock, environments: EnvironmentCache) -> Environment:
+def _trial(args: argparse.Namespace) -> Trial:
+    """Make both environments, and return the trial."""
+    check_arguments(args.pytest)
+    installer = find_installer(installer_options(args))
+    old, new = _locks(args, installer)
+    if not old.moves_to(new):
+        raise TryError("nothing would change: both environments have the same distributions")
+    _describe_moves(old, new, args)
+    environments = EnvironmentCache(default_cache(), installer)
+    names = THIS_AND_CHANGED if old == installed_lock() else OLD_AND_NEW
+    return Trial(
+        _environment(names[0], old, environments),
+        _environment(names[1], new, environments),
+        args.pytest or (["suites"] if Path("suites").is_dir() else []),
+        default_cache() / "results",
+        args.report,
+        _say,
+    )
+
+
+def _environment(name: str, lock: Lock, environments: EnvironmentCache) -> Environment:
     here = lock == installed_lock()
     return Environment(name, lock, Path(sys.executable) if here else environments.get(lock, _say))
 
 
 def cache(action: str) -> int:
-    """Show or remove the folder of environments and results."""
+    """Show or remove the folder of environments and results; return the exit status."""
+    return exit_status(lambda: _cache(action))
+
+
+def _cache(action: str) -> int:
     folder = cache_folder.location()
     count, size = len(cache_folder.environments_in(folder)), cache_folder.own_bytes(folder)
     if action == "clean":
-        try:
-            cache_folder.clean(folder)
-        except CacheError as error:
-            print(f"ERROR: {error}", file=sys.stderr)
-            return USAGE
+        cache_folder.clean(folder)
         size -= cache_folder.own_bytes(folder)
     verb = "removed" if action == "clean" else "holds"
     print(f"{folder}: {verb} {count} environment{'s' * (count != 1)}, {size / 2**20:,.0f} MiB")

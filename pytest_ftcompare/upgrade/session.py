@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest_ftcompare
+from pytest_ftcompare.gate.resume_key import PROJECT_SUFFIXES
 from pytest_ftcompare.measure import host
 from pytest_ftcompare.measure.library_versions import digest, package_files
 
@@ -27,9 +28,7 @@ RESERVED = (
     *("--lf", "--last-failed", "--exitfirst", "--maxfail", "--stepwise", "--sw", "--benchmark-"),
 )
 # Suffixes of the files that a project's cases may read, besides its hub folder.
-PROJECT_SUFFIXES = frozenset(
-    {".py", ".toml", ".ini", ".cfg", ".csv", ".tsv", ".jsonl", ".parquet", ".arrow", ".gz"}
-)
+DATA_SUFFIXES = PROJECT_SUFFIXES | {".tsv", ".parquet", ".arrow", ".gz"}
 
 
 class TryError(RuntimeError):
@@ -74,7 +73,7 @@ def results_key(*parts: str) -> str:
     """Return a digest of what results depend on: these parts, code, project and processor."""
     content = [
         digest(package_files(Path(pytest_ftcompare.__file__).parent)),
-        digest(package_files(Path.cwd(), PROJECT_SUFFIXES)),
+        digest(package_files(Path.cwd(), DATA_SUFFIXES)),
         host.processor(),
         *parts,
     ]
