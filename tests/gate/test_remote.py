@@ -1,6 +1,7 @@
 """Another process that times: when it is refused as a reference, and how failures are reported."""
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -92,6 +93,22 @@ def test_a_reference_does_not_see_this_environments_libraries(interpreter, monke
     with pytest.raises(RemoteError, match="can time"):
         RemoteProcess(interpreter(program))
     assert remote.PROTOCOL
+
+
+@pytest.mark.parametrize("worker", [None, "gw0"])
+def test_a_process_knows_the_session_that_it_belongs_to(interpreter, monkeypatch, worker):
+    monkeypatch.delenv("FTCOMPARE_SESSION", raising=False)
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
+    if worker:
+        monkeypatch.setenv("PYTEST_XDIST_WORKER", worker)
+    program = (
+        f"import json, os; {says(protocol=PROTOCOL)}; input()\n"
+        "print(json.dumps({'seconds': os.environ['FTCOMPARE_SESSION']}), flush=True)"
+    )
+    with RemoteProcess(interpreter(program)) as process:
+        root = process.round("step")
+    # Of an xdist worker, the controller is the root.
+    assert root == (os.getppid() if worker else os.getpid())
 
 
 def test_a_wrong_reference_ends_the_session_before_anything_runs(pytester):
