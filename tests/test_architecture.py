@@ -16,7 +16,7 @@ PACKAGE = "pytest_ftcompare"
 # functions and for type checkers.
 LAYERS = (
     *("results", "compare", "pocket", "tasks", "methods", "training", "checks", "measure"),
-    *("gate", "report", "plugin", "upgrade"),
+    *("environments", "gate", "report", "plugin", "upgrade"),
 )
 TORCH = {"torch", "transformers", "peft", "datasets", "bitsandbytes", "safetensors"}
 PYTEST = {"pytest", "_pytest"}
@@ -30,6 +30,7 @@ UNLOADED = {
     "training": PYTEST,
     "checks": PYTEST,
     "measure": PYTEST,
+    "environments": TORCH | PYTEST,
     "gate": PYTEST,
     "report": TORCH | PYTEST,
     "plugin": TORCH,

@@ -22,12 +22,13 @@ from pytest_ftcompare.compare import (
 )
 from pytest_ftcompare.compare.tolerances import BY_PRECISION
 from pytest_ftcompare.compare.verdict import WORST_FIRST
+from pytest_ftcompare.environments import environment_cache
 from pytest_ftcompare.gate import machine_speed
 from pytest_ftcompare.gate.profiles import PROFILES
 from pytest_ftcompare.results import baseline_store
 from pytest_ftcompare.results.result import Result
 from pytest_ftcompare.tasks import contents, split_overlap
-from pytest_ftcompare.upgrade import environments, try_upgrade
+from pytest_ftcompare.upgrade import try_upgrade
 from scripts import docs_claims, docs_grid
 from scripts import docs_methods as methods_report
 from scripts import docs_studies as studies_report
@@ -257,7 +258,7 @@ def test_tolerances_are_on_the_page_and_above_what_other_kernels_move():
 def test_the_page_on_upgrades_states_the_numbers_in_use():
     page = read("docs/upgrade.md")
     assert f"`FIRST_SEEDS = {try_upgrade.FIRST_SEEDS}`" in page
-    assert f"`CACHE_LIMIT_GB = {environments.CACHE_LIMIT_GB}`" in page
+    assert f"`CACHE_LIMIT_GB = {environment_cache.CACHE_LIMIT_GB}`" in page
 
 
 def test_the_models_together_are_small():

@@ -1,5 +1,4 @@
-"""Try an upgrade: make an environment with it, and gate it against the one that runs.
+"""Gate one environment against another, and search for what made cases fail.
 
-`try_upgrade.py` is the command; `lock.py` says what an environment has, `installer.py` what a
-change brings with it, and `environments.py` makes and keeps environments.
+`try_upgrade.py` gates an upgrade, `bisection.py` searches; `session.py` runs pytest for both.
 """

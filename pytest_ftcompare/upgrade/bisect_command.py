@@ -14,29 +14,27 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from pytest_ftcompare.environments.checkout import describe_commit, files_of
+from pytest_ftcompare.environments.environment_cache import (
+    EnvironmentCache,
+    default_cache,
+)
+from pytest_ftcompare.environments.installer import Installer, find_installer
+from pytest_ftcompare.environments.lock import Lock, installed_lock, is_release
+from pytest_ftcompare.environments.requirements import constrained_lock, resolve
 from pytest_ftcompare.results import atomic_write
 from pytest_ftcompare.upgrade.bisection import Bisection, find_package
 from pytest_ftcompare.upgrade.command import (
     add_installer_options,
     installer_options,
 )
-from pytest_ftcompare.upgrade.environments import (
-    EnvironmentCache,
-    default_cache,
-)
 from pytest_ftcompare.upgrade.exit_status import OK, exit_status
 from pytest_ftcompare.upgrade.gate_run import GateRuns
 from pytest_ftcompare.upgrade.history import (
     Entry,
     commits_between,
-    describe_commit,
-    files_of,
-    is_release,
     releases_between,
 )
-from pytest_ftcompare.upgrade.installer import Installer, find_installer
-from pytest_ftcompare.upgrade.lock import Lock, installed_lock
-from pytest_ftcompare.upgrade.requirements import constrained_lock, resolve
 from pytest_ftcompare.upgrade.search import Found
 from pytest_ftcompare.upgrade.session import TryError, check_arguments, results_key
 from pytest_ftcompare.upgrade.try_upgrade import FIRST_SEEDS

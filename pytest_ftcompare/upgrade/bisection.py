@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from pytest_ftcompare.environments.checkout import CheckoutError
+from pytest_ftcompare.environments.lock import Lock
+from pytest_ftcompare.environments.requirements import RequirementError
 from pytest_ftcompare.upgrade.gate_run import GateRuns, RunResult, Sign
-from pytest_ftcompare.upgrade.history import Entry, HistoryError
-from pytest_ftcompare.upgrade.lock import Lock
-from pytest_ftcompare.upgrade.requirements import RequirementError
+from pytest_ftcompare.upgrade.history import Entry
 from pytest_ftcompare.upgrade.search import Found, State, bisect, sweep
 from pytest_ftcompare.upgrade.session import TryError
 
@@ -30,7 +31,7 @@ class Bisection:
         """Return how an entry's cases fail; one that does not resolve is skipped."""
         try:
             result = self.runs.run(self.entry(number))
-        except (RequirementError, HistoryError) as error:
+        except (RequirementError, CheckoutError) as error:
             result = RunResult([], str(error))
         self.results[number] = result
         return result

@@ -9,21 +9,21 @@ import argparse
 import sys
 from pathlib import Path
 
-from pytest_ftcompare.upgrade import cache_folder
-from pytest_ftcompare.upgrade.cache_folder import CACHE_VARIABLE
-from pytest_ftcompare.upgrade.environments import (
+from pytest_ftcompare.environments import cache_folder
+from pytest_ftcompare.environments.cache_folder import CACHE_VARIABLE
+from pytest_ftcompare.environments.environment_cache import (
     EnvironmentCache,
     default_cache,
 )
-from pytest_ftcompare.upgrade.exit_status import OK, WORSE, exit_status
-from pytest_ftcompare.upgrade.installer import Installer, find_installer
-from pytest_ftcompare.upgrade.lock import Lock, installed_lock
-from pytest_ftcompare.upgrade.requirements import (
+from pytest_ftcompare.environments.installer import Installer, find_installer
+from pytest_ftcompare.environments.lock import Lock, installed_lock
+from pytest_ftcompare.environments.requirements import (
     canonical_names,
     constrained_lock,
     requirement_lines,
     resolve,
 )
+from pytest_ftcompare.upgrade.exit_status import OK, WORSE, exit_status
 from pytest_ftcompare.upgrade.session import TryError, check_arguments
 from pytest_ftcompare.upgrade.try_upgrade import Environment, Trial
 

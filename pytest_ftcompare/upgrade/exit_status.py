@@ -5,16 +5,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from pytest_ftcompare.upgrade.cache_folder import CacheError
-from pytest_ftcompare.upgrade.environments import EnvironmentRefused
+from pytest_ftcompare.environments.cache_folder import CacheError
+from pytest_ftcompare.environments.checkout import CheckoutError
+from pytest_ftcompare.environments.environment_cache import EnvironmentRefused
+from pytest_ftcompare.environments.installer import InstallError
+from pytest_ftcompare.environments.requirements import RequirementError
 from pytest_ftcompare.upgrade.history import HistoryError
-from pytest_ftcompare.upgrade.installer import InstallError
-from pytest_ftcompare.upgrade.requirements import RequirementError
 from pytest_ftcompare.upgrade.session import TryError
 
 OK, WORSE, USAGE, INTERRUPTED = 0, 1, 2, 130
 ERRORS = (
     CacheError,
+    CheckoutError,
     EnvironmentRefused,
     HistoryError,
     InstallError,

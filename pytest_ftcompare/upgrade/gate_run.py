@@ -13,8 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from pytest_ftcompare.compare.session_verdict import UNJUDGED_VERDICTS
+from pytest_ftcompare.environments.environment_cache import (
+    EnvironmentCache,
+    EnvironmentRefused,
+    Say,
+)
 from pytest_ftcompare.results import atomic_write
-from pytest_ftcompare.upgrade.environments import EnvironmentCache, EnvironmentRefused, Say
 from pytest_ftcompare.upgrade.history import Entry
 from pytest_ftcompare.upgrade.search import State
 from pytest_ftcompare.upgrade.session import RAN, USAGE_ERRORS, TryError, run_session

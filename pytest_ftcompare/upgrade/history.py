@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
-import tarfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from packaging.version import InvalidVersion, Version
 
-from pytest_ftcompare.upgrade.lock import Lock
+from pytest_ftcompare.environments.checkout import git
+from pytest_ftcompare.environments.lock import Lock
 
 
 class HistoryError(RuntimeError):
@@ -46,23 +45,15 @@ def releases_between(available: Sequence[str], good: str, bad: str) -> list[str]
     return texts if first <= last else texts[::-1]
 
 
-def _git(checkout: Path, *arguments: str) -> str:
-    done = subprocess.run(["git", "-C", str(checkout), *arguments], capture_output=True, text=True)
-    if done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["git says nothing"])[0]
-        raise HistoryError(f"{checkout}: {reason.removeprefix('fatal: ')}")
-    return done.stdout.strip()
-
-
 def commits_between(checkout: Path, good: str, bad: str) -> list[str]:
     """Return the commits from the good one to the bad one, along first parents."""
-    first, last = (_git(checkout, "rev-parse", f"{name}^{{commit}}") for name in (good, bad))
+    first, last = (git(checkout, "rev-parse", f"{name}^{{commit}}") for name in (good, bad))
     backwards = not _is_ancestor(checkout, first, last)
     if backwards:
         if not _is_ancestor(checkout, last, first):
             raise HistoryError(f"{checkout}: expected {good} and {bad} on one line of commits")
         first, last = last, first
-    listed = _git(checkout, "rev-list", "--reverse", "--first-parent", f"{first}..{last}")
+    listed = git(checkout, "rev-list", "--reverse", "--first-parent", f"{first}..{last}")
     commits = [first, *listed.splitlines()]
     # A commit of a merged branch is not before the first one listed, which would lack it.
     if commits[1:] and _first_parent(checkout, commits[1]) != first:
@@ -75,35 +66,9 @@ def commits_between(checkout: Path, good: str, bad: str) -> list[str]:
 
 
 def _first_parent(checkout: Path, commit: str) -> str:
-    return _git(checkout, "log", "-1", "--format=%P", commit).partition(" ")[0]
+    return git(checkout, "log", "-1", "--format=%P", commit).partition(" ")[0]
 
 
 def _is_ancestor(checkout: Path, first: str, second: str) -> bool:
     command = ["git", "-C", str(checkout), "merge-base", "--is-ancestor", first, second]
     return subprocess.run(command, capture_output=True).returncode == 0
-
-
-def describe_commit(checkout: Path, commit: str) -> str:
-    """Return a commit's short hash, date and subject."""
-    return _git(checkout, "log", "-1", "--format=%h %cs %s", commit)
-
-
-def files_of(checkout: Path, commit: str, folder: Path) -> Path:
-    """Return a folder with the files of a commit; the checkout stays as it is."""
-    place = folder / commit
-    if not place.is_dir():
-        unfinished = place.with_suffix(".unfinished")
-        unfinished.mkdir(parents=True, exist_ok=True)
-        archive = unfinished.with_suffix(".tar")
-        _git(checkout, "archive", "--format=tar", f"--output={archive}", commit)
-        with tarfile.open(archive) as files:
-            files.extractall(unfinished, filter="data")
-        archive.unlink()
-        unfinished.rename(place)
-    return place
-
-
-def is_release(line: str) -> str:
-    """Return the version of a line that installs a release, "" for any other line."""
-    match = re.fullmatch(r"[^@ ]+==([^+ ]+)(\+\S+)?", line)
-    return match[1] if match else ""

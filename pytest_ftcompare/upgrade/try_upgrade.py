@@ -19,9 +19,9 @@ from filelock import FileLock, Timeout
 
 from pytest_ftcompare.compare.session_verdict import MAX_UNJUDGED_SHARE, UNJUDGED_VERDICTS
 from pytest_ftcompare.compare.verdict import WORST_FIRST
+from pytest_ftcompare.environments.environment_cache import Say
+from pytest_ftcompare.environments.lock import Lock
 from pytest_ftcompare.results import atomic_write
-from pytest_ftcompare.upgrade.environments import Say
-from pytest_ftcompare.upgrade.lock import Lock
 from pytest_ftcompare.upgrade.session import RAN, TryError, results_key, run_session
 
 # Seeds of the old environment in the first pass: the fewest that an audit accepts

@@ -6,10 +6,10 @@ from types import SimpleNamespace
 import pytest
 
 from pytest_ftcompare.__main__ import main
+from pytest_ftcompare.environments.installer import InstallError
+from pytest_ftcompare.environments.lock import Lock
 from pytest_ftcompare.upgrade import bisect_command
 from pytest_ftcompare.upgrade.gate_run import GateRuns, RunResult, Sign
-from pytest_ftcompare.upgrade.installer import InstallError
-from pytest_ftcompare.upgrade.lock import Lock
 
 HERE = Lock({"peft": "peft==4", "torch": "torch==1"})
 SIGN = Sign("lora", "changed", "gradient norm", "gradient norm 1 -> 2")

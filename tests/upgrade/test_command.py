@@ -3,9 +3,10 @@
 import pytest
 
 from pytest_ftcompare.__main__ import main
-from pytest_ftcompare.upgrade import cache_folder, command
-from pytest_ftcompare.upgrade.installer import InstallError
-from pytest_ftcompare.upgrade.lock import Lock
+from pytest_ftcompare.environments import cache_folder
+from pytest_ftcompare.environments.installer import InstallError
+from pytest_ftcompare.environments.lock import Lock
+from pytest_ftcompare.upgrade import command
 from pytest_ftcompare.upgrade.try_upgrade import Trial
 
 HERE = Lock({"peft": "peft==0.21.2", "torch": "torch==2.13.0"})

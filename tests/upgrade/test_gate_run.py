@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from pytest_ftcompare.environments.environment_cache import EnvironmentRefused
+from pytest_ftcompare.environments.lock import Lock
 from pytest_ftcompare.upgrade import gate_run
-from pytest_ftcompare.upgrade.environments import EnvironmentRefused
 from pytest_ftcompare.upgrade.gate_run import GateRuns, RunResult, Sign
 from pytest_ftcompare.upgrade.history import Entry
-from pytest_ftcompare.upgrade.lock import Lock
 from pytest_ftcompare.upgrade.session import TryError
 
 GOOD, BAD = (Entry(f"peft {n}", Lock({"peft": f"peft=={n}"})) for n in (1, 2))

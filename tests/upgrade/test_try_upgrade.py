@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+from pytest_ftcompare.environments.lock import Lock
 from pytest_ftcompare.upgrade import try_upgrade
-from pytest_ftcompare.upgrade.lock import Lock
 from pytest_ftcompare.upgrade.session import TryError
 from pytest_ftcompare.upgrade.try_upgrade import Environment, Trial, is_open
 

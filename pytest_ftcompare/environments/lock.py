@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -157,3 +158,9 @@ def read_constraints(file: Path) -> list[tuple[int, str]]:
 def editable(lines: Iterable[str]) -> list[str]:
     """Return the folders of lines that install a checkout in place."""
     return [line.removeprefix("-e ") for line in lines if line.startswith("-e ")]
+
+
+def is_release(line: str) -> str:
+    """Return the version of a line that installs a release, "" for any other line."""
+    match = re.fullmatch(r"[^@ ]+==([^+ ]+)(\+\S+)?", line)
+    return match[1] if match else ""

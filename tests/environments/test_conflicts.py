@@ -2,7 +2,7 @@
 
 import pytest
 
-from pytest_ftcompare.upgrade.conflicts import read_pip, read_uv
+from pytest_ftcompare.environments.conflicts import read_pip, read_uv
 
 PIP = """\
 peft 0.20.0 requires torch, which is not installed.

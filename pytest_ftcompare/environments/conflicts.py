@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from packaging.utils import canonicalize_name
 
-from pytest_ftcompare.upgrade.lock import INSTALLERS
+from pytest_ftcompare.environments.lock import INSTALLERS
 
 # pip: "peft 0.20.0 requires torch, which is not installed." and
 # "peft 0.20.0 has requirement torch<2, but you have torch 2.13.0."

@@ -9,9 +9,8 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from pytest_ftcompare.upgrade.history import is_release
-from pytest_ftcompare.upgrade.installer import Installer, InstallError
-from pytest_ftcompare.upgrade.lock import Lock, installed_lock, read_constraints
+from pytest_ftcompare.environments.installer import Installer, InstallError
+from pytest_ftcompare.environments.lock import Lock, installed_lock, is_release, read_constraints
 
 
 class RequirementError(ValueError):

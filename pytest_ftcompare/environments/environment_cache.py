@@ -20,10 +20,10 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from pytest_ftcompare.upgrade import cache_folder
-from pytest_ftcompare.upgrade.cache_folder import CACHE_VARIABLE, LOCK_FILE, CacheError
-from pytest_ftcompare.upgrade.installer import Installer, InstallError
-from pytest_ftcompare.upgrade.lock import Lock, installed, line_of
+from pytest_ftcompare.environments import cache_folder
+from pytest_ftcompare.environments.cache_folder import CACHE_VARIABLE, LOCK_FILE, CacheError
+from pytest_ftcompare.environments.installer import Installer, InstallError
+from pytest_ftcompare.environments.lock import Lock, installed, line_of
 
 # Gigabytes of environments above which those used longest ago are removed; chosen: dozens of
 # upgrades of pure Python, or some of torch. Raising it keeps more of them.

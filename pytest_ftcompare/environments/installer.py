@@ -18,8 +18,8 @@ from typing import Protocol
 
 from packaging.utils import canonicalize_name
 
-from pytest_ftcompare.upgrade.conflicts import Conflict, read_pip, read_uv
-from pytest_ftcompare.upgrade.lock import editable, line_from, path_of
+from pytest_ftcompare.environments.conflicts import Conflict, read_pip, read_uv
+from pytest_ftcompare.environments.lock import editable, line_from, path_of
 
 # A line of `uv pip install --dry-run`: " + peft==0.20.0", and for a direct install
 # " + peft @ file:///x" or, from an older uv, " + peft==0.20.0 (from file:///x)".

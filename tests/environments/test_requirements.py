@@ -2,10 +2,10 @@
 
 import pytest
 
-from pytest_ftcompare.upgrade import requirements
-from pytest_ftcompare.upgrade.installer import InstallError
-from pytest_ftcompare.upgrade.lock import Lock
-from pytest_ftcompare.upgrade.requirements import RequirementError, constrained_lock, resolve
+from pytest_ftcompare.environments import requirements
+from pytest_ftcompare.environments.installer import InstallError
+from pytest_ftcompare.environments.lock import Lock
+from pytest_ftcompare.environments.requirements import RequirementError, constrained_lock, resolve
 
 HERE = Lock({"torch": "torch==2.13.0+cpu", "peft": "peft==0.21.2"})
 

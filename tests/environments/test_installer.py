@@ -8,8 +8,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from pytest_ftcompare.upgrade import installer
-from pytest_ftcompare.upgrade.installer import InstallError, Pip, Uv, find_installer
+from pytest_ftcompare.environments import installer
+from pytest_ftcompare.environments.installer import InstallError, Pip, Uv, find_installer
 
 REPORT = {
     "install": [

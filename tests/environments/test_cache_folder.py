@@ -5,8 +5,8 @@ import errno
 import pytest
 from filelock import FileLock
 
-from pytest_ftcompare.upgrade import cache_folder
-from pytest_ftcompare.upgrade.cache_folder import CacheError, clean, make, own_bytes
+from pytest_ftcompare.environments import cache_folder
+from pytest_ftcompare.environments.cache_folder import CacheError, clean, make, own_bytes
 
 
 @pytest.fixture

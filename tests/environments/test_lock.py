@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from pytest_ftcompare.upgrade import lock
-from pytest_ftcompare.upgrade.lock import Lock, Move, line_from, read_constraints
+from pytest_ftcompare.environments import lock
+from pytest_ftcompare.environments.lock import Lock, Move, is_release, line_from, read_constraints
 
 
 @pytest.mark.parametrize(
@@ -126,3 +126,17 @@ def test_the_origin_of_an_editable_install_is_read(tmp_path):
             return json.dumps({"url": url, "dir_info": {"editable": True}})
 
     assert lock.line_of(Installed()) == "-e /code/gate"
+
+
+@pytest.mark.parametrize(
+    ("line", "version"),
+    [
+        ("torch==2.13.0+cpu", "2.13.0"),
+        ("peft==0.20.0", "0.20.0"),
+        ("-e /code/peft", ""),
+        ("peft @ git+https://x@abc", ""),
+        ("", ""),
+    ],
+)
+def test_only_a_release_has_a_version_to_search(line, version):
+    assert is_release(line) == version

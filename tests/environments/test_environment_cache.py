@@ -5,12 +5,12 @@ from importlib.metadata import PackagePath
 
 import pytest
 
-from pytest_ftcompare.upgrade import environments
-from pytest_ftcompare.upgrade.cache_folder import environments_in
-from pytest_ftcompare.upgrade.conflicts import Conflict
-from pytest_ftcompare.upgrade.environments import EnvironmentCache, EnvironmentRefused
-from pytest_ftcompare.upgrade.installer import InstallError
-from pytest_ftcompare.upgrade.lock import Lock
+from pytest_ftcompare.environments import environment_cache
+from pytest_ftcompare.environments.cache_folder import environments_in
+from pytest_ftcompare.environments.conflicts import Conflict
+from pytest_ftcompare.environments.environment_cache import EnvironmentCache, EnvironmentRefused
+from pytest_ftcompare.environments.installer import InstallError
+from pytest_ftcompare.environments.lock import Lock
 
 KNOWN = Conflict("foo", "torch<2", "foo 1 has requirement torch<2, but you have torch 2.13.0.")
 LOCK = Lock({"small": "small==1", "peft": "peft==2"})
@@ -60,8 +60,8 @@ def small(tmp_path, monkeypatch):
     here = tmp_path / "here"
     here.mkdir()
     distribution = Small(here)
-    monkeypatch.setattr(environments, "installed", lambda: {"small": distribution})
-    monkeypatch.setattr(environments, "IMPORTS", ("json",))
+    monkeypatch.setattr(environment_cache, "installed", lambda: {"small": distribution})
+    monkeypatch.setattr(environment_cache, "IMPORTS", ("json",))
     return distribution
 
 
@@ -95,7 +95,7 @@ def test_a_file_that_cannot_be_linked_is_copied(cache, small, monkeypatch):
     def refuse(*_):
         raise OSError(errno.EXDEV, "another device")
 
-    monkeypatch.setattr(environments.os, "link", refuse)
+    monkeypatch.setattr(environment_cache.os, "link", refuse)
     (copied,) = cache.get(LOCK, silent).parents[1].rglob("small/code.py")
     assert copied.read_text() == "VALUE = 1\n"
     assert not copied.samefile(small.locate_file("small/code.py"))
@@ -148,7 +148,7 @@ def test_a_new_conflict_is_refused_and_a_known_one_is_not(cache, installer):
 
 
 def test_libraries_that_do_not_load_are_refused(cache, monkeypatch):
-    monkeypatch.setattr(environments, "IMPORTS", ("no_such_library",))
+    monkeypatch.setattr(environment_cache, "IMPORTS", ("no_such_library",))
     refused(
         cache, "^the new environment's libraries do not load: ModuleNotFoundError: No module named"
     )
@@ -164,7 +164,7 @@ def test_environments_used_longest_ago_are_removed(tmp_path, installer, small):
 
 def test_the_folder_is_made_and_marked(monkeypatch, tmp_path):
     monkeypatch.setenv("FTCOMPARE_CACHE", str(tmp_path / "cache"))
-    assert environments.default_cache() == tmp_path / "cache"
+    assert environment_cache.default_cache() == tmp_path / "cache"
     assert (tmp_path / "cache" / "CACHEDIR.TAG").is_file()
 
 
@@ -172,4 +172,4 @@ def test_a_folder_that_cannot_be_used_is_refused(monkeypatch, tmp_path):
     (tmp_path / "file").touch()
     monkeypatch.setenv("FTCOMPARE_CACHE", str(tmp_path / "file"))
     with pytest.raises(EnvironmentRefused, match="expected a folder for the cache, got"):
-        environments.default_cache()
+        environment_cache.default_cache()

@@ -1,0 +1,40 @@
+"""Read a checkout with git, and copy the files of a commit; the checkout stays as it is."""
+
+from __future__ import annotations
+
+import subprocess
+import tarfile
+from pathlib import Path
+
+
+class CheckoutError(RuntimeError):
+    """git cannot give what was asked for; the message says why in one sentence."""
+
+
+def git(checkout: Path, *arguments: str) -> str:
+    """Return what git prints for a checkout; raise `CheckoutError` if it fails."""
+    done = subprocess.run(["git", "-C", str(checkout), *arguments], capture_output=True, text=True)
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["git says nothing"])[0]
+        raise CheckoutError(f"{checkout}: {reason.removeprefix('fatal: ')}")
+    return done.stdout.strip()
+
+
+def describe_commit(checkout: Path, commit: str) -> str:
+    """Return a commit's short hash, date and subject."""
+    return git(checkout, "log", "-1", "--format=%h %cs %s", commit)
+
+
+def files_of(checkout: Path, commit: str, folder: Path) -> Path:
+    """Return a folder with the files of a commit; the checkout stays as it is."""
+    place = folder / commit
+    if not place.is_dir():
+        unfinished = place.with_suffix(".unfinished")
+        unfinished.mkdir(parents=True, exist_ok=True)
+        archive = unfinished.with_suffix(".tar")
+        git(checkout, "archive", "--format=tar", f"--output={archive}", commit)
+        with tarfile.open(archive) as files:
+            files.extractall(unfinished, filter="data")
+        archive.unlink()
+        unfinished.rename(place)
+    return place
