@@ -1,4 +1,4 @@
-"""Replace the weather: the clock, CPU accounting, number of cores and memory. PYTEST_DONT_REWRITE
+"""Replace the weather: clock, date, CPU accounting, number of cores, memory. PYTEST_DONT_REWRITE
 
 The autouse fixture in conftest.py calls `give` for each test. Every pytest that a test starts loads
 this module as a plugin, by environment variables: in the test's process, in another process, and in
@@ -10,13 +10,14 @@ from __future__ import annotations
 import itertools
 import os
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from pytest_ftcompare.gate import timing
+from pytest_ftcompare.gate import accept_file, timing
 from pytest_ftcompare.gate.run_context import RunContext
 from pytest_ftcompare.measure import cpu_contention, host
 
@@ -24,6 +25,7 @@ from pytest_ftcompare.measure import cpu_contention, host
 TICK = 1 / 32
 CORES = 2
 MEMORY = 16 * 2**30
+TODAY = date(2030, 6, 15)
 # In place of /proc/stat: no other machine took a core.
 QUIET = SimpleNamespace(read_text=lambda: "cpu 0 0 0 0 0 0 0 0\n")
 # In place of /proc/self/task: no thread waited.
@@ -48,6 +50,7 @@ def give(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(cpu_contention, "THREAD_STATS", NO_THREADS)
     patch.setattr(cpu_contention, "CPU_STATS", QUIET)
     patch.setattr(timing, "take_fresh_window", fresh_window)
+    patch.setattr(accept_file, "today", lambda: TODAY)
     patch.setattr(os, "cpu_count", lambda: CORES)
     patch.setattr(host, "cpus", lambda: CORES)
     patch.setattr(host, "available_memory", lambda: MEMORY)

@@ -17,6 +17,7 @@ from statistics import fmean
 from typing import Literal
 
 from pytest_ftcompare.compare.verdict import CaseVerdict
+from pytest_ftcompare.results.allowance import CaseAllowance
 from pytest_ftcompare.results.cost_metrics import METRICS
 
 # Cases below which nothing is pooled. Chosen. Raising it finds nothing in small sessions.
@@ -230,11 +231,36 @@ def _confirmed(shift: PooledShift, case_shifts: Sequence[_CaseShift], threshold:
     )
 
 
-def pool_shifts(verdicts: Sequence[CaseVerdict]) -> list[PooledShift]:
+def _without_allowed(verdict: CaseVerdict) -> CaseVerdict:
+    """Return the verdict without the metrics that an allowance names, within their limits.
+
+    Beyond its limit, or after its last day, an allowance leaves nothing out.
+    """
+    allowed = {one.what for one in verdict.allowances if one.valid and _is_within(one, verdict)}
+    return replace(
+        verdict,
+        comparisons=[one for one in verdict.comparisons if one.metric not in allowed],
+        costs=[one for one in verdict.costs if one.metric not in allowed],
+    )
+
+
+def _is_within(allowance: CaseAllowance, verdict: CaseVerdict) -> bool:
+    """Check whether a case's change is within the limit, settled or not."""
+    sizes = {one.metric: -one.delta for one in verdict.comparisons}
+    sizes |= {one.metric: one.change for one in verdict.costs}
+    return allowance.what in sizes and allowance.permits(sizes[allowance.what])
+
+
+def pool_shifts(
+    verdicts: Sequence[CaseVerdict], *, leave_out_allowed: bool = False
+) -> list[PooledShift]:
     """Return the pooled shifts of the metrics that at least `MIN_CASES` cases have.
 
-    An identical case has no shift of accuracy.
+    An identical case has no shift of accuracy. With `leave_out_allowed`, a case is not pooled in a
+    metric that it may lose by an allowance.
     """
+    if leave_out_allowed:
+        verdicts = [_without_allowed(verdict) for verdict in verdicts]
     shifts = [
         _pool_metric(metric, case_shifts, -1, MIN_POOLED_SHIFT)
         for metric, case_shifts in _score_shifts(verdicts).items()

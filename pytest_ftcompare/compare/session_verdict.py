@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from pytest_ftcompare.compare.pooled_shift import PooledShift, pool_shifts
-from pytest_ftcompare.compare.verdict import FAILING, CaseVerdict, VerdictName
+from pytest_ftcompare.compare.verdict import CaseVerdict, VerdictName
 
 UNJUDGED_VERDICTS: frozenset[VerdictName] = frozenset({"undecided", "incomparable"})
 # Share of judged cases that may stay undecided or incomparable. Chosen. Raising it passes a session
@@ -26,12 +26,13 @@ class SessionVerdict:
 
     @cached_property
     def shifts(self) -> list[PooledShift]:
-        return pool_shifts(self.verdicts)
+        """The pooled shifts, each without the cases whose allowance covers its metric."""
+        return pool_shifts(self.verdicts, leave_out_allowed=True)
 
     @property
     def failing(self) -> list[CaseVerdict]:
         """The cases that fail by themselves."""
-        return [verdict for verdict in self.verdicts if verdict.verdict in FAILING]
+        return [verdict for verdict in self.verdicts if verdict.fails]
 
     @property
     def excess_unjudged(self) -> list[CaseVerdict]:

@@ -18,6 +18,7 @@ from pytest_ftcompare.compare.noise import DEFAULT_PRIOR, SCORE_METRICS, Varianc
 from pytest_ftcompare.compare.pairing import correlation, scores_by_key
 from pytest_ftcompare.compare.sequential_test import ScoreComparison, compare_scores, next_look
 from pytest_ftcompare.compare.tolerances import tolerances_of
+from pytest_ftcompare.results.allowance import CaseAllowance
 from pytest_ftcompare.results.result import Result
 
 VerdictName = Literal[
@@ -27,6 +28,8 @@ VerdictName = Literal[
 # Verdicts that fail a case's test. `session_verdict.py` adds what fails a session;
 # docs/statistics.md has the table.
 FAILING: frozenset[VerdictName] = frozenset({"worse", "changed", "invalid", "new"})
+# Those of them that an allowance may let pass.
+TOLERABLE: frozenset[VerdictName] = frozenset({"worse", "changed"})
 WORST_FIRST: tuple[VerdictName, ...] = (
     "invalid",
     "worse",
@@ -56,8 +59,10 @@ def repeated_bit_for_bit(notes: Iterable[str]) -> bool:
 class CaseVerdict:
     """The verdict on a case and its evidence.
 
-    `divergences` are the differences that count, the earliest level first. `first_divergence` is
-    the level at which the run first differs from its baseline, or "".
+    `divergences` are the differences that count, the earliest level first, and `levels` are theirs.
+    `first_divergence` is the level at which the run first differs from its baseline, or "".
+    `allowances` are those that name the case; `uncovered` names what failed and none of them covers
+    (compare/allowances.py).
     """
 
     id: str
@@ -73,6 +78,20 @@ class CaseVerdict:
     scores: dict[str, float] = field(default_factory=dict)
     costs: list[CostComparison] = field(default_factory=list)
     first_divergence: str = ""
+    levels: list[str] = field(default_factory=list)
+    allowances: list[CaseAllowance] = field(default_factory=list)
+    uncovered: list[str] = field(default_factory=list)
+
+    @property
+    def allowed(self) -> bool:
+        """Whether allowances explain the failure wholly."""
+        covers = any(one.state == "covers" for one in self.allowances)
+        return self.verdict in TOLERABLE and covers and not self.uncovered
+
+    @property
+    def fails(self) -> bool:
+        """Whether the case's test fails."""
+        return self.verdict in FAILING and not self.allowed
 
     @property
     def identical(self) -> bool:
@@ -87,7 +106,9 @@ class CaseVerdict:
         comparisons = [ScoreComparison(**entry) for entry in data["comparisons"]]
         changes = [Difference(**entry) for entry in data["changes"]]
         costs = [CostComparison(**entry) for entry in data["costs"]]
-        return cls(**{**data, "comparisons": comparisons, "changes": changes, "costs": costs})
+        allowances = [CaseAllowance(**entry) for entry in data.get("allowances", ())]
+        read = {"comparisons": comparisons, "changes": changes, "costs": costs}
+        return cls(**{**data, **read, "allowances": allowances})
 
 
 @dataclass(frozen=True)
@@ -278,6 +299,7 @@ def judge(
             candidate.judge_accuracy,
             _means(candidate),
             first_divergence=all_divergences[0].level if all_divergences else "",
+            levels=[difference.level for difference in [*refused, *failing]],
         )
 
     if refused:

@@ -274,4 +274,7 @@ def _judge_update(
         step = judge(baseline, candidate, len(candidate.seed_results), criteria=criteria)
         assert isinstance(step, CaseVerdict)
         verdict = step
-    return replace(verdict, verdict="invalid", divergences=refusals) if refusals else verdict
+    if not refusals:
+        return verdict
+    levels = ["invariant"] * len(refusals)
+    return replace(verdict, verdict="invalid", divergences=refusals, levels=levels)

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
+from pytest_ftcompare.compare.allowances import SessionAllowance, sum_up
 from pytest_ftcompare.compare.claims import claim
 from pytest_ftcompare.compare.cross_case_audit import CaseSummary, Finding, audit_across_cases
 from pytest_ftcompare.compare.measured_cost import all_windows_disturbed
@@ -21,6 +23,7 @@ from pytest_ftcompare.compare.session_verdict import SessionVerdict
 from pytest_ftcompare.compare.verdict import CaseVerdict
 from pytest_ftcompare.gate.run_case import CaseRun
 from pytest_ftcompare.results import baseline_store
+from pytest_ftcompare.results.allowance import Allowance
 from pytest_ftcompare.results.case import Case
 from pytest_ftcompare.results.claim_record import ClaimRecord
 from pytest_ftcompare.results.result import Json, Result
@@ -88,6 +91,7 @@ class GateSession:
     baselines: Path
     update: bool  # write baselines
     new_only: bool = False  # an update writes only the missing ones
+    accept_entries: Sequence[Allowance] = ()  # of the accept file
     verdicts: list[CaseVerdict] = field(default_factory=list)
     summaries: list[CaseSummary] = field(default_factory=list)
     # By suite, and name of the case or claim.
@@ -104,6 +108,8 @@ class GateSession:
     # Names of each suite's claims.
     claim_names: dict[str, list[str]] = field(default_factory=dict)
     written_claims: list[claim.ClaimVerdict] = field(default_factory=list)
+    # Suite and id of all cases that an allowance may name, also of those that did not run.
+    known_cases: Sequence[tuple[str, str]] = ()
     stale: list[Path] = field(default_factory=list)
     stale_removed: bool = False
     collection_incomplete: bool = False  # a file that failed to import may have cases
@@ -178,6 +184,16 @@ class GateSession:
                 for verdict in self.verdicts
                 if (verdict.suite, verdict.id) not in self.updated
             ]
+        )
+
+    @property
+    def allowances(self) -> list[SessionAllowance]:
+        """What each allowance did; read it after the baselines were written."""
+        return sum_up(
+            self.accept_entries,
+            self.verdicts,
+            known=self.known_cases,
+            updated={(new.suite, new.id) for _, new in self.written},
         )
 
     @cached_property

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 from pytest_ftcompare.gate.profiles import Profile
 from pytest_ftcompare.gate.project_config import ProjectConfig
+from pytest_ftcompare.results.allowance import Allowance
 
 
 @dataclass(frozen=True)
@@ -32,3 +34,6 @@ class Settings:
     reports: tuple[Path, ...]
     history: Path | None
     resume: bool
+    accept_file: Path | None = None
+    allowances: tuple[Allowance, ...] = ()  # of the accept file
+    today: date = date.min  # on which allowances expire or not

@@ -27,6 +27,7 @@ from pytest_ftcompare.plugin import (
     benchmark_bridge,
     claim_fixture,
     gate_fixture,
+    known_cases,
     options,
     parametrize,
     report_writer,
@@ -98,7 +99,10 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[stale_baselines.SUITES] = {}
     if not _is_worker(config):
         config.stash[GATE_SESSION] = GateSession(
-            settings.baselines, settings.update or settings.new_only, settings.new_only
+            settings.baselines,
+            settings.update or settings.new_only,
+            settings.new_only,
+            settings.allowances,
         )
 
 
@@ -139,8 +143,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 # Before pytest-benchmark looks which tests have its fixture.
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(
+    session: pytest.Session, config: pytest.Config, items: list[pytest.Item]
+) -> None:
     parametrize.check_distinct(items)
+    known_cases.check_accept_file(config, complete=not session.testsfailed)
     if any(parametrize.case_of(item) for item in items):
         capacity = config.stash[CAPACITY_FILTER] = CapacityFilter(
             config.stash[SETTINGS].profile, *_capacity(config)
@@ -290,6 +297,7 @@ def pytest_xdist_node_collection_finished(node: Any) -> None:
 def pytest_configure_node(node: Any) -> None:
     """Under xdist: send each worker the run folder, and what its changed options do not say."""
     node.workerinput["ftcompare_folder"] = str(node.config.stash[WORKER_STATUS].folder)
+    node.workerinput["ftcompare_today"] = node.config.stash[SETTINGS].today.isoformat()
     node.workerinput["ftcompare_full"] = node.config.stash[SETTINGS].full
     # All workers must collect the same cases, also one that is started after a GPU was lost.
     node.workerinput["ftcompare_capacity"] = _capacity(node.config)
@@ -334,6 +342,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     gate_session.write(
         passed=session.exitstatus == pytest.ExitCode.OK and not gate_session.findings
     )
+    gate_session.known_cases = known_cases.find(config)
     # Written results are baselines now: nothing is left to resume.
     config.stash[FINISHED] |= bool(gate_session.written)
     if (gate_session.findings or gate_session.failure) and session.exitstatus == pytest.ExitCode.OK:

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from pytest_ftcompare.compare.verdict import FAILING, CaseVerdict
+from pytest_ftcompare.compare.allowances import apply
+from pytest_ftcompare.compare.verdict import CaseVerdict
 from pytest_ftcompare.gate.case_work import CaseError
 from pytest_ftcompare.gate.run_cache import RunCache
 from pytest_ftcompare.gate.run_case import CaseRun, run_case
@@ -87,13 +88,16 @@ def gate(request: pytest.FixtureRequest) -> Callable[[], CaseVerdict]:
             record(_refusal(case, refusal))
             pytest.fail(refusal, pytrace=False)
         verdict = case_run.verdict
+        # A new baseline takes what is: nothing needs to be accepted.
+        if not case_run.update:
+            verdict = apply(verdict, settings.allowances, settings.today)
         record(verdict, case_run)
         for workload, timing in case_run.timings.items():
             assert benchmark is not None
             benchmark_bridge.record(
                 benchmark, workload, timing.rounds, timing.calls, case_run.benchmark_info(workload)
             )
-        failing = verdict.verdict == "invalid" if case_run.update else verdict.verdict in FAILING
+        failing = verdict.verdict == "invalid" if case_run.update else verdict.fails
         if failing:
             pytest.fail(
                 "\n".join(

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import re
+from datetime import date
 from pathlib import Path
 
 import pytest
 
+from pytest_ftcompare.gate import accept_file
 from pytest_ftcompare.gate.profiles import PROFILES
 from pytest_ftcompare.gate.project_config import ProjectConfigError, read
 from pytest_ftcompare.gate.remote import RemoteError, check_reference
 from pytest_ftcompare.gate.settings import Settings
 from pytest_ftcompare.plugin.benchmark_bridge import HIDDEN_OPTIONS, table_requested
+from pytest_ftcompare.results.allowance import Allowance
 
 SETTINGS = pytest.StashKey[Settings]()
 
@@ -122,6 +125,13 @@ def add_options(parser: pytest.Parser) -> None:
         "'python -m pytest_ftcompare history FILE' shows it.",
     )
     group.addoption(
+        "--ftcompare-accept",
+        metavar="FILE",
+        default=None,
+        help="TOML file of known regressions that pass until a date, relative to pytest's root "
+        "folder.",
+    )
+    group.addoption(
         "--ftcompare-resume",
         action="store_true",
         help="Continue the last run that was killed or interrupted. Its finished cases are "
@@ -147,12 +157,20 @@ def add_options(parser: pytest.Parser) -> None:
         "Default of --ftcompare-history, relative to the root folder.",
         default="",
     )
+    parser.addini(
+        "ftcompare_accept",
+        "Default of --ftcompare-accept, relative to the root folder.",
+        default="",
+    )
     parser.addini("ftcompare_device", "Default of --ftcompare-device.", default="auto")
 
 
 def options_as_given(config: pytest.Config) -> str:
     """Return the plugin's options as the user gave them, to repeat the run by hand."""
-    names = ("profile", "hub", "baselines", "seeds", "threads", "device", "window", "reference")
+    names = (
+        *("profile", "hub", "baselines", "seeds", "threads", "device", "window", "reference"),
+        "accept",
+    )
     values = {name: config.getoption(f"ftcompare_{name}") for name in names}
     flags = [
         name for name in ("strict", "strict_times", "full") if config.getoption(f"ftcompare_{name}")
@@ -195,6 +213,19 @@ def _reference_python(config: pytest.Config) -> Path | None:
         except RemoteError as error:
             raise pytest.UsageError(f"--ftcompare-reference: {error}") from None
     return python
+
+
+def _today(config: pytest.Config) -> date:
+    """Return the date; a worker takes its controller's, also after midnight."""
+    sent = getattr(config, "workerinput", {}).get("ftcompare_today")
+    return accept_file.today() if sent is None else date.fromisoformat(sent)
+
+
+def _read_accept_file(file: Path | None) -> tuple[Allowance, ...]:
+    try:
+        return () if file is None else accept_file.read(file)
+    except accept_file.AcceptFileError as error:
+        raise pytest.UsageError(f"--ftcompare-accept: {error}") from None
 
 
 # --benchmark-<name>: each asks pytest-benchmark for results.
@@ -284,6 +315,8 @@ def make_settings(config: pytest.Config) -> Settings:
         if ini_value
         else None
     )
+    accept = option_or_ini("accept")
+    accept_path = config.rootpath / Path(accept).expanduser() if accept else None
     return Settings(
         profile=profile,
         project=project,
@@ -306,4 +339,7 @@ def make_settings(config: pytest.Config) -> Settings:
         ),
         history=history,
         resume=config.getoption("ftcompare_resume"),
+        accept_file=accept_path,
+        allowances=_read_accept_file(accept_path),
+        today=_today(config),
     )

@@ -72,6 +72,7 @@ def make(session: GateSession, run: Header, results: Mapping[tuple[str, str], Re
             "environment": _common([result.environment for result in results.values()]),
             "changes": _changes(session.verdicts),
             "cases": sorted(cases, key=_gravity),
+            "allowances": [asdict(allowance) for allowance in session.allowances],
             "claims": sorted(
                 claims, key=lambda claim: (not claim["failed"], claim["suite"], claim["name"])
             ),
@@ -106,6 +107,7 @@ def _case(verdict: CaseVerdict, session: GateSession, run: Header, result: Resul
         "device": test.device,
         "failed": test.failed,
         "accepted": key in written,
+        "allowed": verdict.allowed,
         "seconds": round(test.seconds, 2),
         "parameters": _parameters(result),
         "seed_results": [] if SHORT_TRAINING in verdict.notes else _seed_results(result),

@@ -71,6 +71,8 @@ def _findings(verdict: CaseVerdict) -> Iterator[str]:
     if verdict.divergences:
         for line in wording.divergence_lines(verdict, MAX_DIVERGENCES):
             yield f"  {line[0].upper()}{line[1:]}."
+    for line in wording.allowance_lines(verdict):
+        yield f"  {line[0].upper()}{line[1:]}."
     for note in verdict.notes:
         yield f"  Note: {note}."
     if verdict.changes:

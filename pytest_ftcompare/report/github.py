@@ -1,26 +1,35 @@
-"""Annotations on GitHub: a workflow command for each failure and each unsettled case.
+"""Annotations on GitHub: a workflow command for each case that failed, is unsettled or accepted.
 
 Their syntax: https://docs.github.com/actions/reference/workflow-commands-for-github-actions
 """
 
 from collections.abc import Iterator
 
+from pytest_ftcompare.compare.allowances import SessionAllowance
 from pytest_ftcompare.compare.verdict import WORST_FIRST
 from pytest_ftcompare.report.markdown_escape import clean
-from pytest_ftcompare.report.wording import case_changes, case_of, claim_change_of, meaning
+from pytest_ftcompare.report.wording import (
+    allowance_sentence,
+    case_changes,
+    case_of,
+    claim_change_of,
+    meaning,
+    verdict_words,
+)
 from pytest_ftcompare.results.result import Json
 
 MAX_SHOWN = 10  # annotations of each kind that GitHub shows of a step
 
 
 def annotations(document: Json) -> list[str]:
-    """Return errors for what fails the session, worst first, then warnings.
+    """Return errors for what fails the session, worst first, then warnings, then notices.
 
     The last annotation of a kind says how many GitHub does not show.
     """
     return [
         *_shown("error", list(_errors(document))),
         *_shown("warning", list(_warnings(document))),
+        *_shown("notice", list(_notices(document))),
     ]
 
 
@@ -62,6 +71,19 @@ def _warnings(document: Json) -> Iterator[tuple[str, str, str]]:
             yield claim["nodeid"], f"noted: {claim['name']}", claim_change_of(claim)
     for note in document["notes"]:
         yield "", "note", note
+    for entry in document.get("allowances", ()):
+        allowance = SessionAllowance(**entry)
+        if allowance.state in ("unneeded", "expired"):
+            yield "", "known regression", allowance_sentence(allowance)
+
+
+def _notices(document: Json) -> Iterator[tuple[str, str, str]]:
+    """Yield the cases that pass by an allowance."""
+    for case in document["cases"]:
+        if case.get("allowed"):
+            verdict = case_of(case)
+            message = "\n".join(case_changes(verdict, noise=True))
+            yield case["nodeid"], f"{verdict_words(verdict)}: {case['id']}", message
 
 
 def _command(kind: str, nodeid: str, title: str, message: str) -> str:

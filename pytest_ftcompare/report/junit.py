@@ -18,7 +18,9 @@ def properties(verdict: CaseVerdict) -> list[tuple[str, str]]:
     - each metric by its own name (accuracies as shares, losses in nats); against a baseline
       `<metric> baseline`, `<metric> delta` and its one-sided `<metric> p`;
     - each cost by its own name (times in seconds); against a baseline `<cost> change`, relative,
-      and `<cost> outcome`.
+      and `<cost> outcome`;
+    - by an allowance, `<what> allowance`, its state, and `accepted until`, the first day that ends
+      one, only where the case passes by it.
     """
     values: list[tuple[str, object]] = [
         ("verdict", verdict.verdict),
@@ -37,6 +39,10 @@ def properties(verdict: CaseVerdict) -> list[tuple[str, str]]:
         if cost.outcome not in ("new", "incomparable"):
             values.append((f"{cost.metric} change", cost.change))
             values.append((f"{cost.metric} outcome", cost.outcome))
+    values += [(f"{one.what} allowance", one.state) for one in verdict.allowances]
+    if verdict.allowed:
+        last_days = [one.expires for one in verdict.allowances if one.state == "covers"]
+        values.append(("accepted until", min(last_days)))
     return [(name, _text(value)) for name, value in values]
 
 

@@ -16,7 +16,6 @@ from pytest_ftcompare.compare.known_faults import NOT_COMPARED_SUFFIX
 from pytest_ftcompare.compare.same_machine import UNTIMED
 from pytest_ftcompare.compare.session_verdict import SessionVerdict
 from pytest_ftcompare.compare.verdict import (
-    FAILING,
     OTHER_DEVICE,
     SHORT_TRAINING,
     WORST_FIRST,
@@ -81,8 +80,9 @@ def changed_cases(verdicts: Sequence[CaseVerdict], *, every: bool = True) -> Ite
     Without `every`, cases that changed in cost alone share a paragraph when they are many: a cost
     that rises in a whole suite has one cause.
     """
-    changed = [one for one in sorted(verdicts, key=rank) if one.verdict not in ("same", "new")]
-    for name, group in groupby(changed, key=lambda verdict: verdict.verdict):
+    changed = [one for one in verdicts if one.verdict not in ("same", "new")]
+    changed.sort(key=lambda one: (WORST_FIRST.index(one.verdict), one.allowed, one.id))
+    for name, group in groupby(changed, key=wording.verdict_words):
         cases = list(group)
         cost_alone = [verdict for verdict in cases if _is_cost_alone(verdict)]
         if len(cost_alone) > MAX_NOTES and not every:
@@ -93,7 +93,7 @@ def changed_cases(verdicts: Sequence[CaseVerdict], *, every: bool = True) -> Ite
             yield f"  {cost.ranges(costs)}", PLAIN
             yield f"  {names} and {len(cost_alone) - MAX_NOTES} more", PLAIN
         for verdict in cases:
-            yield f"{verdict.verdict}: {verdict.id}", {"bold": True}
+            yield f"{name}: {verdict.id}", {"bold": True}
             yield from ((f"  {text}", PLAIN) for text in wording.case_changes(verdict))
             if verdict.first_divergence and not verdict.divergences:
                 yield f"  where it left its baseline: {verdict.first_divergence}", PLAIN
@@ -162,7 +162,7 @@ def _tables(session: GateSession, verdicts: Sequence[CaseVerdict], every: bool) 
         yield f"{heads}{'verdict':>12}", PLAIN
         for verdict in sorted(group, key=rank):
             updated = (verdict.suite, verdict.id) in session.updated
-            failing = verdict.verdict in FAILING and not updated
+            failing = verdict.fails and not updated
             yield _row(verdict), {"red": True} if failing else PLAIN
         yield "", PLAIN
     for suite, group in groupby(verdicts, key=lambda verdict: verdict.suite):
@@ -235,6 +235,18 @@ def _written(session: GateSession, settings: Settings) -> Iterator[Line]:
         yield f"{text} {remedy}", {"red": True}
 
 
+def _allowances(session: GateSession, every: bool) -> Iterator[Line]:
+    """Count the known regressions that are accepted for a while, and name those to remove."""
+    allowances = session.allowances
+    if text := wording.allowance_counts(allowances):
+        yield f"{text}.", PLAIN
+    told = [one for one in allowances if every or one.state == "unneeded"]
+    shown = told if every else told[:MAX_NOTES]
+    yield from ((f"  {wording.allowance_sentence(one)}", PLAIN) for one in shown)
+    if len(shown) < len(told):
+        yield f"  and {len(told) - len(shown)} more", PLAIN
+
+
 def _next_commands(session: GateSession, settings: Settings, every: bool) -> Iterator[Line]:
     """Say what an update did, which baselines are stale, and how to run the failures again."""
     verdicts = session.verdicts
@@ -246,7 +258,7 @@ def _next_commands(session: GateSession, settings: Settings, every: bool) -> Ite
     if session.update and not session.new_only:
         return
     judged = [one for one in verdicts if (one.suite, one.id) not in session.updated]
-    if any(one.verdict in FAILING for one in judged) or claims.failing(session.claims):
+    if any(one.fails for one in judged) or claims.failing(session.claims):
         yield "Run only these again with --lf; accept them with --lf --update-baselines.", PLAIN
 
 
@@ -270,6 +282,7 @@ def lines(session: GateSession, settings: Settings, *, every: bool = False) -> I
         yield f"Audit: {finding.sentence}.", {"red": True}
     if session.verdicts:
         yield counts(session.verdicts), {"bold": True}
+    yield from _allowances(session, every)
     yield from claims.summary(session.claims, every=every)
     if not (every or session.update) and any(one.verdict == "same" for one in session.verdicts):
         untimed = any(note.startswith(UNTIMED) for one in session.verdicts for note in one.notes)

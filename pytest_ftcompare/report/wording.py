@@ -7,18 +7,27 @@ the document (`case_of`, `claim_change_of`). Numbers that a document lacks are N
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 
+from pytest_ftcompare.compare.allowances import SessionAllowance, SessionState
 from pytest_ftcompare.compare.environment_diff import Difference
 from pytest_ftcompare.compare.measured_cost import CostComparison
 from pytest_ftcompare.compare.sequential_test import ScoreComparison
 from pytest_ftcompare.compare.verdict import SHORT_TRAINING, WORST_FIRST, CaseVerdict, VerdictName
+from pytest_ftcompare.results.allowance import Allowance
 from pytest_ftcompare.results.estimate import Estimate
 from pytest_ftcompare.results.result import Json
 
 METRIC_NAMES = {"accuracy": "accuracy", "accuracy_ood": "accuracy out of domain"}
+FOR_A_WHILE = "accepted for a while"  # of a case that fails but for its allowances
 UNKNOWN = "?"  # stands for a number that is missing
+# The states of allowances in a session besides "accepted" and "open", the gravest first.
+ALLOWANCE_STATES: Mapping[SessionState, str] = {
+    "exceeded": "worse than accepted",
+    "expired": "expired",
+    "unneeded": "no longer needed",
+}
 CHANGED_OUTCOMES = ("worse", "changed", "better")  # of a cost, the gravest first
 MEANING: Mapping[str, str] = {
     "worse": "its outcome got worse",
@@ -53,6 +62,8 @@ def headline(document: Json) -> str:
     """Sum up a session: "failed: 2 worse, 126 same of 128 cases; 1 changed of 66 claims"."""
     verdicts = verdict_counts(case["verdict"] for case in document["cases"])
     cases = f"{verdicts} of {counted(len(document['cases']), 'case')}"
+    if allowed := sum(case.get("allowed", False) for case in document["cases"]):
+        cases += f", {allowed:,} {FOR_A_WHILE}"
     parts = [cases if document["cases"] else "no case ran"]
     if claims := [claim["verdict"] for claim in document["claims"]]:
         order = ("changed", "new", "noted", "held", "untested")
@@ -172,6 +183,90 @@ def case_changes(verdict: CaseVerdict, *, noise: bool = False) -> Iterator[str]:
         yield from verdict.notes[:1]
     elif not verdict.comparisons and verdict.verdict != "invalid":
         yield from scores(verdict)
+    yield from allowance_lines(verdict)
+
+
+def verdict_words(verdict: CaseVerdict) -> str:
+    """Name a verdict: "worse", or "worse, accepted for a while"."""
+    return f"{verdict.verdict}, {FOR_A_WHILE}" if verdict.allowed else verdict.verdict
+
+
+def _allowed_size(allowance: Allowance, size: float | str | None, form: str) -> str:
+    """Write a limit or a size as reports tell a change: "2 pt", "10 %", or a sentence."""
+    if isinstance(size, str):
+        return f"'{size}'"
+    unit = "pt" if allowance.what in METRIC_NAMES else "%"
+    return f"{number(size, form, 100)} {unit}"
+
+
+def _limit(allowance: Allowance) -> str:
+    return _allowed_size(allowance, allowance.at_most, ".4g")
+
+
+def _origin(allowance: Allowance) -> str:
+    return f"owner {allowance.owner}: {allowance.reason}, {allowance.link}"
+
+
+def allowance_lines(verdict: CaseVerdict) -> Iterator[str]:
+    """Say what of a case is accepted for a while, what is not any more, and what never was.
+
+    Allowances with one origin share a line: "accepted until 2027-01-31: accuracy (1.20 pt of at
+    most 2 pt), recipe; owner Ann: fixed in peft 0.22, https://..."
+    """
+    covering: dict[tuple[str, str], list[str]] = {}
+    for one in verdict.allowances:
+        if one.state == "covers":
+            size = _allowed_size(one, one.size, ".2f")
+            within = "" if isinstance(one.size, str) else f" ({size} of at most {_limit(one)})"
+            covering.setdefault((one.expires, _origin(one)), []).append(f"{one.what}{within}")
+    for (expires, origin), names in covering.items():
+        yield f"accepted until {expires}: {', '.join(names)}; {origin}"
+    named = set()
+    for one in verdict.allowances:
+        if one.what in verdict.uncovered and one.state in ("exceeded", "expired"):
+            named.add(one.what)
+            if one.state == "expired":
+                yield f"acceptance of {one.what} expired on {one.expires}; {_origin(one)}"
+            else:
+                size = _allowed_size(one, one.size, ".2f")
+                yield f"{one.what}: accepted up to {_limit(one)}, is {size}; {_origin(one)}"
+    if others := [name for name in verdict.uncovered if name not in named]:
+        yield f"not accepted: {', '.join(others)}"
+
+
+def allowance_counts(allowances: Sequence[SessionAllowance]) -> str:
+    """Count the allowances that mattered; "" where none did.
+
+    "2 known regressions accepted, until 2027-01-31 at the earliest; 1 no longer needed"
+    """
+    by_state = Counter(one.state for one in allowances)
+    parts = []
+    if count := by_state["accepted"]:
+        first = min(one.expires for one in allowances if one.state == "accepted")
+        earliest = " at the earliest" if count > 1 else ""
+        parts.append(f"{counted(count, 'known regression')} accepted, until {first}{earliest}")
+    for state, words in ALLOWANCE_STATES.items():
+        if count := by_state[state]:
+            what = f"{count:,}" if parts else counted(count, "accepted regression")
+            parts.append(f"{what} {words}")
+    return "; ".join(parts)
+
+
+def allowance_sentence(allowance: SessionAllowance) -> str:
+    """Say what an entry of the accept file did in a session."""
+    suite = "" if allowance.suite == "*" else f" of {allowance.suite}"
+    subject = f"{allowance.what} of {allowance.case}{suite}"
+    if allowance.state == "accepted":
+        state = f"accepted until {allowance.expires} in {counted(len(allowance.cases), 'case')}"
+    elif allowance.state == "expired":
+        state = f"expired on {allowance.expires}"
+    elif allowance.state == "exceeded":
+        state = f"worse than accepted, up to {_limit(allowance)}"
+    elif allowance.state == "unneeded":
+        state = "no longer needed, remove the entry"
+    else:
+        state = "not settled here, or not all of its cases ran"
+    return f"{subject}: {state}; {_origin(allowance)}"
 
 
 def meaning(verdict: CaseVerdict) -> str:

@@ -64,6 +64,9 @@ METRICS = {
 
 # The counted metric that stands for memory without a GPU: bytes alive at the peak of one update.
 PEAK = "peak bytes"
+# All counts of one update, by the names that reports show (measure/counted_update.py).
+USES = ("weights", "gradients", "optimizer", "activations", "peak", "saved", "state", "stray")
+COUNTS = (*(f"{use} bytes" for use in USES), "operations", "flops")
 PEAK_COLUMN = "peak"
 PEAK_WIDTH = 11
 # A case's peak memory is the first of these metrics that it has.

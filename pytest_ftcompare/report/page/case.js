@@ -85,6 +85,20 @@ function costSection(caseData) {
   );
 }
 
+function allowanceSection(caseData) {
+  if (!caseData.allowance_lines.length) return null;
+  return make(
+    "section",
+    {},
+    make("h3", {}, "Known regressions"),
+    make(
+      "ul",
+      {},
+      caseData.allowance_lines.map((line) => make("li", {}, arrows(line))),
+    ),
+  );
+}
+
 function divergenceSection(caseData) {
   if (!caseData.first_divergence && !caseData.divergences.length && !caseData.notes.length)
     return null;
@@ -197,7 +211,11 @@ function casePanel(caseData, series, runs) {
       { type: "button", class: "plain", disabled: !link, onclick: () => link.click() },
       text,
     );
-  const accepted = caseData.accepted ? ", accepted" : "";
+  const accepted = caseData.accepted
+    ? ", accepted"
+    : caseData.allowed
+      ? ", accepted for a while"
+      : "";
   const plots = [
     caseData.seed_results.length || caseData.baseline?.seed_results.length
       ? seedChart(caseData)
@@ -221,6 +239,7 @@ function casePanel(caseData, series, runs) {
     ),
     make("p", { class: "case-line" }, factLine(caseData)),
     outcomeTable(caseData),
+    allowanceSection(caseData),
     make(
       "div",
       { class: "story" },

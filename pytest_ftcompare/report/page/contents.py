@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from itertools import groupby, islice
 from urllib.parse import quote
 
+from pytest_ftcompare.compare.allowances import SessionAllowance
 from pytest_ftcompare.compare.pooled_shift import PooledShift
 from pytest_ftcompare.compare.verdict import WORST_FIRST, repeated_bit_for_bit
 from pytest_ftcompare.report import wording
@@ -37,6 +38,8 @@ def headline(document: Json) -> str:
         parts.append(counted(len(document["findings"]), "finding") + " on the whole session")
     accepted = sum(item["accepted"] for item in (*document["cases"], *document["claims"]))
     written = f" {counted(accepted, 'result')} accepted as baselines." if accepted else ""
+    if allowed := sum(case.get("allowed", False) for case in document["cases"]):
+        written += f" {counted(allowed, 'case')} {wording.FOR_A_WHILE}."
     if parts:
         return f"Failing: {', '.join(parts)}.{written}"
     amount = " and ".join(
@@ -49,6 +52,12 @@ def headline(document: Json) -> str:
         if amount
         else "Nothing was compared: no case and no claim ran."
     ) + written
+
+
+def known_regressions(document: Json) -> list[str]:
+    """Say what each allowance did that mattered."""
+    states = [SessionAllowance(**entry) for entry in document.get("allowances", ())]
+    return [wording.allowance_sentence(one) for one in states if one.state != "open"]
 
 
 def counts(document: Json) -> list[tuple[str, int]]:

@@ -19,6 +19,7 @@ from typing import Any
 import jinja2
 
 from pytest_ftcompare.report.page import contents
+from pytest_ftcompare.report.wording import allowance_lines, case_of
 from pytest_ftcompare.results.result import Json
 
 FOLDER = Path(__file__).parent
@@ -102,6 +103,7 @@ def _script_case(case: Json) -> Json:
     return case | {
         "baseline": before and {"seed_results": before["seed_results"]},
         "identical": contents.identical(case),
+        "allowance_lines": list(allowance_lines(case_of(case))),
     }
 
 

@@ -1,0 +1,176 @@
+"""Apply allowances to verdicts: does what a project accepts for a while explain a failure wholly?
+
+The fixture `gate` calls `apply` for each case, the session `sum_up` at its end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import date
+from typing import Literal, get_args
+
+from pytest_ftcompare.compare.divergence import Level
+from pytest_ftcompare.compare.known_faults import NOT_COMPARED_SUFFIX
+from pytest_ftcompare.compare.noise import SCORE_METRICS
+from pytest_ftcompare.compare.pooled_shift import pool_shifts
+from pytest_ftcompare.compare.verdict import OTHER_DEVICE, TOLERABLE, CaseVerdict
+from pytest_ftcompare.results import cost_metrics
+from pytest_ftcompare.results.allowance import Allowance, AllowanceState, CaseAllowance
+
+SCORES = tuple(SCORE_METRICS)
+COSTS = (*cost_metrics.METRICS, *cost_metrics.COUNTS)
+# A broken invariant is never accepted; outcome and cost have their metrics' names.
+LEVELS = tuple(name for name in get_args(Level) if name not in ("invariant", "outcome", "cost"))
+# Levels that are compared on every device and with every kernel.
+STATIC_LEVELS = ("recipe", "signature")
+
+# What a session says of an allowance. "accepted": it covered a case, and no case exceeded it.
+# "unneeded": each case that it names was judged, and it covered nothing. "open": neither, as some
+# of its cases did not run or are not settled.
+SessionState = Literal["accepted", "exceeded", "expired", "unneeded", "open"]
+# What one case makes of the session's state, the gravest first.
+BY_CASE: Mapping[AllowanceState, SessionState] = {
+    "exceeded": "exceeded",
+    "expired": "expired",
+    "covers": "accepted",
+}
+
+
+@dataclass(frozen=True)
+class SessionAllowance(Allowance):
+    """An allowance beside a whole session. `cases` are those that it covered, as suite/id."""
+
+    state: SessionState = "open"
+    cases: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class _Move:
+    """Something that fails a case: its name, and its size in the unit of `Allowance.at_most`."""
+
+    what: str
+    size: float | str
+
+
+def _moves(verdict: CaseVerdict) -> Iterator[_Move]:
+    """Yield all that fails a case, or would if it were alone."""
+    if verdict.judge_accuracy:
+        for score in verdict.comparisons:
+            if score.outcome == "worse":
+                yield _Move(score.metric, -score.delta)
+    for cost in verdict.costs:
+        if cost.outcome in ("worse", "changed"):
+            yield _Move(cost.metric, abs(cost.change))
+    for level, text in zip(verdict.levels, verdict.divergences, strict=True):
+        yield _Move(level, text)
+
+
+def apply(verdict: CaseVerdict, allowances: Iterable[Allowance], today: date) -> CaseVerdict:
+    """Return the verdict with the allowances that name its case, and with what none of them covers.
+
+    `CaseVerdict.allowed` follows from both.
+    """
+    named = [one for one in allowances if one.names(verdict.suite, verdict.id)]
+    if not named:
+        return verdict
+    moves = list(_moves(verdict)) if verdict.verdict in TOLERABLE else []
+    valid = [one for one in named if today <= date.fromisoformat(one.expires)]
+    uncovered = [
+        move
+        for move in moves
+        if not any(one.what == move.what and one.permits(move.size) for one in valid)
+    ]
+    applied = [_apply_one(one, verdict, moves, uncovered, one in valid) for one in named]
+    return replace(
+        verdict,
+        allowances=applied,
+        uncovered=list(dict.fromkeys(move.what for move in uncovered)),
+    )
+
+
+def _apply_one(
+    allowance: Allowance,
+    verdict: CaseVerdict,
+    moves: Sequence[_Move],
+    uncovered: Sequence[_Move],
+    is_valid: bool,
+) -> CaseAllowance:
+    own = [move for move in moves if move.what == allowance.what]
+    permitted = [move for move in own if allowance.permits(move.size)]
+    beyond = [move for move in own if move in uncovered]
+    state: AllowanceState = "idle" if _is_settled(allowance.what, verdict) else "open"
+    shown: _Move | None = None
+    if permitted:
+        state, shown = ("covers" if is_valid else "expired"), permitted[0]
+    elif beyond:
+        state, shown = ("exceeded" if is_valid else "expired"), beyond[0]
+    size = shown.size if shown else None
+    return CaseAllowance(**asdict(allowance), state=state, size=size, valid=is_valid)
+
+
+def _is_settled(what: str, verdict: CaseVerdict) -> bool:
+    """Check whether a case tells that something did not move, given that it did not fail by it."""
+    if verdict.verdict in ("invalid", "new", "incomparable"):
+        return False
+    if what in SCORES:
+        outcome = next((one.outcome for one in verdict.comparisons if one.metric == what), "open")
+        return outcome != "open" or verdict.identical or not verdict.judge_accuracy
+    if what in COSTS:
+        outcomes = [cost.outcome for cost in verdict.costs if cost.metric == what]
+        return any(outcome in ("equivalent", "better") for outcome in outcomes)
+    not_compared = any(
+        note == OTHER_DEVICE or note.endswith(NOT_COMPARED_SUFFIX) for note in verdict.notes
+    )
+    return what in STATIC_LEVELS or not not_compared
+
+
+def sum_up(
+    allowances: Sequence[Allowance],
+    verdicts: Sequence[CaseVerdict],
+    *,
+    known: Collection[tuple[str, str]],
+    updated: Collection[tuple[str, str]] = (),
+) -> list[SessionAllowance]:
+    """Say of each allowance what it did in a session.
+
+    `known` are suite and id of all cases that the tables and baselines have: an allowance is
+    needed until each of them was judged. `updated` are cases with a new baseline, which explain
+    nothing any more. An allowance of a metric that all cases together lose is needed, too.
+    """
+    met = {
+        (verdict.suite, verdict.id): {_plain(one): one.state for one in verdict.allowances}
+        for verdict in verdicts
+    }
+    for key in updated:
+        met[key] = dict.fromkeys(allowances, "idle")
+    lost_together = {shift.metric for shift in pool_shifts(verdicts) if shift.outcome == "worse"}
+    return [
+        _sum_up_one(
+            one,
+            {key: states.get(one) for key, states in met.items()},
+            [key for key in known if one.names(*key)],
+            needed=one.what in lost_together,
+        )
+        for one in allowances
+    ]
+
+
+def _plain(allowance: Allowance) -> Allowance:
+    names = Allowance.__dataclass_fields__
+    return Allowance(**{name: getattr(allowance, name) for name in names})
+
+
+def _sum_up_one(
+    allowance: Allowance,
+    states: Mapping[tuple[str, str], AllowanceState | None],
+    named: Sequence[tuple[str, str]],
+    *,
+    needed: bool,
+) -> SessionAllowance:
+    unneeded = named and not needed and all(states.get(key) == "idle" for key in named)
+    otherwise: SessionState = "unneeded" if unneeded else "open"
+    found = set(states.values())
+    state = next((BY_CASE[state] for state in BY_CASE if state in found), otherwise)
+    covered = [f"{suite}/{case}" for (suite, case), one in states.items() if one == "covers"]
+    return SessionAllowance(**asdict(allowance), state=state, cases=covered)
