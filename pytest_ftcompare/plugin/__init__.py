@@ -146,8 +146,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_collection_modifyitems(
     session: pytest.Session, config: pytest.Config, items: list[pytest.Item]
 ) -> None:
-    parametrize.check_distinct(items)
-    known_cases.check_accept_file(config, complete=not session.testsfailed)
+    try:
+        parametrize.check_distinct(items)
+        known_cases.check_accept_file(config, complete=not session.testsfailed)
+    except pytest.UsageError as error:
+        if not _is_worker(config):
+            raise
+        # xdist shows nothing of an exception here, but it shows an error of collection.
+        items.clear()
+        config.hook.pytest_collectreport(
+            report=pytest.CollectReport("ftcompare", "failed", str(error), [])
+        )
+        return
     if any(parametrize.case_of(item) for item in items):
         capacity = config.stash[CAPACITY_FILTER] = CapacityFilter(
             config.stash[SETTINGS].profile, *_capacity(config)

@@ -208,19 +208,11 @@ def _origin(allowance: Allowance) -> str:
 
 
 def allowance_lines(verdict: CaseVerdict) -> Iterator[str]:
-    """Say what of a case is accepted for a while, what is not any more, and what never was.
+    """Say what of a case is not accepted any more, what never was, and what is for a while.
 
     Allowances with one origin share a line: "accepted until 2027-01-31: accuracy (1.20 pt of at
     most 2 pt), recipe; owner Ann: fixed in peft 0.22, https://..."
     """
-    covering: dict[tuple[str, str], list[str]] = {}
-    for one in verdict.allowances:
-        if one.state == "covers":
-            size = _allowed_size(one, one.size, ".2f")
-            within = "" if isinstance(one.size, str) else f" ({size} of at most {_limit(one)})"
-            covering.setdefault((one.expires, _origin(one)), []).append(f"{one.what}{within}")
-    for (expires, origin), names in covering.items():
-        yield f"accepted until {expires}: {', '.join(names)}; {origin}"
     named = set()
     for one in verdict.allowances:
         if one.what in verdict.uncovered and one.state in ("exceeded", "expired"):
@@ -232,6 +224,14 @@ def allowance_lines(verdict: CaseVerdict) -> Iterator[str]:
                 yield f"{one.what}: accepted up to {_limit(one)}, is {size}; {_origin(one)}"
     if others := [name for name in verdict.uncovered if name not in named]:
         yield f"not accepted: {', '.join(others)}"
+    covering: dict[tuple[str, str], list[str]] = {}
+    for one in verdict.allowances:
+        if one.state == "covers":
+            size = _allowed_size(one, one.size, ".2f")
+            within = "" if isinstance(one.size, str) else f" ({size} of at most {_limit(one)})"
+            covering.setdefault((one.expires, _origin(one)), []).append(f"{one.what}{within}")
+    for (expires, origin), names in covering.items():
+        yield f"accepted until {expires}: {', '.join(names)}; {origin}"
 
 
 def allowance_counts(allowances: Sequence[SessionAllowance]) -> str:

@@ -285,9 +285,12 @@ def test_two_tests_that_would_share_a_baseline_are_refused(shell):
     (shell.pytester.path / "more" / "test_quick.py").write_text(source)
     result = shell.run("--import-mode=importlib", "--collect-only")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(
-        ["*have the same baseline, quick/full-pocket_sst-opt-0.4m-n2-epochs=2.json: rename*"]
-    )
+    sentence = "*have the same baseline, quick/full-pocket_sst-opt-0.4m-n2-epochs=2.json: rename*"
+    result.stderr.fnmatch_lines([sentence])
+    result = shell.run("--import-mode=importlib", "-n1")
+    assert result.ret != 0
+    result.stdout.fnmatch_lines([sentence])
+    result.stdout.no_fnmatch_line("*INTERNALERROR*")
 
 
 def test_a_test_that_fails_after_its_gate_accepts_nothing(shell):
