@@ -35,13 +35,21 @@ def check_accept_file(config: pytest.Config, *, complete: bool) -> None:
 
 
 def find(config: pytest.Config) -> list[tuple[str, str]]:
-    """Return suite and id of the cases of this profile's tables and of all baselines."""
-    if not config.stash[SETTINGS].allowances:
+    """Return suite and id of the cases of this profile's tables and of all baselines.
+
+    None against other baselines than the project's, which tell nothing about what those need.
+    """
+    settings, project = config.stash[SETTINGS], _project_baselines(config)
+    if not settings.allowances or (project.is_dir() and project != settings.baselines):
         return []
     known = _with_baselines(config)
     for name, suite in config.stash[SUITES].items():
         known[name] |= set(suite.cases)
     return [(suite, case) for suite, cases in known.items() for case in sorted(cases)]
+
+
+def _project_baselines(config: pytest.Config) -> Path:
+    return (config.rootpath / str(config.getini("ftcompare_baselines"))).resolve()
 
 
 def _with_baselines(config: pytest.Config) -> defaultdict[str, set[str]]:
@@ -50,9 +58,7 @@ def _with_baselines(config: pytest.Config) -> defaultdict[str, set[str]]:
     `python -m pytest_ftcompare try` runs with another folder than the project's.
     """
     known: defaultdict[str, set[str]] = defaultdict(set)
-    project = config.rootpath / str(config.getini("ftcompare_baselines"))
-    folders: set[Path] = {config.stash[SETTINGS].baselines, project.resolve()}
-    for folder in folders:
+    for folder in {config.stash[SETTINGS].baselines, _project_baselines(config)}:
         for path in baseline_store.result_paths(folder):
             known[path.parent.name].add(path.stem)
     return known

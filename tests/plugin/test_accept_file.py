@@ -2,6 +2,7 @@
 
 import html
 import json
+import shutil
 import xml.etree.ElementTree as ElementTree
 from datetime import timedelta
 
@@ -19,10 +20,15 @@ WORKERS = [(), ("-n2",)]
 ACCEPT = "--ftcompare-accept=accept.toml"
 WORSE = {"scores": [score - 0.15 for score in SCORES]}
 CASE = "full-pocket_sst-opt-0.4m-n2"
-ORIGIN_FIELDS = ("Ann", "its tokenizer is being repaired", "https://example.org/7")
-BOTH = ({"what": "accuracy"}, {"what": "loss curve"})  # what moves in `CASE`
-ACCEPTED = f"accepted until {TODAY}: accuracy (15.00 pt of at most 16 pt), loss curve"
 ORIGIN = "owner Ann: its tokenizer is being repaired, https://example.org/7"
+ORIGIN_FIELDS = {
+    "owner": "Ann",
+    "reason": "its tokenizer is being repaired",
+    "link": "https://example.org/7",
+}
+# What moves in `CASE`.
+BOTH = ({"what": "accuracy"}, {"what": "loss curve", "at_most": "*"})
+ACCEPTED = f"accepted until {TODAY}: accuracy (15.00 pt of at most 16 pt), loss curve; {ORIGIN}"
 
 
 @pytest.fixture
@@ -37,16 +43,107 @@ def suite(pytester, monkeypatch):
 
 
 def accept(recorded, *entries, **changes):
-    """Write the accept file: by default, both things that moved in `CASE` are in it."""
-    usual = {"case": CASE, "expires": TODAY, "at_most": "16 pt"} | changes
-    whole = [usual | entry for entry in entries or BOTH]
-    texts = []
-    for entry in whole:
-        origin = dict(zip(("owner", "reason", "link"), ORIGIN_FIELDS, strict=True))
-        table = origin | entry
-        if table["what"] == "loss curve":
-            table["at_most"] = "*"
-        output = f"{result.stdout}\n{result.stderr}"
+    """Write the accept file: by default with both things that moved in `CASE`."""
+    usual = ORIGIN_FIELDS | {"case": CASE, "expires": TODAY, "at_most": "16 pt"} | changes
+    text = ""
+    for entry in entries or BOTH:
+        text += "[[accepted]]\n"
+        for key, value in (usual | entry).items():
+            text += f"{key} = {value if key == 'expires' else json.dumps(value)}\n"
+    (recorded.pytester.path / "accept.toml").write_text(text)
+
+
+def text_of(result):
+    """Return the output with its wrapped lines joined."""
+    return " ".join(result.stdout.str().split())
+
+
+def plain(comment):
+    """Return Markdown without its escapes."""
+    return html.unescape(comment).replace("\\", "").replace("\u200b", "")
+
+
+@pytest.mark.parametrize("workers", WORKERS, ids=["without xdist", "n2"])
+def test_a_known_regression_within_its_limit_passes_on_its_last_day(suite, workers):
+    accept(suite)
+    result = suite.run(ACCEPT, *workers)
+    result.assert_outcomes(passed=3)
+    text = text_of(result)
+    change = "accuracy 70.0% -> 55.0%: -15.0 pt ± 0.9 (p=2.7e-11, 5 seeds)"
+    assert f"worse, accepted for a while: {CASE} {change}" in text
+    assert ACCEPTED in text
+    count = f"2 known regressions accepted, until {TODAY} at the earliest."
+    assert f"3 cases: 2 same, 1 worse. {count}" in text
+    assert "Run only these again" not in text
+
+
+@pytest.mark.parametrize("workers", WORKERS, ids=["without xdist", "n2"])
+def test_beyond_its_limit_it_fails_and_says_both_numbers(suite, workers):
+    accept(suite, at_most=0.145)
+    result = suite.run(ACCEPT, *workers)
+    result.assert_outcomes(passed=2, failed=1)
+    text = text_of(result)
+    assert f"Accuracy: accepted up to 14.5 pt, is 15.00 pt; {ORIGIN}." in text
+    counts = f"1 known regression accepted, until {TODAY}; 1 worse than accepted."
+    assert f"3 cases: 2 same, 1 worse. {counts}" in text
+    assert "Run only these again" in text
+
+
+def test_what_no_entry_names_fails_it_too(suite):
+    accept(suite)
+    suite.record(full=WORSE | {"peak": 2**21})
+    result = suite.run(ACCEPT)
+    result.assert_outcomes(passed=2, failed=1)
+    assert "Not accepted: peak bytes." in text_of(result)
+    accept(suite, *BOTH, {"what": "peak bytes", "at_most": "100 %"})
+    suite.run(ACCEPT).assert_outcomes(passed=3)
+
+
+def test_after_its_last_day_it_fails_and_names_date_and_owner(suite):
+    yesterday = TODAY - timedelta(days=1)
+    accept(suite, expires=yesterday)
+    result = suite.run(ACCEPT)
+    result.assert_outcomes(passed=2, failed=1)
+    text = text_of(result)
+    assert f"Acceptance of accuracy expired on {yesterday}; {ORIGIN}." in text
+    assert "2 accepted regressions expired." in text
+
+
+@pytest.mark.parametrize("days", [0, -1], ids=["valid", "expired"])
+def test_an_entry_that_covers_nothing_is_told_and_fails_nothing(suite, days):
+    suite.record()
+    accept(suite, expires=TODAY + timedelta(days=days))
+    result = suite.run(ACCEPT)
+    assert result.ret == 0
+    text = text_of(result)
+    assert "2 accepted regressions no longer needed." in text
+    assert f"accuracy of {CASE}: no longer needed, remove the entry; {ORIGIN}" in text
+
+
+def test_a_pattern_is_needed_until_all_its_cases_were_judged(suite):
+    suite.record()
+    accept(suite, case="*-pocket_sst-*")
+    assert "no longer needed" not in text_of(suite.run(ACCEPT, "-k", "full or lora"))
+    assert "2 accepted regressions no longer needed" in text_of(suite.run(ACCEPT))
+
+
+@pytest.mark.parametrize("workers", WORKERS, ids=["without xdist", "n2"])
+def test_an_update_makes_an_entry_unneeded(suite, workers):
+    accept(suite)
+    result = suite.run(ACCEPT, "--update-baselines", *workers)
+    assert result.ret == 0
+    text = text_of(result)
+    assert "2 accepted regressions no longer needed." in text
+    assert "for a while" not in text
+    assert "2 accepted regressions no longer needed." in text_of(suite.run(ACCEPT, *workers))
+
+
+@pytest.mark.parametrize("workers", WORKERS, ids=["without xdist", "n2"])
+def test_a_case_that_no_table_and_no_baseline_has_is_one_sentence(suite, workers):
+    accept(suite, case="fulll-*")
+    result = suite.run(ACCEPT, *workers)
+    assert result.ret != 0
+    output = f"{result.stdout}\n{result.stderr}"
     sentence = (
         "accept.toml: no table and no baseline has a case 'fulll-*': correct the name, or remove "
         "the entry"
@@ -57,7 +154,7 @@ def accept(recorded, *entries, **changes):
 
 
 def test_a_case_of_another_suite_is_named_with_it(suite):
-    accept(suite, suite="slow")
+    accept(suite, *({"suite": "slow"} | entry for entry in BOTH))
     result = suite.run(ACCEPT)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([f"*no baseline has a case '{CASE}' of suite 'slow': correct*"])
@@ -98,13 +195,23 @@ def test_an_invalid_case_and_a_new_one_are_never_accepted(suite):
     suite.run(ACCEPT).assert_outcomes(passed=2, failed=1)
 
 
-def test_the_file_may_be_an_ini_key_relative_to_the_root(suite):
+@pytest.mark.parametrize("option", [(), (ACCEPT,)], ids=["ini key", "option"])
+def test_the_file_is_relative_to_the_root(suite, monkeypatch, option):
     accept(suite)
-    suite.pytester.makeini("[pytest]\nftcompare_accept = accept.toml\n")
-    folder = suite.pytester.mkdir("elsewhere")
-    suite.pytester.chdir()
-    assert suite.run(f"--rootdir={suite.pytester.path}").ret == 0
-    assert folder.is_dir()
+    key = "" if option else "ftcompare_accept = accept.toml"
+    suite.pytester.makeini(f"[pytest]\n{key}\n")
+    monkeypatch.chdir(suite.pytester.mkdir("elsewhere"))
+    suite.run("..", *option).assert_outcomes(passed=3)
+
+
+def test_against_other_baselines_than_the_projects_no_entry_is_unneeded(suite):
+    """As `try` compares: the project's own baselines may still need the entry."""
+    suite.record()
+    accept(suite)
+    shutil.copytree(suite.baselines, suite.pytester.path / "others")
+    result = suite.run(ACCEPT, "--ftcompare-baselines=others")
+    assert result.ret == 0
+    assert "no longer needed" not in text_of(result)
 
 
 def test_a_file_that_is_wrong_is_one_sentence_before_anything_runs(suite):
@@ -143,7 +250,6 @@ def test_every_report_tells_of_it(suite):
         ("unneeded", []),
     ]
 
-    accepted = f"{ACCEPTED}; {ORIGIN}"
     covers = f"accuracy of {CASE}: accepted until {TODAY} in 1 case; {ORIGIN}"
     unneeded = f"accuracy of lora-*: no longer needed, remove the entry; {ORIGIN}"
     comment = plain(markdown.render(document))
@@ -151,7 +257,7 @@ def test_every_report_tells_of_it(suite):
     assert comment.startswith(head)
     assert "### Failed" not in comment
     assert "### Accepted for a while" in comment
-    for sentence in (accepted, covers, unneeded):
+    for sentence in (ACCEPTED, covers, unneeded):
         assert sentence in comment
 
     page = (suite.pytester.path / "run.html").read_text(encoding="utf-8")
@@ -164,7 +270,7 @@ def test_every_report_tells_of_it(suite):
     assert notice.startswith(
         f"::notice file=test_quick.py,title=worse%2C accepted for a while%3A {CASE}::accuracy"
     )
-    assert accepted in notice.replace("%25", "%")
+    assert ACCEPTED in notice.replace("%25", "%")
 
     tests = ElementTree.parse(suite.pytester.path / "junit.xml").iter("testcase")
     properties = {

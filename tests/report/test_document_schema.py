@@ -15,10 +15,12 @@ from pytest_ftcompare.compare import (
     sequential_test,
     verdict,
 )
+from pytest_ftcompare.compare.allowances import SessionAllowance, SessionState
 from pytest_ftcompare.compare.claims import claim
 from pytest_ftcompare.report import document as made
 from pytest_ftcompare.report.document_reader import DocumentError, read, schema
 from pytest_ftcompare.results import claim_record
+from pytest_ftcompare.results.allowance import AllowanceState, CaseAllowance
 from pytest_ftcompare.results.cost_metrics import METRICS
 
 VALIDATOR = Draft202012Validator(schema(), format_checker=Draft202012Validator.FORMAT_CHECKER)
@@ -126,6 +128,8 @@ def test_the_schemas_words_are_the_codes():
     assert {one.unit for one in METRICS.values()} < set(
         defined["cost"]["properties"]["unit"]["enum"]
     )
+    assert defined["allowance"]["properties"]["state"]["enum"] == [*get_args(SessionState)]
+    assert defined["case_allowance"]["properties"]["state"]["enum"] == [*get_args(AllowanceState)]
     assert set(defined["claim"]["properties"]["verdict"]["enum"]) == set(
         get_args(claim.ClaimVerdictName)
     )
@@ -135,6 +139,8 @@ def test_the_schemas_words_are_the_codes():
 @pytest.mark.parametrize(
     ("name", "fields"),
     [
+        ("allowance", SessionAllowance),
+        ("case_allowance", CaseAllowance),
         ("comparison", sequential_test.ScoreComparison),
         ("cost", measured_cost.CostComparison),
         ("shift", pooled_shift.PooledShift),

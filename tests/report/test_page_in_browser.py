@@ -359,6 +359,32 @@ def test_print_has_the_table_and_the_case_and_no_controls(tab):
     assert tab.pdf()[:4] == b"%PDF"
 
 
+def test_a_case_that_is_accepted_for_a_while_says_until_when_and_why(opened, plotless):
+    entry = {
+        "case": "lora-*",
+        "suite": "*",
+        "what": "accuracy",
+        "at_most": 0.1,
+        "owner": EVIL,
+        "reason": "it is being repaired",
+        "link": "https://example.org/7",
+        "expires": "2030-01-31",
+    }
+    beside = entry | {"state": "covers", "size": 0.08, "valid": True}
+    case = make_case("worse", failed=False, allowed=True, allowances=[beside], uncovered=[])
+    states = [entry | {"state": "accepted", "cases": [contents.key(case)]}]
+    tab = opened(holding(case, failed=False, allowances=states), link=link(case))
+    panel = tab.locator("#case")
+    assert panel.locator(".case-head .verdict").inner_text() == "worse, accepted for a while"
+    text = panel.inner_text()
+    assert "accepted until 2030-01-31: accuracy (8.00 pt of at most 10 pt); owner " in text
+    assert "it is being repaired, https://example.org/7" in text
+    banner = tab.locator("header").inner_text()
+    assert "1 case accepted for a while." in banner
+    assert "accuracy of lora-*: accepted until 2030-01-31 in 1 case" in banner
+    assert tab.locator("img").count() == 0
+
+
 def test_names_with_markup_do_no_harm(opened):
     names = [f"{EVIL}{number}" for number in range(3)]
     cases = [
