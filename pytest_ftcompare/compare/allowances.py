@@ -122,7 +122,10 @@ def _is_settled(what: str, verdict: CaseVerdict) -> bool:
     not_compared = any(
         note == OTHER_DEVICE or note.endswith(NOT_COMPARED_SUFFIX) for note in verdict.notes
     )
-    return what in STATIC_LEVELS or not not_compared
+    if what not in STATIC_LEVELS and not_compared:
+        return False
+    # The first divergence may be one that only strictness fails.
+    return verdict.first_divergence != what
 
 
 def sum_up(
@@ -138,6 +141,8 @@ def sum_up(
     needed until each of them was judged. `updated` are cases with a new baseline, which explain
     nothing any more. An allowance of a metric that all cases together lose is needed, too.
     """
+    if not allowances:
+        return []
     met = {
         (verdict.suite, verdict.id): {_plain(one): one.state for one in verdict.allowances}
         for verdict in verdicts

@@ -89,7 +89,8 @@ def _read_entry(entry: Any, where: str) -> Allowance:
             f"got {str(expires)!r}"
         )
     return Allowance(
-        **{key: values[key] for key in TEXT_KEYS},
+        # One line each, as reports are sentences.
+        **{key: " ".join(values[key].split()) for key in TEXT_KEYS},
         at_most=_limit(what, values["at_most"], where),
         expires=expires.isoformat(),
     )

@@ -5,11 +5,10 @@ Their syntax: https://docs.github.com/actions/reference/workflow-commands-for-gi
 
 from collections.abc import Iterator
 
-from pytest_ftcompare.compare.allowances import SessionAllowance
 from pytest_ftcompare.compare.verdict import WORST_FIRST
 from pytest_ftcompare.report.markdown_escape import clean
 from pytest_ftcompare.report.wording import (
-    allowance_sentence,
+    allowance_sentences,
     case_changes,
     case_of,
     claim_change_of,
@@ -71,10 +70,8 @@ def _warnings(document: Json) -> Iterator[tuple[str, str, str]]:
             yield claim["nodeid"], f"noted: {claim['name']}", claim_change_of(claim)
     for note in document["notes"]:
         yield "", "note", note
-    for entry in document.get("allowances", ()):
-        allowance = SessionAllowance(**entry)
-        if allowance.state in ("unneeded", "expired"):
-            yield "", "known regression", allowance_sentence(allowance)
+    for sentence in allowance_sentences(document, ("unneeded", "expired")):
+        yield "", "known regression", sentence
 
 
 def _notices(document: Json) -> Iterator[tuple[str, str, str]]:

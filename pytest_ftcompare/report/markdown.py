@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from pytest_ftcompare.compare.allowances import SessionAllowance
 from pytest_ftcompare.compare.verdict import repeated_bit_for_bit
 from pytest_ftcompare.report.markdown_escape import clean, code, fence, prose
 from pytest_ftcompare.report.wording import (
-    allowance_sentence,
+    allowance_sentences,
     amount,
     case_changes,
     case_of,
@@ -104,10 +103,8 @@ def _parts(document: Json) -> Iterator[Part]:
     )
     yield _table("Failed", failed)
     yield _table("Accepted for a while", [case for case in cases if case.get("allowed")])
-    states = [SessionAllowance(**entry) for entry in document.get("allowances", ())]
-    sentences = [allowance_sentence(one) for one in states if one.state != "open"]
-    rows = [f"- {prose(sentence)}" for sentence in sentences]
-    yield Part("entry", ["### Known regressions", ""], rows)
+    sentences = [f"- {prose(sentence)}" for sentence in allowance_sentences(document)]
+    yield Part("entry", ["### Known regressions", ""], sentences)
     reported = [claim for claim in claims if claim["verdict"] in ("changed", "new", "noted")]
     yield Part("claim", ["### Claims", ""], [f"- {_claim(claim)}" for claim in reported])
     yield _table("Accepted", [case for case in cases if case["accepted"]])

@@ -7,7 +7,7 @@ the document (`case_of`, `claim_change_of`). Numbers that a document lacks are N
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 
 from pytest_ftcompare.compare.allowances import SessionAllowance, SessionState
@@ -15,7 +15,7 @@ from pytest_ftcompare.compare.environment_diff import Difference
 from pytest_ftcompare.compare.measured_cost import CostComparison
 from pytest_ftcompare.compare.sequential_test import ScoreComparison
 from pytest_ftcompare.compare.verdict import SHORT_TRAINING, WORST_FIRST, CaseVerdict, VerdictName
-from pytest_ftcompare.results.allowance import Allowance
+from pytest_ftcompare.results.allowance import Allowance, CaseAllowance
 from pytest_ftcompare.results.estimate import Estimate
 from pytest_ftcompare.results.result import Json
 
@@ -204,34 +204,50 @@ def _limit(allowance: Allowance) -> str:
 
 
 def _origin(allowance: Allowance) -> str:
-    return f"owner {allowance.owner}: {allowance.reason}, {allowance.link}"
+    # The reason last: some reports cut long sentences.
+    return f"owner {allowance.owner}, {allowance.link} ({allowance.reason})"
 
 
 def allowance_lines(verdict: CaseVerdict) -> Iterator[str]:
     """Say what of a case is not accepted any more, what never was, and what is for a while.
 
     Allowances with one origin share a line: "accepted until 2027-01-31: accuracy (1.20 pt of at
-    most 2 pt), recipe; owner Ann: fixed in peft 0.22, https://..."
+    most 2 pt), recipe; owner Ann, https://... (fixed in peft 0.22)"
     """
-    named = set()
-    for one in verdict.allowances:
-        if one.what in verdict.uncovered and one.state in ("exceeded", "expired"):
-            named.add(one.what)
-            if one.state == "expired":
-                yield f"acceptance of {one.what} expired on {one.expires}; {_origin(one)}"
-            else:
-                size = _allowed_size(one, one.size, ".2f")
-                yield f"{one.what}: accepted up to {_limit(one)}, is {size}; {_origin(one)}"
+    beyond = [one for one in verdict.allowances if one.what in verdict.uncovered]
+    for one in beyond:
+        if one.state == "exceeded":
+            size = _allowed_size(one, one.size, ".2f")
+            yield f"{one.what}: accepted up to {_limit(one)}, is {size}; {_origin(one)}"
+    expired = [one for one in beyond if one.state == "expired"]
+    for (day, origin), group in _by_origin(expired):
+        names = ", ".join(one.what for one in group)
+        yield f"acceptance of {names} expired on {day}; {origin}"
+    named = {one.what for one in beyond if one.state in ("exceeded", "expired")}
     if others := [name for name in verdict.uncovered if name not in named]:
         yield f"not accepted: {', '.join(others)}"
-    covering: dict[tuple[str, str], list[str]] = {}
-    for one in verdict.allowances:
-        if one.state == "covers":
-            size = _allowed_size(one, one.size, ".2f")
-            within = "" if isinstance(one.size, str) else f" ({size} of at most {_limit(one)})"
-            covering.setdefault((one.expires, _origin(one)), []).append(f"{one.what}{within}")
-    for (expires, origin), names in covering.items():
-        yield f"accepted until {expires}: {', '.join(names)}; {origin}"
+    for (day, origin), group in _by_origin(
+        [one for one in verdict.allowances if one.state == "covers"]
+    ):
+        yield f"accepted until {day}: {', '.join(map(_covered, group))}; {origin}"
+
+
+def _by_origin(
+    allowances: Iterable[CaseAllowance],
+) -> Iterable[tuple[tuple[str, str], list[CaseAllowance]]]:
+    """Group allowances by their last day, and by owner, link and reason."""
+    groups: dict[tuple[str, str], list[CaseAllowance]] = {}
+    for one in allowances:
+        groups.setdefault((one.expires, _origin(one)), []).append(one)
+    return groups.items()
+
+
+def _covered(allowance: CaseAllowance) -> str:
+    """Name what an allowance covers; a score or a cost with its size and limit."""
+    if isinstance(allowance.size, str):
+        return allowance.what
+    size = _allowed_size(allowance, allowance.size, ".2f")
+    return f"{allowance.what} ({size} of at most {_limit(allowance)})"
 
 
 def allowance_counts(allowances: Sequence[SessionAllowance]) -> str:
@@ -275,6 +291,14 @@ def meaning(verdict: CaseVerdict) -> str:
     if verdict.verdict == "worse" and not scores_are_worse:
         return "its cost got worse"
     return MEANING.get(verdict.verdict, "")
+
+
+def allowance_sentences(
+    document: Json, states: Collection[str] = ("accepted", *ALLOWANCE_STATES)
+) -> list[str]:
+    """Return the sentences of a document's allowances in these states."""
+    allowances = [SessionAllowance(**entry) for entry in document.get("allowances", ())]
+    return [allowance_sentence(one) for one in allowances if one.state in states]
 
 
 def environment_changes(document: Json) -> list[tuple[str, str, int]]:

@@ -131,6 +131,7 @@ def test_what_is_not_judged_is_neither_covered_nor_unneeded(verdict):
         ("loss curve", case("same"), "idle"),
         ("loss curve", case("same", notes=[OTHER_DEVICE]), "open"),
         ("recipe", case("same", notes=[OTHER_DEVICE]), "idle"),
+        ("loss curve", case("same", first_divergence="loss curve"), "open"),
     ],
 )
 def test_what_did_not_move_is_unneeded_only_where_that_is_settled(what, verdict, state):

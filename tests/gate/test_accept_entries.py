@@ -37,7 +37,10 @@ def file(tmp_path):
 
 
 def test_an_entry_is_read_as_it_is_written(file):
-    file.write_text(text() + text(suite='"few_*"', what='"peak bytes"', at_most='"12.5 %"'))
+    file.write_text(
+        text(reason='"""the tokenizer\n is being repaired"""')
+        + text(suite='"few_*"', what='"peak bytes"', at_most='"12.5 %"')
+    )
     first, second = read(file)
     assert asdict(first) == {
         "case": "lora-*",

@@ -20,7 +20,7 @@ WORKERS = [(), ("-n2",)]
 ACCEPT = "--ftcompare-accept=accept.toml"
 WORSE = {"scores": [score - 0.15 for score in SCORES]}
 CASE = "full-pocket_sst-opt-0.4m-n2"
-ORIGIN = "owner Ann: its tokenizer is being repaired, https://example.org/7"
+ORIGIN = "owner Ann, https://example.org/7 (its tokenizer is being repaired)"
 ORIGIN_FIELDS = {
     "owner": "Ann",
     "reason": "its tokenizer is being repaired",
@@ -105,7 +105,7 @@ def test_after_its_last_day_it_fails_and_names_date_and_owner(suite):
     result = suite.run(ACCEPT)
     result.assert_outcomes(passed=2, failed=1)
     text = text_of(result)
-    assert f"Acceptance of accuracy expired on {yesterday}; {ORIGIN}." in text
+    assert f"Acceptance of accuracy, loss curve expired on {yesterday}; {ORIGIN}." in text
     assert "2 accepted regressions expired." in text
 
 

@@ -378,7 +378,7 @@ def test_a_case_that_is_accepted_for_a_while_says_until_when_and_why(opened, plo
     assert panel.locator(".case-head .verdict").inner_text() == "worse, accepted for a while"
     text = panel.inner_text()
     assert "accepted until 2030-01-31: accuracy (8.00 pt of at most 10 pt); owner " in text
-    assert "it is being repaired, https://example.org/7" in text
+    assert "https://example.org/7 (it is being repaired)" in text
     banner = tab.locator("header").inner_text()
     assert "1 case accepted for a while." in banner
     assert "accuracy of lora-*: accepted until 2030-01-31 in 1 case" in banner

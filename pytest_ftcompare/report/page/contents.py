@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from itertools import groupby, islice
 from urllib.parse import quote
 
-from pytest_ftcompare.compare.allowances import SessionAllowance
 from pytest_ftcompare.compare.pooled_shift import PooledShift
 from pytest_ftcompare.compare.verdict import WORST_FIRST, repeated_bit_for_bit
 from pytest_ftcompare.report import wording
@@ -18,7 +17,8 @@ from pytest_ftcompare.results.result import Json
 
 # Failing cases of each verdict, and failing claims, in the banner (chosen). More make it longer.
 MAX_WORST = 3
-# Environment changes that the banner shows unfolded (chosen). More make it longer.
+# Environment changes, and known regressions, that the banner shows unfolded (chosen). More make it
+# longer.
 MAX_CHANGES = 6
 # Verdicts of claims; the first ones need attention first.
 CLAIM_ORDER = ("changed", "new", "noted", "untested", "held")
@@ -55,9 +55,8 @@ def headline(document: Json) -> str:
 
 
 def known_regressions(document: Json) -> list[str]:
-    """Say what each allowance did that mattered."""
-    states = [SessionAllowance(**entry) for entry in document.get("allowances", ())]
-    return [wording.allowance_sentence(one) for one in states if one.state != "open"]
+    """Say what each allowance did, without those that this run does not settle."""
+    return wording.allowance_sentences(document)
 
 
 def counts(document: Json) -> list[tuple[str, int]]:
