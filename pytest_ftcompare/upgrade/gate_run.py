@@ -194,7 +194,7 @@ class GateRuns:
             return
         self.say(f"{self.good.label}: the tests run in it first")
         few = [] if self.seeds is None else [f"--ftcompare-seeds={self.seeds}"]
-        update = ["--update-baselines", "--ftcompare-window=0", "--ftcompare-resume"]
+        update = ["--update-baselines", "--benchmark-disable", "--ftcompare-resume"]
         session = self._session(self.good, [*update, *few], "good")
         if not session.ran:
             raise TryError(self._did_not_run(self.good, session, "good"))

@@ -21,6 +21,7 @@ from pytest_ftcompare.compare.session_verdict import MAX_UNJUDGED_SHARE, UNJUDGE
 from pytest_ftcompare.compare.verdict import WORST_FIRST
 from pytest_ftcompare.environments.environment_cache import Say
 from pytest_ftcompare.environments.lock import Lock
+from pytest_ftcompare.measure import nvml
 from pytest_ftcompare.results import atomic_write
 from pytest_ftcompare.upgrade.session import Session, TryError, results_key, run_session
 
@@ -116,8 +117,7 @@ class Trial:
             self.say(f"{self.old.name}: its results are in the cache")
         else:
             self.say(f"{self.old.name}: the cases run in it first")
-            # A new baseline also stores times, which are compared in turn instead.
-            update = ["--update-baselines", "--ftcompare-window=0", *_deselect(left_out)]
+            update = ["--update-baselines", _untimed(), *_deselect(left_out)]
             session = run_session(self.old.python, [*arguments, *update], folder, "old")
             self._expect(self.old, session)
             tests = [*session.document["cases"], *session.document["claims"]]
@@ -161,6 +161,14 @@ class Trial:
         counts = Counter(case["verdict"] for case in cases)
         verdicts = ", ".join(f"{counts[name]} {name}" for name in WORST_FIRST if counts[name])
         self.say(f"{_count(len(cases), 'case')}: {verdicts}")
+
+
+def _untimed() -> str:
+    """Return the option that keeps times out of baselines, as they are compared in turn.
+
+    A GPU's memory is read in windows, so its baselines need the shortest ones.
+    """
+    return "--ftcompare-window=0" if nvml.count() else "--benchmark-disable"
 
 
 def _deselect(nodeids: Sequence[str]) -> list[str]:

@@ -82,6 +82,18 @@ def test_the_old_arm_makes_baselines_that_the_new_arm_is_compared_with(trial, se
     assert trial.said[-1] == "2 cases: 2 same"
 
 
+@pytest.mark.parametrize(
+    ("gpus", "option"),
+    [(None, "--benchmark-disable"), (0, "--benchmark-disable"), (1, "--ftcompare-window=0")],
+)
+def test_the_old_arm_takes_windows_only_to_read_a_gpus_memory(
+    trial, sessions, monkeypatch, gpus, option
+):
+    monkeypatch.setattr(try_upgrade.nvml, "count", lambda: gpus)
+    trial.run()
+    assert option in sessions.commands[0][1]
+
+
 def test_the_old_arms_results_are_kept(trial, sessions):
     sessions.new = [document(case("a")), document(case("a", "changed"))]
     assert trial.run()
