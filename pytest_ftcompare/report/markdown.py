@@ -15,6 +15,7 @@ from pytest_ftcompare.report.markdown_escape import clean, code, fence, prose
 from pytest_ftcompare.report.wording import (
     allowance_sentences,
     amount,
+    bisection_lines,
     case_changes,
     case_of,
     claim_change_of,
@@ -102,6 +103,9 @@ def _parts(document: Json) -> Iterator[Part]:
         [f"- {prose(finding)}" for finding in document["findings"]],
     )
     yield _table("Failed", failed)
+    bisections = document.get("bisections", [])
+    lines = [f"- {prose(line)}" for answer in bisections for line in bisection_lines(answer)]
+    yield Part("line", ["### What made it fail", ""], lines)
     yield _table("Accepted for a while", [case for case in cases if case.get("allowed")])
     sentences = [f"- {prose(sentence)}" for sentence in allowance_sentences(document)]
     yield Part("entry", ["### Known regressions", ""], sentences)
