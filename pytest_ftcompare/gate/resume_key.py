@@ -66,7 +66,8 @@ def make_key(settings: Settings, root: Path, *, benchmarks: bool) -> dict[str, s
         # Their number may fall when one is lost, and the finished results stay.
         "gpus": f"driver {nvml.driver()}" if gpus else "none",
         "code": digest({*package_files(package), *methods, *project_methods}),
-        "project": digest(package_files(root, PROJECT_SUFFIXES)),
+        # Allowances are applied to the results of a resumed run again.
+        "project": digest({*package_files(root, PROJECT_SUFFIXES)} - {settings.accept_file}),
         "baselines' content": digest(settings.baselines.rglob("*.json")),
         "hub's content": _digest_of_file_list(settings.hub) if settings.hub is not None else "none",
         **versions(),

@@ -239,7 +239,8 @@ class GateRuns:
         python = self.environments.get(entry.lock, self.say)
         baselines = f"--ftcompare-baselines={self.folder / 'baselines'}"
         self.count += 1
-        arguments = [*self.arguments, baselines, *options]
+        # A regression that the project accepts for a while is searched, too.
+        arguments = [*self.arguments, baselines, "--ftcompare-accept=", *options]
         return run_session(python, arguments, self.folder, name, log=True)
 
     def _did_not_run(self, entry: Entry, session: Session, name: str) -> str:

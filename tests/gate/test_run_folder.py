@@ -160,6 +160,7 @@ def test_a_key_holds_what_results_depend_on(tmp_path, monkeypatch):
         "project": ProjectConfig(),
         "profile": PROFILES["pocket"],
         "device": "cpu",
+        "accept_file": tmp_path / "accept.toml",
     }
     settings = SimpleNamespace(
         **names | {"baselines": tmp_path / "baselines", "hub": tmp_path / "hub"}
@@ -175,6 +176,7 @@ def test_a_key_holds_what_results_depend_on(tmp_path, monkeypatch):
 
     assert changed(lambda: None) == set()
     assert changed(lambda: (tmp_path / "report.html").write_text("a report")) == set()
+    assert changed(lambda: (tmp_path / "accept.toml").write_text("")) == set()
     assert changed(lambda: (tmp_path / "conftest.py").write_text("x = 1")) == {"project"}
     assert changed(lambda: (tmp_path / "rows.jsonl").write_text("{}")) == {"project"}
     assert changed(lambda: (tmp_path / "hub" / "weights").write_bytes(b"0")) == {"hub's content"}
@@ -198,7 +200,9 @@ def test_the_hosts_threads_count_on_a_cpu_only(tmp_path, monkeypatch, gpus, name
     options = dict.fromkeys(resume_key.KEY_OPTIONS) | {"device": "auto", "baselines": tmp_path}
     keys = [
         resume_key.make_key(
-            SimpleNamespace(**options | {"threads": threads}, project=ProjectConfig()),
+            SimpleNamespace(
+                **options | {"threads": threads, "accept_file": None}, project=ProjectConfig()
+            ),
             tmp_path,
             benchmarks=True,
         )

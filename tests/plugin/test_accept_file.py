@@ -202,6 +202,8 @@ def test_the_file_is_relative_to_the_root(suite, monkeypatch, option):
     suite.pytester.makeini(f"[pytest]\n{key}\n")
     monkeypatch.chdir(suite.pytester.mkdir("elsewhere"))
     suite.run("..", *option).assert_outcomes(passed=3)
+    # As `bisect` runs: without the file.
+    suite.run("..", "--ftcompare-accept=").assert_outcomes(passed=2, failed=1)
 
 
 def test_against_other_baselines_than_the_projects_no_entry_is_unneeded(suite):

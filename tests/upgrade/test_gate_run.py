@@ -80,6 +80,7 @@ def test_the_signs_are_those_of_cases_that_failed(runs, session):
     session.cases = [case(PROBE), case(Sign("full", "same", "", "x"), failed=False)]
     assert runs.run(BAD) == RunResult([PROBE])
     (command,) = session.commands
+    assert "--ftcompare-accept=" in command
     assert command[:3] == ["suites", "-k", "lora"]
     assert "--benchmark-disable" in command
 
