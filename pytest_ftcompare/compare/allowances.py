@@ -71,17 +71,21 @@ def apply(verdict: CaseVerdict, allowances: Iterable[Allowance], today: date) ->
 
     `CaseVerdict.allowed` follows from both.
     """
-    named = [one for one in allowances if one.names(verdict.suite, verdict.id)]
+    named = [allowance for allowance in allowances if allowance.names(verdict.suite, verdict.id)]
     if not named:
         return verdict
     moves = list(_moves(verdict)) if verdict.verdict in TOLERABLE else []
-    valid = [one for one in named if today <= date.fromisoformat(one.expires)]
+    valid = [allowance for allowance in named if today <= date.fromisoformat(allowance.expires)]
     uncovered = [
         move
         for move in moves
-        if not any(one.what == move.what and one.permits(move.size) for one in valid)
+        if not any(
+            allowance.what == move.what and allowance.permits(move.size) for allowance in valid
+        )
     ]
-    applied = [_apply_one(one, verdict, moves, uncovered, one in valid) for one in named]
+    applied = [
+        _apply_one(allowance, verdict, moves, uncovered, allowance in valid) for allowance in named
+    ]
     return replace(
         verdict,
         allowances=applied,
@@ -114,7 +118,9 @@ def _is_settled(what: str, verdict: CaseVerdict) -> bool:
     if verdict.verdict in ("invalid", "new", "incomparable"):
         return False
     if what in SCORES:
-        outcome = next((one.outcome for one in verdict.comparisons if one.metric == what), "open")
+        outcome = next(
+            (score.outcome for score in verdict.comparisons if score.metric == what), "open"
+        )
         return outcome != "open" or verdict.identical or not verdict.judge_accuracy
     if what in COSTS:
         outcomes = [cost.outcome for cost in verdict.costs if cost.metric == what]
@@ -144,7 +150,9 @@ def sum_up(
     if not allowances:
         return []
     met = {
-        (verdict.suite, verdict.id): {_plain(one): one.state for one in verdict.allowances}
+        (verdict.suite, verdict.id): {
+            _plain(allowance): allowance.state for allowance in verdict.allowances
+        }
         for verdict in verdicts
     }
     for key in updated:
@@ -152,12 +160,12 @@ def sum_up(
     lost_together = {shift.metric for shift in pool_shifts(verdicts) if shift.outcome == "worse"}
     return [
         _sum_up_one(
-            one,
-            {key: states.get(one) for key, states in met.items()},
-            [key for key in known if one.names(*key)],
-            needed=one.what in lost_together,
+            allowance,
+            {key: states.get(allowance) for key, states in met.items()},
+            [key for key in known if allowance.names(*key)],
+            needed=allowance.what in lost_together,
         )
-        for one in allowances
+        for allowance in allowances
     ]
 
 
@@ -177,5 +185,7 @@ def _sum_up_one(
     otherwise: SessionState = "unneeded" if unneeded else "open"
     found = set(states.values())
     state = next((BY_CASE[state] for state in BY_CASE if state in found), otherwise)
-    covered = [f"{suite}/{case}" for (suite, case), one in states.items() if one == "covers"]
+    covered = [
+        f"{suite}/{case}" for (suite, case), its_state in states.items() if its_state == "covers"
+    ]
     return SessionAllowance(**asdict(allowance), state=state, cases=covered)

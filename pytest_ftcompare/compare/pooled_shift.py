@@ -236,18 +236,24 @@ def _without_allowed(verdict: CaseVerdict) -> CaseVerdict:
 
     Beyond its limit, or after its last day, an allowance leaves nothing out.
     """
-    allowed = {one.what for one in verdict.allowances if one.valid and _is_within(one, verdict)}
+    allowed = {
+        allowance.what
+        for allowance in verdict.allowances
+        if allowance.valid and _is_within(allowance, verdict)
+    }
     return replace(
         verdict,
-        comparisons=[one for one in verdict.comparisons if one.metric not in allowed],
-        costs=[one for one in verdict.costs if one.metric not in allowed],
+        comparisons=[
+            comparison for comparison in verdict.comparisons if comparison.metric not in allowed
+        ],
+        costs=[cost for cost in verdict.costs if cost.metric not in allowed],
     )
 
 
 def _is_within(allowance: CaseAllowance, verdict: CaseVerdict) -> bool:
     """Check whether a case's change is within the limit, settled or not."""
-    sizes = {one.metric: -one.delta for one in verdict.comparisons}
-    sizes |= {one.metric: one.change for one in verdict.costs}
+    sizes = {comparison.metric: -comparison.delta for comparison in verdict.comparisons}
+    sizes |= {cost.metric: cost.change for cost in verdict.costs}
     return allowance.what in sizes and allowance.permits(sizes[allowance.what])
 
 

@@ -211,23 +211,24 @@ def _origin(allowance: Allowance) -> str:
 def allowance_lines(verdict: CaseVerdict) -> Iterator[str]:
     """Say what of a case is not accepted any more, what never was, and what is for a while.
 
-    Allowances with one origin share a line: "accepted until 2027-01-31: accuracy (1.20 pt of at
+    Allowances of the same origin share a line: "accepted until 2027-01-31: accuracy (1.20 pt of at
     most 2 pt), recipe; owner Ann, https://... (fixed in peft 0.22)"
     """
-    beyond = [one for one in verdict.allowances if one.what in verdict.uncovered]
-    for one in beyond:
-        if one.state == "exceeded":
-            size = _allowed_size(one, one.size, ".2f")
-            yield f"{one.what}: accepted up to {_limit(one)}, is {size}; {_origin(one)}"
-    expired = [one for one in beyond if one.state == "expired"]
+    beyond = [allowance for allowance in verdict.allowances if allowance.what in verdict.uncovered]
+    for allowance in beyond:
+        if allowance.state == "exceeded":
+            size = _allowed_size(allowance, allowance.size, ".2f")
+            limit = f"accepted up to {_limit(allowance)}, is {size}"
+            yield f"{allowance.what}: {limit}; {_origin(allowance)}"
+    expired = [allowance for allowance in beyond if allowance.state == "expired"]
     for (day, origin), group in _by_origin(expired):
-        names = ", ".join(one.what for one in group)
+        names = ", ".join(allowance.what for allowance in group)
         yield f"acceptance of {names} expired on {day}; {origin}"
-    named = {one.what for one in beyond if one.state in ("exceeded", "expired")}
+    named = {allowance.what for allowance in beyond if allowance.state in ("exceeded", "expired")}
     if others := [name for name in verdict.uncovered if name not in named]:
         yield f"not accepted: {', '.join(others)}"
     for (day, origin), group in _by_origin(
-        [one for one in verdict.allowances if one.state == "covers"]
+        [allowance for allowance in verdict.allowances if allowance.state == "covers"]
     ):
         yield f"accepted until {day}: {', '.join(map(_covered, group))}; {origin}"
 
@@ -237,8 +238,8 @@ def _by_origin(
 ) -> Iterable[tuple[tuple[str, str], list[CaseAllowance]]]:
     """Group allowances by their last day, and by owner, link and reason."""
     groups: dict[tuple[str, str], list[CaseAllowance]] = {}
-    for one in allowances:
-        groups.setdefault((one.expires, _origin(one)), []).append(one)
+    for allowance in allowances:
+        groups.setdefault((allowance.expires, _origin(allowance)), []).append(allowance)
     return groups.items()
 
 
@@ -255,10 +256,10 @@ def allowance_counts(allowances: Sequence[SessionAllowance]) -> str:
 
     "2 known regressions accepted, until 2027-01-31 at the earliest; 1 no longer needed"
     """
-    by_state = Counter(one.state for one in allowances)
+    by_state = Counter(allowance.state for allowance in allowances)
     parts = []
     if count := by_state["accepted"]:
-        first = min(one.expires for one in allowances if one.state == "accepted")
+        first = min(allowance.expires for allowance in allowances if allowance.state == "accepted")
         earliest = " at the earliest" if count > 1 else ""
         parts.append(f"{counted(count, 'known regression')} accepted, until {first}{earliest}")
     for state, words in ALLOWANCE_STATES.items():
@@ -287,7 +288,7 @@ def allowance_sentence(allowance: SessionAllowance) -> str:
 
 def meaning(verdict: CaseVerdict) -> str:
     """Say what the verdict on a failed case means."""
-    scores_are_worse = any(one.outcome == "worse" for one in verdict.comparisons)
+    scores_are_worse = any(comparison.outcome == "worse" for comparison in verdict.comparisons)
     if verdict.verdict == "worse" and not scores_are_worse:
         return "its cost got worse"
     return MEANING.get(verdict.verdict, "")
@@ -298,7 +299,7 @@ def allowance_sentences(
 ) -> list[str]:
     """Return the sentences of a document's allowances in these states."""
     allowances = [SessionAllowance(**entry) for entry in document.get("allowances", ())]
-    return [allowance_sentence(one) for one in allowances if one.state in states]
+    return [allowance_sentence(allowance) for allowance in allowances if allowance.state in states]
 
 
 def bisection_lines(answer: Json) -> Iterator[str]:
