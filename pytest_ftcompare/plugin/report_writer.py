@@ -83,6 +83,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 def _ending_text(session: pytest.Session) -> str:
     """Return how pytest ended, in words; "" if the verdicts say it."""
+    from pytest_ftcompare.report import document
+
     # The status may be a number that another plugin set.
     gate_session, status = session.config.stash[GATE_SESSION], session.exitstatus
     if gate_session.collection_incomplete:
@@ -94,7 +96,7 @@ def _ending_text(session: pytest.Session) -> str:
     verdict_failed = bool(gate_session.findings or gate_session.failure) or any(
         outcome.failed for outcome in gate_session.test_outcomes.values()
     )
-    return "" if verdict_failed else "tests other than cases failed: see pytest's output"
+    return "" if verdict_failed else document.OTHER_TESTS_FAILED
 
 
 # Below the summary.

@@ -26,6 +26,8 @@ if TYPE_CHECKING:  # importing it would load what only a session needs
     from pytest_ftcompare.gate.session import GateSession
 
 SCHEMA = 1
+# A header's `ended` of a session in which only tests failed that are no cases and no claims.
+OTHER_TESTS_FAILED = "tests other than cases failed: see pytest's output"
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from pytest_ftcompare.compare.verdict import WORST_FIRST
 from pytest_ftcompare.environments.environment_cache import Say
 from pytest_ftcompare.environments.lock import Lock
 from pytest_ftcompare.measure import nvml
+from pytest_ftcompare.report.document import OTHER_TESTS_FAILED
 from pytest_ftcompare.results import atomic_write
 from pytest_ftcompare.upgrade.session import Session, TryError, results_key, run_session
 
@@ -30,6 +31,7 @@ from pytest_ftcompare.upgrade.session import Session, TryError, results_key, run
 # longer, and leaves fewer cases to run again.
 FIRST_SEEDS = 3
 WHOLE = "whole.json"  # in a folder of results that no interruption cut
+GATED = "ftcompare or ftcompare_claims"  # marks of the tests of cases and claims
 UNJUDGED_FINDING = "could not be compared"  # in the finding that the first pass may settle later
 Document = Mapping[str, Any]
 
@@ -71,29 +73,32 @@ class Trial:
             ) from None
 
     def _run(self, folder: Path) -> bool:
-        few = self._pass(folder / "few", [f"--ftcompare-seeds={FIRST_SEEDS}"], (), self.report)
+        session = self._pass(folder / "few", [f"--ftcompare-seeds={FIRST_SEEDS}"], (), self.report)
+        few, broken = session.document, self._broken_tests(folder / "few", session)
         cases = {case["nodeid"]: case for case in few["cases"]}
         claims = {claim["nodeid"]: claim for claim in few["claims"]}
-        findings = list(few["findings"])
+        findings = [text for text in few["findings"] if text != OTHER_TESTS_FAILED]
         if still_open := {nodeid for nodeid, case in cases.items() if is_open(case)}:
             self.say(f"{_count(len(still_open), 'case')} again with all seeds")
             settled = sorted((cases.keys() | claims.keys()) - still_open)
             report = self.report.with_name(f"{self.report.name}-all-seeds")
-            every = self._pass(folder / "all", [], settled, report)
+            options = ["-m", marked(self.arguments, GATED)]
+            every = self._pass(folder / "all", options, settled, report).document
             cases |= {case["nodeid"]: case for case in every["cases"]}
             findings = [text for text in findings if UNJUDGED_FINDING not in text]
             findings += [text for text in every["findings"] if UNJUDGED_FINDING not in text]
             findings += _too_many_unjudged(list(cases.values()))
-        self._conclude(list(cases.values()), findings)
+        self._conclude(list(cases.values()), [*findings, *broken])
+        findings += broken
         tests = [*cases.values(), *claims.values()]
         return not (findings or any(test["failed"] for test in tests))
 
     def _pass(
         self, folder: Path, options: Sequence[str], left_out: Sequence[str], report: Path
-    ) -> Document:
+    ) -> Session:
         """Run the old environment unless its results are whole, then the new one.
 
-        Return the new one's document. `left_out` are tests that do not run. Cases that fail in the
+        Return the new one's session. `left_out` are tests that do not run. Cases that fail in the
         old environment do not run in the new one.
         """
         baselines = f"--ftcompare-baselines={folder / 'baselines'}"
@@ -105,7 +110,7 @@ class Trial:
         arguments = [*common, *_deselect([*left_out, *failing]), *reports, reference]
         session = run_session(self.new.python, arguments, folder, "new")
         self._expect(self.new, session)
-        return session.document
+        return session
 
     def _old_failures(
         self, folder: Path, arguments: Sequence[str], left_out: Sequence[str]
@@ -117,14 +122,16 @@ class Trial:
             self.say(f"{self.old.name}: its results are in the cache")
         else:
             self.say(f"{self.old.name}: the cases run in it first")
-            update = ["--update-baselines", _untimed(), *_deselect(left_out)]
+            # Other tests have no baselines: the old environment runs them if one fails in the new.
+            gated = ["-m", marked(self.arguments, GATED)]
+            update = ["--update-baselines", _untimed(), *gated, *_deselect(left_out)]
             session = run_session(self.old.python, [*arguments, *update], folder, "old")
             self._expect(self.old, session)
             tests = [*session.document["cases"], *session.document["claims"]]
             failed = [test["nodeid"] for test in tests if test["failed"]]
             stored = {
                 "arguments": wanted,
-                "failed": [*failed, *session.other_failed_tests],
+                "failed": failed,
                 "nothing left": bool(tests) and len(failed) == len(tests),
             }
             atomic_write.write(file, json.dumps(stored))
@@ -134,6 +141,23 @@ class Trial:
         for nodeid in failing:
             self.say(f"{nodeid} fails in {self.old.name}, and is left out")
         return failing
+
+    def _broken_tests(self, folder: Path, session: Session) -> list[str]:
+        """Return a sentence for each test, not a case, that fails in the new environment only."""
+        failed = session.other_failed_tests
+        if not failed:
+            return []
+        self.say(f"{self.old.name}: the tests that are no cases run in it, as some failed")
+        others = ["-m", marked(self.arguments, f"not ({GATED})")]
+        old = run_session(self.old.python, [*self.arguments, *others], folder, "old-others")
+        self._expect(self.old, old)
+        for nodeid in sorted(failed.keys() & old.failed_tests.keys()):
+            self.say(f"{nodeid} fails in both environments")
+        return [
+            f"{nodeid} fails in {self.new.name} only: {text}"
+            for nodeid, text in failed.items()
+            if nodeid not in old.failed_tests
+        ]
 
     def _expect(self, environment: Environment, session: Session) -> None:
         """Raise `TryError` unless the session ran to its end."""
@@ -161,6 +185,17 @@ class Trial:
         counts = Counter(case["verdict"] for case in cases)
         verdicts = ", ".join(f"{counts[name]} {name}" for name in WORST_FIRST if counts[name])
         self.say(f"{_count(len(cases), 'case')}: {verdicts}")
+
+
+def marked(arguments: Sequence[str], expression: str) -> str:
+    """Return an expression for pytest's -m that also holds to the arguments' own, the last one."""
+    pairs = zip(["", *arguments], arguments, strict=False)
+    own = [
+        text if before == "-m" else text[2:]
+        for before, text in pairs
+        if before == "-m" or (text.startswith("-m") and len(text) > 2)
+    ]
+    return f"({own[-1]}) and ({expression})" if own else expression
 
 
 def _untimed() -> str:

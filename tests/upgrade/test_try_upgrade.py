@@ -6,9 +6,10 @@ import pytest
 from filelock import FileLock
 
 from pytest_ftcompare.environments.lock import Lock
+from pytest_ftcompare.report.document import OTHER_TESTS_FAILED
 from pytest_ftcompare.upgrade import try_upgrade
 from pytest_ftcompare.upgrade.session import Session, TryError
-from pytest_ftcompare.upgrade.try_upgrade import Environment, Trial, is_open
+from pytest_ftcompare.upgrade.try_upgrade import Environment, Trial, is_open, marked
 
 
 def case(nodeid, verdict="same", outcome="equivalent", *, judge_accuracy=True, costs=()):
@@ -41,9 +42,9 @@ class Sessions:
     def run(self, python, arguments, folder, name):
         self.commands.append((str(python), list(arguments)))
         folder.mkdir(exist_ok=True)
-        documents = self.old if name == "old" else self.new
+        documents = self.new if name == "new" else self.old
         found = documents.pop(0) if documents else document(case("a"), case("b"))
-        return Session(self.status, found, self.failed_tests)
+        return Session(self.status, found, dict(self.failed_tests.get(name, {})))
 
     def pythons(self):
         return [python for python, _ in self.commands]
@@ -151,10 +152,40 @@ def test_a_case_that_fails_in_the_old_environment_is_left_out_and_told(trial, se
     assert "--deselect=b" in sessions.commands[2][1]
 
 
-def test_a_test_that_is_no_case_is_left_out_too_if_it_fails_in_the_old_environment(trial, sessions):
-    sessions.failed_tests = {"tests/test_mine.py::test_x": "assert 1 == 2"}
-    assert trial.run()
-    assert "--deselect=tests/test_mine.py::test_x" in sessions.commands[1][1]
+FAILED_TEST = {"tests/test_mine.py::test_x": "assert 1 == 2"}
+
+
+@pytest.mark.parametrize("fails_in_old", [True, False])
+def test_a_test_that_is_no_case_fails_the_command_if_it_passes_in_the_old_environment(
+    trial, sessions, fails_in_old
+):
+    sessions.new = [document(case("a"), findings=[OTHER_TESTS_FAILED])]
+    sessions.failed_tests = {"new": FAILED_TEST, "old-others": FAILED_TEST if fails_in_old else {}}
+    assert trial.run() is fails_in_old
+    assert sessions.pythons() == ["old", "new", "old"]
+    assert sessions.commands[2][1][-2:] == ["-m", "not (ftcompare or ftcompare_claims)"]
+    told = "tests/test_mine.py::test_x fails in "
+    told += "both environments" if fails_in_old else "the changed only: assert 1 == 2"
+    assert told in trial.said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expression"),
+    [
+        (["suites", "-k", "x"], "a or b"),
+        (["-m", "slow", "-m", "not grid"], "(not grid) and (a or b)"),
+        (["-mslow or grid"], "(slow or grid) and (a or b)"),
+    ],
+)
+def test_marks_that_the_arguments_choose_still_hold(arguments, expression):
+    assert marked(arguments, "a or b") == expression
+
+
+def test_only_cases_and_claims_run_first_in_the_old_environment(trial, sessions):
+    trial.run()
+    (_, first), (_, second) = sessions.commands
+    assert "ftcompare or ftcompare_claims" in first
+    assert "-m" not in second
 
 
 def test_cases_that_all_fail_in_the_old_environment_are_refused(trial, sessions):
