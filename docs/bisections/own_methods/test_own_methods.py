@@ -1,0 +1,8 @@
+import pytest
+
+
+@pytest.mark.ftcompare(
+    methods=("tiny_lora", "bone"), tasks=("cola",), shots="few", judge_accuracy=False
+)
+def test_own_methods(gate):
+    gate()
