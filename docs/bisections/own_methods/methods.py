@@ -11,6 +11,8 @@ RECIPES = {"pocket": Recipe(lr=0.01, epochs=20, options={"targets": ["q_proj", "
 
 
 class TinyLora(PeftMethod):
+    """TinyLoRA: other projections in each process until peft 0.20.0 (peft#3180)."""
+
     name = "tiny_lora"
     recipes = RECIPES
 
@@ -21,6 +23,8 @@ class TinyLora(PeftMethod):
 
 
 class Bone(PeftMethod):
+    """Bone, which peft 0.19.0 no longer has."""
+
     name = "bone"
     recipes = RECIPES
 
