@@ -313,8 +313,6 @@ _HALF_PRECISION = "21-on-a-base-model-in-half-precision-other-tensors-train"
 _DORA_IN_8_BITS = "22-on-an-8-bit-base-model-dora-computes-once"
 _TIED = "23-an-adapter-on-tied-embeddings-is-merged-into-the-head"
 _HOT_SWAPPED = "24-a-hot-swapped-adapter-keeps-the-old-config"
-# Methods whose adapters are parameters, not modules.
-_PARAMETER_METHODS = ("adalora", "ia3", "vera")
 _SAVED_WITH_MODULES = tuple(
     _peft_fault(
         _SAVED_INCOMPLETE,
@@ -387,7 +385,8 @@ OPTION_FAULTS: Mapping[str, tuple[KnownFault, ...]] = {
     ),
     "base model in bfloat16": (
         *(
-            _peft_fault(_HALF_PRECISION, sentence, since="0.21.1", methods=_PARAMETER_METHODS)
+            _peft_fault(_HALF_PRECISION, sentence, since=since, methods=methods)
+            for since, methods in (("0.21.0", ("adalora",)), ("0.21.1", ("ia3", "vera")))
             for sentence in (
                 "loaded for inference, no tensor must train, ",
                 "a second adapter loaded for inference must not train, ",
@@ -396,6 +395,7 @@ OPTION_FAULTS: Mapping[str, tuple[KnownFault, ...]] = {
         _peft_fault(
             _HALF_PRECISION,
             "active again, the first adapter must train what it trained, ",
+            since="0.21.1",
             methods=("ia3", "vera"),
         ),
         _peft_fault(
