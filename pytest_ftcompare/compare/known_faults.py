@@ -209,9 +209,13 @@ ACCUMULATION_FAULTS = (
 )
 
 
-def _peft_fault(section: str, sentence: str, **facts: Any) -> KnownFault:
-    """Record a fault of the tried versions of peft, described in a section of docs/upstream.md."""
-    return KnownFault("peft", "<=0.21.2", sentence, f"{UPSTREAM_PAGE}{section}", **facts)
+def _peft_fault(section: str, sentence: str, since: str = "", **facts: Any) -> KnownFault:
+    """Record a fault of the tried versions of peft, described in a section of docs/upstream.md.
+
+    `since` is its first release, where an earlier one was seen without it.
+    """
+    versions = f">={since},<=0.21.2" if since else "<=0.21.2"
+    return KnownFault("peft", versions, sentence, f"{UPSTREAM_PAGE}{section}", **facts)
 
 
 _UNFREEZES = "13-disabling-unfreezes-an-adapter-loaded-for-inference"
@@ -309,12 +313,11 @@ _HALF_PRECISION = "21-on-a-base-model-in-half-precision-other-tensors-train"
 _DORA_IN_8_BITS = "22-on-an-8-bit-base-model-dora-computes-once"
 _TIED = "23-an-adapter-on-tied-embeddings-is-merged-into-the-head"
 _HOT_SWAPPED = "24-a-hot-swapped-adapter-keeps-the-old-config"
-# Methods whose adapters are parameters, not modules.
-_PARAMETER_METHODS = ("adalora", "ia3", "vera")
 _SAVED_WITH_MODULES = tuple(
     _peft_fault(
         _SAVED_INCOMPLETE,
         "saving one of two adapters must work or be refused, it raised KeyError: ",
+        since="0.20.0",
         methods=tuple(name for name in LAYER_METHODS if name != "adalora"),
         families=families,
         output_modes=output_modes,
@@ -338,6 +341,7 @@ OPTION_FAULTS: Mapping[str, tuple[KnownFault, ...]] = {
         _peft_fault(
             _SAVED_INCOMPLETE,
             "saving one of two adapters must work or be refused, it raised KeyError: ",
+            since="0.20.0",
             families=("llama",),
         ),
         _peft_fault(
@@ -356,17 +360,20 @@ OPTION_FAULTS: Mapping[str, tuple[KnownFault, ...]] = {
                 "two active adapters, merge_adapter must keep the outputs, ",
             )
         ),
-        *(
-            _peft_fault(
-                _TIED, sentence, methods=methods, families=("opt",), output_modes=("pattern",)
-            )
-            for sentence, methods in (
-                ("it must merge into its base model, that raised RuntimeError: ", LORA_METHODS),
-                (
-                    "a model with a trained adapter must be copied, it raised RuntimeError: ",
-                    ("lora", "rslora"),
-                ),
-            )
+        _peft_fault(
+            _TIED,
+            "it must merge into its base model, that raised RuntimeError: ",
+            methods=LORA_METHODS,
+            families=("opt",),
+            output_modes=("pattern",),
+        ),
+        _peft_fault(
+            _TIED,
+            "a model with a trained adapter must be copied, it raised RuntimeError: ",
+            since="0.19.0",
+            methods=("lora", "rslora"),
+            families=("opt",),
+            output_modes=("pattern",),
         ),
         _peft_fault(
             _TIED,
@@ -378,7 +385,8 @@ OPTION_FAULTS: Mapping[str, tuple[KnownFault, ...]] = {
     ),
     "base model in bfloat16": (
         *(
-            _peft_fault(_HALF_PRECISION, sentence, methods=_PARAMETER_METHODS)
+            _peft_fault(_HALF_PRECISION, sentence, since=since, methods=methods)
+            for since, methods in (("0.21.0", ("adalora",)), ("0.21.1", ("ia3", "vera")))
             for sentence in (
                 "loaded for inference, no tensor must train, ",
                 "a second adapter loaded for inference must not train, ",
@@ -387,12 +395,18 @@ OPTION_FAULTS: Mapping[str, tuple[KnownFault, ...]] = {
         _peft_fault(
             _HALF_PRECISION,
             "active again, the first adapter must train what it trained, ",
+            since="0.21.1",
             methods=("ia3", "vera"),
+        ),
+        _peft_fault(
+            _HALF_PRECISION,
+            "a base model in bfloat16 must not change what trains, ",
+            since="0.21.0",
+            methods=("adalora",),
         ),
         *(
             _peft_fault(_HALF_PRECISION, sentence, methods=("adalora",))
             for sentence in (
-                "a base model in bfloat16 must not change what trains, ",
                 "with the second adapter active the first must not train, ",
                 "loaded for inference, the outputs must be the trained ones, ",
                 "after 6 updates, saved and loaded, the outputs must be the same, ",
