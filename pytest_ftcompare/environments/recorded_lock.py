@@ -13,6 +13,7 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 
 from pytest_ftcompare.environments.lock import Lock, path_of
+from pytest_ftcompare.measure.library_versions import PACKAGES
 
 PACKAGE = "pytest-ftcompare"
 # The URL of a folder or a file of this machine, also with a version control system before it.
@@ -27,13 +28,17 @@ def own_lines(lock: Lock, root: Path) -> dict[str, str]:
     """Return the lines of checkouts with the code of this package, or of the project at `root`.
 
     A baseline has the digests of the files that its case executes, so that its lock leaves these
-    checkouts out.
+    checkouts out. A library whose version a baseline records is none, even if the project is it.
     """
-    return {
-        name: line
+    checkouts = {
+        name: Path(line.removeprefix("-e ")).resolve()
         for name, line in lock.lines.items()
-        if line.startswith("-e ")
-        and (name == PACKAGE or root.is_relative_to(Path(line.removeprefix("-e "))))
+        if line.startswith("-e ") and name not in PACKAGES
+    }
+    return {
+        name: lock.lines[name]
+        for name, folder in checkouts.items()
+        if name == PACKAGE or root.resolve().is_relative_to(folder)
     }
 
 

@@ -20,7 +20,7 @@ from pytest_ftcompare.results.result import Result, digest
 # Reading the metadata of all distributions takes a tenth of a second.
 @cache
 def _lock_text(root: Path) -> str:
-    return recorded_lock(installed_lock(), root.resolve()).text()
+    return recorded_lock(installed_lock(), root).text()
 
 
 def record_distributions(result: Result, folder: Path, root: Path) -> Result:

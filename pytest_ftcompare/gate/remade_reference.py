@@ -107,7 +107,7 @@ class RemadeReference:
             )
         device, digest = str(environment["device"]), str(environment[DISTRIBUTIONS])
         recorded = parse(baseline_store.read_lock(self.baselines, device, digest))
-        own = own_lines(here, self.root.resolve())
+        own = own_lines(here, self.root)
         own[PACKAGE] = self._code(baseline, recorded, here)
         libraries = Lock({name: line for name, line in recorded.lines.items() if name != PACKAGE})
         # The version of an edited checkout has a digest of its files.

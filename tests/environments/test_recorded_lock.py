@@ -40,6 +40,17 @@ def test_the_text_leaves_out_paths_and_the_code_that_digests_describe():
     assert own_lines(HERE, Path("/elsewhere")).keys() == {"pytest-ftcompare"}
 
 
+def test_a_library_that_is_the_project_is_a_library():
+    assert recorded_lock(HERE, Path("/home/me/my code/peft")).lines["peft"] == "-e peft"
+
+
+def test_a_project_behind_a_link_is_the_project(tmp_path):
+    (tmp_path / "project").mkdir()
+    (tmp_path / "link").symlink_to("project")
+    lock = Lock({"project": f"-e {tmp_path / 'link'}"})
+    assert own_lines(lock, tmp_path / "project") == lock.lines
+
+
 def test_a_release_of_the_gate_is_recorded():
     lock = Lock({"pytest-ftcompare": "pytest-ftcompare==0.1.0"})
     assert recorded_lock(lock, ROOT) == lock
