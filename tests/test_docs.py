@@ -28,7 +28,7 @@ from pytest_ftcompare.gate.profiles import PROFILES
 from pytest_ftcompare.results import baseline_store
 from pytest_ftcompare.results.result import Result
 from pytest_ftcompare.tasks import contents, split_overlap
-from pytest_ftcompare.upgrade import try_upgrade
+from pytest_ftcompare.upgrade import noisy_search, try_upgrade
 from scripts import docs_claims, docs_grid
 from scripts import docs_methods as methods_report
 from scripts import docs_studies as studies_report
@@ -259,6 +259,9 @@ def test_the_page_on_upgrades_states_the_numbers_in_use():
     page = read("docs/upgrade.md")
     assert f"`FIRST_SEEDS = {try_upgrade.FIRST_SEEDS}`" in page
     assert f"`CACHE_LIMIT_GB = {environment_cache.CACHE_LIMIT_GB}`" in page
+    assert f"`CONFIDENCE = {noisy_search.CONFIDENCE}`" in page
+    assert f"`OWN_SHARE = {noisy_search.OWN_SHARE}`" in page
+    assert f"`MAX_REPEATS = {noisy_search.MAX_REPEATS}`" in page
 
 
 def test_the_models_together_are_small():

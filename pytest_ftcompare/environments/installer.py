@@ -30,6 +30,9 @@ UV_PLANNED = re.compile(
 )
 # The line of `pip index versions` with all releases.
 AVAILABLE = re.compile(r"^Available versions: (.+)$", re.MULTILINE)
+PYPI = "https://pypi.org/simple"
+# A line of `pip config list`: global.index-url='https://pypi.org/simple'.
+INDEX_LINE = re.compile(r"[\w:.]+\.index-url=")
 # What pip and uv write before the sentence of an error.
 ERROR_PREFIX = re.compile(r"^\s*(ERROR|error|cause): ")
 
@@ -41,7 +44,8 @@ class InstallError(RuntimeError):
 class Installer(Protocol):
     """`resolve` returns the lines that a change installs, `install` installs exactly these.
 
-    `conflicts` are requirements that an environment breaks, `versions` a package's releases.
+    `conflicts` are requirements that an environment breaks, `versions` a package's releases, and
+    `index` the address of its index, "" without one.
     """
 
     def resolve(self, requirements: Sequence[str]) -> dict[str, str]: ...
@@ -51,6 +55,8 @@ class Installer(Protocol):
     def conflicts(self, python: Path) -> list[Conflict]: ...
 
     def versions(self, name: str) -> list[str]: ...
+
+    def index(self) -> str: ...
 
 
 def _arguments(requirements: Sequence[str]) -> list[str]:
@@ -116,6 +122,20 @@ class Pip:
         match = AVAILABLE.search(done.stdout)
         return match[1].split(", ") if match else []
 
+    def index(self) -> str:
+        """Return the first index of the options, of the user's configuration, or PyPI."""
+        if index := _index_of(self._options):
+            return index
+        if "--no-index" in self._options:
+            return ""
+        try:
+            lines = self._pip("config", "list").stdout.splitlines()
+        except InstallError:
+            return PYPI
+        # A variable comes last, and counts most.
+        indexes = [line.partition("=")[2].strip("'") for line in lines if INDEX_LINE.match(line)]
+        return indexes[-1] if indexes else PYPI
+
 
 class Uv:
     """uv, for an environment without pip; `options` are given to each of its commands."""
@@ -160,6 +180,15 @@ class Uv:
             "uv lists no releases: install pip with `uv pip install "
             f"--python {sys.executable} pip`, then repeat the command"
         )
+
+    def index(self) -> str:
+        """Return the index of the options, or PyPI."""
+        return _index_of(self._options) or ("" if "--no-index" in self._options else PYPI)
+
+
+def _index_of(options: Sequence[str]) -> str:
+    """Return the value of --index-url in an installer's options, "" without it."""
+    return options[options.index("--index-url") + 1] if "--index-url" in options else ""
 
 
 def _checked(

@@ -112,7 +112,12 @@ def constrained_lock(file: Path, lock: Lock, installer: Installer) -> Lock:
     asked = [line for _, line in lines if canonicalize_name(Requirement(line).name) in lock.lines]
     if not asked:
         raise RequirementError(f"{file}: it constrains nothing that is installed here")
-    return lock.overlaid(resolve(asked, installer, lock))
+    return changed_lock(asked, lock, installer)
+
+
+def changed_lock(requirements: Sequence[str], lock: Lock, installer: Installer) -> Lock:
+    """Return a lock with what requirements install in place of its own lines."""
+    return lock.overlaid(resolve(requirement_lines(requirements), installer, lock))
 
 
 def canonical_names(changes: Sequence[str]) -> set[str]:

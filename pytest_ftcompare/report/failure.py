@@ -25,24 +25,25 @@ def explain(verdict: CaseVerdict, nodeid: str, options: str = "") -> Iterator[st
     """
     for line in _findings(verdict):
         yield from wrapped(line)
-    if library := _moved_release(verdict):
+    if libraries := _moved_releases(verdict):
         yield "  Find the release that did it:"
-        yield (
-            f"    python -m pytest_ftcompare bisect --package {library.name} --good {library.base} "
-            f"--bad {library.new} --{options} '{nodeid}'"
+        good = " ".join(f"{library.name}=={library.base}" for library in libraries)
+        ends = (
+            f"--package {libraries[0].name} --good {libraries[0].base} --bad {libraries[0].new}"
+            if len(libraries) == 1
+            else f'--good "{good}"'
         )
+        yield f"    python -m pytest_ftcompare bisect {ends} --{options} '{nodeid}'"
     yield from commands(
         nodeid, options, can_accept=verdict.verdict != "invalid", is_new=verdict.verdict == "new"
     )
 
 
-def _moved_release(verdict: CaseVerdict) -> Difference | None:
-    """Return the library that differs from the baseline, if it alone does, by its release."""
+def _moved_releases(verdict: CaseVerdict) -> list[Difference]:
+    """Return the libraries that differ from the baseline, if each is a release on both sides."""
     libraries = [change for change in verdict.changes if change.name in PACKAGES]
-    if len(libraries) != 1:
-        return None
-    versions = (libraries[0].base, libraries[0].new)
-    return libraries[0] if all(map(RELEASE.fullmatch, versions)) else None
+    versions = [text for change in libraries for text in (change.base, change.new)]
+    return libraries if all(map(RELEASE.fullmatch, versions)) else []
 
 
 def commands(nodeid: str, options: str, *, can_accept: bool, is_new: bool) -> Iterator[str]:

@@ -14,6 +14,7 @@ from pytest_ftcompare.compare.verdict import repeated_bit_for_bit
 from pytest_ftcompare.report.markdown_escape import clean, code, fence, prose
 from pytest_ftcompare.report.wording import (
     amount,
+    bisection_lines,
     case_changes,
     case_of,
     claim_change_of,
@@ -101,6 +102,9 @@ def _parts(document: Json) -> Iterator[Part]:
         [f"- {prose(finding)}" for finding in document["findings"]],
     )
     yield _table("Failed", failed)
+    bisections = document.get("bisections", [])
+    lines = [f"- {prose(line)}" for answer in bisections for line in bisection_lines(answer)]
+    yield Part("line", ["### What made it fail", ""], lines)
     reported = [claim for claim in claims if claim["verdict"] in ("changed", "new", "noted")]
     yield Part("claim", ["### Claims", ""], [f"- {_claim(claim)}" for claim in reported])
     yield _table("Accepted", [case for case in cases if case["accepted"]])

@@ -182,6 +182,25 @@ def meaning(verdict: CaseVerdict) -> str:
     return MEANING.get(verdict.verdict, "")
 
 
+def bisection_lines(answer: Json) -> Iterator[str]:
+    """Tell a search's answer (`upgrade/answer.py`), a fact a line."""
+    yield f"last good: {answer['last_good']}"
+    yield f"first bad: {answer['first_bad']}"
+    if answer["link"]:
+        yield f"changes: {answer['link']}"
+    yield f"sign: {answer['sign']}"
+    for entry in answer["between"]:
+        yield f"between them, {entry} was not settled: it may be the first bad one"
+    for entry in answer["out_of_order"]:
+        yield f"out of order: {entry}"
+    yield from answer["remarks"]
+    sure = answer["probability"]
+    probability = f", probability {sure:.1%}" if sure is not None and sure < 1 else ""
+    sessions = f"{counted(answer['sessions'], 'session')}, {number(answer['seconds'], '.0f')} s"
+    entries = f"{answer['tried']:,} of {len(answer['entries']):,} entries"
+    yield f"{entries} tried in {sessions}{probability}"
+
+
 def environment_changes(document: Json) -> list[tuple[str, str, int]]:
     """List the environment's changes in a document once each, the commit last.
 

@@ -30,6 +30,7 @@ from pytest_ftcompare.upgrade.session import TryError, check_arguments
 from pytest_ftcompare.upgrade.try_upgrade import Environment, Trial
 
 THIS_AND_CHANGED = ("this environment", "the changed environment")
+THIS_TWICE = ("this environment", "this environment again")
 OLD_AND_NEW = ("the old environment", "the new environment")
 DESCRIPTION = """\
 Run the cases in this environment and in one with the change, and compare them as the gate does.
@@ -62,6 +63,11 @@ def add_parsers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     )
     command.add_argument(
         "--new", type=Path, metavar="FILE", help="constraints of the new environment"
+    )
+    command.add_argument(
+        "--itself",
+        action="store_true",
+        help="change nothing: see what this machine's noise alone gives",
     )
     add_installer_options(command)
     command.add_argument(
@@ -157,6 +163,10 @@ def _locks(args: argparse.Namespace, installer: Installer) -> tuple[Lock, Lock]:
     if (args.old is None) != (args.new is None):
         raise TryError("expected both --old and --new, or neither and a change")
     requirements = requirement_lines(args.changes, args.checkouts)
+    if args.itself:
+        if requirements or args.old is not None:
+            raise TryError("expected --itself, or a change, got both")
+        return here, here
     if args.old is not None:
         if requirements:
             raise TryError("expected --old and --new, or changes, got both")
@@ -185,11 +195,15 @@ def _trial(args: argparse.Namespace) -> Trial:
     check_arguments(args.pytest)
     installer = find_installer(installer_options(args))
     old, new = _locks(args, installer)
-    if not old.moves_to(new):
-        raise TryError("nothing would change: both environments have the same distributions")
+    if not (args.itself or old.moves_to(new)):
+        raise TryError(
+            "nothing would change: both environments have the same distributions; --itself "
+            "compares this one with itself"
+        )
     _describe_moves(old, new, args)
     environments = EnvironmentCache(default_cache(), installer)
     names = THIS_AND_CHANGED if old == installed_lock() else OLD_AND_NEW
+    names = THIS_TWICE if args.itself else names
     return Trial(
         _environment(names[0], old, environments),
         _environment(names[1], new, environments),

@@ -1,14 +1,17 @@
-"""Run the failing cases in an environment, and say whether they fail as they did.
+"""Run the failing tests in an environment, and say how they fail.
 
-`bisection.py` calls it for each entry of a history. The good end's results are the baselines. No
-time is measured: probe, structure, counts and outcomes decide.
+`bisection.py` calls it for each entry of a history. The good end's results are the baselines. A
+run without times is exact: probe, structure, counts and invariants repeat. A timed run takes its
+rounds in turn with the good end.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,23 +22,44 @@ from pytest_ftcompare.environments.environment_cache import (
     Say,
 )
 from pytest_ftcompare.results import atomic_write
+from pytest_ftcompare.results.cost_metrics import METRICS
 from pytest_ftcompare.upgrade.history import Entry
+from pytest_ftcompare.upgrade.noisy_search import Measurement
 from pytest_ftcompare.upgrade.search import State
-from pytest_ftcompare.upgrade.session import RAN, USAGE_ERRORS, TryError, run_session
+from pytest_ftcompare.upgrade.session import USAGE_ERRORS, Session, TryError, run_session
+
+# Levels of a sign at which different failures share the level, so that their sentences decide.
+TOLD_APART_BY_TEXT = ("invariant", "test", "claim")
 
 
 @dataclass(frozen=True)
 class Sign:
-    """How a case failed: its verdict, where it left the baseline, and the sentence."""
+    """How a case or a test failed: its verdict, the level of its first divergence, and a sentence.
+
+    `metric` is the score or the cost that got worse where nothing diverged before it, else "".
+    """
 
     case: str
     verdict: str
     level: str
     text: str
+    metric: str = ""
+
+    @property
+    def is_noisy(self) -> bool:
+        """Whether a repetition may give other numbers: a score, or a cost that is not counted."""
+        return self.level == "outcome" or self.metric in METRICS
 
     def is_like(self, other: Sign) -> bool:
-        """Return whether both failed alike; the sentence has numbers, which may differ."""
-        return (self.verdict, self.level) == (other.verdict, other.level)
+        """Return whether both failed alike; the numbers in their sentences may differ."""
+        return self._kind == other._kind
+
+    @property
+    def _kind(self) -> tuple[str, ...]:
+        # Before the first number, a sentence says what was wrong.
+        words = re.split(r"\d", self.text)[0] if self.level in TOLD_APART_BY_TEXT else ""
+        case = self.case if self.level in ("test", "claim") else ""
+        return self.level, self.metric, words, case
 
     def __str__(self) -> str:
         where = f", {self.level}" if self.level else ""
@@ -44,117 +68,180 @@ class Sign:
 
 @dataclass(frozen=True)
 class RunResult:
-    """The signs of what failed in an entry.
+    """The signs of what failed in an entry, and each case's measured changes.
 
     `skipped` says why the entry could not be tried, `unsettled` why its cases have no answer.
+    `measured` is by case and metric, with the logarithm of a cost's ratio or the loss of a score.
+    `unmeasured` says why a time was not compared.
     """
 
     signs: list[Sign]
     skipped: str = ""
     unsettled: str = ""
+    measured: dict[str, Measurement] = field(default_factory=dict)
+    unmeasured: str = ""
 
     def state(self, searched: Sign) -> State:
-        """Return the entry's state for the failure that is searched."""
+        """Return the entry's state for the exact failure that is searched."""
         if self.skipped:
             return "skipped"
         if any(sign.is_like(searched) for sign in self.signs):
             return "bad"
         return "other" if self.signs or self.unsettled else "good"
 
+    def measurement(self, searched: Sign) -> Measurement | None:
+        """Return what was measured of the case and the metric that are searched."""
+        return self.measured.get(_key(searched.case, searched.metric))
+
     @property
     def reason(self) -> str:
         """Why the entry is not good, in a sentence; "" if it is."""
         return self.skipped or (str(self.signs[0]) if self.signs else self.unsettled)
 
+    @classmethod
+    def from_json(cls, text: str) -> RunResult:
+        data = json.loads(text)
+        measured = {name: Measurement(*values) for name, values in data.pop("measured").items()}
+        signs = [Sign(**sign) for sign in data.pop("signs")]
+        return cls(signs, measured=measured, **data)
 
-def read_document(document: Mapping[str, Any], status: int) -> RunResult:
-    """Return the signs in a session's document; `status` is pytest's."""
-    signs = [
-        Sign(
-            case["id"],
-            case["verdict"],
-            case["first_divergence"],
-            (case["divergences"] or ["its outcome or cost moved"])[0],
-        )
-        for case in document["cases"]
-        if case["failed"]
-    ]
+
+def _key(case: str, metric: str) -> str:
+    return f"{case}: {metric}"
+
+
+def read_session(session: Session) -> RunResult:
+    """Return the signs and the measurements of a session that ran to its end."""
+    document = session.document
+    signs = [_sign_of_case(case) for case in document["cases"] if case["failed"]]
     signs += [
         Sign(claim["name"], claim["verdict"], "claim", claim["note"] or "the claim moved")
         for claim in document["claims"]
         if claim["failed"]
     ]
-    signs += [Sign("all cases", "failed", "together", text) for text in document["findings"]]
+    signs += [
+        Sign(nodeid, "failed", "test", text) for nodeid, text in session.other_failed_tests.items()
+    ]
+    # A sentence on the whole session is a sign only if nothing else failed.
+    signs = signs or [
+        Sign("all cases", "failed", "together", text) for text in document["findings"]
+    ]
     unsettled = [
         f"{case['id']} is {case['verdict']}"
         for case in document["cases"]
         if case["verdict"] in UNJUDGED_VERDICTS
     ]
-    if status == 1 and not signs:
-        unsettled.append("a test that is no case of the gate failed")
-    return RunResult(signs, unsettled=unsettled[0] if unsettled else "")
+    costs = [cost for case in document["cases"] for cost in case["costs"]]
+    unmeasured = [
+        cost["note"] for cost in costs if cost["unit"] == "s" and cost["outcome"] == "incomparable"
+    ]
+    return RunResult(
+        signs,
+        unsettled=unsettled[0] if unsettled else "",
+        measured=dict(_measurements(document["cases"])),
+        unmeasured=unmeasured[0] if unmeasured else "",
+    )
 
 
-@dataclass(frozen=True)
+def _sign_of_case(case: Mapping[str, Any]) -> Sign:
+    """Return a failed case's sign: what diverged exactly, else the metric that got worse."""
+    if case["divergences"]:
+        level, text = case["first_divergence"], case["divergences"][0]
+        return Sign(case["id"], case["verdict"], level, text)
+    for cost in case["costs"]:
+        if cost["outcome"] in ("worse", "changed"):
+            text = f"{cost['metric']} {cost['change']:+.1%}"
+            return Sign(case["id"], case["verdict"], "cost", text, cost["metric"])
+    for comparison in case["comparisons"]:
+        if comparison["outcome"] == "worse":
+            metric, delta = comparison["metric"], comparison["delta"]
+            text = f"{metric} {delta:+.1%} of the rows"
+            return Sign(case["id"], case["verdict"], "outcome", text, metric)
+    return Sign(case["id"], case["verdict"], case["first_divergence"], "it has no sentence")
+
+
+def _measurements(cases: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Measurement]]:
+    for case in cases:
+        for score in case["comparisons"]:
+            key = _key(case["id"], score["metric"])
+            yield key, Measurement(-score["delta"], score["error"])
+        for cost in case["costs"]:
+            if cost["metric"] in METRICS and cost["outcome"] not in ("incomparable", "new"):
+                key = _key(case["id"], cost["metric"])
+                yield key, Measurement(math.log1p(cost["change"]), cost["error"])
+
+
+@dataclass
 class GateRuns:
-    """Runs the cases that pytest's arguments choose; results stay in `folder` and are used again.
+    """Runs the tests that pytest's arguments choose; results stay in `folder` and are used again.
 
     `folder` belongs to one good end. `seeds` is its number of seeds, None for the profile's.
+    `count` is the number of sessions that this process ran.
     """
 
     environments: EnvironmentCache
     folder: Path
+    good: Entry
     arguments: Sequence[str]
     say: Say
     seeds: int | None
+    count: int = 0
 
-    def make_baselines(self, good: Entry) -> None:
+    def make_baselines(self) -> None:
         """Run the cases in the good end, whose results the others are compared with."""
         whole = self.folder / "whole"
         if whole.is_file():
             return
-        self.say(f"{good.label}: the cases run in it first")
+        self.say(f"{self.good.label}: the tests run in it first")
         few = [] if self.seeds is None else [f"--ftcompare-seeds={self.seeds}"]
-        update = ["--update-baselines", "--ftcompare-window=0", "--ftcompare-resume"]
-        status, document = self._session(good, [*update, *few], "good")
-        if status not in RAN:
-            raise TryError(self._did_not_run(good, status, "good"))
-        if failed := [
-            sign for sign in read_document(document, 0).signs if sign.level != "together"
-        ]:
-            raise TryError(f"expected cases that pass in {good.label}, {failed[0]}")
-        atomic_write.write(whole, good.label)
+        update = ["--update-baselines", "--benchmark-disable", "--ftcompare-resume"]
+        session = self._session(self.good, [*update, *few], "good")
+        if not session.ran:
+            raise TryError(self._did_not_run(self.good, session, "good"))
+        failed = [sign for sign in read_session(session).signs if sign.level != "together"]
+        if failed:
+            raise TryError(f"expected tests that pass in {self.good.label}, {failed[0]}")
+        atomic_write.write(whole, self.good.label)
 
     def run(self, entry: Entry) -> RunResult:
-        """Return how an entry's cases fail; a result of an earlier call is read."""
-        name = entry.lock.content_digest()
+        """Return how an entry's tests fail, without times."""
+        return self._result(entry, "", ["--benchmark-disable"])
+
+    def time(self, entry: Entry, repeat: int) -> RunResult:
+        """Return an entry's times, taken in turn with the good end's; `repeat` counts from 0."""
+        # One seed is enough: outcomes were compared by `run`.
+        reference = self.environments.get(self.good.lock, self.say)
+        options = [f"--ftcompare-reference={reference}", "--ftcompare-seeds=1"]
+        return self._result(entry, f"-times-{repeat}", options)
+
+    def _result(self, entry: Entry, suffix: str, options: Sequence[str]) -> RunResult:
+        """Return a run's result; the result of an earlier call is read."""
+        name = f"{entry.lock.content_digest()}{suffix}"
         file = self.folder / f"{name}.result.json"
         if file.is_file():
-            stored = json.loads(file.read_text(encoding="utf-8"))
-            signs = [Sign(**sign) for sign in stored["signs"]]
-            return RunResult(signs, unsettled=stored["unsettled"])
-        self.say(f"{entry.label}: running")
+            return RunResult.from_json(file.read_text(encoding="utf-8"))
+        self.say(f"{entry.label}: running{', timed beside the good end' if suffix else ''}")
         try:
-            status, document = self._session(entry, ["--benchmark-disable"], name)
+            session = self._session(entry, options, name)
         except EnvironmentRefused as error:
             return RunResult([], str(error))
-        if status in USAGE_ERRORS:
-            raise TryError(self._did_not_run(entry, status, name))
-        if status not in RAN:
-            return RunResult([], self._did_not_run(entry, status, name))
-        result = read_document(document, status)
+        if session.status in USAGE_ERRORS:
+            raise TryError(self._did_not_run(entry, session, name))
+        if not session.ran:
+            return RunResult([], self._did_not_run(entry, session, name))
+        result = read_session(session)
         # What could not be tried may work another time, and is not kept.
-        atomic_write.write(file, json.dumps(asdict(result)))
+        if not result.unmeasured:
+            atomic_write.write(file, json.dumps(asdict(result)))
         return result
 
-    def _session(
-        self, entry: Entry, options: Sequence[str], name: str
-    ) -> tuple[int, dict[str, Any]]:
+    def _session(self, entry: Entry, options: Sequence[str], name: str) -> Session:
         python = self.environments.get(entry.lock, self.say)
         baselines = f"--ftcompare-baselines={self.folder / 'baselines'}"
+        self.count += 1
         arguments = [*self.arguments, baselines, *options]
         return run_session(python, arguments, self.folder, name, log=True)
 
-    def _did_not_run(self, entry: Entry, status: int, name: str) -> str:
+    def _did_not_run(self, entry: Entry, session: Session, name: str) -> str:
         log = self.folder / f"{name}.log"
-        return f"pytest ended with status {status} in {entry.label}: {log} says why"
+        return f"pytest ended with status {session.status} in {entry.label}: {log} says why"

@@ -18,12 +18,14 @@ class Found:
     """The search's answer: numbers of entries, and what was tried.
 
     `untried` are entries between both that were skipped or failed in another way: one of them may
-    be the first bad one. `contradictions` are entries of a sweep that break the order good, bad.
+    be the first bad one. `contradictions` are entries that break the order good, bad.
+    `probability` is that of a noisy search (noisy_search.py).
     """
 
     last_good: int
     first_bad: int
     states: dict[int, State] = field(default_factory=dict)
+    probability: float = 1.0
 
     @property
     def untried(self) -> list[int]:

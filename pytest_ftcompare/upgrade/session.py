@@ -1,4 +1,4 @@
-"""Run a session of pytest in an environment, and read its document.
+"""Run a session of pytest in an environment, and read what it found.
 
 `try_upgrade.py` and `gate_run.py` call it. Sessions leave the project's cache, history and
 baselines as they are.
@@ -10,8 +10,10 @@ import hashlib
 import json
 import subprocess
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest_ftcompare
 from pytest_ftcompare.gate.resume_key import PROJECT_SUFFIXES
@@ -26,6 +28,7 @@ RESERVED = (
     *("--update-baselines", "--ftcompare-baselines", "--ftcompare-reference"),
     *("--ftcompare-seeds", "--ftcompare-history", "--ftcompare-resume", "--ftcompare-window"),
     *("--lf", "--last-failed", "--exitfirst", "--maxfail", "--stepwise", "--sw", "--benchmark-"),
+    *("--junit-xml", "--junitxml"),
 )
 # Suffixes of the files that a project's cases may read, besides its hub folder.
 DATA_SUFFIXES = PROJECT_SUFFIXES | {".tsv", ".parquet", ".arrow", ".gz"}
@@ -33,6 +36,30 @@ DATA_SUFFIXES = PROJECT_SUFFIXES | {".tsv", ".parquet", ".arrow", ".gz"}
 
 class TryError(RuntimeError):
     """Two environments cannot be compared; the message says why in one sentence."""
+
+
+@dataclass(frozen=True)
+class Session:
+    """A session of pytest: its exit status, its document, and its failed tests.
+
+    The document is {} if the session did not run to its end. `failed_tests` has the first line of
+    each failure by node id, cases and claims included.
+    """
+
+    status: int
+    document: dict[str, Any] = field(default_factory=dict)
+    failed_tests: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def ran(self) -> bool:
+        return self.status in RAN and bool(self.document)
+
+    @property
+    def other_failed_tests(self) -> dict[str, str]:
+        """The failed tests that are neither a case nor a claim."""
+        gated = [*self.document.get("cases", ()), *self.document.get("claims", ())]
+        nodeids = {test["nodeid"] for test in gated}
+        return {name: text for name, text in self.failed_tests.items() if name not in nodeids}
 
 
 def check_arguments(arguments: Sequence[str]) -> None:
@@ -47,26 +74,52 @@ def check_arguments(arguments: Sequence[str]) -> None:
 
 def run_session(
     python: Path, arguments: Sequence[str], folder: Path, name: str, *, log: bool = False
-) -> tuple[int, dict[str, Any]]:
-    """Run pytest in the working folder; return its status and its document, {} without one.
+) -> Session:
+    """Run pytest in the working folder.
 
-    `folder` keeps the session's cache and report under `name`. With `log`, its output goes to a
+    `folder` keeps the session's cache and reports under `name`. With `log`, its output goes to a
     file there.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    report = folder / f"{name}.json"
+    report, tests = folder / f"{name}.json", folder / f"{name}.xml"
     report.unlink(missing_ok=True)
-    own = ["-o", f"cache_dir={folder / f'{name}-cache'}", "-o", "ftcompare_history="]
-    command = [str(python), "-m", "pytest", *arguments, *own, f"--ftcompare-report={report}"]
+    tests.unlink(missing_ok=True)
+    own = [
+        *("-o", f"cache_dir={folder / f'{name}-cache'}", "-o", "ftcompare_history="),
+        # Only this family of JUnit's format has the file of a test.
+        *("-o", "junit_family=xunit1", f"--junit-xml={tests}", f"--ftcompare-report={report}"),
+    ]
+    command = [str(python), "-m", "pytest", *arguments, *own]
     if log:
         with (folder / f"{name}.log").open("w", encoding="utf-8") as output:
             done = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT)
     else:
         done = subprocess.run(command)
-    document: dict[str, Any] = {}
-    if done.returncode in RAN and report.is_file():
-        document = json.loads(report.read_text(encoding="utf-8"))
-    return done.returncode, document
+    if done.returncode not in RAN or not (report.is_file() and tests.is_file()):
+        return Session(done.returncode)
+    return Session(
+        done.returncode,
+        json.loads(report.read_text(encoding="utf-8")),
+        failed_tests(tests.read_text(encoding="utf-8")),
+    )
+
+
+def failed_tests(junit: str) -> dict[str, str]:
+    """Return the first line of each failure in a JUnit document, by the test's node id."""
+    failed = {}
+    for test in ElementTree.fromstring(junit).iter("testcase"):
+        problem = test.find("failure")
+        problem = test.find("error") if problem is None else problem
+        if problem is None:
+            continue
+        file = test.get("file", "")
+        # "suites.test_few_shot.TestLora" for a class in suites/test_few_shot.py.
+        module = file.removesuffix(".py").replace("/", ".")
+        classes = test.get("classname", "").removeprefix(module).strip(".")
+        nodeid = "::".join(filter(None, [file, *classes.split("."), test.get("name", "")]))
+        message = problem.get("message", "") or (problem.text or "")
+        failed[nodeid] = (message.strip().splitlines() or ["no message"])[0]
+    return failed
 
 
 def results_key(*parts: str) -> str:

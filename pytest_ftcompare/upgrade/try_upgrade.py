@@ -21,8 +21,9 @@ from pytest_ftcompare.compare.session_verdict import MAX_UNJUDGED_SHARE, UNJUDGE
 from pytest_ftcompare.compare.verdict import WORST_FIRST
 from pytest_ftcompare.environments.environment_cache import Say
 from pytest_ftcompare.environments.lock import Lock
+from pytest_ftcompare.measure import nvml
 from pytest_ftcompare.results import atomic_write
-from pytest_ftcompare.upgrade.session import RAN, TryError, results_key, run_session
+from pytest_ftcompare.upgrade.session import Session, TryError, results_key, run_session
 
 # Seeds of the old environment in the first pass: the fewest that an audit accepts
 # (compare/audit.py), enough where results agree to rounding. Raising it makes the first pass
@@ -102,9 +103,9 @@ class Trial:
         reports = [f"--ftcompare-report={report}{ending}" for ending in (".json", ".html")]
         reference = f"--ftcompare-reference={self.old.python}"
         arguments = [*common, *_deselect([*left_out, *failing]), *reports, reference]
-        status, document = run_session(self.new.python, arguments, folder, "new")
-        self._expect(self.new, status)
-        return document
+        session = run_session(self.new.python, arguments, folder, "new")
+        self._expect(self.new, session)
+        return session.document
 
     def _old_failures(
         self, folder: Path, arguments: Sequence[str], left_out: Sequence[str]
@@ -116,27 +117,30 @@ class Trial:
             self.say(f"{self.old.name}: its results are in the cache")
         else:
             self.say(f"{self.old.name}: the cases run in it first")
-            # A new baseline also stores times, which are compared in turn instead.
-            update = ["--update-baselines", "--ftcompare-window=0", *_deselect(left_out)]
-            status, document = run_session(self.old.python, [*arguments, *update], folder, "old")
-            self._expect(self.old, status)
-            tests = [*document["cases"], *document["claims"]]
+            update = ["--update-baselines", _untimed(), *_deselect(left_out)]
+            session = run_session(self.old.python, [*arguments, *update], folder, "old")
+            self._expect(self.old, session)
+            tests = [*session.document["cases"], *session.document["claims"]]
             failed = [test["nodeid"] for test in tests if test["failed"]]
-            stored = {"arguments": wanted, "failed": failed, "count": len(tests)}
+            stored = {
+                "arguments": wanted,
+                "failed": [*failed, *session.other_failed_tests],
+                "nothing left": bool(tests) and len(failed) == len(tests),
+            }
             atomic_write.write(file, json.dumps(stored))
         failing: list[str] = stored["failed"]
-        if len(failing) == stored["count"]:
+        if stored["nothing left"]:
             raise TryError(f"every case fails in {self.old.name}: there is nothing to compare with")
         for nodeid in failing:
             self.say(f"{nodeid} fails in {self.old.name}, and is left out")
         return failing
 
-    def _expect(self, environment: Environment, status: int) -> None:
+    def _expect(self, environment: Environment, session: Session) -> None:
         """Raise `TryError` unless the session ran to its end."""
-        if status not in RAN:
+        if not session.ran:
             raise TryError(
-                f"pytest ended with status {status} in {environment.name}: its output above says "
-                "why; repeat the command to go on"
+                f"pytest ended with status {session.status} in {environment.name}: its output "
+                "above says why; repeat the command to go on"
             )
 
     def _key(self) -> str:
@@ -157,6 +161,14 @@ class Trial:
         counts = Counter(case["verdict"] for case in cases)
         verdicts = ", ".join(f"{counts[name]} {name}" for name in WORST_FIRST if counts[name])
         self.say(f"{_count(len(cases), 'case')}: {verdicts}")
+
+
+def _untimed() -> str:
+    """Return the option that keeps times out of baselines, as they are compared in turn.
+
+    A GPU's memory is read in windows, so its baselines need the shortest ones.
+    """
+    return "--ftcompare-window=0" if nvml.count() else "--benchmark-disable"
 
 
 def _deselect(nodeids: Sequence[str]) -> list[str]:

@@ -192,3 +192,27 @@ def test_a_wheel_is_resolved_and_installed_into_a_new_environment(
     assert here.conflicts(python) == []
     with pytest.raises(InstallError, match="tiny"):
         here.resolve(["tiny==2.0"])
+
+
+CONFIGURATION = "global.index-url='https://a/simple'\n:env:.index-url='https://b/simple'\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "configuration", "index"),
+    [
+        ([], "global.extra-index-url='https://c'\n", installer.PYPI),
+        ([], CONFIGURATION, "https://b/simple"),
+        (["--index-url", "https://d", "--no-index"], CONFIGURATION, "https://d"),
+        (["--no-index"], CONFIGURATION, ""),
+    ],
+)
+def test_the_index_is_the_options_or_the_configurations(commands, options, configuration, index):
+    answer(commands, out=configuration)
+    assert Pip(options).index() == index
+    if options or "index-url='https://b" not in configuration:
+        assert Uv(options).index() == index
+
+
+def test_a_pip_without_configuration_uses_pypi(commands):
+    answer(commands, 1, err="ERROR: no config")
+    assert Pip([]).index() == installer.PYPI

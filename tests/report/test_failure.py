@@ -25,15 +25,21 @@ def test_a_library_that_moved_alone_can_be_bisected(others):
     ]
 
 
+def test_several_libraries_are_told_apart_first():
+    assert bisect_command(PEFT, Difference("torch", "2.12.0", "2.13.0")) == [
+        'python -m pytest_ftcompare bisect --good "peft==0.20.0 torch==2.12.0" -- '
+        "--ftcompare-hub=hub 'test.py::test[lora]'"
+    ]
+
+
 @pytest.mark.parametrize(
     "changes",
     [
         (),
-        (PEFT, Difference("torch", "2.12.0", "2.13.0")),
         (Difference("peft", "0.20.0", "0.21.2 edited abc"),),
         (Difference("peft", "0.20.0", "not installed"),),
     ],
-    ids=["nothing", "two libraries", "a checkout", "removed"],
+    ids=["nothing", "a checkout", "removed"],
 )
 def test_other_changes_have_no_release_to_find(changes):
     assert bisect_command(*changes) == []

@@ -1,5 +1,8 @@
 """The command line of try and cache: a wrong value is one sentence, and nothing is touched."""
 
+import sys
+from pathlib import Path
+
 import pytest
 
 from pytest_ftcompare.__main__ import main
@@ -138,6 +141,8 @@ def test_two_files_of_constraints_are_compared(tmp_path, trials):
         (["--old", "a.txt"], "expected both --old and --new, or neither and a change"),
         (["--old", "a.txt", "--new", "a.txt"], "expected a file of constraints, a.txt: No such"),
         (["x", "--old", "a.txt", "--new", "a.txt"], "expected --old and --new, or changes"),
+        (["x", "--itself"], "expected --itself, or a change, got both"),
+        (["--itself", "--old", "a.txt", "--new", "a.txt"], "expected --itself, or a change, got"),
     ],
 )
 def test_a_wrong_value_is_one_sentence(arguments, sentence, trials, capsys):
@@ -152,6 +157,14 @@ def test_a_change_that_is_installed_already_is_refused(monkeypatch, trials, caps
     monkeypatch.setattr(FakeInstaller, "resolve", lambda *_: {"peft": "peft==0.21.2"})
     assert main(["try", "peft"]) == 2
     assert "nothing would change" in capsys.readouterr().err
+
+
+def test_an_environment_can_be_compared_with_itself(trials):
+    assert main(["try", "--itself"]) == 0
+    (trial,) = trials
+    assert trial.old.lock == trial.new.lock
+    assert trial.old.python == trial.new.python == Path(sys.executable)
+    assert trial.new.name == "this environment again"
 
 
 def test_constraints_on_nothing_installed_are_refused(tmp_path, capsys):

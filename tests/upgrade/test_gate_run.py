@@ -1,5 +1,6 @@
 """A run of an entry gives the signs of its failures, and is read when it ran before."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,8 @@ from pytest_ftcompare.environments.lock import Lock
 from pytest_ftcompare.upgrade import gate_run
 from pytest_ftcompare.upgrade.gate_run import GateRuns, RunResult, Sign
 from pytest_ftcompare.upgrade.history import Entry
-from pytest_ftcompare.upgrade.session import TryError
+from pytest_ftcompare.upgrade.noisy_search import Measurement
+from pytest_ftcompare.upgrade.session import RAN, Session, TryError
 
 GOOD, BAD = (Entry(f"peft {n}", Lock({"peft": f"peft=={n}"})) for n in (1, 2))
 PROBE = Sign("lora", "changed", "outputs before any update", "outputs differ by 3e-3 of 2.1")
@@ -38,26 +40,40 @@ def session(monkeypatch):
         assert log
         run.commands.append(list(arguments))
         document = {"cases": run.cases, "claims": run.claims, "findings": run.findings}
-        return run.status, document
+        return Session(run.status, document if run.status in RAN else {}, run.failed_tests)
 
     run.commands, run.cases, run.claims, run.findings, run.status = [], [], [], [], 0
+    run.failed_tests = {}
     monkeypatch.setattr(gate_run, "run_session", run)
     return run
 
 
 @pytest.fixture
 def runs(tmp_path):
-    return GateRuns(Environments(), tmp_path, ["suites", "-k", "lora"], lambda text: None, 3)
+    return GateRuns(Environments(), tmp_path, GOOD, ["suites", "-k", "lora"], lambda text: None, 3)
 
 
-def case(sign, failed=True):
+def case(sign, failed=True, costs=(), comparisons=()):
     return {
         "id": sign.case,
+        "nodeid": f"suites/test_x.py::test_x[{sign.case}]",
         "verdict": sign.verdict,
         "first_divergence": sign.level,
-        "divergences": [sign.text],
+        "divergences": [sign.text] if sign.text else [],
         "failed": failed,
+        "costs": list(costs),
+        "comparisons": list(comparisons),
     }
+
+
+def cost(metric, change, outcome, **fields):
+    unit = "s" if metric == "step" else "B"
+    data = {"metric": metric, "unit": unit, "change": change, "error": 0.01, "outcome": outcome}
+    return data | {"note": ""} | fields
+
+
+def score(delta, outcome):
+    return {"metric": "accuracy", "delta": delta, "error": 0.02, "outcome": outcome}
 
 
 def test_the_signs_are_those_of_cases_that_failed(runs, session):
@@ -105,7 +121,7 @@ def test_a_wrong_argument_ends_the_search(runs, session):
     [
         ({"cases": ["undecided"]}, "other", "lora is undecided"),
         ({"cases": ["incomparable"]}, "other", "lora is incomparable"),
-        ({"status": 1}, "other", "a test that is no case of the gate failed"),
+        ({"failed_tests": {"t.py::x": "assert 0"}}, "other", "t.py::x: failed, test: assert 0"),
         ({"findings": ["all lower"]}, "other", "all cases: failed, together: all lower"),
         ({"claims": ["one"]}, "other", "one: broken, claim: it moved"),
     ],
@@ -113,10 +129,11 @@ def test_a_wrong_argument_ends_the_search(runs, session):
 def test_a_run_without_an_answer_is_not_good(runs, session, changes, state, reason):
     session.status = changes.get("status", 0)
     session.findings = changes.get("findings", [])
+    session.failed_tests = changes.get("failed_tests", {})
     verdicts = changes.get("cases", [])
     session.cases = [case(Sign("lora", verdict, "", ""), failed=False) for verdict in verdicts]
     session.claims = [
-        {"name": name, "verdict": "broken", "failed": True, "note": "it moved"}
+        {"name": name, "nodeid": name, "verdict": "broken", "failed": True, "note": "it moved"}
         for name in changes.get("claims", [])
     ]
     result = runs.run(BAD)
@@ -125,19 +142,19 @@ def test_a_run_without_an_answer_is_not_good(runs, session, changes, state, reas
 
 def test_a_case_that_fails_in_the_good_end_is_refused(runs, session):
     session.cases = [case(PROBE)]
-    with pytest.raises(TryError, match="expected cases that pass in peft 1, lora: changed"):
-        runs.make_baselines(GOOD)
+    with pytest.raises(TryError, match="expected tests that pass in peft 1, lora: changed"):
+        runs.make_baselines()
 
 
 def test_the_good_end_makes_the_baselines_once(runs, session):
-    runs.make_baselines(GOOD)
-    runs.make_baselines(GOOD)
+    runs.make_baselines()
+    runs.make_baselines()
     (command,) = session.commands
     assert {"--update-baselines", "--ftcompare-seeds=3"} <= set(command)
 
 
 def test_all_seeds_need_no_option(runs, session):
-    replace(runs, seeds=None).make_baselines(GOOD)
+    replace(runs, seeds=None).make_baselines()
     assert not any("-seeds=" in text for text in session.commands[0])
 
 
@@ -153,3 +170,89 @@ def test_all_seeds_need_no_option(runs, session):
 def test_an_entry_is_bad_if_it_fails_in_the_same_way(sign, state):
     assert RunResult([sign]).state(PROBE) == state
     assert RunResult([]).state(PROBE) == "good"
+
+
+INVARIANT = Sign("lora", "invalid", "invariant", "merged, outputs must be equal: off by 3e-3")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "alike"),
+    [
+        (INVARIANT, replace(INVARIANT, text="merged, outputs must be equal: off by 9"), True),
+        (INVARIANT, replace(INVARIANT, text="reloaded, outputs must be equal: off by 3e-3"), False),
+        (INVARIANT, replace(INVARIANT, case="vera"), True),
+        (Sign("t::a", "failed", "test", "KeyError"), Sign("t::b", "failed", "test", "K"), False),
+        (
+            Sign("lora", "worse", "cost", "step +9 %", "step"),
+            Sign("lora", "changed", "cost", "peak bytes +9 %", "peak bytes"),
+            False,
+        ),
+    ],
+)
+def test_what_failed_alike_is_told_apart_by_level_metric_and_words(one, other, alike):
+    assert one.is_like(other) is alike
+
+
+@pytest.mark.parametrize(
+    ("fields", "sign", "noisy"),
+    [
+        (
+            {"costs": [cost("step", 0.09, "worse")]},
+            Sign("lora", "worse", "cost", "step +9.0%", "step"),
+            True,
+        ),
+        (
+            {"costs": [cost("step", 0.0, "equivalent"), cost("peak bytes", 0.5, "changed")]},
+            Sign("lora", "worse", "cost", "peak bytes +50.0%", "peak bytes"),
+            False,
+        ),
+        (
+            {"comparisons": [score(-0.1, "worse")], "costs": [cost("step", 0.0, "equivalent")]},
+            Sign("lora", "worse", "outcome", "accuracy -10.0% of the rows", "accuracy"),
+            True,
+        ),
+    ],
+)
+def test_a_sign_without_a_divergence_is_the_metric_that_got_worse(
+    runs, session, fields, sign, noisy
+):
+    session.cases = [case(Sign("lora", "worse", "training trace", ""), **fields)]
+    (found,) = runs.run(BAD).signs
+    assert (found, found.is_noisy) == (sign, noisy)
+
+
+def test_changes_are_measured_so_that_more_is_worse(runs, session):
+    costs = [cost("step", 0.1, "equivalent"), cost("peak bytes", 0.5, "changed")]
+    session.cases = [case(PROBE, False, costs, [score(-0.1, "open")])]
+    result = runs.run(BAD)
+    assert result.measured == {
+        "lora: accuracy": Measurement(0.1, 0.02),
+        "lora: step": Measurement(math.log1p(0.1), 0.01),
+    }
+    assert runs.run(BAD) == result
+    assert result.measurement(Sign("lora", "worse", "cost", "", "step")) == (math.log1p(0.1), 0.01)
+    assert result.measurement(Sign("full", "worse", "cost", "", "step")) is None
+
+
+def test_times_are_taken_in_turn_with_the_good_end_and_each_repeat_is_another(runs, session):
+    session.cases = [case(PROBE, False, [cost("step", 0.1, "worse")])]
+    for repeat in (0, 1, 1):
+        runs.time(BAD, repeat)
+    assert len(session.commands) == runs.count == 2
+    assert "--ftcompare-reference=python" in session.commands[0]
+    assert "--benchmark-disable" not in session.commands[0]
+
+
+def test_a_time_that_was_not_compared_is_told_and_taken_again(runs, session):
+    away = cost("step", 0.0, "incomparable", note="no reference: disturbed")
+    session.cases = [case(PROBE, False, [away])]
+    result = runs.time(BAD, 0)
+    assert (result.measured, result.unmeasured) == ({}, "no reference: disturbed")
+    session.cases = [case(PROBE, False, [cost("step", 0.1, "worse")])]
+    assert runs.time(BAD, 0).measured
+
+
+def test_a_test_that_fails_in_the_good_end_is_refused(runs, session):
+    session.failed_tests = {"t.py::x": "assert 0"}
+    with pytest.raises(TryError, match=r"tests that pass in peft 1, t\.py::x: failed"):
+        runs.make_baselines()

@@ -7,7 +7,7 @@ from filelock import FileLock
 
 from pytest_ftcompare.environments.lock import Lock
 from pytest_ftcompare.upgrade import try_upgrade
-from pytest_ftcompare.upgrade.session import TryError
+from pytest_ftcompare.upgrade.session import Session, TryError
 from pytest_ftcompare.upgrade.try_upgrade import Environment, Trial, is_open
 
 
@@ -35,13 +35,15 @@ class Sessions:
 
     def __init__(self, monkeypatch):
         self.commands, self.old, self.new, self.status = [], [], [], 0
+        self.failed_tests = {}
         monkeypatch.setattr(try_upgrade, "run_session", self.run)
 
     def run(self, python, arguments, folder, name):
         self.commands.append((str(python), list(arguments)))
         folder.mkdir(exist_ok=True)
         documents = self.old if name == "old" else self.new
-        return self.status, documents.pop(0) if documents else document(case("a"), case("b"))
+        found = documents.pop(0) if documents else document(case("a"), case("b"))
+        return Session(self.status, found, self.failed_tests)
 
     def pythons(self):
         return [python for python, _ in self.commands]
@@ -78,6 +80,18 @@ def test_the_old_arm_makes_baselines_that_the_new_arm_is_compared_with(trial, se
     (baselines,) = {text for text in first if "-baselines=" in text}
     assert baselines in second
     assert trial.said[-1] == "2 cases: 2 same"
+
+
+@pytest.mark.parametrize(
+    ("gpus", "option"),
+    [(None, "--benchmark-disable"), (0, "--benchmark-disable"), (1, "--ftcompare-window=0")],
+)
+def test_the_old_arm_takes_windows_only_to_read_a_gpus_memory(
+    trial, sessions, monkeypatch, gpus, option
+):
+    monkeypatch.setattr(try_upgrade.nvml, "count", lambda: gpus)
+    trial.run()
+    assert option in sessions.commands[0][1]
 
 
 def test_the_old_arms_results_are_kept(trial, sessions):
@@ -135,6 +149,12 @@ def test_a_case_that_fails_in_the_old_environment_is_left_out_and_told(trial, se
     assert "b fails in this environment, and is left out" in trial.said
     assert trial.run()
     assert "--deselect=b" in sessions.commands[2][1]
+
+
+def test_a_test_that_is_no_case_is_left_out_too_if_it_fails_in_the_old_environment(trial, sessions):
+    sessions.failed_tests = {"tests/test_mine.py::test_x": "assert 1 == 2"}
+    assert trial.run()
+    assert "--deselect=tests/test_mine.py::test_x" in sessions.commands[1][1]
 
 
 def test_cases_that_all_fail_in_the_old_environment_are_refused(trial, sessions):

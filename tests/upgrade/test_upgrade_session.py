@@ -9,6 +9,22 @@ import pytest
 from pytest_ftcompare.upgrade import session
 from pytest_ftcompare.upgrade.session import TryError, check_arguments, results_key, run_session
 
+DOCUMENT = {"cases": [{"nodeid": "suites/test_a.py::test_case[lora-x]"}], "claims": []}
+JUNIT = """\
+<testsuites><testsuite name="pytest">
+<testcase classname="suites.test_a" name="test_case[lora-x]" file="suites/test_a.py" line="3">
+<failure message="Failed: lora-x: worse, its outcome got worse.&#10;  more">text</failure>
+</testcase>
+<testcase classname="suites.test_b.TestLora" name="test_merge" file="suites/test_b.py" line="3">
+<failure message="assert 1 == 2">text</failure></testcase>
+<testcase classname="suites.test_b" name="test_setup" file="suites/test_b.py" line="3">
+<error message="failed on setup with KeyError">text</error></testcase>
+<testcase classname="suites.test_b" name="test_known" file="suites/test_b.py" line="3">
+<skipped type="pytest.xfail" message="peft's fault"/></testcase>
+<testcase classname="suites.test_b" name="test_passes" file="suites/test_b.py" line="9"/>
+</testsuite></testsuites>
+"""
+
 
 @pytest.fixture
 def pytest_runs(monkeypatch):
@@ -17,7 +33,9 @@ def pytest_runs(monkeypatch):
     def run(command, stdout=None, **_):
         run.command = command
         (report,) = [text.partition("=")[2] for text in command if "-report=" in text]
-        Path(report).write_text(json.dumps({"cases": []}))
+        Path(report).write_text(json.dumps(DOCUMENT))
+        (tests,) = [text.partition("=")[2] for text in command if "--junit-xml=" in text]
+        Path(tests).write_text(JUNIT)
         if stdout:
             stdout.write("its output\n")
         return subprocess.CompletedProcess(command, run.status)
@@ -27,10 +45,24 @@ def pytest_runs(monkeypatch):
     return run
 
 
-@pytest.mark.parametrize(("status", "document"), [(0, {"cases": []}), (1, {"cases": []}), (4, {})])
+@pytest.mark.parametrize(("status", "document"), [(0, DOCUMENT), (1, DOCUMENT), (4, {})])
 def test_a_session_that_ran_has_a_document(pytest_runs, tmp_path, status, document):
     pytest_runs.status = status
-    assert run_session(Path("python"), ["suites"], tmp_path, "new") == (status, document)
+    found = run_session(Path("python"), ["suites"], tmp_path, "new")
+    assert (found.status, found.document, found.ran) == (status, document, bool(document))
+
+
+def test_failed_tests_are_told_by_their_node_ids(pytest_runs, tmp_path):
+    found = run_session(Path("python"), ["suites"], tmp_path, "new")
+    assert found.failed_tests == {
+        "suites/test_a.py::test_case[lora-x]": "Failed: lora-x: worse, its outcome got worse.",
+        "suites/test_b.py::TestLora::test_merge": "assert 1 == 2",
+        "suites/test_b.py::test_setup": "failed on setup with KeyError",
+    }
+    assert found.other_failed_tests.keys() == {
+        "suites/test_b.py::TestLora::test_merge",
+        "suites/test_b.py::test_setup",
+    }
 
 
 def test_the_projects_cache_and_history_stay(pytest_runs, tmp_path):

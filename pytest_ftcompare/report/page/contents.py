@@ -10,7 +10,12 @@ from urllib.parse import quote
 from pytest_ftcompare.compare.pooled_shift import PooledShift
 from pytest_ftcompare.compare.verdict import WORST_FIRST, repeated_bit_for_bit
 from pytest_ftcompare.report import wording
-from pytest_ftcompare.report.wording import case_of, counted, meaning, outcome_changes
+from pytest_ftcompare.report.wording import (
+    case_of,
+    counted,
+    meaning,
+    outcome_changes,
+)
 from pytest_ftcompare.results import cost_metrics
 from pytest_ftcompare.results.estimate import Estimate
 from pytest_ftcompare.results.result import Json
@@ -24,6 +29,7 @@ CLAIM_ORDER = ("changed", "new", "noted", "untested", "held")
 VERDICTS = WORST_FIRST
 STEP_METRICS = (cost_metrics.STEP.name,)
 MEMORY_METRICS = cost_metrics.MEMORY
+bisection_lines = wording.bisection_lines
 
 
 def headline(document: Json) -> str:
