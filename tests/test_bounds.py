@@ -10,7 +10,7 @@ from packaging.version import Version
 
 ROOT = Path(__file__).parents[1]
 # Developers' tools, with their lower bounds in constraints.txt.
-TOOLS = {"mypy", "playwright", "ruff"}
+TOOLS = {"mypy", "playwright", "ruff", "uv"}
 
 
 def declared():

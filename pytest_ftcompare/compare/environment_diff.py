@@ -8,8 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from pytest_ftcompare.results.baseline_store import DISTRIBUTIONS
+
 # Value that a sentence shows for an entry that one side lacks.
 ABSENT = "absent"
+# Entries that are no difference: all distributions count, but only the libraries of other entries
+# compute anything.
+NOT_COMPARED = frozenset({DISTRIBUTIONS})
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,7 @@ class Difference:
 
 def differences(base: Mapping[str, object], new: Mapping[str, object]) -> list[Difference]:
     """Return the entries that differ: packages and machine first, then code, the commit last."""
-    names = sorted(set(base) | set(new))
+    names = sorted((set(base) | set(new)) - NOT_COMPARED)
     changes = [
         Difference(name, str(base.get(name, ABSENT)), str(new.get(name, ABSENT)))
         for name in names

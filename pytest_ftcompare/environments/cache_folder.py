@@ -1,6 +1,7 @@
 """The folder of the cache: where it is, its mark, what is in it, and how it is emptied.
 
-`FTCOMPARE_CACHE` may name any folder, so only one that was made as a cache is ever emptied.
+`--ftcompare-cache-dir` and `FTCOMPARE_CACHE` may name any folder, so only one that was made as a
+cache is ever emptied.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-CACHE_VARIABLE = "FTCOMPARE_CACHE"
+CACHE_OPTION = "--ftcompare-cache-dir"
+CACHE_VARIABLE = "FTCOMPARE_CACHE"  # its default
 # The sub-folders that the commands make.
 PARTS = ("environments", "results", "bisections", "commits")
 # File in an environment with its lock; one that is made without it is not whole.
@@ -48,8 +50,8 @@ def make(folder: Path) -> None:
         reason = error.strerror or str(error)
     if reason:
         raise CacheError(
-            f"expected a folder for the cache, got {folder} ({reason}): name another folder in "
-            f"{CACHE_VARIABLE}"
+            f"expected a folder for the cache, got {folder} ({reason}): name another folder with "
+            f"{CACHE_OPTION}"
         )
 
 

@@ -14,6 +14,7 @@ import sys
 import sysconfig
 import venv
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import Distribution
 from pathlib import Path
@@ -21,13 +22,16 @@ from pathlib import Path
 from filelock import FileLock
 
 from pytest_ftcompare.environments import cache_folder
-from pytest_ftcompare.environments.cache_folder import CACHE_VARIABLE, LOCK_FILE, CacheError
+from pytest_ftcompare.environments.cache_folder import CACHE_OPTION, LOCK_FILE, CacheError
 from pytest_ftcompare.environments.installer import Installer, InstallError
 from pytest_ftcompare.environments.lock import Lock, installed, line_of
 
 # Gigabytes of environments above which those used longest ago are removed; chosen: dozens of
 # upgrades of pure Python, or some of torch. Raising it keeps more of them.
 CACHE_LIMIT_GB = 20.0
+# Seconds since their last use in which environments stay whatever their size: a process may run in
+# one. A day, chosen: longer than a session. Raising it lets more bytes than the limit stay.
+KEPT_SECONDS = 24 * 3600.0
 # Modules that a case imports: an environment that cannot import one is refused.
 IMPORTS = ("torch", "transformers", "peft", "pytest_ftcompare.plugin")
 Say = Callable[[str], None]
@@ -37,9 +41,9 @@ class EnvironmentRefused(RuntimeError):
     """An environment cannot be made or used; the message says why in one sentence."""
 
 
-def default_cache() -> Path:
-    """Return the cache's folder, which is made if it is missing."""
-    folder = cache_folder.location()
+def default_cache(folder: Path | None = None) -> Path:
+    """Return the cache's folder, by default the user's, which is made if it is missing."""
+    folder = folder or cache_folder.location()
     try:
         cache_folder.make(folder)
     except CacheError as error:
@@ -82,7 +86,7 @@ class EnvironmentCache:
             raise EnvironmentRefused(
                 f"no space is left for an environment in {self.folder}: free some, remove "
                 "environments with `python -m pytest_ftcompare cache clean`, or name another "
-                f"folder in {CACHE_VARIABLE}"
+                f"folder with {CACHE_OPTION}"
             ) from None
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
@@ -121,12 +125,18 @@ class EnvironmentCache:
             raise EnvironmentRefused(f"the new environment's libraries do not load: {last}")
 
     def _remove_old(self, keep: Path) -> None:
-        """Remove the environments used longest ago until the rest is within the limit."""
-        total = 0.0
+        """Remove the environments used longest ago until the rest is within the limit.
+
+        `keep` was used now; those used within `KEPT_SECONDS` before stay, too.
+        """
+        total, now = 0.0, (keep / LOCK_FILE).stat().st_mtime
         for place in cache_folder.environments_in(self.folder):
             total += cache_folder.own_bytes(place)
-            if total > self.limit and place != keep:
-                shutil.rmtree(place, ignore_errors=True)
+            # Another process may have removed it.
+            with suppress(FileNotFoundError):
+                unused = now - (place / LOCK_FILE).stat().st_mtime
+                if total > self.limit and unused > KEPT_SECONDS:
+                    shutil.rmtree(place, ignore_errors=True)
 
 
 def _python(folder: Path) -> Path:

@@ -50,9 +50,12 @@ class ReferenceTiming:
         """
         assert self.settings.reference is not None
         try:
-            rounds = [self._check_and_time(self.settings.reference)]
+            python = self.settings.reference.python_for(
+                self.baseline, self.run_context.report_status
+            )
+            rounds = [self._check_and_time(python)]
             if any(comparison.outcome == "open" for comparison in _judge(rounds)):
-                rounds.append(self._time_fresh_processes(self.settings.reference))
+                rounds.append(self._time_fresh_processes(python))
         except RemoteError as error:
             reason = f"no reference: {error}"
             return [_not_compared(cost, reason) if cost.unit == "s" else cost for cost in alone]

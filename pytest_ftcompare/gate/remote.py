@@ -53,19 +53,7 @@ def check_reference(python: Path) -> None:
     """Raise `RemoteError` if the interpreter cannot be a reference."""
     if not python.is_file():
         raise RemoteError(f"expected a Python interpreter, there is none at {python}")
-    command = [str(python), "-P", "-c", VERSION_PROGRAM]
-    try:
-        process = subprocess.run(
-            command,
-            env=_environment(),
-            capture_output=True,
-            text=True,
-            timeout=VERSION_TIMEOUT,
-            check=True,
-        )
-        answer = json.loads(process.stdout)
-    except (OSError, subprocess.SubprocessError, ValueError) as error:
-        raise RemoteError(f"{python} is no Python 3.11 or newer that runs ({error})") from None
+    answer = read_version(python)
     version = "{}.{}".format(*sys.version_info[:2])
     if answer["python"] != version:
         raise RemoteError(
@@ -73,6 +61,23 @@ def check_reference(python: Path) -> None:
             "make the reference's environment with this one's Python"
         )
     check_protocol(answer["protocol"], str(python))
+
+
+def read_version(python: Path) -> dict[str, Any]:
+    """Return an interpreter's version, `python`, and the `protocol` of its pytest-ftcompare."""
+    try:
+        process = subprocess.run(
+            [str(python), "-P", "-c", VERSION_PROGRAM],
+            env=_environment(),
+            capture_output=True,
+            text=True,
+            timeout=VERSION_TIMEOUT,
+            check=True,
+        )
+        answer: dict[str, Any] = json.loads(process.stdout)
+    except (OSError, subprocess.SubprocessError, ValueError) as error:
+        raise RemoteError(f"{python} is no Python 3.11 or newer that runs ({error})") from None
+    return answer
 
 
 def check_protocol(protocol: object, python: str) -> None:

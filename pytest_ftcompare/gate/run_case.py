@@ -27,6 +27,7 @@ from pytest_ftcompare.compare.verdict import (
 )
 from pytest_ftcompare.gate.baseline_lookup import make_criteria, read_baseline
 from pytest_ftcompare.gate.case_work import CaseOpener, CaseWork
+from pytest_ftcompare.gate.distributions import record_distributions
 from pytest_ftcompare.gate.run_context import RunContext
 from pytest_ftcompare.gate.settings import Settings
 from pytest_ftcompare.gate.timing import compare_costs
@@ -114,7 +115,8 @@ def _run_open_case(
     An update trains all seeds and takes all windows. Any other run stops when the verdict is
     settled.
     """
-    candidate, run_context = work.candidate(), work.run_context
+    run_context = work.run_context
+    candidate = record_distributions(work.candidate(), run_context.folder, settings.root)
     if refusals := work.run_audits():
         verdict = CaseVerdict(
             candidate.id,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -219,10 +219,11 @@ class GateSession:
             if all_windows_disturbed(result)
         ]
 
-    def write(self, *, passed: bool) -> None:
+    def write(self, *, passed: bool, locks: Mapping[str, str]) -> None:
         """Write the accepted baselines; if the session `passed`, remove the stale ones.
 
-        An interrupted session does neither.
+        `locks` has the texts of this run's distributions by digest. An interrupted session does
+        neither.
         """
         if not self.update or self.interrupted:
             self.written_claims = []
@@ -251,7 +252,11 @@ class GateSession:
         }
         try:
             baseline_store.write(
-                self.baselines, self.accepted, self.stale if removes_stale else (), self._records()
+                self.baselines,
+                self.accepted,
+                self.stale if removes_stale else (),
+                self._records(),
+                locks,
             )
         except OSError as error:
             self.written_claims = []

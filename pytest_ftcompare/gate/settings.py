@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pytest_ftcompare.gate.profiles import Profile
 from pytest_ftcompare.gate.project_config import ProjectConfig
+from pytest_ftcompare.gate.reference import Reference
 from pytest_ftcompare.results.allowance import Allowance
 
 
@@ -26,7 +27,7 @@ class Settings:
     strict: bool
     strict_times: bool
     full: bool  # train and time everything, even if no verdict needs it
-    reference: Path | None  # the interpreter of the reference
+    reference: Reference | None
     root: Path  # the project's folder
     threads: int
     device: str

@@ -17,6 +17,7 @@ import pytest
 
 from pytest_ftcompare.gate import run_folder
 from pytest_ftcompare.gate.capacity import CapacityFilter, device_capacity
+from pytest_ftcompare.gate.distributions import read_locks
 from pytest_ftcompare.gate.gpu_failures import GpuFailures
 from pytest_ftcompare.gate.resume_key import Key, make_key
 from pytest_ftcompare.gate.run_folder import RunFolder
@@ -350,7 +351,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if gate_session.findings:
         config.hook.pytest_runtest_logreport(report=_session_report(gate_session.findings))
     gate_session.write(
-        passed=session.exitstatus == pytest.ExitCode.OK and not gate_session.findings
+        passed=session.exitstatus == pytest.ExitCode.OK and not gate_session.findings,
+        locks=read_locks(config.stash[WORKER_STATUS].folder),
     )
     gate_session.known_cases = known_cases.find(config)
     # Written results are baselines now: nothing is left to resume.

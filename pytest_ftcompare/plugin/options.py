@@ -9,15 +9,20 @@ from pathlib import Path
 
 import pytest
 
+from pytest_ftcompare.environments import cache_folder
+from pytest_ftcompare.environments.environment_cache import EnvironmentRefused, default_cache
 from pytest_ftcompare.gate import accept_file
 from pytest_ftcompare.gate.profiles import PROFILES
-from pytest_ftcompare.gate.project_config import ProjectConfigError, read
+from pytest_ftcompare.gate.project_config import ProjectConfig, ProjectConfigError, read
+from pytest_ftcompare.gate.reference import GivenReference, Reference
+from pytest_ftcompare.gate.remade_reference import RemadeReference
 from pytest_ftcompare.gate.remote import RemoteError, check_reference
 from pytest_ftcompare.gate.settings import Settings
 from pytest_ftcompare.plugin.benchmark_bridge import HIDDEN_OPTIONS, table_requested
 from pytest_ftcompare.results.allowance import Allowance
 
 SETTINGS = pytest.StashKey[Settings]()
+AUTO = "auto"  # value of --ftcompare-reference
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -85,7 +90,14 @@ def add_options(parser: pytest.Parser) -> None:
         metavar="PYTHON",
         default=None,
         help="Python interpreter of a reference environment. It is timed in turn with this "
-        "environment.",
+        "environment. auto: made from the distributions and the code that each baseline records.",
+    )
+    group.addoption(
+        cache_folder.CACHE_OPTION,
+        metavar="DIR",
+        default=None,
+        help="Folder of the environments that --ftcompare-reference=auto makes. Default: "
+        f"${cache_folder.CACHE_VARIABLE}, or ftcompare in the user's cache.",
     )
     group.addoption(
         "--ftcompare-threads",
@@ -170,12 +182,14 @@ def options_as_given(config: pytest.Config) -> str:
     names = (
         *("profile", "hub", "baselines", "seeds", "threads", "device", "window", "reference"),
         "accept",
+        "cache_dir",
     )
     values = {name: config.getoption(f"ftcompare_{name}") for name in names}
     flags = [
         name for name in ("strict", "strict_times", "full") if config.getoption(f"ftcompare_{name}")
     ]
-    texts = [f" --ftcompare-{name}={value}" for name, value in values.items() if value is not None]
+    given = {name.replace("_", "-"): value for name, value in values.items() if value is not None}
+    texts = [f" --ftcompare-{name}={value}" for name, value in given.items()]
     return "".join([*texts, *(f" --ftcompare-{name.replace('_', '-')}" for name in flags)])
 
 
@@ -201,18 +215,27 @@ def _threads_per_worker(config: pytest.Config) -> int:
     return max(1, (os.cpu_count() or 1) // workers)
 
 
-def _reference_python(config: pytest.Config) -> Path | None:
-    """Return the interpreter of --ftcompare-reference; only the controller checks that it works."""
-    text = config.getoption("ftcompare_reference")
+def _make_reference(
+    config: pytest.Config, baselines: Path, project: ProjectConfig
+) -> Reference | None:
+    """Return the reference of --ftcompare-reference; only the controller checks what it names."""
+    text, checks = config.getoption("ftcompare_reference"), not hasattr(config, "workerinput")
     if text is None:
         return None
-    python: Path = config.invocation_params.dir / Path(text).expanduser()
-    if not hasattr(config, "workerinput"):
-        try:
+    folder: Path = config.invocation_params.dir
+    try:
+        if text == AUTO:
+            named = config.getoption("ftcompare_cache_dir")
+            cache = folder / Path(named).expanduser() if named else cache_folder.location()
+            return RemadeReference(
+                baselines, project, config.rootpath, default_cache(cache) if checks else cache
+            )
+        python = folder / Path(text).expanduser()
+        if checks:
             check_reference(python)
-        except RemoteError as error:
-            raise pytest.UsageError(f"--ftcompare-reference: {error}") from None
-    return python
+    except (RemoteError, EnvironmentRefused) as error:
+        raise pytest.UsageError(f"--ftcompare-reference: {error}") from None
+    return GivenReference(python)
 
 
 def _today(config: pytest.Config) -> date:
@@ -317,11 +340,12 @@ def make_settings(config: pytest.Config) -> Settings:
     )
     accept = option_or_ini("accept")
     accept_path = config.rootpath / Path(accept).expanduser() if accept else None
+    baselines = (config.rootpath / option_or_ini("baselines")).resolve()
     return Settings(
         profile=profile,
         project=project,
         hub=hub.resolve() if hub else None,
-        baselines=(config.rootpath / option_or_ini("baselines")).resolve(),
+        baselines=baselines,
         update=update,
         new_only=new_only,
         seeds=profile.seeds if seeds is None else seeds,
@@ -329,7 +353,7 @@ def make_settings(config: pytest.Config) -> Settings:
         strict=config.getoption("ftcompare_strict"),
         strict_times=config.getoption("ftcompare_strict_times"),
         full=_needs_full_training(config, history),
-        reference=_reference_python(config),
+        reference=_make_reference(config, baselines, project),
         root=config.rootpath,
         threads=(profile.threads if threads is None else threads) or _threads_per_worker(config),
         device=device,

@@ -1,6 +1,8 @@
 """Read and write baselines: `<folder>/<device>/<suite>/<case>.json`.
 
-Baselines of claims are `<folder>/<device>/claims/<profile>/<name>.json`. An error is one sentence.
+Baselines of claims are `<folder>/<device>/claims/<profile>/<name>.json`. The distributions of the
+environments that made baselines are `<folder>/<device>/locks/<digest>.txt`; a baseline's entry
+`distributions` is the digest. An error is one sentence.
 
 An update writes all files or none. It first writes every new file, and a mark for each file to
 remove, into a staging folder. Renaming that folder accepts the update. Then the files move to their
@@ -11,9 +13,10 @@ unchanged; after a kill later on, the next session finishes the update (`recover
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -29,6 +32,10 @@ REMOVED = ".removed"  # suffix of a mark: remove the baseline of that name
 LOCK = ".lock"
 FALLBACK_DEVICE = "cpu"  # the device whose baselines are shipped
 CLAIMS = "claims"
+LOCKS = "locks"
+DISTRIBUTIONS = "distributions"  # entry of an environment: the digest of its lock
+# The entry in a baseline's file; one with merge-conflict markers has two.
+NAMED_LOCK = re.compile(rb'"distributions": "(\w+)"')
 
 T = TypeVar("T")
 
@@ -45,6 +52,11 @@ def path_of(folder: Path, device: str, suite: str, case: str) -> Path:
 def path_of_claim(folder: Path, device: str, profile: str, name: str) -> Path:
     """Return the file of a claim's baseline."""
     return folder / device / CLAIMS / profile / f"{name}.json"
+
+
+def path_of_lock(folder: Path, device: str, digest: str) -> Path:
+    """Return the file of a lock that baselines of a device name."""
+    return folder / device / LOCKS / f"{digest}.txt"
 
 
 def result_paths(folder: Path) -> list[Path]:
@@ -65,6 +77,18 @@ def read(path: Path, case: str) -> Result | None:
 def read_claim(path: Path, name: str) -> ClaimRecord | None:
     """Return a claim's baseline, or None if it has none. Raises `BaselineError`."""
     return _read(path, name, claim_record.from_json, lambda record: record.name)
+
+
+def read_lock(folder: Path, device: str, digest: str) -> str:
+    """Return the text of a lock that a baseline names. Raises `BaselineError`."""
+    path = path_of_lock(folder, device, digest)
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BaselineError(
+            f"expected the baseline's distributions in {path}, which cannot be read ({error}): "
+            "restore it with git checkout, or update the baseline"
+        ) from None
 
 
 def _read(
@@ -122,7 +146,7 @@ def recover(folder: Path) -> int:
 
 def _finish_update(folder: Path) -> int:
     accepted = folder / ACCEPTED
-    files = sorted(accepted.rglob("*.json"))
+    files = sorted([*accepted.rglob("*.json"), *accepted.rglob("*.txt")])
     for file in files:
         target = folder / file.relative_to(accepted)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -140,10 +164,12 @@ def write(
     accepted: Mapping[str, Iterable[Result]],
     stale: Iterable[Path] = (),
     claims: Mapping[str, Iterable[ClaimRecord]] | None = None,
+    locks: Mapping[str, str] | None = None,
 ) -> None:
     """Write each device's `accepted` results and `claims`, and remove the `stale` files.
 
-    All of it happens or nothing, even if the process is killed.
+    `locks` are texts by digest: those that results name are written, too. Locks that no baseline
+    names any more are removed. All of it happens or nothing, even if the process is killed.
     """
     with FileLock(folder / LOCK):
         # A session was killed after this one started.
@@ -153,16 +179,36 @@ def write(
         for device, results in accepted.items():
             for result in results:
                 _write_synced(path_of(staging, device, result.suite, result.id), result.to_json())
+                digest = result.environment.get(DISTRIBUTIONS, "")
+                if text := (locks or {}).get(digest):
+                    _write_synced(path_of_lock(staging, device, digest), text)
         for device, records in (claims or {}).items():
             for record in records:
                 _write_synced(
                     path_of_claim(staging, device, record.profile, record.name),
                     claim_record.to_json(record),
                 )
-        for path in stale:
+        stale = [*stale]
+        for path in [*stale, *_unnamed_locks(folder, staging, stale)]:
             _write_synced(staging / path.relative_to(folder).with_name(f"{path.name}{REMOVED}"), "")
         os.replace(staging, folder / ACCEPTED)
         _finish_update(folder)
+
+
+def _unnamed_locks(folder: Path, staging: Path, stale: Iterable[Path]) -> Iterator[Path]:
+    """Yield the locks in `folder` that no baseline names once the update is accepted."""
+    for locks in folder.glob(f"[!.]*/{LOCKS}"):
+        device = locks.parent.name
+        files = {path.relative_to(folder): path for path in (folder / device).rglob("*.json")}
+        for path in stale:
+            files.pop(path.relative_to(folder), None)
+        files |= {path.relative_to(staging): path for path in (staging / device).rglob("*.json")}
+        named = {
+            digest.decode()
+            for path in files.values()
+            for digest in NAMED_LOCK.findall(path.read_bytes())
+        }
+        yield from (path for path in sorted(locks.glob("*.txt")) if path.stem not in named)
 
 
 def _write_synced(path: Path, text: str) -> None:

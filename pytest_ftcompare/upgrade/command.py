@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from pytest_ftcompare.environments import cache_folder
-from pytest_ftcompare.environments.cache_folder import CACHE_VARIABLE
+from pytest_ftcompare.environments.cache_folder import CACHE_OPTION, CACHE_VARIABLE
 from pytest_ftcompare.environments.environment_cache import (
     EnvironmentCache,
     default_cache,
@@ -79,15 +81,39 @@ def add_parsers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     command = commands.add_parser(
         "cache",
         help="show or remove the environments that try made",
-        description="Show the folder of environments and results, or remove it. "
-        f"{CACHE_VARIABLE} names another folder.",
+        description="Show the folder of environments and results, or remove it.",
     )
     command.add_argument("action", choices=("show", "clean"))
+    _add_cache_option(command)
     command.set_defaults(do=lambda args: cache(args.action))
 
 
+class _UseCache(argparse.Action):
+    """Name the cache's folder in this process and in the sessions that it starts."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[object] | None,
+        option_string: str | None = None,
+    ) -> None:
+        os.environ[CACHE_VARIABLE] = str(Path(str(values)).expanduser().absolute())
+
+
+def _add_cache_option(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        CACHE_OPTION,
+        action=_UseCache,
+        metavar="DIR",
+        help=f"folder of environments and results (default: ${CACHE_VARIABLE}, or ftcompare in "
+        "the user's cache)",
+    )
+
+
 def add_installer_options(command: argparse.ArgumentParser) -> None:
-    """Add the options that pip or uv gets."""
+    """Add the options that pip or uv gets, and that of the cache's folder."""
+    _add_cache_option(command)
     command.add_argument(
         "--index-url", metavar="URL", help="package index in place of the configured one"
     )

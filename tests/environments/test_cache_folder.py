@@ -87,7 +87,7 @@ def test_nothing_is_removed_where_there_is_no_folder(tmp_path):
 @pytest.mark.parametrize("name", ["file", "file/below"])
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path, name):
     (tmp_path / "file").write_text("x")
-    with pytest.raises(CacheError, match=r"expected a folder .* name another folder in FTCOMPARE"):
+    with pytest.raises(CacheError, match=r"expected a folder .* name another folder with --ftc"):
         make(tmp_path / name)
 
 

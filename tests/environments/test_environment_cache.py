@@ -1,12 +1,13 @@
 """Environments are made whole or not at all, kept by their lock, and share what did not change."""
 
 import errno
+import os
 from importlib.metadata import PackagePath
 
 import pytest
 
 from pytest_ftcompare.environments import environment_cache
-from pytest_ftcompare.environments.cache_folder import environments_in
+from pytest_ftcompare.environments.cache_folder import LOCK_FILE, environments_in
 from pytest_ftcompare.environments.conflicts import Conflict
 from pytest_ftcompare.environments.environment_cache import EnvironmentCache, EnvironmentRefused
 from pytest_ftcompare.environments.installer import InstallError
@@ -154,12 +155,16 @@ def test_libraries_that_do_not_load_are_refused(cache, monkeypatch):
     )
 
 
-def test_environments_used_longest_ago_are_removed(tmp_path, installer, small):
+@pytest.mark.parametrize("stays", [True, False])
+def test_environments_used_longest_ago_are_removed_after_a_day(tmp_path, installer, small, stays):
     cache = EnvironmentCache(tmp_path / "cache", installer, limit=1.0)
-    first = cache.get(LOCK, silent)
-    second = cache.get(LOCK.overlaid({"peft": "peft==3"}), silent)
-    assert not first.exists()
-    assert environments_in(cache.folder) == [second.parents[1]]
+    first = cache.get(LOCK, silent).parents[1]
+    age = environment_cache.KEPT_SECONDS * (0.9 if stays else 1.1)
+    used = (first / LOCK_FILE).stat().st_mtime - age
+    os.utime(first / LOCK_FILE, (used, used))
+    second = cache.get(LOCK.overlaid({"peft": "peft==3"}), silent).parents[1]
+    assert environments_in(cache.folder) == [second, *([first] if stays else [])]
+    assert first.exists() == stays
 
 
 def test_the_folder_is_made_and_marked(monkeypatch, tmp_path):

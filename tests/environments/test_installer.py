@@ -1,8 +1,12 @@
 """What pip and uv say is read into lines, and an error into its sentence."""
 
 import json
+import os
 import re
 import subprocess
+import sysconfig
+import venv
+import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -150,6 +154,44 @@ def test_uv_serves_an_environment_without_pip(monkeypatch):
     monkeypatch.setattr(installer.shutil, "which", lambda name: None)
     with pytest.raises(InstallError, match=r"expected pip .* or uv .*: run `\S+ -m ensurepip`"):
         find_installer([])
+
+
+@pytest.fixture
+def wheels(tmp_path):
+    """A folder with the wheel of a package of one module, `tiny`."""
+    folder = tmp_path / "wheels"
+    folder.mkdir()
+    with zipfile.ZipFile(folder / "tiny-1.0-py3-none-any.whl", "w") as wheel:
+        info = "tiny-1.0.dist-info"
+        wheel.writestr("tiny.py", "VALUE = 1\n")
+        wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: tiny\nVersion: 1.0\n")
+        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        files = ("tiny.py", f"{info}/METADATA", f"{info}/WHEEL", f"{info}/RECORD")
+        wheel.writestr(f"{info}/RECORD", "".join(f"{name},,\n" for name in files))
+    return folder
+
+
+@pytest.mark.parametrize("kind", [Pip, Uv])
+def test_a_wheel_is_resolved_and_installed_into_a_new_environment(
+    kind, wheels, tmp_path, monkeypatch
+):
+    """The real pip and uv run, without a network."""
+    scripts = sysconfig.get_path("scripts")
+    monkeypatch.setenv("PATH", scripts, prepend=os.pathsep)
+    options = ["--no-index", "--find-links", str(wheels), "--only-binary", ":all:"]
+    here = kind(options)
+    lines = here.resolve(["tiny"])
+    assert lines == {"tiny": "tiny==1.0"}
+    venv.create(tmp_path / "new", with_pip=False)
+    python = tmp_path / "new" / "bin" / "python"
+    here.install(python, list(lines.values()))
+    done = subprocess.run(
+        [python, "-c", "import tiny; print(tiny.VALUE)"], capture_output=True, text=True
+    )
+    assert done.stdout == "1\n"
+    assert here.conflicts(python) == []
+    with pytest.raises(InstallError, match="tiny"):
+        here.resolve(["tiny==2.0"])
 
 
 CONFIGURATION = "global.index-url='https://a/simple'\n:env:.index-url='https://b/simple'\n"

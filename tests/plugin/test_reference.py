@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 
 import pytest
 from weather import TICK
@@ -24,7 +25,7 @@ def beside_it(shell, monkeypatch):
     probes = json.loads(file.read_text())["probe"]
     monkeypatch.setattr(reference_timing, "_CHECKED_REFERENCES", set())
 
-    def run(share=1.0, again=1.0, confirmed=True, changes=None, dies=""):
+    def run(share=1.0, again=1.0, confirmed=True, changes=None, dies="", named=sys.executable):
         processes = []
 
         class Process:
@@ -52,7 +53,8 @@ def beside_it(shell, monkeypatch):
                 return self.seconds
 
         monkeypatch.setattr(reference_timing, "RemoteProcess", Process)
-        result = shell.run(f"--ftcompare-reference={sys.executable}", timed=True)
+        options = (f"--ftcompare-reference={named}", "--ftcompare-cache-dir=cache")
+        result = shell.run(*options, timed=True)
         return result, processes
 
     return run
@@ -98,3 +100,34 @@ def test_an_invalid_reference_compares_no_time_and_gives_the_reason(beside_it, h
     result, _ = beside_it(share=0.5, **how)
     assert result.ret == 0
     assert sentence in text(result)
+
+
+def test_an_unchanged_environment_is_the_reference_that_a_baseline_asks_for(beside_it):
+    result, processes = beside_it(named="auto")
+    assert result.ret == 0
+    assert processes == [Path(sys.executable)] * 2
+    assert "no reference" not in text(result)
+
+
+def test_a_reference_that_no_baseline_can_give_is_told_once(beside_it, shell):
+    shell.suite(methods=("full", "bitfit"))
+    shell.update()
+    shell.edit(r'"distributions": "\w+",', "")
+    result, processes = beside_it(named="auto")
+    assert (result.ret, processes) == (0, [])
+    sentence = (
+        "Not compared in 2 cases: evaluation, inference, step (no reference: its baseline was made "
+        "before baselines recorded their distributions: update the baseline, or name an "
+        "interpreter with --ftcompare-reference=PYTHON)"
+    )
+    assert text(result).count("no reference") == 1
+    assert sentence in text(result)
+
+
+def test_a_folder_that_can_hold_no_environment_ends_the_session_before_anything_runs(shell):
+    (shell.pytester.path / "cache").touch()
+    result = shell.run("--ftcompare-reference=auto", "--ftcompare-cache-dir=cache/below")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        ["*--ftcompare-reference: expected a folder for the cache, got */cache/below (*"]
+    )

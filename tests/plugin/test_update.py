@@ -37,6 +37,20 @@ def test_new_only_writes_missing_baselines_and_compares_the_other_cases(suite, w
     assert suite.run(*workers).ret == 0
 
 
+@pytest.mark.parametrize("workers", WORKERS, ids=["without xdist", "n2"])
+def test_an_update_records_the_distributions_once_for_all_cases(suite, workers):
+    suite.update(*workers)
+    (lock,) = suite.baselines.rglob("*.txt")
+    assert lock.parent == suite.baselines / "cpu" / "locks"
+    assert f"pytest=={pytest.__version__}\n" in lock.read_text()
+    for file in suite.baselines.rglob("*.json"):
+        assert json.loads(file.read_text())["environment"]["distributions"] == lock.stem
+    # Another lock is no change of the environment.
+    text = suite.file("full").read_text()
+    suite.file("full").write_text(text.replace(lock.stem, "another"))
+    suite.run().stdout.fnmatch_lines(["*Nothing changed in the environment since the baselines.*"])
+
+
 def test_new_only_passes_if_the_other_cases_are_the_same_and_follows_the_selection(suite):
     assert suite.run(NEW_ONLY, "-k", "full").ret == 0
     assert suite.names() == ["full"]

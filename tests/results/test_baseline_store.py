@@ -154,6 +154,75 @@ def test_a_stale_baseline_that_somebody_removed_meanwhile_is_no_error(tmp_path):
     assert names(tmp_path) == WRITTEN
 
 
+def named(digest, **changes):
+    """Make a result that names a lock."""
+    return make_result([0.1], environment={"device": "cpu", "distributions": digest}, **changes)
+
+
+def locks(folder):
+    return sorted((path.parts[-3], path.stem) for path in folder.rglob("locks/*.txt"))
+
+
+def test_a_lock_is_written_once_with_the_baselines_that_name_it(tmp_path):
+    results = [named("abc", id="a"), named("abc", id="b"), make_result([0.1])]
+    texts = {"abc": "peft==1\n", "def": "peft==2\n"}
+    baseline_store.write(tmp_path, {"cpu": results, "nvidia-h200": results}, locks=texts)
+    assert locks(tmp_path) == [("cpu", "abc"), ("nvidia-h200", "abc")]
+    assert baseline_store.read_lock(tmp_path, "cpu", "abc") == "peft==1\n"
+
+
+def test_a_lock_goes_with_the_last_baseline_that_names_it(tmp_path):
+    first = {"cpu": [named("abc", id="a"), named("abc", id="b")]}
+    baseline_store.write(tmp_path, first, locks={"abc": "peft==1\n"})
+    second = {"cpu": [named("def", id="a")]}
+    baseline_store.write(tmp_path, second, locks={"def": "peft==2\n"})
+    assert locks(tmp_path) == [("cpu", "abc"), ("cpu", "def")]
+    stale = [baseline_store.path_of(tmp_path, "cpu", "few_shot", name) for name in "ab"]
+    baseline_store.write(tmp_path, {}, stale[1:])
+    assert locks(tmp_path) == [("cpu", "def")]
+    baseline_store.write(tmp_path, {}, stale[:1])
+    assert locks(tmp_path) == []
+
+
+def test_a_lock_that_one_side_of_a_merge_names_stays(tmp_path):
+    results = [named("abc", id="a"), named("def", id="b")]
+    texts = {"abc": "peft==1\n", "def": "peft==2\n"}
+    baseline_store.write(tmp_path, {"cpu": results}, locks=texts)
+    path = baseline_store.path_of(tmp_path, "cpu", "few_shot", "a")
+    path.write_text(f"<<<<<<< ours\n{path.read_text()}=======\n>>>>>>> theirs\n")
+    baseline_store.write(tmp_path, {"cpu": results[1:]})
+    assert locks(tmp_path) == [("cpu", "abc"), ("cpu", "def")]
+
+
+@pytest.mark.parametrize("moment", range(1, 6))
+def test_baselines_and_locks_are_written_together_or_not_at_all(tmp_path, monkeypatch, moment):
+    baseline_store.write(tmp_path, {"cpu": [named("abc")]}, locks={"abc": "peft==1\n"})
+    real, calls = os.replace, []
+
+    def killed(source, target):
+        calls.append(target)
+        if len(calls) == moment:
+            raise KeyboardInterrupt
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", killed)
+    with contextlib.suppress(KeyboardInterrupt):
+        baseline_store.write(tmp_path, {"cpu": [named("def")]}, locks={"def": "peft==2\n"})
+    monkeypatch.undo()
+    baseline_store.recover(tmp_path)
+    (path,) = tmp_path.rglob("*.json")
+    written = baseline_store.read(path, path.stem).environment["distributions"]
+    assert written == ("abc" if moment == 1 else "def")
+    assert locks(tmp_path) == [("cpu", written)]
+
+
+def test_a_missing_lock_is_one_sentence_with_the_remedy(tmp_path):
+    with pytest.raises(baseline_store.BaselineError) as raised:
+        baseline_store.read_lock(tmp_path, "cpu", "abc")
+    assert str(tmp_path / "cpu" / "locks" / "abc.txt") in str(raised.value)
+    assert "restore it with git checkout, or update the baseline" in str(raised.value)
+
+
 def test_a_folder_that_cannot_be_written_is_reported_before_training(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(baseline_store.BaselineError, match="cannot be written"):

@@ -213,3 +213,13 @@ def test_a_cache_that_is_a_file_is_one_sentence(tmp_path, capsys):
     error = capsys.readouterr().err
     assert error.startswith("ERROR: expected a folder for the cache, got")
     assert len(error.splitlines()) == 1
+
+
+@pytest.mark.parametrize("option", [["--ftcompare-cache-dir", "other"], []])
+def test_an_option_names_the_caches_folder(option, tmp_path, trials, capsys):
+    place = tmp_path / ("other" if option else "cache")
+    assert main(["try", *option, "peft==0.20.0"]) == 0
+    assert trials[0].results == place / "results"
+    assert place.is_dir()
+    assert main(["cache", "show", *option]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith(f"{place}: holds ")

@@ -120,4 +120,5 @@ def test_the_files_of_a_commit_lie_apart_and_the_checkout_stays(checkout, tmp_pa
     assert (place / "code.py").read_text() == "2\n"
     assert (checkout / "code.py").read_text() == "uncommitted\n"
     assert files_of(checkout, commit, tmp_path / "commits") == place
-    assert [path.name for path in place.parent.iterdir()] == [commit]
+    assert [path.name for path in place.parent.iterdir() if path.is_dir()] == [commit]
+    assert not [*place.parent.glob("*.tar")]
