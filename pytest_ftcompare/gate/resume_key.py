@@ -29,6 +29,7 @@ KEY_OPTIONS = (
     "budget",
     "strict",
     "strict_times",
+    "untimed",
     "full",
     "reference",
     "threads",

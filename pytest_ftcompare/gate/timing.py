@@ -38,12 +38,12 @@ def why_untimed(
     Only windows on a CPU are skipped. A GPU's windows also read its memory, which is judged on
     every host.
     """
-    skippable = (
-        run_context.clock is not None
-        and prepared.case.timed
-        and prepared.config.device == "cpu"
-        and not update
+    on_cpu = (
+        run_context.clock is not None and prepared.case.timed and prepared.config.device == "cpu"
     )
+    if on_cpu and settings.untimed:
+        return "--ftcompare-untimed"
+    skippable = on_cpu and not update
     if not skippable or baseline is None or settings.full or settings.reference is not None:
         return ""
     if (

@@ -80,6 +80,11 @@ def add_options(parser: pytest.Parser) -> None:
         "By default, the report only notes the difference.",
     )
     group.addoption(
+        "--ftcompare-untimed",
+        action="store_true",
+        help="Take no times of cases on a CPU, also for a new baseline.",
+    )
+    group.addoption(
         "--ftcompare-full",
         action="store_true",
         help="Train and time everything, even if no verdict needs it. On with a history, "
@@ -186,7 +191,9 @@ def options_as_given(config: pytest.Config) -> str:
     )
     values = {name: config.getoption(f"ftcompare_{name}") for name in names}
     flags = [
-        name for name in ("strict", "strict_times", "full") if config.getoption(f"ftcompare_{name}")
+        name
+        for name in ("strict", "strict_times", "untimed", "full")
+        if config.getoption(f"ftcompare_{name}")
     ]
     given = {name.replace("_", "-"): value for name, value in values.items() if value is not None}
     texts = [f" --ftcompare-{name}={value}" for name, value in given.items()]
@@ -352,6 +359,7 @@ def make_settings(config: pytest.Config) -> Settings:
         budget=2 * profile.seeds if seeds is None else seeds,
         strict=config.getoption("ftcompare_strict"),
         strict_times=config.getoption("ftcompare_strict_times"),
+        untimed=config.getoption("ftcompare_untimed"),
         full=_needs_full_training(config, history),
         reference=_make_reference(config, baselines, project),
         root=config.rootpath,

@@ -8,7 +8,7 @@ is sure (noisy_search.py).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pytest_ftcompare.environments.checkout import CheckoutError
 from pytest_ftcompare.environments.lock import Lock
@@ -136,6 +136,8 @@ class Bisection:
                 f"{first.reason}"
             )
         if not last.signs:
+            last = self.results[self.last] = _with_new_expected_failures(first, last)
+        if not last.signs:
             # Times need a second process and minutes, so they come last.
             self.timed = True
             last = self._result_of_end(self.last)
@@ -218,6 +220,12 @@ class Bisection:
         # Each of these measures neither nothing nor the whole change.
         states |= dict.fromkeys(located.unfit, "other")
         return Found(low, high, states, located.probability)
+
+
+def _with_new_expected_failures(good: RunResult, bad: RunResult) -> RunResult:
+    """Return the bad end's result with the expected failures that the good end has not."""
+    new = [sign for sign in bad.expected if not any(sign.is_like(known) for known in good.expected)]
+    return replace(bad, signs=new)
 
 
 def find_package(runs: GateRuns, good: Lock, bad: Lock) -> str:

@@ -26,10 +26,16 @@ from pytest_ftcompare.results.cost_metrics import METRICS
 from pytest_ftcompare.upgrade.history import Entry
 from pytest_ftcompare.upgrade.noisy_search import Measurement
 from pytest_ftcompare.upgrade.search import State
-from pytest_ftcompare.upgrade.session import USAGE_ERRORS, Session, TryError, run_session
+from pytest_ftcompare.upgrade.session import UNTIMED, USAGE_ERRORS, Session, TryError, run_session
 
 # Levels of a sign at which different failures share the level, so that their sentences decide.
-TOLD_APART_BY_TEXT = ("invariant", "test", "claim")
+TOLD_APART_BY_TEXT = ("invariant", "test", "claim", "")
+SIGNS = ("signs", "expected")  # fields of a result that have signs
+# Ratio of the numbers in two sentences up to which both tell one failure. Chosen: the same fault
+# gives other numbers beside other versions. Raising it takes a smaller fault for a larger one.
+MAX_RATIO = 10.0
+NUMBER = re.compile(r"(?<![\w.])[-+]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?")
+PATH = re.compile(r"\S*/\S*")
 
 
 @dataclass(frozen=True)
@@ -51,32 +57,52 @@ class Sign:
         return self.level == "outcome" or self.metric in METRICS
 
     def is_like(self, other: Sign) -> bool:
-        """Return whether both failed alike; the numbers in their sentences may differ."""
-        return self._kind == other._kind
+        """Return whether both failed alike.
+
+        The numbers in their sentences may differ, but not by an order of magnitude.
+        """
+        if self._kind != other._kind:
+            return False
+        numbers = zip(self._numbers(), other._numbers(), strict=False)
+        return self.is_noisy or all(_are_near(one, another) for one, another in numbers)
 
     @property
     def _kind(self) -> tuple[str, ...]:
-        # Before the first number, a sentence says what was wrong.
-        words = re.split(r"\d", self.text)[0] if self.level in TOLD_APART_BY_TEXT else ""
+        words = NUMBER.sub("", self._plain) if self.level in TOLD_APART_BY_TEXT else ""
         case = self.case if self.level in ("test", "claim") else ""
         return self.level, self.metric, words, case
+
+    @property
+    def _plain(self) -> str:
+        """The sentence without the case's name and without paths, which have digits, too."""
+        return PATH.sub("", self.text.replace(self.case, ""))
+
+    def _numbers(self) -> list[float]:
+        return [float(number.replace(",", "")) for number in NUMBER.findall(self._plain)]
 
     def __str__(self) -> str:
         where = f", {self.level}" if self.level else ""
         return f"{self.case}: {self.verdict}{where}: {self.text}"
 
 
+def _are_near(one: float, another: float) -> bool:
+    small, large = sorted((abs(one), abs(another)))
+    return large <= MAX_RATIO * small or large == small
+
+
 @dataclass(frozen=True)
 class RunResult:
     """The signs of what failed in an entry, and each case's measured changes.
 
-    `skipped` says why the entry could not be tried, `unsettled` why its cases have no answer.
-    `measured` is by case and metric, with the logarithm of a cost's ratio or the loss of a score.
-    `unmeasured` says why a time was not compared.
+    `expected` are signs of tests that fail for a known reason. `skipped` says why the entry could
+    not be tried, `unsettled` why its cases have no answer. `measured` is by case and metric, with
+    the logarithm of a cost's ratio or the loss of a score. `unmeasured` says why a time was not
+    compared.
     """
 
     signs: list[Sign]
     skipped: str = ""
+    expected: list[Sign] = field(default_factory=list)
     unsettled: str = ""
     measured: dict[str, Measurement] = field(default_factory=dict)
     unmeasured: str = ""
@@ -85,7 +111,7 @@ class RunResult:
         """Return the entry's state for the exact failure that is searched."""
         if self.skipped:
             return "skipped"
-        if any(sign.is_like(searched) for sign in self.signs):
+        if any(sign.is_like(searched) for sign in (*self.signs, *self.expected)):
             return "bad"
         return "other" if self.signs or self.unsettled else "good"
 
@@ -102,8 +128,8 @@ class RunResult:
     def from_json(cls, text: str) -> RunResult:
         data = json.loads(text)
         measured = {name: Measurement(*values) for name, values in data.pop("measured").items()}
-        signs = [Sign(**sign) for sign in data.pop("signs")]
-        return cls(signs, measured=measured, **data)
+        signs, expected = ([Sign(**sign) for sign in data.pop(name)] for name in SIGNS)
+        return cls(signs, expected=expected, measured=measured, **data)
 
 
 def _key(case: str, metric: str) -> str:
@@ -122,6 +148,10 @@ def read_session(session: Session) -> RunResult:
     signs += [
         Sign(nodeid, "failed", "test", text) for nodeid, text in session.other_failed_tests.items()
     ]
+    expected = [
+        Sign(nodeid, "expected to fail", "test", text)
+        for nodeid, text in session.expected_failures.items()
+    ]
     # A sentence on the whole session is a sign only if nothing else failed.
     signs = signs or [
         Sign("all cases", "failed", "together", text) for text in document["findings"]
@@ -137,6 +167,7 @@ def read_session(session: Session) -> RunResult:
     ]
     return RunResult(
         signs,
+        expected=expected,
         unsettled=unsettled[0] if unsettled else "",
         measured=dict(_measurements(document["cases"])),
         unmeasured=unmeasured[0] if unmeasured else "",
@@ -194,7 +225,7 @@ class GateRuns:
             return
         self.say(f"{self.good.label}: the tests run in it first")
         few = [] if self.seeds is None else [f"--ftcompare-seeds={self.seeds}"]
-        update = ["--update-baselines", "--benchmark-disable", "--ftcompare-resume"]
+        update = ["--update-baselines", *UNTIMED, "--ftcompare-resume"]
         session = self._session(self.good, [*update, *few], "good")
         if not session.ran:
             raise TryError(self._did_not_run(self.good, session, "good"))

@@ -23,10 +23,13 @@ from pytest_ftcompare.measure.library_versions import digest, package_files
 # pytest's exit statuses of a session that ran: all passed, or some test failed.
 RAN = (0, 1)
 USAGE_ERRORS = (4, 5)  # pytest's: a wrong argument, and no test collected
+# Times are compared in turn, so baselines have none. A GPU's memory needs windows, the shortest.
+UNTIMED = ("--ftcompare-untimed", "--ftcompare-window=0")
 # Options of pytest that belong to the command, or would leave cases out.
 RESERVED = (
     *("--update-baselines", "--ftcompare-baselines", "--ftcompare-reference"),
     *("--ftcompare-seeds", "--ftcompare-history", "--ftcompare-resume", "--ftcompare-window"),
+    "--ftcompare-untimed",
     *("--lf", "--last-failed", "--exitfirst", "--maxfail", "--stepwise", "--sw", "--benchmark-"),
     *("--junit-xml", "--junitxml"),
 )
@@ -42,13 +45,15 @@ class TryError(RuntimeError):
 class Session:
     """A session of pytest: its exit status, its document, and its failed tests.
 
-    The document is {} if the session did not run to its end. `failed_tests` has the first line of
-    each failure by node id, cases and claims included.
+    The document is {} if the session did not run to its end. `failed_tests` has the sentence of
+    each failure by node id, cases and claims included; `expected_failures` that of each test that
+    is marked, or says, that it fails for a known reason.
     """
 
     status: int
     document: dict[str, Any] = field(default_factory=dict)
     failed_tests: dict[str, str] = field(default_factory=dict)
+    expected_failures: dict[str, str] = field(default_factory=dict)
 
     @property
     def ran(self) -> bool:
@@ -97,20 +102,20 @@ def run_session(
         done = subprocess.run(command)
     if done.returncode not in RAN or not (report.is_file() and tests.is_file()):
         return Session(done.returncode)
+    junit = ElementTree.fromstring(tests.read_text(encoding="utf-8"))
     return Session(
         done.returncode,
         json.loads(report.read_text(encoding="utf-8")),
-        failed_tests(tests.read_text(encoding="utf-8")),
+        _problems(junit, "failure") | _problems(junit, "error"),
+        _problems(junit, "skipped[@type='pytest.xfail']"),
     )
 
 
-def failed_tests(junit: str) -> dict[str, str]:
-    """Return the first line of each failure in a JUnit document, by the test's node id."""
-    failed = {}
-    for test in ElementTree.fromstring(junit).iter("testcase"):
-        problem = test.find("failure")
-        problem = test.find("error") if problem is None else problem
-        if problem is None:
+def _problems(junit: ElementTree.Element, kind: str) -> dict[str, str]:
+    """Return the sentence of each problem of a kind in a JUnit document, by node id."""
+    problems = {}
+    for test in junit.iter("testcase"):
+        if (problem := test.find(kind)) is None:
             continue
         file = test.get("file", "")
         # "suites.test_few_shot.TestLora" for a class in suites/test_few_shot.py.
@@ -118,8 +123,11 @@ def failed_tests(junit: str) -> dict[str, str]:
         classes = test.get("classname", "").removeprefix(module).strip(".")
         nodeid = "::".join(filter(None, [file, *classes.split("."), test.get("name", "")]))
         message = problem.get("message", "") or (problem.text or "")
-        failed[nodeid] = (message.strip().splitlines() or ["no message"])[0]
-    return failed
+        lines = message.strip().splitlines() or ["no message"]
+        # `pytest.fail` and `pytest.xfail` may name several things, an assertion explains itself.
+        is_assertion = kind == "failure" and not message.startswith("Failed: ")
+        problems[nodeid] = lines[0] if is_assertion else "; ".join(map(str.strip, lines))
+    return problems
 
 
 def results_key(*parts: str) -> str:

@@ -21,10 +21,9 @@ from pytest_ftcompare.compare.session_verdict import MAX_UNJUDGED_SHARE, UNJUDGE
 from pytest_ftcompare.compare.verdict import WORST_FIRST
 from pytest_ftcompare.environments.environment_cache import Say
 from pytest_ftcompare.environments.lock import Lock
-from pytest_ftcompare.measure import nvml
 from pytest_ftcompare.report.document import OTHER_TESTS_FAILED
 from pytest_ftcompare.results import atomic_write
-from pytest_ftcompare.upgrade.session import Session, TryError, results_key, run_session
+from pytest_ftcompare.upgrade.session import UNTIMED, Session, TryError, results_key, run_session
 
 # Seeds of the old environment in the first pass: the fewest that an audit accepts
 # (compare/audit.py), enough where results agree to rounding. Raising it makes the first pass
@@ -124,7 +123,7 @@ class Trial:
             self.say(f"{self.old.name}: the cases run in it first")
             # Other tests have no baselines: the old environment runs them if one fails in the new.
             gated = ["-m", marked(self.arguments, GATED)]
-            update = ["--update-baselines", _untimed(), *gated, *_deselect(left_out)]
+            update = ["--update-baselines", *UNTIMED, *gated, *_deselect(left_out)]
             session = run_session(self.old.python, [*arguments, *update], folder, "old")
             self._expect(self.old, session)
             tests = [*session.document["cases"], *session.document["claims"]]
@@ -196,14 +195,6 @@ def marked(arguments: Sequence[str], expression: str) -> str:
         if before == "-m" or (text.startswith("-m") and len(text) > 2)
     ]
     return f"({own[-1]}) and ({expression})" if own else expression
-
-
-def _untimed() -> str:
-    """Return the option that keeps times out of baselines, as they are compared in turn.
-
-    A GPU's memory is read in windows, so its baselines need the shortest ones.
-    """
-    return "--ftcompare-window=0" if nvml.count() else "--benchmark-disable"
 
 
 def _deselect(nodeids: Sequence[str]) -> list[str]:

@@ -62,6 +62,7 @@ def _settings(scope: Scope) -> Settings:
         budget=POCKET.seeds,
         strict=False,
         strict_times=False,
+        untimed=False,
         full=False,
         reference=None,
         root=scope.root,

@@ -1,6 +1,7 @@
 """The command bisect verifies both ends, searches between them, and tells and writes the answer."""
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -383,3 +384,17 @@ def test_a_report_without_anything_to_search_is_refused(report, gate, capsys, ed
     assert sentence in error
     assert error.startswith("ERROR: --from: ")
     assert gate.ran == []
+
+
+def test_a_known_fault_is_searched_if_the_good_end_has_it_not(gate, monkeypatch, capsys):
+    """The good end fails for one known reason, the bad end for another one, too."""
+    test = Sign("t.py::x", "expected to fail", "test", "the loss is too large")
+    both = replace(test, text="the loss is too large; the norm is too large")
+
+    def run(self, entry):
+        is_bad = entry.lock.lines["peft"] in ("peft==3", "peft==4")
+        return RunResult([], expected=[both if is_bad else test])
+
+    monkeypatch.setattr(GateRuns, "run", run)
+    assert main(["bisect", *ARGUMENTS]) == 0
+    assert {"last good: peft 2", "first bad: peft 3", f"sign: {both}"} <= set(lines(capsys))

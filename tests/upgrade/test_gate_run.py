@@ -40,10 +40,11 @@ def session(monkeypatch):
         assert log
         run.commands.append(list(arguments))
         document = {"cases": run.cases, "claims": run.claims, "findings": run.findings}
-        return Session(run.status, document if run.status in RAN else {}, run.failed_tests)
+        found = document if run.status in RAN else {}
+        return Session(run.status, found, run.failed_tests, run.expected_failures)
 
     run.commands, run.cases, run.claims, run.findings, run.status = [], [], [], [], 0
-    run.failed_tests = {}
+    run.failed_tests, run.expected_failures = {}, {}
     monkeypatch.setattr(gate_run, "run_session", run)
     return run
 
@@ -173,16 +174,22 @@ def test_an_entry_is_bad_if_it_fails_in_the_same_way(sign, state):
     assert RunResult([]).state(PROBE) == "good"
 
 
+RAISED = Sign("lora-1.4m", "invalid", "", "lora-1.4m raised ImportError: no X (/a/1b/peft.py)")
 INVARIANT = Sign("lora", "invalid", "invariant", "merged, outputs must be equal: off by 3e-3")
 
 
 @pytest.mark.parametrize(
     ("one", "other", "alike"),
     [
-        (INVARIANT, replace(INVARIANT, text="merged, outputs must be equal: off by 9"), True),
+        (INVARIANT, replace(INVARIANT, text="merged, outputs must be equal: off by 9e-3"), True),
         (INVARIANT, replace(INVARIANT, text="reloaded, outputs must be equal: off by 3e-3"), False),
         (INVARIANT, replace(INVARIANT, case="vera"), True),
         (Sign("t::a", "failed", "test", "KeyError"), Sign("t::b", "failed", "test", "K"), False),
+        (PROBE, replace(PROBE, text="outputs differ by 9e-3 of 0.3"), True),
+        (PROBE, replace(PROBE, text="outputs differ by 2e-4 of 2.1"), False),
+        (RAISED, replace(RAISED, text="lora-1.4m raised ImportError: no X (/c/2e/peft.py)"), True),
+        (RAISED, replace(RAISED, text="lora-1.4m raised KeyError: no X (/a/1b/peft.py)"), False),
+        (Sign("a", "new", "", "1,204 rows"), Sign("b", "new", "", "2,400 rows"), True),
         (
             Sign("lora", "worse", "cost", "step +9 %", "step"),
             Sign("lora", "changed", "cost", "peak bytes +9 %", "peak bytes"),
@@ -257,3 +264,14 @@ def test_a_test_that_fails_in_the_good_end_is_refused(runs, session):
     session.failed_tests = {"t.py::x": "assert 0"}
     with pytest.raises(TryError, match=r"tests that pass in peft 1, t\.py::x: failed"):
         runs.make_baselines()
+
+
+def test_a_test_that_fails_for_a_known_reason_is_a_sign_only_if_it_is_searched(runs, session):
+    session.expected_failures = {"t.py::x": "reason: the loss is too large"}
+    result = runs.run(BAD)
+    (sign,) = result.expected
+    assert (result.signs, result.reason) == ([], "")
+    assert result.state(PROBE) == "good"
+    assert result.state(sign) == "bad"
+    assert runs.run(BAD) == result
+    runs.make_baselines()

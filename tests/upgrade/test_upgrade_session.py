@@ -13,10 +13,10 @@ DOCUMENT = {"cases": [{"nodeid": "suites/test_a.py::test_case[lora-x]"}], "claim
 JUNIT = """\
 <testsuites><testsuite name="pytest">
 <testcase classname="suites.test_a" name="test_case[lora-x]" file="suites/test_a.py" line="3">
-<failure message="Failed: lora-x: worse, its outcome got worse.&#10;  more">text</failure>
+<failure message="Failed: lora-x: worse&#10;  more">text</failure>
 </testcase>
 <testcase classname="suites.test_b.TestLora" name="test_merge" file="suites/test_b.py" line="3">
-<failure message="assert 1 == 2">text</failure></testcase>
+<failure message="assert 1 == 2&#10;  +  where 1 = f()">text</failure></testcase>
 <testcase classname="suites.test_b" name="test_setup" file="suites/test_b.py" line="3">
 <error message="failed on setup with KeyError">text</error></testcase>
 <testcase classname="suites.test_b" name="test_known" file="suites/test_b.py" line="3">
@@ -55,10 +55,11 @@ def test_a_session_that_ran_has_a_document(pytest_runs, tmp_path, status, docume
 def test_failed_tests_are_told_by_their_node_ids(pytest_runs, tmp_path):
     found = run_session(Path("python"), ["suites"], tmp_path, "new")
     assert found.failed_tests == {
-        "suites/test_a.py::test_case[lora-x]": "Failed: lora-x: worse, its outcome got worse.",
+        "suites/test_a.py::test_case[lora-x]": "Failed: lora-x: worse; more",
         "suites/test_b.py::TestLora::test_merge": "assert 1 == 2",
         "suites/test_b.py::test_setup": "failed on setup with KeyError",
     }
+    assert found.expected_failures == {"suites/test_b.py::test_known": "peft's fault"}
     assert found.other_failed_tests.keys() == {
         "suites/test_b.py::TestLora::test_merge",
         "suites/test_b.py::test_setup",
