@@ -28,7 +28,7 @@ from pytest_ftcompare.gate.profiles import PROFILES
 from pytest_ftcompare.results import baseline_store
 from pytest_ftcompare.results.result import Result
 from pytest_ftcompare.tasks import contents, split_overlap
-from pytest_ftcompare.upgrade import noisy_search, try_upgrade
+from pytest_ftcompare.upgrade import gate_run, noisy_search, try_upgrade
 from scripts import docs_claims, docs_grid
 from scripts import docs_methods as methods_report
 from scripts import docs_studies as studies_report
@@ -261,6 +261,7 @@ def test_the_page_on_upgrades_states_the_numbers_in_use():
     assert f"`CACHE_LIMIT_GB = {environment_cache.CACHE_LIMIT_GB}`" in page
     assert f"`CONFIDENCE = {noisy_search.CONFIDENCE}`" in page
     assert f"`OWN_SHARE = {noisy_search.OWN_SHARE}`" in page
+    assert f"`MAX_RATIO = {gate_run.MAX_RATIO}`" in page
     assert f"`MAX_REPEATS = {noisy_search.MAX_REPEATS}`" in page
 
 
