@@ -257,7 +257,7 @@ def test_tolerances_are_on_the_page_and_above_what_other_kernels_move():
 
 def test_the_page_on_upgrades_states_the_numbers_in_use():
     page = read("docs/upgrade.md")
-    assert f"`FIRST_SEEDS = {try_upgrade.FIRST_SEEDS}`" in page
+    assert f"`FEW_SEEDS = {try_upgrade.FEW_SEEDS}`" in page
     assert f"`CACHE_LIMIT_GB = {environment_cache.CACHE_LIMIT_GB}`" in page
     assert f"`CONFIDENCE = {noisy_search.CONFIDENCE}`" in page
     assert f"`OWN_SHARE = {noisy_search.OWN_SHARE}`" in page

@@ -29,7 +29,7 @@ KEY_OPTIONS = (
     "budget",
     "strict",
     "strict_times",
-    "untimed",
+    "provisional",
     "full",
     "reference",
     "threads",

@@ -201,7 +201,7 @@ def _train_and_judge(
         return _reuse_baseline_seed(baseline, candidate, criteria)
     train_up_to(settings.seeds if update else 1)
     if update:
-        return _judge_update(baseline, candidate, criteria)
+        return _judge_update(baseline, candidate, criteria, provisional=settings.provisional)
     if baseline is None:
         return without_baseline(candidate)
     same_device = baseline.environment.get("device") == candidate.environment["device"]
@@ -262,10 +262,14 @@ def _reuse_baseline_seed(
 
 
 def _judge_update(
-    baseline: Result | None, candidate: Result, criteria: JudgingCriteria
+    baseline: Result | None, candidate: Result, criteria: JudgingCriteria, *, provisional: bool
 ) -> CaseVerdict:
-    """Return `invalid` if an audit refuses the new baseline, else the change from the old one."""
-    refusals = [*audit.audit_validity(candidate), *audit.audit_headroom(candidate)]
+    """Return `invalid` if an audit refuses the new baseline, else the change from the old one.
+
+    A `provisional` baseline may have too few seeds, and no headroom.
+    """
+    headroom = () if provisional else audit.audit_headroom(candidate)
+    refusals = [*audit.audit_validity(candidate), *headroom]
     if (
         baseline is None
         or baseline.fingerprint != candidate.fingerprint

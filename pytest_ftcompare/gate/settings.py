@@ -26,7 +26,7 @@ class Settings:
     budget: int
     strict: bool
     strict_times: bool
-    untimed: bool  # take no times of cases on a CPU
+    provisional: bool  # new baselines are for one comparison: without times and audits
     full: bool  # train and time everything, even if no verdict needs it
     reference: Reference | None
     root: Path  # the project's folder

@@ -41,8 +41,8 @@ def why_untimed(
     on_cpu = (
         run_context.clock is not None and prepared.case.timed and prepared.config.device == "cpu"
     )
-    if on_cpu and settings.untimed:
-        return "--ftcompare-untimed"
+    if on_cpu and settings.provisional:
+        return "--ftcompare-provisional"
     skippable = on_cpu and not update
     if not skippable or baseline is None or settings.full or settings.reference is not None:
         return ""

@@ -80,9 +80,10 @@ def add_options(parser: pytest.Parser) -> None:
         "By default, the report only notes the difference.",
     )
     group.addoption(
-        "--ftcompare-untimed",
+        "--ftcompare-provisional",
         action="store_true",
-        help="Take no times of cases on a CPU, also for a new baseline.",
+        help="Make baselines for one comparison only: without times of cases on a CPU, and without "
+        "the audits of a kept baseline, which needs several seeds.",
     )
     group.addoption(
         "--ftcompare-full",
@@ -192,7 +193,7 @@ def options_as_given(config: pytest.Config) -> str:
     values = {name: config.getoption(f"ftcompare_{name}") for name in names}
     flags = [
         name
-        for name in ("strict", "strict_times", "untimed", "full")
+        for name in ("strict", "strict_times", "provisional", "full")
         if config.getoption(f"ftcompare_{name}")
     ]
     given = {name.replace("_", "-"): value for name, value in values.items() if value is not None}
@@ -359,7 +360,7 @@ def make_settings(config: pytest.Config) -> Settings:
         budget=2 * profile.seeds if seeds is None else seeds,
         strict=config.getoption("ftcompare_strict"),
         strict_times=config.getoption("ftcompare_strict_times"),
-        untimed=config.getoption("ftcompare_untimed"),
+        provisional=config.getoption("ftcompare_provisional"),
         full=_needs_full_training(config, history),
         reference=_make_reference(config, baselines, project),
         root=config.rootpath,

@@ -30,7 +30,7 @@ from pytest_ftcompare.upgrade.failed_report import FailedReport
 from pytest_ftcompare.upgrade.gate_run import GateRuns
 from pytest_ftcompare.upgrade.history import Entry
 from pytest_ftcompare.upgrade.session import TryError, check_arguments, results_key
-from pytest_ftcompare.upgrade.try_upgrade import FIRST_SEEDS
+from pytest_ftcompare.upgrade.try_upgrade import FEW_SEEDS
 
 DESCRIPTION = """\
 Find the release, the commit or the package that made tests fail. Everything after -- is pytest's
@@ -115,7 +115,7 @@ class _Search:
 
     def runs(self, good: Entry) -> GateRuns:
         """Return runs that are compared with a good end; another one has another folder."""
-        seeds = None if self.args.all_seeds else FIRST_SEEDS
+        seeds = None if self.args.all_seeds else FEW_SEEDS
         place = self.folder / good.lock.content_digest()
         return GateRuns(self.environments, place, good, self.args.pytest, _say, seeds)
 

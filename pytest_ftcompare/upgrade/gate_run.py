@@ -26,7 +26,13 @@ from pytest_ftcompare.results.cost_metrics import METRICS
 from pytest_ftcompare.upgrade.history import Entry
 from pytest_ftcompare.upgrade.noisy_search import Measurement
 from pytest_ftcompare.upgrade.search import State
-from pytest_ftcompare.upgrade.session import UNTIMED, USAGE_ERRORS, Session, TryError, run_session
+from pytest_ftcompare.upgrade.session import (
+    PROVISIONAL,
+    USAGE_ERRORS,
+    Session,
+    TryError,
+    run_session,
+)
 
 # Levels of a sign at which different failures share the level, so that their sentences decide.
 TOLD_APART_BY_TEXT = ("invariant", "test", "claim", "")
@@ -225,7 +231,7 @@ class GateRuns:
             return
         self.say(f"{self.good.label}: the tests run in it first")
         few = [] if self.seeds is None else [f"--ftcompare-seeds={self.seeds}"]
-        update = ["--update-baselines", *UNTIMED, "--ftcompare-resume"]
+        update = ["--update-baselines", *PROVISIONAL, "--ftcompare-resume"]
         session = self._session(self.good, [*update, *few], "good")
         if not session.ran:
             raise TryError(self._did_not_run(self.good, session, "good"))

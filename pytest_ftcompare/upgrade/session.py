@@ -24,12 +24,12 @@ from pytest_ftcompare.measure.library_versions import digest, package_files
 RAN = (0, 1)
 USAGE_ERRORS = (4, 5)  # pytest's: a wrong argument, and no test collected
 # Times are compared in turn, so baselines have none. A GPU's memory needs windows, the shortest.
-UNTIMED = ("--ftcompare-untimed", "--ftcompare-window=0")
+PROVISIONAL = ("--ftcompare-provisional", "--ftcompare-window=0")
 # Options of pytest that belong to the command, or would leave cases out.
 RESERVED = (
     *("--update-baselines", "--ftcompare-baselines", "--ftcompare-reference"),
     *("--ftcompare-seeds", "--ftcompare-history", "--ftcompare-resume", "--ftcompare-window"),
-    "--ftcompare-untimed",
+    "--ftcompare-provisional",
     *("--lf", "--last-failed", "--exitfirst", "--maxfail", "--stepwise", "--sw", "--benchmark-"),
     *("--junit-xml", "--junitxml"),
 )

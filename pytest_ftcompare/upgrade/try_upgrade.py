@@ -9,6 +9,7 @@ seeds leave open run again with all.
 from __future__ import annotations
 
 import json
+import subprocess
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,22 +18,53 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from pytest_ftcompare.compare.noise import SCORE_METRICS
 from pytest_ftcompare.compare.session_verdict import MAX_UNJUDGED_SHARE, UNJUDGED_VERDICTS
 from pytest_ftcompare.compare.verdict import WORST_FIRST
 from pytest_ftcompare.environments.environment_cache import Say
 from pytest_ftcompare.environments.lock import Lock
 from pytest_ftcompare.report.document import OTHER_TESTS_FAILED
 from pytest_ftcompare.results import atomic_write
-from pytest_ftcompare.upgrade.session import UNTIMED, Session, TryError, results_key, run_session
+from pytest_ftcompare.upgrade.session import (
+    PROVISIONAL,
+    Session,
+    TryError,
+    results_key,
+    run_session,
+)
 
-# Seeds of the old environment in the first pass: the fewest that an audit accepts
-# (compare/audit.py), enough where results agree to rounding. Raising it makes the first pass
-# longer, and leaves fewer cases to run again.
-FIRST_SEEDS = 3
+# Seeds of the old environment in the second stage: the fewest that a kept baseline has
+# (compare/audit.py), enough where results agree to rounding. Raising it makes the stage longer, and
+# leaves fewer cases to run with all.
+FEW_SEEDS = 3
 WHOLE = "whole.json"  # in a folder of results that no interruption cut
-GATED = "ftcompare or ftcompare_claims"  # marks of the tests of cases and claims
+# Marks of the tests of cases, of claims, and of both.
+CASES, CLAIMS = "ftcompare", "ftcompare_claims"
+GATED = f"{CASES} or {CLAIMS}"
 UNJUDGED_FINDING = "could not be compared"  # in the finding that the first pass may settle later
 Document = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A comparison with a number of seeds of the old environment, None for the profile's.
+
+    `old_marks` and `new_marks` choose the tests that run in each environment.
+    """
+
+    name: str
+    seeds: int | None
+    old_marks: str
+    new_marks: str
+
+
+# Most upgrades repeat most cases bit for bit, and one seed of each environment shows that. Tests
+# that are no cases need no baseline: only the new environment runs them.
+SCREENING = Stage("1-seed", 1, CASES, f"not {CLAIMS}")
+LATER = (
+    Stage(f"{FEW_SEEDS}-seeds", FEW_SEEDS, GATED, GATED),
+    Stage("all-seeds", None, CASES, CASES),
+)
 
 
 @dataclass(frozen=True)
@@ -72,41 +104,61 @@ class Trial:
             ) from None
 
     def _run(self, folder: Path) -> bool:
-        session = self._pass(folder / "few", [f"--ftcompare-seeds={FIRST_SEEDS}"], (), self.report)
-        few, broken = session.document, self._broken_tests(folder / "few", session)
-        cases = {case["nodeid"]: case for case in few["cases"]}
-        claims = {claim["nodeid"]: claim for claim in few["claims"]}
-        findings = [text for text in few["findings"] if text != OTHER_TESTS_FAILED]
-        if still_open := {nodeid for nodeid, case in cases.items() if is_open(case)}:
-            self.say(f"{_count(len(still_open), 'case')} again with all seeds")
-            settled = sorted((cases.keys() | claims.keys()) - still_open)
-            report = self.report.with_name(f"{self.report.name}-all-seeds")
-            options = ["-m", marked(self.arguments, GATED)]
-            every = self._pass(folder / "all", options, settled, report).document
-            cases |= {case["nodeid"]: case for case in every["cases"]}
-            findings = [text for text in findings if UNJUDGED_FINDING not in text]
-            findings += [text for text in every["findings"] if UNJUDGED_FINDING not in text]
-            findings += _too_many_unjudged(list(cases.values()))
-        self._conclude(list(cases.values()), [*findings, *broken])
-        findings += broken
+        """Run the stages until no case is open; each stage decides on the cases that it runs."""
+        first = self._stage(folder, SCREENING, (), self.report)
+        broken = self._broken_tests(folder / SCREENING.name, first)
+        cases = {case["nodeid"]: case for case in first.document["cases"]}
+        claims: dict[str, Mapping[str, Any]] = {}
+        findings = [text for text in first.document["findings"] if text != OTHER_TESTS_FAILED]
+        # A claim rests on its cases, and on more than one seed of each.
+        all_again = not all(case["identical"] for case in cases.values()) and self._has_claims()
+        for stage in LATER:
+            still_open = {nodeid for nodeid, case in cases.items() if is_open(case)}
+            again = all_again and stage is LATER[0]
+            if not (still_open or again):
+                break
+            count = "all cases and claims" if again else _count(len(still_open), "case")
+            self.say(f"{count} again with {stage.seeds or 'all'} seeds")
+            settled = [] if again else sorted((cases.keys() | claims.keys()) - still_open)
+            report = self.report.with_name(f"{self.report.name}-{stage.name}")
+            document = self._stage(folder, stage, settled, report).document
+            cases |= {case["nodeid"]: case for case in document["cases"]}
+            claims |= {claim["nodeid"]: claim for claim in document["claims"]}
+            findings = [text for text in findings if not _is_superseded(text)]
+            findings += [text for text in document["findings"] if UNJUDGED_FINDING not in text]
+        findings = [text for text in findings if UNJUDGED_FINDING not in text]
+        findings += [*_too_many_unjudged(list(cases.values())), *broken]
+        self._conclude(list(cases.values()), findings)
         tests = [*cases.values(), *claims.values()]
         return not (findings or any(test["failed"] for test in tests))
 
-    def _pass(
-        self, folder: Path, options: Sequence[str], left_out: Sequence[str], report: Path
-    ) -> Session:
-        """Run the old environment unless its results are whole, then the new one.
+    def _has_claims(self) -> bool:
+        """Check whether the arguments choose claims."""
+        marks = ["-m", marked(self.arguments, CLAIMS)]
+        command = [str(self.old.python), "-m", "pytest", *self.arguments, *marks, "--collect-only"]
+        return subprocess.run(command, capture_output=True).returncode == 0
+
+    def _stage(self, folder: Path, stage: Stage, left_out: Sequence[str], report: Path) -> Session:
+        """Run a stage in the old environment unless its results are whole, then in the new one.
 
         Return the new one's session. `left_out` are tests that do not run. Cases that fail in the
         old environment do not run in the new one.
         """
+        folder = folder / stage.name
         baselines = f"--ftcompare-baselines={folder / 'baselines'}"
         common = [*self.arguments, baselines, "--ftcompare-resume"]
-        failing = self._old_failures(folder, [*common, *options], left_out)
+        seeds = [f"--ftcompare-seeds={stage.seeds}"] if stage.seeds else []
+        old_marks = ["-m", marked(self.arguments, stage.old_marks)]
+        failing = self._old_failures(folder, [*common, *seeds, *old_marks], left_out)
         self.say(f"{self.new.name}: the cases run in it, beside the other one")
-        reports = [f"--ftcompare-report={report}{ending}" for ending in (".json", ".html")]
-        reference = f"--ftcompare-reference={self.old.python}"
-        arguments = [*common, *_deselect([*left_out, *failing]), *reports, reference]
+        arguments = [
+            *common,
+            *("-m", marked(self.arguments, stage.new_marks)),
+            *(seeds if stage is SCREENING else ()),
+            *_deselect([*left_out, *failing]),
+            *(f"--ftcompare-report={report}{ending}" for ending in (".json", ".html")),
+            f"--ftcompare-reference={self.old.python}",
+        ]
         session = run_session(self.new.python, arguments, folder, "new")
         self._expect(self.new, session)
         return session
@@ -121,9 +173,7 @@ class Trial:
             self.say(f"{self.old.name}: its results are in the cache")
         else:
             self.say(f"{self.old.name}: the cases run in it first")
-            # Other tests have no baselines: the old environment runs them if one fails in the new.
-            gated = ["-m", marked(self.arguments, GATED)]
-            update = ["--update-baselines", *UNTIMED, *gated, *_deselect(left_out)]
+            update = ["--update-baselines", *PROVISIONAL, *_deselect(left_out)]
             session = run_session(self.old.python, [*arguments, *update], folder, "old")
             self._expect(self.old, session)
             tests = [*session.document["cases"], *session.document["claims"]]
@@ -195,6 +245,11 @@ def marked(arguments: Sequence[str], expression: str) -> str:
         if before == "-m" or (text.startswith("-m") and len(text) > 2)
     ]
     return f"({own[-1]}) and ({expression})" if own else expression
+
+
+def _is_superseded(finding: str) -> bool:
+    """Check whether a later stage judges a finding's subject again: scores, not costs."""
+    return UNJUDGED_FINDING in finding or finding.startswith(tuple(SCORE_METRICS))
 
 
 def _deselect(nodeids: Sequence[str]) -> list[str]:

@@ -62,7 +62,7 @@ def _settings(scope: Scope) -> Settings:
         budget=POCKET.seeds,
         strict=False,
         strict_times=False,
-        untimed=False,
+        provisional=False,
         full=False,
         reference=None,
         root=scope.root,
