@@ -75,7 +75,7 @@ def apply(verdict: CaseVerdict, allowances: Iterable[Allowance], today: date) ->
     if not named:
         return verdict
     moves = list(_moves(verdict)) if verdict.verdict in TOLERABLE else []
-    valid = [allowance for allowance in named if today <= date.fromisoformat(allowance.expires)]
+    valid = [allowance for allowance in named if allowance.is_valid_on(today)]
     uncovered = [
         move
         for move in moves

@@ -16,6 +16,14 @@ UNJUDGED_VERDICTS: frozenset[VerdictName] = frozenset({"undecided", "incomparabl
 # Share of judged cases that may stay undecided or incomparable. Chosen. Raising it passes a session
 # that compares less.
 MAX_UNJUDGED_SHARE = 0.10
+# Part of the finding on them.
+UNJUDGED_FINDING = "could not be compared"
+
+
+def _is_unjudged(verdict: CaseVerdict) -> bool:
+    """Check whether a case has no answer, or lets only an accepted score decide it."""
+    is_open = any(comparison.outcome == "open" for comparison in verdict.comparisons)
+    return verdict.verdict in UNJUDGED_VERDICTS or (verdict.allowed and is_open)
 
 
 @dataclass(frozen=True)
@@ -38,7 +46,7 @@ class SessionVerdict:
     def excess_unjudged(self) -> list[CaseVerdict]:
         """The judged cases without an answer if they are too many, else none."""
         judged = [verdict for verdict in self.verdicts if verdict.judge_accuracy]
-        unjudged = [verdict for verdict in judged if verdict.verdict in UNJUDGED_VERDICTS]
+        unjudged = [verdict for verdict in judged if _is_unjudged(verdict)]
         return unjudged if len(unjudged) > MAX_UNJUDGED_SHARE * len(judged) else []
 
     @property
@@ -47,7 +55,7 @@ class SessionVerdict:
         sentences = [shift.sentence for shift in self.shifts if shift.outcome == "worse"]
         if self.excess_unjudged:
             sentences.append(
-                f"{len(self.excess_unjudged)} of {len(self.verdicts)} cases could not be compared: "
+                f"{len(self.excess_unjudged)} of {len(self.verdicts)} cases {UNJUDGED_FINDING}: "
                 "too many to pass"
             )
         return sentences

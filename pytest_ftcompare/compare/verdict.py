@@ -123,12 +123,14 @@ class JudgingCriteria:
     """Settings of the judge: priors of the noise by metric, the error rate, strictness.
 
     `alpha_share` is each test's share of the session's error rate. With `strict`, a changed trace
-    fails a case even after an upgrade.
+    fails a case even after an upgrade. `allowed` are scores that an allowance names for the case: a
+    loss of one does not settle the others.
     """
 
     priors: Mapping[str, VarianceEstimate] = field(default_factory=dict)
     alpha_share: float = 1.0
     strict: bool = False
+    allowed: frozenset[str] = frozenset()
 
 
 def _means(result: Result) -> dict[str, float]:
@@ -307,7 +309,10 @@ def judge(
     if evidence.identical:
         return conclude("same", [IDENTICAL])
     more_seeds = next_look(len(candidate.seed_results), budget)
-    if "open" in outcomes and "worse" not in outcomes and more_seeds is not None:
+    settled_by = {
+        comparison.metric for comparison in comparisons if comparison.outcome == "worse"
+    } - criteria.allowed
+    if "open" in outcomes and not settled_by and more_seeds is not None:
         return NeedMoreSeeds(more_seeds)
     if "worse" in outcomes:
         return conclude("worse")

@@ -55,8 +55,11 @@ def files_of(checkout: Path, commit: str, folder: Path) -> Path:
             unfinished.mkdir(exist_ok=True)
             archive = unfinished.with_suffix(".tar")
             git(checkout, "archive", "--format=tar", f"--output={archive}", commit)
-            with tarfile.open(archive) as files:
-                files.extractall(unfinished, filter="data")
+            try:
+                with tarfile.open(archive) as files:
+                    files.extractall(unfinished, filter="data")
+            except tarfile.TarError as error:
+                raise CheckoutError(f"{checkout}: {commit} cannot be copied: {error}") from None
             archive.unlink()
             unfinished.rename(place)
     return place

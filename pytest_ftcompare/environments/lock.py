@@ -52,9 +52,12 @@ class Lock:
         copied = {name: line for name, line in self.lines.items() if not line.startswith("-e ")}
         return self._digest_with(copied)
 
-    def content_digest(self) -> str:
-        """Return 16 hex digits of what results depend on: also the content of checkouts."""
-        return self._digest_with(self.lines)
+    def content_digest(self, fixed: str = "") -> str:
+        """Return 16 hex digits of what results depend on: also the content of checkouts.
+
+        `fixed` is a name whose line tells its content: building may add files to its folder.
+        """
+        return self._digest_with({name: line for name, line in self.lines.items() if name != fixed})
 
     def _digest_with(self, read: Mapping[str, str]) -> str:
         """Return a digest of the lines, the local files of those to read, Python and platform."""

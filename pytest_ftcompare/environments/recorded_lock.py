@@ -83,7 +83,7 @@ def _remade(name: str, line: str, here: Mapping[str, str], unchanged: Collection
         if name in unchanged and here.get(name, "").startswith("-e "):
             return here[name]
         raise RecordedLockError(
-            f"{name} was an edited checkout when its baseline was made, and is another one now"
+            f"{name} was an edited checkout when its baseline was made, which cannot be made again"
         )
     if LOCAL_URL.match(line.partition(" @ ")[2]):
         raise RecordedLockError(f"{name} was installed from a local file for its baseline")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
+from http.client import HTTPException
 from importlib.metadata import PackageNotFoundError, metadata
 from urllib.error import URLError
+from urllib.parse import unquote, urlsplit
 from urllib.request import Request, urlopen
 
 from packaging.utils import (
@@ -32,14 +35,20 @@ def release_dates(name: str, index: str) -> dict[str, str]:
     """
     if not index.startswith(("https://", "http://")):
         return {}
-    request = Request(f"{index.rstrip('/')}/{name}/", headers={"Accept": JSON_INDEX})
+    parts = urlsplit(index)
+    headers = {"Accept": JSON_INDEX}
+    if parts.username is not None:
+        user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        headers["Authorization"] = f"Basic {base64.b64encode(user.encode()).decode()}"
+    place = parts._replace(netloc=parts.netloc.rpartition("@")[2])
+    request = Request(f"{place.geturl().rstrip('/')}/{name}/", headers=headers)
     try:
         with urlopen(request, timeout=TIMEOUT) as answer:
             files = [
-                (str(file["filename"]), str(file.get("upload-time", "")))
+                (str(file["filename"]), str(file.get("upload-time") or ""))
                 for file in json.load(answer)["files"]
             ]
-    except (URLError, OSError, ValueError, LookupError, TypeError):
+    except (URLError, OSError, HTTPException, ValueError, LookupError, TypeError):
         return {}
     dates: dict[str, str] = {}
     for name_of_file, uploaded in files:

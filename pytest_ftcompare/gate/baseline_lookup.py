@@ -61,4 +61,10 @@ def make_criteria(baseline: Result, settings: Settings, judged_cases: int) -> Ju
     device = str(baseline.environment.get("device", baseline_store.FALLBACK_DEVICE))
     folder = baseline_store.path_of(settings.baselines, device, baseline.suite, baseline.id).parent
     suite_priors = _priors(folder, folder.stat().st_mtime_ns) if folder.is_dir() else {}
-    return JudgingCriteria(suite_priors, error_share(judged_cases, SCORE_METRICS), settings.strict)
+    allowed = frozenset(
+        allowance.what
+        for allowance in settings.allowances
+        if allowance.names(baseline.suite, baseline.id) and allowance.is_valid_on(settings.today)
+    )
+    alpha_share = error_share(judged_cases, SCORE_METRICS)
+    return JudgingCriteria(suite_priors, alpha_share, settings.strict, allowed)

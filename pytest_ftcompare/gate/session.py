@@ -28,6 +28,9 @@ from pytest_ftcompare.results.case import Case
 from pytest_ftcompare.results.claim_record import ClaimRecord
 from pytest_ftcompare.results.result import Json, Result
 
+# Node id of the report on what fails the session as a whole.
+SESSION_NODEID = "ftcompare::session"
+
 
 def case_to_text(case: Case, verdict: CaseVerdict, case_run: CaseRun | None) -> str:
     """Return the JSON text of a case for its test report.

@@ -21,7 +21,7 @@ from pytest_ftcompare.gate.distributions import read_locks
 from pytest_ftcompare.gate.gpu_failures import GpuFailures
 from pytest_ftcompare.gate.resume_key import Key, make_key
 from pytest_ftcompare.gate.run_folder import RunFolder
-from pytest_ftcompare.gate.session import GateSession
+from pytest_ftcompare.gate.session import SESSION_NODEID, GateSession
 from pytest_ftcompare.gate.worker_status import WorkerStatus
 from pytest_ftcompare.measure import gpu_assignment, host
 from pytest_ftcompare.plugin import (
@@ -364,7 +364,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def _session_report(findings: Sequence[str]) -> pytest.TestReport:
     """Return a failed report of the whole session: for the summary, JUnit and other plugins."""
     return pytest.TestReport(
-        nodeid="ftcompare::session",
+        nodeid=SESSION_NODEID,
         location=("ftcompare", None, "session"),
         keywords={},
         outcome="failed",

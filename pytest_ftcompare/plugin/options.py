@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from datetime import date
 from pathlib import Path
 
@@ -197,7 +198,7 @@ def options_as_given(config: pytest.Config) -> str:
         if config.getoption(f"ftcompare_{name}")
     ]
     given = {name.replace("_", "-"): value for name, value in values.items() if value is not None}
-    texts = [f" --ftcompare-{name}={value}" for name, value in given.items()]
+    texts = [f" --ftcompare-{name}={shlex.quote(str(value))}" for name, value in given.items()]
     return "".join([*texts, *(f" --ftcompare-{name.replace('_', '-')}" for name in flags)])
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
 
 from pytest_ftcompare.compare.environment_diff import Difference
@@ -16,6 +17,16 @@ from pytest_ftcompare.report.wrapping import wrapped
 
 RELEASE = re.compile(r"\d[\w.]*")  # a version that an index has, without a commit or edits
 MAX_DIVERGENCES = 6  # named in a section; the report has all
+
+
+# Options of a session that a search repeats; a search decides the others itself.
+SEARCH_OPTIONS = ("profile", "hub", "device", "threads", "strict")
+
+
+def search_options(options: str) -> list[str]:
+    """Return the options of a session, as given, that choose what a search runs."""
+    prefixes = tuple(f"--ftcompare-{name}" for name in SEARCH_OPTIONS)
+    return [option for option in shlex.split(options) if option.startswith(prefixes)]
 
 
 def explain(verdict: CaseVerdict, nodeid: str, options: str = "") -> Iterator[str]:
@@ -33,7 +44,8 @@ def explain(verdict: CaseVerdict, nodeid: str, options: str = "") -> Iterator[st
             if len(libraries) == 1
             else f'--good "{good}"'
         )
-        yield f"    python -m pytest_ftcompare bisect {ends} --{options} '{nodeid}'"
+        own = "".join(f" {shlex.quote(option)}" for option in search_options(options))
+        yield f"    python -m pytest_ftcompare bisect {ends} --{own} '{nodeid}'"
     yield from commands(
         nodeid, options, can_accept=verdict.verdict != "invalid", is_new=verdict.verdict == "new"
     )

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 from fnmatch import fnmatchcase
 from typing import Literal
 
@@ -47,6 +48,10 @@ class Allowance:
     def names(self, suite: str, case: str) -> bool:
         """Check whether a case is meant."""
         return matches(suite, self.suite) and matches(case, self.case)
+
+    def is_valid_on(self, day: date) -> bool:
+        """Check whether a day is not after the last one."""
+        return day <= date.fromisoformat(self.expires)
 
     def permits(self, size: float | str) -> bool:
         """Check whether a change is within the limit; one that is not a number is not."""

@@ -25,6 +25,7 @@ from filelock import FileLock
 from pytest_ftcompare.results import claim_record
 from pytest_ftcompare.results.claim_record import ClaimRecord
 from pytest_ftcompare.results.result import Result, ResultError
+from pytest_ftcompare.results.result import digest as digest_of_text
 
 STAGING = ".staging-"  # prefix of the staging folder
 ACCEPTED = ".accepted"  # the staging folder after the rename
@@ -83,8 +84,11 @@ def read_lock(folder: Path, device: str, digest: str) -> str:
     """Return the text of a lock that a baseline names. Raises `BaselineError`."""
     path = path_of_lock(folder, device, digest)
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = path.read_text(encoding="utf-8")
+        if digest_of_text(text) != digest:
+            raise ValueError("its content is not what its name says")
+        return text
+    except (OSError, ValueError) as error:
         raise BaselineError(
             f"expected the baseline's distributions in {path}, which cannot be read ({error}): "
             "restore it with git checkout, or update the baseline"

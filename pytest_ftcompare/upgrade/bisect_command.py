@@ -7,11 +7,13 @@ packages, first these packages and then the releases of the one that is to blame
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import time
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+from packaging.utils import canonicalize_name
 
 from pytest_ftcompare.environments.environment_cache import EnvironmentCache, default_cache
 from pytest_ftcompare.environments.installer import Installer, find_installer
@@ -101,7 +103,7 @@ def _ends_of_package(args: argparse.Namespace) -> tuple[str, str]:
 
 def _lock_of(text: str, here: Lock, installer: Installer) -> Lock:
     """Return the lock of a file of constraints, or of requirements in one text."""
-    if "==" in text and not Path(text).is_file():
+    if "==" in text:
         return changed_lock(text.split(), here, installer)
     return constrained_lock(Path(text), here, installer)
 
@@ -116,7 +118,7 @@ class _Search:
     def runs(self, good: Entry) -> GateRuns:
         """Return runs that are compared with a good end; another one has another folder."""
         seeds = None if self.args.all_seeds else FEW_SEEDS
-        place = self.folder / good.lock.content_digest()
+        place = self.folder / good.key
         return GateRuns(self.environments, place, good, self.args.pytest, _say, seeds)
 
     def entries(self) -> Entries:
@@ -161,6 +163,8 @@ def _check(args: argparse.Namespace) -> None:
     """Raise `TryError` for arguments that do not go together, before anything runs."""
     if args.package is not None and args.checkout is not None:
         raise TryError("expected --package or --checkout, got both")
+    if args.package is not None:
+        args.package = canonicalize_name(args.package)
     if args.good is None:
         raise TryError("expected --good, or --from with the JSON report of a failed session")
     if not args.pytest:
@@ -206,6 +210,8 @@ def _search(search: _Search) -> Json:
     """Search, and return the answer."""
     started = time.monotonic()
     history = search.entries()
-    bisection = Bisection(search.runs(history.make(0)), history.labels, history.make)
+    # Each entry is resolved once, also for the answer.
+    make = functools.cache(history.make)
+    bisection = Bisection(search.runs(make(0)), history.labels, make)
     found = bisection.search(every=search.args.sweep)
     return make_answer(bisection, found, history.link, time.monotonic() - started)

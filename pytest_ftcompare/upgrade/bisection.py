@@ -7,6 +7,7 @@ is sure (noisy_search.py).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -119,10 +120,9 @@ class Bisection:
         if self.searched.level == "outcome":
             loss = f"{-measurement.change:+.1%} of the rows"
             return f"{self.searched.metric} {loss}, standard error {measurement.error:.1%}"
-        return (
-            f"{self.searched.metric} {measurement.change:+.1%}, "
-            f"standard error {measurement.error:.1%}"
-        )
+        # A cost's change is a logarithm.
+        change = math.expm1(measurement.change)
+        return f"{self.searched.metric} {change:+.1%}, standard error {measurement.error:.1%}"
 
     def verify_ends(self) -> None:
         """Run both ends, and take the failure of the bad one as what is searched."""

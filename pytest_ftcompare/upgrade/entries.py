@@ -62,6 +62,8 @@ def of_checkout(checkout: Path, good: str, bad: str, installer: Installer, folde
 
     def make(number: int) -> Entry:
         place = files_of(checkout, commits[number], folder)
-        return Entry(labels[number], here.overlaid(resolve([f"-e {place}"], installer)))
+        lines = resolve([f"-e {place}"], installer)
+        copied = next((name for name, line in lines.items() if line == f"-e {place}"), "")
+        return Entry(labels[number], here.overlaid(lines), copied)
 
     return Entries(labels, make)

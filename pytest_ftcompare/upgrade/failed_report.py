@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +10,11 @@ from pathlib import Path
 from pytest_ftcompare.measure.library_versions import PACKAGES, versions
 from pytest_ftcompare.report import document_reader
 from pytest_ftcompare.report.document_reader import DocumentError
-from pytest_ftcompare.report.failure import RELEASE
+from pytest_ftcompare.report.failure import RELEASE, search_options
 from pytest_ftcompare.results.result import Json
-from pytest_ftcompare.upgrade.session import RESERVED, TryError
+from pytest_ftcompare.upgrade.session import TryError
+
+BUILD = re.compile(r"[a-z0-9.]+")  # the local part of a version, such as cpu or cu128
 
 
 @dataclass(frozen=True)
@@ -30,11 +32,8 @@ class FailedReport:
     @property
     def arguments(self) -> list[str]:
         """Pytest's arguments that run the cases again, with the session's own options."""
-        options = shlex.split(self.cases[0]["rerun"])[1:-1]
-        return [
-            *(option for option in options if not option.startswith(RESERVED)),
-            *(case["nodeid"] for case in self.cases),
-        ]
+        nodeids = [case["nodeid"] for case in self.cases]
+        return [*search_options(self.cases[0]["rerun"]), *nodeids]
 
 
 def read(file: Path) -> FailedReport:
@@ -91,6 +90,8 @@ def _requirements(
                 f"--from: {case} has a baseline of {name} {version}, which no index has: give "
                 "--good and --bad, or --checkout"
             )
-        build = environment.get(f"{name} build")
+        build = str(environment.get(f"{name} build", ""))
+        if build and not BUILD.fullmatch(build):
+            raise TryError(f"--from: expected the build of {name} such as cpu, got {build!r}")
         requirements.append(f"{name}=={version}{f'+{build}' if build else ''}")
     return requirements

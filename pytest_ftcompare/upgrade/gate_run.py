@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pytest_ftcompare.compare.session_verdict import UNJUDGED_VERDICTS
+from pytest_ftcompare.compare.session_verdict import UNJUDGED_FINDING, UNJUDGED_VERDICTS
 from pytest_ftcompare.environments.environment_cache import (
     EnvironmentCache,
     EnvironmentRefused,
@@ -41,7 +41,7 @@ SIGNS = ("signs", "expected")  # fields of a result that have signs
 # gives other numbers beside other versions. Raising it takes a smaller fault for a larger one.
 MAX_RATIO = 10.0
 NUMBER = re.compile(r"(?<![\w.])[-+]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?")
-PATH = re.compile(r"\S*/\S*")
+NAMES = re.compile(r"\S*/\S*|0x[0-9a-f]+|\d+(?:\.\d+){2,}")  # paths, addresses, versions
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,8 @@ class Sign:
 
     @property
     def _plain(self) -> str:
-        """The sentence without the case's name and without paths, which have digits, too."""
-        return PATH.sub("", self.text.replace(self.case, ""))
+        """The sentence without the case's name, paths, addresses and versions: they have digits."""
+        return NAMES.sub("", self.text.replace(self.case, ""))
 
     def _numbers(self) -> list[float]:
         return [float(number.replace(",", "")) for number in NUMBER.findall(self._plain)]
@@ -93,7 +93,7 @@ class Sign:
 
 def _are_near(one: float, another: float) -> bool:
     small, large = sorted((abs(one), abs(another)))
-    return large <= MAX_RATIO * small or large == small
+    return one * another >= 0 and (large <= MAX_RATIO * small or large == small)
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,9 @@ def read_session(session: Session) -> RunResult:
     ]
     # A sentence on the whole session is a sign only if nothing else failed.
     signs = signs or [
-        Sign("all cases", "failed", "together", text) for text in document["findings"]
+        Sign("all cases", "failed", "together", text)
+        for text in document["findings"]
+        if UNJUDGED_FINDING not in text
     ]
     unsettled = [
         f"{case['id']} is {case['verdict']}"
@@ -187,7 +189,7 @@ def _sign_of_case(case: Mapping[str, Any]) -> Sign:
         return Sign(case["id"], case["verdict"], level, text)
     for cost in case["costs"]:
         if cost["outcome"] in ("worse", "changed"):
-            text = f"{cost['metric']} {cost['change']:+.1%}"
+            text = f"{cost['metric']} {_change_text(cost)}"
             return Sign(case["id"], case["verdict"], "cost", text, cost["metric"])
     for comparison in case["comparisons"]:
         if comparison["outcome"] == "worse":
@@ -197,13 +199,21 @@ def _sign_of_case(case: Mapping[str, Any]) -> Sign:
     return Sign(case["id"], case["verdict"], case["first_divergence"], "it has no sentence")
 
 
+def _change_text(cost: Mapping[str, Any]) -> str:
+    """Return a cost's change; from nothing, there is no relative one."""
+    if cost["change"] is None:
+        return f"{cost['base']:g} -> {cost['new']:g}"
+    return f"{cost['change']:+.1%}"
+
+
 def _measurements(cases: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Measurement]]:
     for case in cases:
         for score in case["comparisons"]:
             key = _key(case["id"], score["metric"])
             yield key, Measurement(-score["delta"], score["error"])
         for cost in case["costs"]:
-            if cost["metric"] in METRICS and cost["outcome"] not in ("incomparable", "new"):
+            is_measured = cost["metric"] in METRICS and cost["change"] is not None
+            if is_measured and cost["outcome"] not in ("incomparable", "new"):
                 key = _key(case["id"], cost["metric"])
                 yield key, Measurement(math.log1p(cost["change"]), cost["error"])
 
@@ -253,7 +263,7 @@ class GateRuns:
 
     def _result(self, entry: Entry, suffix: str, options: Sequence[str]) -> RunResult:
         """Return a run's result; the result of an earlier call is read."""
-        name = f"{entry.lock.content_digest()}{suffix}"
+        name = f"{entry.key}{suffix}"
         file = self.folder / f"{name}.result.json"
         if file.is_file():
             return RunResult.from_json(file.read_text(encoding="utf-8"))

@@ -19,10 +19,19 @@ class HistoryError(RuntimeError):
 
 @dataclass(frozen=True)
 class Entry:
-    """A state of the history: what it is called, and its environment."""
+    """A state of the history: what it is called, and its environment.
+
+    `commit_of` is the name of the distribution that is a copy of a commit, "" for none.
+    """
 
     label: str
     lock: Lock
+    commit_of: str = ""
+
+    @property
+    def key(self) -> str:
+        """What the entry's results depend on, as a digest."""
+        return self.lock.content_digest(self.commit_of)
 
 
 def releases_between(available: Sequence[str], good: str, bad: str) -> list[str]:

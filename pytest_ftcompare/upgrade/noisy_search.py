@@ -59,12 +59,13 @@ class Located:
 class ChangePoint:
     """The posterior of where the change is among `count` entries; the first is good, the last bad.
 
-    `skipped` are entries that cannot be measured.
+    `skipped` are entries that cannot be measured, `exhausted` those that cannot be measured again.
     """
 
     count: int
     measurements: dict[int, list[Measurement]] = field(default_factory=dict)
     skipped: set[int] = field(default_factory=set)
+    exhausted: set[int] = field(default_factory=set)
 
     def add(self, number: int, measurement: Measurement) -> None:
         self.measurements.setdefault(number, []).append(measurement)
@@ -111,7 +112,7 @@ class ChangePoint:
         candidates = [
             number
             for number in range(self.count)
-            if number not in self.skipped
+            if number not in self.skipped | self.exhausted
             and len(self.measurements.get(number, ())) < repeats
             # A certain state tells nothing new.
             and 1e-3 < below[number] < 1 - 1e-3
@@ -158,7 +159,7 @@ def search(
             return located
         measurement = measure(number)
         if measurement is None:
-            points.skipped.add(number)
+            (points.exhausted if number in points.measurements else points.skipped).add(number)
         else:
             points.add(number, measurement)
     return located

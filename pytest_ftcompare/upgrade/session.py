@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,12 +18,14 @@ from xml.etree import ElementTree
 
 import pytest_ftcompare
 from pytest_ftcompare.gate.resume_key import PROJECT_SUFFIXES
+from pytest_ftcompare.gate.session import SESSION_NODEID
 from pytest_ftcompare.measure import host
 from pytest_ftcompare.measure.library_versions import digest, package_files
 
 # pytest's exit statuses of a session that ran: all passed, or some test failed.
 RAN = (0, 1)
-USAGE_ERRORS = (4, 5)  # pytest's: a wrong argument, and no test collected
+NO_TESTS = 5  # pytest's: no test was collected, or none stayed after -k and -m
+USAGE_ERRORS = (4, NO_TESTS)  # pytest's: 4 is a wrong argument
 # Times are compared in turn, so baselines have none. A GPU's memory needs windows, the shortest.
 PROVISIONAL = ("--ftcompare-provisional", "--ftcompare-window=0")
 # Options of pytest that belong to the command, or would leave cases out.
@@ -33,6 +36,7 @@ RESERVED = (
     *("--lf", "--last-failed", "--exitfirst", "--maxfail", "--stepwise", "--sw", "--benchmark-"),
     *("--junit-xml", "--junitxml"),
 )
+STOPS_EARLY = re.compile(r"-[hlqsvx]*x[hlqsvx]*")  # -x, also beside other flags
 # Suffixes of the files that a project's cases may read, besides its hub folder.
 DATA_SUFFIXES = PROJECT_SUFFIXES | {".tsv", ".parquet", ".arrow", ".gz"}
 
@@ -61,16 +65,16 @@ class Session:
 
     @property
     def other_failed_tests(self) -> dict[str, str]:
-        """The failed tests that are neither a case nor a claim."""
+        """The failed tests that are neither a case nor a claim, nor the session's own finding."""
         gated = [*self.document.get("cases", ()), *self.document.get("claims", ())]
-        nodeids = {test["nodeid"] for test in gated}
+        nodeids = {SESSION_NODEID, *(test["nodeid"] for test in gated)}
         return {name: text for name, text in self.failed_tests.items() if name not in nodeids}
 
 
 def check_arguments(arguments: Sequence[str]) -> None:
     """Raise `TryError` for an argument of pytest that the command itself gives."""
     for argument in arguments:
-        if argument == "-x" or argument.startswith(RESERVED):
+        if STOPS_EARLY.fullmatch(argument) or argument.startswith(RESERVED):
             raise TryError(
                 f"expected arguments that choose cases, such as suites -k lora, got {argument}: "
                 "leave it out, the command decides it"

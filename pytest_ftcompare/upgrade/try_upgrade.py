@@ -19,13 +19,18 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from pytest_ftcompare.compare.noise import SCORE_METRICS
-from pytest_ftcompare.compare.session_verdict import MAX_UNJUDGED_SHARE, UNJUDGED_VERDICTS
+from pytest_ftcompare.compare.session_verdict import (
+    MAX_UNJUDGED_SHARE,
+    UNJUDGED_FINDING,
+    UNJUDGED_VERDICTS,
+)
 from pytest_ftcompare.compare.verdict import WORST_FIRST
 from pytest_ftcompare.environments.environment_cache import Say
 from pytest_ftcompare.environments.lock import Lock
 from pytest_ftcompare.report.document import OTHER_TESTS_FAILED
 from pytest_ftcompare.results import atomic_write
 from pytest_ftcompare.upgrade.session import (
+    NO_TESTS,
     PROVISIONAL,
     Session,
     TryError,
@@ -41,7 +46,6 @@ WHOLE = "whole.json"  # in a folder of results that no interruption cut
 # Marks of the tests of cases, of claims, and of both.
 CASES, CLAIMS = "ftcompare", "ftcompare_claims"
 GATED = f"{CASES} or {CLAIMS}"
-UNJUDGED_FINDING = "could not be compared"  # in the finding that the first pass may settle later
 Document = Mapping[str, Any]
 
 
@@ -175,8 +179,10 @@ class Trial:
             self.say(f"{self.old.name}: the cases run in it first")
             update = ["--update-baselines", *PROVISIONAL, *_deselect(left_out)]
             session = run_session(self.old.python, [*arguments, *update], folder, "old")
-            self._expect(self.old, session)
-            tests = [*session.document["cases"], *session.document["claims"]]
+            # Arguments may choose tests that are no cases alone.
+            if session.status != NO_TESTS:
+                self._expect(self.old, session)
+            tests = [*session.document.get("cases", ()), *session.document.get("claims", ())]
             failed = [test["nodeid"] for test in tests if test["failed"]]
             stored = {
                 "arguments": wanted,
@@ -199,7 +205,8 @@ class Trial:
         self.say(f"{self.old.name}: the tests that are no cases run in it, as some failed")
         others = ["-m", marked(self.arguments, f"not ({GATED})")]
         old = run_session(self.old.python, [*self.arguments, *others], folder, "old-others")
-        self._expect(self.old, old)
+        if old.status != NO_TESTS:
+            self._expect(self.old, old)
         for nodeid in sorted(failed.keys() & old.failed_tests.keys()):
             self.say(f"{nodeid} fails in both environments")
         return [

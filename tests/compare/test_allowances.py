@@ -4,15 +4,25 @@ from dataclasses import replace
 from datetime import date
 
 import pytest
+from make_results import make_result
 
+from pytest_ftcompare.compare import verdict as verdict_module
 from pytest_ftcompare.compare.allowances import apply, sum_up
 from pytest_ftcompare.compare.measured_cost import CostComparison
 from pytest_ftcompare.compare.sequential_test import ScoreComparison
 from pytest_ftcompare.compare.session_verdict import SessionVerdict
-from pytest_ftcompare.compare.verdict import IDENTICAL, OTHER_DEVICE, CaseVerdict
+from pytest_ftcompare.compare.verdict import (
+    IDENTICAL,
+    OTHER_DEVICE,
+    CaseVerdict,
+    JudgingCriteria,
+    NeedMoreSeeds,
+    judge,
+)
 from pytest_ftcompare.results.allowance import Allowance
 
 TODAY = date(2030, 6, 15)
+SCORES = [0.80, 0.82, 0.78, 0.81, 0.79, 0.80, 0.83, 0.77]
 ALLOWANCE = Allowance("lora-*", "*", "accuracy", 0.05, "Ann", "why", "link", "2030-06-15")
 LR = "recipe lr 0.1 -> 0.2"
 
@@ -212,3 +222,24 @@ def test_an_updated_case_needs_no_entry():
 def test_a_loss_that_only_all_cases_together_show_keeps_its_entry():
     known = [(verdict.suite, verdict.id) for verdict in MANY]
     assert session_state(*many(), known=known) == ("open", [])
+
+
+def test_an_allowed_loss_does_not_settle_another_score(monkeypatch):
+    scores = [score(), score(-0.09, "open", "accuracy_ood")]
+    monkeypatch.setattr(verdict_module, "_compare_metrics", lambda *_: scores)
+    base, candidate = make_result(SCORES), make_result([value - 0.04 for value in SCORES[:5]])
+
+    def judged(allowed):
+        criteria = JudgingCriteria(allowed=frozenset(allowed))
+        return judge(base, candidate, 8, criteria=criteria)
+
+    assert judged([]).verdict == "worse"
+    assert judged(["accuracy"]) == NeedMoreSeeds(8)
+
+
+def test_an_allowed_case_with_an_open_score_has_no_answer():
+    scores = [score(), score(-0.09, "open", "accuracy_ood")]
+    verdict = applied(case(comparisons=scores))
+    assert verdict.allowed
+    assert SessionVerdict([verdict]).failed
+    assert not SessionVerdict([applied(case())]).failed

@@ -1,8 +1,10 @@
 """Days of releases come from the index, the link to changes from a package's metadata."""
 
+import base64
 import io
 import json
 from email.message import Message
+from http.client import IncompleteRead
 from urllib.error import URLError
 
 import pytest
@@ -15,6 +17,7 @@ FILES = [
     {"filename": "peft-0.20.0-py3-none-any.whl", "upload-time": "2026-05-01T23:00:00.5Z"},
     {"filename": "peft-0.21.0+cpu-py3-none-any.whl", "upload-time": "2026-06-01T00:00:00Z"},
     {"filename": "peft-0.22.0.tar.gz"},
+    {"filename": "peft-0.23.0.tar.gz", "upload-time": None},
     {"filename": "README.txt", "upload-time": "2026-07-01T00:00:00Z"},
 ]
 
@@ -24,7 +27,7 @@ def index(monkeypatch):
     """Stand for the index: answer with `index.text`, and keep the address."""
 
     def urlopen(request, timeout):
-        urlopen.address = request.full_url
+        urlopen.address, urlopen.headers = request.full_url, request.headers
         if urlopen.text is None:
             raise URLError("away")
         return io.BytesIO(urlopen.text.encode())
@@ -76,3 +79,18 @@ def test_changes_are_told_on_a_page_or_on_github(monkeypatch, fields, link):
 
 def test_a_package_that_is_not_installed_has_no_link():
     assert changelog_link("no-such-package") == ""
+
+
+def test_credentials_in_an_address_become_a_header(index):
+    release_dates("peft", "https://ann:p%40ss@index:8080/simple")
+    assert index.address == "https://index:8080/simple/peft/"
+    expected = base64.b64encode(b"ann:p@ss").decode()
+    assert index.headers["Authorization"] == f"Basic {expected}"
+
+
+def test_an_answer_that_breaks_off_gives_no_days(index, monkeypatch):
+    def read(request, timeout):
+        raise IncompleteRead(b"")
+
+    monkeypatch.setattr(release_info, "urlopen", read)
+    assert release_dates("peft", "https://index/simple") == {}

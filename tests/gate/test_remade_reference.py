@@ -15,6 +15,7 @@ from pytest_ftcompare.gate.remade_reference import RemadeReference
 from pytest_ftcompare.gate.remote import PROTOCOL, RemoteError
 from pytest_ftcompare.measure import environment
 from pytest_ftcompare.results import baseline_store
+from pytest_ftcompare.results.result import digest
 
 HERE = Lock({"peft": "peft==0.21.2", "pytest-ftcompare": "-e /gate"})
 PYTHON = "{}.{}.0".format(*sys.version_info[:2])
@@ -64,14 +65,21 @@ def python_for(tmp_path, cache):
             [0.1],
             identity={"method": "full", "task": "pocket_cola"},
             environment={
-                **{"python": PYTHON, "device": "cpu", "commit": "123", "distributions": "d"},
+                **{
+                    "python": PYTHON,
+                    "device": "cpu",
+                    "commit": "123",
+                    "distributions": digest(lock),
+                },
                 **{"peft": "0.21.2", "methods/full.py": "a", "methods/base.py": "b"},
                 **{"judge mine.py": "c"},
             }
             | entries,
         )
         if lock:
-            baseline_store.write(tmp_path / "baselines", {"cpu": [result]}, locks={"d": lock})
+            baseline_store.write(
+                tmp_path / "baselines", {"cpu": [result]}, locks={digest(lock): lock}
+            )
         find.reference = find.reference or RemadeReference(
             tmp_path / "baselines", project or ProjectConfig(), Path("/project"), tmp_path / "cache"
         )

@@ -4,7 +4,7 @@ import pytest
 
 from pytest_ftcompare.compare.environment_diff import Difference
 from pytest_ftcompare.compare.verdict import CaseVerdict
-from pytest_ftcompare.report.failure import explain
+from pytest_ftcompare.report.failure import explain, search_options
 
 PEFT = Difference("peft", "0.20.0", "0.21.2")
 
@@ -43,3 +43,8 @@ def test_several_libraries_are_told_apart_first():
 )
 def test_other_changes_have_no_release_to_find(changes):
     assert bisect_command(*changes) == []
+
+
+def test_a_search_gets_only_the_options_that_it_takes():
+    options = " --ftcompare-seeds=3 '--ftcompare-hub=/my hub' --ftcompare-reference=auto"
+    assert search_options(options) == ["--ftcompare-hub=/my hub"]

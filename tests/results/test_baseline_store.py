@@ -7,6 +7,8 @@ import pytest
 from make_results import make_result
 
 from pytest_ftcompare.results import baseline_store
+from pytest_ftcompare.results.baseline_store import BaselineError
+from pytest_ftcompare.results.result import digest
 
 RESULT = make_result([0.8, 0.79])
 
@@ -164,11 +166,20 @@ def locks(folder):
 
 
 def test_a_lock_is_written_once_with_the_baselines_that_name_it(tmp_path):
-    results = [named("abc", id="a"), named("abc", id="b"), make_result([0.1])]
-    texts = {"abc": "peft==1\n", "def": "peft==2\n"}
+    text = "peft==1\n"
+    name = digest(text)
+    results = [named(name, id="a"), named(name, id="b"), make_result([0.1])]
+    texts = {name: text, "def": "peft==2\n"}
     baseline_store.write(tmp_path, {"cpu": results, "nvidia-h200": results}, locks=texts)
-    assert locks(tmp_path) == [("cpu", "abc"), ("nvidia-h200", "abc")]
-    assert baseline_store.read_lock(tmp_path, "cpu", "abc") == "peft==1\n"
+    assert locks(tmp_path) == [("cpu", name), ("nvidia-h200", name)]
+    assert baseline_store.read_lock(tmp_path, "cpu", name) == text
+
+
+def test_an_edited_lock_is_refused(tmp_path):
+    results = [named("abc", id="a")]
+    baseline_store.write(tmp_path, {"cpu": results}, locks={"abc": "peft==1\n"})
+    with pytest.raises(BaselineError, match="its content is not what its name says"):
+        baseline_store.read_lock(tmp_path, "cpu", "abc")
 
 
 def test_a_lock_goes_with_the_last_baseline_that_names_it(tmp_path):

@@ -276,7 +276,7 @@ def test_a_change_that_does_not_stand_out_is_refused(slow, capsys):
         GateRuns.time,
     )
     assert main(["bisect", *ARGUMENTS]) == 2
-    sentence = "expected a change in peft 4 that stands out of its noise, step +5.1%, standard"
+    sentence = "expected a change in peft 4 that stands out of its noise, step +5.2%, standard"
     assert sentence in capsys.readouterr().err
     GateRuns.time = time
 
@@ -398,3 +398,26 @@ def test_a_known_fault_is_searched_if_the_good_end_has_it_not(gate, monkeypatch,
     monkeypatch.setattr(GateRuns, "run", run)
     assert main(["bisect", *ARGUMENTS]) == 0
     assert {"last good: peft 2", "first bad: peft 3", f"sign: {both}"} <= set(lines(capsys))
+
+
+def test_a_packages_name_may_be_written_otherwise(gate, capsys):
+    assert main(["bisect", "--package", "PEFT", *ARGUMENTS[2:]]) == 0
+    assert all(set(lines) == {"peft", "torch"} for lines in gate.ran)
+
+
+@pytest.mark.parametrize("build", ["cpu evil@https://evil/evil-1-py3-none-any.whl", "cpu;x"])
+def test_a_build_in_a_report_is_no_requirement(report, gate, capsys, build):
+    document = json.loads(report.read_text())
+    document["cases"][0]["baseline"]["environment"]["peft build"] = build
+    report.write_text(json.dumps(document))
+    assert main(["bisect", "--from", str(report)]) == 2
+    assert "--from: expected the build of peft such as cpu, got" in capsys.readouterr().err
+    assert gate.ran == []
+
+
+def test_only_options_that_choose_what_runs_are_taken_from_a_report(report, gate, monkeypatch):
+    document = json.loads(report.read_text())
+    rerun = "pytest -p evil --ftcompare-hub='/my hub' --ftcompare-seeds=3 x"
+    document["cases"][0]["rerun"] = rerun
+    report.write_text(json.dumps(document))
+    assert failed_report.read(report).arguments[:-1] == ["--ftcompare-hub=/my hub"]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_ftcompare.compare.session_verdict import UNJUDGED_FINDING
 from pytest_ftcompare.environments.environment_cache import EnvironmentRefused
 from pytest_ftcompare.environments.lock import Lock
 from pytest_ftcompare.upgrade import gate_run
@@ -189,6 +190,12 @@ INVARIANT = Sign("lora", "invalid", "invariant", "merged, outputs must be equal:
         (PROBE, replace(PROBE, text="outputs differ by 2e-4 of 2.1"), False),
         (RAISED, replace(RAISED, text="lora-1.4m raised ImportError: no X (/c/2e/peft.py)"), True),
         (RAISED, replace(RAISED, text="lora-1.4m raised KeyError: no X (/a/1b/peft.py)"), False),
+        (
+            Sign("t::a", "failed", "test", "assert <Foo at 0x7f12a0> is 0.21.2"),
+            Sign("t::a", "failed", "test", "assert <Foo at 0x7e99b0> is 0.21.1"),
+            True,
+        ),
+        (PROBE, replace(PROBE, text="outputs differ by -3e-3 of 2.1"), False),
         (Sign("a", "new", "", "1,204 rows"), Sign("b", "new", "", "2,400 rows"), True),
         (
             Sign("lora", "worse", "cost", "step +9 %", "step"),
@@ -275,3 +282,17 @@ def test_a_test_that_fails_for_a_known_reason_is_a_sign_only_if_it_is_searched(r
     assert result.state(sign) == "bad"
     assert runs.run(BAD) == result
     runs.make_baselines()
+
+
+def test_cases_without_an_answer_are_no_sign(runs, session):
+    session.findings = [f"1 of 1 cases {UNJUDGED_FINDING}: too many to pass"]
+    session.cases = [case(Sign("lora", "undecided", "", ""), failed=False)]
+    result = runs.run(BAD)
+    assert (result.signs, result.unsettled) == ([], "lora is undecided")
+
+
+def test_a_count_that_rises_from_nothing_has_a_sign(runs, session):
+    rise = cost("stray bytes", None, "worse", base=0, new=8)
+    session.cases = [case(Sign("lora", "worse", "cost", ""), costs=[rise])]
+    (sign,) = runs.run(BAD).signs
+    assert sign.text == "stray bytes 0 -> 8"

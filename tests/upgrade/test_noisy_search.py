@@ -132,3 +132,13 @@ def test_a_state_is_as_probable_as_it_is_near():
     assert probability_of_bad(Measurement(0.1, 0.01), bad) == pytest.approx(0.5)
     assert probability_of_bad(Measurement(0.2, 0.01), bad) > 0.99
     assert probability_of_bad(Measurement(-9.0, 0.0), bad) == pytest.approx(0, abs=1e-9)
+
+
+def test_an_entry_that_cannot_be_measured_again_keeps_what_it_measured():
+    points = ChangePoint(4)
+    for number, value in ((0, 0.0), (3, 0.2)):
+        points.add(number, Measurement(value, 0.08))
+    answers = {1: [Measurement(0.02, 0.08)], 2: [Measurement(0.19, 0.08)]}
+    found = search(points, lambda n: answers[n].pop() if answers[n] else None, MAX_REPEATS)
+    assert points.skipped == set()
+    assert set(found.measured) == {0, 1, 2, 3}

@@ -7,6 +7,7 @@ import pytest
 from filelock import FileLock
 
 from pytest_ftcompare.environments.lock import Lock
+from pytest_ftcompare.gate.session import SESSION_NODEID
 from pytest_ftcompare.report.document import OTHER_TESTS_FAILED
 from pytest_ftcompare.upgrade import try_upgrade
 from pytest_ftcompare.upgrade.session import Session, TryError
@@ -39,7 +40,7 @@ class Sessions:
     def __init__(self, monkeypatch):
         self.commands, self.old, self.new, self.status = [], [], [], 0
         self.failed_tests = {}
-        self.has_claims = False
+        self.has_claims, self.monkeypatch = False, monkeypatch
         monkeypatch.setattr(try_upgrade, "run_session", self.run)
         monkeypatch.setattr(Trial, "_has_claims", lambda trial: self.has_claims)
 
@@ -292,3 +293,26 @@ def test_two_trials_at_once_are_refused(trial, sessions):
     ):
         trial.run()
     assert sessions.commands == []
+
+
+def test_tests_that_are_no_cases_can_be_tried_alone(trial, sessions):
+    """Neither stage collects a case, and the new environment's tests decide."""
+
+    def run(python, arguments, folder, name):
+        folder.mkdir(parents=True, exist_ok=True)
+        sessions.commands.append((str(python), arguments))
+        return Session(5) if name != "new" else Session(0, document(), {})
+
+    sessions.monkeypatch.setattr(try_upgrade, "run_session", run)
+    assert trial.run()
+    assert sessions.pythons() == ["old", "new"]
+
+
+def test_a_session_that_fails_as_a_whole_has_no_broken_test(trial, sessions):
+    """The plugin's own report of it is in JUnit's format, and only cases are collected."""
+    finding = "step is 2.7 % slower on average over 36 cases"
+    sessions.new = [document(case("a"), findings=[finding])]
+    sessions.failed_tests = {"new": {SESSION_NODEID: finding}}
+    assert not trial.run()
+    assert sessions.pythons() == ["old", "new"]
+    assert finding in trial.said

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_ftcompare.gate.session import SESSION_NODEID
 from pytest_ftcompare.upgrade import session
 from pytest_ftcompare.upgrade.session import TryError, check_arguments, results_key, run_session
 
@@ -35,12 +36,12 @@ def pytest_runs(monkeypatch):
         (report,) = [text.partition("=")[2] for text in command if "-report=" in text]
         Path(report).write_text(json.dumps(DOCUMENT))
         (tests,) = [text.partition("=")[2] for text in command if "--junit-xml=" in text]
-        Path(tests).write_text(JUNIT)
+        Path(tests).write_text(run.junit)
         if stdout:
             stdout.write("its output\n")
         return subprocess.CompletedProcess(command, run.status)
 
-    run.status = 0
+    run.status, run.junit = 0, JUNIT
     monkeypatch.setattr(session.subprocess, "run", run)
     return run
 
@@ -83,7 +84,15 @@ def test_the_output_can_go_to_a_file(pytest_runs, tmp_path):
     "argument",
     [
         *("--update-baselines", "--update-baselines-new-only", "--ftcompare-baselines=x"),
-        *("--lf", "-x", "--maxfail=1", "--benchmark-disable", "--ftcompare-history=h.db"),
+        *(
+            "--lf",
+            "-x",
+            "-xv",
+            "-vqx",
+            "--maxfail=1",
+            "--benchmark-disable",
+            "--ftcompare-history=h.db",
+        ),
     ],
 )
 def test_arguments_of_the_command_itself_are_refused(argument):
@@ -102,3 +111,13 @@ def test_results_depend_on_the_projects_files(tmp_path, monkeypatch, name):
     assert results_key("lock") == before != results_key("another lock")
     (tmp_path / name).write_text("1\n")
     assert results_key("lock") != before
+
+
+def test_the_sessions_own_finding_is_no_test(pytest_runs, tmp_path):
+    """The plugin reports it as a failed test, which JUnit's format has, too."""
+    finding = f'<testcase classname="" name="{SESSION_NODEID}"><failure message="x"/></testcase>'
+    finding = finding.replace(f'name="{SESSION_NODEID}"', 'name="session" file="ftcompare"')
+    pytest_runs.junit = JUNIT.replace("</testsuite>", f"{finding}</testsuite>")
+    found = run_session(Path("python"), ["suites"], tmp_path, "new")
+    assert SESSION_NODEID in found.failed_tests
+    assert SESSION_NODEID not in found.other_failed_tests
