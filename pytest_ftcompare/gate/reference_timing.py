@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from pytest_ftcompare.compare import divergence, measured_cost
 from pytest_ftcompare.compare.measured_cost import CostComparison
+from pytest_ftcompare.gate.reference_process import REFERENCE_PROCESSES
 from pytest_ftcompare.gate.remote import RemoteError, RemoteProcess
 from pytest_ftcompare.gate.run_context import RunContext
 from pytest_ftcompare.gate.settings import Settings
@@ -65,11 +66,14 @@ class ReferenceTiming:
         """Start a process of `python`, or of this environment, and prepare the case in it."""
         remote = RemoteProcess(python)
         try:
-            remote.prepare(self.prepared.case, self.prepared.config, self.settings.root)
+            self._prepare(remote)
         except RemoteError:
             remote.close()
             raise
         return remote
+
+    def _prepare(self, remote: RemoteProcess) -> None:
+        remote.prepare(self.prepared.case, self.prepared.config, self.settings.root)
 
     def _check_and_time(self, python: Path) -> Pairs:
         """Return rounds with the reference; raise `RemoteError` if it does not count."""
@@ -77,7 +81,10 @@ class ReferenceTiming:
 
         assert self.run_context.clock is not None
         self.run_context.report_status("checking the reference")
-        with self._start(python) as reference:
+        # A process that is kept has its model in memory, which a GPU must have free.
+        keep = self.prepared.config.device == "cpu"
+        with REFERENCE_PROCESSES.process_of(python, keep=keep) as reference:
+            self._prepare(reference)
             probed = replace(self.baseline, probe=reference.probe())
             if differences := divergence.compare_probes(self.baseline, probed):
                 raise RemoteError(

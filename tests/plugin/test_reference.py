@@ -8,6 +8,7 @@ import pytest
 from weather import TICK
 
 from pytest_ftcompare.gate import reference_timing
+from pytest_ftcompare.gate.reference_process import ReferenceProcesses
 from pytest_ftcompare.gate.remote import RemoteError
 
 METRICS = ("step", "evaluation", "inference")
@@ -41,6 +42,9 @@ def beside_it(shell, monkeypatch):
             def __exit__(self, *_):
                 pass
 
+            def close(self):
+                pass
+
             def prepare(self, case, config, root):
                 pass
 
@@ -53,6 +57,8 @@ def beside_it(shell, monkeypatch):
                 return self.seconds
 
         monkeypatch.setattr(reference_timing, "RemoteProcess", Process)
+        kept = ReferenceProcesses(Process)
+        monkeypatch.setattr(reference_timing, "REFERENCE_PROCESSES", kept)
         options = (f"--ftcompare-reference={named}", "--ftcompare-cache-dir=cache")
         result = shell.run(*options, timed=True)
         return result, processes
