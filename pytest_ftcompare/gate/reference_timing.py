@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 from pytest_ftcompare.compare import divergence, measured_cost
 from pytest_ftcompare.compare.measured_cost import CostComparison
-from pytest_ftcompare.gate.reference_process import REFERENCE_PROCESSES
 from pytest_ftcompare.gate.remote import RemoteError, RemoteProcess
 from pytest_ftcompare.gate.run_context import RunContext
 from pytest_ftcompare.gate.settings import Settings
+from pytest_ftcompare.gate.timing_processes import TIMING_PROCESSES
 from pytest_ftcompare.gate.worker_status import TIMING_STATUS
 from pytest_ftcompare.results.cost_metrics import METRICS
 from pytest_ftcompare.results.result import Result
@@ -54,13 +54,16 @@ class ReferenceTiming:
             python = self.settings.reference.python_for(
                 self.baseline, self.run_context.report_status
             )
-            rounds = [self._check_and_time(python)]
-            if any(comparison.outcome == "open" for comparison in _judge(rounds)):
-                rounds.append(self._time_fresh_processes(python))
+            first, process = self._check_and_time(python)
+            comparisons = _judge([first], process)
+            if any(comparison.outcome == "open" for comparison in comparisons):
+                # A fresh process has a name of its own.
+                fresh = self._time_fresh_processes(python)
+                comparisons = _judge([first, fresh], secrets.token_hex(4))
         except RemoteError as error:
             reason = f"no reference: {error}"
             return [_not_compared(cost, reason) if cost.unit == "s" else cost for cost in alone]
-        return [*(cost for cost in alone if cost.unit != "s"), *_judge(rounds)]
+        return [*(cost for cost in alone if cost.unit != "s"), *comparisons]
 
     def _start(self, python: Path | None) -> RemoteProcess:
         """Start a process of `python`, or of this environment, and prepare the case in it."""
@@ -75,15 +78,19 @@ class ReferenceTiming:
     def _prepare(self, remote: RemoteProcess) -> None:
         remote.prepare(self.prepared.case, self.prepared.config, self.settings.root)
 
-    def _check_and_time(self, python: Path) -> Pairs:
-        """Return rounds with the reference; raise `RemoteError` if it does not count."""
-        from pytest_ftcompare.measure.reference_rounds import LocalSide
+    def _check_and_time(self, python: Path) -> tuple[Pairs, str]:
+        """Return rounds with the reference and the name of this environment's process.
 
-        assert self.run_context.clock is not None
+        Both sides are processes of one kind: this one, with pytest and all that it has trained, is
+        some percent slower. Raise `RemoteError` if the reference does not count.
+        """
         self.run_context.report_status("checking the reference")
         # A process that is kept has its model in memory, which a GPU must have free.
         keep = self.prepared.config.device == "cpu"
-        with REFERENCE_PROCESSES.process_of(python, keep=keep) as reference:
+        with (
+            TIMING_PROCESSES.process_of(python, keep=keep) as reference,
+            TIMING_PROCESSES.process_of(None, keep=keep) as here,
+        ):
             self._prepare(reference)
             probed = replace(self.baseline, probe=reference.probe())
             if differences := divergence.compare_probes(self.baseline, probed):
@@ -94,12 +101,13 @@ class ReferenceTiming:
             if python not in _CHECKED_REFERENCES:
                 self._check_against_itself(python, reference)
                 _CHECKED_REFERENCES.add(python)
-            return self._time_in_turn(reference, LocalSide(self.prepared, self.run_context.clock))
+            self._prepare(here)
+            return self._time_in_turn(reference, here), here.name
 
     def _check_against_itself(self, python: Path, reference: RemoteProcess) -> None:
         """Raise `RemoteError` if two processes of the reference differ by more than the margin."""
         with self._start(python) as second:
-            comparisons = _judge([self._time_in_turn(reference, second)])
+            comparisons = _judge([self._time_in_turn(reference, second)], second.name)
         for comparison in comparisons:
             if abs(comparison.change) > METRICS[comparison.metric].margin:
                 raise RemoteError(
@@ -137,12 +145,11 @@ class ReferenceTiming:
 _CHECKED_REFERENCES: set[Path] = set()
 
 
-def _judge(rounds: list[Pairs]) -> list[CostComparison]:
-    """Compare the times of rounds, given separately for each pair of processes."""
-    from pytest_ftcompare.measure.timed_window import PROCESS_NAME
+def _judge(rounds: Sequence[Pairs], process: str) -> list[CostComparison]:
+    """Compare the times of rounds, given separately for each pair of processes.
 
-    # A fresh process does not tell its name, so it gets a random one.
-    process = PROCESS_NAME if len(rounds) == 1 else secrets.token_hex(4)
+    `process` is the name of this environment's latest one.
+    """
     return measured_cost.side_by_side(
         {name: [pairs[name] for pairs in rounds] for name in rounds[0]}, process
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import subprocess
 import sys
 import tempfile
@@ -106,6 +107,8 @@ class RemoteProcess:
     def __init__(self, python: Path | None = None) -> None:
         """Start `python`, a reference's interpreter, or without it this one with its path."""
         self.python = str(python or sys.executable)
+        # Times of one process share its effect.
+        self.name = secrets.token_hex(4)
         changes = {host.SESSION_VARIABLE: str(host.session_root(os.environ))}
         if not python:
             changes["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))

@@ -8,8 +8,8 @@ import pytest
 from weather import TICK
 
 from pytest_ftcompare.gate import reference_timing
-from pytest_ftcompare.gate.reference_process import ReferenceProcesses
 from pytest_ftcompare.gate.remote import RemoteError
+from pytest_ftcompare.gate.timing_processes import TimingProcesses
 
 METRICS = ("step", "evaluation", "inference")
 
@@ -32,8 +32,11 @@ def beside_it(shell, monkeypatch):
         class Process:
             def __init__(self, python):
                 self.pieces = METRICS
-                self.seconds = TICK * share if python else TICK if confirmed else TICK * share
-                self.seconds *= again if len(processes) == 1 else 1.0
+                # The first of this environment takes its time; a fresh one may not confirm it.
+                is_first = None not in processes
+                self.seconds = TICK if not python and (is_first or confirmed) else TICK * share
+                self.seconds *= again if len(processes) == 2 else 1.0
+                self.name = f"process {len(processes)}"
                 processes.append(python)
 
             def __enter__(self):
@@ -57,8 +60,8 @@ def beside_it(shell, monkeypatch):
                 return self.seconds
 
         monkeypatch.setattr(reference_timing, "RemoteProcess", Process)
-        kept = ReferenceProcesses(Process)
-        monkeypatch.setattr(reference_timing, "REFERENCE_PROCESSES", kept)
+        kept = TimingProcesses(Process)
+        monkeypatch.setattr(reference_timing, "TIMING_PROCESSES", kept)
         options = (f"--ftcompare-reference={named}", "--ftcompare-cache-dir=cache")
         result = shell.run(*options, timed=True)
         return result, processes
@@ -73,7 +76,8 @@ def text(result):
 def test_the_same_times_are_the_same_on_any_machine(beside_it):
     result, processes = beside_it()
     assert result.ret == 0
-    assert len(processes) == 2  # the reference, and once more against itself
+    # The reference, this environment, and the reference once more against itself.
+    assert processes == [Path(sys.executable), None, Path(sys.executable)]
 
 
 def test_a_slower_step_is_worse_if_a_second_pair_of_processes_shows_it(beside_it):
@@ -111,7 +115,7 @@ def test_an_invalid_reference_compares_no_time_and_gives_the_reason(beside_it, h
 def test_an_unchanged_environment_is_the_reference_that_a_baseline_asks_for(beside_it):
     result, processes = beside_it(named="auto")
     assert result.ret == 0
-    assert processes == [Path(sys.executable)] * 2
+    assert processes == [Path(sys.executable), None, Path(sys.executable)]
     assert "no reference" not in text(result)
 
 

@@ -1,11 +1,11 @@
-"""A reference's process serves several cases, and none after an error."""
+"""A process that times serves several cases, and none after an error."""
 
 from pathlib import Path
 
 import pytest
 
-from pytest_ftcompare.gate.reference_process import MAX_CASES, ReferenceProcesses
 from pytest_ftcompare.gate.remote import RemoteError
+from pytest_ftcompare.gate.timing_processes import MAX_CASES, TimingProcesses
 
 PYTHON = Path("python")
 
@@ -27,7 +27,7 @@ def processes():
         started.append(FakeProcess(python))
         return started[-1]
 
-    processes = ReferenceProcesses(start)
+    processes = TimingProcesses(start)
     processes.started = started
     return processes
 

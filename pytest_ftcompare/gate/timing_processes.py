@@ -1,4 +1,4 @@
-"""Keep a reference's process for several cases, as starting one imports the libraries again.
+"""Keep processes that time, for several cases, as starting one imports the libraries again.
 
 `reference_timing.py` takes its first rounds with it. Fresh processes confirm what these show.
 """
@@ -19,14 +19,17 @@ MAX_CASES = 8
 
 
 @dataclass
-class ReferenceProcesses:
-    """The processes of this worker, by interpreter, with the number of cases that each had."""
+class TimingProcesses:
+    """The processes of this worker, by interpreter, with the number of cases that each had.
 
-    start: Callable[[Path], RemoteProcess] = RemoteProcess
-    _kept: dict[Path, tuple[RemoteProcess, int]] = field(default_factory=dict)
+    None stands for this environment.
+    """
+
+    start: Callable[[Path | None], RemoteProcess] = RemoteProcess
+    _kept: dict[Path | None, tuple[RemoteProcess, int]] = field(default_factory=dict)
 
     @contextmanager
-    def process_of(self, python: Path, *, keep: bool) -> Iterator[RemoteProcess]:
+    def process_of(self, python: Path | None, *, keep: bool) -> Iterator[RemoteProcess]:
         """Yield a process of `python` for one case.
 
         With `keep`, the next case gets the same one; not after an error. A process keeps its
@@ -50,5 +53,5 @@ class ReferenceProcesses:
             self._kept.popitem()[1][0].close()
 
 
-REFERENCE_PROCESSES = ReferenceProcesses()
-atexit.register(REFERENCE_PROCESSES.close)
+TIMING_PROCESSES = TimingProcesses()
+atexit.register(TIMING_PROCESSES.close)
