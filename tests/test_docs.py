@@ -23,7 +23,7 @@ from pytest_ftcompare.compare import (
 from pytest_ftcompare.compare.tolerances import BY_PRECISION
 from pytest_ftcompare.compare.verdict import WORST_FIRST
 from pytest_ftcompare.environments import environment_cache
-from pytest_ftcompare.gate import machine_speed
+from pytest_ftcompare.gate import machine_speed, timing_processes
 from pytest_ftcompare.gate.profiles import PROFILES
 from pytest_ftcompare.results import baseline_store
 from pytest_ftcompare.results.result import Result
@@ -253,6 +253,10 @@ def test_tolerances_are_on_the_page_and_above_what_other_kernels_move():
         for precision, tolerance in zip(("float32", "bfloat16"), values, strict=True):
             for kernels in largest[precision].values():
                 assert tolerance >= 3 * max(kernels[kind][0] for kind in measured)
+
+
+def test_the_page_on_cost_states_how_many_cases_a_process_times():
+    assert f"`MAX_CASES = {timing_processes.MAX_CASES}`" in read("docs/cost.md")
 
 
 def test_the_page_on_upgrades_states_the_numbers_in_use():
