@@ -300,6 +300,17 @@ def test_the_status_of_a_trial_is_the_steps(machine, status):
     assert rendered == "python -m pytest_ftcompare report report.json report.md"
 
 
+def test_the_reports_of_later_seeds_are_told_too(machine):
+    """The stand-in writes each file that it is asked for, with its own name in it."""
+    does = (
+        'if [ "$3" = try ]; then touch report.json report-3-seeds.json; exit 1; fi; '
+        '[ "$3" != report ] || echo "of $4" > "$5"'
+    )
+    machine.program(".venv/bin/python", does)
+    assert machine.run("upgrades", "Try it", CHANGE="peft==0.22.0").returncode == 1
+    assert (machine.folder / "report.md").read_text() == "of report.json\nof report-3-seeds.json\n"
+
+
 @pytest.mark.parametrize(
     ("outcome", "number", "calls"),
     [
