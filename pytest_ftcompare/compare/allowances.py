@@ -183,8 +183,8 @@ def _sum_up_one(
 ) -> SessionAllowance:
     unneeded = named and not needed and all(states.get(key) == "idle" for key in named)
     otherwise: SessionState = "unneeded" if unneeded else "open"
-    found = set(states.values())
-    state = next((BY_CASE[state] for state in BY_CASE if state in found), otherwise)
+    met = set(states.values())
+    state = next((BY_CASE[state] for state in BY_CASE if state in met), otherwise)
     covered = [
         f"{suite}/{case}" for (suite, case), its_state in states.items() if its_state == "covers"
     ]

@@ -85,7 +85,7 @@ class CaseVerdict:
     @property
     def allowed(self) -> bool:
         """Whether allowances explain the failure wholly."""
-        covers = any(one.state == "covers" for one in self.allowances)
+        covers = any(allowance.state == "covers" for allowance in self.allowances)
         return self.verdict in TOLERABLE and covers and not self.uncovered
 
     @property

@@ -45,8 +45,8 @@ def read(file: Path) -> tuple[Allowance, ...]:
         raise AcceptFileError(f"{file} is not valid TOML: {error}") from None
     entries = content.pop(TABLE, [])
     if content or not isinstance(entries, list):
-        found = next(iter(content), TABLE)
-        raise AcceptFileError(f"{file}: expected only [[{TABLE}]] tables, found {found!r}")
+        wrong = next(iter(content), TABLE)
+        raise AcceptFileError(f"{file}: expected only [[{TABLE}]] tables, found {wrong!r}")
     allowances: list[Allowance] = []
     for number, entry in enumerate(entries, start=1):
         allowance = _read_entry(entry, f"{file}, [[{TABLE}]] number {number}")

@@ -39,10 +39,10 @@ def properties(verdict: CaseVerdict) -> list[tuple[str, str]]:
         if cost.outcome not in ("new", "incomparable"):
             values.append((f"{cost.metric} change", cost.change))
             values.append((f"{cost.metric} outcome", cost.outcome))
-    values += [(f"{one.what} allowance", one.state) for one in verdict.allowances]
+    values += [(f"{allowance.what} allowance", allowance.state) for allowance in verdict.allowances]
     if verdict.allowed:
-        last_days = [one.expires for one in verdict.allowances if one.state == "covers"]
-        values.append(("accepted until", min(last_days)))
+        covering = [entry for entry in verdict.allowances if entry.state == "covers"]
+        values.append(("accepted until", min(allowance.expires for allowance in covering)))
     return [(name, _text(value)) for name, value in values]
 
 

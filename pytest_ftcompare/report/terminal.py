@@ -80,8 +80,9 @@ def changed_cases(verdicts: Sequence[CaseVerdict], *, every: bool = True) -> Ite
     Without `every`, cases that changed in cost alone share a paragraph when they are many: a cost
     that rises in a whole suite has one cause.
     """
-    changed = [one for one in verdicts if one.verdict not in ("same", "new")]
-    changed.sort(key=lambda one: (WORST_FIRST.index(one.verdict), one.allowed, one.id))
+    changed = [verdict for verdict in verdicts if verdict.verdict not in ("same", "new")]
+    # Failed cases come before those of the same verdict that are accepted.
+    changed.sort(key=lambda verdict: (rank(verdict)[0], verdict.allowed, verdict.id))
     for name, group in groupby(changed, key=wording.verdict_words):
         cases = list(group)
         cost_alone = [verdict for verdict in cases if _is_cost_alone(verdict)]
@@ -240,9 +241,9 @@ def _allowances(session: GateSession, every: bool) -> Iterator[Line]:
     allowances = session.allowances
     if text := wording.allowance_counts(allowances):
         yield f"{text}.", PLAIN
-    told = [one for one in allowances if every or one.state == "unneeded"]
+    told = [allowance for allowance in allowances if every or allowance.state == "unneeded"]
     shown = told if every else told[:MAX_NOTES]
-    yield from ((f"  {wording.allowance_sentence(one)}", PLAIN) for one in shown)
+    yield from ((f"  {wording.allowance_sentence(allowance)}", PLAIN) for allowance in shown)
     if len(shown) < len(told):
         yield f"  and {len(told) - len(shown)} more", PLAIN
 
@@ -258,7 +259,7 @@ def _next_commands(session: GateSession, settings: Settings, every: bool) -> Ite
     if session.update and not session.new_only:
         return
     judged = [one for one in verdicts if (one.suite, one.id) not in session.updated]
-    if any(one.fails for one in judged) or claims.failing(session.claims):
+    if any(verdict.fails for verdict in judged) or claims.failing(session.claims):
         yield "Run only these again with --lf; accept them with --lf --update-baselines.", PLAIN
 
 

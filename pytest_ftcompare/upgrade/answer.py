@@ -58,7 +58,8 @@ def _remarks(bisection: Bisection, found: Found) -> Iterator[str]:
                 "it again, and --sweep shows all of them"
             )
     if bisection.bad_change is not None:
-        for number in (number for number, state in found.states.items() if state == "other"):
+        unfit = [number for number, state in found.states.items() if state == "other"]
+        for number in unfit:
             yield (
                 f"{bisection.labels[number]} measures neither nothing nor the whole change: the "
                 "history has another change, and --sweep shows all"

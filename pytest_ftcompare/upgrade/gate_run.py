@@ -70,7 +70,7 @@ class Sign:
         if self._kind != other._kind:
             return False
         numbers = zip(self._numbers(), other._numbers(), strict=False)
-        return self.is_noisy or all(_are_near(one, another) for one, another in numbers)
+        return self.is_noisy or all(_are_near(*pair) for pair in numbers)
 
     @property
     def _kind(self) -> tuple[str, ...]:
@@ -91,9 +91,10 @@ class Sign:
         return f"{self.case}: {self.verdict}{where}: {self.text}"
 
 
-def _are_near(one: float, another: float) -> bool:
-    small, large = sorted((abs(one), abs(another)))
-    return one * another >= 0 and (large <= MAX_RATIO * small or large == small)
+def _are_near(first: float, second: float) -> bool:
+    """Check that two numbers have one sign and about one size."""
+    small, large = sorted((abs(first), abs(second)))
+    return first * second >= 0 and (large <= MAX_RATIO * small or large == small)
 
 
 @dataclass(frozen=True)

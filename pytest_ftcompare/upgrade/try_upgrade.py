@@ -2,8 +2,8 @@
 
 `python -m pytest_ftcompare try` calls it. The old environment's results are baselines in the cache,
 by its lock, the code and the machine. The new environment is compared with them as with any
-baseline, and its times with the old environment itself, in turn in the same window. Cases that few
-seeds leave open run again with all.
+baseline, and its times with the old environment itself, in turn in the same window. One seed
+settles the cases that repeat bit for bit; the others run again with more.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from pytest_ftcompare.compare.audit import MIN_BASELINE_SEEDS
 from pytest_ftcompare.compare.noise import SCORE_METRICS
 from pytest_ftcompare.compare.session_verdict import (
     MAX_UNJUDGED_SHARE,
@@ -38,15 +39,13 @@ from pytest_ftcompare.upgrade.session import (
     run_session,
 )
 
-# Seeds of the old environment in the second stage: the fewest that a kept baseline has
-# (compare/audit.py), enough where results agree to rounding. Raising it makes the stage longer, and
-# leaves fewer cases to run with all.
-FEW_SEEDS = 3
+# Seeds of the old environment in the second stage: enough where results agree to rounding. Raising
+# it makes the stage longer, and leaves fewer cases to run with all.
+FEW_SEEDS = MIN_BASELINE_SEEDS
 WHOLE = "whole.json"  # in a folder of results that no interruption cut
 # Marks of the tests of cases, of claims, and of both.
 CASES, CLAIMS = "ftcompare", "ftcompare_claims"
 GATED = f"{CASES} or {CLAIMS}"
-Document = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
