@@ -5,7 +5,7 @@ The gate and `compare_results.py` call it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -20,10 +20,12 @@ MAX_UNJUDGED_SHARE = 0.10
 UNJUDGED_FINDING = "could not be compared"
 
 
-def _is_unjudged(verdict: CaseVerdict) -> bool:
-    """Check whether a case has no answer, or lets only an accepted score decide it."""
-    is_open = any(comparison.outcome == "open" for comparison in verdict.comparisons)
-    return verdict.verdict in UNJUDGED_VERDICTS or (verdict.allowed and is_open)
+def is_unjudged(verdict: str, outcomes: Iterable[str], *, allowed: bool) -> bool:
+    """Check whether a case has no answer, or lets only an accepted score decide it.
+
+    `outcomes` are those of its scores.
+    """
+    return verdict in UNJUDGED_VERDICTS or (allowed and "open" in outcomes)
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,15 @@ class SessionVerdict:
     def excess_unjudged(self) -> list[CaseVerdict]:
         """The judged cases without an answer if they are too many, else none."""
         judged = [verdict for verdict in self.verdicts if verdict.judge_accuracy]
-        unjudged = [verdict for verdict in judged if _is_unjudged(verdict)]
+        unjudged = [
+            verdict
+            for verdict in judged
+            if is_unjudged(
+                verdict.verdict,
+                [comparison.outcome for comparison in verdict.comparisons],
+                allowed=verdict.allowed,
+            )
+        ]
         return unjudged if len(unjudged) > MAX_UNJUDGED_SHARE * len(judged) else []
 
     @property

@@ -23,7 +23,7 @@ from pytest_ftcompare.compare.noise import SCORE_METRICS
 from pytest_ftcompare.compare.session_verdict import (
     MAX_UNJUDGED_SHARE,
     UNJUDGED_FINDING,
-    UNJUDGED_VERDICTS,
+    is_unjudged,
 )
 from pytest_ftcompare.compare.verdict import WORST_FIRST
 from pytest_ftcompare.environments.environment_cache import Say
@@ -268,15 +268,24 @@ def is_open(case: Mapping[str, Any]) -> bool:
     Divergences of recipe, structure or probe need no seed, and a cost has its own rounds.
     """
     outcomes = {comparison["outcome"] for comparison in case["comparisons"]}
-    return bool(case["judge_accuracy"]) and (
-        case["verdict"] == "undecided" or bool(outcomes & {"worse", "better"})
+    is_half_accepted = case["allowed"] and "open" in outcomes
+    return bool(case["judge_accuracy"]) and bool(
+        case["verdict"] == "undecided" or is_half_accepted or outcomes & {"worse", "better"}
     )
 
 
 def _too_many_unjudged(cases: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return the session's finding on cases without an answer, over both passes."""
     judged = [case for case in cases if case["judge_accuracy"]]
-    unjudged = [case for case in judged if case["verdict"] in UNJUDGED_VERDICTS]
+    unjudged = [
+        case
+        for case in judged
+        if is_unjudged(
+            case["verdict"],
+            [comparison["outcome"] for comparison in case["comparisons"]],
+            allowed=case["allowed"],
+        )
+    ]
     if len(unjudged) <= MAX_UNJUDGED_SHARE * len(judged):
         return []
     return [f"{len(unjudged)} of {len(judged)} cases {UNJUDGED_FINDING}: too many to pass"]

@@ -14,12 +14,15 @@ from pytest_ftcompare.upgrade.session import Session, TryError
 from pytest_ftcompare.upgrade.try_upgrade import Environment, Trial, is_open, marked
 
 
-def case(nodeid, verdict="same", outcome="equivalent", *, judge_accuracy=True, costs=()):
+def case(
+    nodeid, verdict="same", outcome="equivalent", *, judge_accuracy=True, costs=(), allowed=False
+):
     return {
         "nodeid": nodeid,
         "verdict": verdict,
-        "failed": verdict in ("worse", "changed", "invalid", "new"),
+        "failed": verdict in ("worse", "changed", "invalid", "new") and not allowed,
         "judge_accuracy": judge_accuracy,
+        "allowed": allowed,
         "comparisons": [{"outcome": outcome}],
         "identical": verdict == "same" and outcome == "equivalent",
         "costs": list(costs),
@@ -316,3 +319,10 @@ def test_a_session_that_fails_as_a_whole_has_no_broken_test(trial, sessions):
     assert not trial.run()
     assert sessions.pythons() == ["old", "new"]
     assert finding in trial.said
+
+
+@pytest.mark.parametrize(("outcome", "passes"), [("equivalent", True), ("open", False)])
+def test_an_accepted_loss_settles_no_other_score(trial, sessions, outcome, passes):
+    sessions.new = [document(case("a", "worse", outcome, allowed=True))] * 3
+    assert trial.run() is passes
+    assert len(sessions.commands) == (2 if passes else 6)
