@@ -185,3 +185,12 @@ def test_an_update_keeps_learned_noise_and_the_windows_of_the_same_code(suite):
     moved = json.loads(suite.file("full").read_text())
     assert 0 < moved["noise"]["accuracy"]["freedom"] <= 7
     assert len(moved["windows"]) == 3
+
+
+def test_a_provisional_baseline_may_have_one_seed(suite):
+    refused = suite.run("--update-baselines", "--ftcompare-seeds=1")
+    assert refused.ret == 1
+    refused.stdout.fnmatch_lines(["*too few seeds: 1 of at least 3*"])
+    assert suite.names() == []
+    suite.update("--ftcompare-seeds=1", "--ftcompare-provisional")
+    assert len(json.loads(suite.file("full").read_text())["seed_results"]) == 1

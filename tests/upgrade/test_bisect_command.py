@@ -421,3 +421,18 @@ def test_only_options_that_choose_what_runs_are_taken_from_a_report(report, gate
     document["cases"][0]["rerun"] = rerun
     report.write_text(json.dumps(document))
     assert failed_report.read(report).arguments[:-1] == ["--ftcompare-hub=/my hub"]
+
+
+def test_building_a_commits_copy_leaves_its_results_valid(tmp_path, monkeypatch):
+    """A build writes files into the copy, whose folder's name already tells its content."""
+    place = tmp_path / "copy"
+    (place / "peft").mkdir(parents=True)
+    monkeypatch.setattr(entries, "installed_lock", lambda: HERE)
+    monkeypatch.setattr(entries, "commits_between", lambda *_: ["abc"])
+    monkeypatch.setattr(entries, "describe_commit", lambda _, commit: commit)
+    monkeypatch.setattr(entries, "files_of", lambda *_: place)
+    installer = SimpleNamespace(resolve=lambda requirements: {"peft": requirements[0]})
+    history = entries.of_checkout(tmp_path, "abc", "abc", installer, tmp_path)
+    before = history.make(0).key
+    (place / "peft" / "built.py").write_text("x = 1\n")
+    assert history.make(0).key == before

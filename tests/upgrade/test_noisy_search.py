@@ -1,5 +1,6 @@
 """The change in a noisy history is located with the stated probability, or told as not located."""
 
+import math
 import random
 
 import pytest
@@ -142,3 +143,24 @@ def test_an_entry_that_cannot_be_measured_again_keeps_what_it_measured():
     found = search(points, lambda n: answers[n].pop() if answers[n] else None, MAX_REPEATS)
     assert points.skipped == set()
     assert set(found.measured) == {0, 1, 2, 3}
+
+
+def test_the_probabilities_are_those_of_the_model_by_brute_force():
+    """Sum the density over a grid of common changes, which the code integrates in closed form."""
+    points = ChangePoint(5)
+    values = ((0, 0.0, 0.01), (1, 0.02, 0.05), (2, 0.07, 0.06), (3, 0.12, 0.04), (4, 0.1, 0.02))
+    for number, change, error in values:
+        points.add(number, Measurement(change, error))
+    means = points.means()
+
+    def density(first_bad, common):
+        squares = [
+            ((mean.change - common * (number >= first_bad)) / mean.error) ** 2
+            for number, mean in means.items()
+        ]
+        return math.exp(-sum(squares) / 2)
+
+    grid = [step / 10_000 for step in range(-10_000, 10_000)]
+    sums = [sum(density(first_bad, common) for common in grid) for first_bad in range(1, 5)]
+    expected = [0.0, *(value / sum(sums) for value in sums)]
+    assert points.probabilities() == pytest.approx(expected, rel=1e-6)

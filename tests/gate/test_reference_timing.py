@@ -1,0 +1,37 @@
+"""Which processes time a case beside a reference."""
+
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from pytest_ftcompare.gate import reference_timing
+from pytest_ftcompare.gate.reference_timing import ReferenceTiming
+from pytest_ftcompare.gate.remote import RemoteError
+
+
+@pytest.mark.parametrize(("device", "keep"), [("cpu", True), ("cuda", False)])
+def test_no_process_keeps_a_model_on_a_gpu(monkeypatch, device, keep):
+    asked = []
+
+    class Processes:
+        @contextmanager
+        def process_of(self, python, *, keep):
+            asked.append((python, keep))
+            yield None
+            raise AssertionError
+
+    def prepare(timing, remote):
+        raise RemoteError("it ended")
+
+    monkeypatch.setattr(reference_timing, "TIMING_PROCESSES", Processes())
+    monkeypatch.setattr(ReferenceTiming, "_prepare", prepare)
+    timing = ReferenceTiming(
+        SimpleNamespace(config=SimpleNamespace(device=device)),
+        None,
+        SimpleNamespace(report_status=lambda text: None),
+        SimpleNamespace(reference=SimpleNamespace(python_for=lambda *_: Path("python"))),
+    )
+    assert timing.compare_costs([]) == []
+    assert asked == [(Path("python"), keep), (None, keep)]
