@@ -17,7 +17,7 @@ from pathlib import Path
 COMMITS = 12
 SLOW_COMMIT = 8
 # Times that each LoRA layer reads a signature in the slow commit; chosen: an update of the pocket
-# model by LoRA takes about 14 % longer (docs/bisections/README.md). Raising it makes the failure
+# model by LoRA takes about a tenth longer (docs/bisections/README.md). Raising it makes the failure
 # larger.
 READINGS = 12
 LAYER = Path("peft/tuners/lora/layer.py")
