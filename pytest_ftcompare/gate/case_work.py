@@ -10,13 +10,13 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol
 
 from pytest_ftcompare.compare.known_faults import CaseFacts
-from pytest_ftcompare.compare.measured_cost import CostComparison
 from pytest_ftcompare.gate.run_context import RunContext
 from pytest_ftcompare.gate.settings import Settings
 from pytest_ftcompare.results.case import Case
 from pytest_ftcompare.results.result import Json, Result, SeedResult
 
 if TYPE_CHECKING:
+    from pytest_ftcompare.gate.reference_timing import TimesBeside
     from pytest_ftcompare.measure.timer import Timing
 
 # Takes the pairs of seconds so far, and the seconds since the first pair.
@@ -85,10 +85,8 @@ class CaseWork(Protocol):
         Return the rounds of the last window that this process took, by piece of work.
         """
 
-    def compare_with_reference(
-        self, baseline: Result, alone: Sequence[CostComparison]
-    ) -> list[CostComparison]:
-        """Return `alone` with its times replaced by those compared with the reference's."""
+    def time_beside_reference(self, baseline: Result) -> TimesBeside | None:
+        """Return the case's times compared with the reference's, None if it is not timed."""
 
 
 class CaseOpener(Protocol):

@@ -1,14 +1,15 @@
 """Time a case in turn with a reference, which is another environment.
 
 A reference counts only if it computes what the baseline does, and shows no difference when timed
-against itself. `TorchCase` calls this for timed cases under --ftcompare-reference.
+against itself. `TorchCase` calls this for timed cases under --ftcompare-reference. On a CPU, it
+replaces this run's own windows.
 """
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ from pytest_ftcompare.results.result import Result
 
 if TYPE_CHECKING:
     from pytest_ftcompare.measure.reference_rounds import Pairs, Side
+    from pytest_ftcompare.measure.timer import Timing
     from pytest_ftcompare.training.prepare import PreparedCase
 
 # Length of timing in turn, in windows: two processes share the time. A higher value takes more
@@ -35,6 +37,26 @@ MAX_TRIES = 2
 
 
 @dataclass(frozen=True)
+class TimesBeside:
+    """A case's times compared with a reference's, and this environment's rounds by piece of work.
+
+    `refusal` says why the reference does not count, "" if it does.
+    """
+
+    comparisons: Sequence[CostComparison] = ()
+    timings: dict[str, Timing] = field(default_factory=dict)
+    refusal: str = ""
+
+    def replace_times(self, costs: Sequence[CostComparison]) -> list[CostComparison]:
+        """Return `costs` with these times; if the reference does not count, with none compared."""
+        if self.refusal:
+            return [
+                _not_compared(cost, self.refusal) if cost.unit == "s" else cost for cost in costs
+            ]
+        return [*(cost for cost in costs if cost.unit != "s"), *self.comparisons]
+
+
+@dataclass(frozen=True)
 class ReferenceTiming:
     """A case that is timed in turn with the reference of the settings."""
 
@@ -43,12 +65,8 @@ class ReferenceTiming:
     run_context: RunContext
     settings: Settings
 
-    def compare_costs(self, alone: Sequence[CostComparison]) -> list[CostComparison]:
-        """Return `alone` with its times replaced by those compared with the reference's.
-
-        A second pair of fresh processes must confirm a slowdown. If the reference does not count,
-        no time is compared.
-        """
+    def compare_times(self) -> TimesBeside:
+        """Time in turn and compare; a second pair of fresh processes must confirm a slowdown."""
         assert self.settings.reference is not None
         try:
             python = self.settings.reference.python_for(
@@ -61,9 +79,8 @@ class ReferenceTiming:
                 fresh = self._time_fresh_processes(python)
                 comparisons = _judge([first, fresh], secrets.token_hex(4))
         except RemoteError as error:
-            reason = f"no reference: {error}"
-            return [_not_compared(cost, reason) if cost.unit == "s" else cost for cost in alone]
-        return [*(cost for cost in alone if cost.unit != "s"), *comparisons]
+            return TimesBeside(refusal=f"no reference: {error}")
+        return TimesBeside(comparisons, _timings(first))
 
     def _start(self, python: Path | None) -> RemoteProcess:
         """Start a process of `python`, or of this environment, and prepare the case in it."""
@@ -153,6 +170,13 @@ def _judge(rounds: Sequence[Pairs], process: str) -> list[CostComparison]:
     return measured_cost.side_by_side(
         {name: [pairs[name] for pairs in rounds] for name in rounds[0]}, process
     )
+
+
+def _timings(pairs: Pairs) -> dict[str, Timing]:
+    """Return this environment's rounds of one call each."""
+    from pytest_ftcompare.measure.timer import Timing
+
+    return {name: Timing(1, [here for _, here in rounds], {}) for name, rounds in pairs.items()}
 
 
 def _not_compared(comparison: CostComparison, reason: str) -> CostComparison:

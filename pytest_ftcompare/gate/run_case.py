@@ -35,6 +35,7 @@ from pytest_ftcompare.results.case import Case
 from pytest_ftcompare.results.result import Result
 
 if TYPE_CHECKING:
+    from pytest_ftcompare.gate.reference_timing import TimesBeside
     from pytest_ftcompare.measure.timer import Timing
 
 
@@ -43,7 +44,8 @@ class CaseRun:
     """A case that ran: its verdict, its result and the name of its device.
 
     `update` is true if the result shall become the case's baseline. `timings` are the rounds of the
-    last window that this process took, by piece of work. `seconds` is the duration of the run.
+    last window that this process took, or those beside the reference, by piece of work. `seconds`
+    is the duration of the run.
     """
 
     verdict: CaseVerdict
@@ -55,9 +57,6 @@ class CaseRun:
 
     def benchmark_info(self, workload: str) -> dict[str, Any]:
         """Return the `extra_info` that pytest-benchmark stores with a piece of work's rounds."""
-        # This process took the first window. Rounds of fresh processes are not stored.
-        process = self.result.windows[0].process
-        window = [window for window in self.result.windows if window.process == process][-1]
         environment = self.result.environment
         return {
             "device": environment["cpu"] if self.device == "cpu" else self.device,
@@ -68,9 +67,20 @@ class CaseRun:
                 for comparison in self.verdict.costs
                 if comparison.outcome in ("worse", "changed", "better")
             ],
-            "yardsticks": window.times[workload][1],
             **self.verdict.scores,
             **self.result.signature["execution"],
+            **self._window_info(workload),
+        }
+
+    def _window_info(self, workload: str) -> dict[str, Any]:
+        """Return what the window of the rounds tells; {} if they were taken beside a reference."""
+        if not self.result.windows:
+            return {}
+        # This process took the first window. Rounds of fresh processes are not stored.
+        process = self.result.windows[0].process
+        window = [window for window in self.result.windows if window.process == process][-1]
+        return {
+            "yardsticks": window.times[workload][1],
             **window.readings,
             "unavailable": window.unavailable,
             "device_state": window.device_state,
@@ -150,7 +160,8 @@ def _run_open_case(
     if not unexplained:
         signature["execution"] = work.count()
         run_context.pause()
-    if update:
+    # A provisional baseline is compared with another environment, which trains in any case.
+    if update and not settings.provisional:
         candidate = replace(candidate, short_training=_repeatable_short_training(work))
     verdict = _train_and_judge(work, baseline, candidate, settings, judged_cases, update=update)
     # Remarks need the seeds of a baseline. A run that is no update may have one seed or none.
@@ -159,15 +170,22 @@ def _run_open_case(
     if verdict.verdict == "invalid":
         return CaseRun(verdict, candidate, work.device, update)
     timings: dict[str, Timing] = {}
+    beside: TimesBeside | None = None
     if untimed_reason := work.why_untimed(comparable, candidate, update=update):
         verdict = replace(verdict, notes=[*verdict.notes, f"{UNTIMED}{untimed_reason}"])
     else:
-        timings = work.take_windows(comparable, candidate, update=update)
+        if settings.reference is not None and comparable is not None and not update:
+            beside = work.time_beside_reference(comparable)
+        # A GPU's windows also read its memory.
+        if beside is None or beside.refusal or work.device != "cpu":
+            timings = work.take_windows(comparable, candidate, update=update)
+        else:
+            timings = beside.timings
     if update and measured_cost.all_windows_disturbed(candidate):
         verdict = replace(verdict, notes=[*verdict.notes, measured_cost.NO_TIME])
     costs = compare_costs(comparable, candidate, strict=settings.strict_times)
-    if timings and settings.reference is not None and comparable is not None and not update:
-        costs = work.compare_with_reference(comparable, costs)
+    if beside is not None:
+        costs = beside.replace_times(costs)
     return CaseRun(with_costs(verdict, costs), candidate, work.device, update, timings)
 
 

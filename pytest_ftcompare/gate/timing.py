@@ -73,7 +73,7 @@ def take_windows(
     if run_context.clock is None or not prepared.case.timed:
         return timings
     strict = settings.strict_times
-    # A reference replaces the baseline's times, so this run's windows are shown, not compared.
+    # Beside a reference, the baseline's times are not compared: one window is shown.
     shown_only = settings.reference is not None and not update
     while place := measured_cost.next_window(
         None if shown_only else baseline, candidate, update=update, strict=strict

@@ -21,11 +21,10 @@ from pytest_ftcompare.checks.random_draws import training_rows_by_seed
 from pytest_ftcompare.checks.structure import structure
 from pytest_ftcompare.compare.claims.relations import Untestable
 from pytest_ftcompare.compare.known_faults import CaseFacts
-from pytest_ftcompare.compare.measured_cost import CostComparison
 from pytest_ftcompare.gate.case_work import CaseError, CaseWork, IsEnough, Progress
 from pytest_ftcompare.gate.gpu_failures import GpuFailures
 from pytest_ftcompare.gate.memory_check import check_memory
-from pytest_ftcompare.gate.reference_timing import ReferenceTiming
+from pytest_ftcompare.gate.reference_timing import ReferenceTiming, TimesBeside
 from pytest_ftcompare.gate.remote import RemoteError, RemoteProcess
 from pytest_ftcompare.gate.run_context import RunContext
 from pytest_ftcompare.gate.settings import Settings
@@ -236,12 +235,12 @@ class TorchCase:
             self.prepared, baseline, candidate, self.run_context, self.settings, update=update
         )
 
-    def compare_with_reference(
-        self, baseline: Result, alone: Sequence[CostComparison]
-    ) -> list[CostComparison]:
+    def time_beside_reference(self, baseline: Result) -> TimesBeside | None:
+        if self.run_context.clock is None or not self.prepared.case.timed:
+            return None
         return ReferenceTiming(
             self.prepared, baseline, self.run_context, self.settings
-        ).compare_costs(alone)
+        ).compare_times()
 
 
 class TorchCases:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from weather import TICK
 
-from pytest_ftcompare.gate import reference_timing
+from pytest_ftcompare.gate import reference_timing, timing
 from pytest_ftcompare.gate.remote import RemoteError
 from pytest_ftcompare.gate.timing_processes import TimingProcesses
 
@@ -26,7 +26,7 @@ def beside_it(shell, monkeypatch):
     probes = json.loads(file.read_text())["probe"]
     monkeypatch.setattr(reference_timing, "_CHECKED_REFERENCES", set())
 
-    def run(share=1.0, again=1.0, confirmed=True, changes=None, dies="", named=sys.executable):
+    def run(*options, share=1.0, again=1.0, confirmed=True, changes=None, dies="", named=sys.executable):
         processes = []
 
         class Process:
@@ -62,11 +62,24 @@ def beside_it(shell, monkeypatch):
         monkeypatch.setattr(reference_timing, "RemoteProcess", Process)
         kept = TimingProcesses(Process)
         monkeypatch.setattr(reference_timing, "TIMING_PROCESSES", kept)
-        options = (f"--ftcompare-reference={named}", "--ftcompare-cache-dir=cache")
-        result = shell.run(*options, timed=True)
+        reference = (f"--ftcompare-reference={named}", "--ftcompare-cache-dir=cache")
+        result = shell.run(*options, *reference, timed=True)
         return result, processes
 
     return run
+
+
+@pytest.fixture
+def windows(monkeypatch):
+    """The cases whose window this process takes, in the order of the windows."""
+    cases, take_window = [], timing.take_window
+
+    def take(prepared, run_context):
+        cases.append(prepared.case.method)
+        return take_window(prepared, run_context)
+
+    monkeypatch.setattr(timing, "take_window", take)
+    return cases
 
 
 def text(result):
@@ -78,6 +91,17 @@ def test_the_same_times_are_the_same_on_any_machine(beside_it):
     assert result.ret == 0
     # The reference, this environment, and the reference once more against itself.
     assert processes == [Path(sys.executable), None, Path(sys.executable)]
+
+
+def test_this_process_takes_no_window_and_the_benchmarks_are_the_rounds_beside_it(
+    beside_it, windows, shell
+):
+    windows.clear()
+    result, _ = beside_it("--benchmark-json=benchmarks.json")
+    assert (result.ret, windows) == (0, [])
+    benchmarks = json.loads((shell.pytester.path / "benchmarks.json").read_text())["benchmarks"]
+    assert sorted(benchmark["group"] for benchmark in benchmarks) == sorted(METRICS)
+    assert {benchmark["stats"]["median"] for benchmark in benchmarks} == {TICK}
 
 
 def test_a_slower_step_is_worse_if_a_second_pair_of_processes_shows_it(beside_it):
@@ -106,9 +130,12 @@ def test_a_slower_step_that_a_second_pair_does_not_show_is_not_judged(beside_it)
         ),
     ],
 )
-def test_an_invalid_reference_compares_no_time_and_gives_the_reason(beside_it, how, sentence):
+def test_an_invalid_reference_compares_no_time_shows_a_window_and_gives_the_reason(
+    beside_it, windows, how, sentence
+):
+    windows.clear()
     result, _ = beside_it(share=0.5, **how)
-    assert result.ret == 0
+    assert (result.ret, windows) == (0, ["full"])
     assert sentence in text(result)
 
 
