@@ -94,6 +94,8 @@ class ReferenceTiming:
 
     def _prepare(self, remote: RemoteProcess) -> None:
         remote.prepare(self.prepared.case, self.prepared.config, self.settings.root)
+        # A worker that waits to time need not wait for all that is still to prepare.
+        self.run_context.pause()
 
     def _check_and_time(self, python: Path) -> tuple[Pairs, str]:
         """Return rounds with the reference and the name of this environment's process.
@@ -115,6 +117,7 @@ class ReferenceTiming:
                     f"{python} does not compute what the baseline does ({differences[0].text}): "
                     "install the baseline's versions there"
                 )
+            self.run_context.pause()
             if python not in _CHECKED_REFERENCES:
                 self._check_against_itself(python, reference)
                 _CHECKED_REFERENCES.add(python)

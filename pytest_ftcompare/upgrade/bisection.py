@@ -124,8 +124,11 @@ class Bisection:
         change = math.expm1(measurement.change)
         return f"{self.searched.metric} {change:+.1%}, standard error {measurement.error:.1%}"
 
-    def verify_ends(self) -> None:
-        """Run both ends, and take the failure of the bad one as what is searched."""
+    def verify_ends(self, *, sweep: bool = False) -> None:
+        """Run both ends, and take the failure of the bad one as what is searched.
+
+        With `sweep`, it may be an expected failure of both.
+        """
         if len(self.labels) < 2:
             raise TryError(f"expected two different ends, both are {self.labels[0]}")
         self.runs.make_baselines()
@@ -137,6 +140,9 @@ class Bisection:
             )
         if not last.signs:
             last = self.results[self.last] = _with_new_expected_failures(first, last)
+        if sweep and not (last.signs or last.measured):
+            # No case ran that could be timed. Entries between may lack what both ends have.
+            last = self.results[self.last] = replace(last, signs=last.expected)
         if not last.signs:
             # Times need a second process and minutes, so they come last.
             self.timed = True
@@ -194,16 +200,26 @@ class Bisection:
 
     def search(self, *, every: bool) -> Found:
         """Verify both ends and search between them."""
-        self.verify_ends()
+        self.verify_ends(sweep=every)
         if every:
-            found = search.sweep(len(self.labels), self.state)
-        elif self.bad_change is None:
+            return self._sweep()
+        if self.bad_change is None:
             found = search.bisect(len(self.labels), self.state)
         else:
             return self._search_noisy()
         if found.first_bad - found.last_good == self.last > 1:
             reason = self.results[found.untried[0]].reason
             raise TryError(f"nothing between both ends tells them apart: {reason}")
+        return found
+
+    def _sweep(self) -> Found:
+        assert self.searched is not None
+        first = "good" if self.bad_change is not None else self.results[0].state(self.searched)
+        if first == "bad":
+            self.runs.say(f"{self.labels[0]}: bad, too")
+        found = search.sweep(len(self.labels), self.state, first)
+        if found is None:
+            raise TryError(f"each entry from {self.labels[0]} to {self.labels[-1]} has the failure")
         return found
 
     def _search_noisy(self) -> Found:

@@ -56,11 +56,16 @@ def bisect(count: int, run: Callable[[int], State]) -> Found:
     return Found(low, high, states)
 
 
-def sweep(count: int, run: Callable[[int], State]) -> Found:
-    """Run every entry; the answer is the last change from good to bad before the end."""
-    states: dict[int, State] = {0: "good", count - 1: "bad"}
+def sweep(count: int, run: Callable[[int], State], first: State = "good") -> Found | None:
+    """Run every entry; the answer is the last change from good to bad before the end.
+
+    The last entry is known to be bad, and the first to be `first`. Return None if no entry is good.
+    """
+    states: dict[int, State] = {0: first, count - 1: "bad"}
     for number in range(1, count - 1):
         states[number] = run(number)
+    if "good" not in states.values():
+        return None
     low = max(number for number, state in states.items() if state == "good")
     high = min(number for number, state in states.items() if state == "bad" and number > low)
     return Found(low, high, states)

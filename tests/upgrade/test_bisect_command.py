@@ -16,6 +16,7 @@ from pytest_ftcompare.upgrade.noisy_search import Measurement
 
 HERE = Lock({"peft": "peft==4", "torch": "torch==1"})
 SIGN = Sign("lora", "changed", "gradient norm", "gradient norm 1 -> 2")
+EXPECTED = Sign("tests/test_norm.py::test", "expected to fail", "test", "the norm is 8 times 1")
 ARGUMENTS = ["--package", "peft", "--good", "1", "--bad", "4", "--", "suites", "-k", "lora"]
 
 
@@ -53,13 +54,16 @@ def gate(monkeypatch, tmp_path):
     monkeypatch.setattr(FakeInstaller, "available", ("4", "3", "2", "1"))
 
     answers = SimpleNamespace(
-        ran=[], times={}, error=0.01, fails=lambda lines: lines["peft"] in ("peft==3", "peft==4")
+        ran=[], times={}, expected=(), error=0.01, fails=lambda lines: lines["peft"] in ("peft==3", "peft==4")
     )
 
     def run(self, entry):
         self.count += 1
         answers.ran.append(dict(entry.lock.lines))
-        return RunResult([SIGN] if answers.fails(entry.lock.lines) else [])
+        return RunResult(
+            [SIGN] if answers.fails(entry.lock.lines) else [],
+            expected=[EXPECTED] if entry.lock.lines["peft"] in answers.expected else [],
+        )
 
     def time(self, entry, repeat):
         """Measure the change of a step; with more than 5 %, the case fails."""
@@ -105,6 +109,22 @@ def test_a_sweep_tells_what_is_out_of_order(gate, capsys):
     gate.fails = lambda lines: lines["peft"] in ("peft==2", "peft==4")
     assert main(["bisect", "--sweep", *ARGUMENTS]) == 0
     assert "out of order: peft 2 is bad" in lines(capsys)
+
+
+def test_a_sweep_finds_where_an_expected_failure_of_both_ends_is_not(gate, capsys):
+    gate.fails = lambda lines: False
+    gate.expected = ("peft==1", "peft==3", "peft==4")
+    assert main(["bisect", "--sweep", *ARGUMENTS]) == 0
+    told = lines(capsys)
+    assert {"peft 1: bad, too", "last good: peft 2", "first bad: peft 3"} <= set(told)
+    assert {f"sign: {EXPECTED}", "out of order: peft 1 is bad"} <= set(told)
+
+
+def test_an_expected_failure_of_each_entry_is_no_history(gate, capsys):
+    gate.fails = lambda lines: False
+    gate.expected = tuple(f"peft=={number}" for number in range(1, 5))
+    assert main(["bisect", "--sweep", *ARGUMENTS]) == 2
+    assert "each entry from peft 1 to peft 4 has the failure" in capsys.readouterr().err
 
 
 @pytest.fixture

@@ -58,3 +58,11 @@ def test_a_sweep_shows_what_is_out_of_order():
     assert (found.last_good, found.first_bad) == (4, 5)
     assert found.contradictions == [1, 2]
     assert sweep(4, history(4, 2)[0]).contradictions == []
+
+
+def test_a_sweep_may_begin_with_a_bad_entry():
+    states = ["bad", "good", "skipped", "bad"]
+    found = sweep(4, states.__getitem__, "bad")
+    assert found is not None
+    assert (found.last_good, found.first_bad, found.contradictions) == (1, 3, [0])
+    assert sweep(3, lambda number: "bad", "bad") is None
