@@ -26,7 +26,9 @@ def beside_it(shell, monkeypatch):
     probes = json.loads(file.read_text())["probe"]
     monkeypatch.setattr(reference_timing, "_CHECKED_REFERENCES", set())
 
-    def run(*options, share=1.0, again=1.0, confirmed=True, changes=None, dies="", named=sys.executable):
+    def run(
+        *options, share=1.0, again=1.0, confirmed=True, changes=None, dies="", named=sys.executable
+    ):
         processes = []
 
         class Process:

@@ -54,7 +54,11 @@ def gate(monkeypatch, tmp_path):
     monkeypatch.setattr(FakeInstaller, "available", ("4", "3", "2", "1"))
 
     answers = SimpleNamespace(
-        ran=[], times={}, expected=(), error=0.01, fails=lambda lines: lines["peft"] in ("peft==3", "peft==4")
+        ran=[],
+        times={},
+        expected=(),
+        error=0.01,
+        fails=lambda lines: lines["peft"] in ("peft==3", "peft==4"),
     )
 
     def run(self, entry):
