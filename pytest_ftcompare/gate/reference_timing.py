@@ -15,16 +15,23 @@ from typing import TYPE_CHECKING
 
 from pytest_ftcompare.compare import divergence, measured_cost
 from pytest_ftcompare.compare.measured_cost import CostComparison
+from pytest_ftcompare.gate.machine_speed import REMEASURE_AFTER
 from pytest_ftcompare.gate.remote import RemoteError, RemoteProcess
 from pytest_ftcompare.gate.run_context import RunContext
 from pytest_ftcompare.gate.settings import Settings
 from pytest_ftcompare.gate.timing_processes import TIMING_PROCESSES
 from pytest_ftcompare.gate.worker_status import TIMING_STATUS
-from pytest_ftcompare.results.cost_metrics import METRICS
+from pytest_ftcompare.results.cost_metrics import (
+    EVALUATION,
+    INFERENCE,
+    MERGED_INFERENCE,
+    METRICS,
+    STEP,
+)
 from pytest_ftcompare.results.result import Result
 
 if TYPE_CHECKING:
-    from pytest_ftcompare.measure.reference_rounds import Pairs, Side
+    from pytest_ftcompare.measure.reference_rounds import Pairs, RoundsInTurn, Side
     from pytest_ftcompare.measure.timer import Timing
     from pytest_ftcompare.training.prepare import PreparedCase
 
@@ -36,11 +43,15 @@ LENGTH_IN_WINDOWS = 2.0
 MAX_TRIES = 2
 
 
+class TooNoisy(RemoteError):
+    """The machine is too noisy to time; the message says what it measured."""
+
+
 @dataclass(frozen=True)
 class TimesBeside:
     """A case's times compared with a reference's, and this environment's rounds by piece of work.
 
-    `refusal` says why the reference does not count, "" if it does.
+    `refusal` says why the reference does not count, "" if it does; then nothing is compared.
     """
 
     comparisons: Sequence[CostComparison] = ()
@@ -48,12 +59,15 @@ class TimesBeside:
     refusal: str = ""
 
     def replace_times(self, costs: Sequence[CostComparison]) -> list[CostComparison]:
-        """Return `costs` with these times; if the reference does not count, with none compared."""
+        """Return `costs` with these times; times that a window shows stay, not compared."""
+        comparisons = self.comparisons
         if self.refusal:
-            return [
-                _not_compared(cost, self.refusal) if cost.unit == "s" else cost for cost in costs
+            shown = {cost.metric: cost.new for cost in costs}
+            comparisons = [
+                replace(comparison, new=shown.get(comparison.metric, 0.0))
+                for comparison in comparisons
             ]
-        return [*(cost for cost in costs if cost.unit != "s"), *self.comparisons]
+        return [*(cost for cost in costs if cost.unit != "s"), *comparisons]
 
 
 @dataclass(frozen=True)
@@ -66,21 +80,44 @@ class ReferenceTiming:
     settings: Settings
 
     def compare_times(self) -> TimesBeside:
-        """Time in turn and compare; a second pair of fresh processes must confirm a slowdown."""
-        assert self.settings.reference is not None
+        """Time in turn and compare; a second pair of fresh processes must confirm a change."""
+        assert self.settings.reference is not None and self.run_context.clock is not None
         try:
             python = self.settings.reference.python_for(
                 self.baseline, self.run_context.report_status
             )
+            return self._time_unless_noisy(python)
+        except RemoteError as error:
+            return self._refused(f"no reference: {error}")
+
+    def _time_unless_noisy(self, python: Path) -> TimesBeside:
+        """Time beside `python`, unless the machine was too noisy for it a moment ago."""
+        clock = self.run_context.clock
+        assert clock is not None
+        if python in _NOISY and clock() - _NOISY[python][0] < REMEASURE_AFTER:
+            raise TooNoisy(_NOISY[python][1])
+        try:
             first, process = self._check_and_time(python)
             comparisons = _judge([first], process)
-            if any(comparison.outcome == "open" for comparison in comparisons):
+            if any(map(measured_cost.is_suspicious, comparisons)):
                 # A fresh process has a name of its own.
                 fresh = self._time_fresh_processes(python)
                 comparisons = _judge([first, fresh], secrets.token_hex(4))
-        except RemoteError as error:
-            return TimesBeside(refusal=f"no reference: {error}")
+        except TooNoisy as error:
+            _NOISY[python] = clock(), str(error)
+            raise
         return TimesBeside(comparisons, _timings(first))
+
+    def _refused(self, refusal: str) -> TimesBeside:
+        """Return the case's times as not compared."""
+        method = self.prepared.method
+        metrics = [*([STEP] if method.trains else []), EVALUATION, INFERENCE]
+        metrics += [MERGED_INFERENCE] if method.mergeable else []
+        comparisons = [
+            CostComparison(metric.name, metric.unit, 0.0, 0.0, 0.0, "", "incomparable", refusal)
+            for metric in metrics
+        ]
+        return TimesBeside(comparisons, refusal=refusal)
 
     def _start(self, python: Path | None) -> RemoteProcess:
         """Start a process of `python`, or of this environment, and prepare the case in it."""
@@ -130,7 +167,7 @@ class ReferenceTiming:
             comparisons = _judge([self._time_in_turn(reference, second)], second.name)
         for comparison in comparisons:
             if abs(comparison.change) > METRICS[comparison.metric].margin:
-                raise RemoteError(
+                raise TooNoisy(
                     f"{python} timed against itself differs by {comparison.change:+.1%} in "
                     f"{comparison.metric}: try again on a quieter machine"
                 )
@@ -147,22 +184,24 @@ class ReferenceTiming:
 
         clock, seconds = self.run_context.clock, LENGTH_IN_WINDOWS * self.run_context.window
         assert clock is not None
-        pairs: Pairs = {}
+        taken: list[RoundsInTurn] = []
 
         def take(watch: Callable[[], object]) -> None:
-            pairs.update(rounds(reference, here, seconds, clock, watch))
+            taken.append(rounds(reference, here, seconds, clock, watch))
 
         for _ in range(MAX_TRIES):
             with self.run_context.exclusive():
                 self.run_context.report_status(f"{TIMING_STATUS}  beside the reference")
-                readings = take_readings(self.prepared.config.device, {}, 0, take)
-            if not readings.disturbed:
-                return pairs
-        raise RemoteError(f"every window beside it was disturbed: {readings.disturbed}")
+                device = self.prepared.config.device
+                readings = take_readings(device, {}, 0, take, computes=False)
+            if not (disturbed := readings.disturbed or taken[-1].disturbed):
+                return taken[-1].pairs
+        raise TooNoisy(f"every window beside it was disturbed: {disturbed}")
 
 
-# References that agreed with themselves in this process.
+# References that agreed with themselves in this process, and when and why it was too noisy.
 _CHECKED_REFERENCES: set[Path] = set()
+_NOISY: dict[Path, tuple[float, str]] = {}
 
 
 def _judge(rounds: Sequence[Pairs], process: str) -> list[CostComparison]:
@@ -180,9 +219,3 @@ def _timings(pairs: Pairs) -> dict[str, Timing]:
     from pytest_ftcompare.measure.timer import Timing
 
     return {name: Timing(1, [here for _, here in rounds], {}) for name, rounds in pairs.items()}
-
-
-def _not_compared(comparison: CostComparison, reason: str) -> CostComparison:
-    return CostComparison(
-        comparison.metric, comparison.unit, 0.0, comparison.new, 0.0, "", "incomparable", reason
-    )

@@ -22,6 +22,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftcompare.measure import host
+from pytest_ftcompare.measure.cpu_contention import RoundTime
 from pytest_ftcompare.results.case import Case
 
 if TYPE_CHECKING:
@@ -167,9 +168,10 @@ class RemoteProcess:
         """Return the digest of the prepared case's short training."""
         return str(self.request("short_training")["digest"])
 
-    def round(self, piece: str) -> float:
-        """Time one round of calls of a piece of work; return seconds per call."""
-        return float(self.request("round", piece=piece)["seconds"])
+    def round(self, piece: str) -> RoundTime:
+        """Time one round of calls of a piece of work."""
+        # Code of before 2026-11-30 reports no waits.
+        return RoundTime(**self.request("round", piece=piece))
 
     def window(self, seconds: float) -> dict[str, Any]:
         """Take a window of the prepared case; return the fields of a `Window`."""

@@ -177,7 +177,7 @@ def _run_open_case(
         if settings.reference is not None and comparable is not None and not update:
             beside = work.time_beside_reference(comparable)
         # A GPU's windows also read its memory.
-        if beside is None or beside.refusal or work.device != "cpu":
+        if beside is None or work.device != "cpu" or (beside.refusal and settings.full):
             timings = work.take_windows(comparable, candidate, update=update)
         else:
             timings = beside.timings

@@ -64,7 +64,7 @@ class Server:
 
     def round(self, piece: str) -> Answer:
         """Time one round of a piece of work."""
-        return {"seconds": self._side.round(piece)}
+        return asdict(self._side.round(piece))
 
     def window(self, seconds: float) -> Answer:
         """Take a window as the gate does."""

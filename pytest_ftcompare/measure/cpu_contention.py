@@ -1,4 +1,4 @@
-"""Detect whether other work took this process's cores while it was timed, by Linux's accounting.
+"""Detect whether other work took a timed process's cores, by Linux's accounting.
 
 The gate disregards a disturbed window. A thread that sleeps does not wait for a core, so waits
 that the timed code causes itself are never excused.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,13 +48,53 @@ def cpu_accounting() -> CpuAccounting | None:
     return CpuAccounting(time.monotonic(), waited, stolen)
 
 
-def disturbed(before: CpuAccounting | None, after: CpuAccounting | None) -> str:
-    """Return why a reading between the two moments must not be judged; "" if nothing is wrong."""
+@dataclass(frozen=True)
+class RoundTime:
+    """The seconds of one call of a piece of work, from one round.
+
+    The round took `passed` seconds of its process, which waited `waited` of them for a core.
+    """
+
+    seconds: float
+    waited: float = 0.0
+    passed: float = 0.0
+
+
+def round_time(seconds: float, before: CpuAccounting | None) -> RoundTime:
+    """Return a round that began at `before` and ends now."""
+    after = cpu_accounting()
+    if before is None or after is None:
+        return RoundTime(seconds)
+    return RoundTime(seconds, after.waited - before.waited, after.taken_at - before.taken_at)
+
+
+def why_rounds_disturbed(rounds: Iterable[RoundTime]) -> str:
+    """Return why the rounds of a process must not be judged; "" if nothing is wrong."""
+    kept = list(rounds)
+    passed = sum(taken.passed for taken in kept)
+    if not passed:
+        return ""
+    return _why_waited(sum(taken.waited for taken in kept) / passed)
+
+
+def _why_waited(share: float) -> str:
+    if share > MAX_LOST_SHARE:
+        return f"other processes had this worker's cores for {share:.0%} of the time"
+    return ""
+
+
+def disturbed(
+    before: CpuAccounting | None, after: CpuAccounting | None, *, computes: bool = True
+) -> str:
+    """Return why a reading between the two moments must not be judged; "" if nothing is wrong.
+
+    A process that only awaits others' answers `computes` nothing: its waits do not count.
+    """
     if before is None or after is None:
         return ""
     passed = after.taken_at - before.taken_at
-    if (share := (after.waited - before.waited) / passed) > MAX_LOST_SHARE:
-        return f"other processes had this worker's cores for {share:.0%} of the time"
+    if computes and (reason := _why_waited((after.waited - before.waited) / passed)):
+        return reason
     if (share := (after.stolen - before.stolen) / passed) > MAX_LOST_SHARE:
         return f"other virtual machines had this one's cores for {share:.0%} of the time"
     return ""

@@ -132,16 +132,18 @@ def take_readings(
     pieces: Mapping[str, Workload],
     rows: int,
     timed: Callable[[Callable[[], object]], object],
+    *,
+    computes: bool = True,
 ) -> GpuReadings:
     """Read memory and energy of the pieces on a GPU, then run `timed` and watch the device.
 
     `rows` are the examples of one update. `timed` gets a function to call between its rounds,
-    which records the GPU's state.
+    which records the GPU's state. Without `computes`, other processes compute what is timed.
     """
     readings, start = GpuReadings(), cpu_accounting()
     if device == "cpu":
         timed(lambda: None)
-        readings.disturbed = cpu_disturbed(start, cpu_accounting())
+        readings.disturbed = cpu_disturbed(start, cpu_accounting(), computes=computes)
         return readings
     gpu = open_gpu(gpu_name(device, os.environ))
     states = [] if isinstance(gpu, Unavailable) else [gpu.state()]
@@ -156,7 +158,7 @@ def take_readings(
     start = cpu_accounting()
     timed(watch)
     # A host that lost its cores cannot feed its GPU.
-    readings.disturbed = cpu_disturbed(start, cpu_accounting())
+    readings.disturbed = cpu_disturbed(start, cpu_accounting(), computes=computes)
     if isinstance(gpu, Unavailable):
         return readings
     states.append(gpu.state())

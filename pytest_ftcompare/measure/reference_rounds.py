@@ -7,8 +7,15 @@ do.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
+from pytest_ftcompare.measure.cpu_contention import (
+    RoundTime,
+    cpu_accounting,
+    round_time,
+    why_rounds_disturbed,
+)
 from pytest_ftcompare.measure.timed_window import make_work
 from pytest_ftcompare.measure.timer import Clock, no_collection, time_calls, warm_up
 from pytest_ftcompare.results.cost_metrics import MERGED_INFERENCE
@@ -21,12 +28,20 @@ Pairs = dict[str, list[tuple[float, float]]]
 
 
 class Side(Protocol):
-    """One of the two processes: its pieces' names, and the seconds of one call of a piece."""
+    """One of the two processes: its pieces' names, and one round of a piece."""
 
     @property
     def pieces(self) -> list[str]: ...
 
-    def round(self, piece: str) -> float: ...
+    def round(self, piece: str) -> RoundTime: ...
+
+
+@dataclass(frozen=True)
+class RoundsInTurn:
+    """Seconds (reference, here) of one call of each piece, by round, and what disturbed them."""
+
+    pairs: Pairs
+    disturbed: str
 
 
 class LocalSide:
@@ -46,20 +61,22 @@ class LocalSide:
     def pieces(self) -> list[str]:
         return list(self._work)
 
-    def round(self, piece: str) -> float:
-        calls = self._calls[piece]
-        return time_calls(self._work[piece], calls, self._device, self._clock) / calls
+    def round(self, piece: str) -> RoundTime:
+        calls, before = self._calls[piece], cpu_accounting()
+        seconds = time_calls(self._work[piece], calls, self._device, self._clock) / calls
+        return round_time(seconds, before)
 
 
 def rounds(
     reference: Side, here: Side, seconds: float, clock: Clock, watch: Callable[[], object]
-) -> Pairs:
-    """Return seconds (reference, here) of one call of each piece that both sides have, by round.
+) -> RoundsInTurn:
+    """Time each piece that both sides have.
 
     Runs for about `seconds` by `clock` and calls `watch` before each round. The side that comes
     first changes with each round.
     """
     pairs: Pairs = {name: [] for name in here.pieces if name in reference.pieces}
+    taken: dict[Side, list[RoundTime]] = {reference: [], here: []}
     count = 0
     with no_collection():
         begin = clock()
@@ -67,7 +84,9 @@ def rounds(
             watch()
             for name, piece_pairs in pairs.items():
                 sides = (here, reference) if count % 2 else (reference, here)
-                times = {side: side.round(name) for side in sides}
-                piece_pairs.append((times[reference], times[here]))
+                for side in sides:
+                    taken[side].append(side.round(name))
+                piece_pairs.append((taken[reference][-1].seconds, taken[here][-1].seconds))
             count += 1
-    return pairs
+    reasons = filter(None, map(why_rounds_disturbed, taken.values()))
+    return RoundsInTurn(pairs, next(reasons, ""))

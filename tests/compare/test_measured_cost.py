@@ -1,7 +1,8 @@
 """Timed windows: what is worse, what is not compared and why, and when a window is taken."""
 
 import random
-from math import exp
+from dataclasses import replace
+from math import exp, expm1
 
 import pytest
 from make_results import make_result
@@ -12,6 +13,7 @@ from pytest_ftcompare.compare.measured_cost import (
     MAX_WINDOWS,
     compare_times,
     costs_without_baseline,
+    is_suspicious,
     next_window,
     side_by_side,
 )
@@ -401,6 +403,22 @@ def test_side_by_side_equal_times_are_equivalent_and_a_second_pair_confirms_a_sl
     assert side_by_side({"step": [turns(1.08), turns(1.0)]})[0].outcome == "open"
 
 
+@pytest.mark.parametrize(
+    ("change", "error", "outcome", "suspicious"),
+    [
+        (0.016, 0.007, "open", True),
+        (-0.016, 0.007, "open", True),
+        (0.014, 0.007, "open", False),  # less than half a margin
+        (0.016, 0.009, "open", False),  # less than two standard errors
+        (0.016, 0.007, "equivalent", False),
+    ],
+)
+def test_a_second_pair_is_asked_where_it_could_confirm_a_change(change, error, outcome, suspicious):
+    (reading,) = side_by_side({"step": [turns(1.0)]})
+    reading = replace(reading, change=expm1(change), error=error, outcome=outcome)
+    assert is_suspicious(reading) is suspicious
+
+
 def test_side_by_side_noise_is_never_called_worse_and_five_percent_are_found():
     rng, noise = random.Random(0), METRICS["step"]
 
@@ -411,7 +429,7 @@ def test_side_by_side_noise_is_never_called_worse_and_five_percent_are_found():
 
     def drawn(loss):
         taken = [pair(loss)]
-        if side_by_side({"step": taken})[0].outcome == "open":
+        if is_suspicious(side_by_side({"step": taken})[0]):
             taken.append(pair(loss))
         return side_by_side({"step": taken})[0].outcome
 

@@ -28,10 +28,17 @@ def test_no_process_keeps_a_model_on_a_gpu(monkeypatch, device, keep):
     monkeypatch.setattr(reference_timing, "TIMING_PROCESSES", Processes())
     monkeypatch.setattr(ReferenceTiming, "_prepare", prepare)
     timing = ReferenceTiming(
-        SimpleNamespace(config=SimpleNamespace(device=device)),
+        SimpleNamespace(
+            config=SimpleNamespace(device=device),
+            method=SimpleNamespace(trains=False, mergeable=True),
+        ),
         None,
-        SimpleNamespace(report_status=lambda text: None),
+        SimpleNamespace(report_status=lambda text: None, clock=lambda: 0.0),
         SimpleNamespace(reference=SimpleNamespace(python_for=lambda *_: Path("python"))),
     )
-    assert timing.compare_times().refusal == "no reference: it ended"
+    refused = timing.compare_times()
+    assert refused.refusal == "no reference: it ended"
+    # It says so of each piece of work that the method has.
+    metrics = [comparison.metric for comparison in refused.comparisons]
+    assert metrics == ["evaluation", "inference", "merged inference"]
     assert asked == [(Path("python"), keep), (None, keep)]

@@ -3,7 +3,14 @@
 import pytest
 
 from pytest_ftcompare.measure import cpu_contention
-from pytest_ftcompare.measure.cpu_contention import CpuAccounting, cpu_accounting, disturbed
+from pytest_ftcompare.measure.cpu_contention import (
+    CpuAccounting,
+    RoundTime,
+    cpu_accounting,
+    disturbed,
+    round_time,
+    why_rounds_disturbed,
+)
 
 
 def test_a_worker_that_had_its_core_is_not_disturbed():
@@ -13,6 +20,21 @@ def test_a_worker_that_had_its_core_is_not_disturbed():
 def test_a_core_shared_with_other_processes_is_reported_with_its_share():
     said = disturbed(CpuAccounting(0.0, 5.0, 1.0), CpuAccounting(10.0, 9.0, 1.0))
     assert said == "other processes had this worker's cores for 40% of the time"
+
+
+def test_a_process_that_awaits_answers_is_not_disturbed_by_its_own_waits():
+    before, after = CpuAccounting(0.0, 5.0, 1.0), CpuAccounting(10.0, 9.0, 1.0)
+    assert disturbed(before, after, computes=False) == ""
+    stolen = CpuAccounting(10.0, 9.0, 2.5)
+    assert "other virtual machines" in disturbed(before, stolen, computes=False)
+
+
+def test_a_round_has_the_waits_of_its_own_time(monkeypatch):
+    monkeypatch.setattr(cpu_contention, "cpu_accounting", lambda: CpuAccounting(7.0, 5.5, 1.0))
+    assert round_time(0.1, CpuAccounting(5.0, 5.0, 1.0)) == RoundTime(0.1, 0.5, 2.0)
+    assert round_time(0.1, None) == RoundTime(0.1)
+    # A reference of older code reports no waits.
+    assert why_rounds_disturbed([RoundTime(0.1)]) == ""
 
 
 def test_cores_taken_by_other_virtual_machines_are_reported():

@@ -1,28 +1,33 @@
 """Rounds of two processes in turn, by a clock that only their work moves."""
 
+import pytest
+
+from pytest_ftcompare.measure.cpu_contention import RoundTime
 from pytest_ftcompare.measure.reference_rounds import MIN_ROUNDS, rounds
 
 
 class Side:
-    def __init__(self, name, log, clock, pieces=("step",), seconds=1.0):
+    def __init__(self, name, log, clock, pieces=("step",), seconds=1.0, waited=0.0):
         self.name, self.log, self.clock = name, log, clock
-        self.pieces, self.seconds = list(pieces), seconds
+        self.pieces, self.seconds, self.waited = list(pieces), seconds, waited
 
     def round(self, piece):
         self.log.append(f"{self.name} {piece}")
         self.clock[0] += self.seconds
-        return self.seconds
+        return RoundTime(self.seconds, self.waited, passed=10 * self.seconds)
 
 
-def take(seconds=0.0, **changes):
+def take(seconds=0.0, waited=0.0, **changes):
     log, clock = [], [0.0]
     reference = Side("reference", log, clock, seconds=2.0, **changes)
-    here = Side("here", log, clock, ("step", "evaluation"))
-    return rounds(reference, here, seconds, lambda: clock[0], lambda: None), log
+    here = Side("here", log, clock, ("step", "evaluation"), waited=waited)
+    taken = rounds(reference, here, seconds, lambda: clock[0], lambda: None)
+    return taken.pairs, log, taken.disturbed
 
 
 def test_the_first_side_changes_with_each_round():
-    pairs, log = take()
+    pairs, log, disturbed = take()
+    assert not disturbed
     assert log[:4] == ["reference step", "here step", "here step", "reference step"]
     assert pairs["step"] == [(2.0, 1.0)] * MIN_ROUNDS
 
@@ -34,3 +39,11 @@ def test_rounds_last_for_the_given_seconds():
 def test_only_pieces_that_both_have_are_timed():
     assert list(take()[0]) == ["step"]
     assert list(take(pieces=("evaluation", "step", "other"))[0]) == ["step", "evaluation"]
+
+
+@pytest.mark.parametrize(("waited", "share"), [(0.2, ""), (0.3, "3%")])
+def test_a_side_that_waited_for_its_core_disturbs_the_rounds(waited, share):
+    # The other side did not wait, and each counts by itself.
+    *_, disturbed = take(waited=waited)
+    sentence = f"other processes had this worker's cores for {share} of the time"
+    assert disturbed == (sentence if share else "")

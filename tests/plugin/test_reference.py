@@ -10,6 +10,7 @@ from weather import TICK
 from pytest_ftcompare.gate import reference_timing, timing
 from pytest_ftcompare.gate.remote import RemoteError
 from pytest_ftcompare.gate.timing_processes import TimingProcesses
+from pytest_ftcompare.measure.cpu_contention import RoundTime
 
 METRICS = ("step", "evaluation", "inference")
 
@@ -22,12 +23,18 @@ def beside_it(shell, monkeypatch):
     much.
     """
     shell.update()
-    (file,) = shell.files()
-    probes = json.loads(file.read_text())["probe"]
     monkeypatch.setattr(reference_timing, "_CHECKED_REFERENCES", set())
+    monkeypatch.setattr(reference_timing, "_NOISY", {})
 
     def run(
-        *options, share=1.0, again=1.0, confirmed=True, changes=None, dies="", named=sys.executable
+        *options,
+        share=1.0,
+        again=1.0,
+        confirmed=True,
+        changes=None,
+        dies="",
+        waited=0.0,
+        named=sys.executable,
     ):
         processes = []
 
@@ -37,7 +44,7 @@ def beside_it(shell, monkeypatch):
                 # The first of this environment takes its time; a fresh one may not confirm it.
                 is_first = None not in processes
                 self.seconds = TICK if not python and (is_first or confirmed) else TICK * share
-                self.seconds *= again if len(processes) == 2 else 1.0
+                self.seconds *= again if len(processes) % 3 == 2 else 1.0
                 self.name = f"process {len(processes)}"
                 processes.append(python)
 
@@ -51,15 +58,15 @@ def beside_it(shell, monkeypatch):
                 pass
 
             def prepare(self, case, config, root):
-                pass
+                (self.file,) = (file for file in shell.files() if file.stem == case.id)
 
             def probe(self):
-                return probes | (changes or {})
+                return json.loads(self.file.read_text())["probe"] | (changes or {})
 
             def round(self, piece):
                 if dies:
                     raise RemoteError(dies)
-                return self.seconds
+                return RoundTime(self.seconds, waited * self.seconds, self.seconds)
 
         monkeypatch.setattr(reference_timing, "RemoteProcess", Process)
         kept = TimingProcesses(Process)
@@ -127,18 +134,37 @@ def test_a_slower_step_that_a_second_pair_does_not_show_is_not_judged(beside_it)
         ),
         ({"changes": {"loss": 9.0}}, "does not compute what the baseline does"),
         (
+            {"waited": 0.05},
+            "every window beside it was disturbed: other processes had this worker's cores for 5%",
+        ),
+        (
             {"dies": "it ended with status -9 at 'round'"},
             "no reference: it ended with status -9 at 'round'",
         ),
     ],
 )
-def test_an_invalid_reference_compares_no_time_shows_a_window_and_gives_the_reason(
-    beside_it, windows, how, sentence
+@pytest.mark.parametrize("options", [(), ("--ftcompare-full",)])
+def test_an_invalid_reference_compares_no_time_and_gives_the_reason(
+    beside_it, windows, how, sentence, options
 ):
     windows.clear()
-    result, _ = beside_it(share=0.5, **how)
-    assert (result.ret, windows) == (0, ["full"])
+    result, _ = beside_it(*options, share=0.5, **how)
+    # Times that are not compared are shown only if everything is asked for.
+    assert (result.ret, windows) == (0, ["full"] if options else [])
     assert sentence in text(result)
+
+
+def test_a_noisy_machine_is_tried_again_after_a_minute(beside_it, shell, monkeypatch):
+    shell.suite(methods=("full", "bitfit"))
+    shell.update()
+    for pause, tried in ((1e9, 1), (0.0, 2)):
+        monkeypatch.setattr(reference_timing, "REMEASURE_AFTER", pause)
+        reference_timing._NOISY.clear()
+        result, processes = beside_it(share=0.5, again=1.1)
+        assert result.ret == 0
+        assert "Not compared in 2 cases" in text(result)
+        # Each try is the reference, this environment, and the reference against itself.
+        assert len(processes) == 3 * tried
 
 
 def test_an_unchanged_environment_is_the_reference_that_a_baseline_asks_for(beside_it):
