@@ -36,9 +36,8 @@ Z_THRESHOLD = 4.5
 # time. Chosen. Raising it needs more windows.
 MIN_CONFIRMING_WINDOWS = 2
 # Standard errors of a change beside a reference from which a second pair of processes is asked.
-# From simulated pairs (docs/cost.md): 5 % more time is found in 69.3 %, in 70.0 % if it is always
-# asked; where nothing changed, it is asked in 2 % of readings instead of 13 %. Raising it asks less
-# and finds less.
+# In simulated pairs (docs/cost.md), at most 1 % fewer slowdowns are found than if every open
+# reading asked. Raising it asks less and finds less.
 MIN_SUSPICION = 2.0
 # Windows that the prior noise of a metric counts as. Chosen. Raising it trusts the prior more.
 PRIOR_WEIGHT = 4.0

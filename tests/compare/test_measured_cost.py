@@ -389,9 +389,9 @@ def test_noise_alone_is_never_called_worse_and_a_loss_is_found_by_its_size():
     assert sum(drawn(1.08) == "worse" for _ in range(2000)) >= 1980
 
 
-def turns(change, count=12, between=0.0, rng=None):
+def turns(change, count=12, between=0.0, rng=None, noise=0.004):
     rng = rng or random.Random(1)
-    return [(STEP, STEP * change * exp(between + rng.gauss(0, 0.004))) for _ in range(count)]
+    return [(STEP, STEP * change * exp(between + rng.gauss(0, noise))) for _ in range(count)]
 
 
 def test_side_by_side_equal_times_are_equivalent_and_a_second_pair_confirms_a_slower_step():
@@ -435,3 +435,20 @@ def test_side_by_side_noise_is_never_called_worse_and_five_percent_are_found():
 
     assert sum(drawn(1.0) == "worse" for _ in range(2000)) <= 1
     assert sum(drawn(1.05) == "worse" for _ in range(2000)) >= 1900
+
+
+@pytest.mark.parametrize("noise", [0.004, 0.03, 0.06])
+def test_to_ask_for_a_second_pair_only_on_suspicion_finds_as_much(noise):
+    """Each draw has a second pair, which the rule may not ask for."""
+    rng, between = random.Random(0), METRICS["step"].between
+
+    def pair(loss):
+        drift = rng.gauss(0, between) - rng.gauss(0, between)
+        return turns(loss, between=drift, rng=rng, noise=noise)
+
+    draws = [(pair(1.05), pair(1.05)) for _ in range(2000)]
+    found = [both for both in draws if side_by_side({"step": both})[0].outcome == "worse"]
+    asked = [both for both in found if is_suspicious(side_by_side({"step": both[:1]})[0])]
+    assert len(found) - len(asked) <= 0.01 * len(draws)
+    unchanged = [is_suspicious(side_by_side({"step": [pair(1.0)]})[0]) for _ in range(2000)]
+    assert sum(unchanged) <= 0.03 * len(unchanged)
