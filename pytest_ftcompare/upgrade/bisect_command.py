@@ -31,7 +31,7 @@ from pytest_ftcompare.upgrade.exit_status import OK, exit_status
 from pytest_ftcompare.upgrade.failed_report import FailedReport
 from pytest_ftcompare.upgrade.gate_run import GateRuns
 from pytest_ftcompare.upgrade.history import Entry
-from pytest_ftcompare.upgrade.session import TryError, check_arguments, results_key
+from pytest_ftcompare.upgrade.session import TryError, check_arguments, results_key, with_suites
 from pytest_ftcompare.upgrade.try_upgrade import FEW_SEEDS
 
 DESCRIPTION = """\
@@ -170,6 +170,7 @@ def _check(args: argparse.Namespace) -> None:
     if not args.pytest:
         raise TryError("expected the failing cases as pytest's arguments after --")
     check_arguments(args.pytest)
+    args.pytest = with_suites(args.pytest)
     if not args.json.absolute().parent.is_dir():
         raise TryError(f"--json: expected a file in a folder that exists, got {args.json}")
 

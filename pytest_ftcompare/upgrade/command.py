@@ -26,7 +26,7 @@ from pytest_ftcompare.environments.requirements import (
     resolve,
 )
 from pytest_ftcompare.upgrade.exit_status import OK, WORSE, exit_status
-from pytest_ftcompare.upgrade.session import TryError, check_arguments
+from pytest_ftcompare.upgrade.session import TryError, check_arguments, with_suites
 from pytest_ftcompare.upgrade.try_upgrade import Environment, Trial
 
 THIS_AND_CHANGED = ("this environment", "the changed environment")
@@ -207,7 +207,7 @@ def _trial(args: argparse.Namespace) -> Trial:
     return Trial(
         _environment(names[0], old, environments),
         _environment(names[1], new, environments),
-        args.pytest or (["suites"] if Path("suites").is_dir() else []),
+        with_suites(args.pytest),
         default_cache() / "results",
         args.report,
         _say,

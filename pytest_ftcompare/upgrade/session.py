@@ -36,6 +36,8 @@ RESERVED = (
     *("--lf", "--last-failed", "--exitfirst", "--maxfail", "--stepwise", "--sw", "--benchmark-"),
     *("--junit-xml", "--junitxml"),
 )
+# Options whose value is the next argument, which is no path.
+TAKES_VALUE = ("-k", "-m", "-n", "-p", "-o", "-W", "-r")
 STOPS_EARLY = re.compile(r"-[hlqsvx]*x[hlqsvx]*")  # -x, also beside other flags
 # Suffixes of the files that a project's cases may read, besides its hub folder.
 DATA_SUFFIXES = PROJECT_SUFFIXES | {".tsv", ".parquet", ".arrow", ".gz"}
@@ -79,6 +81,14 @@ def check_arguments(arguments: Sequence[str]) -> None:
                 f"expected arguments that choose cases, such as suites -k lora, got {argument}: "
                 "leave it out, the command decides it"
             )
+
+
+def with_suites(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments, after the folder `suites` if they name no file or folder."""
+    pairs = zip(["", *arguments], arguments, strict=False)
+    values = [text for before, text in pairs if before not in TAKES_VALUE and text[:1] != "-"]
+    names_path = any(Path(value.split("::")[0]).exists() for value in values)
+    return [*arguments] if names_path or not Path("suites").is_dir() else ["suites", *arguments]
 
 
 def run_session(

@@ -8,7 +8,13 @@ import pytest
 
 from pytest_ftcompare.gate.session import SESSION_NODEID
 from pytest_ftcompare.upgrade import session
-from pytest_ftcompare.upgrade.session import TryError, check_arguments, results_key, run_session
+from pytest_ftcompare.upgrade.session import (
+    TryError,
+    check_arguments,
+    results_key,
+    run_session,
+    with_suites,
+)
 
 DOCUMENT = {"cases": [{"nodeid": "suites/test_a.py::test_case[lora-x]"}], "claims": []}
 JUNIT = """\
@@ -121,3 +127,25 @@ def test_the_sessions_own_finding_is_no_test(pytest_runs, tmp_path):
     found = run_session(Path("python"), ["suites"], tmp_path, "new")
     assert SESSION_NODEID in found.failed_tests
     assert SESSION_NODEID not in found.other_failed_tests
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([], ["suites"]),
+        (["-k", "lora", "-n", "2"], ["suites", "-k", "lora", "-n", "2"]),
+        (["more", "-k", "lora"], ["more", "-k", "lora"]),
+        (["more/test_a.py::test_case[lora-x]"], ["more/test_a.py::test_case[lora-x]"]),
+        # The value of -k is no folder, even if a folder has its name.
+        (["-k", "more"], ["suites", "-k", "more"]),
+    ],
+)
+def test_arguments_that_name_no_path_choose_from_the_suites(
+    tmp_path, monkeypatch, arguments, expected
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "test_a.py").touch()
+    assert with_suites(arguments) == arguments
+    (tmp_path / "suites").mkdir()
+    assert with_suites(arguments) == expected
