@@ -42,3 +42,15 @@ def test_no_process_keeps_a_model_on_a_gpu(monkeypatch, device, keep):
     metrics = [comparison.metric for comparison in refused.comparisons]
     assert metrics == ["evaluation", "inference", "merged inference"]
     assert asked == [(Path("python"), keep), (None, keep)]
+
+
+def test_a_worker_lets_others_time_when_it_has_prepared_a_process():
+    done = []
+    timing = ReferenceTiming(
+        SimpleNamespace(case="case", config="config"),
+        None,
+        SimpleNamespace(pause=lambda: done.append("pause")),
+        SimpleNamespace(root=Path()),
+    )
+    timing._prepare(SimpleNamespace(prepare=lambda *_: done.append("prepare")))
+    assert done == ["prepare", "pause"]

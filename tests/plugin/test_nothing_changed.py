@@ -50,6 +50,12 @@ def test_all_seeds_are_trained_with_full_or_a_history(recorded, option):
     assert short(result) == 0
 
 
+def test_a_provisional_baseline_has_no_short_training(recorded):
+    recorded.record(full=SHORT, lora=SHORT)
+    recorded.update("--ftcompare-provisional")
+    assert json.loads(recorded.file("full").read_text())["short_training"] == ""
+
+
 def test_a_short_training_that_does_not_repeat_has_seeds_trained(recorded):
     recorded.record(full={"short training": "e"}, lora=SHORT)
     assert short(recorded.run()) == 1
