@@ -1,5 +1,6 @@
 """Times beside a reference: stand-ins for its processes have times that the test chooses."""
 
+import itertools
 import json
 import sys
 from pathlib import Path
@@ -10,7 +11,8 @@ from weather import TICK
 from pytest_ftcompare.gate import reference_timing, timing
 from pytest_ftcompare.gate.remote import RemoteError
 from pytest_ftcompare.gate.timing_processes import TimingProcesses
-from pytest_ftcompare.measure.cpu_contention import RoundTime
+from pytest_ftcompare.measure import gpu_readings
+from pytest_ftcompare.measure.cpu_contention import CpuAccounting, RoundTime
 
 METRICS = ("step", "evaluation", "inference")
 
@@ -152,6 +154,19 @@ def test_an_invalid_reference_compares_no_time_and_gives_the_reason(
     # Times that are not compared are shown only if everything is asked for.
     assert (result.ret, windows) == (0, ["full"] if options else [])
     assert sentence in text(result)
+
+
+def test_the_waits_of_the_process_that_awaits_the_rounds_disturb_nothing(beside_it, monkeypatch):
+    seconds = itertools.count()
+
+    def account():
+        now = next(seconds)
+        return CpuAccounting(now, now / 2, 0.0)
+
+    monkeypatch.setattr(gpu_readings, "cpu_accounting", account)
+    result, _ = beside_it(share=0.9)
+    assert result.ret == 1
+    assert "+11.1% in seconds side by side" in text(result)
 
 
 def test_a_noisy_machine_is_tried_again_after_a_minute(beside_it, shell, monkeypatch):
