@@ -42,6 +42,8 @@ MIN_SUSPICION = 2.0
 # Windows that the prior noise of a metric counts as. Chosen. Raising it trusts the prior more.
 PRIOR_WEIGHT = 4.0
 
+# Value of a cost that nothing has read. The report has null for it.
+NOT_READ = math.nan
 # Note of an updated baseline without times.
 NO_TIME = "every window was disturbed: its baseline holds no time"
 
@@ -57,6 +59,7 @@ WORKSPACE_ENTRY = "cublas workspace"
 class CostComparison:
     """One metric of a case against its baseline: `base` and `new` are in `unit`.
 
+    `new` is `NOT_READ` if the metric is incomparable because nothing read it.
     `how` says what was compared, such as yardsticks or seconds.
     """
 
@@ -266,7 +269,7 @@ def compare_times(
     unavailable = windows[-1].unavailable
     comparisons = [
         CostComparison(
-            name, METRICS[name].unit, 0.0, 0.0, 0.0, "", "incomparable", unavailable[name]
+            name, METRICS[name].unit, 0.0, NOT_READ, 0.0, "", "incomparable", unavailable[name]
         )
         for name in METRICS
         if name in unavailable

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_ftcompare.compare import divergence, measured_cost
-from pytest_ftcompare.compare.measured_cost import CostComparison
+from pytest_ftcompare.compare.measured_cost import NOT_READ, CostComparison
 from pytest_ftcompare.gate.machine_speed import REMEASURE_AFTER
 from pytest_ftcompare.gate.remote import RemoteError, RemoteProcess
 from pytest_ftcompare.gate.run_context import RunContext
@@ -64,7 +64,7 @@ class TimesBeside:
         if self.refusal:
             shown = {cost.metric: cost.new for cost in costs}
             comparisons = [
-                replace(comparison, new=shown.get(comparison.metric, 0.0))
+                replace(comparison, new=shown.get(comparison.metric, NOT_READ))
                 for comparison in comparisons
             ]
         return [*(cost for cost in costs if cost.unit != "s"), *comparisons]
@@ -114,7 +114,7 @@ class ReferenceTiming:
         metrics = [*([STEP] if method.trains else []), EVALUATION, INFERENCE]
         metrics += [MERGED_INFERENCE] if method.mergeable else []
         comparisons = [
-            CostComparison(metric.name, metric.unit, 0.0, 0.0, 0.0, "", "incomparable", refusal)
+            CostComparison(metric.name, metric.unit, 0.0, NOT_READ, 0.0, "", "incomparable", refusal)
             for metric in metrics
         ]
         return TimesBeside(comparisons, refusal=refusal)

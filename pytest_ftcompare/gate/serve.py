@@ -52,9 +52,9 @@ class Server:
 
     def probe(self) -> Answer:
         """Return the case's probe."""
-        from pytest_ftcompare.checks.invariants import inspect
+        from pytest_ftcompare.checks.invariants import record_probe
 
-        return {"probe": inspect(self._prepared)[1]}
+        return {"probe": record_probe(self._prepared)[0]}
 
     def short_training(self) -> Answer:
         """Return the digest of the case's short training."""

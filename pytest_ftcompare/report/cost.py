@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -43,8 +44,14 @@ def _change(verdict: CaseVerdict) -> str:
         for cost in verdict.costs:
             if cost.outcome == outcome:
                 return text(cost, mark)
-    is_new = all(cost.outcome in ("new", "incomparable") for cost in verdict.costs)
-    return "new" if is_new else "~"
+    if all(cost.outcome in ("new", "incomparable") for cost in verdict.costs):
+        return "new"
+    times = [cost for cost in verdict.costs if cost.unit == "s"]
+    return "times not compared" if all(cost.outcome == "incomparable" for cost in times) else "~"
+
+
+def _reading(cost: CostComparison) -> str:
+    return "-" if math.isnan(cost.new) else amount(cost.new, cost.unit)
 
 
 def _row(verdict: CaseVerdict, label: str) -> str:
@@ -52,7 +59,7 @@ def _row(verdict: CaseVerdict, label: str) -> str:
     cells = ""
     for metric, (_, width) in COLUMNS.items():
         cost = by_metric.get(metric)
-        cells += f"{amount(cost.new, cost.unit) if cost else '':>{width}}"
+        cells += f"{_reading(cost) if cost else '':>{width}}"
     return f"{label:{NAME_WIDTH}}{cells} {_change(verdict):>18}"
 
 

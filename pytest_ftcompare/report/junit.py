@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import math
+
 from pytest_ftcompare.compare.verdict import CaseVerdict
 from pytest_ftcompare.report.wording import shown_comparisons
 from pytest_ftcompare.results.result import rounded
@@ -35,7 +37,7 @@ def properties(verdict: CaseVerdict) -> list[tuple[str, str]]:
         values += [(f"{metric} baseline", comparison.base), (f"{metric} delta", comparison.delta)]
         values += [] if verdict.identical else [(f"{metric} p", comparison.p)]
     for cost in verdict.costs:
-        values.append((cost.metric, cost.new))
+        values += [] if math.isnan(cost.new) else [(cost.metric, cost.new)]
         if cost.outcome not in ("new", "incomparable"):
             values.append((f"{cost.metric} change", cost.change))
             values.append((f"{cost.metric} outcome", cost.outcome))

@@ -14,7 +14,7 @@ from transformers.cache_utils import DynamicLayer
 from transformers.models.opt.modeling_opt import OPTDecoder
 
 from pytest_ftcompare.checks import invariants, tiny_models
-from pytest_ftcompare.checks.invariants import inspect
+from pytest_ftcompare.checks.invariants import inspect, record_probe
 from pytest_ftcompare.checks.slow_invariants import check_all
 from pytest_ftcompare.methods.full import Full
 from pytest_ftcompare.methods.lora import Lora
@@ -55,6 +55,15 @@ def expect_sentence(broken, sentence):
 @pytest.mark.parametrize("output_mode", ["head", "pattern", "answer"])
 def test_without_a_fault_nothing_is_broken(prepared, output_mode):
     assert check_all(prepared("lora", output_mode)) == []
+
+
+@pytest.mark.parametrize("output_mode", ["head", "answer"])
+@pytest.mark.parametrize("method", ["full", "lora", "prefix_tuning", "icl"])
+def test_the_probe_alone_gives_the_record_of_the_inspection(prepared, method, output_mode):
+    case = prepared(method, output_mode)
+    record, broken = record_probe(case)
+    assert record == inspect(case)[1]
+    assert not broken
 
 
 def test_dropout_in_evaluation_is_found(prepared, monkeypatch):

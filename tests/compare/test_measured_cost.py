@@ -1,5 +1,6 @@
 """Timed windows: what is worse, what is not compared and why, and when a window is taken."""
 
+import math
 import random
 from dataclasses import replace
 from math import exp, expm1
@@ -289,6 +290,7 @@ def test_an_unavailable_metric_has_a_reason():
     unavailable = {"joules per 1000 examples": "no NVIDIA driver"}
     reading = compared(STILL, [window(unavailable=unavailable)])["joules per 1000 examples"]
     assert (reading.outcome, reading.note) == ("incomparable", "no NVIDIA driver")
+    assert math.isnan(reading.new)
 
 
 @pytest.mark.parametrize("name", [name for name, metric in METRICS.items() if metric.unit != "s"])

@@ -1,5 +1,6 @@
 """Which processes time a case beside a reference."""
 
+import math
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -41,6 +42,7 @@ def test_no_process_keeps_a_model_on_a_gpu(monkeypatch, device, keep):
     # It says so of each piece of work that the method has.
     metrics = [comparison.metric for comparison in refused.comparisons]
     assert metrics == ["evaluation", "inference", "merged inference"]
+    assert all(math.isnan(comparison.new) for comparison in refused.comparisons)
     assert asked == [(Path("python"), keep), (None, keep)]
 
 

@@ -1,6 +1,6 @@
 """The JUnit properties of a case: their names, which stay, and values that are plain numbers."""
 
-from pytest_ftcompare.compare.measured_cost import CostComparison
+from pytest_ftcompare.compare.measured_cost import NOT_READ, CostComparison
 from pytest_ftcompare.compare.sequential_test import ScoreComparison
 from pytest_ftcompare.compare.verdict import CaseVerdict
 from pytest_ftcompare.report.junit import properties
@@ -40,6 +40,16 @@ def test_a_case_tells_its_verdict_its_scores_and_its_costs():
         ("step outcome", "worse"),
         ("peak bytes", "23462536"),
     ]
+
+
+def test_a_cost_that_nothing_read_has_no_property():
+    unread = CostComparison("step", "s", 0.0, NOT_READ, 0.0, "", "incomparable", "no reference")
+    assert dict(properties(CaseVerdict("id", "suite", "same", 1, costs=[unread, PEAK]))) == {
+        "verdict": "same",
+        "seeds": "1",
+        "first_divergence": "",
+        "peak bytes": "23462536",
+    }
 
 
 def test_a_case_that_could_not_run_has_a_verdict():

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from pytest_ftcompare.compare.claims import claim
 from pytest_ftcompare.compare.cross_case_audit import CaseSummary
 from pytest_ftcompare.compare.environment_diff import Difference
-from pytest_ftcompare.compare.measured_cost import CostComparison
+from pytest_ftcompare.compare.measured_cost import NOT_READ, CostComparison
 from pytest_ftcompare.compare.sequential_test import ScoreComparison
 from pytest_ftcompare.compare.verdict import IDENTICAL, OTHER_DEVICE, CaseVerdict, with_costs
 from pytest_ftcompare.gate.session import GateSession
@@ -125,6 +125,13 @@ def test_a_green_session_after_an_upgrade_fits_one_screen_and_names_what_changed
     assert all(f"\n  {name} 1.0.0 -> 2.0.0\n" in text for name in LIBRARIES)
     assert "  edited: methods/method_0.py, methods/method_1.py" in text
     assert "Not compared in 26 cases: step (cpu Some(R) Processor" in text
+
+
+def test_a_time_that_nothing_read_has_no_number_in_the_table():
+    unread = replace(STEP, new=NOT_READ, outcome="incomparable", note="no reference")
+    text = "\n".join(screen([case(1, "peft_methods", costs=[unread, PEAK])], every=True))
+    (row,) = (line for line in text.splitlines() if line.endswith("times not compared"))
+    assert row.split()[1:] == ["-", "22.38", "MiB", "times", "not", "compared"]
 
 
 def test_more_changes_than_fit_are_counted_unless_all_are_asked_for():

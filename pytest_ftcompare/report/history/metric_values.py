@@ -31,8 +31,7 @@ def points(case: Json) -> Iterator[tuple[str, str, float, float | None]]:
         )
         yield name, "", _rounded(value), stdev(new.values()) if len(new) > 1 else None
     for cost in case["costs"]:
-        # In an incomparable cost, 0 means that nothing was read.
-        if cost["new"] or (cost["new"] == 0 and cost["outcome"] != "incomparable"):
+        if cost["new"] is not None:
             yield cost["metric"], cost["unit"], _rounded(cost["new"]), None
 
 
