@@ -76,6 +76,13 @@ class CostComparison:
     process: str = ""  # random name of the process that read it last
 
 
+def not_read(metric: str, reason: str) -> CostComparison:
+    """Return a metric that nothing read, for this reason."""
+    return CostComparison(
+        metric, METRICS[metric].unit, 0.0, NOT_READ, 0.0, "", "incomparable", reason
+    )
+
+
 def _log_readings(windows: Sequence[Window], metric: str, position: int = 0) -> list[float]:
     """Return the logarithms of a metric's readings, of the windows that have them.
 
@@ -267,13 +274,7 @@ def compare_times(
         before, windows, same_machine, other_machine, other_workspace, unit, factor, judged
     )
     unavailable = windows[-1].unavailable
-    comparisons = [
-        CostComparison(
-            name, METRICS[name].unit, 0.0, NOT_READ, 0.0, "", "incomparable", unavailable[name]
-        )
-        for name in METRICS
-        if name in unavailable
-    ]
+    comparisons = [not_read(name, unavailable[name]) for name in METRICS if name in unavailable]
     return [*comparisons, *filter(None, map(comparison.compare, METRICS))]
 
 

@@ -113,10 +113,7 @@ class ReferenceTiming:
         method = self.prepared.method
         metrics = [*([STEP] if method.trains else []), EVALUATION, INFERENCE]
         metrics += [MERGED_INFERENCE] if method.mergeable else []
-        comparisons = [
-            CostComparison(metric.name, metric.unit, 0.0, NOT_READ, 0.0, "", "incomparable", refusal)
-            for metric in metrics
-        ]
+        comparisons = [measured_cost.not_read(metric.name, refusal) for metric in metrics]
         return TimesBeside(comparisons, refusal=refusal)
 
     def _start(self, python: Path | None) -> RemoteProcess:
