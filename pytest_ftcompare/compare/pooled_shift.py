@@ -81,13 +81,14 @@ class PooledShift:
         standard errors)".
         """
         points = self.metric.startswith("accuracy")
-        scale, unit = (100.0, "points" if points else "%")
+        change = self.mean if points else math.expm1(self.mean)
+        unit = "points" if points else "%"
         up, down = ("higher", "lower") if points else ("slower", "faster")
         direction = up if self.mean > 0 else down
         agree = self.lower if self.mean < 0 else self.cases - self.lower
         name = self.metric.replace("_ood", " out of domain")
         return (
-            f"{name} is {scale * abs(self.mean):.1f} {unit} {direction} on average over "
+            f"{name} is {100 * abs(change):.1f} {unit} {direction} on average over "
             f"{self.cases} cases ({agree} of them {direction}; {abs(self.z):.1f} standard errors)"
         )
 

@@ -45,19 +45,23 @@ class SessionVerdict:
         return [verdict for verdict in self.verdicts if verdict.fails]
 
     @property
+    def _judged(self) -> list[CaseVerdict]:
+        """The cases whose scores are judged."""
+        return [verdict for verdict in self.verdicts if verdict.judge_accuracy]
+
+    @property
     def excess_unjudged(self) -> list[CaseVerdict]:
         """The judged cases without an answer if they are too many, else none."""
-        judged = [verdict for verdict in self.verdicts if verdict.judge_accuracy]
         unjudged = [
             verdict
-            for verdict in judged
+            for verdict in self._judged
             if is_unjudged(
                 verdict.verdict,
                 [comparison.outcome for comparison in verdict.comparisons],
                 allowed=verdict.allowed,
             )
         ]
-        return unjudged if len(unjudged) > MAX_UNJUDGED_SHARE * len(judged) else []
+        return unjudged if len(unjudged) > MAX_UNJUDGED_SHARE * len(self._judged) else []
 
     @property
     def findings(self) -> list[str]:
@@ -65,7 +69,7 @@ class SessionVerdict:
         sentences = [shift.sentence for shift in self.shifts if shift.outcome == "worse"]
         if self.excess_unjudged:
             sentences.append(
-                f"{len(self.excess_unjudged)} of {len(self.verdicts)} cases {UNJUDGED_FINDING}: "
+                f"{len(self.excess_unjudged)} of {len(self._judged)} cases {UNJUDGED_FINDING}: "
                 "too many to pass"
             )
         return sentences

@@ -135,6 +135,12 @@ def test_a_slowdown_that_no_case_shows_is_found_over_all():
     assert shift.sentence.startswith("step is 2.7 % slower on average over 26 cases")
 
 
+@pytest.mark.parametrize(("change", "told"), [(0.5, "50.0 % slower"), (-0.5, "50.0 % faster")])
+def test_a_large_change_of_time_is_told_as_a_share(change, told):
+    (shift,) = pool_shifts([timed(change, number) for number in range(26)])
+    assert shift.sentence.startswith(f"step is {told} on average over 26 cases (26 of them")
+
+
 def test_a_slowdown_that_one_process_saw_may_be_its_own():
     cases = [timed(0.03, number, process="slow") for number in range(26)]
     (shift,) = pool_shifts(cases)
@@ -163,7 +169,9 @@ def test_a_machine_that_is_a_little_slower_today_is_not_a_slowdown():
 def test_a_session_with_too_many_unjudged_cases_fails():
     blind = [replace(case(f"m{number}", 0.0), verdict="undecided") for number in range(2)]
     seen = [case(f"s{number}", 0.0) for number in range(9)]
-    assert "2 of 11 cases could not be compared" in SessionVerdict([*blind, *seen]).findings[0]
+    unjudged = replace(case("u", 0.0), judge_accuracy=False)
+    session = SessionVerdict([*blind, *seen, unjudged])
+    assert "2 of 11 cases could not be compared" in session.findings[0]
     assert not SessionVerdict([*blind[:1], *seen]).failed
     assert SessionVerdict([replace(seen[0], verdict="worse")]).failed
 
