@@ -201,6 +201,12 @@ def test_the_readme_names_every_make_target():
     ]
 
 
+def test_the_readmes_map_has_the_layers_in_order():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    shown = tuple(re.findall(r"^ {6}(\w+)/ ", readme, re.MULTILINE))
+    assert shown == tuple(layer for layer in LAYERS if layer != "methods")
+
+
 def test_the_readmes_links_lead_somewhere():
     for page in (
         "README.md",
