@@ -11,6 +11,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 # Exit statuses: 0 and 1 as pytest's passed and failed, 2 as argparse's usage error.
@@ -262,5 +263,30 @@ def report(run: Path, out: Path) -> int:
     return OK
 
 
+def _is_installed() -> bool:
+    """Check whether this Python has the package, and not only its files in the working folder."""
+    try:
+        distribution("pytest-ftcompare")
+    except PackageNotFoundError:
+        return False
+    return True
+
+
+def main_or_why_not() -> int:
+    """Do `main`; without the package's requirements, say so in a sentence."""
+    try:
+        return main()
+    except ModuleNotFoundError as error:
+        if _is_installed():
+            raise
+        print(
+            f"ERROR: expected pytest-ftcompare installed in {sys.executable}, it is not, and "
+            f"{error.name} is missing: install it there with pip, or use the environment that has "
+            "it (after `make setup`, .venv/bin/python)",
+            file=sys.stderr,
+        )
+        return USAGE
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main_or_why_not())

@@ -146,3 +146,12 @@ def test_the_example_of_the_docs_runs(tmp_path, monkeypatch, capsys):
 def test_the_page_states_the_noise_of_reruns(name):
     page = (ROOT / "docs" / "compare.md").read_text(encoding="utf-8")
     assert f"`{name} = {getattr(single_run, name)}`" in page
+
+
+def test_a_python_without_the_package_is_told_in_a_sentence():
+    """A clone's folder has the code, and the system's Python none of its requirements."""
+    command = [sys.executable, "-S", "-m", "pytest_ftcompare", "try", "peft==0.20.0"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert f"ERROR: expected pytest-ftcompare installed in {sys.executable}" in done.stderr
