@@ -22,7 +22,11 @@ from pytest_ftcompare.tasks.custom import make_task
 
 SUITE_PATH = "suites/test_{task}.py"
 WORKFLOW_PATH = ".github/workflows/ftcompare.yml"
-GITIGNORE_LINES = (".pytest_cache/", ".benchmarks/", "__pycache__/", ".venv/")
+GITIGNORE_LINES = (
+    *(".pytest_cache/", ".benchmarks/", "__pycache__/", ".venv/"),
+    # Reports that `try` and `bisect` write unless another name is given.
+    *("ftcompare-try*", "ftcompare-bisect*"),
+)
 # Examples per class of the written suite, or fewer if the data has fewer; chosen. A higher value
 # trains longer.
 MAX_SHOTS = 32

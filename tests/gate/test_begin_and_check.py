@@ -91,6 +91,8 @@ def test_init_extends_existing_files(folder, capsys):
         ".pytest_cache/",
         ".benchmarks/",
         "__pycache__/",
+        "ftcompare-try*",
+        "ftcompare-bisect*",
     ]
 
 
