@@ -11,17 +11,19 @@ The plugin's options call it, and the command `check`.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from pytest_ftcompare import methods, tasks
 from pytest_ftcompare.gate.profiles import PROFILES, Profile
-from pytest_ftcompare.tasks import DataError, Task
+from pytest_ftcompare.measure.library_versions import package_files
+from pytest_ftcompare.tasks import DataError, Task, files
 from pytest_ftcompare.tasks.custom import make_task
 from pytest_ftcompare.tasks.judge import Judge
 
+SPLITS = ("train", "test", "ood")  # keys of a task's table that name files
 TABLES = ("profiles", "tasks", "methods", "judges")
 # How messages name the types of a profile's fields.
 TYPE_NAMES = {
@@ -44,11 +46,20 @@ class ProjectConfigError(ValueError):
 
 @dataclass(frozen=True)
 class ProjectConfig:
-    """All profiles with the shipped ones, and the project's tasks and methods' files, by name."""
+    """All profiles with the shipped ones, and the project's tasks and methods' files, by name.
+
+    `data` are the tasks' files and their folders of `Dataset.save_to_disk`.
+    """
 
     profiles: Mapping[str, Profile] = field(default_factory=lambda: PROFILES)
     tasks: Mapping[str, Task] = field(default_factory=dict)
     methods: Mapping[str, Path] = field(default_factory=dict)
+    data: frozenset[Path] = frozenset()
+
+    def data_files(self) -> Iterator[Path]:
+        """Yield the files that the tasks read, those in folders too."""
+        for path in self.data:
+            yield from package_files(path) if path.is_dir() else (path,)
 
     def register(self) -> None:
         """Make tasks and methods available by name, like the shipped ones."""
@@ -86,7 +97,8 @@ def read(root: Path) -> ProjectConfig:
         profiles[name] = _make_profile(
             name, value, profiles, f"{file}, [tool.ftcompare.profiles.{name}]"
         )
-    project_tasks = {}
+    project_tasks: dict[str, Task] = {}
+    data: set[Path] = set()
     for name, value in table.get("tasks", {}).items():
         if name in tasks.NAMES:
             raise ProjectConfigError(
@@ -95,6 +107,7 @@ def read(root: Path) -> ProjectConfig:
             )
         try:
             project_tasks[name] = make_task(name, value, root)
+            data |= _data_of(value, root.resolve())
         except DataError as error:
             raise ProjectConfigError(f"{file}, [tool.ftcompare.tasks.{name}]: {error}") from None
     for name, value in table.get("judges", {}).items():
@@ -115,7 +128,14 @@ def read(root: Path) -> ProjectConfig:
             name: _method_path(name, value, root, file)
             for name, value in table.get("methods", {}).items()
         },
+        frozenset(data),
     )
+
+
+def _data_of(table: Mapping[str, Any], root: Path) -> set[Path]:
+    """Return the files and `save_to_disk` folders of a table that `make_task` takes."""
+    names = [table[part] for part in SPLITS if part in table]
+    return {path for name in names for path in files.files_of(root, name)}
 
 
 def _join(names: Any) -> str:

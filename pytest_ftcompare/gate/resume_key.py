@@ -36,7 +36,7 @@ KEY_OPTIONS = (
     "device",
     "window",
 )
-# Suffixes of the files that define a project's cases.
+# Suffixes of the files that define a project's cases, besides the data of its tasks.
 PROJECT_SUFFIXES = frozenset({".py", ".toml", ".ini", ".cfg", ".jsonl", ".csv"})
 # Names of key entries that are digests, which messages do not print.
 DIGEST_NAMES = ("code", "project", "baselines' content", "hub's content")
@@ -68,7 +68,10 @@ def make_key(settings: Settings, root: Path, *, benchmarks: bool) -> dict[str, s
         "gpus": f"driver {nvml.driver()}" if gpus else "none",
         "code": digest({*package_files(package), *methods, *project_methods}),
         # Allowances are applied to the results of a resumed run again.
-        "project": digest({*package_files(root, PROJECT_SUFFIXES)} - {settings.accept_file}),
+        "project": digest(
+            {*package_files(root, PROJECT_SUFFIXES), *settings.project.data_files()}
+            - {settings.accept_file}
+        ),
         "baselines' content": digest(settings.baselines.rglob("*.json")),
         "hub's content": _digest_of_file_list(settings.hub) if settings.hub is not None else "none",
         **versions(),

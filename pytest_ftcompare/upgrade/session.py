@@ -10,13 +10,14 @@ import hashlib
 import json
 import re
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest_ftcompare
+from pytest_ftcompare.gate import project_config
 from pytest_ftcompare.gate.resume_key import PROJECT_SUFFIXES
 from pytest_ftcompare.gate.session import SESSION_NODEID
 from pytest_ftcompare.measure import host
@@ -39,7 +40,7 @@ RESERVED = (
 # Options whose value is the next argument, which is no path.
 TAKES_VALUE = ("-k", "-m", "-n", "-p", "-o", "-W", "-r")
 STOPS_EARLY = re.compile(r"-[hlqsvx]*x[hlqsvx]*")  # -x, also beside other flags
-# Suffixes of the files that a project's cases may read, besides its hub folder.
+# Suffixes of the files that a project's methods and judges may read.
 DATA_SUFFIXES = PROJECT_SUFFIXES | {".tsv", ".parquet", ".arrow", ".gz"}
 
 
@@ -144,11 +145,19 @@ def _problems(junit: ElementTree.Element, kind: str) -> dict[str, str]:
     return problems
 
 
+def _data_files() -> Iterator[Path]:
+    """Return the files that the project's tasks read, of any suffix and in any folder."""
+    try:
+        return project_config.read(Path.cwd()).data_files()
+    except project_config.ProjectConfigError as error:
+        raise TryError(str(error)) from None
+
+
 def results_key(*parts: str) -> str:
     """Return a digest of what results depend on: these parts, code, project and processor."""
     content = [
         digest(package_files(Path(pytest_ftcompare.__file__).parent)),
-        digest(package_files(Path.cwd(), DATA_SUFFIXES)),
+        digest({*package_files(Path.cwd(), DATA_SUFFIXES), *_data_files()}),
         host.processor(),
         *parts,
     ]

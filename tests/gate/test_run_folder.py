@@ -8,7 +8,7 @@ import pytest
 
 from pytest_ftcompare.gate import resume_key, run_folder
 from pytest_ftcompare.gate.machine_speed import SPEEDS_FILE
-from pytest_ftcompare.gate.project_config import ProjectConfig
+from pytest_ftcompare.gate.project_config import ProjectConfig, read
 from pytest_ftcompare.gate.run_folder import ResumeError, make_folder, resume, start_run
 from pytest_ftcompare.measure import library_versions
 
@@ -191,6 +191,38 @@ def test_a_key_holds_what_results_depend_on(tmp_path, monkeypatch):
     )
     monkeypatch.setattr(library_versions, "distribution", lambda _: distribution)
     assert "peft" in changed(lambda: (checkout / "peft.py").write_text("fixed = True"))
+
+
+@pytest.mark.parametrize(
+    ("name", "files"),
+    [
+        ("rows.JSON", ["rows.JSON"]),
+        ("rows.csv.gz", ["rows.csv.gz"]),
+        ("part-*.parquet", ["part-0.parquet", "part-1.parquet"]),
+        ("saved", ["saved/state.json", "saved/data-00000-of-00001.arrow"]),
+        ("../beside/rows.tsv", ["../beside/rows.tsv"]),
+    ],
+)
+def test_a_key_holds_the_data_of_the_projects_tasks(tmp_path, name, files):
+    """Of every format, and beside the project: finished cases are of the data that they read."""
+    root = tmp_path / "project"
+    for file in files:
+        (root / file).parent.mkdir(parents=True, exist_ok=True)
+        (root / file).write_bytes(b"1")
+    (root / "pyproject.toml").write_text(
+        f'[tool.ftcompare.tasks.own]\ntrain = "{name}"\nlabels = ["a", "b"]\npattern = "{{text}}"\n'
+    )
+
+    def key():
+        options = dict.fromkeys(resume_key.KEY_OPTIONS) | {"device": "cpu", "baselines": tmp_path}
+        settings = SimpleNamespace(**options | {"project": read(root)}, accept_file=None)
+        return resume_key.make_key(settings, root, benchmarks=False)
+
+    before = key()
+    assert key() == before
+    (root / files[-1]).write_bytes(b"2")
+    changed = key()
+    assert {entry for entry in before if before[entry] != changed[entry]} == {"project"}
 
 
 @pytest.mark.parametrize(("gpus", "names"), [([], {"threads"}), (["0"], set())])

@@ -119,6 +119,22 @@ def test_results_depend_on_the_projects_files(tmp_path, monkeypatch, name):
     assert results_key("lock") != before
 
 
+def test_results_depend_on_the_data_of_the_projects_tasks(tmp_path, monkeypatch):
+    (tmp_path / "project").mkdir()
+    monkeypatch.chdir(tmp_path / "project")
+    (tmp_path / "rows.json").write_text("[]")
+    Path("pyproject.toml").write_text(
+        '[tool.ftcompare.tasks.own]\ntrain = "../rows.json"\nlabels = ["a", "b"]\n'
+        'pattern = "{text}"\n'
+    )
+    before = results_key("lock")
+    (tmp_path / "rows.json").write_text("[{}]")
+    assert results_key("lock") != before
+    (tmp_path / "rows.json").unlink()
+    with pytest.raises(TryError, match="there is no such file"):
+        results_key("lock")
+
+
 def test_the_sessions_own_finding_is_no_test(pytest_runs, tmp_path):
     """The plugin reports it as a failed test, which JUnit's format has, too."""
     finding = f'<testcase classname="" name="{SESSION_NODEID}"><failure message="x"/></testcase>'
