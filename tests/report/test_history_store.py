@@ -127,7 +127,7 @@ def test_a_score_is_the_baselines_mean_plus_the_shift():
 def test_invalid_cases_unread_costs_and_scores_of_groups_have_no_points():
     case = make_case("new")
     assert not list(points(case | {"verdict": "invalid"}))
-    case["costs"][0] |= {"new": None, "outcome": "incomparable"}
+    case["costs"][0] |= {"new": 0.0, "outcome": "incomparable"}  # of an imported older report
     case["costs"][1] |= {"new": None}
     case["costs"][2] |= {"new": 0.0}  # a count may be zero
     case["seed_results"][0]["metrics"] |= {"loss": None, "accuracy/passive": 0.5}

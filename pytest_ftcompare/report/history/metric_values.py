@@ -31,7 +31,9 @@ def points(case: Json) -> Iterator[tuple[str, str, float, float | None]]:
         )
         yield name, "", _rounded(value), stdev(new.values()) if len(new) > 1 else None
     for cost in case["costs"]:
-        if cost["new"] is not None:
+        # In an incomparable cost of an imported report of before 2026-11-30, 0 means that nothing
+        # was read.
+        if cost["new"] or (cost["new"] == 0 and cost["outcome"] != "incomparable"):
             yield cost["metric"], cost["unit"], _rounded(cost["new"]), None
 
 
