@@ -2,7 +2,8 @@
 
 torch, numpy and others are imported here because pytester restores `sys.modules`: a C extension
 that is first imported inside a pytester run fails on its second import, and a method's file would
-be loaded twice.
+be loaded twice. What a case runs is imported for its caches: each session would parse the project's
+sources again, a second.
 """
 
 import gc
@@ -18,10 +19,11 @@ import peft  # noqa: F401
 import pytest
 import scipy.stats  # noqa: F401
 import torch
-import transformers  # noqa: F401
 import weather
+from transformers.models.opt import modeling_opt  # noqa: F401
 
 from pytest_ftcompare import methods
+from pytest_ftcompare.gate import torch_case  # noqa: F401
 from pytest_ftcompare.measure import timed_window, yardstick
 
 for name in methods.NAMES:

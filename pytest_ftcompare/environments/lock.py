@@ -118,8 +118,9 @@ def installed() -> dict[str, Distribution]:
     # The first of a name is the one that Python imports.
     by_name: dict[str, Distribution] = {}
     for each in distributions(path=path):
-        if each.name:
-            by_name.setdefault(canonicalize_name(each.name), each)
+        # Each reading parses the metadata.
+        if name := each.name:
+            by_name.setdefault(canonicalize_name(name), each)
     return {name: by_name[name] for name in sorted(by_name.keys() - INSTALLERS)}
 
 
