@@ -32,9 +32,11 @@ class Server:
     def prepare(self, case: Answer, config: Answer, root: str) -> Answer:
         """Load the case's model and rows, and warm up its pieces of work."""
         from pytest_ftcompare.measure.reference_rounds import LocalSide
+        from pytest_ftcompare.measure.timer import freeze_library_objects
         from pytest_ftcompare.training.config import TrainingConfig
         from pytest_ftcompare.training.prepare import prepare
 
+        freeze_library_objects()
         self._register_project(Path(root))
         hub = Path(config["hub"]) if config["hub"] else None
         self._prepared = prepare(_make_case(case), TrainingConfig(**config | {"hub": hub}))

@@ -5,7 +5,6 @@ It imports torch, so the plugin imports it only when a case runs.
 
 from __future__ import annotations
 
-import gc
 import os
 import warnings
 from collections import Counter
@@ -40,7 +39,7 @@ from pytest_ftcompare.measure.gpu_readings import take_readings
 from pytest_ftcompare.measure.last_status import LastStatus
 from pytest_ftcompare.measure.out_of_memory import OutOfMemory, explain_out_of_memory
 from pytest_ftcompare.measure.paired_timing import NoWorkload, make_workload, rounds
-from pytest_ftcompare.measure.timer import ClockError, Timing
+from pytest_ftcompare.measure.timer import ClockError, Timing, freeze_library_objects
 from pytest_ftcompare.methods import MethodFileError
 from pytest_ftcompare.methods.base import MethodError
 from pytest_ftcompare.results.baseline_store import BaselineError
@@ -143,17 +142,6 @@ def prepare_device(
         raise CaseError(str(error)) from error
 
 
-@cache
-def _freeze_library_objects() -> None:
-    """Let later garbage collections skip the libraries' objects.
-
-    This runs once per process. Counts and windows begin with a collection, and visiting these
-    objects took half a second each time.
-    """
-    gc.collect()
-    gc.freeze()
-
-
 @dataclass(frozen=True)
 class TorchCase:
     """An open case; the methods are described in `CaseWork`."""
@@ -252,7 +240,7 @@ class TorchCases:
             prepared = prepare(case, config)
             if too_large := check_memory(prepared, settings.profile.parameters):
                 raise CaseError(too_large)
-            _freeze_library_objects()
+            freeze_library_objects()
             yield TorchCase(prepared, settings, device_context)
 
     def environment(

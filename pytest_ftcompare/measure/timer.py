@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from statistics import median
 
 import torch
@@ -95,9 +96,20 @@ def time_calls(piece: Workload, calls: int, device: str, clock: Clock) -> float:
 
 
 def warm_up(piece: Workload, device: str, clock: Clock) -> int:
-    """Warm the piece up, and return how many calls make a round."""
-    time_calls(piece, WARM_UP_CALLS, device, clock)
+    """Warm the piece up, and return how many calls make a round, by the last call's seconds."""
+    time_calls(piece, WARM_UP_CALLS - 1, device, clock)
     return max(1, math.ceil(ROUND_SECONDS / max(time_calls(piece, 1, device, clock), 1e-9)))
+
+
+@cache
+def freeze_library_objects() -> None:
+    """Let later garbage collections skip the libraries' objects.
+
+    Call it when the libraries are imported. It does so once per process: counts, windows and a
+    timing process's cases begin with a collection, which took half a second with these objects.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @contextmanager

@@ -63,3 +63,14 @@ def test_a_process_of_this_environment_times_a_case(tmp_path):
         made = process.prepare(CASE, TrainingConfig("pocket"), Path(tmp_path))
         assert process.pieces == made["pieces"]
         assert process.round("inference").seconds > 0
+
+
+def test_library_objects_are_frozen_before_a_cases_objects_exist(tmp_path, monkeypatch):
+    from pytest_ftcompare.measure import timer
+    from pytest_ftcompare.training import prepare as prepare_module
+
+    order = []
+    monkeypatch.setattr(timer, "freeze_library_objects", lambda: order.append("freeze"))
+    monkeypatch.setattr(prepare_module, "prepare", lambda *_: order.append("prepare"))
+    answers(prepare(tmp_path))
+    assert order == ["freeze", "prepare"]

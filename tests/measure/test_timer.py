@@ -5,6 +5,7 @@ import gc
 import pytest
 import torch
 
+from pytest_ftcompare.measure import timer
 from pytest_ftcompare.measure.timer import (
     ROUND_SECONDS,
     ROUNDS,
@@ -144,3 +145,13 @@ def test_yardsticks_leave_the_callers_random_numbers_alone_and_do_the_same_work_
         work()
         work()
     assert torch.equal(torch.rand(3), expected)
+
+
+def test_library_objects_are_frozen_once(monkeypatch):
+    done = []
+    monkeypatch.setattr(timer.gc, "collect", lambda: done.append("collect"))
+    monkeypatch.setattr(timer.gc, "freeze", lambda: done.append("freeze"))
+    timer.freeze_library_objects.cache_clear()
+    for _ in range(2):
+        timer.freeze_library_objects()
+    assert done == ["collect", "freeze"]
