@@ -1,86 +1,134 @@
 """Run sessions in which nothing changed, so that every failure is a false alarm.
 
-`python -m scripts.sessions docs/sessions.json [COUNT] [pytest's arguments]` makes baselines in a
-temporary folder and runs COUNT sessions (20) against them, each in its own processes. It records
-verdicts, the number of seeds, and failed sessions. By default it runs the few-shot suite at 16
-shots without timing.
+`python -m scripts.sessions docs/sessions.json [COUNT] [STATE ...]` makes baselines in a temporary
+folder. It then runs COUNT sessions (5) in each state of the machine (all of `STATES`), each timed
+in turn with a reference that is this environment. It records exit statuses, verdicts, and outcomes
+of times after each session. docs/cost.md has the table.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-CASES = ("suites/test_few_shot.py", "-k", "n16", "-n", "2", "--benchmark-disable")
+from pytest_ftcompare.measure import host
+
+# Timed cases of every kind: all weights, adapters in layers, a prompt, no training, an answer.
+CASES = (
+    "suites/test_peft_methods.py",
+    "suites/test_instruction_tuning.py",
+    "-k",
+    "(pocket_cola and n32 and (full- or [lora- or ia3- or bitfit- or vera- or p_tuning- or icl-)) "
+    "or full-pocket_requests-opt-0.4m-n60",
+)
+ONE_SEED = "--ftcompare-seeds=1"
+BUSY_LOOP = "while True: pass"
 
 
-class Verdicts:
-    """A pytest plugin that writes every case's verdict to a file."""
+@dataclass(frozen=True)
+class State:
+    """What differs from a quiet machine: other processes, variables, pytest's options."""
 
-    def __init__(self, file: Path) -> None:
-        self.file, self.verdicts = file, list[dict[str, Any]]()
-
-    def pytest_runtest_logreport(self, report: Any) -> None:
-        if (text := getattr(report, "ftcompare", None)) is not None:
-            self.verdicts.append(json.loads(text)["verdict"])
-
-    def pytest_sessionfinish(self) -> None:
-        self.file.write_text(json.dumps(self.verdicts), encoding="utf-8")
+    busy_loops: int = 0
+    variables: Mapping[str, str] = field(default_factory=dict)
+    options: tuple[str, ...] = ()
 
 
-def run(folder: Path, arguments: Sequence[str]) -> tuple[int, list[dict[str, Any]]]:
-    """Run one session in its own processes. Return its exit status and verdicts."""
-    command = [sys.executable, "-m", "scripts.sessions", "--run", str(folder), *arguments]
-    status = subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode
-    text = (folder / "verdicts.json").read_text(encoding="utf-8")
-    verdicts: list[dict[str, Any]] = json.loads(text)
-    return status, verdicts
+STATES = {
+    "quiet": State(),
+    "one busy loop": State(busy_loops=1),
+    "two busy loops": State(busy_loops=2),
+    "AVX2": State(variables={"ATEN_CPU_CAPABILITY": "avx2"}),
+    "two threads": State(options=("--ftcompare-threads=2",)),
+}
 
 
-def _run_here(folder: str, *arguments: str) -> int:
-    import pytest
+@contextmanager
+def busy(loops: int) -> Iterator[None]:
+    """Keep as many processes busy as `loops`."""
+    processes = [subprocess.Popen([sys.executable, "-c", BUSY_LOOP]) for _ in range(loops)]
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
 
-    options = [f"--ftcompare-baselines={folder}/baselines", "-p", "no:cacheprovider", *arguments]
-    return int(pytest.main(options, plugins=[Verdicts(Path(folder) / "verdicts.json")]))
+
+def run(folder: Path, *options: str, state: State = STATES["quiet"]) -> tuple[int, dict[str, Any]]:
+    """Run one session in its own processes. Return its exit status and its JSON document."""
+    document = folder / "document.json"
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *CASES, "-n", "2"]
+    command += [f"--ftcompare-baselines={folder}/baselines", f"--ftcompare-report={document}"]
+    with busy(state.busy_loops):
+        status = subprocess.run(
+            [*command, ONE_SEED, *state.options, *options],
+            env={**os.environ, **state.variables},
+            stdout=subprocess.DEVNULL,
+            check=False,
+        ).returncode
+    return status, json.loads(document.read_text(encoding="utf-8"))
 
 
-def main(file: Path, count: int, arguments: Sequence[str]) -> None:
+def add_session(record: dict[str, Any], status: int, document: Mapping[str, Any]) -> None:
+    """Add a session to a state's record."""
+    record["sessions"] += 1
+    record["red"] += status != 0
+    cases = document["cases"]
+    times = [cost for case in cases for cost in case["costs"] if cost["unit"] == "s"]
+    counts = {
+        "verdicts": [case["verdict"] for case in cases],
+        "times": [cost["outcome"] for cost in times],
+        "not compared": [cost["note"] for cost in times if cost["outcome"] == "incomparable"],
+    }
+    for name, values in counts.items():
+        record[name] = dict(Counter(record[name]) + Counter(values))
+    record["failures"] += [
+        f"{cost['metric']} {cost['change']:+.1%}" for cost in times if cost["outcome"] == "worse"
+    ] + document["findings"]
+
+
+def main(file: Path, count: int, names: list[str]) -> None:
     """Make the baselines, run the sessions, and write the record after each session."""
+    records: dict[str, Any] = json.loads(file.read_text("utf-8")) if file.is_file() else {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for_baselines = [argument for argument in arguments if argument != "--benchmark-disable"]
-        run(folder, [*for_baselines, "--update-baselines", "--ftcompare-window=0"])
-        verdicts: Counter[str] = Counter()
-        seeds: Counter[int] = Counter()
-        failed: list[Any] = []
-        for number in range(1, count + 1):
-            status, session = run(folder, arguments)
-            verdicts.update(case["verdict"] for case in session)
-            seeds.update(case["seeds"] for case in session)
-            if status:
-                differing = [case for case in session if case["verdict"] != "same"]
-                failed.append(differing or f"exit status {status}")
-            record = {
+        status, _ = run(folder, "--update-baselines", "--ftcompare-window=0")
+        if status:
+            sys.exit(f"expected baselines, pytest ended with status {status}")
+        for state in names:
+            records[state] = record = {
                 "date": date.today().isoformat(),
-                "arguments": list(arguments),
-                "sessions": number,
-                "cases": len(session),
-                "failed": failed,
-                "verdicts": dict(verdicts),
-                "seeds": dict(seeds),
+                "processor": host.processor(),
+                **dict.fromkeys(("sessions", "red"), 0),
+                **{kind: {} for kind in ("verdicts", "times", "not compared")},
+                "failures": [],
             }
-            file.write_text(f"{json.dumps(record, indent=1)}\n", encoding="utf-8")
-            print(f"session {number} of {count}: exit status {status}", file=sys.stderr, flush=True)
+            for number in range(1, count + 1):
+                status, document = run(
+                    folder,
+                    f"--ftcompare-reference={sys.executable}",
+                    "--ftcompare-full",
+                    state=STATES[state],
+                )
+                add_session(record, status, document)
+                file.write_text(f"{json.dumps(records, indent=1)}\n", encoding="utf-8")
+                print(f"{state}, {number} of {count}: status {status}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "--run":
-        sys.exit(_run_here(*sys.argv[2:]))
-    main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 20, sys.argv[3:] or CASES)
+    main(
+        Path(sys.argv[1]),
+        int(sys.argv[2]) if len(sys.argv) > 2 else 5,
+        sys.argv[3:] or list(STATES),
+    )

@@ -1,0 +1,99 @@
+"""The record of sessions in which nothing changed."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from scripts import sessions
+
+
+def cost(outcome, unit="s", change=0.0, note=""):
+    return {"metric": "step", "unit": unit, "outcome": outcome, "change": change, "note": note}
+
+
+GREEN = {
+    "cases": [{"verdict": "same", "costs": [cost("equivalent"), cost("open", unit="B")]}],
+    "findings": [],
+}
+RED = {
+    "cases": [
+        {"verdict": "worse", "costs": [cost("worse", change=0.051), cost("equivalent")]},
+        {"verdict": "same", "costs": [cost("incomparable", note="too noisy")]},
+    ],
+    "findings": ["all cases together: step is 2.0 % slower"],
+}
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """Answer pytest's runs: baselines, a green session, a red one. Return the commands."""
+    answers = [(0, GREEN), (0, GREEN), (1, RED)]
+    commands = []
+
+    def run(command, *, env, stdout, check):
+        status, document = answers[min(len(commands), 2)]
+        commands.append((command, env))
+        file = next(
+            option.partition("=")[2] for option in command if option.startswith("--ftcompare-rep")
+        )
+        Path(file).write_text(json.dumps(document), encoding="utf-8")
+        return SimpleNamespace(returncode=status)
+
+    monkeypatch.setattr(sessions.subprocess, "run", run)
+    return commands
+
+
+def test_sessions_are_counted_with_their_outcomes_of_time(calls, tmp_path):
+    file = tmp_path / "sessions.json"
+    sessions.main(file, 2, ["AVX2"])
+    record = json.loads(file.read_text())["AVX2"]
+    assert (record["sessions"], record["red"]) == (2, 1)
+    assert record["verdicts"] == {"same": 2, "worse": 1}
+    assert record["times"] == {"equivalent": 2, "worse": 1, "incomparable": 1}
+    assert record["not compared"] == {"too noisy": 1}
+    assert record["failures"] == ["step +5.1%", "all cases together: step is 2.0 % slower"]
+    assert len(calls) == 3
+
+
+def test_a_state_changes_sessions_but_not_the_baselines(calls, tmp_path):
+    sessions.main(tmp_path / "sessions.json", 1, ["AVX2", "two threads"])
+    (update, before), (_, avx2), (two_threads, _) = calls
+    assert "--update-baselines" in update
+    assert before.get("ATEN_CPU_CAPABILITY") != "avx2"
+    assert avx2["ATEN_CPU_CAPABILITY"] == "avx2"
+    assert "--ftcompare-threads=2" in two_threads
+
+
+def test_a_state_that_is_measured_again_leaves_the_others(calls, tmp_path):
+    file = tmp_path / "sessions.json"
+    file.write_text(json.dumps({"quiet": {"sessions": 5}}))
+    sessions.main(file, 1, ["AVX2"])
+    assert json.loads(file.read_text())["quiet"] == {"sessions": 5}
+
+
+def test_no_session_runs_without_baselines(monkeypatch, tmp_path):
+    monkeypatch.setattr(sessions, "run", lambda *_: (1, RED))
+    with pytest.raises(SystemExit, match="expected baselines, pytest ended with status 1"):
+        sessions.main(tmp_path / "sessions.json", 1, ["quiet"])
+
+
+def test_busy_loops_end_with_the_session(monkeypatch):
+    made = []
+
+    class Process:
+        def __init__(self, command):
+            self.ended = []
+            made.append(self)
+
+        def kill(self):
+            self.ended.append("killed")
+
+        def wait(self):
+            self.ended.append("gone")
+
+    monkeypatch.setattr(sessions.subprocess, "Popen", Process)
+    with pytest.raises(RuntimeError), sessions.busy(2):
+        raise RuntimeError
+    assert [process.ended for process in made] == [["killed", "gone"]] * 2
