@@ -7,15 +7,15 @@ the gate would refuse a task.
 
 from __future__ import annotations
 
-import tomllib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pytest_ftcompare.gate import project_config
 from pytest_ftcompare.gate.profiles import Profile
+from pytest_ftcompare.gate.pytest_options import PytestOptionsError, read_options
 from pytest_ftcompare.tasks import DataError, Example, Task
 from pytest_ftcompare.tasks.hub import HubError, locate
 
@@ -35,15 +35,14 @@ class CheckError(ValueError):
     """The check cannot start; the message says why and what to do."""
 
 
-def select_profile(root: Path, name: str | None, project: project_config.ProjectConfig) -> Profile:
-    """Return the profile `name`, else the one of the project's pyproject.toml, else pocket.
+def select_profile(
+    name: str | None, options: Mapping[str, Any], project: project_config.ProjectConfig
+) -> Profile:
+    """Return the profile `name`, else the one of pytest's options, else pocket.
 
     Raise `CheckError` if there is no such profile.
     """
-    file = root / "pyproject.toml"
-    table = tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    ini = table.get("tool", {}).get("pytest", {}).get("ini_options", {})
-    chosen = name or ini.get("ftcompare_profile", "pocket")
+    chosen = name or options.get("ftcompare_profile", "pocket")
     if chosen not in project.profiles:
         raise CheckError(f"expected a profile of {', '.join(project.profiles)}, got {chosen!r}")
     return project.profiles[chosen]
@@ -54,7 +53,8 @@ def check(
 ) -> Iterator[tuple[str, bool]]:
     """Yield each line of the report, and whether it fails the check.
 
-    Raise `CheckError` if the check cannot start.
+    Without `profile` or `hub`, those of pytest's options count, as in the gate. Raise `CheckError`
+    if the check cannot start.
     """
     project = project_config.read(root)
     if not project.tasks:
@@ -62,7 +62,13 @@ def check(
             f"expected tasks in [tool.ftcompare.tasks] of {root / 'pyproject.toml'}, "
             "there are none: begin with 'python -m pytest_ftcompare init'"
         )
-    selected = select_profile(root, profile, project)
+    try:
+        options = read_options(root).values
+    except PytestOptionsError as error:
+        raise CheckError(str(error)) from None
+    selected = select_profile(profile, options, project)
+    if hub is None and options.get("ftcompare_hub"):
+        hub = Path(options["ftcompare_hub"]).expanduser()
     from pytest_ftcompare.training.library_logging import quiet
 
     quiet()

@@ -16,6 +16,7 @@ from typing import Any
 
 from pytest_ftcompare import tasks
 from pytest_ftcompare.gate.profiles import PROFILES
+from pytest_ftcompare.gate.pytest_options import PytestOptionsError, read_options
 from pytest_ftcompare.tasks import DataError
 from pytest_ftcompare.tasks import files as data
 from pytest_ftcompare.tasks.custom import make_task
@@ -33,9 +34,11 @@ MAX_SHOTS = 32
 # Classes of a label column, chosen. A column with more values is refused as no label column; a
 # higher value accepts more columns.
 MAX_CLASSES = 50
+# Base models with this beginning are the package's own; others come from a hub folder.
+EMBEDDED = "pocket/"
 TASK_TEMPLATE = Template("""\
 [tool.ftcompare.profiles.$task]
-base = "pocket"
+base = "$base"
 models = [$model]
 shots = { few = [$shots] }
 seeds = 5
@@ -46,11 +49,6 @@ label = $label
 labels = [$labels]
 labels_are = "names"
 text_template = $text_template
-""")
-INI_TEMPLATE = Template("""\
-[tool.pytest.ini_options]
-ftcompare_profile = "$task"
-
 """)
 SUITE_TEMPLATE = Template('''\
 """Fine-tuning on $task, as the gate checks it."""
@@ -76,7 +74,7 @@ jobs:
           persist-credentials: false
       - uses: actions/setup-python@v6
         with:
-          python-version: "3.12"
+          python-version: "3.11"
       - run: pip install torch --index-url https://download.pytorch.org/whl/cpu
       - run: pip install pytest-ftcompare pytest-xdist
       - run: pytest suites/ -n auto
@@ -153,6 +151,8 @@ def write_project(root: Path, answers: Answers) -> list[Path]:
         )
     values = {
         "task": answers.task,
+        # The recipes' learning rates are for models of a few million parameters, or for real ones.
+        "base": "pocket" if answers.model.startswith(EMBEDDED) else "local",
         "model": _toml_string(answers.model),
         "shots": min(MAX_SHOTS, *counts),
         "data": _toml_string(answers.data),
@@ -226,38 +226,41 @@ def _pyproject_text(path: Path, task: str, values: Mapping[str, Any]) -> str:
     """Return the text of pyproject.toml with the task's tables at its end."""
     old = path.read_text(encoding="utf-8") if path.exists() else ""
     try:
-        tool = tomllib.loads(old).get("tool", {})
+        project = tomllib.loads(old).get("tool", {}).get("ftcompare", {})
+        options = read_options(path.parent)
     except tomllib.TOMLDecodeError as error:
         raise InitError(f"{path} is not TOML ({error}): correct it first") from None
-    project = tool.get("ftcompare", {})
+    except PytestOptionsError as error:
+        raise InitError(str(error)) from None
     if any(task in project.get(kind, {}) for kind in ("tasks", "profiles")):
         raise InitError(
             f"expected no task or profile {task} in {path}, there is one: "
             "give another name with --task"
         )
-    ini = tool.get("pytest", {}).get("ini_options")
-    if ini is None:
-        options = INI_TEMPLATE.substitute(values)
-    elif "ftcompare_profile" in ini:
+    if "ftcompare_profile" in options.values:
         raise InitError(
-            f"expected no ftcompare_profile in {path}, it is {ini['ftcompare_profile']!r}: "
+            f"expected no ftcompare_profile in {options.file}, it is "
+            f"{options.values['ftcompare_profile']!r}: "
             "this project has a gate already, add the task by hand (docs/your-own.md)"
         )
-    else:
-        line = f'ftcompare_profile = "{task}"\n'
-        old, options = (
-            re.sub(
-                r"(?m)^\[tool\.pytest\.ini_options\][ \t]*(#.*)?\n",
-                lambda header: header[0] + line,
-                old,
-            ),
-            "",
+    if options.file not in (None, path):
+        raise InitError(
+            f"expected pytest's options in {path}, pytest reads them from {options.file}: "
+            "move them to pyproject.toml, then run init again"
         )
+    line, new_table = f'ftcompare_profile = "{task}"\n', ""
+    if options.file is None:
+        new_table = f"[tool.pytest.ini_options]\n{line}\n"
+    else:
+        header = rf"(?m)^\[{re.escape(options.table)}\][ \t]*(#.*)?\n"
+        old = re.sub(header, lambda found: found[0] + line, old)
     separator = "\n" if old and not old.endswith("\n\n") else ""
-    text = f"{old}{separator}{options}{TASK_TEMPLATE.substitute(values)}"
+    text = f"{old}{separator}{new_table}{TASK_TEMPLATE.substitute(values)}"
     # TOML has several ways to write a table, and the line above fits only one.
-    written = tomllib.loads(text)["tool"]
-    if written.get("pytest", {}).get("ini_options", {}).get("ftcompare_profile") != task:
+    table: Any = tomllib.loads(text)
+    for name in (options.table or "tool.pytest.ini_options").split("."):
+        table = table.get(name, {})
+    if table.get("ftcompare_profile") != task:
         raise InitError(
             f'{path}: put ftcompare_profile = "{task}" into pytest\'s options by hand, '
             "then run init again"

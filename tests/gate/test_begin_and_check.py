@@ -97,6 +97,46 @@ def test_init_extends_existing_files(folder, capsys):
 
 
 @pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("pyproject.toml", "[tool.pytest] # ours\nminversion = '8'\n"),
+        ("tox.ini", "[tox]\nenvlist = py311\n"),
+        ("setup.cfg", "[metadata]\nname = x\n"),
+    ],
+)
+def test_pytest_reads_the_profile_that_init_wrote(pytester, capsys, name, text):
+    (pytester.path / "tickets.csv").write_text(CSV)
+    (pytester.path / name).write_text(text)
+    assert call(capsys, *ARGUMENTS)[0] == 0
+    config = pytester.parseconfigure("-p", "pytest_ftcompare.plugin")
+    assert config.getini("ftcompare_profile") == "tickets"
+    assert call(capsys, "check")[0] == 0
+
+
+def test_check_takes_profile_and_hub_from_the_options_that_pytest_reads(folder, capsys):
+    call(capsys, *ARGUMENTS, "--model", "org/small")
+    status, out, _ = call(capsys, "check")
+    assert status == 1 and "org/small" in out and "hub" in out
+    tiny_models.save("opt_post", folder / "hub")
+    (folder / "hub" / "models" / "tiny").rename(folder / "hub" / "models" / "org")
+    (folder / "hub" / "models" / "org" / "opt_post").rename(folder / "hub/models/org/small")
+    # pytest.ini comes before pyproject.toml.
+    (folder / "pytest.ini").write_text("[pytest]\nftcompare_profile=tickets\nftcompare_hub=hub\n")
+    status, out, _ = call(capsys, "check")
+    assert (status, out.splitlines()[-1]) == (0, "1 task read, none refused.")
+    (folder / "pytest.ini").write_text("[pytest]\nftcompare_profile = none\n")
+    assert "got 'none'" in call(capsys, "check")[2]
+
+
+@pytest.mark.parametrize(
+    ("model", "base"), [("pocket/opt-0.4m", "pocket"), ("Qwen/Qwen2.5-0.5B", "local")]
+)
+def test_a_real_model_gets_recipes_for_real_models(folder, capsys, model, base):
+    assert call(capsys, *ARGUMENTS, "--model", model)[0] == 0
+    assert table(folder)["ftcompare"]["profiles"]["tickets"]["base"] == base
+
+
+@pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         (("--data", "none.csv"), "expected rows in .*none.csv, there is no such file"),
@@ -153,6 +193,15 @@ def test_init_explains_an_error_and_writes_nothing(folder, capsys, arguments, se
             'tool.pytest.ini_options.minversion = "8"\n',
             "into pytest's options by hand",
         ),
+        ("pyproject.toml", "[tool.pytest]\nftcompare_profile = 'x'\n", "expected no ftcompare_p"),
+        ("pytest.ini", "", "pytest.ini: move them to pyproject.toml, then run init again"),
+        ("pytest.toml", "", "pytest reads them from"),
+        (".pytest.ini", "[pytest]\nminversion = 8\n", "pytest reads them from"),
+        ("tox.ini", "[pytest]\naddopts = -q\n", "pytest reads them from"),
+        ("setup.cfg", "[tool:pytest]\naddopts = -q\n", "pytest reads them from"),
+        ("pytest.ini", "[pytest]\nftcompare_profile = x\n", "pytest.ini, it is 'x': this project"),
+        ("pytest.ini", "minversion = 8\n", "pytest.ini is not INI (File contains no section"),
+        ("pytest.toml", "[pytest", "pytest.toml is not TOML"),
     ],
 )
 def test_init_overwrites_nothing(folder, capsys, name, text, sentence):
