@@ -38,7 +38,7 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--update-baselines-new-only",
         action="store_true",
-        help="Train all seeds of the cases without a baseline and store their results. "
+        help="Train all seeds of the cases without a usable baseline and store their results. "
         "Compare the other cases as usual.",
     )
     names = ", ".join(f"{name} ({profile.summary})" for name, profile in PROFILES.items())

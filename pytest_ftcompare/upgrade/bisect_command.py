@@ -47,8 +47,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "bisect",
         help="find the release, commit or package that made a test fail",
         description=DESCRIPTION,
-        usage="python -m pytest_ftcompare bisect [options] --good GOOD [--bad BAD] "
-        "-- PYTEST'S ARGUMENTS",
+        usage="python -m pytest_ftcompare bisect [options] "
+        "(--good GOOD [--bad BAD] -- PYTEST'S ARGUMENTS | --from FILE)",
     )
     command.add_argument("--package", metavar="NAME", help="package whose releases are searched")
     command.add_argument(

@@ -80,7 +80,7 @@ def add_parsers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     command.set_defaults(do=try_upgrade)
     command = commands.add_parser(
         "cache",
-        help="show or remove the environments that try made",
+        help="show or remove the environments and results in the cache",
         description="Show the folder of environments and results, or remove it.",
     )
     command.add_argument("action", choices=("show", "clean"))
