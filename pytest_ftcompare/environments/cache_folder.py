@@ -57,20 +57,30 @@ def make(folder: Path) -> None:
 
 def environments_in(folder: Path) -> list[Path]:
     """Return the folders of environments, the one used last first."""
-    locks = [*(folder / "environments").glob(f"*/{LOCK_FILE}")]
-    locks.sort(key=lambda file: file.stat().st_mtime, reverse=True)
-    return [file.parent for file in locks]
+    used = {}
+    for file in (folder / "environments").glob(f"*/{LOCK_FILE}"):
+        # Another process may remove it.
+        with suppress(FileNotFoundError):
+            used[file.parent] = file.stat().st_mtime
+    return sorted(used, key=used.__getitem__, reverse=True)
 
 
 def own_bytes(folder: Path) -> float:
     """Return the bytes of a folder's files that no other folder links."""
     total = 0
-    for file in folder.rglob("*"):
-        # Another process may remove it.
-        with suppress(FileNotFoundError):
-            stat = file.lstat()
-            total += stat.st_size if stat.st_nlink == 1 else 0
+    # Another process may remove it: `os.walk` passes over a folder that is gone.
+    for place, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            with suppress(FileNotFoundError):
+                stat = Path(place, name).lstat()
+                total += stat.st_size if stat.st_nlink == 1 else 0
     return float(total)
+
+
+def remove_environment(place: Path) -> None:
+    """Remove an environment. If that is interrupted, the rest does not count as whole."""
+    (place / LOCK_FILE).unlink(missing_ok=True)
+    shutil.rmtree(place, ignore_errors=True)
 
 
 def clean(folder: Path) -> None:
@@ -97,6 +107,8 @@ def clean(folder: Path) -> None:
                 raise CacheError(
                     f"{file} cannot be locked ({error.strerror}): run as its owner"
                 ) from None
+        for place in environments_in(folder):
+            remove_environment(place)
         for part in PARTS:
             shutil.rmtree(folder / part, ignore_errors=True)
     if stays := [file for part in PARTS for file in folder.glob(f"{part}/**/*")]:

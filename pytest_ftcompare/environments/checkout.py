@@ -17,7 +17,10 @@ def git(checkout: Path, *arguments: str) -> str:
     """Return what git prints for a checkout; raise `CheckoutError` if it fails."""
     command = ["git", "-C", str(checkout), *arguments]
     try:
-        done = subprocess.run(command, capture_output=True, text=True)
+        # A file's name or a commit's subject may be in any encoding.
+        done = subprocess.run(
+            command, capture_output=True, text=True, encoding="utf-8", errors="replace"
+        )
     except OSError as error:
         raise CheckoutError(f"git cannot be run ({error.strerror})") from None
     if done.returncode:
@@ -54,12 +57,15 @@ def files_of(checkout: Path, commit: str, folder: Path) -> Path:
             unfinished = place.with_suffix(".unfinished")
             unfinished.mkdir(exist_ok=True)
             archive = unfinished.with_suffix(".tar")
-            git(checkout, "archive", "--format=tar", f"--output={archive}", commit)
             try:
+                git(checkout, "archive", "--format=tar", f"--output={archive}", commit)
                 with tarfile.open(archive) as files:
                     files.extractall(unfinished, filter="data")
-            except tarfile.TarError as error:
-                raise CheckoutError(f"{checkout}: {commit} cannot be copied: {error}") from None
-            archive.unlink()
-            unfinished.rename(place)
+                unfinished.rename(place)
+            except (tarfile.TarError, OSError) as error:
+                raise CheckoutError(
+                    f"{checkout}: {commit} cannot be copied to {folder}: {error}"
+                ) from None
+            finally:
+                archive.unlink(missing_ok=True)
     return place

@@ -136,7 +136,7 @@ class EnvironmentCache:
             with suppress(FileNotFoundError):
                 unused = now - (place / LOCK_FILE).stat().st_mtime
                 if total > self.limit and unused > KEPT_SECONDS:
-                    shutil.rmtree(place, ignore_errors=True)
+                    cache_folder.remove_environment(place)
 
 
 def _python(folder: Path) -> Path:

@@ -14,10 +14,10 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pytest_ftcompare import methods, tasks
-from pytest_ftcompare.gate.profiles import PROFILES, Profile
+from pytest_ftcompare.gate.profiles import PROFILES, Precision, Profile
 from pytest_ftcompare.measure.library_versions import package_files
 from pytest_ftcompare.tasks import DataError, Task, files
 from pytest_ftcompare.tasks.custom import make_task
@@ -38,6 +38,12 @@ TYPE_NAMES = {
 FRACTIONS = [
     profile_field.name for profile_field in fields(Profile) if profile_field.type == "float"
 ]
+
+
+# The least value of a profile's numbers.
+LEAST = {"seeds": 1, "max_length": 1, **dict.fromkeys(("threads", "test_rows"), 0)}
+LEAST |= dict.fromkeys(("memory", "gpu_memory", "window"), 0)
+PRECISIONS: tuple[str, ...] = get_args(Precision)
 
 
 class ProjectConfigError(ValueError):
@@ -83,15 +89,18 @@ def read(root: Path) -> ProjectConfig:
     if not file.is_file():
         return ProjectConfig()
     try:
-        tool = tomllib.loads(file.read_text(encoding="utf-8")).get("tool", {})
+        content = tomllib.loads(file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ProjectConfigError(f"{file} is not TOML ({error})") from None
-    table = tool.get("ftcompare", {})
+    tool = _table(content, "tool", f"{file}: ")
+    table = _table(tool, "ftcompare", f"{file}: tool.")
     if unknown := sorted(set(table) - set(TABLES)):
         raise ProjectConfigError(
             f"{file}: expected {_join(TABLES)} in [tool.ftcompare], found {unknown[0]}: "
             "options go into [tool.pytest.ini_options]"
         )
+    for name in TABLES:
+        _table(table, name, f"{file}: tool.ftcompare.")
     profiles = dict(PROFILES)
     for name, value in table.get("profiles", {}).items():
         profiles[name] = _make_profile(
@@ -138,6 +147,14 @@ def _data_of(table: Mapping[str, Any], root: Path) -> set[Path]:
     return {path for name in names for path in files.files_of(root, name)}
 
 
+def _table(parent: Mapping[str, Any], name: str, where: str) -> Mapping[str, Any]:
+    """Return a table of `parent`, {} if it is missing; raise `ProjectConfigError` for a value."""
+    table = parent.get(name, {})
+    if not isinstance(table, dict):
+        raise ProjectConfigError(f"{where}{name}: expected a table, got {table!r}")
+    return table
+
+
 def _join(names: Any) -> str:
     return ", ".join(names)
 
@@ -147,7 +164,7 @@ def _make_profile(name: str, table: Any, profiles: Mapping[str, Profile], where:
         raise ProjectConfigError(f"{where}: expected a table, got {table!r}")
     values = dict(table)
     base = values.pop("base", name if name in profiles else "pocket")
-    if base not in profiles:
+    if not isinstance(base, str) or base not in profiles:
         raise ProjectConfigError(
             f"{where}: expected base to be one of {_join(profiles)}, got {base!r}"
         )
@@ -172,9 +189,22 @@ def _make_profile(name: str, table: Any, profiles: Mapping[str, Profile], where:
         values[key] = _convert_value(
             value, kind, f"{where}: expected {key} to be {TYPE_NAMES[kind]}, got {value!r}"
         )
+        if key in LEAST and values[key] < LEAST[key]:
+            raise ProjectConfigError(
+                f"{where}: expected {key} to be at least {LEAST[key]}, got {value!r}"
+            )
         # A table adds to the base profile's.
         if kind is Mapping:
             values[key] = {**known[key], **values[key]}
+    if not all(isinstance(model, str) for model in values.get("models", ())):
+        raise ProjectConfigError(
+            f"{where}: expected models to be hub ids, got {list(values['models'])!r}"
+        )
+    if values.get("precision", PRECISIONS[0]) not in PRECISIONS:
+        raise ProjectConfigError(
+            f"{where}: expected precision to be one of {_join(PRECISIONS)}, "
+            f"got {values['precision']!r}"
+        )
     for shots_name, numbers in values.get("shots", {}).items():
         values["shots"][shots_name] = tuple(numbers) if isinstance(numbers, list) else numbers
     return replace(profiles[base], name=name, **values)

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest_ftcompare
+from pytest_ftcompare.environments.environment_cache import IMPORTS
 from pytest_ftcompare.gate import project_config
 from pytest_ftcompare.gate.resume_key import PROJECT_SUFFIXES
 from pytest_ftcompare.gate.session import SESSION_NODEID
@@ -38,7 +41,20 @@ RESERVED = (
     *("--junit-xml", "--junitxml"),
 )
 # Options whose value is the next argument, which is no path.
-TAKES_VALUE = ("-k", "-m", "-n", "-p", "-o", "-W", "-r")
+TAKES_VALUE = (
+    *("-k", "-m", "-n", "-p", "-o", "-W", "-r", "-c", "--numprocesses", "--rootdir"),
+    *("--confcutdir", "--ignore", "--ignore-glob", "--deselect", "--durations"),
+    *("--ftcompare-accept", "--ftcompare-cache-dir", "--ftcompare-device", "--ftcompare-hub"),
+    *("--ftcompare-profile", "--ftcompare-report", "--ftcompare-threads"),
+)
+# A program that prints the file from which each module would be imported.
+ORIGINS_PROGRAM = """
+import sys
+from importlib.util import find_spec
+for name in sys.argv[1:]:
+    spec = find_spec(name)
+    print(spec.origin if spec else "")
+"""
 STOPS_EARLY = re.compile(r"-[hlqsvx]*x[hlqsvx]*")  # -x, also beside other flags
 # Suffixes of the files that a project's methods and judges may read.
 DATA_SUFFIXES = PROJECT_SUFFIXES | {".tsv", ".parquet", ".arrow", ".gz"}
@@ -92,6 +108,25 @@ def with_suites(arguments: Sequence[str]) -> list[str]:
     return [*arguments] if names_path or not Path("suites").is_dir() else ["suites", *arguments]
 
 
+@cache
+def _check_python_path(python: Path) -> None:
+    """Raise `TryError` if PYTHONPATH has a library, which both environments would import."""
+    if "PYTHONPATH" not in os.environ:
+        return
+    command = [str(python), "-P", "-c", ORIGINS_PROGRAM, *IMPORTS]
+    bare = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    found, own = (
+        subprocess.run(command, env=env, capture_output=True, text=True).stdout.splitlines()
+        for env in (None, bare)
+    )
+    for name, file, own_file in zip(IMPORTS, found, own, strict=False):
+        if file != own_file:
+            raise TryError(
+                f"expected {name} of {python}, PYTHONPATH gives {file} to both environments: take "
+                "it out of PYTHONPATH, or name its checkout with -e"
+            )
+
+
 def run_session(
     python: Path, arguments: Sequence[str], folder: Path, name: str, *, log: bool = False
 ) -> Session:
@@ -100,12 +135,15 @@ def run_session(
     `folder` keeps the session's cache and reports under `name`. With `log`, its output goes to a
     file there.
     """
+    _check_python_path(python)
     folder.mkdir(parents=True, exist_ok=True)
     report, tests = folder / f"{name}.json", folder / f"{name}.xml"
     report.unlink(missing_ok=True)
     tests.unlink(missing_ok=True)
     own = [
-        *("-o", f"cache_dir={folder / f'{name}-cache'}", "-o", "ftcompare_history="),
+        *("-o", f"cache_dir={folder / f'{name}-cache'}"),
+        # The project's addopts and PYTEST_ADDOPTS may have these.
+        *("-o", "ftcompare_history=", "--ftcompare-history=", "--maxfail=0"),
         # Only this family of JUnit's format has the file of a test.
         *("-o", "junit_family=xunit1", f"--junit-xml={tests}", f"--ftcompare-report={report}"),
     ]

@@ -182,16 +182,16 @@ class Trial:
             if session.status != NO_TESTS:
                 self._expect(self.old, session)
             tests = [*session.document.get("cases", ()), *session.document.get("claims", ())]
-            failed = [test["nodeid"] for test in tests if test["failed"]]
-            stored = {
-                "arguments": wanted,
-                "failed": failed,
-                "nothing left": bool(tests) and len(failed) == len(tests),
-            }
+            # A case whose worker died, or whose fixture failed, is in no document.
+            without_verdict = [*session.other_failed_tests]
+            failed = [test["nodeid"] for test in tests if test["failed"]] + without_verdict
+            if failed and len(failed) == len(tests) + len(without_verdict):
+                raise TryError(
+                    f"every case fails in {self.old.name}: there is nothing to compare with"
+                )
+            stored = {"arguments": wanted, "failed": failed}
             atomic_write.write(file, json.dumps(stored))
         failing: list[str] = stored["failed"]
-        if stored["nothing left"]:
-            raise TryError(f"every case fails in {self.old.name}: there is nothing to compare with")
         for nodeid in failing:
             self.say(f"{nodeid} fails in {self.old.name}, and is left out")
         return failing

@@ -1,6 +1,9 @@
 """Only a folder that was made as a cache is emptied, and only of what the commands made."""
 
 import errno
+import os
+import shutil
+from pathlib import Path
 
 import pytest
 from filelock import FileLock
@@ -111,3 +114,45 @@ def test_the_folder_is_named_by_the_environment(monkeypatch, tmp_path):
     monkeypatch.delenv("FTCOMPARE_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", "/caches")
     assert str(cache_folder.location()) == "/caches/ftcompare"
+
+
+def test_a_folder_that_another_process_removes_meanwhile_is_passed_over(cache, monkeypatch):
+    walk = os.walk
+
+    def walk_and_remove(folder):
+        for each in walk(folder):
+            yield each
+            shutil.rmtree(cache / "results", ignore_errors=True)
+
+    whole = own_bytes(cache)
+    monkeypatch.setattr(cache_folder.os, "walk", walk_and_remove)
+    assert 0 < own_bytes(cache) < whole
+
+
+def test_an_environment_that_another_process_removes_meanwhile_is_passed_over(cache, monkeypatch):
+    for name in ("abc", "def"):
+        (cache / "environments" / name).mkdir(exist_ok=True)
+        (cache / "environments" / name / cache_folder.LOCK_FILE).write_text("peft==1")
+    glob = Path.glob
+
+    def glob_and_remove(path, pattern):
+        found = [*glob(path, pattern)]
+        shutil.rmtree(cache / "environments" / "def")
+        return found
+
+    monkeypatch.setattr(Path, "glob", glob_and_remove)
+    assert cache_folder.environments_in(cache) == [cache / "environments" / "abc"]
+
+
+def test_an_environment_whose_removal_is_interrupted_does_not_count(cache, monkeypatch):
+    place = cache / "environments" / "abc"
+    (place / cache_folder.LOCK_FILE).write_text("peft==1")
+
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cache_folder.shutil, "rmtree", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        clean(cache)
+    assert (place / "file").is_file()
+    assert cache_folder.environments_in(cache) == []

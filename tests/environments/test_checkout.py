@@ -5,7 +5,12 @@ import subprocess
 import pytest
 
 from pytest_ftcompare.environments import checkout
-from pytest_ftcompare.environments.checkout import CheckoutError, find_commit
+from pytest_ftcompare.environments.checkout import (
+    CheckoutError,
+    describe_commit,
+    files_of,
+    find_commit,
+)
 
 
 def git(folder, *arguments):
@@ -56,3 +61,36 @@ def test_a_machine_without_git_is_one_sentence(tmp_path, monkeypatch):
     monkeypatch.setattr(checkout.subprocess, "run", run)
     with pytest.raises(CheckoutError, match=r"^git cannot be run \(No such file or directory\)"):
         find_commit(tmp_path, "abc")
+
+
+def test_the_files_of_a_commit_are_copied_and_the_archive_removed(whole, tmp_path):
+    (whole / "code.py").write_text("x = 1")
+    git(whole, "add", "code.py")
+    git(whole, "commit", "-q", "-m", "third")
+    commit = git(whole, "rev-parse", "HEAD")
+    place = files_of(whole, commit, tmp_path / "commits")
+    assert (place / "code.py").read_text() == "x = 1"
+    assert {file.suffix for file in place.parent.iterdir()} == {"", ".lock"}
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_no_archive(whole, tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkout.tarfile.TarFile, "extractall", full)
+    (whole / "code.py").write_text("x = 1")
+    git(whole, "add", "code.py")
+    git(whole, "commit", "-q", "-m", "third")
+    commit = git(whole, "rev-parse", "HEAD")
+    with pytest.raises(CheckoutError, match=r"cannot be copied to .*: .*No space left on device"):
+        files_of(whole, commit, tmp_path / "commits")
+    assert not [*(tmp_path / "commits").glob("*.tar")]
+
+
+def test_a_commit_whose_subject_is_in_another_encoding_is_described(whole):
+    subject = "caf\xe9".encode("latin-1")
+    command = ["git", "-C", whole, "-c", "user.name=a", "-c", "user.email=a@b"]
+    command += ["-c", "i18n.logOutputEncoding=latin1", "commit", "-q", "--allow-empty"]
+    subprocess.run([*command, "-F", "-"], input=subject, check=True, capture_output=True)
+    git(whole, "config", "i18n.logOutputEncoding", "latin1")
+    assert "caf\ufffd" in describe_commit(whole, "HEAD")

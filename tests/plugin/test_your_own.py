@@ -176,6 +176,19 @@ def test_a_number_may_have_a_fraction_where_the_shipped_profile_has_none(tmp_pat
             "[tool.ftcompare.method]",
             "*expected profiles, tasks, methods, judges in *found method*",
         ),
+        ("seeds = 5", "seeds = 0", "*profiles.ours*: expected seeds to be at least 1, got 0*"),
+        ("seeds = 5", "threads = -1", "*expected threads to be at least 0, got -1*"),
+        (
+            "seeds = 5",
+            'precision = "float16"',
+            "*expected precision to be one of float32, bfloat16, got 'float16'*",
+        ),
+        (
+            'models = ["pocket/opt-1.4m"]',
+            "models = [1]",
+            "*expected models to be hub ids, got [[]1]",
+        ),
+        ('base = "pocket"', 'base = ["pocket"]', "*expected base to be one of *got [[]'pocket']*"),
     ],
 )
 def test_a_wrong_table_is_a_usage_error_of_one_sentence(project, old, new, sentence):
@@ -186,6 +199,35 @@ def test_a_wrong_table_is_a_usage_error_of_one_sentence(project, old, new, sente
     assert result.ret == 4
     result.stderr.fnmatch_lines([sentence])
     assert "Traceback" not in result.stderr.str()
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("[tool]\nftcompare = 1", "tool.ftcompare: expected a table, got 1"),
+        ("tool = 1", "pyproject.toml: tool: expected a table, got 1"),
+        (
+            "[tool.ftcompare]\nmethods = ['mine.py']",
+            "tool.ftcompare.methods: expected a table, got ['mine.py']",
+        ),
+        (
+            "[tool.ftcompare]\nprofiles = 'ours'",
+            "tool.ftcompare.profiles: expected a table, got 'ours'",
+        ),
+        ("[[tool.ftcompare.tasks]]", "tool.ftcompare.tasks: expected a table, got [{}]"),
+        (
+            "[tool.ftcompare.tasks]\ntickets = 1",
+            "[tool.ftcompare.tasks.tickets]: expected a table, got 1",
+        ),
+        ("[tool.ftcompare.methods]\nmine = 1", "1"),
+        ("[tool.ftcompare.judges]\npocket_instructions = 1", "1"),
+    ],
+)
+def test_a_value_in_place_of_a_table_is_one_sentence(tmp_path, text, sentence):
+    (tmp_path / "pyproject.toml").write_text(text)
+    with pytest.raises(project_config.ProjectConfigError) as caught:
+        project_config.read(tmp_path)
+    assert sentence in str(caught.value)
 
 
 JUDGE = """

@@ -180,3 +180,21 @@ def test_import_needs_a_history_and_a_folder(words, capsys):
     with pytest.raises(SystemExit, match="2"):
         main(["history", *words])
     assert "history import" in capsys.readouterr().err
+
+
+def test_a_report_that_bisect_answered_is_the_same_session(tmp_path, capsys):
+    path, document = tmp_path / "h.db", make_document(3)
+    append(path, document)
+    (tmp_path / "run.json").write_text(json.dumps({**document, "bisections": []}))
+    assert "sessions added: 0, there already: 1" in imported(path, tmp_path, capsys)
+
+
+@pytest.mark.parametrize("loss", [float("nan"), float("inf")])
+def test_a_score_that_is_no_finite_number_is_no_point(tmp_path, capsys, loss):
+    path, data = tmp_path / "h.db", training("lora/a", 0.5)
+    data["train_info"]["metrics"][-1]["train loss"] = loss
+    write(tmp_path / "results", data)
+    assert imported(path, tmp_path / "results", capsys).startswith("results added: 1")
+    metrics = {name for (name,) in rows(path, "SELECT DISTINCT metric FROM history")}
+    assert "accuracy" in metrics
+    assert "train loss" not in metrics

@@ -240,6 +240,23 @@ def test_cases_that_all_fail_in_the_old_environment_are_refused(trial, sessions)
         trial.run()
 
 
+def test_that_every_case_failed_is_not_kept_in_the_cache(trial, sessions):
+    sessions.old = [document(case("a", "invalid"))]
+    with pytest.raises(TryError):
+        trial.run()
+    sessions.old = [document(case("a"))]
+    assert trial.run()
+
+
+def test_a_case_that_ends_without_a_verdict_in_the_old_environment_is_left_out(trial, sessions):
+    crashed = "suites/test_a.py::test_case[b]"
+    sessions.failed_tests["old"] = {crashed: "worker 'gw0' crashed"}
+    sessions.old, sessions.new = [document(case("a"))], [document(case("a"))]
+    assert trial.run()
+    assert f"{crashed} fails in this environment, and is left out" in trial.said
+    assert f"--deselect={crashed}" in sessions.commands[-1][1]
+
+
 def test_times_that_were_not_compared_are_told(trial, sessions):
     cost = {"unit": "s", "outcome": "incomparable", "note": "no reference: disturbed"}
     sessions.new = [document(case("a", costs=[cost, cost]))]

@@ -2,11 +2,13 @@
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from pytest_ftcompare.gate.session import SESSION_NODEID
+from pytest_ftcompare.plugin.options import make_settings
 from pytest_ftcompare.upgrade import session
 from pytest_ftcompare.upgrade.session import (
     TryError,
@@ -47,6 +49,7 @@ def pytest_runs(monkeypatch):
             stdout.write("its output\n")
         return subprocess.CompletedProcess(command, run.status)
 
+    monkeypatch.delenv("PYTHONPATH", raising=False)
     run.status, run.junit = 0, JUNIT
     monkeypatch.setattr(session.subprocess, "run", run)
     return run
@@ -78,6 +81,9 @@ def test_the_projects_cache_and_history_stay(pytest_runs, tmp_path):
     command = pytest_runs.command
     assert command[:4] == ["python", "-m", "pytest", "suites"]
     assert f"cache_dir={tmp_path / 'new-cache'}" in command
+    # After the arguments: addopts and PYTEST_ADDOPTS may give them, too.
+    assert command.index("--ftcompare-history=") > command.index("suites")
+    assert command.index("--maxfail=0") > command.index("suites")
     assert "ftcompare_history=" in command
 
 
@@ -165,3 +171,38 @@ def test_arguments_that_name_no_path_choose_from_the_suites(
     assert with_suites(arguments) == arguments
     (tmp_path / "suites").mkdir()
     assert with_suites(arguments) == expected
+
+
+@pytest.mark.parametrize("option", ["--ftcompare-hub", "--ftcompare-accept", "--ignore", "-c"])
+def test_the_value_of_an_option_is_no_path_of_tests(tmp_path, monkeypatch, option):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "suites").mkdir()
+    (tmp_path / "here").mkdir()
+    assert with_suites([option, "here"])[0] == "suites"
+    assert with_suites(["here"]) == ["here"]
+
+
+def test_options_of_addopts_neither_store_a_history_nor_stop_early(pytester, monkeypatch):
+    options = ("--ftcompare-history=runs.db", "-x")
+    monkeypatch.setenv("PYTEST_ADDOPTS", " ".join(options))
+    config = pytester.parseconfigure(
+        "-p", "pytest_ftcompare.plugin", "--ftcompare-history=", "--maxfail=0"
+    )
+    settings = make_settings(config)
+    assert (settings.history, settings.full) == (None, False)
+    assert config.getoption("maxfail") == 0
+
+
+def test_a_library_on_pythonpath_is_refused_as_both_environments_would_import_it(
+    tmp_path, monkeypatch
+):
+    session._check_python_path.cache_clear()
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    (tmp_path / "helper.py").write_text("")
+    python = Path(sys.executable)
+    session._check_python_path(python)
+    session._check_python_path.cache_clear()
+    (tmp_path / "peft.py").write_text("")
+    with pytest.raises(TryError, match=rf"PYTHONPATH gives {tmp_path}/peft.py to both"):
+        run_session(python, ["suites"], tmp_path / "folder", "new")
+    assert not (tmp_path / "folder").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from statistics import fmean, stdev
 from typing import Any
@@ -33,7 +34,10 @@ def points(case: Json) -> Iterator[tuple[str, str, float, float | None]]:
     for cost in case["costs"]:
         # In an incomparable cost of an imported report of before 2026-11-30, 0 means that nothing
         # was read.
-        if cost["new"] or (cost["new"] == 0 and cost["outcome"] != "incomparable"):
+        new = cost["new"]
+        if new is None or not math.isfinite(new):
+            continue
+        if new or cost["outcome"] != "incomparable":
             yield cost["metric"], cost["unit"], _rounded(cost["new"]), None
 
 
@@ -42,7 +46,8 @@ def _by_metric(seed_results: list[Json]) -> dict[str, dict[int, float]]:
     by_metric: dict[str, dict[int, float]] = {}
     for seed_result in seed_results:
         for name, value in seed_result["metrics"].items():
-            if value is not None and "/" not in name:
+            # JSON as Python writes it may have NaN and Infinity, in PEFT's own files, too.
+            if value is not None and math.isfinite(value) and "/" not in name:
                 by_metric.setdefault(name, {})[seed_result["seed"]] = value
     return by_metric
 

@@ -33,7 +33,10 @@ def append(path: Path, document: Json) -> None:
 
 def add_document(connection: sqlite3.Connection, document: Json) -> bool:
     """Add a session's document within a transaction. Returns whether it was new."""
-    content = {name: value for name, value in document.items() if name != "history"}
+    # `bisect --from` adds its answer to the report of a run that may be stored already.
+    content = {
+        name: value for name, value in document.items() if name not in ("history", "bisections")
+    }
     digest = sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
     if find_run(connection, digest):
         return False
