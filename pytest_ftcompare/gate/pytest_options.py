@@ -12,11 +12,14 @@ from collections.abc import Mapping
 from configparser import ConfigParser
 from configparser import Error as IniError
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 # Files that pytest reads even without options in them.
 PYTEST_FILES = ("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini")
+# pytest's first major version that reads pytest.toml and [tool.pytest]; earlier ones ignore both.
+FIRST_NATIVE_TOML = 9
 # Other tools' files, and the section that pytest reads if it is there.
 SHARED_FILES = {"tox.ini": "pytest", "setup.cfg": "tool:pytest"}
 
@@ -39,14 +42,17 @@ class PytestOptions:
 
 def read_options(root: Path) -> PytestOptions:
     """Return the options that pytest reads if it runs in `root`."""
+    native_toml = int(version("pytest").split(".")[0]) >= FIRST_NATIVE_TOML
     for name in PYTEST_FILES:
+        if name.endswith(".toml") and not native_toml:
+            continue
         if (file := root / name).is_file():
             values = _toml(file) if file.suffix == ".toml" else _ini(file)
             return PytestOptions(file, "pytest", values.get("pytest", {}))
     if (file := root / "pyproject.toml").is_file():
         table = _toml(file).get("tool", {}).get("pytest", {})
         native = {name: value for name, value in table.items() if name != "ini_options"}
-        if native:
+        if native and native_toml:
             return PytestOptions(file, "tool.pytest", native)
         if "ini_options" in table:
             return PytestOptions(file, "tool.pytest.ini_options", table["ini_options"])

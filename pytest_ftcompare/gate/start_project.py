@@ -253,7 +253,7 @@ def _pyproject_text(path: Path, task: str, values: Mapping[str, Any]) -> str:
         new_table = f"[tool.pytest.ini_options]\n{line}\n"
     else:
         header = rf"(?m)^\[{re.escape(options.table)}\][ \t]*(#.*)?\n"
-        old = re.sub(header, lambda found: found[0] + line, old)
+        old = re.sub(header, lambda match: match[0] + line, old)
     separator = "\n" if old and not old.endswith("\n\n") else ""
     text = f"{old}{separator}{new_table}{TASK_TEMPLATE.substitute(values)}"
     # TOML has several ways to write a table, and the line above fits only one.

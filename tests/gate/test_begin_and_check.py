@@ -9,6 +9,7 @@ from safetensors.torch import load_file, save_file
 
 from pytest_ftcompare import __main__ as command
 from pytest_ftcompare.checks import tiny_models
+from pytest_ftcompare.gate import pytest_options
 from pytest_ftcompare.gate.start_project import WORKFLOW_PATH, default_task_name
 from pytest_ftcompare.training import finite_weights
 
@@ -113,6 +114,32 @@ def test_pytest_reads_the_profile_that_init_wrote(pytester, capsys, name, text):
     assert call(capsys, "check")[0] == 0
 
 
+@pytest.mark.parametrize(
+    ("text", "sentence"), [("", "pytest reads them from"), ("[pytest", "pytest.toml is not TOML")]
+)
+def test_init_refuses_options_in_pytest_toml(folder, capsys, monkeypatch, text, sentence):
+    monkeypatch.setattr(pytest_options, "version", lambda _: "9.0.1")
+    (folder / "pytest.toml").write_text(text)
+    status, _, error = call(capsys, *ARGUMENTS)
+    assert status == 2 and sentence in error
+    assert not (folder / "pyproject.toml").exists()
+
+
+def test_init_finds_a_profile_in_pytests_own_table(folder, capsys, monkeypatch):
+    monkeypatch.setattr(pytest_options, "version", lambda _: "9.0.1")
+    (folder / "pyproject.toml").write_text("[tool.pytest]\nftcompare_profile = 'x'\n")
+    status, _, error = call(capsys, *ARGUMENTS)
+    assert status == 2 and "expected no ftcompare_profile" in error
+
+
+def test_tables_that_an_earlier_pytest_ignores_do_not_count(folder, capsys, monkeypatch):
+    monkeypatch.setattr(pytest_options, "version", lambda _: "8.4.0")
+    (folder / "pytest.toml").write_text("")
+    (folder / "pyproject.toml").write_text("[tool.pytest]\nminversion = '8'\n")
+    assert call(capsys, *ARGUMENTS)[0] == 0
+    assert table(folder)["pytest"]["ini_options"] == {"ftcompare_profile": "tickets"}
+
+
 def test_check_takes_profile_and_hub_from_the_options_that_pytest_reads(folder, capsys):
     call(capsys, *ARGUMENTS, "--model", "org/small")
     status, out, _ = call(capsys, "check")
@@ -193,15 +220,12 @@ def test_init_explains_an_error_and_writes_nothing(folder, capsys, arguments, se
             'tool.pytest.ini_options.minversion = "8"\n',
             "into pytest's options by hand",
         ),
-        ("pyproject.toml", "[tool.pytest]\nftcompare_profile = 'x'\n", "expected no ftcompare_p"),
         ("pytest.ini", "", "pytest.ini: move them to pyproject.toml, then run init again"),
-        ("pytest.toml", "", "pytest reads them from"),
         (".pytest.ini", "[pytest]\nminversion = 8\n", "pytest reads them from"),
         ("tox.ini", "[pytest]\naddopts = -q\n", "pytest reads them from"),
         ("setup.cfg", "[tool:pytest]\naddopts = -q\n", "pytest reads them from"),
         ("pytest.ini", "[pytest]\nftcompare_profile = x\n", "pytest.ini, it is 'x': this project"),
         ("pytest.ini", "minversion = 8\n", "pytest.ini is not INI (File contains no section"),
-        ("pytest.toml", "[pytest", "pytest.toml is not TOML"),
     ],
 )
 def test_init_overwrites_nothing(folder, capsys, name, text, sentence):
