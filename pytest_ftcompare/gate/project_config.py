@@ -38,11 +38,11 @@ TYPE_NAMES = {
 FRACTIONS = [
     profile_field.name for profile_field in fields(Profile) if profile_field.type == "float"
 ]
-
-
 # The least value of a profile's numbers.
-LEAST = {"seeds": 1, "max_length": 1, **dict.fromkeys(("threads", "test_rows"), 0)}
-LEAST |= dict.fromkeys(("memory", "gpu_memory", "window"), 0)
+LEAST = {
+    **dict.fromkeys(("seeds", "max_length"), 1),
+    **dict.fromkeys(("threads", "test_rows", "memory", "gpu_memory", "window"), 0),
+}
 PRECISIONS: tuple[str, ...] = get_args(Precision)
 
 
@@ -93,22 +93,21 @@ def read(root: Path) -> ProjectConfig:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ProjectConfigError(f"{file} is not TOML ({error})") from None
     tool = _table(content, "tool", f"{file}: ")
-    table = _table(tool, "ftcompare", f"{file}: tool.")
-    if unknown := sorted(set(table) - set(TABLES)):
+    project = _table(tool, "ftcompare", f"{file}: tool.")
+    if unknown := sorted(set(project) - set(TABLES)):
         raise ProjectConfigError(
             f"{file}: expected {_join(TABLES)} in [tool.ftcompare], found {unknown[0]}: "
             "options go into [tool.pytest.ini_options]"
         )
-    for name in TABLES:
-        _table(table, name, f"{file}: tool.ftcompare.")
+    tables = {name: _table(project, name, f"{file}: tool.ftcompare.") for name in TABLES}
     profiles = dict(PROFILES)
-    for name, value in table.get("profiles", {}).items():
+    for name, value in tables["profiles"].items():
         profiles[name] = _make_profile(
             name, value, profiles, f"{file}, [tool.ftcompare.profiles.{name}]"
         )
     project_tasks: dict[str, Task] = {}
     data: set[Path] = set()
-    for name, value in table.get("tasks", {}).items():
+    for name, value in tables["tasks"].items():
         if name in tasks.NAMES:
             raise ProjectConfigError(
                 f"{file}: expected another name than {name} for a task, "
@@ -119,7 +118,7 @@ def read(root: Path) -> ProjectConfig:
             data |= _data_of(value, root.resolve())
         except DataError as error:
             raise ProjectConfigError(f"{file}, [tool.ftcompare.tasks.{name}]: {error}") from None
-    for name, value in table.get("judges", {}).items():
+    for name, value in tables["judges"].items():
         if name not in project_tasks and name not in tasks.NAMES:
             raise ProjectConfigError(
                 f"{file}, [tool.ftcompare.judges]: expected a task, no task is called {name!r}"
@@ -133,10 +132,7 @@ def read(root: Path) -> ProjectConfig:
     return ProjectConfig(
         profiles,
         project_tasks,
-        {
-            name: _method_path(name, value, root, file)
-            for name, value in table.get("methods", {}).items()
-        },
+        {name: _method_path(name, value, root, file) for name, value in tables["methods"].items()},
         frozenset(data),
     )
 

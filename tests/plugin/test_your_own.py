@@ -219,8 +219,11 @@ def test_a_wrong_table_is_a_usage_error_of_one_sentence(project, old, new, sente
             "[tool.ftcompare.tasks]\ntickets = 1",
             "[tool.ftcompare.tasks.tickets]: expected a table, got 1",
         ),
-        ("[tool.ftcompare.methods]\nmine = 1", "1"),
-        ("[tool.ftcompare.judges]\npocket_instructions = 1", "1"),
+        ("[tool.ftcompare.methods]\nmine = 1", "expected the Python file of mine at "),
+        (
+            "[tool.ftcompare.judges]\npocket_instructions = 1",
+            "expected a file and its function, 'ours/judge.py:score', got 1",
+        ),
     ],
 )
 def test_a_value_in_place_of_a_table_is_one_sentence(tmp_path, text, sentence):
