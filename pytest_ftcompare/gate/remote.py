@@ -70,7 +70,7 @@ def read_version(python: Path) -> dict[str, Any]:
     try:
         process = subprocess.run(
             [str(python), "-P", "-c", VERSION_PROGRAM],
-            env=_environment(),
+            env=variables_without_python_path(),
             capture_output=True,
             text=True,
             timeout=VERSION_TIMEOUT,
@@ -96,7 +96,7 @@ def check_protocol(protocol: object, python: str) -> None:
         )
 
 
-def _environment(**changes: str) -> dict[str, str]:
+def variables_without_python_path(**changes: str) -> dict[str, str]:
     """Return this process's environment without PYTHONPATH, so that each has its own libraries."""
     variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     return variables | changes
@@ -122,7 +122,7 @@ class RemoteProcess:
                 stdout=subprocess.PIPE,
                 stderr=self._errors,
                 text=True,
-                env=_environment(**changes),
+                env=variables_without_python_path(**changes),
             )
         except OSError as error:
             raise RemoteError(f"{self.python} does not start ({error.strerror})") from None

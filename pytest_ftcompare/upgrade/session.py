@@ -21,6 +21,7 @@ from xml.etree import ElementTree
 import pytest_ftcompare
 from pytest_ftcompare.environments.environment_cache import IMPORTS
 from pytest_ftcompare.gate import project_config
+from pytest_ftcompare.gate.remote import variables_without_python_path
 from pytest_ftcompare.gate.resume_key import PROJECT_SUFFIXES
 from pytest_ftcompare.gate.session import SESSION_NODEID
 from pytest_ftcompare.measure import host
@@ -114,12 +115,11 @@ def _check_python_path(python: Path) -> None:
     if "PYTHONPATH" not in os.environ:
         return
     command = [str(python), "-P", "-c", ORIGINS_PROGRAM, *IMPORTS]
-    bare = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    found, own = (
-        subprocess.run(command, env=env, capture_output=True, text=True).stdout.splitlines()
-        for env in (None, bare)
+    files, own_files = (
+        subprocess.run(command, env=variables, capture_output=True, text=True).stdout.splitlines()
+        for variables in (None, variables_without_python_path())
     )
-    for name, file, own_file in zip(IMPORTS, found, own, strict=False):
+    for name, file, own_file in zip(IMPORTS, files, own_files, strict=False):
         if file != own_file:
             raise TryError(
                 f"expected {name} of {python}, PYTHONPATH gives {file} to both environments: take "
