@@ -2,8 +2,8 @@
 
 `python -m scripts.sessions docs/sessions.json [COUNT] [STATE ...]` makes baselines in a temporary
 folder. It then runs COUNT sessions (5) in each state of the machine (all of `STATES`), each timed
-in turn with a reference that is this environment. It records exit statuses, verdicts, and outcomes
-of times after each session. docs/cost.md has the table.
+in turn with a reference that is this environment. After each session it records how many failed,
+their verdicts, and the outcomes of times.
 """
 
 from __future__ import annotations
