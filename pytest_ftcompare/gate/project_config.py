@@ -10,6 +10,7 @@ The plugin's options call it, and the command `check`.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -20,10 +21,9 @@ from pytest_ftcompare import methods, tasks
 from pytest_ftcompare.gate.profiles import PROFILES, Precision, Profile
 from pytest_ftcompare.measure.library_versions import package_files
 from pytest_ftcompare.tasks import DataError, Task, files
-from pytest_ftcompare.tasks.custom import make_task
+from pytest_ftcompare.tasks.custom import make_task, split_names
 from pytest_ftcompare.tasks.judge import Judge
 
-SPLITS = ("train", "test", "ood")  # keys of a task's table that name files
 TABLES = ("profiles", "tasks", "methods", "judges")
 # How messages name the types of a profile's fields.
 TYPE_NAMES = {
@@ -100,6 +100,13 @@ def read(root: Path) -> ProjectConfig:
             "options go into [tool.pytest.ini_options]"
         )
     tables = {name: _table(project, name, f"{file}: tool.ftcompare.") for name in TABLES}
+    for kind in ("tasks", "methods"):
+        for name in tables[kind]:
+            if not re.fullmatch(r"[\w.]+", name):
+                raise ProjectConfigError(
+                    f"{file}, [tool.ftcompare.{kind}]: expected names of letters, digits, _ and ., "
+                    f"got {name!r}: dashes separate the parts of a case's name"
+                )
     profiles = dict(PROFILES)
     for name, value in tables["profiles"].items():
         profiles[name] = _make_profile(
@@ -139,8 +146,9 @@ def read(root: Path) -> ProjectConfig:
 
 def _data_of(table: Mapping[str, Any], root: Path) -> set[Path]:
     """Return the files and `save_to_disk` folders of a table that `make_task` takes."""
-    names = [table[part] for part in SPLITS if part in table]
-    return {path for name in names for path in files.files_of(root, name)}
+    return {
+        path for name in split_names(table, root).values() for path in files.files_of(root, name)
+    }
 
 
 def _table(parent: Mapping[str, Any], name: str, where: str) -> Mapping[str, Any]:

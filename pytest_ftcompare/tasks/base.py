@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from string import Formatter
 from typing import Any, Literal
 
@@ -37,6 +37,8 @@ class Example:
     fields: Mapping[str, str]
     label: Label
     group: str = ""  # construction, heuristic or source, for scores by group
+    # Its index in the file or the data set's split, where rows may be left out; for messages.
+    row: int = field(default=0, compare=False)
 
 
 Convert = Callable[[Row, int], Sequence[Example]]
@@ -141,7 +143,7 @@ class Task:
                         f"task {self.name}: expected a label in 0..{len(self.labels) - 1} "
                         f"({', '.join(self.labels)}) in {where}, row {index} has {example.label!r}"
                     )
-            examples += converted
+            examples += (replace(example, row=index) for example in converted)
         if not examples:
             raise DataError(f"task {self.name}: {where} has no row that the task can use")
         return examples

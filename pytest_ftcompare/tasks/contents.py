@@ -35,7 +35,7 @@ def check_contents(
             if not any(field.strip() for field in row.fields.values())
         ]
         if empty:
-            first_rows = " and ".join(map(str, empty[:2]))
+            first_rows = " and ".join(str(examples[index].row) for index in empty[:2])
             yield (
                 len(empty) > MAX_EMPTY_SHARE * len(examples),
                 f"empty rows: expected rows with text in {where}, "
@@ -49,7 +49,8 @@ def check_contents(
                 len(pairs) > MAX_CONTRADICTING_SHARE * len(examples),
                 f"contradictions: expected one label for one text in {where}, "
                 f"{_count(len(pairs), examples)} another label than an earlier row with the same "
-                f"text, such as rows {first} and {other}, {quoted!r}: correct one",
+                f"text, such as rows {examples[first].row} and "
+                f"{examples[other].row}, {quoted!r}: correct one",
             )
 
 

@@ -39,6 +39,7 @@ TEXT_KEYS = (
     "instruction",
 )
 LIST_KEYS = ("labels", "verbalizers")
+SPLITS = ("train", "test", "ood")  # keys that name files
 ANSWER_ROLE = "assistant"
 
 
@@ -165,6 +166,13 @@ def _conversation(row: Row, column: str, *, answered: bool) -> tuple[str, str]:
             raise RowError(expected, f"{message!r:.200}")
         _text(message, "role")
         _text(message, "content")
+        if other := next(
+            (key for key in message if key not in ("role", "content") and message[key]), None
+        ):
+            raise RowError(
+                f"messages of role and content alone as {column}, as the model reads nothing else",
+                f"one with {other}: {message!r:.200}",
+            )
     turns = [{"role": message["role"], "content": message["content"]} for message in messages]
     answer = turns.pop()["content"] if turns[-1]["role"] == ANSWER_ROLE else ""
     if answered and not answer.strip():
@@ -174,6 +182,19 @@ def _conversation(row: Row, column: str, *, answered: bool) -> tuple[str, str]:
     if not turns:
         raise RowError(f"a message to answer in {column}", "only an answer")
     return json.dumps(turns, ensure_ascii=False), answer
+
+
+def split_names(table: Mapping[str, Any], root: Path) -> dict[str, str]:
+    """Return the file, pattern or saved folder of each split of a task's table.
+
+    A saved `DatasetDict` has a folder for each split. Without `test`, its split test is tested; if
+    there is none, the test rows are in the file of the training rows.
+    """
+    names = {part: files.split_of(root, table[part], part) for part in SPLITS if part in table}
+    if "test" not in table:
+        test = files.split_of(root, table["train"], "test")
+        names["test"] = names["train"] if test == table["train"] else test
+    return names
 
 
 def _rows(root: Path, name: str, format: Format, classes: bool) -> Iterator[Row]:
@@ -245,15 +266,8 @@ def make_task(name: str, table: Any, root: Path) -> Task:
         raise DataError("expected a pattern that the verbalizers answer, there is none")
     if not generative and len(labels) < 2:
         raise DataError(f"expected two labels or more, got {len(labels)}")
-    places = {
-        "train": table["train"],
-        "test": table.get("test", table["train"]),
-        "ood": table.get("ood"),
-    }
     root = root.resolve()
-    names = {
-        part: files.split_of(root, file, part) for part, file in places.items() if file is not None
-    }
+    names = split_names(table, root)
     format = files.make_format(table.get("format", {}))
     labels_are = table.get("labels_are", "")
     columns = _Columns(

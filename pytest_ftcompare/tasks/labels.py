@@ -6,6 +6,7 @@ refused; the task's table sets `labels_are` to choose.
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +22,13 @@ BOOLS = {"false": 0, "true": 1}
 def _normalized(name: str) -> str:
     """Return a text in the Unicode form in which equal texts are equal."""
     return unicodedata.normalize("NFC", name)
+
+
+def _is_number(name: str) -> bool:
+    try:
+        return math.isfinite(float(name))
+    except ValueError:
+        return False
 
 
 @dataclass(frozen=True)
@@ -76,15 +84,11 @@ class Labels:
 
     def _by_name(self, value: str | int) -> int | None:
         text = _normalized(str(value))
-        # True is the class "true" if there is one.
-        if isinstance(value, bool):
-            return next(
-                (index for index, name in enumerate(self.names) if name.lower() == text.lower()),
-                None,
-            )
-        return next(
-            (index for index, name in enumerate(self.names) if _normalized(name) == text), None
-        )
+        names = [_normalized(name) for name in self.names]
+        # A file writes the class "true" as true, True or TRUE.
+        if text not in names and text.lower() in BOOLS:
+            text, names = text.lower(), [name.lower() for name in names]
+        return names.index(text) if text in names else None
 
     def _by_index(self, value: str | int) -> int | None:
         """Return the value as an index; with two classes, True and False are 1 and 0."""
@@ -99,7 +103,7 @@ class Labels:
             return None
         # If numbers name the classes, another number is no index.
         if (
-            any(name.isdecimal() for name in self.names)
+            any(map(_is_number, self.names))
             and not self.labels_are
             and self._by_name(value) is None
         ):

@@ -31,7 +31,7 @@ def render_messages(
     if begin and tokenizer("")["input_ids"][:1] != [tokenizer.bos_token_id]:
         begin = ""
     rendered = []
-    for number, example in enumerate(examples):
+    for example in examples:
         messages = json.loads(example.fields[task.chat])
         try:
             text = tokenizer.apply_chat_template(
@@ -41,7 +41,7 @@ def render_messages(
         except Exception as error:
             raise DataError(
                 f"task {task.name}: expected messages that the chat template of {model} takes, "
-                f"example {number} has others ({error})"
+                f"row {example.row} has others ({error})"
             ) from None
         rendered.append(
             replace(example, fields={**example.fields, task.chat: text.removeprefix(begin)})

@@ -268,6 +268,17 @@ def test_numeric_labels_become_class_names(folder, capsys):
     assert call(capsys, "check")[0] == 0
 
 
+def test_true_and_false_become_class_names(folder, capsys):
+    lines = "".join(
+        f"{json.dumps({'text': f'{WORDS[k % 4]} {k}', 'spam': k % 2 == 0})}\n" for k in range(120)
+    )
+    (folder / "mail.jsonl").write_text(lines)
+    assert call(capsys, "init", "--data", "mail.jsonl", "--text", "text", "--label", "spam")[0] == 0
+    assert table(folder)["ftcompare"]["tasks"]["mail"]["labels"] == ["False", "True"]
+    status, out, _ = call(capsys, "check")
+    assert status == 0 and f"{WORDS[0]} 0' -> True" in out
+
+
 def test_check_fails_if_the_gate_would_refuse_the_task(folder, capsys):
     call(capsys, *ARGUMENTS)
     (folder / "tickets.csv").write_text(

@@ -169,6 +169,12 @@ def test_a_number_may_have_a_fraction_where_the_shipped_profile_has_none(tmp_pat
             '"ours/first_layer.py"',
             "*expected the Python file of last_layer at *first_layer.py*",
         ),
+        (
+            "last_layer =",
+            "last-layer =",
+            "*methods*: expected names of letters*, got 'last-layer'*",
+        ),
+        ("tasks.tickets", 'tasks."a task"', "*tasks*: expected names of letters*, got 'a task'*"),
         ("last_layer =", "lora =", "*expected another name than lora for a method*"),
         ("tasks.tickets", "tasks.cola", "*expected another name than cola for a task*"),
         (

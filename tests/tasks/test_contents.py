@@ -1,5 +1,7 @@
 """Test empty and contradictory rows: they are counted, reported, and refused if many."""
 
+from dataclasses import replace
+
 from pytest_ftcompare import tasks
 from pytest_ftcompare.tasks import Example
 from pytest_ftcompare.tasks.base import Source, Task
@@ -9,8 +11,10 @@ ROWS = [Example({"text": f"row {number}"}, number % 2) for number in range(100)]
 
 
 def check(rows, labels=("calm", "urgent")):
+    """Check rows, every second of a file's."""
     source = Source("x", "train", lambda row, _: [])
-    return list(check_contents(Task("tickets", labels, source, source), {"train": rows}))
+    train = [replace(row, row=2 * number) for number, row in enumerate(rows)]
+    return list(check_contents(Task("tickets", labels, source, source), {"train": train}))
 
 
 def test_a_class_without_rows_is_refused():
@@ -31,7 +35,7 @@ def test_empty_rows_are_reported_and_refused_if_many():
     assert sentence.startswith(
         "empty rows: expected rows with text in split train of task tickets, 5 of 100 have none"
     )
-    assert "the first in row 95 and 96" in sentence
+    assert "the first in row 190 and 192" in sentence
     assert check([*ROWS[:90], *few, *few])[0][0]
 
 
@@ -44,7 +48,7 @@ def test_contradictions_are_reported_and_refused_if_many():
     assert not refused
     assert (
         "5 of 100 have another label than an earlier row with the same text, "
-        "such as rows 0 and 95, 'ROW  0'" in sentence
+        "such as rows 0 and 190, 'ROW  0'" in sentence
     )
     assert check([*ROWS[:90], *few, Example({"text": "row 9"}, 0)])[0][0]
 

@@ -130,6 +130,21 @@ def test_all_shards_are_read_in_their_order(tmp_path):
     assert [int(row["text"]) for row in read(tmp_path / "train-*.parquet")] == list(range(6))
 
 
+@pytest.mark.parametrize("name", ["data[1]", "data*", "da?a1"])
+def test_a_file_whose_name_is_also_a_pattern_is_read_itself(tmp_path, name):
+    Dataset.from_list(ROWS[:2]).to_parquet(tmp_path / "data1.parquet")
+    Dataset.from_list(ROWS[2:]).to_parquet(tmp_path / f"{name}.parquet")
+    assert read(tmp_path / f"{name}.parquet") == ROWS[2:]
+
+
+@pytest.mark.parametrize("kind", ["numpy", "torch", "pandas"])
+def test_a_saved_data_set_is_read_without_its_format(tmp_path, kind):
+    rows = Dataset.from_list([{"text": row["text"], "kind": 1} for row in ROWS])
+    rows.set_format(kind, columns=["kind"])
+    rows.save_to_disk(tmp_path / "saved")
+    assert read(tmp_path / "saved") == [{"text": row["text"], "kind": 1} for row in ROWS]
+
+
 def test_only_the_name_is_a_pattern(tmp_path):
     for folder in ("of [me]", "of m"):
         (tmp_path / folder).mkdir()
@@ -141,11 +156,14 @@ def test_only_the_name_is_a_pattern(tmp_path):
     assert files.files_of(root, "../of m/*.jsonl") == [root / ".." / "of m" / "b.jsonl"]
 
 
-@pytest.mark.parametrize("named", ["train-00000-of-00003.parquet", "train-*.parquet"])
-def test_a_missing_shard_is_refused(tmp_path, named):
+@pytest.mark.parametrize("digest", ["", "-a09b74b3ef9c3b5{number}"])
+@pytest.mark.parametrize("named", ["train-00000-of-00003*.parquet", "train-*.parquet"])
+def test_a_missing_shard_is_refused(tmp_path, named, digest):
     rows = Dataset.from_list(ROWS)
     for number in (0, 2):
-        rows.to_parquet(tmp_path / f"train-{number:05}-of-00003.parquet")
+        rows.to_parquet(
+            tmp_path / f"train-{number:05}-of-00003{digest.format(number=number)}.parquet"
+        )
     with pytest.raises(
         DataError,
         match=r"expected all 3 shards of .*train, number 1 is missing: name them as train-\*.parq",
@@ -191,11 +209,23 @@ def test_a_file_that_no_reader_takes_is_refused(tmp_path, name, sentence):
             b'{"a": 1, "b": 2, "a": 3}',
             "expected each key once in .*, line 1 has the key 'a' twice",
         ),
+        (
+            "a.json",
+            b'[{"a": 1, "b": 2, "a": 3}]',
+            "expected each key once in .*, an object has the key 'a' twice",
+        ),
         ("a.json", b'[{"a": 1}, 2]', "element 2 is int"),
+        ("a.json", b'[{"a": 1' + b"0" * 5000 + b"}]", "it is none .Exceeds the limit"),
+        ("a.jsonl", b"[" * 10**5, "line 1 is not JSON .it is nested too deeply"),
         ("a.json", b'[{"a": 1}', "expected a JSON list of objects in .*, it is none"),
         (
             "a.jsonl.gz",
             gzip.compress(LINES, mtime=0)[:40],
+            "expected a whole compressed file in .*, it cannot be unpacked",
+        ),
+        (
+            "a.jsonl.gz",
+            gzip.compress(LINES, mtime=0)[:12] + b"\xff" * 40,
             "expected a whole compressed file in .*, it cannot be unpacked",
         ),
         ("a.jsonl", "text".encode("utf-16"), "it begins as UTF-16 does: set format = { encoding"),
@@ -245,6 +275,17 @@ def test_a_file_that_no_reader_takes_is_refused(tmp_path, name, sentence):
             b'text\tkind\n"a"\tb\n',
             'whether quotes enclose a text or belong to it, line 2 has "a": set format',
         ),
+        (
+            "a.csv",
+            b'text\tkind\n"a"\tb\n',
+            'whether quotes enclose a text or belong to it, line 2 has "a": set format',
+        ),
+        # The quoted reading has fewer rows.
+        (
+            "a.tsv",
+            b'text\tkind\n"To be\tb\nfine\tb\nthe end"\tc\nnice\tb\n',
+            'whether quotes enclose a text or belong to it, line 2 has "To be: set format',
+        ),
         ("a.csv", "a,b\n\ue00d,c\n".encode(), r"expected no character U\+E00D"),
     ],
 )
@@ -290,6 +331,7 @@ def test_the_file_shows_its_dialect(tmp_path, name, content, texts):
         (b'a\tb\n"x"\ty\n', {"quote": '"'}, [{"a": "x", "b": "y"}]),
         (b"a\tb\n'x\ty'\tz\n", {"quote": "'"}, [{"a": "x\ty", "b": "z"}]),
         (b'a\tb\n"x \\" y"\tz\n', {"escape": "\\"}, [{"a": 'x " y', "b": "z"}]),
+        (b'a\tb\n"x\\\\ y"\tz\n', {"escape": "\\"}, [{"a": "x\\ y", "b": "z"}]),
         (b"a;b\nx;y\n", {"delimiter": ";"}, [{"a": "x", "b": "y"}]),
         ("a\tb\né\ty\n".encode("latin-1"), {"encoding": "latin-1"}, [{"a": "é", "b": "y"}]),
         ("a\tb\né\ty\n".encode("utf-16"), {"encoding": "utf-16"}, [{"a": "é", "b": "y"}]),
@@ -308,12 +350,19 @@ def test_the_format_of_a_task_counts(tmp_path, content, format, rows):
         ({"delimiter": ",,"}, "expected delimiter in format to be one character, got ',,'"),
         ({"delimiter": ""}, "expected delimiter in format to be one character, got ''"),
         ({"quote": 1}, "expected quote in format to be a text, got 1"),
+        ({"encoding": "rot13"}, "expected an encoding that Python knows in format, got 'rot13'"),
         ({"encoding": "utf-9"}, "expected an encoding that Python knows in format, got 'utf-9'"),
     ],
 )
 def test_an_invalid_format_is_refused(given, sentence):
     with pytest.raises(DataError, match=re.escape(sentence)):
         files.make_format(given)
+
+
+def test_an_escape_that_escapes_nothing_is_refused(tmp_path):
+    (tmp_path / "a.csv").write_text('text,kind\n"say \\"x\\"\ny",calm\nC:\\new,calm\n')
+    with pytest.raises(DataError, match=r"line 4 has '\\\\n', where \\ escapes nothing: double it"):
+        read(tmp_path / "a.csv", escape="\\")
 
 
 def test_the_format_of_a_task_may_be_empty():

@@ -3,7 +3,9 @@
 import json
 
 import pytest
+from datasets import Dataset, DatasetDict
 
+from pytest_ftcompare.gate import project_config
 from pytest_ftcompare.tasks import DataError
 from pytest_ftcompare.tasks.custom import make_task
 
@@ -98,7 +100,7 @@ def test_a_conversation_is_read_without_the_answer_that_ends_it(tmp_path):
 
 def test_the_answer_that_ends_a_conversation_can_be_the_text_to_write(tmp_path):
     given = {"text_template": "{m}", "chat": "m", "answer": "m", "labels": None, "label": None}
-    (one,) = examples(tmp_path, [{"m": [ASKED, SAID | {"name": "x"}]}], **given)
+    (one,) = examples(tmp_path, [{"m": [ASKED, SAID | {"name": None}]}], **given)
     assert (json.loads(one.fields["m"]), one.label) == ([ASKED], "urgent")
     with pytest.raises(
         DataError, match=r"expected an answer of role assistant at the end of m in .*, row 0 has"
@@ -122,12 +124,61 @@ def test_the_answer_that_ends_a_conversation_can_be_the_text_to_write(tmp_path):
             [{"role": "user", "content": [{"type": "image"}]}],
             "expected a text as content in .*, row 0 has",
         ),
+        (
+            [ASKED, {**SAID, "tool_calls": [{"name": "close"}]}],
+            "expected messages of role and content alone as m, as the model reads nothing else in "
+            ".*, row 0 has one with tool_calls: {'role'",
+        ),
         ([SAID], "expected a message to answer in m in .*, row 0 has only an answer"),
     ],
 )
 def test_an_invalid_conversation_names_the_row(tmp_path, messages, sentence):
     with pytest.raises(DataError, match=sentence):
         examples(tmp_path, [{"m": messages, "kind": "calm"}], text_template="{m}", chat="m")
+
+
+def test_an_empty_value_beside_role_and_content_is_left_out(tmp_path):
+    """Arrow gives each message all keys of its column."""
+    asked = ASKED | {"name": None, "tool_calls": []}
+    (one,) = examples(tmp_path, [{"m": [asked], "kind": "calm"}], text_template="{m}", chat="m")
+    assert json.loads(one.fields["m"]) == [ASKED]
+
+
+def test_an_example_has_the_number_of_its_row_in_the_file(tmp_path):
+    rows = [{"text": f"text {number}", "kind": "calm"} for number in range(40)]
+    task = made(tmp_path, rows, test=None)
+    splits = {name: task.convert(name, task.train.read()) for name in ("train", "test")}
+    assert sorted(one.row for examples in splits.values() for one in examples) == list(range(40))
+    assert all(one.fields["text"] == f"text {one.row}" for one in splits["test"])
+
+
+@pytest.mark.parametrize(
+    ("splits", "tested"),
+    [
+        (("train", "test"), "test"),
+        (("train",), "train"),
+        (("train", "validation"), "train"),
+    ],
+)
+def test_a_saved_folder_of_splits_is_a_project(tmp_path, splits, tested):
+    rows = Dataset.from_list(
+        [{"text": f"text {number}", "label": number % 2} for number in range(40)]
+    )
+    DatasetDict(dict.fromkeys(splits, rows)).save_to_disk(tmp_path / "saved")
+    (tmp_path / "pyproject.toml").write_text(
+        """
+        [tool.ftcompare.tasks.tickets]
+        train = "saved"
+        labels = ["calm", "urgent"]
+        text_template = "{text}"
+        """
+    )
+    project = project_config.read(tmp_path)
+    task = project.tasks["tickets"]
+    read = {name: len(task.convert(name, task.splits()[name].read())) for name in ("train", "test")}
+    assert sum(read.values()) == (80 if tested == "test" else 40)
+    assert task.test.split == tested
+    assert project.data == {tmp_path / "saved" / name for name in ("train", tested)}
 
 
 @pytest.mark.parametrize(

@@ -112,7 +112,7 @@ def _unquoted_or_quoted(path: Path, text: str, delimiter: str, kind: str, format
     """Return the rows by a delimiter; the format or the content decides whether quotes are text."""
     enclosing = _Dialect(delimiter, format.quote or QUOTE, format.escape)
     plain = _Dialect(delimiter, "", None)
-    if format.quote is not None or kind == ".csv" or format.escape:
+    if format.quote is not None or delimiter != "\t" or format.escape:
         return _read(text, plain if format.quote == "" else enclosing)
     if QUOTE not in text:
         return _read(text, plain)
@@ -124,9 +124,18 @@ def _unquoted_or_quoted(path: Path, text: str, delimiter: str, kind: str, format
         as_text = _read(text, plain)
     except _UnfitError:
         return quoted
-    if [fields for _, fields in quoted] == [fields for _, fields in as_text] or _is_round_trip(
-        text, quoted, enclosing
-    ):
+    rows = [fields for _, fields in quoted]
+    if rows == [fields for _, fields in as_text]:
+        return quoted
+    is_round_trip = _is_round_trip(text, quoted, enclosing)
+    # Quotes around a line end leave fewer rows. Then quotes must show elsewhere that they enclose.
+    _, header = as_text[0]
+    encloses = all(name.startswith(QUOTE) for name in header) or any(
+        QUOTE in field for fields in rows for field in fields
+    )
+    if len(quoted) != len(as_text) and not (is_round_trip and encloses):
+        raise _ambiguous_quotes(path, as_text, (enclosing, plain))
+    if is_round_trip:
         return quoted
     return _resolve_quotes(path, quoted, as_text, (enclosing, plain))
 
@@ -162,8 +171,14 @@ def _resolve_quotes(
     bare = len(enclosed) < len(fields)
     if bare != doubled:
         return as_text if bare else quoted
-    number, field = enclosed[0]
-    raise DataError(
+    raise _ambiguous_quotes(path, as_text, dialects)
+
+
+def _ambiguous_quotes(path: Path, as_text: Lines, dialects: tuple[_Dialect, _Dialect]) -> DataError:
+    number, field = next(
+        (number, field) for number, row in as_text for field in row if field.startswith(QUOTE)
+    )
+    return DataError(
         f"expected to know in {path} whether quotes enclose a text or belong to it, "
         f"line {number} has {field[:60]}: set {dialects[0]} or {dialects[1]}"
     )
@@ -201,7 +216,22 @@ def _read_unquoted(text: str, dialect: _Dialect) -> Iterator[tuple[int, list[str
         )
 
 
+def _check_escapes(text: str, dialect: _Dialect) -> None:
+    """Refuse an escape before another character: the csv module would drop it from the text."""
+    if dialect.escape is None:
+        return
+    escaped = (dialect.escape, dialect.quote, dialect.delimiter, "\n", "\r")
+    for match in re.finditer(f"{re.escape(dialect.escape)}(.?)", text, re.DOTALL):
+        if match[1] not in escaped:
+            line = text.count("\n", 0, match.start()) + 1
+            raise _UnfitError(
+                f"line {line} has {match[0]!r}, where {dialect.escape} escapes nothing: "
+                "double it in the file, or set no escape"
+            )
+
+
 def _read_quoted(text: str, dialect: _Dialect) -> Iterator[tuple[int, list[str]]]:
+    _check_escapes(text, dialect)
     text = re.sub("\r(?!\n)", CARRIAGE_RETURN, text)
     reader = csv.reader(
         io.StringIO(text, newline=""),

@@ -13,8 +13,8 @@ FORMATS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".arrow")
 COMPRESSED = (".gz", ".bz2", ".xz")
 DATASET_FILE = "state.json"  # in a folder of Dataset.save_to_disk
 SPLITS_FILE = "dataset_dict.json"  # in a folder of DatasetDict.save_to_disk
-# The name that `datasets` gives a shard.
-SHARD = re.compile(r"(?P<of>.+)-(?P<number>\d+)-of-(?P<total>\d+)(?P<rest>\..+)")
+# The name that `datasets` gives a shard; until 2023 the hub added a digest of the content.
+SHARD = re.compile(r"(?P<of>.+)-(?P<number>\d+)-of-(?P<total>\d+)(?:-[0-9a-f]{8,})?(?P<rest>\..+)")
 MAX_LISTED = 5  # names in a message; chosen
 READABLE = (
     f"{', '.join(FORMATS)}, any of the first five as .gz, .bz2 or .xz, "

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import codecs
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -43,8 +42,8 @@ def make_format(table: Any) -> Format:
             raise DataError(f"expected {name} in format to be one character, got {value!r}")
     if "encoding" in table:
         try:
-            codecs.lookup(table["encoding"])
-        except LookupError:
+            "".encode(table["encoding"])
+        except (LookupError, ValueError):
             raise DataError(
                 f"expected an encoding that Python knows in format, got {table['encoding']!r}"
             ) from None

@@ -8,9 +8,11 @@ readers are not used either: they read the text "NA" as missing and dates as tim
 from __future__ import annotations
 
 import bz2
+import glob
 import gzip
 import json
 import lzma
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -53,7 +55,7 @@ def _text(path: Path, format: Format) -> str:
     try:
         with opener(path, "rb") as file:
             content = file.read()
-    except (OSError, EOFError, lzma.LZMAError) as error:
+    except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
         raise DataError(
             f"expected a whole compressed file in {path}, it cannot be unpacked ({error})"
         ) from None
@@ -105,19 +107,28 @@ def _object(pairs: list[tuple[str, Any]]) -> Row:
     return row
 
 
+def _parse(text: str) -> Any:
+    """Return the value of a JSON text; raise `ValueError` if it is none that Python can hold."""
+    try:
+        return json.loads(text, object_pairs_hook=_object)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
 def _json_lines(path: Path, text: str) -> Iterator[Row]:
     """Yield the object of each line; skip blank lines."""
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
         try:
-            row = json.loads(line, object_pairs_hook=_object)
-        except json.JSONDecodeError as error:
-            raise DataError(
-                f"expected one JSON object a line in {path}, line {number} is not JSON ({error})"
-            ) from None
+            row = _parse(line)
         except _DuplicateKeyError as error:
             raise DataError(f"expected each key once in {path}, line {number} {error}") from None
+        except ValueError as error:
+            raise DataError(
+                f"expected one JSON object a line in {path}, "
+                f"line {number} is not JSON ({_first_line(error)})"
+            ) from None
         if not isinstance(row, dict):
             raise DataError(
                 f"expected a JSON object in {path}, line {number} has {type(row).__name__}"
@@ -131,10 +142,12 @@ def _json(path: Path, text: str) -> Iterator[Row]:
         yield from _json_lines(path, text)
         return
     try:
-        objects = json.loads(text, object_pairs_hook=_object)
-    except (json.JSONDecodeError, _DuplicateKeyError) as error:
+        objects = _parse(text)
+    except _DuplicateKeyError as error:
+        raise DataError(f"expected each key once in {path}, an object {error}") from None
+    except ValueError as error:
         raise DataError(
-            f"expected a JSON list of objects in {path}, it is none ({error})"
+            f"expected a JSON list of objects in {path}, it is none ({_first_line(error)})"
         ) from None
     for number, row in enumerate(objects, start=1):
         if not isinstance(row, dict):
@@ -153,9 +166,13 @@ def _table(path: Path, kind: str, classes: bool) -> Iterator[Row]:
         _check_magic(path, kind)
     try:
         if kind == "saved":
-            table = load_from_disk(str(path))
+            # A format hides columns, or gives numbers that are not Python's.
+            table = load_from_disk(str(path)).with_format(None)
         else:
-            table = load_dataset(kind[1:], data_files=str(path), split="train", streaming=True)
+            # `datasets` takes a name for a pattern.
+            table = load_dataset(
+                kind[1:], data_files=glob.escape(str(path)), split="train", streaming=True
+            )
         features = table.features or {}
         class_names = {
             column: feature.names
