@@ -16,6 +16,8 @@ from pytest_ftcompare.compare.verdict import CaseVerdict
 from pytest_ftcompare.report.wording import amount, changed_costs, counted
 from pytest_ftcompare.results.cost_metrics import METRICS, PEAK, PEAK_COLUMN, PEAK_WIDTH
 
+# A number may have a dash before or in it, such as opt-1.4m or lr=1e-05.
+ID_SEPARATOR = re.compile(r"-(?!\d)")
 PERCENTAGE = re.compile(r"\d+(?=%)")
 UNSETTLED = "?: not settled by its windows, not judged"
 NOTED = "*: noted, not judged"
@@ -26,9 +28,10 @@ COLUMNS[PEAK] = (PEAK_COLUMN, PEAK_WIDTH)
 
 def _label(verdict: CaseVerdict, timed: Sequence[CaseVerdict]) -> str:
     """Name the method, and what tells its timed cases apart: "lora n64 r=4"."""
-    method, *parts = verdict.id.split("-")
-    ids = [other.id.split("-") for other in timed if other.id.split("-")[0] == method]
-    distinct = [part for part in parts if not all(part in other for other in ids)]
+    method, *parts = ID_SEPARATOR.split(verdict.id)
+    ids = [ID_SEPARATOR.split(other.id) for other in timed]
+    others = [other for other in ids if other[0] == method]
+    distinct = [part for part in parts if not all(part in other for other in others)]
     return " ".join([method, *distinct])
 
 

@@ -270,6 +270,13 @@ def lines(session: GateSession, settings: Settings, *, every: bool = False) -> I
     """
     by_suite = sorted(session.verdicts, key=lambda verdict: (verdict.suite, _table_name(verdict)))
     yield from _suites(by_suite)
+    if settings.provisional and not every:
+        # The session that is compared with these baselines shows what they hold.
+        yield from changed_cases(session.verdicts, every=False)
+        yield counts(session.verdicts), {"bold": True}
+        if session.interrupted or session.failure:
+            yield from _written(session, settings)
+        return
     yield from _tables(session, by_suite, every)
     kept = [one for one in session.verdicts if not baseline_update.replaced(session, one)]
     yield from changed_cases(kept, every=every)

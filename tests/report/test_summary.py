@@ -77,9 +77,13 @@ def session(verdicts, claims=66, **changes):
     return found
 
 
-def screen(verdicts, *, columns=80, every=False, **changes):
+def settings_of(**changes):
+    return SimpleNamespace(baselines=Path("baselines"), **{"provisional": False} | changes)
+
+
+def screen(verdicts, *, columns=80, every=False, provisional=False, **changes):
     """The lines that a terminal shows."""
-    settings = SimpleNamespace(baselines=Path("baselines"))
+    settings = settings_of(provisional=provisional)
     told = lines(session(verdicts, **changes), settings, every=every)
     return [line for text, _ in told for line in fitted(text, columns)]
 
@@ -106,6 +110,18 @@ def test_a_green_session_with_nothing_changed_is_one_screen():
         "66 claims: 22 reproduced, 22 contradicted, 22 undecided.",
         "-v shows every case, and what each method costs.",
     ]
+
+
+def test_provisional_baselines_are_counted_and_what_was_refused_is_shown():
+    new = cases(verdict="new")
+    refused = replace(new[0], verdict="invalid", divergences=["no memory"], levels=["invariant"])
+    shown = screen([refused, *new[1:]], provisional=True, update=True)
+    assert shown[-1] == "128 cases: 127 new, 1 invalid."
+    assert f"invalid: {refused.id}" in shown and "  first divergence: no memory" in shown
+    assert_one_screen(shown)
+    failed = screen(new, provisional=True, update=True, failure="no space left")
+    assert failed[-1] == "no space left"
+    assert len(screen(new, provisional=True, update=True, every=True)) > 128
 
 
 def test_a_green_session_after_an_upgrade_fits_one_screen_and_names_what_changed():
@@ -234,7 +250,7 @@ def test_what_is_not_compared_or_not_settled_is_a_line_for_each_reason():
 def test_many_claims_that_are_only_noted_are_one_paragraph():
     found = session(cases())
     found.claims = [stated(number, verdict="noted") for number in range(20)]
-    told = [text for text, _ in lines(found, SimpleNamespace(baselines=Path("baselines")))]
+    told = [text for text, _ in lines(found, settings_of())]
     names = "claim-0, claim-1, claim-10, claim-11 and 16 more"
     assert f"20 claims noted, within the noise of both: {names}" in told
 
