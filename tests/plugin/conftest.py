@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pytest_ftcompare.compare import measured_cost
+from pytest_ftcompare.gate import shared_inspection
 from pytest_ftcompare.measure import timer
+from pytest_ftcompare.training.prepare import PreparedCase
 
 QUICK = 'options={"epochs": 2}'
 FEW_ROWS = """
@@ -86,6 +91,49 @@ def one_window(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measured_cost, "BASELINE_WINDOWS", 1)
     monkeypatch.setattr(timer, "WARM_UP_CALLS", 1)
     monkeypatch.setattr(timer, "ROUNDS", 1)
+
+
+def _experiment(prepared: PreparedCase) -> tuple[Any, ...]:
+    """Return what tells an experiment from others, the functions of its method among it."""
+    method = tuple(
+        (kind, name, value)
+        for kind in type(prepared.method).__mro__[:-1]
+        for name, value in vars(kind).items()
+        if callable(value) or isinstance(value, property)
+    )
+    return (
+        prepared.fingerprint(),
+        repr((prepared.config, prepared.recipe)),
+        prepared.task,
+        method,
+    )
+
+
+def _remember(compute: Callable[[PreparedCase], Any]) -> Callable[[PreparedCase], Any]:
+    memory: dict[tuple[Any, ...], Any] = {}
+
+    def compute_once(prepared: PreparedCase) -> Any:
+        key = _experiment(prepared)
+        if key not in memory:
+            memory[key] = compute(prepared)
+        return copy.deepcopy(memory[key])
+
+    return compute_once
+
+
+INSPECTED = _remember(shared_inspection.inspect_any_shots)
+COUNTED = _remember(shared_inspection.count_update)
+
+
+@pytest.fixture(autouse=True)
+def inspected_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Inspect each experiment once for all sessions in this process: an inspection takes seconds.
+
+    A test of an inspection belongs elsewhere. One that changes a function of a method gets an
+    inspection of its own, one that changes another function that an inspection calls does not.
+    """
+    monkeypatch.setattr(shared_inspection, "inspect_any_shots", INSPECTED)
+    monkeypatch.setattr(shared_inspection, "count_update", COUNTED)
 
 
 @pytest.fixture

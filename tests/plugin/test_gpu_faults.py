@@ -13,6 +13,7 @@ import torch
 
 from pytest_ftcompare.checks import tiny_models
 from pytest_ftcompare.gate import memory_check, torch_case
+from tests import pretended_device  # noqa: F401  registered before the first backward pass
 from tests.measure.fake_nvml import SLICE
 from tests.pretended_gpu import CONTEXT_BYTES, SCENARIOS, environment, install, uuid
 
