@@ -65,7 +65,7 @@ class RecordedCase:
     def run_audits(self) -> list[str]:
         return []
 
-    def texts(self) -> dict[str, list[str]]:
+    def row_names(self) -> dict[str, list[str]]:
         return {}
 
     def inspect(self) -> tuple[Json, Json, list[str]]:

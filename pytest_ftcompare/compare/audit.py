@@ -33,7 +33,8 @@ def audit_validity(result: Result) -> Iterator[str]:
         ) != seed_result.seed:
             yield (
                 f"repeated samples: seeds {other} and {seed_result.seed} drew the same training "
-                "rows, but each seed must draw its own: look for code that fixes or resets the draw"
+                "rows, but each seed must draw its own: give the case fewer shots than a class has "
+                "training rows, or look for code that fixes or resets the draw"
             )
         elif (
             seed_result.trace.first_steps

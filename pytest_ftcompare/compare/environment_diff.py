@@ -17,6 +17,11 @@ ABSENT = "absent"
 NOT_COMPARED = frozenset({DISTRIBUTIONS})
 
 
+def is_source_file(name: str) -> bool:
+    """Check whether an entry of the environment is a digest of source files."""
+    return "/" in name or name.startswith("judge ")
+
+
 @dataclass(frozen=True)
 class Difference:
     """One entry of the environment with two values."""
@@ -28,10 +33,10 @@ class Difference:
     @property
     def is_code(self) -> bool:
         """True for this project's own code, which the gate tests, so it excuses no result."""
-        return self.name == "commit" or "/" in self.name
+        return self.name == "commit" or is_source_file(self.name)
 
     def __str__(self) -> str:
-        if "/" in self.name:
+        if is_source_file(self.name):
             return f"{self.name} edited"
         return f"{self.name} {self.base} -> {self.new}"
 

@@ -53,8 +53,8 @@ class CaseWork(Protocol):
     def run_audits(self) -> list[str]:
         """Return the reasons for which the audits refuse the case before training."""
 
-    def texts(self) -> Mapping[str, list[str]]:
-        """Return the text of each row, by split."""
+    def row_names(self) -> Mapping[str, list[str]]:
+        """Return the number and the text's beginning of each row, by split."""
 
     def inspect(self) -> tuple[Json, Json, list[str]]:
         """Return signature, probe and broken invariants."""

@@ -129,7 +129,8 @@ class EvidenceFinder:
                 f"it rests on {case.id}, which is invalid: "
                 f"{'; '.join(case_run.verdict.divergences)}"
             )
-        if case_run.verdict.verdict == "new" and not case_run.update and self.settings.update:
+        accepting = self.settings.update or self.settings.new_only
+        if case_run.verdict.verdict == "new" and not case_run.update and accepting:
             raise CaseError(
                 f"it rests on {case.id}, which has no baseline: update that first, or both together"
             )

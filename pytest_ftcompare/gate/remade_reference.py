@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest_ftcompare
+from pytest_ftcompare.compare.environment_diff import is_source_file
 from pytest_ftcompare.environments.checkout import CheckoutError, files_of, find_commit
 from pytest_ftcompare.environments.environment_cache import EnvironmentCache, EnvironmentRefused
 from pytest_ftcompare.environments.installer import InstallError, find_installer
@@ -173,8 +174,4 @@ def _changed_files(baseline: Result) -> set[str]:
 
 def _digests(environment: Mapping[str, object]) -> dict[str, object]:
     """Return the digests of source files in an environment."""
-    return {
-        name: value
-        for name, value in environment.items()
-        if "/" in name or name.startswith("judge ")
-    }
+    return {name: value for name, value in environment.items() if is_source_file(name)}

@@ -32,11 +32,14 @@ from pytest_ftcompare.gate.run_context import RunContext
 from pytest_ftcompare.gate.settings import Settings
 from pytest_ftcompare.gate.timing import compare_costs
 from pytest_ftcompare.results.case import Case
-from pytest_ftcompare.results.result import Result
+from pytest_ftcompare.results.result import MAX_ROW_DIGESTS, Result
 
 if TYPE_CHECKING:
     from pytest_ftcompare.gate.reference_timing import TimesBeside
     from pytest_ftcompare.measure.timer import Timing
+
+
+OTHER_EXPERIMENT = "other base weights, precision, case options or rows of a source task"
 
 
 @dataclass(frozen=True)
@@ -110,11 +113,13 @@ def run_case(
 def _describe_difference(baseline: Result, candidate: Result, work: CaseWork) -> str:
     """Describe how the candidate's experiment differs from the baseline's."""
     if not baseline.rows:
-        return "other rows, base weights or case options"
-    return (
-        "; ".join(rows.describe_row_changes(baseline.rows, candidate.rows, work.texts()))
-        or "other base weights or case options"
-    )
+        return f"other rows, or {OTHER_EXPERIMENT}"
+    changes = "; ".join(rows.describe_row_changes(baseline.rows, candidate.rows, work.row_names()))
+    if changes:
+        return changes
+    more = any(len(names) > MAX_ROW_DIGESTS for names in work.row_names().values())
+    after = f"other rows after the first {MAX_ROW_DIGESTS:,}, or " if more else ""
+    return f"{after}{OTHER_EXPERIMENT}"
 
 
 def _run_open_case(
@@ -165,7 +170,11 @@ def _run_open_case(
         candidate = replace(candidate, short_training=_repeatable_short_training(work))
     verdict = _train_and_judge(work, baseline, candidate, settings, judged_cases, update=update)
     # Remarks need the seeds of a baseline. A run that is no update may have one seed or none.
-    remarks = audit.audit_remarks(candidate if update or baseline is None else baseline)
+    remarks = audit.audit_remarks(
+        candidate
+        if update or baseline is None
+        else replace(baseline, judge_accuracy=candidate.judge_accuracy)
+    )
     verdict = replace(verdict, notes=[*verdict.notes, *known_faults, *remarks, *work.remarks])
     if verdict.verdict == "invalid":
         return CaseRun(verdict, candidate, work.device, update)
@@ -301,4 +310,11 @@ def _judge_update(
     if not refusals:
         return verdict
     levels = ["invariant"] * len(refusals)
-    return replace(verdict, verdict="invalid", divergences=refusals, levels=levels)
+    return replace(
+        verdict,
+        verdict="invalid",
+        divergences=refusals,
+        levels=levels,
+        first_divergence="invariant",
+        notes=[note for note in verdict.notes if note != IDENTICAL],
+    )

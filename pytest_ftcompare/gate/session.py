@@ -110,6 +110,8 @@ class GateSession:
     claims: list[claim.ClaimVerdict] = field(default_factory=list)
     # Names of each suite's claims.
     claim_names: dict[str, list[str]] = field(default_factory=dict)
+    # Files that have each suite's claims.
+    claim_files: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     written_claims: list[claim.ClaimVerdict] = field(default_factory=list)
     # Suite and id of all cases that an allowance may name, also of those that did not run.
     known_cases: Sequence[tuple[str, str]] = ()
@@ -157,6 +159,7 @@ class GateSession:
         verdict = claim.ClaimVerdict.from_dict(data["verdict"])
         self.test_outcomes[verdict.suite, verdict.name] = TestOutcome.from_report(report, data)
         self.claim_names[verdict.suite] = data["table"]
+        self.claim_files[verdict.suite].add(data["file"])
         key = verdict.suite, verdict.name
         self.claims = [other for other in self.claims if (other.suite, other.name) != key] + [
             verdict

@@ -171,11 +171,10 @@ class TorchCase:
     def run_audits(self) -> list[str]:
         return run_audits(self.prepared)
 
-    def texts(self) -> dict[str, list[str]]:
-        examples = self.prepared.examples
+    def row_names(self) -> dict[str, list[str]]:
         return {
-            split: [" / ".join(row.fields.values()) for row in rows]
-            for split, rows in examples.items()
+            split: [f"row {row.row}, {' / '.join(row.fields.values())[:60]!r}" for row in rows]
+            for split, rows in self.prepared.examples.items()
         }
 
     @cached_property

@@ -6,11 +6,13 @@ The gate stores the environment with each result. A comparison names the entries
 from __future__ import annotations
 
 import ast
-import importlib
+import importlib.util
 import os
 import platform
 import subprocess
+from collections.abc import Iterator
 from functools import cache
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import torch
@@ -24,6 +26,9 @@ from pytest_ftcompare.tasks.judge import Judge
 from pytest_ftcompare.training.config import TrainingConfig
 from pytest_ftcompare.training.torch_settings import describe_gpu_settings
 
+METHODS = "pytest_ftcompare.methods"
+# Folders of libraries, whose versions are recorded.
+LIBRARIES = frozenset({"site-packages", "dist-packages"})
 # Files of tasks/ that every task uses.
 SHARED_TASK_FILES = ("__init__", "contents", "split_overlap", "rouge", "judge")
 # The user's name for a machine, or for a fleet of equal machines.
@@ -56,17 +61,67 @@ def _commit(folder: Path) -> str:
         return "unknown"
 
 
-def _method_files(method: str) -> list[Path]:
-    """Return the method's file and the files in `methods/` that it imports, also indirectly."""
-    paths = [importlib.import_module("pytest_ftcompare.methods").file_of(method)]
+def _with_imports(first: Path) -> list[Path]:
+    """Return a method's or a judge's file and the files that it imports, also indirectly.
+
+    These are files in `methods/`, and in the project of a file that is a project's own.
+    """
+    methods = Path(importlib.import_module(METHODS).__file__ or "").parent
+    project = next((path for path in first.parents if (path / "pyproject.toml").is_file()), methods)
+    paths = [first]
     # The list grows during the loop, so that imported files are searched too.
     for file in paths:
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom) and node.level and node.module:
-                imported = file.parents[node.level - 1] / f"{node.module.replace('.', '/')}.py"
-                if imported not in paths and imported.is_file() and imported.stem != "base":
-                    paths.append(imported)
+        for imported in _imported_files(file, methods, project):
+            if imported not in paths and imported != methods / "base.py":
+                paths.append(imported)
     return paths
+
+
+def _imported_files(file: Path, methods: Path, project: Path) -> Iterator[Path]:
+    """Yield the files in two folders that a file imports."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            relative = f"{(node.module or '').replace('.', '/')}.py"
+            if (file.parents[node.level - 1] / relative).is_file():
+                yield file.parents[node.level - 1] / relative
+            continue
+        names = [alias.name for alias in getattr(node, "names", ())]
+        if isinstance(node, ast.ImportFrom):
+            names = [f"{node.module}", *(f"{node.module}.{name}" for name in names)]
+        elif not isinstance(node, ast.Import):
+            continue
+        for name in names:
+            package = name.partition(".")[0]
+            # Only a project's own packages are imported here, which the method imports too.
+            if name.startswith(f"{METHODS}.") or (
+                package != METHODS.partition(".")[0] and _is_in(project, package)
+            ):
+                yield from _files_of_module(name)
+
+
+def _is_in(project: Path, package: str) -> bool:
+    """Check whether a module or a package lies in a project, and is no library installed there."""
+    spec = _find_spec(package)
+    places = [spec.origin or "", *(spec.submodule_search_locations or ())] if spec else []
+    return any(
+        Path(place).is_relative_to(project) and not LIBRARIES & set(Path(place).parts)
+        for place in places
+    )
+
+
+def _files_of_module(name: str) -> Iterator[Path]:
+    """Yield the Python file of a module, if there is one."""
+    spec = _find_spec(name)
+    if spec and spec.origin and spec.origin.endswith(".py"):
+        yield Path(spec.origin)
+
+
+def _find_spec(name: str) -> ModuleSpec | None:
+    try:
+        return importlib.util.find_spec(name)
+    # A part of the name may be a function, or raise anything when it is imported.
+    except Exception:
+        return None
 
 
 def source_digests(method: str, task: str) -> dict[str, str]:
@@ -77,7 +132,7 @@ def source_digests(method: str, task: str) -> dict[str, str]:
         for entry in pytest_ftcompare.__path__
         if (Path(entry) / "methods").is_dir()
     )
-    method_file, *imported = _method_files(method)
+    method_file, *imported = _with_imports(importlib.import_module(METHODS).file_of(method))
     file = f"methods/{method_file.name}"
     tasks = package / "tasks"
     task_file = tasks / f"{task}.py"
@@ -90,7 +145,11 @@ def source_digests(method: str, task: str) -> dict[str, str]:
         f"pytest_ftcompare/tasks/{task}.py": digest(
             [task_file] if task_file.is_file() else custom_files
         ),
-        **({f"judge {judge.file.name}": digest([judge.file])} if isinstance(judge, Judge) else {}),
+        **(
+            {f"judge {judge.file.name}": digest(_with_imports(judge.file))}
+            if isinstance(judge, Judge)
+            else {}
+        ),
         "pytest_ftcompare/tasks/base.py": digest([tasks / "base.py"]),
         "what pytest_ftcompare/tasks share": digest(
             tasks / f"{name}.py" for name in SHARED_TASK_FILES

@@ -346,7 +346,12 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
             collected,
         )
         gate_session.stale += claim_fixture.stale_claims(
-            gate_session.claims, gate_session.claim_names, gate_session.baselines
+            gate_session.claims,
+            gate_session.claim_names,
+            gate_session.baselines,
+            lambda suite: collected(
+                stale_baselines.SuiteFiles(sorted(gate_session.claim_files[suite]))
+            ),
         )
     if gate_session.findings:
         config.hook.pytest_runtest_logreport(report=_session_report(gate_session.findings))

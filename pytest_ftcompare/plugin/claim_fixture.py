@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from pytest_ftcompare.compare.claims.claim import FAILING, Claim, ClaimVerdict, judge
-from pytest_ftcompare.compare.claims.relations import TimeRatio, Untestable
+from pytest_ftcompare.compare.claims.relations import ScoreContrast, TimeRatio, Untestable
 from pytest_ftcompare.compare.environment_diff import differences, software_changed
 from pytest_ftcompare.compare.same_machine import NOTHING_CHANGED, UNTIMED
 from pytest_ftcompare.gate.case_work import CaseError
@@ -140,7 +140,9 @@ def claim(request: pytest.FixtureRequest) -> Callable[[], ClaimVerdict]:
         add_to_report(
             request.node,
             REPORT_ATTRIBUTE,
-            json.dumps({"verdict": verdict.to_dict(), "table": table}),
+            json.dumps(
+                {"verdict": verdict.to_dict(), "table": table, "file": str(request.node.path)}
+            ),
         )
         # Outside the handler: pytest would show the chained exceptions.
         if refusal:
@@ -206,6 +208,12 @@ def _judge(stated: Claim, request: pytest.FixtureRequest) -> ClaimVerdict:
         update = settings.update or (
             settings.new_only and (before is None or before.statistic != record.statistic)
         )
+        one_seed = isinstance(stated.relation, ScoreContrast) and record.estimate.error is None
+        if update and one_seed and not settings.provisional:
+            raise CaseError(
+                "a claim's baseline needs the noise of its cases, and a case of it trained one "
+                "seed in this session: update its cases first, or both together"
+            )
         verdict = judge(record, before, device, update=update)
         if verdict.verdict != "changed":
             break
@@ -249,11 +257,15 @@ def pytest_report_teststatus(
 
 
 def stale_claims(
-    verdicts: Sequence[ClaimVerdict], tables: Mapping[str, Sequence[str]], folder: Path
+    verdicts: Sequence[ClaimVerdict],
+    tables: Mapping[str, Sequence[str]],
+    folder: Path,
+    alone: Callable[[str], bool],
 ) -> list[Path]:
     """Return the baselines of claims that their suite's table no longer has.
 
-    Only for suites that ran all claims of their table.
+    Only for suites that ran all claims of their table. `alone` returns whether no other file has
+    claims of a suite.
     """
     paths: set[Path] = set()
     for suite, names in tables.items():
@@ -264,9 +276,8 @@ def stale_claims(
             (verdict.device, verdict.profile) for verdict in ran if verdict.device
         }:
             files = baseline_store.path_of_claim(folder, device, profile, "").parent.glob("*.json")
-            paths |= {
-                path for path in files if path.stem not in names and _read_suite(path) == suite
-            }
+            gone = {path for path in files if path.stem not in names and _read_suite(path) == suite}
+            paths |= gone if gone and alone(suite) else set()
     return sorted(paths)
 
 

@@ -343,13 +343,13 @@ def make_settings(config: pytest.Config) -> Settings:
     history = (
         folder / Path(history).expanduser()
         if history
-        else config.rootpath / ini_value
+        else config.rootpath / Path(ini_value).expanduser()
         if ini_value
         else None
     )
     accept = option_or_ini("accept")
     accept_path = config.rootpath / Path(accept).expanduser() if accept else None
-    baselines = (config.rootpath / option_or_ini("baselines")).resolve()
+    baselines = (config.rootpath / Path(option_or_ini("baselines")).expanduser()).resolve()
     return Settings(
         profile=profile,
         project=project,

@@ -2,6 +2,7 @@
 
 import pytest
 
+from pytest_ftcompare.compare import rows
 from pytest_ftcompare.compare.rows import describe_row_changes
 from pytest_ftcompare.results.result import row_digest
 
@@ -13,9 +14,8 @@ def digests(rows):
 
 
 def sentences(new, old=OLD):
-    return list(
-        describe_row_changes(digests(old), digests(new), {"train": [text for text, _ in new]})
-    )
+    names = [f"row {number}, {text!r}" for number, (text, _) in enumerate(new)]
+    return list(describe_row_changes(digests(old), digests(new), {"train": names}))
 
 
 @pytest.mark.parametrize(
@@ -41,6 +41,24 @@ def sentences(new, old=OLD):
 )
 def test_a_change_of_rows_is_named(new, sentence):
     assert sentences(new) == ([f"split train: {sentence}"] if sentence else [])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        # 6 and 8 rows of which the first 5 have digests
+        (6, 8, None),
+        (5, 8, None),
+        (8, 4, "other rows, the first of its first 5 is row 4, which is gone"),
+        (4, 8, "other rows, the first of its first 5 is row 4, 'text 4'"),
+    ],
+)
+def test_rows_beyond_the_last_digest_are_not_counted(monkeypatch, old, new, sentence):
+    monkeypatch.setattr(rows, "MAX_ROW_DIGESTS", 5)
+    texts = {"train": [f"row {number}, 'text {number}'" for number in range(new)]}
+    kept = [digests(OLD[: min(count, 5)]) for count in (old, new)]
+    found = list(rows.describe_row_changes(*kept, texts))
+    assert found == ([f"split train: {sentence}"] if sentence else [])
 
 
 def test_a_new_or_missing_split_is_named():

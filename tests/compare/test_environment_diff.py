@@ -1,6 +1,17 @@
 """What counts as a difference of two environments."""
 
-from pytest_ftcompare.compare.environment_diff import differences, nothing_changed, software_changed
+from pytest_ftcompare.compare.environment_diff import (
+    differences,
+    has_library_change,
+    nothing_changed,
+    software_changed,
+)
+
+
+def test_an_edited_judge_is_code_and_excuses_no_result():
+    changes = differences({"judge judge.py": "a"}, {"judge judge.py": "b"})
+    assert list(map(str, changes)) == ["judge judge.py edited"]
+    assert changes[0].is_code and not has_library_change(changes) and software_changed(changes)
 
 
 def test_other_distributions_alone_are_no_difference():

@@ -107,13 +107,33 @@ def test_claims_alone_run_their_cases_and_update_only_themselves(run):
     run.run("test_stated.py").assert_outcomes(passed=1)
 
 
-def test_a_claim_on_cases_without_baselines_is_not_accepted(run):
-    result = run.run("--update-baselines", "test_stated.py")
+@pytest.mark.parametrize("option", ["--update-baselines", "--update-baselines-new-only"])
+def test_a_claim_on_cases_without_baselines_is_not_accepted(run, option):
+    result = run.run(option, "test_stated.py")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         ["*cannot be judged: it rests on lora-*, which has no baseline: update that first*"]
     )
     assert not run.claim_file().exists()
+
+
+@pytest.mark.parametrize("option", ["--update-baselines", "--update-baselines-new-only"])
+def test_a_claim_is_not_accepted_on_one_seed(run, option):
+    """A case without a test in the session that computes something else may train one seed."""
+    run.suite(judge_accuracy=False)
+    run.update()
+    before = run.claim_file().read_bytes()
+    if option.endswith("new-only"):
+        run.edit(statistic="another")
+        before = run.claim_file().read_bytes()
+    run.record(lora={"scores": [score + 0.01 for score in HIGHER]})
+    result = run.run(option, "test_stated.py")
+    result.assert_outcomes(failed=1)
+    assert (
+        "a claim's baseline needs the noise of its cases, and a case of it trained one seed"
+        in " ".join(result.stdout.str().split())
+    )
+    assert run.claim_file().read_bytes() == before
 
 
 def test_claims_run_last(run):
