@@ -49,7 +49,8 @@ STATES = {
     "one busy loop": State(busy_loops=1),
     "two busy loops": State(busy_loops=2),
     "AVX2": State(variables={"ATEN_CPU_CAPABILITY": "avx2"}),
-    "two threads": State(options=("--ftcompare-threads=2",)),
+    # Without workers, which would share the cores.
+    "two threads": State(options=("--ftcompare-threads=2", "-n", "0")),
 }
 
 
@@ -83,19 +84,26 @@ def run(folder: Path, *options: str, state: State = STATES["quiet"]) -> tuple[in
 def add_session(record: dict[str, Any], status: int, document: Mapping[str, Any]) -> None:
     """Add a session to a state's record."""
     record["sessions"] += 1
-    record["red"] += status != 0
     cases = document["cases"]
     times = [cost for case in cases for cost in case["costs"] if cost["unit"] == "s"]
+    slower = [cost for cost in times if cost["outcome"] == "worse"]
+    pooled = [finding for finding in document["findings"] if " slower " in finding]
+    record["red"] += status != 0
+    record["red by time"] += bool(slower or pooled)
     counts = {
         "verdicts": [case["verdict"] for case in cases],
         "times": [cost["outcome"] for cost in times],
-        "not compared": [cost["note"] for cost in times if cost["outcome"] == "incomparable"],
+        "not compared": [
+            cost["note"].replace(sys.executable, "the reference")
+            for cost in times
+            if cost["outcome"] == "incomparable"
+        ],
     }
     for name, values in counts.items():
         record[name] = dict(Counter(record[name]) + Counter(values))
-    record["failures"] += [
-        f"{cost['metric']} {cost['change']:+.1%}" for cost in times if cost["outcome"] == "worse"
-    ] + document["findings"]
+    record["failures"] += [f"{cost['metric']} {cost['change']:+.1%}" for cost in slower] + document[
+        "findings"
+    ]
 
 
 def main(file: Path, count: int, names: list[str]) -> None:
@@ -112,7 +120,7 @@ def main(file: Path, count: int, names: list[str]) -> None:
             records[state] = record = {
                 "date": date.today().isoformat(),
                 "processor": host.processor(),
-                **dict.fromkeys(("sessions", "red"), 0),
+                **dict.fromkeys(("sessions", "red", "red by time"), 0),
                 **{kind: {} for kind in ("verdicts", "times", "not compared")},
                 "failures": [],
             }

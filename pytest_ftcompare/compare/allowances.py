@@ -14,14 +14,12 @@ from pytest_ftcompare.compare.divergence import Level
 from pytest_ftcompare.compare.known_faults import NOT_COMPARED_SUFFIX
 from pytest_ftcompare.compare.noise import SCORE_METRICS
 from pytest_ftcompare.compare.pooled_shift import pool_shifts
-from pytest_ftcompare.compare.same_machine import UNTIMED
 from pytest_ftcompare.compare.verdict import OTHER_DEVICE, TOLERABLE, CaseVerdict
 from pytest_ftcompare.results import cost_metrics
 from pytest_ftcompare.results.allowance import Allowance, AllowanceState, CaseAllowance
 
 SCORES = tuple(SCORE_METRICS)
 COSTS = (*cost_metrics.METRICS, *cost_metrics.COUNTS)
-TIMES = {name for name, metric in cost_metrics.METRICS.items() if metric.unit == "s"}
 # A broken invariant is never accepted; outcome and cost have their metrics' names.
 LEVELS = tuple(name for name in get_args(Level) if name not in ("invariant", "outcome", "cost"))
 # Levels that are compared on every device and with every kernel.
@@ -126,9 +124,6 @@ def _is_settled(what: str, verdict: CaseVerdict) -> bool:
         return not is_open or verdict.identical or not verdict.judge_accuracy
     if what in COSTS:
         outcomes = [cost.outcome for cost in verdict.costs if cost.metric == what]
-        if what in TIMES and not outcomes:
-            # A note says why a timed case was not timed; the other cases have no times.
-            return not any(note.startswith(UNTIMED) for note in verdict.notes)
         return any(outcome in ("equivalent", "better") for outcome in outcomes)
     not_compared = any(
         note == OTHER_DEVICE or note.endswith(NOT_COMPARED_SUFFIX) for note in verdict.notes

@@ -95,7 +95,10 @@ class PooledShift:
 
 @dataclass(frozen=True)
 class _CaseShift:
-    """A case's shift: `size` and `variance` in the pooled unit, `shift` in the metric's unit."""
+    """A case's shift: `size` and `variance` in the pooled unit, `shift` in the metric's unit.
+
+    Cases of a `group` draw the same training rows.
+    """
 
     group: str
     size: float
@@ -196,10 +199,8 @@ def _score_shifts(verdicts: Iterable[CaseVerdict]) -> Mapping[str, list[_CaseShi
                     if comparison.rho > MIN_PAIRED_CORRELATION
                     else CORRELATION_UNPAIRED
                 )
-                # Cases draw the same rows if their ids differ only in the method.
-                case_shift = _CaseShift(
-                    verdict.id.split("-", 1)[-1], size, variance, comparison.delta, correlation
-                )
+                group = verdict.training_rows or verdict.id.split("-", 1)[-1]
+                case_shift = _CaseShift(group, size, variance, comparison.delta, correlation)
                 shifts.setdefault(comparison.metric, []).append(case_shift)
     return shifts
 

@@ -36,8 +36,10 @@ def _describe_change(old: list[str], new: list[str], names: Sequence[str]) -> st
             (number for number, (before, after) in pairs if before != after),
             min(len(old), len(new)),
         )
-        first = names[index] if index < len(names) else f"row {index}, which is gone"
-        return f"other rows, the first of its first {MAX_ROW_DIGESTS:,} is {first}"
+        compared = f"of the first {MAX_ROW_DIGESTS:,} rows, which are compared"
+        if index == len(names):
+            return f"{compared}, those after number {index} are gone"
+        return f"{compared}, the first that changed is {names[index]}"
     if Counter(old) == Counter(new):
         index = next(
             number

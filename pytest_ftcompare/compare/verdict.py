@@ -81,6 +81,8 @@ class CaseVerdict:
     levels: list[str] = field(default_factory=list)
     allowances: list[CaseAllowance] = field(default_factory=list)
     uncovered: list[str] = field(default_factory=list)
+    # Task and number of examples: cases that share both draw the same training rows. "" if unknown.
+    training_rows: str = ""
 
     @property
     def allowed(self) -> bool:
@@ -140,6 +142,12 @@ def _means(result: Result) -> dict[str, float]:
         / len(result.seed_results)
         for name in names
     }
+
+
+def _training_rows(result: Result) -> str:
+    """Name a case's task and number of examples; "" for a result of another tool without them."""
+    identity = result.identity
+    return f"{identity['task']} n{identity['shots']}" if "shots" in identity else ""
 
 
 def without_baseline(candidate: Result) -> CaseVerdict:
@@ -301,6 +309,7 @@ def judge(
             candidate.judge_accuracy,
             _means(candidate),
             first_divergence=all_divergences[0].level if all_divergences else "",
+            training_rows=_training_rows(candidate),
             levels=[difference.level for difference in [*refused, *failing]],
         )
 

@@ -18,7 +18,11 @@ from pytest_ftcompare.compare.claims.relations import (
     TimeRatio,
     Untestable,
 )
-from pytest_ftcompare.compare.environment_diff import differences, software_changed
+from pytest_ftcompare.compare.environment_diff import (
+    differences,
+    is_source_file,
+    software_changed,
+)
 from pytest_ftcompare.compare.same_machine import NOTHING_CHANGED
 from pytest_ftcompare.gate.baseline_lookup import read_baseline
 from pytest_ftcompare.gate.case_work import CaseError, CaseOpener
@@ -251,11 +255,11 @@ def make_record(
             freedom=rounded(evidence.estimate.freedom),
         ),
         cases=evidence.cases,
-        # Digests of source files (names with "/") show whether a time may have changed.
+        # Digests of source files show whether a time may have changed.
         environment={
             name: value
             for name, value in evidence.environment.items()
-            if "/" not in name or isinstance(claim.relation, TimeRatio)
+            if not is_source_file(name) or isinstance(claim.relation, TimeRatio)
         },
     )
 

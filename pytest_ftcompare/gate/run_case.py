@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_ftcompare.compare import audit, measured_cost, rows
-from pytest_ftcompare.compare.environment_diff import differences, nothing_changed
+from pytest_ftcompare.compare.environment_diff import differences, is_source_file, nothing_changed
 from pytest_ftcompare.compare.known_faults import split_known_faults
 from pytest_ftcompare.compare.same_machine import UNTIMED
 from pytest_ftcompare.compare.verdict import (
@@ -63,7 +63,9 @@ class CaseRun:
         environment = self.result.environment
         return {
             "device": environment["cpu"] if self.device == "cpu" else self.device,
-            "environment": {name: value for name, value in environment.items() if "/" not in name},
+            "environment": {
+                name: value for name, value in environment.items() if not is_source_file(name)
+            },
             "verdict": self.verdict.verdict,
             "moved": [
                 comparison.metric
@@ -117,7 +119,7 @@ def _describe_difference(baseline: Result, candidate: Result, work: CaseWork) ->
     changes = "; ".join(rows.describe_row_changes(baseline.rows, candidate.rows, work.row_names()))
     if changes:
         return changes
-    more = any(len(names) > MAX_ROW_DIGESTS for names in work.row_names().values())
+    more = any(len(names) >= MAX_ROW_DIGESTS for names in work.row_names().values())
     after = f"other rows after the first {MAX_ROW_DIGESTS:,}, or " if more else ""
     return f"{after}{OTHER_EXPERIMENT}"
 

@@ -150,10 +150,11 @@ def write_project(root: Path, answers: Answers) -> list[Path]:
         assert isinstance(example.label, int)
         counts[example.label] += 1
     if (fewest := min(counts)) < MIN_CLASS_ROWS:
+        held_out = task.test.dataset == task.train.dataset
         raise InitError(
             f"expected at least {MIN_CLASS_ROWS} training rows of each class in {answers.data}, "
-            f"{labels[counts.index(fewest)]!r} has {fewest} (a fifth of the rows is held out for "
-            "the test): add rows"
+            f"{labels[counts.index(fewest)]!r} has {fewest}"
+            f"{' (a fifth of the rows is held out)' if held_out else ''}: add rows"
         )
     values = {
         "task": answers.task,

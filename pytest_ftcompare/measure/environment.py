@@ -10,9 +10,9 @@ import importlib.util
 import os
 import platform
 import subprocess
+import sys
 from collections.abc import Iterator
 from functools import cache
-from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import torch
@@ -78,50 +78,48 @@ def _with_imports(first: Path) -> list[Path]:
 
 
 def _imported_files(file: Path, methods: Path, project: Path) -> Iterator[Path]:
-    """Yield the files in two folders that a file imports."""
+    """Yield the files in two folders that a file imports. Nothing is imported here."""
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.level:
-            relative = f"{(node.module or '').replace('.', '/')}.py"
-            if (file.parents[node.level - 1] / relative).is_file():
-                yield file.parents[node.level - 1] / relative
-            continue
-        names = [alias.name for alias in getattr(node, "names", ())]
         if isinstance(node, ast.ImportFrom):
-            names = [f"{node.module}", *(f"{node.module}.{name}" for name in names)]
-        elif not isinstance(node, ast.Import):
+            names = [node.module or "", *(f"{node.module or ''}.{one.name}" for one in node.names)]
+        elif isinstance(node, ast.Import):
+            names = [one.name for one in node.names]
+        else:
             continue
         for name in names:
-            package = name.partition(".")[0]
-            # Only a project's own packages are imported here, which the method imports too.
-            if name.startswith(f"{METHODS}.") or (
-                package != METHODS.partition(".")[0] and _is_in(project, package)
-            ):
-                yield from _files_of_module(name)
+            if isinstance(node, ast.ImportFrom) and node.level:
+                yield from _module_files(file.parents[node.level - 1], name)
+            elif name.startswith(f"{METHODS}."):
+                yield from _module_files(methods, name.removeprefix(f"{METHODS}."))
+            elif folder := _folder_in(project, name.partition(".")[0]):
+                yield from _module_files(folder, name)
 
 
-def _is_in(project: Path, package: str) -> bool:
-    """Check whether a module or a package lies in a project, and is no library installed there."""
-    spec = _find_spec(package)
-    places = [spec.origin or "", *(spec.submodule_search_locations or ())] if spec else []
-    return any(
-        Path(place).is_relative_to(project) and not LIBRARIES & set(Path(place).parts)
-        for place in places
-    )
-
-
-def _files_of_module(name: str) -> Iterator[Path]:
-    """Yield the Python file of a module, if there is one."""
-    spec = _find_spec(name)
-    if spec and spec.origin and spec.origin.endswith(".py"):
-        yield Path(spec.origin)
-
-
-def _find_spec(name: str) -> ModuleSpec | None:
-    try:
-        return importlib.util.find_spec(name)
-    # A part of the name may be a function, or raise anything when it is imported.
-    except Exception:
+def _folder_in(project: Path, package: str) -> Path | None:
+    """Return the folder that holds a module or package of the project's own, else None."""
+    if package in sys.stdlib_module_names or package == METHODS.partition(".")[0]:
         return None
+    try:
+        spec = importlib.util.find_spec(package)
+    # The name of a file that runs as a program, or an empty one.
+    except ValueError:
+        return None
+    places = [*(spec.submodule_search_locations or ()), spec.origin or ""] if spec else []
+    for place in map(Path, places):
+        if place.is_relative_to(project) and not LIBRARIES & set(place.parts):
+            return place.parent
+    return None
+
+
+def _module_files(folder: Path, name: str) -> Iterator[Path]:
+    """Yield the files below `folder` that importing a module runs: its packages' and its own."""
+    for part in name.strip(".").split("."):
+        if (folder / f"{part}.py").is_file():
+            yield folder / f"{part}.py"
+            return
+        folder /= part
+        if (folder / "__init__.py").is_file():
+            yield folder / "__init__.py"
 
 
 def source_digests(method: str, task: str) -> dict[str, str]:

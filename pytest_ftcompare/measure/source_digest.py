@@ -17,8 +17,11 @@ DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 def digest(files: Iterable[Path]) -> str:
     """Return twelve hex digits of the files' names and contents, in any order."""
     content = hashlib.sha256()
-    for file in sorted(files):
-        content.update(file.name.encode() + _content(file, file.stat().st_mtime_ns))
+    # Not in the order of paths: the same files may lie in other folders elsewhere.
+    for name, text in sorted(
+        (file.name, _content(file, file.stat().st_mtime_ns)) for file in files
+    ):
+        content.update(name.encode() + text)
     return content.hexdigest()[:12]
 
 

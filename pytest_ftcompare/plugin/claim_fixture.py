@@ -211,8 +211,9 @@ def _judge(stated: Claim, request: pytest.FixtureRequest) -> ClaimVerdict:
         one_seed = isinstance(stated.relation, ScoreContrast) and record.estimate.error is None
         if update and one_seed and not settings.provisional:
             raise CaseError(
-                "a claim's baseline needs the noise of its cases, and a case of it trained one "
-                "seed in this session: update its cases first, or both together"
+                "expected at least two seeds that its cases share for a baseline of the claim, "
+                "which needs their noise: update its cases first, or both together, with more "
+                "seeds (--ftcompare-seeds)"
             )
         verdict = judge(record, before, device, update=update)
         if verdict.verdict != "changed":

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from pytest_ftcompare.compare.environment_diff import is_source_file
 from pytest_ftcompare.compare.verdict import repeated_bit_for_bit
 from pytest_ftcompare.report.markdown_escape import clean, code, fence, prose
 from pytest_ftcompare.report.wording import (
@@ -171,7 +172,7 @@ def _claim(claim: Json) -> str:
 def _changes(document: Json) -> Iterator[str]:
     """List the environment's changes, each once; many edited files share a line."""
     changes, total = environment_changes(document), len(document["cases"])
-    files = sorted(name for name, _, _ in changes if "/" in name)
+    files = sorted(name for name, _, _ in changes if is_source_file(name))
     for name, text, cases in changes:
         if name not in files or len(files) <= MAX_FILES:
             share = f" ({cases:,} of {total:,} cases)" if cases < total else ""

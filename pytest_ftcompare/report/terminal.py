@@ -263,6 +263,11 @@ def _next_commands(session: GateSession, settings: Settings, every: bool) -> Ite
         yield "Run only these again with --lf; accept them with --lf --update-baselines.", PLAIN
 
 
+def _audit_findings(session: GateSession) -> Iterator[Line]:
+    for finding in session.audit_findings:
+        yield f"Audit: {finding.sentence}.", {"red": True}
+
+
 def lines(session: GateSession, settings: Settings, *, every: bool = False) -> Iterator[Line]:
     """Return the whole summary.
 
@@ -273,7 +278,10 @@ def lines(session: GateSession, settings: Settings, *, every: bool = False) -> I
     if settings.provisional and not every:
         # The session that is compared with these baselines shows what they hold.
         yield from changed_cases(session.verdicts, every=False)
-        yield counts(session.verdicts), {"bold": True}
+        yield from _audit_findings(session)
+        if session.verdicts:
+            yield counts(session.verdicts), {"bold": True}
+        yield from claims.summary(session.claims, every=False)
         if session.interrupted or session.failure:
             yield from _written(session, settings)
         return
@@ -286,8 +294,7 @@ def lines(session: GateSession, settings: Settings, *, every: bool = False) -> I
     yield from ((text, PLAIN) for text in _unjudged(by_suite))
     red = {"red": bool(session.findings)}
     yield from ((text, red) for text in pooled_shift_lines(session.session_verdict))
-    for finding in session.audit_findings:
-        yield f"Audit: {finding.sentence}.", {"red": True}
+    yield from _audit_findings(session)
     if session.verdicts:
         yield counts(session.verdicts), {"bold": True}
     yield from _allowances(session, every)

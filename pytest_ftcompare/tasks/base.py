@@ -186,8 +186,8 @@ def few_shot(task: Task, pool: Sequence[Example], shots: int, seed: int) -> list
             of_class = f" of class {task.labels[label]!r}" if len(classes) > 1 else ""
             fewest = min(map(len, classes))
             hint = (
-                f", or ask for at most {fewest} shots"
-                if fewest
+                f", or ask for fewer than {fewest} shots"
+                if fewest > 1
                 else ": check that labels names the classes of the rows"
             )
             raise DataError(

@@ -47,6 +47,11 @@ class Labels:
         names = [_normalized(name) for name in self.names]
         if duplicate := next((name for name in names if names.count(name) > 1), None):
             raise DataError(f"expected each label once, {duplicate!r} is there twice")
+        bools = [name for name in names if name.lower() in BOOLS]
+        if len({name.lower() for name in bools}) < len(bools):
+            raise DataError(
+                f"expected labels that differ in more than case, got {' and '.join(bools)}"
+            )
         if blank := next((name for name in self.names if not name.strip()), None):
             raise DataError(f"expected the names of classes as labels, got {blank!r}")
 

@@ -137,10 +137,7 @@ def test_what_is_not_judged_is_neither_covered_nor_unneeded(verdict):
         ),
         ("accuracy_ood", case("same", comparisons=[score(0.0, "equivalent")]), "idle"),
         ("accuracy_ood", case("same", comparisons=[]), "open"),
-        ("step", case("same"), "idle"),  # another case of its table is timed
-        ("step", case("same", notes=["not timed: nothing changed"]), "open"),
-        ("step", case("same", costs=[cost(0.0, "incomparable", "step")]), "open"),
-        ("process bytes, training", case("same"), "open"),  # of a GPU
+        ("step", case("same"), "open"),
         ("peak bytes", case("same", costs=[cost(0.0, "equivalent")]), "idle"),
         ("peak bytes", case("same", costs=[cost(0.0, "incomparable")]), "open"),
         ("loss curve", case("same"), "idle"),

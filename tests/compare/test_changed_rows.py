@@ -49,8 +49,12 @@ def test_a_change_of_rows_is_named(new, sentence):
         # 6 and 8 rows of which the first 5 have digests
         (6, 8, None),
         (5, 8, None),
-        (8, 4, "other rows, the first of its first 5 is row 4, which is gone"),
-        (4, 8, "other rows, the first of its first 5 is row 4, 'text 4'"),
+        (8, 4, "of the first 5 rows, which are compared, those after number 4 are gone"),
+        (
+            4,
+            8,
+            "of the first 5 rows, which are compared, the first that changed is row 4, 'text 4'",
+        ),
     ],
 )
 def test_rows_beyond_the_last_digest_are_not_counted(monkeypatch, old, new, sentence):

@@ -29,7 +29,9 @@ BLANK = ScoreComparison(
 def case(name, delta, *, error=0.02, rho=0.6, metric="accuracy", group="task-model-n32", **changes):
     """A case whose metric moved by `delta`."""
     comparison = replace(BLANK, metric=metric, delta=delta, error=error, rho=rho)
-    return CaseVerdict(f"{name}-{group}", "suite", "same", 3, [comparison], **changes)
+    return CaseVerdict(
+        f"{name}-{group}", "suite", "same", 3, [comparison], training_rows=group, **changes
+    )
 
 
 def drawn(generator, count, shift=0.0, together=CORRELATION_SAME_ROWS, error=0.02, **changes):
@@ -79,6 +81,14 @@ def test_the_error_is_that_of_cases_that_err_together(together, rho):
     assert stdev(one.z for one in shifts) == pytest.approx(1, abs=0.15)
     # Beyond 3.5 standard errors: one in two thousand, on both sides.
     assert sum(one.outcome != "none" for one in shifts) <= 4
+
+
+def test_options_and_models_of_one_task_and_size_draw_the_same_rows():
+    options = [case("lora", -0.03, group=f"t-m-n32-r={number}") for number in range(12)]
+    same = [replace(one, training_rows="t n32") for one in options]
+    z_same, z_others = (abs(pool_shifts(cases)[0].z) for cases in (same, options))
+    # The variance of a mean of 12 is (1 + 11 r) / 12 of one's.
+    assert (z_others / z_same) ** 2 == pytest.approx((1 + 11 * 0.1) / (1 + 11 * 0.02), rel=0.01)
 
 
 def test_cases_that_scatter_more_than_their_errors_weigh_less():

@@ -1,11 +1,14 @@
 """The environment has digests of every file that computes a case."""
 
+import sys
 from dataclasses import replace
 
+import pytest
 from test_architecture import FILES, layer_of, loaded_with
 
 from pytest_ftcompare import methods, tasks
 from pytest_ftcompare.measure import environment
+from pytest_ftcompare.measure.source_digest import digest
 from pytest_ftcompare.tasks.judge import Judge
 
 COMPUTING = {"tasks", "training", "checks", "measure"}
@@ -26,36 +29,66 @@ def test_every_file_that_computes_a_case_is_in_a_digest(monkeypatch):
     assert not computing - set(digested)
 
 
-def test_what_a_projects_files_import_is_in_a_digest(tmp_path, monkeypatch):
-    """Files of a project's own import others by their full names."""
-    (tmp_path / "pyproject.toml").touch()
-    (tmp_path / "theirs").mkdir()
-    (tmp_path / "theirs" / "last_layer.py").write_text(
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A project whose method and judge, in one file, import others of the project."""
+    files = {
+        "pyproject.toml": "",
+        "theirs/__init__.py": "",
+        "theirs/last_layer.py": "import json, numpy.linalg\n"
         "import theirs.deep.er\n"
         "from pytest_ftcompare.methods.partial import Partial\n"
         "from theirs import helpers, missing\n"
-        "def late():\n    import torch, numpy.linalg\n"
-    )
-    (tmp_path / "theirs" / "helpers.py").write_text("from pytest_ftcompare.tasks import rouge\n")
-    (tmp_path / "theirs" / "deep").mkdir()
-    (tmp_path / "theirs" / "deep" / "er.py").write_text("import json\n")
+        "def late():\n    from theirs.scores import f1\n",
+        "theirs/helpers.py": "from . import words\nfrom .plain import g\n"
+        "from pytest_ftcompare.tasks import rouge\n",
+        "theirs/words.py": "",
+        "theirs/plain.py": "from . import helpers\n",
+        "theirs/deep/er.py": "",
+        "theirs/scores/__init__.py": "",
+        "theirs/alone.py": "",
+        "json/__init__.py": "",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setitem(methods.ADDED, "last_layer", tmp_path / "theirs" / "last_layer.py")
-    judged = replace(
-        tasks.load("pocket_requests"), score=Judge(tmp_path / "theirs" / "last_layer.py", "late")
-    )
+    judge = Judge(tmp_path / "theirs" / "last_layer.py", "late")
+    judged = replace(tasks.load("pocket_requests"), score=judge)
     monkeypatch.setitem(tasks.ADDED, "judged", judged)
+    return tmp_path
 
+
+def test_what_a_projects_files_import_is_in_a_digest(project):
     def digests():
         return environment.source_digests("last_layer", "judged")
 
-    first = digests()
-    assert set(first) >= {"what methods/last_layer.py builds on", "judge last_layer.py"}
-    for name in ("helpers.py", "deep/er.py"):
+    imported = ("__init__", "helpers", "words", "plain", "deep/er", "scores/__init__", "alone")
+    for name in imported:
         before = digests()
-        with (tmp_path / "theirs" / name).open("a") as file:
+        with (project / "theirs" / f"{name}.py").open("a") as file:
             file.write("edited = True\n")
         changed = {key for key, value in digests().items() if before[key] != value}
-        assert changed == {"what methods/last_layer.py builds on", "judge last_layer.py"}
-    partial = methods.file_of("partial")
-    assert partial in environment._with_imports(tmp_path / "theirs" / "last_layer.py")
+        both = {"what methods/last_layer.py builds on", "judge last_layer.py"}
+        assert changed == (both if name != "alone" else set()), name
+    found = environment._with_imports(project / "theirs" / "last_layer.py")
+    assert methods.file_of("partial") in found
+    theirs = [path for path in found if path.is_relative_to(project)]
+    assert all(path.is_relative_to(project / "theirs") for path in theirs)
+    assert "theirs" not in sys.modules
+
+
+def test_a_digest_does_not_depend_on_the_folders(tmp_path):
+    files = {"a/x.py": "1", "b/y.py": "2", "b/x.py": "2", "a/y.py": "1"}
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    first, second = (
+        [tmp_path / name for name in names]
+        for names in (("a/x.py", "b/y.py"), ("b/x.py", "a/y.py"))
+    )
+    assert digest([tmp_path / "a/x.py", tmp_path / "b/y.py"]) != digest(second)
+    (tmp_path / "b/x.py").write_text("1")
+    (tmp_path / "a/y.py").write_text("2")
+    assert digest(first) == digest(second)

@@ -130,7 +130,7 @@ def test_a_claim_is_not_accepted_on_one_seed(run, option):
     result = run.run(option, "test_stated.py")
     result.assert_outcomes(failed=1)
     assert (
-        "a claim's baseline needs the noise of its cases, and a case of it trained one seed"
+        "cannot be judged: expected at least two seeds that its cases share for a baseline"
         in " ".join(result.stdout.str().split())
     )
     assert run.claim_file().read_bytes() == before

@@ -116,7 +116,11 @@ def test_provisional_baselines_are_counted_and_what_was_refused_is_shown():
     new = cases(verdict="new")
     refused = replace(new[0], verdict="invalid", divergences=["no memory"], levels=["invariant"])
     shown = screen([refused, *new[1:]], provisional=True, update=True)
-    assert shown[-1] == "128 cases: 127 new, 1 invalid."
+    assert shown[-2:] == [
+        "128 cases: 127 new, 1 invalid.",
+        "66 claims: 22 reproduced, 22 contradicted, 22 undecided.",
+    ]
+    assert screen([], provisional=True, update=True) == shown[-1:]
     assert f"invalid: {refused.id}" in shown and "  first divergence: no memory" in shown
     assert_one_screen(shown)
     failed = screen(new, provisional=True, update=True, failure="no space left")

@@ -1,6 +1,7 @@
 """The record of sessions in which nothing changed."""
 
 import json
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,7 +21,7 @@ GREEN = {
 RED = {
     "cases": [
         {"verdict": "worse", "costs": [cost("worse", change=0.051), cost("equivalent")]},
-        {"verdict": "same", "costs": [cost("incomparable", note="too noisy")]},
+        {"verdict": "same", "costs": [cost("incomparable", note=f"{sys.executable} is too noisy")]},
     ],
     "findings": ["all cases together: step is 2.0 % slower"],
 }
@@ -49,12 +50,27 @@ def test_sessions_are_counted_with_their_outcomes_of_time(calls, tmp_path):
     file = tmp_path / "sessions.json"
     sessions.main(file, 2, ["AVX2"])
     record = json.loads(file.read_text())["AVX2"]
-    assert (record["sessions"], record["red"]) == (2, 1)
+    assert [record[name] for name in ("sessions", "red", "red by time")] == [2, 1, 1]
     assert record["verdicts"] == {"same": 2, "worse": 1}
     assert record["times"] == {"equivalent": 2, "worse": 1, "incomparable": 1}
-    assert record["not compared"] == {"too noisy": 1}
+    assert record["not compared"] == {"the reference is too noisy": 1}
     assert record["failures"] == ["step +5.1%", "all cases together: step is 2.0 % slower"]
     assert len(calls) == 3
+
+
+@pytest.mark.parametrize(
+    ("document", "count"),
+    [
+        (GREEN | {"findings": ["6 of 7 cases could not be compared: too many to pass"]}, 0),
+        (GREEN | {"findings": ["step is 2.0 % slower on average over 9 cases"]}, 1),
+        (RED | {"findings": []}, 1),
+    ],
+)
+def test_a_session_may_be_red_by_something_else_than_time(document, count):
+    record = dict.fromkeys(("sessions", "red", "red by time"), 0)
+    record |= {"verdicts": {}, "times": {}, "not compared": {}, "failures": []}
+    sessions.add_session(record, 1, document)
+    assert (record["red"], record["red by time"]) == (1, count)
 
 
 def test_a_state_changes_sessions_but_not_the_baselines(calls, tmp_path):

@@ -307,6 +307,7 @@ def test_a_file_that_is_not_what_its_name_says_is_refused_with_its_line(
         ),  # quotes are text
         ("a.tsv", 'text\tkind\n"say ""hi"" now"\tcalm\n', ['say "hi" now']),  # quotes enclose
         ("a.tsv", '"text"\t"kind"\n"x"\t"calm"\n', ["x"]),
+        ("a.tsv", 'text\tkind\n"""x"" y"\tcalm\n""\t""\n', ['"x" y']),
         ("a.tsv", '"text"\t"kind"\n"two\nlines"\t"calm"\n', ["two\nlines"]),
         ("a.tsv", "text\tkind\na\rb\tcalm\n", ["a\rb"]),
         ("a.csv", "text,kind\na\rb,calm\r\n", ["a\rb"]),

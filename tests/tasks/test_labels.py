@@ -21,7 +21,6 @@ STARS = ("1", "2", "3", "4", "5")
         (("True", "False"), "names", True, 0),
         (("true", "false"), "names", "True", 0),  # as pandas and spreadsheets write it
         (("True", "False"), "names", "FALSE", 1),
-        (("true", "True", "x"), "names", "True", 1),
         (("false", "true"), "", "TRUE", 1),
         (("no", "yes"), "indices", "1", 1),
         (("0", "1"), "", 0, 0),
@@ -79,6 +78,7 @@ def test_a_value_that_is_neither_or_both_is_refused(names, labels_are, value, se
     [
         (("a", "a"), "", "expected each label once, 'a' is there twice"),
         (("caf\u00e9", "cafe\u0301"), "", "expected each label once"),
+        (("true", "True"), "", "expected labels that differ in more than case, got true and True"),
         (("a", " "), "", "expected the names of classes as labels, got ' '"),
         (
             CALM,

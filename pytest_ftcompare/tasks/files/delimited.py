@@ -133,7 +133,8 @@ def _unquoted_or_quoted(path: Path, text: str, delimiter: str, kind: str, format
     encloses = all(name.startswith(QUOTE) for name in header) or any(
         QUOTE in field for fields in rows for field in fields
     )
-    if len(quoted) != len(as_text) and not (is_round_trip and encloses):
+    texts = [fields for _, fields in as_text if any(field.strip(f" {QUOTE}") for field in fields)]
+    if len(quoted) != len(texts) and not (is_round_trip and encloses):
         raise _ambiguous_quotes(path, as_text, (enclosing, plain))
     if is_round_trip:
         return quoted
