@@ -148,7 +148,7 @@ class Bisection:
             self.timed = True
             last = self._result_of_end(self.last)
         if not last.signs:
-            reason = last.unsettled or f"all pass{self._remark(last)}"
+            reason = last.unanswered or f"all pass{self._remark(last)}"
             raise TryError(
                 f"expected a test that fails in {self.labels[-1]}, {reason}: choose the failing "
                 "case after --, another bad end, or --all-seeds"

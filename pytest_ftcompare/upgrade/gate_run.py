@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pytest_ftcompare.compare.session_verdict import UNJUDGED_FINDING, UNJUDGED_VERDICTS
+from pytest_ftcompare.compare.session_verdict import UNJUDGED_FINDING
 from pytest_ftcompare.environments.environment_cache import (
     EnvironmentCache,
     EnvironmentRefused,
@@ -102,14 +102,15 @@ class RunResult:
     """The signs of what failed in an entry, and each case's measured changes.
 
     `expected` are signs of tests that fail for a known reason. `skipped` says why the entry could
-    not be tried, `unsettled` why its cases have no answer. `measured` is by case and metric, with
-    the logarithm of a cost's ratio or the loss of a score. `unmeasured` says why a time was not
-    compared.
+    not be tried, `incomparable` which case was compared in nothing, and `unsettled` which case has
+    no answer on its scores. `measured` is by case and metric, with the logarithm of a cost's ratio
+    or the loss of a score. `unmeasured` says why a time was not compared.
     """
 
     signs: list[Sign]
     skipped: str = ""
     expected: list[Sign] = field(default_factory=list)
+    incomparable: str = ""
     unsettled: str = ""
     measured: dict[str, Measurement] = field(default_factory=dict)
     unmeasured: str = ""
@@ -120,7 +121,9 @@ class RunResult:
             return "skipped"
         if any(sign.is_like(searched) for sign in (*self.signs, *self.expected)):
             return "bad"
-        return "other" if self.signs or self.unsettled else "good"
+        # A case that is unsettled by its scores has passed all exact checks.
+        unanswered = self.incomparable or (searched.is_noisy and self.unsettled)
+        return "other" if self.signs or unanswered else "good"
 
     def measurement(self, searched: Sign) -> Measurement | None:
         """Return what was measured of the case and the metric that are searched."""
@@ -129,7 +132,12 @@ class RunResult:
     @property
     def reason(self) -> str:
         """Why the entry is not good, in a sentence; "" if it is."""
-        return self.skipped or (str(self.signs[0]) if self.signs else self.unsettled)
+        return self.skipped or (str(self.signs[0]) if self.signs else self.unanswered)
+
+    @property
+    def unanswered(self) -> str:
+        """Which case has no answer, in a sentence; "" if each has."""
+        return self.incomparable or self.unsettled
 
     @classmethod
     def from_json(cls, text: str) -> RunResult:
@@ -165,11 +173,10 @@ def read_session(session: Session) -> RunResult:
         for text in document["findings"]
         if UNJUDGED_FINDING not in text
     ]
-    unsettled = [
-        f"{case['id']} is {case['verdict']}"
-        for case in document["cases"]
-        if case["verdict"] in UNJUDGED_VERDICTS
-    ]
+    incomparable, unsettled = (
+        [f"{case['id']} is {verdict}" for case in document["cases"] if case["verdict"] == verdict]
+        for verdict in ("incomparable", "undecided")
+    )
     costs = [cost for case in document["cases"] for cost in case["costs"]]
     unmeasured = [
         cost["note"] for cost in costs if cost["unit"] == "s" and cost["outcome"] == "incomparable"
@@ -177,6 +184,7 @@ def read_session(session: Session) -> RunResult:
     return RunResult(
         signs,
         expected=expected,
+        incomparable=incomparable[0] if incomparable else "",
         unsettled=unsettled[0] if unsettled else "",
         measured=dict(_measurements(document["cases"])),
         unmeasured=unmeasured[0] if unmeasured else "",
