@@ -97,7 +97,7 @@ def _case(verdict: CaseVerdict, session: GateSession, run: Header, result: Resul
     baseline = written[key] if key in written else session.compared_baseline(test.device, *key)
     comparisons = [asdict(comparison) for comparison in shown_comparisons(verdict)]
     data = verdict.to_dict() | {"comparisons": comparisons}
-    del data["seeds"]
+    del data["seeds"], data["training_rows"]
     rerun = f"pytest{run.options} '{test.nodeid}'"
     accept = f"pytest{run.options} --update-baselines '{test.nodeid}'"
     return {

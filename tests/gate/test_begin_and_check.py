@@ -268,6 +268,22 @@ def test_numeric_labels_become_class_names(folder, capsys):
     assert call(capsys, "check")[0] == 0
 
 
+@pytest.mark.parametrize(("rows", "shots"), [(20, None), (60, 18), (400, 32)])
+def test_init_leaves_training_rows_that_seeds_do_not_draw(folder, capsys, rows, shots):
+    lines = [f"{WORDS[k % 4]} {k},{('calm', 'urgent')[k % 2]}\n" for k in range(rows)]
+    (folder / "tickets.csv").write_text("text,kind\n" + "".join(lines))
+    status, _, error = call(capsys, *ARGUMENTS)
+    if shots is None:
+        assert status == 2
+        assert re.search(
+            r"expected at least 12 training rows of each class in tickets.csv, '\w+' has \d "
+            r"\(a fifth of the rows is held out\): add rows",
+            error,
+        )
+    else:
+        assert table(folder)["ftcompare"]["profiles"]["tickets"]["shots"] == {"few": [shots]}
+
+
 def test_true_and_false_become_class_names(folder, capsys):
     lines = "".join(
         f"{json.dumps({'text': f'{WORDS[k % 4]} {k}', 'spam': k % 2 == 0})}\n" for k in range(120)

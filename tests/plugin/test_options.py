@@ -33,6 +33,14 @@ def test_ini_keys_are_the_options_defaults(shell):
     shell.run("--collect-only").stdout.fnmatch_lines(["*baselines */accepted"])
 
 
+def test_a_tilde_in_a_path_is_the_home_folder(shell, monkeypatch):
+    """A shell does not expand it after the equals sign."""
+    monkeypatch.setenv("HOME", str(shell.pytester.mkdir("home")))
+    shell.run("--collect-only", "--ftcompare-baselines=~/b").stdout.fnmatch_lines(
+        ["*baselines */home/b"]
+    )
+
+
 def test_collecting_imports_neither_torch_nor_scipy(shell):
     code = (
         "import sys, pytest; "

@@ -194,3 +194,35 @@ def test_a_provisional_baseline_may_have_one_seed(suite):
     assert suite.names() == []
     suite.update("--ftcompare-seeds=1", "--ftcompare-provisional")
     assert len(json.loads(suite.file("full").read_text())["seed_results"]) == 1
+
+
+def report_of(suite, *arguments):
+    """Return the cases of a session's report, by method."""
+    file = suite.pytester.path / "report.json"
+    suite.run(*arguments, f"--ftcompare-report={file}")
+    return {case["id"].split("-")[0]: case for case in json.loads(file.read_text())["cases"]}
+
+
+def test_a_refused_update_is_not_called_identical_to_its_baseline(suite):
+    suite.update()
+    assert report_of(suite)["full"]["identical"]
+    refused = report_of(suite, "--update-baselines", "--ftcompare-seeds=2")["full"]
+    assert (refused["verdict"], refused["first_divergence"]) == ("invalid", "invariant")
+    assert not refused["identical"]
+
+
+def test_the_remark_on_headroom_follows_the_suites_table(suite):
+    """The old baseline stays comparable: the declaration is part of neither id nor fingerprint."""
+
+    def remarked():
+        notes = report_of(suite)["full"]["notes"]
+        return any(note.startswith("gained headroom: it is declared") for note in notes)
+
+    suite.suite(judge_accuracy=False)
+    suite.update()
+    assert remarked()
+    suite.suite()
+    assert not remarked()
+    suite.update()
+    suite.suite(judge_accuracy=False)
+    assert remarked()
