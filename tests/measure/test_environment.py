@@ -35,7 +35,7 @@ def project(tmp_path, monkeypatch):
     files = {
         "pyproject.toml": "",
         "theirs/__init__.py": "",
-        "theirs/last_layer.py": "import json, numpy.linalg\n"
+        "theirs/last_layer.py": "import json, numpy.linalg, this\n"
         "import theirs.deep.er\n"
         "from pytest_ftcompare.methods.partial import Partial\n"
         "from theirs import helpers, missing\n"
@@ -47,11 +47,12 @@ def project(tmp_path, monkeypatch):
         "theirs/deep/er.py": "",
         "theirs/scores/__init__.py": "",
         "theirs/alone.py": "",
-        "json/__init__.py": "",
+        "env/lib/python3.11/this.py": "",  # the standard library of an environment in the project
     }
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
+    monkeypatch.syspath_prepend(tmp_path / "env" / "lib" / "python3.11")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setitem(methods.ADDED, "last_layer", tmp_path / "theirs" / "last_layer.py")
     judge = Judge(tmp_path / "theirs" / "last_layer.py", "late")

@@ -74,11 +74,11 @@ def test_a_model_without_a_template_is_refused(tokenizer):
         text(tokenizer)
 
 
-def test_messages_that_the_template_refuses_name_the_example(tokenizer):
+def test_messages_that_the_template_refuses_name_the_row(tokenizer):
     tokenizer.chat_template = "{{ raise_exception('system first') }}"
     with pytest.raises(
         DataError,
         match=r"expected messages that the chat template of a model takes, "
-        r"example 0 .*system first",
+        r"row 0 .*system first",
     ):
         text(tokenizer)
