@@ -128,7 +128,7 @@ def test_more_shots_than_rows_is_one_sentence(shell):
     shell.suite(shots=(5000,))
     says(
         shell.run(),
-        "*expected at least 5000 training rows of class 'negative', found *, or ask for fewer than *",
+        "*expected at least 5000 training rows of class 'negative', found *, or ask for fewer*",
     )
 
 

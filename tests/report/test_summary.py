@@ -154,6 +154,17 @@ def test_a_time_that_nothing_read_has_no_number_in_the_table():
     assert row.split()[1:] == ["-", "22.38", "MiB", "times", "not", "compared"]
 
 
+def test_timed_cases_of_a_method_are_told_apart_by_their_options():
+    found = [
+        replace(case(1, "peft_methods"), id=f"lora-pocket_cola-opt-1.4m-n32{option}")
+        for option in ("", "-lr=1e-05", "-lr=1e-06")
+    ]
+    shown = screen(found, every=True)
+    table = shown[shown.index("peft_methods: what a method costs") :]
+    named = [line[:20].strip() for line in table if line.startswith("lora")]
+    assert named == ["lora", "lora lr=1e-05", "lora lr=1e-06"]
+
+
 def test_more_changes_than_fit_are_counted_unless_all_are_asked_for():
     changed = [Difference(f"library{number}", "1", "2") for number in range(12)]
     verdicts = [replace(one, changes=[*changed, *FILES]) for one in cases()]
