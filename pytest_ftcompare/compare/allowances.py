@@ -119,8 +119,8 @@ def _is_settled(what: str, verdict: CaseVerdict) -> bool:
         return False
     if what in SCORES:
         # A task may have no such score.
-        found = {score.outcome for score in verdict.comparisons if score.metric == what}
-        is_open = "open" in found or not verdict.comparisons
+        score_outcomes = [score.outcome for score in verdict.comparisons if score.metric == what]
+        is_open = "open" in score_outcomes or not verdict.comparisons
         return not is_open or verdict.identical or not verdict.judge_accuracy
     if what in COSTS:
         outcomes = [cost.outcome for cost in verdict.costs if cost.metric == what]

@@ -26,27 +26,27 @@ def describe_row_changes(
     yield from (f"split {split} is gone" for split in old if split not in new)
 
 
+def _first_difference(old: Sequence[str], new: Sequence[str]) -> int:
+    """Return the index of the first digest that differs, or the shorter length if none does."""
+    pairs = enumerate(zip(old, new, strict=False))
+    return next(
+        (number for number, (before, after) in pairs if before != after), min(len(old), len(new))
+    )
+
+
 def _describe_change(old: list[str], new: list[str], names: Sequence[str]) -> str:
     if old == new:
         return ""
     if MAX_ROW_DIGESTS in (len(old), len(new)):
         # The baseline may have more rows, whose digests it does not keep.
-        pairs = enumerate(zip(old, new, strict=False))
-        index = next(
-            (number for number, (before, after) in pairs if before != after),
-            min(len(old), len(new)),
-        )
+        index = _first_difference(old, new)
         compared = f"of the first {MAX_ROW_DIGESTS:,} rows, which are compared"
         if index == len(names):
             return f"{compared}, those after number {index} are gone"
         return f"{compared}, the first that changed is {names[index]}"
     if Counter(old) == Counter(new):
-        index = next(
-            number
-            for number, (before, after) in enumerate(zip(old, new, strict=True))
-            if before != after
-        )
-        return f"the same {len(new)} rows in another order, from {names[index]} on"
+        first = names[_first_difference(old, new)]
+        return f"the same {len(new)} rows in another order, from {first} on"
     if new[: len(old)] == old:
         return f"{len(new) - len(old)} rows were appended, the first is {names[len(old)]}"
     if old[: len(new)] == new:
