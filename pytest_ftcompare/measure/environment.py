@@ -81,9 +81,12 @@ def _imported_files(file: Path, methods: Path, project: Path) -> Iterator[Path]:
     """Yield the files in two folders that a file imports. Nothing is imported here."""
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom):
-            names = [node.module or "", *(f"{node.module or ''}.{one.name}" for one in node.names)]
+            names = [
+                node.module or "",
+                *(f"{node.module or ''}.{alias.name}" for alias in node.names),
+            ]
         elif isinstance(node, ast.Import):
-            names = [one.name for one in node.names]
+            names = [alias.name for alias in node.names]
         else:
             continue
         for name in names:

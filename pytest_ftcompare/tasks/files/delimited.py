@@ -88,7 +88,7 @@ def _rows_by_delimiter(path: Path, text: str, kind: str, format: Format) -> Line
     unfit: list[_UnfitError] = []
     for delimiter in delimiters:
         try:
-            lines = _unquoted_or_quoted(path, text, delimiter, kind, format)
+            lines = _unquoted_or_quoted(path, text, delimiter, format)
         except _UnfitError as error:
             unfit.append(error)
         else:
@@ -108,7 +108,7 @@ def _rows_by_delimiter(path: Path, text: str, kind: str, format: Format) -> Line
     return next(iter((several or fitting).values()))
 
 
-def _unquoted_or_quoted(path: Path, text: str, delimiter: str, kind: str, format: Format) -> Lines:
+def _unquoted_or_quoted(path: Path, text: str, delimiter: str, format: Format) -> Lines:
     """Return the rows by a delimiter; the format or the content decides whether quotes are text."""
     enclosing = _Dialect(delimiter, format.quote or QUOTE, format.escape)
     plain = _Dialect(delimiter, "", None)
