@@ -20,6 +20,7 @@ from pytest_ftcompare.results.allowance import Allowance, AllowanceState, CaseAl
 
 SCORES = tuple(SCORE_METRICS)
 COSTS = (*cost_metrics.METRICS, *cost_metrics.COUNTS)
+TIMES = tuple(name for name, metric in cost_metrics.METRICS.items() if metric.unit == "s")
 # A broken invariant is never accepted; outcome and cost have their metrics' names.
 LEVELS = tuple(name for name in get_args(Level) if name not in ("invariant", "outcome", "cost"))
 # Levels that are compared on every device and with every kernel.
@@ -66,10 +67,13 @@ def _moves(verdict: CaseVerdict) -> Iterator[_Move]:
         yield _Move(level, text)
 
 
-def apply(verdict: CaseVerdict, allowances: Iterable[Allowance], today: date) -> CaseVerdict:
+def apply(
+    verdict: CaseVerdict, allowances: Iterable[Allowance], today: date, *, timed: bool
+) -> CaseVerdict:
     """Return the verdict with the allowances that name its case, and with what none of them covers.
 
-    `CaseVerdict.allowed` follows from both.
+    `CaseVerdict.allowed` follows from both. What windows read cannot move in a case that is not
+    `timed`.
     """
     named = [allowance for allowance in allowances if allowance.names(verdict.suite, verdict.id)]
     if not named:
@@ -83,8 +87,16 @@ def apply(verdict: CaseVerdict, allowances: Iterable[Allowance], today: date) ->
             allowance.what == move.what and allowance.permits(move.size) for allowance in valid
         )
     ]
+    unread = () if timed else cost_metrics.METRICS
     applied = [
-        _apply_one(allowance, verdict, moves, uncovered, allowance in valid) for allowance in named
+        _apply_one(
+            allowance,
+            moves,
+            uncovered,
+            is_valid=allowance in valid,
+            is_settled=allowance.what in unread or _is_settled(allowance.what, verdict),
+        )
+        for allowance in named
     ]
     return replace(
         verdict,
@@ -95,15 +107,16 @@ def apply(verdict: CaseVerdict, allowances: Iterable[Allowance], today: date) ->
 
 def _apply_one(
     allowance: Allowance,
-    verdict: CaseVerdict,
     moves: Sequence[_Move],
     uncovered: Sequence[_Move],
+    *,
     is_valid: bool,
+    is_settled: bool,
 ) -> CaseAllowance:
     own = [move for move in moves if move.what == allowance.what]
     permitted = [move for move in own if allowance.permits(move.size)]
     beyond = [move for move in own if move in uncovered]
-    state: AllowanceState = "idle" if _is_settled(allowance.what, verdict) else "open"
+    state: AllowanceState = "idle" if is_settled else "open"
     shown: _Move | None = None
     if permitted:
         state, shown = ("covers" if is_valid else "expired"), permitted[0]
@@ -124,6 +137,9 @@ def _is_settled(what: str, verdict: CaseVerdict) -> bool:
         return not is_open or verdict.identical or not verdict.judge_accuracy
     if what in COSTS:
         outcomes = [cost.outcome for cost in verdict.costs if cost.metric == what]
+        if not outcomes and what in TIMES:
+            # A case with other times has no such piece of work: nothing trains, or is merged.
+            return any(cost.metric in TIMES for cost in verdict.costs)
         return any(outcome in ("equivalent", "better") for outcome in outcomes)
     not_compared = any(
         note == OTHER_DEVICE or note.endswith(NOT_COMPARED_SUFFIX) for note in verdict.notes

@@ -107,12 +107,14 @@ class Answers:
 
 def read_columns(root: Path, name: str) -> list[str]:
     """Return the columns of a data file's first row."""
-    return list(next(_rows(root, name), {}))
+    return next((list(row) for _, row in _rows(root, name)), [])
 
 
-def _rows(root: Path, name: str) -> Iterator[Mapping[str, Any]]:
+def _rows(root: Path, name: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield each row, and where it is."""
     for path in data.files_of(root, data.split_of(root, name, "train")):
-        yield from data.rows(path, data.Format(), classes=True)
+        for number, row in enumerate(data.rows(path, data.Format(), classes=True)):
+            yield f"{path}, row {number}", row
 
 
 def default_task_name(file: str) -> str:
@@ -192,7 +194,7 @@ def write_project(root: Path, answers: Answers) -> list[Path]:
 def _read_labels(root: Path, answers: Answers) -> list[str]:
     """Return the classes: the sorted values of the label column, as texts."""
     classes: dict[str, Any] = {}
-    for number, row in enumerate(_rows(root, answers.data)):
+    for place, row in _rows(root, answers.data):
         for name in (answers.text, answers.label):
             if name not in row:
                 raise InitError(
@@ -200,10 +202,9 @@ def _read_labels(root: Path, answers: Answers) -> list[str]:
                     f"got {name!r}"
                 )
         value = row[answers.label]
-        if not isinstance(value, str | int):
+        if not isinstance(value, str | int) or not str(value).strip():
             raise DataError(
-                f"expected a text or a whole number as {answers.label} in {answers.data}, "
-                f"row {number} has {value!r}"
+                f"expected a text or a whole number as {answers.label} in {place}, got {value!r}"
             )
         classes.setdefault(str(value), value)
         if len(classes) > MAX_CLASSES:

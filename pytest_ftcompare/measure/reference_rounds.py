@@ -6,6 +6,7 @@ do.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -24,6 +25,10 @@ from pytest_ftcompare.training.prepare import PreparedCase
 # Pairs of rounds of each piece, however long they take; chosen. Raising it lowers the noise and
 # takes longer.
 MIN_ROUNDS = 10
+# Seconds between two looks whether a side still computes, and how many looks; chosen. The threads
+# of OpenMP spin for up to some 20 ms; without end under OMP_WAIT_POLICY=active.
+IDLE_INTERVAL = 0.001
+MAX_LOOKS = 100
 Pairs = dict[str, list[tuple[float, float]]]
 
 
@@ -64,7 +69,25 @@ class LocalSide:
     def round(self, piece: str) -> RoundTime:
         calls, before = self._calls[piece], cpu_accounting()
         seconds = time_calls(self._work[piece], calls, self._device, self._clock) / calls
-        return round_time(seconds, before)
+        taken = round_time(seconds, before)
+        wait_until_idle()
+        return taken
+
+
+def wait_until_idle(
+    cpu_seconds: Clock = time.process_time, sleep: Callable[[float], None] = time.sleep
+) -> None:
+    """Return when this process's threads no longer compute, so that the other side has the cores.
+
+    After a call, the threads of OpenMP spin for a while in case that another one follows.
+    """
+    before = cpu_seconds()
+    for _ in range(MAX_LOOKS):
+        sleep(IDLE_INTERVAL)
+        after = cpu_seconds()
+        if after - before < IDLE_INTERVAL / 2:
+            return
+        before = after
 
 
 def rounds(

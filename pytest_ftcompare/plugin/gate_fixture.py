@@ -90,7 +90,7 @@ def gate(request: pytest.FixtureRequest) -> Callable[[], CaseVerdict]:
         verdict = case_run.verdict
         # A new baseline takes what is: nothing needs to be accepted.
         if not case_run.update:
-            verdict = apply(verdict, settings.allowances, settings.today)
+            verdict = apply(verdict, settings.allowances, settings.today, timed=case.timed)
         record(verdict, case_run)
         for workload, timing in case_run.timings.items():
             assert benchmark is not None

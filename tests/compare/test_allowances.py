@@ -41,8 +41,9 @@ def case(verdict="worse", name="lora-a", **changes):
     return CaseVerdict(name, "few_shot", verdict, 8, **{"comparisons": [score()]} | changes)
 
 
-def applied(verdict, *changes, today=TODAY):
-    return apply(verdict, [replace(ALLOWANCE, **change) for change in changes or ({},)], today)
+def applied(verdict, *changes, today=TODAY, timed=True):
+    allowances = [replace(ALLOWANCE, **change) for change in changes or ({},)]
+    return apply(verdict, allowances, today, timed=timed)
 
 
 def states(verdict):
@@ -138,6 +139,15 @@ def test_what_is_not_judged_is_neither_covered_nor_unneeded(verdict):
         ("accuracy_ood", case("same", comparisons=[score(0.0, "equivalent")]), "idle"),
         ("accuracy_ood", case("same", comparisons=[]), "open"),
         ("step", case("same"), "open"),
+        # A method that does not train has other times, but no step.
+        ("step", case("same", costs=[cost(0.0, "equivalent", "evaluation")]), "idle"),
+        ("step", case("same", costs=[cost(0.0, "equivalent", "peak bytes")]), "open"),
+        # Only a GPU's windows read its memory.
+        (
+            "allocated bytes, training",
+            case("same", costs=[cost(0.0, "equivalent", "step")]),
+            "open",
+        ),
         ("peak bytes", case("same", costs=[cost(0.0, "equivalent")]), "idle"),
         ("peak bytes", case("same", costs=[cost(0.0, "incomparable")]), "open"),
         ("loss curve", case("same"), "idle"),
@@ -148,6 +158,13 @@ def test_what_is_not_judged_is_neither_covered_nor_unneeded(verdict):
 )
 def test_what_did_not_move_is_unneeded_only_where_that_is_settled(what, verdict, state):
     assert states(applied(verdict, {"what": what})) == [state]
+
+
+@pytest.mark.parametrize(
+    ("what", "state"), [("step", "idle"), ("accuracy", "open"), ("peak bytes", "open")]
+)
+def test_a_case_that_is_not_timed_needs_no_entry_for_what_windows_read(what, state):
+    assert states(applied(case("same", comparisons=[]), {"what": what}, timed=False)) == [state]
 
 
 def test_a_verdict_with_allowances_reads_back():

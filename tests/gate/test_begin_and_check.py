@@ -284,6 +284,21 @@ def test_init_leaves_training_rows_that_seeds_do_not_draw(folder, capsys, rows, 
         assert table(folder)["ftcompare"]["profiles"]["tickets"]["shots"] == {"few": [shots]}
 
 
+@pytest.mark.parametrize(
+    ("label", "shown"),
+    [('" "', "' '"), ("null", "None"), ("1.5", r"1\.5"), ('"\\u00a0"', r".\\xa0")],
+)
+def test_init_names_the_row_of_a_label_that_names_no_class(folder, capsys, label, shown):
+    (folder / "data").mkdir()
+    rows = [f'{{"text": "{word}", "kind": "{word}"}}\n' for word in WORDS]
+    (folder / "data/a.jsonl").write_text("".join(rows))
+    (folder / "data/b.jsonl").write_text(f'{rows[0]}{{"text": "ink", "kind": {label}}}\n')
+    status, _, error = call(capsys, *ARGUMENTS, "--data", "data/*.jsonl")
+    assert status == 2
+    where = rf"in .*data/b.jsonl, row 1, got {shown}"
+    assert re.search(f"expected a text or a whole number as kind {where}", error), error
+
+
 def test_true_and_false_become_class_names(folder, capsys):
     lines = "".join(
         f"{json.dumps({'text': f'{WORDS[k % 4]} {k}', 'spam': k % 2 == 0})}\n" for k in range(120)

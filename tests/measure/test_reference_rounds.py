@@ -1,9 +1,21 @@
 """Rounds of two processes in turn, by a clock that only their work moves."""
 
+from types import SimpleNamespace
+
 import pytest
 
+from pytest_ftcompare.measure import reference_rounds
 from pytest_ftcompare.measure.cpu_contention import RoundTime
-from pytest_ftcompare.measure.reference_rounds import MIN_ROUNDS, rounds
+from pytest_ftcompare.measure.reference_rounds import (
+    IDLE_INTERVAL,
+    MAX_LOOKS,
+    MIN_ROUNDS,
+    LocalSide,
+    rounds,
+    wait_until_idle,
+)
+from pytest_ftcompare.measure.timed_window import TimedWork
+from pytest_ftcompare.measure.timer import Workload
 
 
 class Side:
@@ -47,3 +59,45 @@ def test_a_side_that_waited_for_its_core_disturbs_the_rounds(waited, share):
     *_, disturbed = take(waited=waited)
     sentence = f"other processes had this worker's cores for {share} of the time"
     assert disturbed == (sentence if share else "")
+
+
+class SpinningProcess:
+    """A process whose threads compute for some more looks, each for `share` of a core."""
+
+    def __init__(self, looks, share=1.0):
+        self.looks, self.share, self.slept, self.used = looks, share, 0, 0.0
+
+    def sleep(self, seconds):
+        assert seconds == IDLE_INTERVAL
+        self.slept += 1
+        # The look itself computes a little.
+        self.used += seconds * (self.share if self.slept <= self.looks else 0.05)
+
+
+@pytest.mark.parametrize(
+    ("looks", "share", "slept"),
+    [(0, 1.0, 1), (5, 1.0, 6), (5, 0.6, 6), (5, 0.4, 1), (MAX_LOOKS + 5, 1.0, MAX_LOOKS)],
+)
+def test_a_side_ends_its_turn_when_its_threads_no_longer_compute(looks, share, slept):
+    process = SpinningProcess(looks, share)
+    wait_until_idle(lambda: process.used, process.sleep)
+    assert process.slept == slept
+
+
+def test_waiting_for_idle_threads_is_no_part_of_a_round(monkeypatch):
+    clock = [0.0]
+
+    def idle():
+        clock[0] += 100.0
+
+    def work():
+        clock[0] += 3.0
+
+    monkeypatch.setattr(reference_rounds, "wait_until_idle", idle)
+    monkeypatch.setattr(
+        reference_rounds, "make_work", lambda _: TimedWork({"step": Workload(work)}, 1)
+    )
+    prepared = SimpleNamespace(config=SimpleNamespace(device="cpu"))
+    side = LocalSide(prepared, lambda: clock[0])
+    assert side.round("step").seconds == 3.0
+    assert clock[0] > 100.0

@@ -211,8 +211,8 @@ def test_a_file_that_no_reader_takes_is_refused(tmp_path, name, sentence):
         ),
         (
             "a.json",
-            b'[{"a": 1, "b": 2, "a": 3}]',
-            "expected each key once in .*, an object has the key 'a' twice",
+            b'[{"a": {"a": [1, 2]}} ,\n {"b": [{"a": 1, "b": 2, "a": 3}]}]',
+            "expected each key once in .*, element 2 has the key 'a' twice",
         ),
         ("a.json", b'[{"a": 1}, 2]', "element 2 is int"),
         ("a.json", b'[{"a": 1' + b"0" * 5000 + b"}]", "it is none .Exceeds the limit"),

@@ -193,7 +193,7 @@ function factLine(caseData) {
     optionsOf(caseData),
     caseData.task,
     caseData.model,
-    `${caseData.shots} per class`,
+    `n = ${caseData.shots}`,
     caseData.device,
     trained,
     `took ${threeDigits(caseData.seconds)} s`,

@@ -111,7 +111,7 @@ function scatterChart(cases, metric, cost) {
 function startScatter(cases, metricNames) {
   const groups = new Map();
   for (const caseData of cases.filter((candidate) => scoreOf(candidate, "accuracy") != null)) {
-    const name = `${caseData.task}, ${caseData.shots} per class`;
+    const name = `${caseData.task}, n = ${caseData.shots}`;
     groups.set(name, [...(groups.get(name) ?? []), caseData]);
   }
   if (!groups.size) return;

@@ -77,7 +77,7 @@ function shotsChart(cases, name) {
             hoverinfo: "text",
             hovertext: members.map(
               (caseData) =>
-                `<b>${plain(method)}</b>, ${caseData.shots} per class<br>` +
+                `<b>${plain(method)}</b>, n = ${caseData.shots}<br>` +
                 `${percent(scoreOf(caseData, metric))} ± ` +
                 (100 * sdOf(caseData, metric)).toFixed(1),
             ),
@@ -110,9 +110,10 @@ function shotsChart(cases, name) {
         font: { color: theme.soft },
       });
       const two = metrics.length > 1;
+      const title = "n, training examples per class, or in all if a task has no classes";
       return {
-        xaxis: axis("examples per class", two ? [0, 0.48] : [0, 1]),
-        ...(two ? { xaxis2: axis("examples per class", [0.52, 1]) } : {}),
+        xaxis: axis(title, two ? [0, 0.48] : [0, 1]),
+        ...(two ? { xaxis2: axis(title, [0.52, 1]) } : {}),
         yaxis: { title: "Accuracy (%)" },
         annotations: [heading("in domain", 0), ...(two ? [heading("out of domain", 0.52)] : [])],
         margin: { l: 8, r: 12, t: 24, b: 8 },

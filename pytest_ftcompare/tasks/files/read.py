@@ -115,6 +115,21 @@ def _parse(text: str) -> Any:
         raise ValueError("it is nested too deeply") from None
 
 
+def _first_doubled(text: str) -> int:
+    """Return the number of the first element of a JSON list that has an object with a key twice."""
+    decoder = json.JSONDecoder(object_pairs_hook=_object)
+    position, number = text.index("[") + 1, 0
+    while True:
+        number += 1
+        # The text is JSON up to that object.
+        while text[position] in " \t\r\n,":
+            position += 1
+        try:
+            _, position = decoder.raw_decode(text, position)
+        except _DuplicateKeyError:
+            return number
+
+
 def _json_lines(path: Path, text: str) -> Iterator[Row]:
     """Yield the object of each line; skip blank lines."""
     for number, line in enumerate(text.split("\n"), start=1):
@@ -144,7 +159,9 @@ def _json(path: Path, text: str) -> Iterator[Row]:
     try:
         objects = _parse(text)
     except _DuplicateKeyError as error:
-        raise DataError(f"expected each key once in {path}, an object {error}") from None
+        raise DataError(
+            f"expected each key once in {path}, element {_first_doubled(text)} {error}"
+        ) from None
     except ValueError as error:
         raise DataError(
             f"expected a JSON list of objects in {path}, it is none ({_first_line(error)})"
