@@ -1,15 +1,16 @@
 """Run sessions in which nothing changed, so that every failure is a false alarm.
 
-`python -m scripts.sessions docs/sessions.json [COUNT] [STATE ...]` makes baselines in a temporary
-folder. It then runs COUNT sessions (5) in each state of the machine (all of `STATES`), each timed
-in turn with a reference that is this environment. After each session it records how many failed,
-their verdicts, and the outcomes of times.
+`python -m scripts.sessions docs/sessions.json [COUNT] [STATE ...]` runs COUNT sessions (5) of all
+pocket cases in each state of the machine (all of `STATES`), against the baselines of this checkout
+and timed in turn with a reference that is this environment. After each session it records how many
+failed, their verdicts, and the outcomes of times. Python's version is part of a state.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import platform
 import subprocess
 import sys
 import tempfile
@@ -23,15 +24,7 @@ from typing import Any
 
 from pytest_ftcompare.measure import host
 
-# Timed cases of every kind: all weights, adapters in layers, a prompt, no training, an answer.
-CASES = (
-    "suites/test_peft_methods.py",
-    "suites/test_instruction_tuning.py",
-    "-k",
-    "(pocket_cola and n32 and (full- or [lora- or ia3- or bitfit- or vera- or p_tuning- or icl-)) "
-    "or full-pocket_requests-opt-0.4m-n60",
-)
-ONE_SEED = "--ftcompare-seeds=1"
+CASES = ("suites/", "-m", "ftcompare")
 BUSY_LOOP = "while True: pass"
 
 
@@ -66,19 +59,19 @@ def busy(loops: int) -> Iterator[None]:
             process.wait()
 
 
-def run(folder: Path, *options: str, state: State = STATES["quiet"]) -> tuple[int, dict[str, Any]]:
+def run(state: State) -> tuple[int, dict[str, Any]]:
     """Run one session in its own processes. Return its exit status and its JSON document."""
-    document = folder / "document.json"
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *CASES, "-n", "2"]
-    command += [f"--ftcompare-baselines={folder}/baselines", f"--ftcompare-report={document}"]
-    with busy(state.busy_loops):
+    with tempfile.TemporaryDirectory() as folder, busy(state.busy_loops):
+        document = Path(folder) / "document.json"
+        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *CASES, "-n", "2"]
+        command += [f"--ftcompare-reference={sys.executable}", f"--ftcompare-report={document}"]
         status = subprocess.run(
-            [*command, ONE_SEED, *state.options, *options],
+            [*command, *state.options],
             env={**os.environ, **state.variables},
             stdout=subprocess.DEVNULL,
             check=False,
         ).returncode
-    return status, json.loads(document.read_text(encoding="utf-8"))
+        return status, json.loads(document.read_text(encoding="utf-8"))
 
 
 def add_session(record: dict[str, Any], status: int, document: Mapping[str, Any]) -> None:
@@ -107,33 +100,22 @@ def add_session(record: dict[str, Any], status: int, document: Mapping[str, Any]
 
 
 def main(file: Path, count: int, names: list[str]) -> None:
-    """Make the baselines, run the sessions, and write the record after each session."""
+    """Run the sessions, and write the record after each one."""
     records: dict[str, Any] = json.loads(file.read_text("utf-8")) if file.is_file() else {}
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        # One seed is too little for the audits of a kept baseline.
-        update = ("--update-baselines", "--ftcompare-provisional", "--ftcompare-window=0")
-        status, _ = run(folder, *update)
-        if status:
-            sys.exit(f"expected baselines, pytest ended with status {status}")
-        for state in names:
-            records[state] = record = {
-                "date": date.today().isoformat(),
-                "processor": host.processor(),
-                **dict.fromkeys(("sessions", "red", "red by time"), 0),
-                **{kind: {} for kind in ("verdicts", "times", "not compared")},
-                "failures": [],
-            }
-            for number in range(1, count + 1):
-                status, document = run(
-                    folder,
-                    f"--ftcompare-reference={sys.executable}",
-                    "--ftcompare-full",
-                    state=STATES[state],
-                )
-                add_session(record, status, document)
-                file.write_text(f"{json.dumps(records, indent=1)}\n", encoding="utf-8")
-                print(f"{state}, {number} of {count}: status {status}", file=sys.stderr, flush=True)
+    python = ".".join(platform.python_version_tuple()[:2])
+    for name in names:
+        records[f"{name}, Python {python}"] = record = {
+            "date": date.today().isoformat(),
+            "processor": host.processor(),
+            **dict.fromkeys(("sessions", "red", "red by time"), 0),
+            **{kind: {} for kind in ("verdicts", "times", "not compared")},
+            "failures": [],
+        }
+        for number in range(1, count + 1):
+            status, document = run(STATES[name])
+            add_session(record, status, document)
+            file.write_text(f"{json.dumps(records, indent=1)}\n", encoding="utf-8")
+            print(f"{name}, {number} of {count}: status {status}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean, median, variance
+from statistics import fmean, median
 from typing import Literal
 
 from pytest_ftcompare.compare.environment_diff import Difference, differences, software_changed
@@ -39,6 +39,10 @@ MIN_CONFIRMING_WINDOWS = 2
 # In simulated pairs (docs/cost.md), at most 1 % fewer slowdowns are found than if every open
 # reading asked. Raising it asks less and finds less.
 MIN_SUSPICION = 2.0
+# Variance of a median of rounds beside a reference at which they are precise, as a share of the
+# variance between processes. Chosen: two processes' is four times that. Raising it takes fewer
+# rounds on a noisy machine and finds less.
+PRECISE_VARIANCE = 0.5
 # Windows that the prior noise of a metric counts as. Chosen. Raising it trusts the prior more.
 PRIOR_WEIGHT = 4.0
 
@@ -278,24 +282,52 @@ def compare_times(
     return [*comparisons, *filter(None, map(comparison.compare, METRICS))]
 
 
+def _log_ratios(rounds: Sequence[tuple[float, float]]) -> list[float]:
+    """Return the logarithms of ratios (here to reference), the mean of each two rounds.
+
+    Each side comes first in one of the two, when its caches are other than the second's
+    (docs/cost.md).
+    """
+    logs = [math.log(here / reference) for reference, here in rounds]
+    return [fmean(two) for two in zip(logs[::2], logs[1::2], strict=True)]
+
+
+def _variance_of_median(values: Sequence[float]) -> float:
+    """Return the variance of a median by Maritz and Jarrett (1978, JASA 73, 194).
+
+    It assumes no distribution. On a machine with neighbours, some rounds last far longer than the
+    others: the values' variance would call the median twice as noisy as it is (docs/cost.md).
+    """
+    from scipy.stats.mstats import mjci
+
+    center = median(values)
+    # Around 0, equal values have no rounding error.
+    return float(mjci([value - center for value in values], [0.5])[0]) ** 2
+
+
+def are_precise(pairs: Mapping[str, Sequence[tuple[float, float]]]) -> bool:
+    """Check whether more rounds beside a reference would add little; `pairs` is by metric."""
+    return all(
+        _variance_of_median(_log_ratios(rounds)) <= PRECISE_VARIANCE * METRICS[metric].between ** 2
+        for metric, rounds in pairs.items()
+    )
+
+
 def side_by_side(
     pairs: Mapping[str, Sequence[Sequence[tuple[float, float]]]], process: str = ""
 ) -> list[CostComparison]:
     """Compare times with a reference's, by metric.
 
-    `pairs` has, for each pair of processes, the seconds (reference, here) of its rounds. Both ran
-    in one window, so seconds compare on any machine. `process` names the latest
-    process of this environment, for the pooled test.
+    `pairs` has, for each pair of processes, the seconds (reference, here) of an even number of
+    rounds, whose order alternates. Both ran in one window, so seconds compare on any machine.
+    `process` names the latest process of this environment, for the pooled test.
     """
     comparisons = []
     for metric, processes in pairs.items():
         rule = METRICS[metric]
-        logs = [[math.log(here / reference) for reference, here in rounds] for rounds in processes]
-        change = fmean(median(ratios) for ratios in logs)
-        # The median of n normal values has pi / (2 n) times their variance.
-        within = (
-            sum(math.pi / 2 * variance(ratios) / len(ratios) for ratios in logs) / len(logs) ** 2
-        )
+        logs = list(map(_log_ratios, processes))
+        change = fmean(map(median, logs))
+        within = sum(map(_variance_of_median, logs)) / len(logs) ** 2
         error = math.sqrt(2 * rule.between**2 / len(logs) + within)
         confirmed = _processes_confirm([median(ratios) for ratios in logs], change, rule.margin)
         outcome = _decide(change, error, rule.margin, confirmed=confirmed)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,9 +36,11 @@ if TYPE_CHECKING:
     from pytest_ftcompare.measure.timer import Timing
     from pytest_ftcompare.training.prepare import PreparedCase
 
-# Length of timing in turn, in windows: two processes share the time. A higher value takes more
-# rounds and longer.
-LENGTH_IN_WINDOWS = 2.0
+# Longest timing in turn, in windows, if the rounds do not become precise earlier; chosen. A higher
+# value settles more times on a noisy machine and takes longer there.
+MAX_LENGTH = 4.0
+# The same where a change is suspected, which few cases have; chosen.
+MAX_SUSPECTED_LENGTH = 16.0
 # Times that disturbed rounds are taken before the reference is given up, chosen. A higher value
 # waits longer on a busy machine.
 MAX_TRIES = 2
@@ -172,19 +175,30 @@ class ReferenceTiming:
     def _time_fresh_processes(self, python: Path) -> Pairs:
         """Return rounds of two processes that have done nothing else."""
         with self._start(python) as reference, self._start(None) as here:
-            return self._time_in_turn(reference, here)
+            return self._time_in_turn(reference, here, suspected=True)
 
-    def _time_in_turn(self, reference: Side, here: Side) -> Pairs:
-        """Return undisturbed rounds in turn with the device alone."""
+    def _wants_more_rounds(self, pairs: Pairs, seconds: float, *, suspected: bool) -> bool:
+        """Check whether rounds that took `seconds` are too noisy, and may go on."""
+        if measured_cost.are_precise(pairs):
+            return False
+        suspected = suspected or any(map(measured_cost.is_suspicious, _judge([pairs])))
+        longest = MAX_SUSPECTED_LENGTH if suspected else MAX_LENGTH
+        return seconds < longest * self.run_context.window
+
+    def _time_in_turn(self, reference: Side, here: Side, *, suspected: bool = False) -> Pairs:
+        """Return undisturbed rounds in turn with the device alone.
+
+        They go on for longer if a change is `suspected`, or if they show one.
+        """
         from pytest_ftcompare.measure.gpu_readings import take_readings
         from pytest_ftcompare.measure.reference_rounds import rounds
 
-        clock, seconds = self.run_context.clock, LENGTH_IN_WINDOWS * self.run_context.window
+        clock, go_on = self.run_context.clock, partial(self._wants_more_rounds, suspected=suspected)
         assert clock is not None
         taken: list[RoundsInTurn] = []
 
         def take(watch: Callable[[], object]) -> None:
-            taken.append(rounds(reference, here, seconds, clock, watch))
+            taken.append(rounds(reference, here, clock, go_on, watch))
 
         for _ in range(MAX_TRIES):
             with self.run_context.exclusive():
@@ -201,7 +215,7 @@ _CHECKED_REFERENCES: set[Path] = set()
 _NOISY: dict[Path, tuple[float, str]] = {}
 
 
-def _judge(rounds: Sequence[Pairs], process: str) -> list[CostComparison]:
+def _judge(rounds: Sequence[Pairs], process: str = "") -> list[CostComparison]:
     """Compare the times of rounds, given separately for each pair of processes.
 
     `process` is the name of this environment's latest one.

@@ -22,8 +22,8 @@ from pytest_ftcompare.measure.timer import Clock, no_collection, time_calls, war
 from pytest_ftcompare.results.cost_metrics import MERGED_INFERENCE
 from pytest_ftcompare.training.prepare import PreparedCase
 
-# Pairs of rounds of each piece, however long they take; chosen. Raising it lowers the noise and
-# takes longer.
+# Least rounds of each piece, an even number; chosen. Raising it takes longer and knows the rounds'
+# noise better.
 MIN_ROUNDS = 10
 # Seconds between two looks whether a side still computes, and how many looks; chosen. The threads
 # of OpenMP spin for up to some 20 ms; without end under OMP_WAIT_POLICY=active.
@@ -43,7 +43,10 @@ class Side(Protocol):
 
 @dataclass(frozen=True)
 class RoundsInTurn:
-    """Seconds (reference, here) of one call of each piece, by round, and what disturbed them."""
+    """Seconds (reference, here) of one call of each piece, by round, and what disturbed them.
+
+    The reference came first in the first of two rounds, and second in the second one.
+    """
 
     pairs: Pairs
     disturbed: str
@@ -91,25 +94,30 @@ def wait_until_idle(
 
 
 def rounds(
-    reference: Side, here: Side, seconds: float, clock: Clock, watch: Callable[[], object]
+    reference: Side,
+    here: Side,
+    clock: Clock,
+    go_on: Callable[[Pairs, float], bool],
+    watch: Callable[[], object],
 ) -> RoundsInTurn:
     """Time each piece that both sides have.
 
-    Runs for about `seconds` by `clock` and calls `watch` before each round. The side that comes
-    first changes with each round.
+    The rounds come in twos, with the other side first in the second one. After `MIN_ROUNDS`, they
+    continue while `go_on` wants it, given the pairs and the seconds passed. `watch` is called
+    before each round.
     """
     pairs: Pairs = {name: [] for name in here.pieces if name in reference.pieces}
     taken: dict[Side, list[RoundTime]] = {reference: [], here: []}
     count = 0
     with no_collection():
         begin = clock()
-        while count < MIN_ROUNDS or clock() - begin < seconds:
-            watch()
-            for name, piece_pairs in pairs.items():
-                sides = (here, reference) if count % 2 else (reference, here)
-                for side in sides:
-                    taken[side].append(side.round(name))
-                piece_pairs.append((taken[reference][-1].seconds, taken[here][-1].seconds))
-            count += 1
+        while count < MIN_ROUNDS or go_on(pairs, clock() - begin):
+            for sides in ((reference, here), (here, reference)):
+                watch()
+                for name, piece_pairs in pairs.items():
+                    for side in sides:
+                        taken[side].append(side.round(name))
+                    piece_pairs.append((taken[reference][-1].seconds, taken[here][-1].seconds))
+            count += 2
     reasons = filter(None, map(why_rounds_disturbed, taken.values()))
     return RoundsInTurn(pairs, next(reasons, ""))

@@ -12,6 +12,7 @@ from pytest_ftcompare.compare.environment_diff import Difference
 from pytest_ftcompare.compare.measured_cost import (
     BASELINE_WINDOWS,
     MAX_WINDOWS,
+    are_precise,
     compare_times,
     costs_without_baseline,
     is_suspicious,
@@ -419,6 +420,34 @@ def test_a_second_pair_is_asked_where_it_could_confirm_a_change(change, error, o
     (reading,) = side_by_side({"step": [turns(1.0)]})
     reading = replace(reading, change=expm1(change), error=error, outcome=outcome)
     assert is_suspicious(reading) is suspicious
+
+
+def test_the_side_that_comes_first_makes_no_difference():
+    # Each side takes 6 % more when it comes first.
+    taken = [
+        (1.06 * here, reference) if number % 2 else (here, 1.06 * reference)
+        for number, (here, reference) in enumerate(turns(1.0))
+    ]
+    (reading,) = side_by_side({"step": [taken]})
+    assert reading.outcome == "equivalent"
+    assert reading.change == pytest.approx(0.0, abs=0.004)
+    assert reading.error == pytest.approx(side_by_side({"step": [turns(1.0)]})[0].error, abs=0.0005)
+
+
+def test_a_few_long_rounds_do_not_make_the_median_noisy():
+    taken = turns(1.0, count=100)
+    long = [(slow, 2 * fast) for slow, fast in taken[::20]]
+    error = side_by_side({"step": [[*taken, *long, *long]]})[0].error
+    assert error < 1.05 * side_by_side({"step": [taken]})[0].error
+
+
+def test_rounds_are_precise_if_more_of_them_would_add_little():
+    assert are_precise({"step": turns(1.0)})
+    assert not are_precise({"step": turns(1.0, noise=0.03)})
+    assert are_precise({"step": turns(1.0, noise=0.03, count=200)})
+    # One row's answer differs more between processes, so that its rounds may, too.
+    assert are_precise({"inference": turns(1.0, noise=0.03)})
+    assert not are_precise({"inference": turns(1.0), "step": turns(1.0, noise=0.03)})
 
 
 def test_side_by_side_noise_is_never_called_worse_and_five_percent_are_found():

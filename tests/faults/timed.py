@@ -90,7 +90,7 @@ def _run_here(name: str, folder: str, *arguments: str) -> None:
 
 
 def main(file: Path, names: Sequence[str]) -> None:
-    """Run the faults and write the record."""
+    """Run the faults, and write the record after each one."""
     record: dict[str, Any] = json.loads(file.read_text())["faults"] if file.exists() else {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -114,8 +114,8 @@ def main(file: Path, names: Sequence[str]) -> None:
                     "moved": dict(sorted(moved.items())),
                 }
             print(fault, json.dumps(entry), file=sys.stderr, flush=True)
-    content = {"date": date.today().isoformat(), "runs": RUNS, "faults": record}
-    file.write_text(f"{json.dumps(content, indent=1)}\n")
+            content = {"date": date.today().isoformat(), "runs": RUNS, "faults": record}
+            file.write_text(f"{json.dumps(content, indent=1)}\n")
 
 
 if __name__ == "__main__":

@@ -33,7 +33,9 @@ def take(seconds=0.0, waited=0.0, **changes):
     log, clock = [], [0.0]
     reference = Side("reference", log, clock, seconds=2.0, **changes)
     here = Side("here", log, clock, ("step", "evaluation"), waited=waited)
-    taken = rounds(reference, here, seconds, lambda: clock[0], lambda: None)
+    taken = rounds(
+        reference, here, lambda: clock[0], lambda _, passed: passed < seconds, lambda: None
+    )
     return taken.pairs, log, taken.disturbed
 
 
@@ -44,8 +46,11 @@ def test_the_first_side_changes_with_each_round():
     assert pairs["step"] == [(2.0, 1.0)] * MIN_ROUNDS
 
 
-def test_rounds_last_for_the_given_seconds():
+def test_rounds_go_on_in_twos_while_they_are_wanted():
+    # Two rounds take six seconds.
     assert len(take(seconds=300.0)[0]["step"]) == 100
+    assert len(take(seconds=301.0)[0]["step"]) == 102
+    assert len(take(seconds=1.0)[0]["step"]) == MIN_ROUNDS
 
 
 def test_only_pieces_that_both_have_are_timed():

@@ -1,6 +1,7 @@
 """The record of sessions in which nothing changed."""
 
 import json
+import platform
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,14 +28,17 @@ RED = {
 }
 
 
+PYTHON = ".".join(platform.python_version_tuple()[:2])
+
+
 @pytest.fixture
 def calls(monkeypatch):
-    """Answer pytest's runs: baselines, a green session, a red one. Return the commands."""
-    answers = [(0, GREEN), (0, GREEN), (1, RED)]
+    """Answer pytest's runs: a green session, then red ones. Return the commands."""
+    answers = [(0, GREEN), (1, RED)]
     commands = []
 
     def run(command, *, env, stdout, check):
-        status, document = answers[min(len(commands), 2)]
+        status, document = answers[min(len(commands), 1)]
         commands.append((command, env))
         file = next(
             option.partition("=")[2] for option in command if option.startswith("--ftcompare-rep")
@@ -49,13 +53,13 @@ def calls(monkeypatch):
 def test_sessions_are_counted_with_their_outcomes_of_time(calls, tmp_path):
     file = tmp_path / "sessions.json"
     sessions.main(file, 2, ["AVX2"])
-    record = json.loads(file.read_text())["AVX2"]
+    record = json.loads(file.read_text())[f"AVX2, Python {PYTHON}"]
     assert [record[name] for name in ("sessions", "red", "red by time")] == [2, 1, 1]
     assert record["verdicts"] == {"same": 2, "worse": 1}
     assert record["times"] == {"equivalent": 2, "worse": 1, "incomparable": 1}
     assert record["not compared"] == {"the reference is too noisy": 1}
     assert record["failures"] == ["step +5.1%", "all cases together: step is 2.0 % slower"]
-    assert len(calls) == 3
+    assert len(calls) == 2
 
 
 @pytest.mark.parametrize(
@@ -73,26 +77,20 @@ def test_a_session_may_be_red_by_something_else_than_time(document, count):
     assert (record["red"], record["red by time"]) == (1, count)
 
 
-def test_a_state_changes_sessions_but_not_the_baselines(calls, tmp_path):
+def test_a_state_changes_its_own_sessions(calls, tmp_path):
     sessions.main(tmp_path / "sessions.json", 1, ["AVX2", "two threads"])
-    (update, before), (_, avx2), (two_threads, _) = calls
-    assert "--update-baselines" in update
-    assert before.get("ATEN_CPU_CAPABILITY") != "avx2"
+    (quiet, avx2), (two_threads, environment) = calls
     assert avx2["ATEN_CPU_CAPABILITY"] == "avx2"
-    assert "--ftcompare-threads=2" in two_threads
+    assert environment.get("ATEN_CPU_CAPABILITY") != "avx2"
+    assert "--ftcompare-threads=2" in two_threads and "--ftcompare-threads=2" not in quiet
+    assert f"--ftcompare-reference={sys.executable}" in quiet
 
 
 def test_a_state_that_is_measured_again_leaves_the_others(calls, tmp_path):
     file = tmp_path / "sessions.json"
-    file.write_text(json.dumps({"quiet": {"sessions": 5}}))
+    file.write_text(json.dumps({"AVX2, Python 2.7": {"sessions": 5}}))
     sessions.main(file, 1, ["AVX2"])
-    assert json.loads(file.read_text())["quiet"] == {"sessions": 5}
-
-
-def test_no_session_runs_without_baselines(monkeypatch, tmp_path):
-    monkeypatch.setattr(sessions, "run", lambda *_: (1, RED))
-    with pytest.raises(SystemExit, match="expected baselines, pytest ended with status 1"):
-        sessions.main(tmp_path / "sessions.json", 1, ["quiet"])
+    assert json.loads(file.read_text())["AVX2, Python 2.7"] == {"sessions": 5}
 
 
 def test_busy_loops_end_with_the_session(monkeypatch):
