@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 MODEL, TASKS, SHOTS, SEEDS = (
@@ -130,7 +131,7 @@ def main(file: Path, names: list[str]) -> None:
                 scores = {
                     task: [future.result() for future in futures] for task, futures in runs.items()
                 }
-                mean = sum(itertools.chain(*scores.values())) / (len(TASKS) * len(SEEDS))
+                mean = fmean(itertools.chain(*scores.values()))
                 record[name].append(
                     {"setting": dict(setting), "mean": round(mean, 4), "accuracy": scores}
                 )

@@ -13,6 +13,7 @@ has the size of the initial draw before the fill, and the effect of dropout on t
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass, field
 
 import torch
@@ -132,7 +133,7 @@ def probe_update(prepared: PreparedCase, probed: ProbedModel) -> torch.optim.Opt
     }
     optimizer.step()
     probed.record["loss"] = rounded(loss.item(), DIGITS)
-    probed.record["norm"] = rounded(sum(norm * norm for norm in norms.values()) ** 0.5, DIGITS)
+    probed.record["norm"] = rounded(math.hypot(*norms.values()), DIGITS)
     # Each tensor's gradient norm, and the norm of its first update.
     probed.record["tensors"] = {
         name: [

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from statistics import fmean
 
 from pytest_ftcompare.results.result import Result, SeedResult
 
@@ -80,7 +81,7 @@ def audit_headroom(result: Result) -> Iterator[str]:
     if not result.judge_accuracy or not result.seed_results:
         return
     scores = [seed_result.metrics["accuracy"] for seed_result in result.seed_results]
-    mean = sum(scores) / len(scores)
+    mean = fmean(scores)
     majority = result.majority_share["test"]
     advice = (
         "give it more to learn from, or declare the case judge_accuracy=False in its suite's table"
@@ -133,9 +134,7 @@ def audit_remarks(result: Result) -> Iterator[str]:
         and result.seed_results
         and not list(audit_headroom(replace(result, judge_accuracy=True)))
     ):
-        mean = sum(seed_result.metrics["accuracy"] for seed_result in result.seed_results) / len(
-            result.seed_results
-        )
+        mean = fmean(seed_result.metrics["accuracy"] for seed_result in result.seed_results)
         yield (
             f"gained headroom: it is declared judge_accuracy=False, and its accuracy, {mean:.1%}, "
             f"could be judged now (majority share {result.majority_share['test']:.1%}): "

@@ -7,12 +7,15 @@ that the timed code causes itself are never excused.
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 # <thread>/schedstat: nanoseconds on a core, nanoseconds waiting for a core, time slices.
+# <thread>/stat: the third field is "R" for a thread that has a core or waits for one.
 THREAD_STATS = Path("/proc/self/task")
 # First line: ticks of 10 ms by kind. The eighth is "steal": taken by other virtual machines.
 CPU_STATS = Path("/proc/stat")
@@ -46,6 +49,20 @@ def cpu_accounting() -> CpuAccounting | None:
     except (OSError, IndexError, ValueError):
         return None
     return CpuAccounting(time.monotonic(), waited, stolen)
+
+
+def other_threads_compute() -> bool:
+    """Check whether a thread other than the calling one computes; False if the system cannot tell.
+
+    The process's CPU time cannot tell it: Linux adds a running thread's only at each tick.
+    """
+    own = str(threading.get_native_id())
+    with suppress(OSError):
+        for file in THREAD_STATS.glob("*/stat"):
+            # The second field, in brackets, may have any characters.
+            if file.parent.name != own and file.read_text().rpartition(") ")[2][:1] == "R":
+                return True
+    return False
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from typing import Protocol
 from pytest_ftcompare.measure.cpu_contention import (
     RoundTime,
     cpu_accounting,
+    other_threads_compute,
     round_time,
     why_rounds_disturbed,
 )
@@ -78,19 +79,17 @@ class LocalSide:
 
 
 def wait_until_idle(
-    cpu_seconds: Clock = time.process_time, sleep: Callable[[float], None] = time.sleep
+    computes: Callable[[], bool] = other_threads_compute,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> None:
     """Return when this process's threads no longer compute, so that the other side has the cores.
 
     After a call, the threads of OpenMP spin for a while in case that another one follows.
     """
-    before = cpu_seconds()
     for _ in range(MAX_LOOKS):
-        sleep(IDLE_INTERVAL)
-        after = cpu_seconds()
-        if after - before < IDLE_INTERVAL / 2:
+        if not computes():
             return
-        before = after
+        sleep(IDLE_INTERVAL)
 
 
 def rounds(

@@ -70,3 +70,14 @@ class ReplacingController:
             sched.mark_test_pending(crashitem)
         # The report follows; pytest shows and counts nothing for a setup that passed.
         report.outcome, report.when, report.longrepr = "passed", "setup", None
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, node: Any) -> None:
+        """Let the scheduler know a worker that became ready when no test was left.
+
+        xdist tells that worker to end. If another worker leaves before it has ended, xdist accepts
+        its collection, and its scheduler then fails on the unknown worker.
+        """
+        sched = self._config.pluginmanager.getplugin("dsession").sched
+        if node not in sched.nodes:
+            sched.add_node(node)

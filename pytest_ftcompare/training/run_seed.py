@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from itertools import pairwise
+from statistics import fmean
 
 import torch
 
@@ -27,7 +28,8 @@ def trace_of(steps: list[Step]) -> Trace:
     blocks = min(CURVE_BLOCKS, len(steps))
     edges = [len(steps) * block // blocks for block in range(blocks + 1)] if blocks else [0]
     curve = [
-        rounded(sum(step.loss for step in steps[start:end]) / (end - start), 5)
+        # Python 3.12 changed how `sum` rounds.
+        rounded(fmean(step.loss for step in steps[start:end]), 5)
         for start, end in pairwise(edges)
     ]
     first = [[rounded(step.loss), rounded(step.norm)] for step in steps[:FIRST_STEPS]]

@@ -119,9 +119,9 @@ class Training:
         self.method.after_step(self.model, self.number, self.steps)
         self.optimizer.zero_grad()
         *parts, gradient_norm = torch.stack([*losses, norm.to(losses[0].dtype)]).tolist()
-        return check_finite(
-            Step(sum(parts), gradient_norm), self.number, self.steps, self.seed, recipe
-        )
+        # Python 3.12 changed how `sum` rounds.
+        step = Step(math.fsum(parts), gradient_norm)
+        return check_finite(step, self.number, self.steps, self.seed, recipe)
 
 
 def train(

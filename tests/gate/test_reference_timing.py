@@ -2,7 +2,7 @@
 
 import math
 import random
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,6 +17,7 @@ from pytest_ftcompare.gate.reference_timing import (
     ReferenceTiming,
 )
 from pytest_ftcompare.gate.remote import RemoteError
+from pytest_ftcompare.measure import reference_rounds
 from pytest_ftcompare.measure.cpu_contention import RoundTime
 from pytest_ftcompare.measure.reference_rounds import MIN_ROUNDS, rounds
 from pytest_ftcompare.results.cost_metrics import STEP
@@ -66,6 +67,12 @@ def test_a_worker_lets_others_time_when_it_has_prepared_a_process():
     )
     timing._prepare(SimpleNamespace(prepare=lambda *_: done.append("prepare")))
     assert done == ["prepare", "pause"]
+
+
+@pytest.fixture(autouse=True)
+def no_collection(monkeypatch):
+    """Simulated rounds need no collection of the garbage, which takes long."""
+    monkeypatch.setattr(reference_rounds, "no_collection", nullcontext)
 
 
 class NoisySide:

@@ -1,5 +1,7 @@
 """Whether a worker had its core, by Linux's accounting, replayed."""
 
+import threading
+
 import pytest
 
 from pytest_ftcompare.measure import cpu_contention
@@ -8,6 +10,7 @@ from pytest_ftcompare.measure.cpu_contention import (
     RoundTime,
     cpu_accounting,
     disturbed,
+    other_threads_compute,
     round_time,
     why_rounds_disturbed,
 )
@@ -35,6 +38,27 @@ def test_a_round_has_the_waits_of_its_own_time(monkeypatch):
     assert round_time(0.1, None) == RoundTime(0.1)
     # A reference of older code reports no waits.
     assert why_rounds_disturbed([RoundTime(0.1)]) == ""
+
+
+@pytest.mark.parametrize(
+    ("states", "computes"),
+    [("", False), ("S", False), ("SR", True), ("SSD", False), ("R", True), ("t", False)],
+)
+def test_another_thread_computes_if_it_has_a_core_or_waits_for_one(
+    tmp_path, monkeypatch, states, computes
+):
+    monkeypatch.setattr(cpu_contention, "THREAD_STATS", tmp_path)
+    # The calling thread always runs.
+    names = {str(threading.get_native_id()): "R"} | {f"0{n}": s for n, s in enumerate(states)}
+    for name, state in names.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "stat").write_text(f"7 (a) R (b) {state} 1 2 3\n")
+    assert other_threads_compute() is computes
+
+
+def test_without_linuxs_account_no_thread_computes(tmp_path, monkeypatch):
+    monkeypatch.setattr(cpu_contention, "THREAD_STATS", tmp_path / "none")
+    assert other_threads_compute() is False
 
 
 def test_cores_taken_by_other_virtual_machines_are_reported():

@@ -1,7 +1,12 @@
 """Each xdist worker has its own GPU; one whose GPU failed is replaced, and every test runs once."""
 
+from types import SimpleNamespace
+
 import pytest
 from recorded import RecordedSuite
+from xdist.scheduler import LoadScheduling
+
+from pytest_ftcompare.plugin.worker_replacement import ReplacingController
 
 # A worker's GPU fails in the cases whose names hold a word of FAIL_IN.
 FAILING = """
@@ -68,6 +73,48 @@ def test_a_worker_is_replaced_and_every_case_runs_once(pytester, run, monkeypatc
 def test_several_workers_are_replaced(pytester, run, monkeypatch):
     result = finish(pytester, run, monkeypatch, " ".join(METHODS), "-n2")
     result.stdout.fnmatch_lines(["replacing crashed worker gw?"])
+
+
+class Worker:
+    """A worker as xdist's scheduler sees it."""
+
+    def __init__(self, *, shutting_down=False):
+        self.shutting_down, self.sent = shutting_down, []
+        self.gateway = SimpleNamespace(id="gw")
+
+    def send_runtest_some(self, indices):
+        self.sent += indices
+
+    def shutdown(self):
+        self.shutting_down = True
+
+
+def test_a_worker_that_became_ready_too_late_is_no_internal_error():
+    options = {"tx": ["popen"], "maxschedchunk": None}
+    config = SimpleNamespace(getvalue=options.get, getoption=options.get)
+    sched = LoadScheduling(config)
+    plugins = {"dsession": SimpleNamespace(sched=sched)}
+    controller = ReplacingController(
+        SimpleNamespace(pluginmanager=SimpleNamespace(getplugin=plugins.get))
+    )
+
+    def collected(worker):
+        controller.pytest_xdist_node_collection_finished(node=worker)
+        sched.add_node_collection(worker, ["a", "b"])
+        sched.schedule()
+
+    first, late, replacement = Worker(), Worker(shutting_down=True), Worker()
+    sched.add_node(first)
+    collected(first)
+    # All tests are given out, and xdist tells the late worker to end. Then the first one leaves.
+    sched.mark_test_complete(first, 0)
+    assert sched.remove_node(first) == "b"
+    sched.mark_test_pending("b")
+    collected(late)
+    sched.add_node(replacement)
+    collected(replacement)
+    assert (late.sent, replacement.sent) == ([], [1])
+    assert sched.remove_node(late) is None
 
 
 def test_the_last_worker_that_xdist_starts_stays(pytester, run, monkeypatch):
