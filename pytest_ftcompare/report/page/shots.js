@@ -110,7 +110,7 @@ function shotsChart(cases, name) {
         font: { color: theme.soft },
       });
       const two = metrics.length > 1;
-      const title = "n, training examples per class, or in all if a task has no classes";
+      const title = "n: examples per class, or rows";
       return {
         xaxis: axis(title, two ? [0, 0.48] : [0, 1]),
         ...(two ? { xaxis2: axis(title, [0.52, 1]) } : {}),
