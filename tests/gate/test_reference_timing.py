@@ -128,6 +128,18 @@ def test_rounds_end_when_they_are_precise():
     assert min(lengths) == MIN_ROUNDS and max(lengths) < 2 * MIN_ROUNDS
 
 
+def test_the_pair_that_confirms_a_change_takes_long_rounds(monkeypatch):
+    asked = []
+    monkeypatch.setattr(ReferenceTiming, "_start", lambda _, python: nullcontext(python))
+    monkeypatch.setattr(
+        ReferenceTiming,
+        "_time_in_turn",
+        lambda _, *sides, **options: asked.append((sides, options)),
+    )
+    ReferenceTiming(None, None, None, None)._time_fresh_processes(Path("python"))
+    assert asked == [((Path("python"), None), {"suspected": True})]
+
+
 def noisy(rng):
     """Too noisy for the rounds to become precise."""
     return lambda: rng.gauss(0, 0.2)

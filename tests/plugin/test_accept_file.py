@@ -120,6 +120,18 @@ def test_an_entry_that_covers_nothing_is_told_and_fails_nothing(suite, days):
     assert f"accuracy of {CASE}: no longer needed, remove the entry; {ORIGIN}" in text
 
 
+def test_a_time_of_a_case_that_is_not_timed_needs_no_entry(pytester):
+    made = RecordedSuite(pytester)
+    # Only the first case of a method and model is timed.
+    made.suite(methods=("full",), shots=(2, 4))
+    made.update()
+    entries = [{"case": f"full-pocket_sst-opt-0.4m-n{shots}", "what": "step"} for shots in (2, 4)]
+    accept(made, *entries, at_most="10 %")
+    text = text_of(made.run(ACCEPT))
+    assert "step of full-pocket_sst-opt-0.4m-n4: no longer needed" in text
+    assert "1 accepted regression no longer needed." in text
+
+
 def test_a_pattern_is_needed_until_all_its_cases_were_judged(suite):
     suite.record()
     accept(suite, case="*-pocket_sst-*")
