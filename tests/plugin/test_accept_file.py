@@ -123,12 +123,13 @@ def test_an_entry_that_covers_nothing_is_told_and_fails_nothing(suite, days):
 def test_a_time_of_a_case_that_is_not_timed_needs_no_entry(pytester):
     made = RecordedSuite(pytester)
     # Only the first case of a method and model is timed.
-    made.suite(methods=("full",), shots=(2, 4))
+    tasks = ("pocket_sst", "pocket_cola")
+    made.suite(methods=("full",), tasks=tasks)
     made.update()
-    entries = [{"case": f"full-pocket_sst-opt-0.4m-n{shots}", "what": "step"} for shots in (2, 4)]
+    entries = [{"case": f"full-{task}-opt-0.4m-n2", "what": "step"} for task in tasks]
     accept(made, *entries, at_most="10 %")
     text = text_of(made.run(ACCEPT))
-    assert "step of full-pocket_sst-opt-0.4m-n4: no longer needed" in text
+    assert "step of full-pocket_cola-opt-0.4m-n2: no longer needed" in text
     assert "1 accepted regression no longer needed." in text
 
 
