@@ -2,8 +2,8 @@
 
 `python -m scripts.sessions docs/sessions.json [COUNT] [STATE ...]` runs COUNT sessions (5) in each
 state of the machine (all of `STATES`), against the baselines of this checkout and timed in turn
-with a reference that is this environment. After each session it records how many
-failed, their verdicts, and the outcomes of times. Python's version is part of a state.
+with a reference that is this environment. After each session it records how many failed, their
+verdicts, and the outcomes of times. Python's version is part of a state.
 """
 
 from __future__ import annotations
