@@ -36,8 +36,8 @@ Z_THRESHOLD = 4.5
 # time. Chosen. Raising it needs more windows.
 MIN_CONFIRMING_WINDOWS = 2
 # Standard errors of a change beside a reference from which a second pair of processes is asked.
-# In simulated pairs (docs/cost.md), at most 1 % fewer slowdowns are found than if every open
-# reading asked. Raising it asks less and finds less.
+# In simulated pairs (tests/compare/test_measured_cost.py), at most 1 % fewer slowdowns are found
+# than if every open reading asked. Raising it asks less and finds less.
 MIN_SUSPICION = 2.0
 # Variance of a median of rounds beside a reference at which they are precise, as a share of the
 # variance between processes. Chosen: two processes' is four times that. Raising it takes fewer

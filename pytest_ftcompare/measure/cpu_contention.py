@@ -54,7 +54,7 @@ def cpu_accounting() -> CpuAccounting | None:
 def other_threads_compute() -> bool:
     """Check whether a thread other than the calling one computes; False if the system cannot tell.
 
-    The process's CPU time cannot tell it: Linux adds a running thread's only at each tick.
+    The process's CPU time cannot tell it: beside a busy thread, it stood still for milliseconds.
     """
     own = str(threading.get_native_id())
     with suppress(OSError):

@@ -27,7 +27,7 @@ from pytest_ftcompare.training.prepare import PreparedCase
 # noise better.
 MIN_ROUNDS = 10
 # Seconds between two looks whether a side still computes, and how many looks; chosen. The threads
-# of OpenMP spin for up to some 20 ms; without end under OMP_WAIT_POLICY=active.
+# of OpenMP spin for some milliseconds. Raising either waits longer for threads that never rest.
 IDLE_INTERVAL = 0.001
 MAX_LOOKS = 100
 Pairs = dict[str, list[tuple[float, float]]]

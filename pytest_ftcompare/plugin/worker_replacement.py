@@ -76,7 +76,8 @@ class ReplacingController:
         """Let the scheduler know a worker that became ready when no test was left.
 
         xdist tells that worker to end. If another worker leaves before it has ended, xdist accepts
-        its collection, and its scheduler then fails on the unknown worker.
+        its collection, and the scheduler then fails on the unknown worker (xdist/dsession.py,
+        worker_workerready and worker_errordown).
         """
         sched = self._config.pluginmanager.getplugin("dsession").sched
         if node not in sched.nodes:
